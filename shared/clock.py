@@ -1,0 +1,26 @@
+"""Time as a collaborator: code takes a `Clock`, tests pass their own."""
+
+import time
+from typing import Protocol
+
+__all__ = ("Clock", "SystemClock")
+
+
+class Clock(Protocol):
+    """What the programs ask of time."""
+
+    def now_ms(self) -> int:
+        """Wall-clock time in milliseconds since the epoch; for rows and display only."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back; for durations and deadlines."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()

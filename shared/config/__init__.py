@@ -1,0 +1,1 @@
+"""Configuration: TOML and environment become one immutable snapshot."""

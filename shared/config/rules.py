@@ -1,0 +1,208 @@
+"""What a setting must be beyond its type: one line per setting in `RULES`, at the end."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.config.address import split_address
+from shared.config.check import Finding, Rule, between, closest
+from shared.config.schema import PROFILE_NAMES, Server, Snapshot
+
+__all__ = ("RULES",)
+
+DAY = 86400
+
+
+def address(text: str) -> Iterator[Finding]:
+    try:
+        split_address(text)
+    except ValueError as error:
+        yield Finding(str(error))
+
+
+def two_addresses(server: dict[str, Any]) -> Iterator[Finding]:
+    public = server.get("listen_addr", Server().listen_addr)
+    if public == server.get("admin_addr", Server().admin_addr):
+        key, other = ("admin_addr", "listen_addr") if "admin_addr" in server else ("listen_addr", "admin_addr")
+        yield Finding(f"is the same as {other}; each program needs a port of its own", (key,))
+
+
+def network(text: str) -> Iterator[Finding]:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        yield Finding("must be an address or a network, like 10.0.0.5 or 10.0.0.0/8")
+
+
+def not_empty(text: str) -> Iterator[Finding]:
+    if not text.strip() or not text.isprintable():
+        yield Finding("must not be empty or hold control characters")
+
+
+def web_address(text: str) -> Iterator[Finding]:
+    """An http(s) URL that a path can be appended to."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        yield Finding("must be plain ASCII without spaces")
+        return
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        yield Finding("is not a URL; write it like https://api.example.com/v1")
+        return
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        yield Finding("must start with http:// or https:// and name a host, like https://api.example.com/v1")
+    if "@" in url.netloc:
+        yield Finding("must not hold a user name or password")
+    if "?" in text or "#" in text:
+        yield Finding("must not have a query (?) or fragment (#)")
+
+
+def public_url(text: str) -> Iterator[Finding]:
+    if text:
+        yield from web_address(text)
+
+
+def base_url(text: str) -> Iterator[Finding]:
+    yield from web_address(text)
+    if text.rstrip("/").endswith("/chat/completions"):
+        yield Finding("must end before /chat/completions, which is added to it")
+
+
+def path(text: str) -> Iterator[Finding]:
+    if text and not (text.startswith("/") and text.isascii() and text.isprintable() and " " not in text):
+        yield Finding("must start with / and be plain ASCII without spaces, like /chat/completions")
+
+
+def profile(name: str) -> Iterator[Finding]:
+    if name and name not in PROFILE_NAMES:
+        yield Finding(f"must be one of {', '.join(PROFILE_NAMES)}{closest(name, PROFILE_NAMES)}")
+
+
+def names_differ(upstreams: list[Any]) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, upstream in enumerate(upstreams):
+        name = upstream.get("name") if isinstance(upstream, dict) else None
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            yield Finding(f"is the same as that of upstream number {first[name] + 1}", (index, "name"))
+
+
+def keys_differ(keys: list[Any]) -> Iterator[Finding]:
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            yield Finding("repeats a key of this upstream", (index,))
+
+
+def api_key(key: str) -> Iterator[Finding]:
+    if not re.fullmatch(r"[!-~]+", key):
+        yield Finding("must be a key in plain ASCII, without spaces or line ends")
+
+
+def headers(table: dict[str, Any]) -> Iterator[Finding]:
+    """Names are tokens (RFC 9110 §5.6.2)."""
+    for name in table:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            yield Finding("is not a header name; use letters, digits and -", (name,))
+
+
+def header(text: str) -> Iterator[Finding]:
+    if not text.isprintable():
+        yield Finding("must not hold control characters or line ends")
+
+
+def rewrite(table: dict[str, Any]) -> Iterator[Finding]:
+    """Exactly one of the two forms, and whole."""
+    forms = (("from", "to"), ("from_pattern", "to_template"))
+    begun = [form for form in forms if any(key in table for key in form)]
+    if len(begun) != 1:
+        yield Finding("needs either from and to, or from_pattern and to_template")
+        return
+    for key in begun[0]:
+        if key not in table:
+            yield Finding("is missing", (key,))
+    yield from template(table.get("from_pattern"), table.get("to_template"))
+
+
+def template(pattern: object, text: object) -> Iterator[Finding]:
+    """`{0}` is the whole match, `{1}` the first group; other braces are literal."""
+    if not isinstance(pattern, str) or not isinstance(text, str) or list(regex(pattern)):
+        return
+    groups = re.compile(pattern).groups
+    for digits in dict.fromkeys(re.findall(r"\{(\d+)\}", text)):
+        if len(digits) > 9 or int(digits) > groups:
+            yield Finding(f"uses {{{digits}}}, but the groups of from_pattern end at {{{groups}}}", ("to_template",))
+
+
+def regex(pattern: str) -> Iterator[Finding]:
+    yield from not_empty(pattern)
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        yield Finding(f"is not a regular expression: {error}")
+
+
+def database_url(url: str) -> Iterator[Finding]:
+    scheme, _, rest = url.partition(":")
+    file = rest.partition("?")[0].strip("/")
+    if scheme.startswith("postgres"):
+        yield Finding(f"this version supports SQLite only; write it like {Snapshot().database_url}")
+    elif scheme != "sqlite" or not file or file == ":memory:":
+        yield Finding(f"must be sqlite: and a file that both programs can open, like {Snapshot().database_url}")
+
+
+def jwt_secret(secret: str) -> Iterator[Finding]:
+    """RFC 7518 §3.2: a key for HS256 has at least the size of its hash, 32 bytes."""
+    if size(secret) < 32:
+        yield Finding("must be at least 32 bytes of UTF-8; make one with: openssl rand -hex 32")
+
+
+def admin_password(password: str) -> Iterator[Finding]:
+    if not 0 < size(password) <= 72:
+        yield Finding("must be at most 72 bytes of UTF-8; bcrypt takes no more")
+
+
+def size(secret: str) -> int:
+    """Bytes in UTF-8; 0 when the environment held something else."""
+    try:
+        return len(secret.encode())
+    except UnicodeEncodeError:
+        return 0
+
+
+RULES: Mapping[str, Rule] = {
+    "server": two_addresses,
+    "server.listen_addr": address,
+    "server.admin_addr": address,
+    "server.public_url": public_url,
+    "server.trusted_proxies[]": network,
+    "server.max_body_mib": between(1, 1024),
+    "recall.max_age_days": between(1, 36500),
+    "recall.max_mib": between(1, 1024 * 1024),
+    "recall.memory_mib": between(1, 64 * 1024),
+    "registration.invite_codes[]": not_empty,
+    "upstreams": names_differ,
+    "upstreams[].name": not_empty,
+    "upstreams[].base_url": base_url,
+    "upstreams[].api_keys": keys_differ,
+    "upstreams[].api_keys[]": api_key,
+    "upstreams[].models[]": not_empty,
+    "upstreams[].path": path,
+    "upstreams[].profile": profile,
+    "upstreams[].headers": headers,
+    "upstreams[].headers{}": header,
+    "upstreams[].timeouts.connect": between(0, DAY),
+    "upstreams[].timeouts.first_byte": between(0, DAY),
+    "upstreams[].timeouts.idle": between(0, DAY),
+    "upstreams[].timeouts.total": between(0, DAY),
+    "upstreams[].model_rewrites[]": rewrite,
+    "upstreams[].model_rewrites[].from": not_empty,
+    "upstreams[].model_rewrites[].to": not_empty,
+    "upstreams[].model_rewrites[].from_pattern": regex,
+    "upstreams[].model_rewrites[].to_template": not_empty,
+    "database_url": database_url,
+    "jwt_secret": jwt_secret,
+    "admin_password": admin_password,
+}
+"""Numbers without a line here only have to be 0 or more."""

@@ -1,0 +1,46 @@
+"""The errors both programs share.
+
+ThinkbackError
+├── ConfigError      the configuration can't be used; holds every problem found
+└── StoreError       the database can't be used
+"""
+
+__all__ = ("ConfigError", "Problem", "StoreError", "ThinkbackError")
+
+import msgspec
+
+
+class ThinkbackError(Exception):
+    """Base of the errors a person is meant to read."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing wrong with the configuration."""
+
+    key: str
+    """Path of the key, like `upstreams[1].base_url`, or an environment variable's name."""
+
+    message: str
+    """What is wrong and what would be right, without the key."""
+
+    line: int | None = None
+    """Line in the file, from 1; None for the environment."""
+
+    source: str = "config.toml"
+    """The file's path, or `environment`."""
+
+    def __str__(self) -> str:
+        where = f"{self.source}:{self.line}" if self.line else self.source
+        return f"{where}: {self.key}: {self.message}"
+
+
+class ConfigError(ThinkbackError):
+    """The configuration was refused; `problems` is never empty."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class StoreError(ThinkbackError):
+    """The database can't be opened or migrated; the message says why."""

@@ -1,0 +1,62 @@
+"""The things that are stored or configured and that both programs speak of."""
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ("Principal", "User", "VirtualKey")
+
+Role = Literal["admin", "user"]
+Scope = Literal["inference", "admin"]
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """An account."""
+
+    id: int
+    username: str
+    role: Role
+    disabled: bool
+    epoch: int
+    """Raised to end all of the user's sessions; a JWT carries the value it was made under."""
+
+    must_change_password: bool
+    """The password is the well-known `admin`: nothing but changing it is allowed."""
+
+    created_at: int
+    """Epoch milliseconds."""
+
+
+class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key `sk-…` of a user; only its SHA-256 digest is stored."""
+
+    id: int
+    user_id: int
+    name: str
+    suffix: str
+    """The last four characters, to recognise it by."""
+
+    scope: Scope
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the caller of the data plane is."""
+
+    id: str
+    """Stable name of the caller: `user:7`, or `upstream:` and a digest for a caller with an upstream's own key."""
+
+    name: str
+    """For the log: the user's name or `passthrough`."""
+
+    key_suffix: str
+    """Last four characters of the key that was shown; `jwt` for a session token."""
+
+    user: User | None = None
+    upstream: str | None = None
+    """Set for pass-through callers: the one upstream they may reach."""
+
+    upstream_key: str | None = None
+    """Set for pass-through callers: the key to use there."""

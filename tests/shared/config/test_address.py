@@ -1,0 +1,27 @@
+import pytest
+
+from shared.config.address import split_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8787", ("127.0.0.1", 8787)),
+        ("localhost:1", ("localhost", 1)),
+        ("[::1]:65535", ("::1", 65535)),
+    ],
+)
+def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
+    assert split_address(text) == address
+
+
+NOT_ADDRESSES = (
+    *("", "8787", ":8787", "localhost", "localhost:", "localhost:0", "localhost:65536", "localhost:+1", "localhost:٣"),
+    *("::1:8787", "[::1]", "[::1]:", "[localhost]:1", "[]:1", "http://localhost:1", "local host:1", "a:1\n", "a@b:1"),
+)
+
+
+@pytest.mark.parametrize("text", NOT_ADDRESSES)
+def test_anything_else_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"like 127\.0\.0\.1:8787"):
+        split_address(text)

@@ -1,0 +1,42 @@
+import pytest
+
+from shared.config.schema import ModelRewrite, Upstream
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "chat_path"),
+    [
+        ("https://a.b", "", "/v1/chat/completions"),
+        ("https://a.b/", "", "/v1/chat/completions"),
+        ("https://a.b/compatible-mode/v1", "", "/compatible-mode/v1/chat/completions"),
+        ("https://a.b/v1/", "", "/v1/chat/completions"),
+        ("https://a.b", "/beta/chat", "/beta/chat"),
+        ("https://a.b/v4", "/chat", "/v4/chat"),
+    ],
+)
+def test_base_url_and_path_become_the_endpoint(base_url: str, path: str, chat_path: str) -> None:
+    assert Upstream(name="a", base_url=base_url, path=path).chat_path == chat_path
+
+
+@pytest.mark.parametrize(
+    ("base_url", "scheme", "host", "port"),
+    [
+        ("https://A.b", "https", "a.b", 443),
+        ("http://a.b", "http", "a.b", 80),
+        ("http://[::1]:9/v1", "http", "::1", 9),
+    ],
+)
+def test_a_base_url_names_where_to_connect(base_url: str, scheme: str, host: str, port: int) -> None:
+    upstream = Upstream(name="a", base_url=base_url)
+
+    assert (upstream.scheme, upstream.host, upstream.port) == (scheme, host, port)
+
+
+def test_only_pattern_rewrites_have_a_pattern() -> None:
+    exact = ModelRewrite(from_="a", to="b")
+    pattern = ModelRewrite(from_pattern="^a", to_template="b")
+
+    upstream = Upstream(name="a", base_url="https://a.b", model_rewrites=(exact, pattern))
+
+    assert [compiled and compiled.pattern for compiled in upstream.patterns] == [None, "^a"]
+    assert [rewrite.source for rewrite in upstream.model_rewrites] == ["a", "^a"]

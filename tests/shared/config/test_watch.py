@@ -1,0 +1,172 @@
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.config.watch import Watch
+from shared.errors import ConfigError
+
+UPSTREAM = '[[upstreams]]\nname = "a"\nbase_url = "https://a.b"\n'
+
+
+class Edited:
+    """A configuration file that is watched."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.save(UPSTREAM)
+        self.watch = Watch({"CONFIG_PATH": str(path)})
+
+    def save(self, text: str) -> None:
+        """As an editor does: the new file takes the old one's place, so the inode differs whatever the clock says."""
+        self.path.with_suffix(".new").write_text(text)
+        self.path.with_suffix(".new").rename(self.path)
+
+    def recall_mib(self) -> int | None:
+        """Poll; the new `[recall] max_mib`."""
+        snapshot = self.watch.poll()
+        return snapshot.recall.max_mib if snapshot else None
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Edited:
+    return Edited(tmp_path / "config.toml")
+
+
+def test_the_first_snapshot_is_the_files(edited: Edited) -> None:
+    assert [upstream.name for upstream in edited.watch.snapshot.upstreams] == ["a"]
+    assert edited.watch.poll() is None
+
+
+def test_a_configuration_that_is_broken_from_the_start_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        Watch({"CONFIG_PATH": str(tmp_path / "missing.toml")})
+
+
+def test_an_edit_is_picked_up_once(edited: Edited) -> None:
+    edited.save("[recall]\nmax_mib = 5\n")
+
+    assert edited.recall_mib() == 5
+    assert edited.recall_mib() is None
+    assert edited.watch.snapshot.recall.max_mib == 5
+
+
+def test_an_edit_in_place_is_picked_up_though_as_long(edited: Edited) -> None:
+    old = edited.path.stat()
+    edited.path.write_text("[recall]\nmax_mib = 5\n".ljust(old.st_size))
+    os.utime(edited.path, ns=(old.st_atime_ns, old.st_mtime_ns + 1))
+
+    assert edited.recall_mib() == 5
+
+
+def test_another_file_in_its_place_is_picked_up_though_as_old_and_as_long(edited: Edited) -> None:
+    old = edited.path.stat()
+    edited.save("[recall]\nmax_mib = 5\n".ljust(old.st_size))
+    os.utime(edited.path, ns=(old.st_atime_ns, old.st_mtime_ns))
+
+    assert edited.recall_mib() == 5
+
+
+def test_an_edit_of_a_comment_changes_nothing(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
+    edited.save(UPSTREAM + "# a comment\n")
+
+    assert edited.watch.poll() is None
+    assert caplog.records == []
+
+
+def test_a_broken_edit_keeps_the_last_good_snapshot(edited: Edited) -> None:
+    before = edited.watch.snapshot
+    edited.save("[recall]\nmax_mib = 0\nmax_mob = 1\n")
+
+    assert edited.watch.poll() is None
+    assert edited.watch.snapshot is before
+    assert [problem.line for problem in edited.watch.problems] == [2, 3]
+
+
+def test_a_broken_edit_is_reported_once(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
+    edited.save("[recall]\nmax_mib = 0\nmax_mob = 1\n")
+
+    edited.watch.poll()
+    edited.watch.poll()
+
+    assert [(record.name, record.levelname) for record in caplog.records] == [("thinkback.config", "ERROR")] * 2
+    assert caplog.messages[0].endswith(f"{edited.path}:2: recall.max_mib: must be from 1 to 1048576")
+
+
+def test_a_good_edit_after_a_broken_one_is_picked_up(edited: Edited) -> None:
+    edited.save("[recall\n")
+    edited.watch.poll()
+    edited.save("[recall]\nmax_mib = 5\n")
+
+    assert edited.recall_mib() == 5
+    assert edited.watch.problems == []
+
+
+def test_a_broken_edit_that_is_taken_back_changes_nothing(edited: Edited) -> None:
+    edited.save("[recall\n")
+    edited.watch.poll()
+    edited.save(UPSTREAM)
+
+    assert edited.watch.poll() is None
+    assert edited.watch.problems == []
+
+
+def test_a_named_file_that_disappears_is_missed(edited: Edited) -> None:
+    before = edited.watch.snapshot
+    edited.path.unlink()
+
+    assert [edited.watch.poll(), edited.watch.poll()] == [None, None]
+    assert edited.watch.snapshot is before
+    assert [problem.key for problem in edited.watch.problems] == ["CONFIG_PATH"]
+
+
+@pytest.fixture
+def default_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "config.toml"
+
+
+def test_the_default_file_may_appear(default_file: Path) -> None:
+    watch = Watch({})
+    default_file.write_text(UPSTREAM)
+
+    assert watch.poll() is watch.snapshot
+    assert [upstream.name for upstream in watch.snapshot.upstreams] == ["a"]
+
+
+@pytest.mark.parametrize("leave", [Path.exists, Path.touch], ids=["missing", "empty"])
+def test_a_blank_file_is_believed_the_second_time(default_file: Path, leave: Callable[[Path], object]) -> None:
+    default_file.write_text(UPSTREAM)
+    watch = Watch({})
+    default_file.unlink()
+    leave(default_file)
+
+    assert watch.poll() is None
+    assert watch.poll() is watch.snapshot
+    assert watch.snapshot.upstreams == ()
+
+
+def test_a_file_that_was_gone_for_a_moment_is_not_missed(default_file: Path) -> None:
+    default_file.write_text(UPSTREAM)
+    watch = Watch({})
+    default_file.rename("away")
+    first = watch.poll()
+    Path("away").rename(default_file)
+
+    assert (first, watch.poll(), watch.poll()) == (None, None, None)
+
+
+def test_settings_that_need_a_restart_stay_as_they_are(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
+    edited.save('[server]\nlisten_addr = "127.0.0.1:1"\nadmin_addr = "127.0.0.1:2"\nui = "local"\n')
+
+    with caplog.at_level(logging.WARNING):
+        snapshot = edited.watch.poll()
+
+    assert snapshot is not None
+    assert (snapshot.server.listen_addr, snapshot.server.admin_addr) == ("127.0.0.1:8787", "127.0.0.1:8788")
+    assert snapshot.server.ui == "local"
+    assert caplog.messages == [
+        f"server.{key} was changed: restart Thinkback to use the new value" for key in ("listen_addr", "admin_addr")
+    ]
