@@ -1,0 +1,1 @@
+"""Passwords, session tokens, virtual keys and the secret they rest on."""

@@ -1,0 +1,69 @@
+"""The secret of an installation: 32 random bytes beside the database, from which every other secret is derived."""
+
+import hashlib
+import os
+import secrets
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from shared.errors import ThinkbackError
+
+__all__ = ("SecretError", "derive", "load_secret")
+
+FILE_NAME = "secret.key"
+_BYTES = 32
+
+
+class SecretError(ThinkbackError):
+    """The secret's file can't be used; the message says what to do."""
+
+
+def load_secret(directory: Path) -> bytes:
+    """The 32 bytes in `secret.key`, made (0600) when missing; programs that start at once get the same ones.
+
+    Raises SecretError for a file that everybody on the machine can read, that has another length or can't be read.
+    """
+    path = directory / FILE_NAME
+    try:
+        if not path.exists():
+            _create(path)
+        mode, secret = path.stat().st_mode, path.read_bytes()
+    except OSError as error:
+        raise SecretError(f"The secret in {path} can't be read or made: {error.strerror}.") from error
+    if mode & stat.S_IRWXO:
+        raise SecretError(f"Everybody on this machine can read the secret {path}: run chmod 600 on it.")
+    if len(secret) != _BYTES:
+        raise SecretError(f"The secret {path} has {len(secret)} bytes instead of {_BYTES}: restore it from a backup.")
+    return secret
+
+
+def derive(secret: bytes, purpose: str) -> bytes:
+    """32 bytes that are this purpose's own: keyed BLAKE2b of the purpose (RFC 7693)."""
+    return hashlib.blake2b(purpose.encode(), key=secret, digest_size=_BYTES).digest()
+
+
+def _create(path: Path) -> None:
+    """Write the whole file aside, then link it into place: the first link wins and nobody sees half a file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(aside, path)
+    finally:
+        os.unlink(aside)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """What is sealed with the secret must not outlive it in a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

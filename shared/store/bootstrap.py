@@ -1,0 +1,77 @@
+"""The first account of a fresh database."""
+
+import secrets
+
+import msgspec
+
+from shared.security.keys import digest, mint_key, suffix
+from shared.security.passwords import hash_password
+from shared.store.accounts import insert_user
+from shared.store.engine import Engine, Transaction
+from shared.store.virtual_keys import insert_key
+
+__all__ = ("FirstAccount", "ensure_admin")
+
+USERNAME = "admin"
+WELL_KNOWN_PASSWORD = "admin"  # noqa: S105 - the one everybody would try: it has to be changed before anything else
+_NO_ACCOUNT = "SELECT 1 FROM users LIMIT 1"
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without those that look alike."""
+
+
+class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be told to a person, once."""
+
+    username: str
+    password: str | None
+    """None when it was given and so is known."""
+
+    api_key: str
+
+
+def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | None:
+    """Make the account `admin` with one virtual key when there is no account at all; None when there is one.
+
+    An empty password means a random one. Of programs that start at once one makes the account. ValueError for a
+    password that can't be one. Hashes on the calling thread, which is the one that reads.
+    """
+    if engine.read(_NO_ACCOUNT):
+        return None
+    chosen = password or _readable_password()
+    first = FirstAccount(username=USERNAME, password=None if password else chosen, api_key=mint_key())
+    password_hash = hash_password(chosen)
+
+    def work(transaction: Transaction) -> bool:
+        if transaction.run(_NO_ACCOUNT):
+            return False
+        _insert(transaction, first, password_hash, must_change_password=chosen == WELL_KNOWN_PASSWORD, now=now)
+        return True
+
+    return first if engine.transact(work) else None
+
+
+def _insert(
+    transaction: Transaction, first: FirstAccount, password_hash: str, *, must_change_password: bool, now: int
+) -> None:
+    user = insert_user(
+        transaction,
+        username=first.username,
+        password_hash=password_hash,
+        role="admin",
+        must_change_password=must_change_password,
+        now=now,
+    )
+    insert_key(
+        transaction,
+        user_id=user.id,
+        name="first",
+        scope="inference",
+        digest=digest(first.api_key),
+        suffix=suffix(first.api_key),
+        now=now,
+    )
+
+
+def _readable_password() -> str:
+    """Four groups of four: 79 bits that can be copied from a log by hand."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))

@@ -1,0 +1,40 @@
+"""Passwords are hashed, checked, and refused in words."""
+
+import pytest
+
+from shared.security import passwords
+from shared.security.passwords import check_password, hash_password, needs_rehash
+
+HASH_OF_BRIDGE = "$2b$04$nc3DlZpOxRHlZwr6SvuBL.FBqXt/a81j1JeLdCSXzsUTjIWgh9l2G"
+
+
+def test_a_hashed_password_is_the_only_one_accepted() -> None:
+    password_hash = hash_password("längeres Passwort ✓")
+    assert check_password("längeres Passwort ✓", password_hash)
+    assert not needs_rehash(password_hash)
+
+
+def test_a_hash_of_another_cost_is_still_right_but_wants_a_new_one() -> None:
+    assert check_password("bridge", HASH_OF_BRIDGE)
+    assert not check_password("Bridge", HASH_OF_BRIDGE)
+    assert needs_rehash(HASH_OF_BRIDGE)
+
+
+def test_an_unknown_user_is_refused_at_the_cost_of_a_known_one() -> None:
+    assert not check_password("anything", None)
+    assert not needs_rehash(passwords._NOBODY.decode())
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        pytest.param("", "empty", id="empty"),
+        pytest.param("x" * 73, "at most 72 bytes of UTF-8, yours has 73", id="long"),
+        pytest.param("é" * 37, "yours has 74", id="long-in-bytes"),
+        pytest.param("\ud800", "not valid text", id="surrogate"),
+    ],
+)
+def test_a_password_that_cannot_be_one_is_refused_in_words_and_never_right(password: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        hash_password(password)
+    assert not check_password(password, HASH_OF_BRIDGE)

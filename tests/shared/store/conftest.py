@@ -1,0 +1,33 @@
+"""A real database file for every test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pysqlite3 import dbapi2
+
+from shared.store import open_engine
+from shared.store.engine import Engine
+from shared.store.sqlite import connect
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database will be."""
+    return tmp_path / "data" / "adapter.db"
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[Engine]:
+    """A migrated database, as the programs open it."""
+    engine = open_engine(f"sqlite:{path}")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def other(engine: Engine, path: Path) -> Iterator[dbapi2.Connection]:
+    """A connection as another program would have it."""
+    connection = connect(path)
+    yield connection
+    connection.close()

@@ -1,0 +1,58 @@
+"""The first start makes one admin with one key, and tells about it once."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.security.keys import digest
+from shared.security.passwords import check_password
+from shared.store.accounts import find_user_by_name, list_users
+from shared.store.bootstrap import ensure_admin
+from shared.store.engine import Engine
+from shared.store.virtual_keys import find_key
+from tests.shared.processes import run_together
+
+
+def test_a_fresh_database_gets_an_admin_with_a_random_password_and_a_key(engine: Engine) -> None:
+    first = ensure_admin(engine, password="", now=1_000)
+    user, password_hash = find_user_by_name(engine, "admin")
+    key, owner = find_key(engine, digest(first.api_key))
+    assert check_password(first.password, password_hash)
+    assert (user.role, user.must_change_password, user.created_at) == ("admin", False, 1_000)
+    assert (key.name, key.scope, owner) == ("first", "inference", user)
+
+
+@pytest.mark.parametrize(("password", "must_change"), [("admin", True), ("correct horse", False)])
+def test_a_given_password_is_not_told_and_only_the_well_known_one_must_change(
+    engine: Engine, password: str, must_change: bool
+) -> None:
+    first = ensure_admin(engine, password=password, now=1_000)
+    user, password_hash = find_user_by_name(engine, "admin")
+    assert first.password is None
+    assert check_password(password, password_hash)
+    assert user.must_change_password is must_change
+
+
+def test_a_database_with_an_account_gets_none(engine: Engine) -> None:
+    assert ensure_admin(engine, password="correct horse", now=1_000)
+    assert ensure_admin(engine, password="", now=2_000) is None
+    assert [user.username for user in list_users(engine)] == ["admin"]
+
+
+def test_a_password_that_cannot_be_one_is_refused_and_nothing_made(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="too long"):
+        ensure_admin(engine, password="x" * 73, now=1_000)
+    assert list_users(engine) == []
+
+
+def test_of_programs_that_start_at_once_one_makes_the_admin(path: Path) -> None:
+    code = """
+import sys
+from shared.store import open_engine
+from shared.store.bootstrap import ensure_admin
+engine = open_engine(sys.argv[1])
+begin()
+print(ensure_admin(engine, password="", now=1) is not None)
+engine.close()
+"""
+    assert sorted(run_together(3, code, f"sqlite:{path}")) == ["False\n", "False\n", "True\n"]
