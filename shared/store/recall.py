@@ -3,12 +3,13 @@
 `recall_turns.body` is opaque here; `namespace` keeps principals and provider families apart.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from shared.store.engine import Engine, Statement
 
 __all__ = (
     "add_keys",
+    "drop_keys",
     "find_learned",
     "find_sent",
     "find_tokens",
@@ -35,28 +36,55 @@ def keep_turn(*, token: str, namespace: bytes, parent: str | None, complete: boo
 
 
 def add_keys(token: str, keys: Iterable[bytes]) -> list[Statement]:
-    """Make the turn findable under these keys."""
-    sql = "INSERT INTO recall_keys (key, token) VALUES (:key, :token) ON CONFLICT DO NOTHING"
+    """Make the turn findable under these keys, unless it has been forgotten meanwhile."""
+    sql = """
+        INSERT INTO recall_keys (key, token) SELECT :key, token FROM recall_turns WHERE token = :token
+        ON CONFLICT DO NOTHING
+    """
+    return [(sql, {"key": key, "token": token}) for key in keys]
+
+
+def drop_keys(token: str, keys: Iterable[bytes]) -> list[Statement]:
+    """Let the turn no longer be found under these keys."""
+    sql = "DELETE FROM recall_keys WHERE key = :key AND token = :token"
     return [(sql, {"key": key, "token": token}) for key in keys]
 
 
 def find_turns(engine: Engine, namespace: bytes, tokens: Sequence[str]) -> dict[str, tuple[bytes, int]]:
     """Bodies and `used_at` of those of the turns that exist in the namespace."""
     found: dict[str, tuple[bytes, int]] = {}
-    for start in range(0, len(tokens), _BATCH):
-        batch = {f"t{at}": token for at, token in enumerate(tokens[start : start + _BATCH])}
-        names = ", ".join(f":{name}" for name in batch)
-        # The names are ours; the values are bound.
+    for names, batch in _batches(tokens):
         sql = f"SELECT token, body, used_at FROM recall_turns WHERE namespace = :namespace AND token IN ({names})"  # noqa: S608
         rows = engine.read(sql, batch | {"namespace": namespace})
         found |= {token: (body, used_at) for token, body, used_at in rows}
     return found
 
 
-def find_tokens(engine: Engine, key: bytes, limit: int) -> list[str]:
-    """Up to `limit` turns that are findable under the key."""
+def find_tokens(engine: Engine, keys: Sequence[bytes], limit: int) -> dict[bytes, list[str]]:
+    """For each of the keys up to `limit` turns that are findable under it."""
+    found: dict[bytes, list[str]] = {key: [] for key in keys}
+    for names, batch in _batches(keys):
+        rows_limit = limit + 2 * len(batch)
+        sql = f"SELECT key, token FROM recall_keys WHERE key IN ({names}) LIMIT :rows"  # noqa: S608
+        rows = engine.read(sql, batch | {"rows": rows_limit})
+        if len(rows) < rows_limit:
+            for key, token in rows:
+                found[key].append(token)
+        else:  # a crowded key leaves no room for the others
+            found |= {key: _find_tokens(engine, key, limit) for key in batch.values()}
+    return found
+
+
+def _find_tokens(engine: Engine, key: bytes, limit: int) -> list[str]:
     rows = engine.read("SELECT token FROM recall_keys WHERE key = :key LIMIT :limit", {"key": key, "limit": limit})
     return [token for (token,) in rows]
+
+
+def _batches[T](values: Sequence[T]) -> Iterator[tuple[str, dict[str, T]]]:
+    """The values in lots as named parameters, each with the names as SQL; the names are ours, the values are bound."""
+    for start in range(0, len(values), _BATCH):
+        batch = {f"v{at}": value for at, value in enumerate(values[start : start + _BATCH])}
+        yield ", ".join(f":{name}" for name in batch), batch
 
 
 def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
@@ -65,10 +93,13 @@ def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
     return [(sql, {"token": token, "now": now}) for token in tokens]
 
 
-def find_sent(engine: Engine, key: bytes) -> str | None:
-    """What was sent for a turn that was not found, or None."""
-    rows = engine.read("SELECT value FROM recall_sent WHERE key = :key", {"key": key})
-    return rows[0][0] if rows else None
+def find_sent(engine: Engine, keys: Sequence[bytes]) -> dict[bytes, str]:
+    """What was sent for those turns that were not found."""
+    found: dict[bytes, str] = {}
+    for names, batch in _batches(keys):
+        rows = engine.read(f"SELECT key, value FROM recall_sent WHERE key IN ({names})", batch)  # noqa: S608
+        found |= dict(rows)
+    return found
 
 
 def keep_sent(key: bytes, value: str, now: int) -> Statement:

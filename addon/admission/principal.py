@@ -1,0 +1,81 @@
+"""A credential becomes a principal, or a problem that says why not."""
+
+import hmac
+from collections.abc import Callable, Mapping
+
+from addon.formats.errors import Problem
+from shared.config.schema import Upstream
+from shared.model import Principal, User, VirtualKey
+from shared.security import keys
+
+__all__ = ("credential", "identify", "passthrough_principal", "user_principal")
+
+type FindKey = Callable[[str], tuple[VirtualKey, User] | None]
+"""SHA-256 digest -> the virtual key and its user."""
+
+type ReadToken = Callable[[str], User | None]
+"""A session token (JWT) -> its user, when it is valid and not ended."""
+
+
+def credential(headers: Mapping[str, str]) -> str:
+    """What the caller shows: `Authorization: Bearer`, `api-key` (Azure clients) or `x-api-key` (Anthropic clients)."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return (headers.get("api-key") or headers.get("x-api-key") or "").strip()
+
+
+def identify(
+    shown: str, *, find_key: FindKey, read_token: ReadToken, upstreams: tuple[Upstream, ...], now_ms: int
+) -> Principal | Problem:
+    """The caller behind a credential; a key is looked up by its digest alone."""
+    if not shown:
+        return _refused("No API key was sent: put a Thinkback key (sk-…) into 'Authorization: Bearer'.")
+    if found := find_key(keys.digest(shown)):
+        return _of_key(*found, now_ms)
+    if principal := passthrough_principal(shown, upstreams):
+        return principal
+    if shown.count(".") == 2 and (user := read_token(shown)):
+        return user_principal(user, "jwt")
+    return _refused(f"The API key {keys.mask(shown)} is not known here: check it, or ask for a new one.")
+
+
+def user_principal(user: User, key_suffix: str) -> Principal | Problem:
+    """A user as caller, unless the account may not call."""
+    if user.disabled:
+        return _refused("This account is disabled: ask the administrator.")
+    if user.must_change_password:
+        return _refused("The account still has its well-known password: change it first (log in to the web page).")
+    return Principal(id=f"user:{user.id}", name=user.username, key_suffix=key_suffix, user=user)
+
+
+def passthrough_principal(shown: str, upstreams: tuple[Upstream, ...]) -> Principal | None:
+    """The caller who shows a configured upstream's own key; compared by digest, in constant time."""
+    digest = keys.digest(shown)
+    found: Principal | None = None
+    for upstream in upstreams:
+        for key in upstream.api_keys:
+            if hmac.compare_digest(digest, keys.digest(key)) and found is None:
+                caller = f"upstream:{digest[:32]}"
+                found = Principal(
+                    id=caller,
+                    name="passthrough",
+                    key_suffix=keys.suffix(key),
+                    upstream=upstream.name,
+                    upstream_key=key,
+                )
+    return found
+
+
+def _of_key(key: VirtualKey, user: User, now_ms: int) -> Principal | Problem:
+    if key.revoked_at is not None:
+        return _refused(f"The API key …{key.suffix} was revoked: make a new one.")
+    if key.expires_at is not None and key.expires_at <= now_ms:
+        return _refused(f"The API key …{key.suffix} has expired: make a new one.")
+    if key.scope != "inference":
+        return _refused(f"The API key …{key.suffix} is for the management API only: use an inference key.")
+    return user_principal(user, key.suffix)
+
+
+def _refused(message: str) -> Problem:
+    return Problem(status=401, message=message, code="invalid_api_key", type="authentication_error")

@@ -1,0 +1,581 @@
+"""The glue that re-sends a live request to the next candidate, below mitmproxy's hooks.
+
+mitmproxy has no hook that sends a flow again. Its HTTP layer is sans-io, so a subclass can: it never forwards
+`flow.request`, which is there to be looked at, with keys masked, but what the flow's `Plan` says; a flow without a plan
+goes nowhere.
+Private parts of mitmproxy 12 are used: `tests/addon/test_attempts.py` fails when one of them changes.
+"""
+
+import logging
+from collections.abc import Iterable
+
+import msgspec
+from mitmproxy import flow as flows
+from mitmproxy import http
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpLayer, HTTPMode, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+from mitmproxy.proxy.layers.http._hooks import (
+    HttpErrorHook,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+)
+
+from addon.answer import KEEP_ALIVE, StreamedAnswer, error_end
+from addon.exchange import Exchange, Reply, returned
+from addon.formats.deltas import StreamError
+from addon.formats.errors import Problem, error_body
+from addon.formats.inflate import Unreadable
+from addon.front import too_large
+from addon.http1 import ClientHttp1, Tick
+from shared.clock import Clock
+from shared.config.schema import Timeouts
+
+__all__ = ("GatewayHttpLayer", "Plan", "Planner")
+
+KEEP_ALIVE_SECONDS = 10
+MAX_REFUSAL = 256 * 1024
+"""Bytes of an upstream's error that are read."""
+
+MAX_WHOLE = 64 * 1024 * 1024
+"""Bytes of an upstream's answer that is not streamed."""
+
+LINGER_SECONDS = 1
+"""What an upstream gets to close its answer after it has announced the end."""
+
+_log = logging.getLogger("thinkback.attempts")
+
+
+class Plan(msgspec.Struct):
+    """What becomes of a flow: an exchange, or a request that is passed to the sidecar as it is."""
+
+    exchange: Exchange | None = None
+    sidecar: http.Request | None = None
+    max_body: int = 0
+    """Bytes the request's body may have."""
+
+
+class Planner:
+    """Says what was planned for a flow; the gateway implements it."""
+
+    clock: Clock
+    watched = True
+    """Whether other addons want to hear of flows; telling mitmproxy's thirty is most of what a request costs."""
+
+    def hear(self, hook: commands.StartHook) -> None:
+        """Take a hook of a flow that no other addon hears."""
+        raise NotImplementedError
+
+    def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
+        """The flow's plan, or None: it goes nowhere."""
+        raise NotImplementedError
+
+
+class GatewayHttpLayer(HttpLayer):
+    """mitmproxy's HTTP layer with our streams in it, and a tick each second."""
+
+    def __init__(self, context: Context, planner: Planner) -> None:
+        super().__init__(context, HTTPMode.transparent)
+        self._planner = planner
+        self._ticking: commands.RequestWakeup | None = None
+        self.connections[context.client] = ClientHttp1(context.fork(), planner.clock)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Wakeup) and event.command is self._ticking:
+            for child in [self.connections[self.context.client], *self.streams.values()]:
+                yield from self.event_to_child(child, Tick())
+        else:
+            yield from super()._handle_event(event)
+            if not isinstance(event, events.Start):
+                return
+        self._ticking = commands.RequestWakeup(1)
+        yield self._ticking
+
+    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self._planner)
+        yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
+        # A connection that failed would answer for its address as long as the client stays connected.
+        for connection in [known for known in self.connections if known.error and known is not self.context.client]:
+            del self.connections[connection]
+        yield from super().get_connection(event, reuse=reuse)
+
+
+class GatewayStream(HttpStream):
+    """One client request, sent to one candidate after the other until the client has its answer."""
+
+    def __init__(self, context: Context, stream_id: int, planner: Planner) -> None:
+        super().__init__(context, stream_id)
+        self._planner = planner
+        self._plan: Plan | None = None
+        self._upstream: Connection | None = None
+        self._answer: StreamedAnswer | None = None
+        self._head: http.Response | None = None
+        self._body = bytearray()
+        self._begun = False
+        self._chunked = True
+        self._delivered = False
+        self._aborting = False
+        self._answered = False
+        self._reused = False
+        self._opened_at = self._sent_at = self._heard_at = self._said_at = planner.clock.monotonic()
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        try:
+            if self._planner.watched:
+                yield from self._take(event)
+            else:
+                yield from self._unheard(self._take(event))
+        except Exception:
+            _log.exception("a request failed inside the gateway")
+            yield from self._give_up()
+
+    def _is_over(self, event: events.Event) -> bool:
+        """Whether an event belongs to something that has been answered or given up, here or in mitmproxy's queue."""
+        if isinstance(event, RequestData | RequestTrailers | RequestEndOfMessage):
+            return self._answered
+        heard = isinstance(event, ResponseHeaders | ResponseData | ResponseTrailers | ResponseEndOfMessage)
+        return self._upstream is None and (heard or isinstance(event, ResponseProtocolError))
+
+    def _after_abort(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self._aborting and isinstance(event, ResponseEndOfMessage | ResponseProtocolError):
+            self._aborting = False
+            yield commands.RequestWakeup(0)
+
+    def _take(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, Tick):
+            yield from self._tick()
+        elif isinstance(event, events.Wakeup):
+            yield from self._attempt()
+        elif self._is_over(event):
+            yield from self._after_abort(event)
+        else:
+            yield from super()._handle_event(event)
+
+    def _unheard(self, work: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+        """Answer the hooks in `work` here and now; pass every other command on."""
+        reply = None
+        while True:
+            try:
+                command = work.send(reply)
+            except StopIteration:
+                return
+            if isinstance(command, commands.StartHook):
+                self._planner.hear(command)
+                reply = None
+            else:
+                reply = yield command
+
+    # -- the request ----------------------------------------------------------------------------------------------
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
+        yield from super().state_wait_for_request_headers(event)
+        self._plan = self._planner.plan_of(self.flow)
+        if self.client_state == self.state_errored:
+            return
+        if self.flow.response is None and self._plan is None:
+            self.flow.response = _fault()
+        if self.flow.response is not None:
+            yield from self._answer_early()
+
+    def start_request_stream(self) -> layer.CommandGenerator[None]:
+        """Pass the body to the sidecar as it comes."""
+        self._plan = self._planner.plan_of(self.flow)
+        request = self._plan.sidecar if self._plan else None
+        if request is None:
+            raise RuntimeError("only requests for the sidecar are streamed")
+        connection, error = yield self._connection_for(request)
+        if error:
+            self.flow.response = _response(_sidecar_down())
+            yield from self._answer_early()
+            return
+        self.context.server = self.flow.server_conn = self._upstream = connection
+        yield SendHttp(RequestHeaders(self.stream_id, request, end_stream=False), connection)
+        self.client_state = self.state_stream_request_body
+
+    def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        plan = self._plan
+        if isinstance(event, RequestData):
+            self.request_body_buf += event.data
+            if plan is not None and plan.exchange and len(self.request_body_buf) > plan.max_body:
+                self.flow.response = _response(plan.exchange.reply(too_large(plan.max_body)))
+                yield from self._answer_early()
+        elif isinstance(event, RequestEndOfMessage):
+            self.flow.request.raw_content = bytes(self.request_body_buf)
+            self.request_body_buf.clear()
+            self.client_state = self.state_done
+            yield HttpRequestHook(self.flow)
+            if (yield from self.check_killed(True)):
+                return
+            if self.flow.response is not None:
+                yield from self.send_response()
+            else:
+                yield from self._attempt()
+
+    def _answer_early(self) -> layer.CommandGenerator[None]:
+        """Answer without waiting for the body; what still comes of it is read and dropped."""
+        assert self.flow.response is not None
+        self._answered = True
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        yield from self.send_response()
+
+    # -- attempts -------------------------------------------------------------------------------------------------
+
+    def _attempt(self) -> layer.CommandGenerator[None]:
+        """Send what is planned; an upstream that can't be reached gives way to the next one."""
+        if self.client_state == self.state_errored:
+            return
+        while True:
+            request = self._planned_request()
+            wanted = self._connection_for(request)
+            self._reused = self._is_open(wanted)
+            connection, error = yield wanted
+            if (yield from self.check_killed(True)):
+                return
+            if not error:
+                break
+            if not (yield from self._go_on(self._unreachable(error))):
+                return
+        self.context.server = self.flow.server_conn = self._upstream = connection
+        self._sent_at = self._heard_at = self._planner.clock.monotonic()
+        self._head, self._answer = None, None
+        self._body.clear()
+        self.server_state = self.state_wait_for_response_headers
+        content = request.raw_content or b""
+        yield SendHttp(RequestHeaders(self.stream_id, request, not content), connection)
+        if content:
+            yield SendHttp(RequestData(self.stream_id, content), connection)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), connection)
+
+    def _is_open(self, wanted: GetHttpConnection) -> bool:
+        """Whether a connection of an earlier request will be used."""
+        parent = self.context.layers[self.context.layers.index(self) - 1]
+        assert isinstance(parent, HttpLayer)
+        return any(wanted.connection_spec_matches(known) and known.connected for known in parent.connections)
+
+    def _unreachable(self, error: str) -> Reply | None:
+        if self._plan is None or self._plan.exchange is None:
+            return _sidecar_down()
+        return self._exchange.unreachable(_plain(error))
+
+    def _go_on(self, reply: Reply | None) -> layer.CommandGenerator[bool]:
+        """Whether another attempt follows; else the client is told why not."""
+        if reply is None:
+            return True
+        if self._begun:
+            yield from self._say(reply.body if reply.status == 200 else error_end(_problem_of(reply)))
+            yield from self._finish()
+        else:
+            self.flow.response = _response(reply)
+            yield from self.send_response()
+        return False
+
+    def _again(self, reply: Reply | None) -> layer.CommandGenerator[None]:
+        """Attempt again as soon as the upstream's connection has come to rest, or tell the client."""
+        if (yield from self._go_on(reply)):
+            # Sending from inside the event that ends a response would reach a connection that is not ready for it.
+            yield commands.RequestWakeup(0)
+
+    def _planned_request(self) -> http.Request:
+        assert self._plan is not None
+        if self._plan.sidecar is not None:
+            return self._plan.sidecar
+        outgoing = self._exchange.outgoing
+        return http.Request(
+            host=outgoing.host,
+            port=outgoing.port,
+            method=b"POST",
+            scheme=b"https" if outgoing.tls else b"http",
+            authority=b"",
+            path=outgoing.target.encode(),
+            http_version=b"HTTP/1.1",
+            headers=_headers(outgoing.headers),
+            content=outgoing.body,
+            trailers=None,
+            timestamp_start=0,
+            timestamp_end=0,
+        )
+
+    def _connection_for(self, request: http.Request) -> GetHttpConnection:
+        return GetHttpConnection((request.host, request.port), request.scheme == "https", None, "tcp")
+
+    # -- the answer -----------------------------------------------------------------------------------------------
+
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
+        if self._plan is None or self._plan.exchange is None:
+            yield from super().state_wait_for_response_headers(event)
+            return
+        self._heard_at = self._planner.clock.monotonic()
+        self._head = event.response
+        if not (self._exchange.streams and event.response.status_code == 200 and not self._head_says("json")):
+            self.server_state = self._state_collect
+            return
+        try:
+            self._answer = self._exchange.stream(_lower(event.response.headers))
+        except Unreadable as error:
+            yield from self._fail(StreamError(f"{error}.", code="upstream_malformed"))
+        else:
+            self.server_state = self._state_stream
+
+    def _state_stream(self, event: events.Event) -> layer.CommandGenerator[None]:
+        assert self._answer is not None
+        if isinstance(event, ResponseData):
+            self._heard_at = self._planner.clock.monotonic()
+            yield from self._deliver(self._answer.feed(event.data))
+        elif isinstance(event, ResponseEndOfMessage):
+            self._upstream = None
+            yield from self._deliver(self._answer.end())
+            if self._answer is not None and self._answer.error is None:
+                yield from self._finish()
+
+    def _deliver(self, out: bytes) -> layer.CommandGenerator[None]:
+        """Pass events on; the first that are more than comments settle which candidate answers."""
+        assert self._answer is not None
+        if out:
+            if self._answer.started and not self._delivered:
+                self._delivered = True
+                self._exchange.accepted()
+            yield from self._say(out)
+        if self._answer.error is not None:
+            yield from self._fail(self._answer.error)
+
+    def _state_collect(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Read a refusal or an answer that is not streamed, within bounds."""
+        assert self._head is not None
+        success = self._head.status_code < 300
+        if isinstance(event, ResponseData):
+            self._heard_at = self._planner.clock.monotonic()
+            self._body += event.data
+            if len(self._body) > (MAX_WHOLE if success else MAX_REFUSAL):
+                yield from self._fail(StreamError("The upstream's answer is too large.", code="upstream_too_large"))
+        elif isinstance(event, ResponseEndOfMessage):
+            self._upstream = None
+            take = self._exchange.whole if success else self._exchange.refused
+            yield from self._again(take(self._head.status_code, _lower(self._head.headers), bytes(self._body)))
+
+    def _fail(self, error: StreamError) -> layer.CommandGenerator[None]:
+        """The attempt failed while the upstream was answering."""
+        if self._delivered:
+            yield from self._abort()
+            yield from self._say(error_end(self._exchange.stream_problem(error)))
+            yield from self._finish()
+            return
+        problem = self._exchange.stream_problem(error)
+        reply = self._exchange.refused(error.status, {}, error_body("chat", problem))
+        if reply is None and self._upstream is not None:
+            # The next attempt follows when the connection's end has been reported, lest that be taken for its own.
+            yield from self._abort()
+            self._aborting = True
+        else:
+            yield from self._abort()
+            yield from self._again(reply)
+
+    def _say(self, out: bytes) -> layer.CommandGenerator[None]:
+        """Send bytes of a streamed answer, after its head."""
+        yield from self._begin()
+        self._said_at = self._planner.clock.monotonic()
+        if self.context.options.store_streamed_bodies:
+            self.response_body_buf += out
+        # Straight to the socket, framed here: the way through Http1Server would look the framing up for each event.
+        framed = b"%x\r\n%b\r\n" % (len(out), out) if self._chunked else out
+        yield commands.SendData(self.context.client, framed)
+
+    def _begin(self) -> layer.CommandGenerator[None]:
+        if self._begun:
+            return
+        self._begun = True
+        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        headers |= {"x-accel-buffering": "no", "access-control-allow-origin": "*"}
+        if self._head is not None:
+            headers = returned(_lower(self._head.headers)) | headers
+        # HTTP/1.0 clients (older nginx among them) read until the connection closes.
+        self._chunked = self.flow.request.http_version != "HTTP/1.0"
+        headers |= {"transfer-encoding": "chunked"} if self._chunked else {"connection": "close"}
+        self.flow.response = http.Response.make(200, b"", headers)
+        self.flow.response.headers.pop("content-length", None)
+        yield HttpResponseHeadersHook(self.flow)
+        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, end_stream=False), self.context.client)
+
+    def _finish(self) -> layer.CommandGenerator[None]:
+        """The streamed answer is at its end."""
+        assert self.flow.response is not None
+        if self._answer is not None:
+            self._answer.stop()
+        if self.context.options.store_streamed_bodies:
+            self.flow.response.data.content = bytes(self.response_body_buf)
+        self.server_state = self.state_done
+        yield HttpResponseHook(self.flow)
+        if (yield from self.check_killed(False)):
+            return
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    # -- time and trouble -----------------------------------------------------------------------------------------
+
+    def _tick(self) -> layer.CommandGenerator[None]:
+        if self._plan is None or self._plan.exchange is None or self._upstream is None:
+            return
+        now = self._planner.clock.monotonic()
+        if self._answer is not None and self._answer.done:
+            if now - self._heard_at >= LINGER_SECONDS:
+                yield from self._abort()
+                yield from self._finish()
+        elif late := self._late(now, self._exchange.candidate.upstream.timeouts):
+            yield from self._fail(StreamError(f"The upstream {late}.", 504, "upstream_timeout"))
+        elif self._exchange.streams and self._silent(now):
+            yield from self._say(KEEP_ALIVE)
+
+    def _silent(self, now: float) -> bool:
+        waiting = self.server_state in (self.state_wait_for_response_headers, self._state_stream)
+        return waiting and now - self._said_at >= KEEP_ALIVE_SECONDS
+
+    def _late(self, now: float, timeouts: Timeouts) -> str:
+        """Which deadline has passed, in words."""
+        if timeouts.total and now - self._opened_at > timeouts.total:
+            return f"took longer than {timeouts.total:g} s in all"
+        if self._head is None and timeouts.first_byte and now - self._sent_at > timeouts.first_byte:
+            return f"did not answer within {timeouts.first_byte:g} s"
+        if self._head is not None and timeouts.idle and now - self._heard_at > timeouts.idle:
+            return f"sent nothing for {timeouts.idle:g} s"
+        return ""
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> layer.CommandGenerator[None]:
+        if self._plan is None or self._plan.exchange is None:
+            yield from super().handle_protocol_error(event)
+        elif isinstance(event, RequestProtocolError):
+            yield from self._client_left(event.message)
+        else:
+            self._upstream = None
+            yield from self._broken_off()
+
+    def _broken_off(self) -> layer.CommandGenerator[None]:
+        """The upstream's connection ended in the middle of an answer or before it."""
+        if self._answer is not None and self._delivered:
+            yield from self._deliver(self._answer.end())
+            if self._answer.error is None:
+                yield from self._finish()
+        elif self._reused and self._head is None:
+            # An idle connection was closed just as it was used again: that says nothing of the upstream.
+            yield from self._again(None)
+        else:
+            yield from self._again(self._exchange.unreachable("it closed the connection"))
+
+    def _client_left(self, why: str) -> layer.CommandGenerator[None]:
+        settled = self.server_state in (self.state_done, self.state_errored)
+        yield from self._abort()
+        if self._answer is not None:
+            self._answer.stop()
+        self.client_state = self.server_state = self.state_errored
+        if not settled:
+            self.flow.error = flows.Error(why)
+            yield HttpErrorHook(self.flow)
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+    def _abort(self) -> layer.CommandGenerator[None]:
+        """Close the upstream's connection, so that it stops generating."""
+        if self._upstream is not None:
+            upstream, self._upstream = self._upstream, None
+            yield SendHttp(RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL), upstream)
+
+    def _give_up(self) -> layer.CommandGenerator[None]:
+        """A fault of ours: the client gets an error or a broken stream, never silence."""
+        if self.server_state in (self.state_done, self.state_errored):
+            return
+        self.client_state = self.server_state = self.state_errored
+        yield from self._abort()
+        if hasattr(self, "flow"):
+            self.flow.error = flows.Error("fault inside the gateway")
+            yield HttpErrorHook(self.flow)
+        if self._begun:
+            yield commands.CloseConnection(self.context.client)
+        else:
+            fault = ResponseProtocolError(self.stream_id, "fault", ErrorCode.GENERIC_SERVER_ERROR)
+            yield SendHttp(fault, self.context.client)
+        yield DropStream(self.stream_id)
+
+    @property
+    def _exchange(self) -> Exchange:
+        assert self._plan is not None
+        assert self._plan.exchange is not None
+        return self._plan.exchange
+
+    def _head_says(self, media_type: str) -> bool:
+        return self._head is not None and media_type in self._head.headers.get("content-type", "")
+
+
+def _problem_of(reply: Reply) -> Problem:
+    """What a reply says, for a client whose stream has begun."""
+    return Problem(status=reply.status, message=_message(reply.body), code="upstream_error", type="upstream_error")
+
+
+def _message(body: bytes) -> str:
+    error = msgspec.json.decode(body).get("error")
+    return str(error.get("message"))
+
+
+def _sidecar_down() -> Reply:
+    problem = Problem(
+        status=502, message="The management service is not running.", code="sidecar_down", type="server_error"
+    )
+    return Reply(502, {"content-type": "application/json"}, error_body("chat", problem))
+
+
+def _fault() -> http.Response:
+    problem = Problem(
+        status=500, message="The gateway failed on this request.", code="gateway_error", type="server_error"
+    )
+    return _response(Reply(500, {"content-type": "application/json"}, error_body("chat", problem)))
+
+
+def _response(reply: Reply) -> http.Response:
+    return http.Response.make(reply.status, reply.body, {"access-control-allow-origin": "*", **reply.headers})
+
+
+def _lower(headers: http.Headers) -> dict[str, str]:
+    return {name.lower(): text for name, text in headers.items()}
+
+
+def _headers(pairs: Iterable[tuple[str, str]]) -> http.Headers:
+    return http.Headers([(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in pairs])
+
+
+def _plain(error: str) -> str:
+    """A connect error without addresses: `[Errno 111] Connect call failed ('127.0.0.1', 9)` tells too much."""
+    lowered = error.lower()
+    for sign, words in _CONNECT_ERRORS.items():
+        if sign in lowered:
+            return words
+    return "no connection"
+
+
+_CONNECT_ERRORS = {
+    "connect call failed": "connection refused",
+    "refused": "connection refused",
+    "name or service not known": "its name does not resolve",
+    "no address": "its name does not resolve",
+    "name resolution": "its name does not resolve",
+    "cancelled": "no connection in time",
+    "certificate": "its TLS certificate is not valid",
+    "tls": "the TLS handshake failed",
+}

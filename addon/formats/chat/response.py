@@ -1,0 +1,125 @@
+"""Whole chat answers: read into turns and patched for the client."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from addon.formats import sse
+from addon.formats.chat.error_body import error_of
+from addon.formats.chat.request import REASONING_FIELDS
+from addon.formats.chat.stream import DONE, Mint
+from addon.formats.chat.usage import usage_of
+from addon.formats.deltas import StreamError
+from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
+from addon.formats.turn import Reasoning, ToolCall, Turn, Usage, text_of
+
+__all__ = ("Answer", "as_stream", "decode")
+
+
+class Answer:
+    """A whole answer of an upstream."""
+
+    def __init__(self, body: bytes) -> None:
+        """Raises MalformedJson when the body is no JSON object."""
+        self._body = body
+        self._parts = members(body)
+        found = dict(self._parts)
+        self._choices = elements(found.get("choices", b"[]"))
+        self.error: StreamError | None = _error(found)
+        self.usage: Usage | None = usage_of(_member(found, "usage"))
+        self.turns: dict[int, Turn] = {position: _turn(choice) for position, choice in enumerate(self._choices)}
+
+    def patched(self, *, model: str, mint: Mint) -> bytes:
+        """The body for the client: the model it asked for, our tool-call ids."""
+        if _member(dict(self._parts), "model") == model and not any(turn.calls for turn in self.turns.values()):
+            return self._body
+        changes: dict[str, bytes] = {"choices": array_text([self._minted(p, mint) for p in range(len(self._choices))])}
+        changes["model"] = scalar_text(model)
+        return object_text([(key, changes.get(key, raw)) for key, raw in self._parts])
+
+    def _minted(self, position: int, mint: Mint) -> bytes:
+        ids = iter([mint(position, at, call.id) for at, call in enumerate(self.turns[position].calls)])
+        if not self.turns[position].calls:
+            return self._choices[position]
+        try:
+            return changed(self._choices[position], ("message", "tool_calls"), partial(_with_ids, ids=ids))
+        except MalformedJson:
+            return self._choices[position]  # something else stands where calls should: the client will say so
+
+
+def decode(body: bytes) -> Answer | None:
+    """The answer in a body, or None when it is not one."""
+    try:
+        return Answer(body)
+    except MalformedJson:
+        return None
+
+
+def as_stream(body: bytes, *, hide_usage: bool = False) -> bytes:
+    """A whole answer as the event stream that says the same; its usage chunk, if any, can be left out."""
+    found = _dict(value(body))
+    choices = [_as_chunk(_dict(choice)) for choice in found.pop("choices", None) or ()]
+    usage = found.pop("usage", None)
+    head = found | {"object": "chat.completion.chunk"}
+    events = [sse.event(scalar_text(head | {"choices": choices}))]
+    if usage is not None and not hide_usage:
+        events.append(sse.event(scalar_text(head | {"choices": [], "usage": usage})))
+    return b"".join([*events, DONE])
+
+
+def _as_chunk(choice: dict[str, Any]) -> dict[str, Any]:
+    message = _dict(choice.pop("message", None))
+    if isinstance(calls := message.get("tool_calls"), list):
+        message["tool_calls"] = [_dict(call) | {"index": at} for at, call in enumerate(calls)]
+    return choice | {"delta": message}
+
+
+def _error(found: dict[str, bytes]) -> StreamError | None:
+    message = None if "choices" in found else _member(found, "message") or _member(found, "msg")
+    return error_of(_member(found, "error"), _member(found, "base_resp"), _member(found, "code"), message)
+
+
+def _member(found: dict[str, bytes], key: str) -> Any:
+    return value(found.get(key, b"null"))
+
+
+def _turn(choice: bytes) -> Turn:
+    found = _dict(value(choice))
+    message, finish = _dict(found.get("message")), found.get("finish_reason")
+    return Turn(
+        text=text_of(scalar_text(message.get("content"))),
+        calls=_calls(message),
+        reasoning=_reasoning(message),
+        finish_reason=finish if isinstance(finish, str) else "",
+    )
+
+
+def _reasoning(message: dict[str, Any]) -> Reasoning | None:
+    given = [Reasoning(message[field], field) for field in REASONING_FIELDS if isinstance(message.get(field), str)]
+    return next((reasoning for reasoning in given if reasoning.text), given[0] if given else None)
+
+
+def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
+    calls = message.get("tool_calls")
+    found = [_call(_dict(call)) for call in calls] if isinstance(calls, list) else []
+    if legacy := _dict(message.get("function_call")):
+        found.append(_call({"function": legacy}))
+    return tuple(found)
+
+
+def _call(call: dict[str, Any]) -> ToolCall:
+    function = _dict(call.get("function"))
+    texts = [call.get("id"), function.get("name"), function.get("arguments")]
+    return ToolCall(*(text if isinstance(text, str) else "" for text in texts))
+
+
+def _dict(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _with_ids(calls: bytes, ids: Iterator[str]) -> bytes:
+    return array_text([_with_id(call, next(ids)) for call in elements(calls)]) if calls != b"null" else calls
+
+
+def _with_id(call: bytes, call_id: str) -> bytes:
+    return object_text([("id", scalar_text(call_id)), *(part for part in members(call) if part[0] != "id")])

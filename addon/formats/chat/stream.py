@@ -1,0 +1,246 @@
+"""Streamed chat answers: each event is read into deltas and patched for the client.
+
+Chunk shapes: https://platform.openai.com/docs/api-reference/chat-streaming; reasoning deltas as DeepSeek documents them
+(https://api-docs.deepseek.com/guides/thinking_mode).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from addon.formats import sse
+from addon.formats.chat.error_body import error_of
+from addon.formats.chat.request import REASONING_FIELDS
+from addon.formats.chat.usage import usage_of
+from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
+from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
+
+__all__ = ("DONE", "ChatStream", "Mint")
+
+DONE = b"data: [DONE]\n\n"
+
+type Mint = Callable[[int, int, str], str]
+"""(choice, call index, upstream's id) -> the id the client gets."""
+
+
+class _Function(msgspec.Struct):
+    name: Any = None
+    arguments: Any = None
+
+
+class _Call(msgspec.Struct):
+    index: Any = None
+    id: Any = None
+    function: _Function | None = None
+
+
+class _Open(msgspec.Struct):
+    """A tool call that has begun."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+
+    def is_other(self, call_id: str, name: str) -> bool:
+        """Whether a step with this id and name, either of which may be empty, belongs to another call."""
+        if not (name and self.name):
+            return False
+        return not self.id or call_id not in ("", self.id) or name != self.name
+
+
+class _Delta(msgspec.Struct):
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_text: Any = None
+    tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: Any = None
+    delta: _Delta | None = None
+    finish_reason: Any = None
+    usage: Any = None
+
+
+class _Chunk(msgspec.Struct):
+    model: Any = None
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    base_resp: Any = None
+    code: Any = None
+    message: Any = None
+    msg: Any = None
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class ChatStream:
+    """Reads one upstream's chat stream event by event."""
+
+    def __init__(self, *, model: str, hide_usage: bool, mint: Mint) -> None:
+        self._model = model
+        self._hide_usage = hide_usage
+        self._mint = mint
+        self._calls: dict[int, _Calls] = {}
+        self.done = False
+
+    def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
+        """The deltas of one raw event and the bytes for the client: none for an error event, which is a StreamError."""
+        data = sse.data_of(raw)
+        if data is None:
+            return [], raw
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return [], DONE
+        chunk = _decoded(data)
+        if chunk is None:
+            return _unreadable(raw, data)
+        message = None if chunk.choices else chunk.message or chunk.msg
+        if error := error_of(chunk.error, chunk.base_resp, chunk.code, message):
+            return [error], b""
+        if sse.name_of(raw) == "error":
+            return [StreamError(message if isinstance(message, str) else "The upstream reported an error.")], b""
+        deltas, ids = self._read(chunk)
+        if self._hide_usage and chunk.usage is not None and not chunk.choices:
+            return deltas, b""
+        return deltas, self._patched(raw, data, chunk, ids)
+
+    def _renamed(self, raw: bytes, model: str) -> bytes | None:
+        """The event under the client's name for the model; None when that takes a closer look."""
+        # Unescaped quotes don't occur inside strings, so this is a member wherever it stands.
+        theirs = _member(model)
+        return raw.replace(theirs, _member(self._model)) if theirs in raw else None
+
+    def _read(self, chunk: _Chunk) -> tuple[list[Delta], dict[tuple[int, int], tuple[int, str]]]:
+        deltas: list[Delta] = []
+        ids: dict[tuple[int, int], tuple[int, str]] = {}
+        for position, choice in enumerate(chunk.choices or ()):
+            number = choice.index if isinstance(choice.index, int) else position
+            if choice.delta is not None:
+                deltas += _said(choice.delta, number)
+                for place, call in enumerate(choice.delta.tool_calls or ()):
+                    step, begins = self._calls.setdefault(number, _Calls(number)).step(call)
+                    deltas.append(step)
+                    if begins:
+                        ids[position, place] = step.index, self._mint(number, step.index, step.id)
+                    elif call.id or call.index != step.index:
+                        ids[position, place] = step.index, ""
+            if isinstance(choice.finish_reason, str) and choice.finish_reason:
+                deltas.append(Finish(choice.finish_reason, number))
+            if usage := usage_of(choice.usage):
+                deltas.append(UsageReport(usage))
+        if usage := usage_of(chunk.usage):
+            deltas.append(UsageReport(usage))
+        return deltas, ids
+
+    def _patched(self, raw: bytes, data: bytes, chunk: _Chunk, ids: dict[tuple[int, int], tuple[int, str]]) -> bytes:
+        rename = isinstance(chunk.model, str) and chunk.model != self._model
+        if not rename and not ids:
+            return raw
+        if not ids and (renamed := self._renamed(raw, chunk.model)):
+            return renamed
+        parts = members(data)
+        changes = {"model": scalar_text(self._model)} if rename else {}
+        if ids:
+            changes["choices"] = _with_ids(dict(parts)["choices"], ids)
+        return sse.event(object_text([(key, changes.get(key, text)) for key, text in parts]), sse.name_of(raw))
+
+
+class _Calls:
+    """Tells the tool calls of one choice apart; clients join the arguments of all calls that share an index.
+
+    Some servers number every call 0, or none, or give no ids: there a name begins a call. Others give each step of one
+    call an id of its own, but its name only once.
+    """
+
+    def __init__(self, choice: int) -> None:
+        self._choice = choice
+        self._count = 0
+        self._latest: dict[int | None, _Open] = {}
+        self._by_id: dict[tuple[int | None, str], _Open] = {}
+
+    def step(self, call: _Call) -> tuple[CallDelta, bool]:
+        """The delta, and whether it begins a call."""
+        function = call.function or _Function()
+        name, arguments, call_id = _text(function.name), _text(function.arguments), _text(call.id)
+        given = call.index if isinstance(call.index, int) else None
+        known = self._by_id.get((given, call_id)) or self._latest.get(given)
+        begins = known is None or known.is_other(call_id, name)
+        if known is None or begins:
+            known = _Open(self._count)
+            self._count += 1
+        if call_id and not known.id:
+            known.id = call_id
+            self._by_id[given, call_id] = known
+        self._latest[given] = known
+        name = "" if known.name else name
+        known.name = known.name or name
+        return CallDelta(known.index, known.id if call_id else "", name, arguments, self._choice), begins
+
+
+def _text(found: Any) -> str:
+    return found if isinstance(found, str) else ""
+
+
+def _member(model: str) -> bytes:
+    return b'"model":' + scalar_text(model)
+
+
+def _decoded(data: bytes) -> _Chunk | None:
+    try:
+        return _CHUNK.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # a lone surrogate or an odd shape: the lenient reader takes it
+    try:
+        return msgspec.convert(value(data), _Chunk)
+    except (MalformedJson, msgspec.ValidationError):
+        return None
+
+
+def _unreadable(raw: bytes, data: bytes) -> tuple[list[Delta], bytes]:
+    """An event that is no chunk: JSON of another shape goes through as it is, a broken one is the upstream's fault."""
+    try:
+        value(data)
+    except MalformedJson:
+        return [StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")], b""
+    if sse.name_of(raw) == "error":
+        return [StreamError("The upstream reported an error.")], b""
+    return [], raw
+
+
+def _said(delta: _Delta, choice: int) -> list[Delta]:
+    found: list[Delta] = []
+    for field in REASONING_FIELDS:
+        text = getattr(delta, field)
+        if isinstance(text, str):
+            found.append(ReasoningDelta(text, field, choice))
+    if isinstance(delta.content, str) and delta.content:
+        found.append(TextDelta(delta.content, choice))
+    if function := delta.function_call:
+        found.append(CallDelta(0, "", _text(function.name), _text(function.arguments), choice))
+    return found
+
+
+def _with_ids(choices: bytes, ids: dict[tuple[int, int], tuple[int, str]]) -> bytes:
+    """The `choices` with the calls' indexes and ids replaced."""
+    texts = elements(choices)
+    for position in {position for position, _ in ids}:
+        calls = {place: new for (at, place), new in ids.items() if at == position}
+        texts[position] = changed(texts[position], ("delta", "tool_calls"), partial(_renumbered, calls=calls))
+    return array_text(texts)
+
+
+def _renumbered(text: bytes, calls: dict[int, tuple[int, str]]) -> bytes:
+    return array_text([_numbered(raw, *calls[at]) if at in calls else raw for at, raw in enumerate(elements(text))])
+
+
+def _numbered(call: bytes, index: int, call_id: str) -> bytes:
+    """The step with its index and, when it begins the call, its id: clients join the ids of all steps, too."""
+    head = [("index", scalar_text(index)), *([("id", scalar_text(call_id))] if call_id else [])]
+    return object_text(head + [part for part in members(call) if part[0] not in ("index", "id")])

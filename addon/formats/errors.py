@@ -1,0 +1,47 @@
+"""What a client is told when its request can't be served, in the client's own format."""
+
+import msgspec
+
+__all__ = ("Problem", "RequestError", "error_body", "status_for")
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a client must be told."""
+
+    status: int
+    message: str
+    """One clear sentence: what is wrong and what to do."""
+
+    code: str
+    type: str = "invalid_request_error"
+    param: str | None = None
+    retry_after: str = ""
+    """Value of a `Retry-After` header, or empty."""
+
+
+class RequestError(ValueError):
+    """The request can't be served; holds the problem to answer with."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def status_for(problem: Problem, user_agent: str) -> int:
+    """The HTTP status of the answer: Cursor shows its user the text of a 400 only (forum.cursor.com/t/159758)."""
+    readable = (problem.status < 500 and problem.status not in (401, 429)) or problem.code in _FOR_THE_USER
+    return 400 if readable and user_agent.startswith("Cursor/") else problem.status
+
+
+_FOR_THE_USER = frozenset({"insufficient_quota", "no_upstream", "upstream_auth_error", "gateway_error"})
+"""Problems that no retry mends: a person has to read them."""
+
+
+def error_body(wire_format: str, problem: Problem) -> bytes:
+    """The error as JSON text: Anthropic's shape for `messages`, OpenAI's for everything else."""
+    # Words of clients and upstreams in it may hold lone surrogates.
+    message = problem.message.encode(errors="replace").decode()
+    if wire_format == "messages":
+        return msgspec.json.encode({"type": "error", "error": {"type": problem.type, "message": message}})
+    error = {"message": message, "type": problem.type, "param": problem.param, "code": problem.code}
+    return msgspec.json.encode({"error": error})

@@ -1,0 +1,54 @@
+"""Which request is for whom: the LLM paths of the public port."""
+
+import re
+from typing import Literal
+from urllib.parse import unquote
+
+import msgspec
+
+__all__ = ("Endpoint", "Kind", "classify")
+
+type Kind = Literal["chat", "responses", "messages", "count_tokens", "models", "healthz", "readyz"]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An LLM path of ours."""
+
+    kind: Kind
+    deployment: str = ""
+    """Azure clients name the model in the path; it wins over the body's."""
+
+    @property
+    def wire_format(self) -> str:
+        """The format its answers have."""
+        return {"count_tokens": "messages", "messages": "messages", "responses": "responses"}.get(self.kind, "chat")
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.kind in ("models", "healthz", "readyz") else "POST"
+
+
+_PREFIXED = re.compile(
+    r"(?:/cursor|/v1){0,2}/(chat/completions|responses|messages/count_tokens|messages|models)/?", re.ASCII
+)
+_AZURE = re.compile(r"(?:/cursor)?/openai/deployments/([^/]+)/chat/completions/?", re.ASCII)
+_HEALTH: dict[str, Kind] = {"/healthz": "healthz", "/readyz": "readyz", "/cursor/health": "healthz"}
+_KINDS: dict[str, Kind] = {
+    "chat/completions": "chat",
+    "responses": "responses",
+    "messages": "messages",
+    "messages/count_tokens": "count_tokens",
+    "models": "models",
+}
+
+
+def classify(target: str) -> Endpoint | None:
+    """The endpoint of a request target (path with query), or None: the sidecar's."""
+    path = target.partition("?")[0]
+    if match := _PREFIXED.fullmatch(path):
+        return Endpoint(_KINDS[match[1]])
+    if match := _AZURE.fullmatch(path):
+        return Endpoint("chat", deployment=unquote(match[1]))
+    if kind := _HEALTH.get(path.removesuffix("/")):
+        return Endpoint(kind)
+    return None

@@ -1,0 +1,193 @@
+"""JSON text taken apart at one level, so that whatever is not touched keeps its bytes.
+
+msgspec does the work in linear time; the standard library takes over for text that msgspec refuses although upstreams
+accept it (lone surrogates, `NaN`, numbers beyond a double) and where duplicated keys are possible, which msgspec drops.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+__all__ = (
+    "MalformedJson",
+    "Members",
+    "array_text",
+    "changed",
+    "elements",
+    "members",
+    "object_text",
+    "scalar_text",
+    "utf8_text",
+    "value",
+)
+
+type Members = list[tuple[str, bytes]]
+"""An object's keys with the text of their values, in order, duplicates included."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUE = msgspec.json.Decoder()
+_LENIENT = json.JSONDecoder(strict=False)
+_SKIP = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
+_SPACE = re.compile(r"[ \t\n\r]*")
+_BLANKS = re.compile(_SPACE.pattern.encode())
+_SHORT_KEY = 64
+_BOM = b"\xef\xbb\xbf"
+
+
+class MalformedJson(ValueError):
+    """The text is not the JSON that was asked for; the message says why."""
+
+
+def members(text: bytes) -> Members:
+    """The members of the object `text`; a byte order mark before it is dropped. Raises MalformedJson."""
+    text = text.removeprefix(_BOM).strip(b" \t\r\n")
+    try:
+        found = [(key, bytes(raw)) for key, raw in _OBJECT.decode(text).items()]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _scan_object(utf8_text(text))
+    # A compact object is exactly as long as its parts: no room for a duplicated key that the dict has swallowed.
+    return found if len(text) == _compact_length(found) or _holds_only(found, text) else _scan_object(utf8_text(text))
+
+
+def elements(text: bytes) -> list[bytes]:
+    """The texts of the elements of the array `text`. Raises MalformedJson."""
+    try:
+        return [bytes(raw) for raw in _ARRAY.decode(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _scan_array(utf8_text(text))
+
+
+def object_text(parts: Members) -> bytes:
+    """The object with these members, in this order."""
+    return b"{" + b",".join([_key_text(key) + b":" + raw for key, raw in parts]) + b"}"
+
+
+def array_text(parts: list[bytes]) -> bytes:
+    """The array with these elements."""
+    return b"[" + b",".join(parts) + b"]"
+
+
+def scalar_text(scalar: object) -> bytes:
+    """JSON text of a value of ours; strings keep lone surrogates as escapes."""
+    try:
+        return msgspec.json.encode(scalar)
+    except UnicodeEncodeError:
+        return json.dumps(scalar, separators=(",", ":")).encode()
+
+
+def value(text: bytes) -> Any:
+    """The value of a JSON text as Python objects. Raises MalformedJson."""
+    try:
+        return _VALUE.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _lenient(utf8_text(text))
+
+
+def utf8_text(text: bytes) -> str:
+    """The text decoded. Raises MalformedJson; the functions above don't for what they only skip over."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"the body is not UTF-8 text: invalid byte at offset {error.start}") from error
+
+
+def changed(text: bytes, path: tuple[str, ...], change: Callable[[bytes], bytes]) -> bytes:
+    """The text with the value at `path` (object keys, outermost first) put through `change`, when there is one."""
+    if not path:
+        return change(text)
+    return object_text([(key, changed(raw, path[1:], change) if key == path[0] else raw) for key, raw in members(text)])
+
+
+def _compact_length(found: Members) -> int:
+    return 1 + sum([len(_key_text(key)) + len(raw) + 2 for key, raw in found]) + (0 if found else 1)
+
+
+def _key_text(key: str) -> bytes:
+    return _short_key_text(key) if len(key) < _SHORT_KEY else scalar_text(key)
+
+
+@lru_cache(maxsize=1024)
+def _short_key_text(key: str) -> bytes:
+    return scalar_text(key)
+
+
+def _holds_only(found: Members, text: bytes) -> bool:
+    """Whether the object consists of these members and blanks between them."""
+    at = 0
+    for position, (key, raw) in enumerate(found):
+        for token in (b"," if position else b"{", _key_text(key), b":", raw):
+            blanks = _BLANKS.match(text, at)
+            assert blanks is not None
+            if not text.startswith(token, blanks.end()):
+                return False
+            at = blanks.end() + len(token)
+    return text[at:].strip() == b"}"
+
+
+def _lenient(text: str) -> Any:
+    try:
+        return _LENIENT.decode(text)
+    except RecursionError as error:
+        raise MalformedJson("the JSON is nested too deeply") from error
+    except ValueError as error:
+        raise MalformedJson(f"the JSON is malformed: {error}") from error
+
+
+def _scan_object(text: str) -> Members:
+    found: Members = []
+    at = _expect(text, _skip_space(text, 0), "{")
+    while text[at : at + 1] != "}":
+        if found:
+            at = _expect(text, at, ",")
+        key, at = _span(text, at)
+        if key[:1] != '"':
+            raise MalformedJson(f"the JSON is malformed: a key must be a string at offset {at}")
+        raw, at = _span(text, _expect(text, at, ":"))
+        found.append((_lenient(key), raw.encode()))
+    _expect_end(text, at + 1)
+    return found
+
+
+def _scan_array(text: str) -> list[bytes]:
+    found: list[bytes] = []
+    at = _expect(text, _skip_space(text, 0), "[")
+    while text[at : at + 1] != "]":
+        if found:
+            at = _expect(text, at, ",")
+        raw, at = _span(text, at)
+        found.append(raw.encode())
+    _expect_end(text, at + 1)
+    return found
+
+
+def _span(text: str, at: int) -> tuple[str, int]:
+    """The text of the value that starts at `at`, and where the next token starts."""
+    try:
+        _, end = _SKIP.raw_decode(text, at)
+    except RecursionError as error:
+        raise MalformedJson("the JSON is nested too deeply") from error
+    except ValueError as error:
+        raise MalformedJson(f"the JSON is malformed: {error}") from error
+    return text[at:end], _skip_space(text, end)
+
+
+def _skip_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    assert match is not None
+    return match.end()
+
+
+def _expect(text: str, at: int, token: str) -> int:
+    if text[at : at + 1] != token:
+        raise MalformedJson(f"the JSON is malformed: expected '{token}' at offset {at}")
+    return _skip_space(text, at + 1)
+
+
+def _expect_end(text: str, at: int) -> None:
+    if _skip_space(text, at) != len(text):
+        raise MalformedJson(f"the JSON is malformed: text after its end at offset {at}")

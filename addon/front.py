@@ -1,0 +1,86 @@
+"""What is decided from a request's headers alone: who answers it, and whether its caller may ask at all."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from addon.admission.principal import FindKey, ReadToken, credential, identify
+from addon.exchange import Reply
+from addon.formats.errors import Problem, error_body, status_for
+from addon.formats.registry import Endpoint
+from addon.routing.router import known_models
+from shared.config.schema import Snapshot
+from shared.model import Principal
+
+__all__ = ("admit", "health", "models", "preflight", "problem_reply", "readiness", "too_large", "unfit")
+
+CORS = {"access-control-allow-origin": "*"}
+_JSON = {"content-type": "application/json"}
+_PREFLIGHT = CORS | {
+    "access-control-allow-methods": "GET, POST, OPTIONS",
+    "access-control-allow-headers": "*, authorization",
+    "access-control-max-age": "86400",
+}
+_NOT_YET = {
+    "responses": "The Responses API is not served by this version: use /v1/chat/completions.",
+    "messages": "The Anthropic Messages API is not served by this version: use /v1/chat/completions.",
+    "count_tokens": "Token counting is not served by this version.",
+}
+
+
+def preflight() -> Reply:
+    """Answer to anybody's CORS preflight (https://fetch.spec.whatwg.org/#cors-preflight-fetch); it tells nothing."""
+    return Reply(204, _PREFLIGHT, b"")
+
+
+def health() -> Reply:
+    """The process is alive."""
+    return Reply(200, _JSON, b'{"status":"ok"}')
+
+
+def readiness(*, store_answers: bool, upstreams: int) -> Reply:
+    """Whether requests can be served; an upstream may still have to be configured, through this very port."""
+    status = "ready" if store_answers else "the database does not answer"
+    body = msgspec.json.encode({"status": status, "upstreams": upstreams})
+    return Reply(200 if store_answers else 503, _JSON, body)
+
+
+def models(snapshot: Snapshot) -> Reply:
+    """The model list (https://platform.openai.com/docs/api-reference/models/list) as far as it is configured."""
+    names = known_models(snapshot.upstreams)
+    listed = [{"id": name, "object": "model", "created": 0, "owned_by": "thinkback"} for name in names]
+    return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
+
+
+def admit(
+    headers: Mapping[str, str], snapshot: Snapshot, *, find_key: FindKey, read_token: ReadToken, now_ms: int
+) -> Principal | Problem:
+    """The caller, or why it is turned away."""
+    upstreams = snapshot.upstreams if snapshot.server.allow_upstream_keys else ()
+    shown = credential(headers)
+    return identify(shown, find_key=find_key, read_token=read_token, upstreams=upstreams, now_ms=now_ms)
+
+
+def unfit(endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body: int) -> Problem | None:
+    """Why a request of a known caller can't be taken, as far as its headers tell."""
+    if method != endpoint.method:
+        return Problem(status=405, message=f"Use {endpoint.method} here, not {method}.", code="method_not_allowed")
+    if endpoint.kind in _NOT_YET:
+        return Problem(status=400, message=_NOT_YET[endpoint.kind], code="unsupported_endpoint")
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        return Problem(status=415, message="Send the body uncompressed.", code="unsupported_content_encoding")
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > max_body:
+        return too_large(max_body)
+    return None
+
+
+def too_large(limit: int) -> Problem:
+    """The problem of a body beyond the limit (bytes)."""
+    message = f"The request body is larger than {limit // (1024 * 1024)} MiB: start a new chat, or raise max_body_mib."
+    return Problem(status=413, message=message, code="request_too_large")
+
+
+def problem_reply(problem: Problem, wire_format: str, user_agent: str) -> Reply:
+    """A problem as the client's format tells it."""
+    return Reply(status_for(problem, user_agent), CORS | _JSON, error_body(wire_format, problem))

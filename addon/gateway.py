@@ -1,0 +1,382 @@
+"""The mitmproxy addon: hooks become exchanges, and nothing gets through that was not let through.
+
+mitmproxy forwards a request unmodified when a hook fails. Here that cannot reach anybody: a flow is forwarded only by
+its `Plan` (see `attempts`), which is the last thing a hook makes, and mitmproxy's own target is a closed port.
+"""
+
+import asyncio
+import logging
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+import msgspec
+from mitmproxy import connection, ctx, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import commands, layer, server_hooks
+from mitmproxy.proxy.layers import modes
+from mitmproxy.tls import TlsData
+from mitmproxy.utils import asyncio_utils
+
+from addon import front, http1
+from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
+from addon.attempts import GatewayHttpLayer, Plan, Planner
+from addon.exchange import Exchange, Reply
+from addon.formats.errors import Problem, RequestError
+from addon.formats.registry import Endpoint, classify
+from addon.log import RequestLine, masked
+from addon.wiring import Wiring
+from shared.model import Principal
+from shared.security.keys import mask
+
+__all__ = ("BASELINE", "Gateway")
+
+BASELINE: dict[str, object] = {
+    "block_global": False,
+    "connection_strategy": "lazy",
+    "http2": False,
+    "http3": False,
+    "websocket": False,
+    "rawtcp": False,
+    "onboarding": False,
+    "validate_inbound_headers": True,
+    "keep_host_header": True,
+    "ssl_insecure": False,
+    "save_stream_file": None,
+    "client_replay": [],
+    "server_replay": [],
+}
+"""mitmproxy options that must hold, whoever launched it: another value would open a way past the gateway."""
+
+_SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "cookie", "set-cookie", "proxy-authorization")
+_MIB = 1024 * 1024
+_log = logging.getLogger("thinkback")
+
+
+class _Seen(msgspec.Struct):
+    """What the log needs of a flow."""
+
+    line: RequestLine
+    began: float
+    message_limit: int
+    exchange: Exchange | None = None
+    routine: bool = False
+    """A health check: not worth a line unless it fails."""
+
+
+class Gateway(Planner):
+    """Admits, plans and settles each flow."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self.clock = wiring.clock
+        self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[http.HTTPFlow, _Seen] = WeakKeyDictionary()
+        self._connecting: dict[str, asyncio.TimerHandle] = {}
+        self._clients: set[str] = set()
+        self._max_clients = max(64, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128) // 2)
+        self._ticking: asyncio.Task[None] | None = None
+
+    def hear(self, hook: commands.StartHook) -> None:
+        try:
+            getattr(self, hook.name)(*hook.args())
+        except Exception:
+            _log.exception("a hook failed")
+
+    def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
+        return self._plans.get(flow)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def load(self, loader: Loader) -> None:
+        http1.install()
+
+    def running(self) -> None:
+        self._refuse_other_options()
+        self.watched = ctx.master.addons.get("view") is not None or len(ctx.options.scripts) > 1
+        self._ticking = asyncio_utils.create_task(self._tick(), name="thinkback each second", keep_ref=True)
+
+    def done(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+        # Streams that are being cut are settled after this hook: the store must still take them.
+        self._wiring.engine.flush()
+
+    def _refuse_other_options(self) -> None:
+        wrong = [name for name, value in BASELINE.items() if getattr(ctx.options, name) != value]
+        sinks = [mode for mode in ctx.options.mode if not mode.startswith("reverse:http://127.0.0.1:9@")]
+        for name in wrong:
+            _log.error("mitmproxy's option %s must be %r: mend mitm.toml", name, BASELINE[name])
+        for mode in sinks:
+            _log.error("mitmproxy's mode must be reverse:http://127.0.0.1:9@…, not %s: mend mitm.toml", mode)
+        if wrong or sinks:
+            raise SystemExit(1)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            try:
+                self._wiring.each_second()
+                self._forget_shown_flows()
+            except Exception:
+                _log.exception("the periodic work failed")
+
+    def _forget_shown_flows(self) -> None:
+        """mitmweb keeps every flow in memory: keep the latest ones."""
+        view = ctx.master.addons.get("view")
+        if view is not None and len(view) > _SHOWN_FLOWS:
+            view.remove(list(view)[: len(view) - _SHOWN_FLOWS])
+
+    # -- connections ----------------------------------------------------------------------------------------------
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        # Every connection is plain HTTP/1 for the gateway; without this, TLS and raw TCP would be guessed.
+        if nextlayer.context.layers and isinstance(nextlayer.context.layers[-1], modes.ReverseProxy):
+            nextlayer.layer = GatewayHttpLayer(nextlayer.context, self)
+
+    def client_connected(self, client: connection.Client) -> None:
+        self._clients.add(client.id)
+        if len(self._clients) > self._max_clients:
+            client.error = "too many connections"
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        self._clients.discard(client.id)
+
+    def server_connect(self, hook: server_hooks.ServerConnectionHookData) -> None:
+        task = asyncio.current_task()
+        seconds = self._connect_seconds(hook.server.address)
+        if task is not None and seconds:
+            timer = asyncio.get_running_loop().call_later(seconds, task.cancel)
+            self._connecting[hook.server.id] = timer
+
+    def server_connected(self, hook: server_hooks.ServerConnectionHookData) -> None:
+        if not hook.server.tls:
+            self._connected(hook.server)
+
+    def tls_established_server(self, hook: TlsData) -> None:
+        self._connected(hook.context.server)
+
+    def server_connect_error(self, hook: server_hooks.ServerConnectionHookData) -> None:
+        self._connected(hook.server)
+
+    def server_disconnected(self, hook: server_hooks.ServerConnectionHookData) -> None:
+        self._connected(hook.server)
+
+    def _connected(self, server: connection.Server) -> None:
+        if timer := self._connecting.pop(server.id, None):
+            timer.cancel()
+
+    def _connect_seconds(self, address: tuple[str, int] | None) -> float:
+        upstreams = self._wiring.snapshot.upstreams
+        asked = [one.timeouts.connect for one in upstreams if address and (one.host, one.port) == address[:2]]
+        return min(asked, default=10)
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        with self._boundary(flow):
+            fields = tuple(flow.request.headers.fields)
+            headers = {name.lower(): text for name, text in flow.request.headers.items()}
+            _mask(flow.request.headers)
+            self._look(flow, headers)
+            fault = head_fault(flow.request.method, flow.request.path, flow.request.http_version, fields)
+            if fault or flow.request.authority:
+                problem = Problem(
+                    status=400,
+                    message=f"The request is refused: {fault or 'a bare path is wanted'}.",
+                    code="bad_request",
+                )
+                self._answer(flow, front.problem_reply(problem, "chat", ""))
+            elif endpoint := classify(flow.request.path):
+                self._plan_endpoint(flow, endpoint, headers)
+            else:
+                self._plan_sidecar(flow, fields, headers)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        plan = self._plans.get(flow)
+        if plan is not None and plan.sidecar is not None:
+            flow.request.data.content = b""  # passwords pass here, and a flow is for looking at
+        if flow.response is not None or plan is None or plan.exchange is None:
+            return
+        with self._boundary(flow):
+            body = flow.request.raw_content or b""
+            try:
+                plan.exchange.open(body)
+            except RequestError as error:
+                self._answer(flow, plan.exchange.reply(error.problem))
+            self._debug(plan.exchange, body)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        plan = self._plans.get(flow)
+        if flow.response is not None and plan is not None and plan.sidecar is not None:
+            flow.response.stream = True
+            for name in ("server", "connection", "keep-alive"):
+                flow.response.headers.pop(name, None)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        plan = self._plans.get(flow)
+        if flow.response is not None and flow.response.stream and plan is not None and plan.sidecar is not None:
+            flow.response.data.content = b""
+        self._settle(flow, str(flow.response.status_code) if flow.response else "500")
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._settle(flow, "gone")
+
+    def _plan_endpoint(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
+        snapshot = self._wiring.snapshot
+        self._seen[flow].routine = endpoint.kind in ("healthz", "readyz")
+        if flow.request.method == "OPTIONS":
+            self._answer(flow, front.preflight())
+        elif endpoint.kind == "healthz":
+            self._answer(flow, front.health())
+        elif endpoint.kind == "readyz":
+            self._answer(
+                flow, front.readiness(store_answers=self._wiring.store_answers(), upstreams=len(snapshot.upstreams))
+            )
+        else:
+            self._plan_call(flow, endpoint, headers)
+
+    def _plan_call(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
+        snapshot, max_body = self._wiring.snapshot, self._wiring.snapshot.server.max_body_mib * _MIB
+        caller = front.admit(
+            headers,
+            snapshot,
+            find_key=self._wiring.find_key,
+            read_token=self._wiring.read_token,
+            now_ms=self.clock.now_ms(),
+        )
+        if isinstance(caller, Principal):
+            self._name(flow, caller)
+            problem = front.unfit(endpoint, flow.request.method, headers, max_body)
+        else:
+            problem = caller
+        if problem is not None:
+            self._answer(flow, front.problem_reply(problem, endpoint.wire_format, headers.get("user-agent", "")))
+        elif endpoint.kind == "models":
+            self._answer(flow, front.models(snapshot))
+        elif isinstance(caller, Principal):
+            exchange = Exchange(self._wiring.services, snapshot, caller, endpoint, headers)
+            self._seen[flow].exchange = exchange
+            self._plans[flow] = Plan(exchange=exchange, max_body=max_body)
+
+    def _plan_sidecar(
+        self, flow: http.HTTPFlow, fields: tuple[tuple[bytes, bytes], ...], headers: dict[str, str]
+    ) -> None:
+        server = self._wiring.snapshot.server
+        if server.ui == "local":
+            problem = Problem(status=404, message="There is nothing here.", code="not_found")
+            self._answer(flow, front.problem_reply(problem, "chat", ""))
+            return
+        host, _, port = server.admin_addr.rpartition(":")
+        request = flow.request.copy()
+        request.headers = http.Headers(without_hop_by_hop(fields))
+        request.headers["x-forwarded-for"] = self._seen[flow].line.client
+        request.headers["x-forwarded-proto"] = self._scheme(flow, headers)
+        request.headers["connection"] = "close"
+        request.data.host, request.data.port = host.strip("[]"), int(port)
+        request.data.scheme, request.data.authority = b"http", b""
+        flow.request.stream = True
+        self._plans[flow] = Plan(sidecar=request)
+
+    def _scheme(self, flow: http.HTTPFlow, headers: dict[str, str]) -> str:
+        """`https` when a trusted proxy in front of us says so."""
+        trusted = self._wiring.snapshot.server.trusted_proxies
+        said = headers.get("x-forwarded-proto", "")
+        return "https" if said == "https" and is_trusted(_peer(flow), trusted) else "http"
+
+    def _answer(self, flow: http.HTTPFlow, reply: Reply) -> None:
+        flow.request.headers.pop("expect", None)  # nobody is asked to go on with a body that nobody reads
+        flow.response = http.Response.make(reply.status, reply.body, reply.headers)
+
+    @contextmanager
+    def _boundary(self, flow: http.HTTPFlow) -> Iterator[None]:
+        """Closed by default: whatever fails in here answers 500 and leaves no plan."""
+        plan = self._plans.pop(flow, None)
+        try:
+            yield
+        except Exception:
+            _log.exception("a hook failed; the request is refused")
+            self._plans.pop(flow, None)
+            problem = Problem(
+                status=500, message="The gateway failed on this request.", code="gateway_error", type="server_error"
+            )
+            self._answer(flow, front.problem_reply(problem, "chat", ""))
+        else:
+            if plan is not None:
+                self._plans.setdefault(flow, plan)
+
+    # -- the log --------------------------------------------------------------------------------------------------
+
+    def _look(self, flow: http.HTTPFlow, headers: dict[str, str]) -> None:
+        settings = self._wiring.snapshot
+        line = RequestLine(
+            client=client_address(_peer(flow), headers.get("x-forwarded-for", ""), settings.server.trusted_proxies),
+            user_agent=headers.get("user-agent", ""),
+            method=flow.request.method,
+            path=flow.request.path.partition("?")[0][:200],
+            status="",
+            seconds=0,
+        )
+        self._seen[flow] = _Seen(line, self.clock.monotonic(), settings.logging.message_max_chars)
+
+    def _name(self, flow: http.HTTPFlow, caller: Principal) -> None:
+        line = self._seen[flow].line
+        line.principal, line.key_suffix = caller.name, caller.key_suffix
+
+    def _settle(self, flow: http.HTTPFlow, status: str) -> None:
+        seen = self._seen.pop(flow, None)
+        if seen is None:
+            return
+        seen.line.status = status
+        seen.line.seconds = self.clock.monotonic() - seen.began
+        if seen.exchange is not None:
+            _report(seen.line, seen.exchange)
+        if not (seen.routine and status == "200"):
+            seen.line.write()
+        flow.comment = seen.line.text()
+
+    def _debug(self, exchange: Exchange, body: bytes) -> None:
+        if not _log.isEnabledFor(logging.DEBUG):
+            return
+        limits = self._wiring.snapshot.logging
+        for line in exchange.summary():
+            _log.debug("%s", masked(line, limits.message_max_chars))
+        _log.debug("body: %s", masked(body.decode(errors="replace"), limits.body_max_chars))
+
+
+_SHOWN_FLOWS = 500
+
+
+def _report(line: RequestLine, exchange: Exchange) -> None:
+    """Add what the exchange knows."""
+    line.model = exchange.request.model if exchange.request else ""
+    if exchange.tried:
+        candidate = exchange.candidate
+        line.upstream_model, line.upstream = candidate.model, candidate.upstream.name
+        line.upstream_key = mask(candidate.key) if candidate.key else ""
+        line.tries = tuple(one.outcome or "-" for one in exchange.tried)
+    if exchange.restoration is not None:
+        line.restored = exchange.restoration.counts
+    line.first_byte, line.note = exchange.first_byte, exchange.trouble
+    if exchange.usage is not None:
+        line.tokens = exchange.usage.prompt_tokens, exchange.usage.cached_tokens, exchange.usage.completion_tokens
+
+
+def _mask(headers: http.Headers) -> None:
+    """The flow is for looking at (mitmweb): it shows no secret."""
+    for name in _SECRET_HEADERS:
+        if name in headers:
+            headers[name] = masked_header(headers[name])
+
+
+def masked_header(text: str) -> str:
+    """A credential header as it may be shown."""
+    scheme, space, token = text.rpartition(" ")
+    return f"{scheme}{space}{mask(token)}"
+
+
+def _peer(flow: http.HTTPFlow) -> str:
+    peer = flow.client_conn.peername
+    address = peer[0] if peer else ""
+    return address.removeprefix("::ffff:")

@@ -1,0 +1,93 @@
+"""One request's dealings with recall: its turns are looked up and restored, its answer is remembered."""
+
+from collections.abc import Callable, Sequence
+
+from addon.formats.turn import Message, Turn
+from addon.reasoning.identity import digest, mint, new_token
+from addon.reasoning.profiles import Profile
+from addon.reasoning.recall import Recall, Record
+from addon.reasoning.resolve import Place, call_keys, keys_of, places_of, resolve, result_keys
+from addon.reasoning.restore import Policy, Restoration, restore
+
+__all__ = ("Conversation",)
+
+
+class Conversation:
+    """The replayed messages of one principal, and the turn that answers them."""
+
+    def __init__(
+        self,
+        *,
+        recall: Recall,
+        id_key: bytes,
+        random: Callable[[int], bytes],
+        principal_id: str,
+        messages: Sequence[Message],
+        has_tools: bool,
+    ) -> None:
+        self._recall = recall
+        self._id_key = id_key
+        self._random = random
+        self._principal_id = principal_id
+        self._messages = messages
+        self._has_tools = has_tools
+        self._namespace = b""
+        self._places, self._answer = places_of(messages, id_key)
+        self._tokens: dict[int, str] = {}
+
+    def restore(self, profile: Profile, policy: Policy) -> Restoration:
+        """What the messages must carry for an upstream of this profile; the answer belongs to its family then."""
+        namespace = digest(self._principal_id, profile.family)
+        if namespace != self._namespace:
+            self._namespace = namespace
+            resolve(namespace, self._messages, self._places, self._recall)
+        return restore(
+            messages=self._messages,
+            places=self._places,
+            profile=profile,
+            policy=policy,
+            has_tools=self._has_tools,
+            namespace=namespace,
+            memory=self._recall,
+        )
+
+    def accepted(self, restoration: Restoration) -> None:
+        """The upstream took the request: what it was sent binds later requests."""
+        self._recall.keep_sent(restoration.sent)
+        if self._places and (record := self._places[-1].record):
+            self._learn_ids(self._places[-1], record.token)
+
+    def mint(self, choice: int, index: int, _: str) -> str:
+        """The id the client gets for a tool call of the answer."""
+        return mint(self._token(choice), index, self._id_key)
+
+    def remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
+        """Keep the answer's turns, whole or as far as they came; `durable` as for `Recall.keep`."""
+        parent = self._places[-1].record if self._places else None
+        for choice, turn in turns.items():
+            record = Record(
+                token=self._token(choice),
+                reasoning=turn.reasoning.text if turn.reasoning else None,
+                field=turn.reasoning.field if turn.reasoning else "",
+                text=turn.text,
+                ids=tuple(call.id for call in turn.calls),
+                names=tuple(call.name for call in turn.calls),
+                parent=parent.token if parent else None,
+                complete=complete,
+            )
+            self._recall.keep(
+                self._namespace, record, keys_of(self._namespace, turn, self._answer.anchor), durable=durable
+            )
+
+    def _learn_ids(self, place: Place, token: str) -> None:
+        """A client keeps our ids or it does not: the turn's calls are known by them, or by their results."""
+        if place.minted:
+            # From now on the same calls under other ids are another model's.
+            self._recall.drop_keys(token, call_keys(self._namespace, place))
+        else:
+            self._recall.add_keys(token, result_keys(self._namespace, self._messages, place))
+
+    def _token(self, choice: int) -> str:
+        if choice not in self._tokens:
+            self._tokens[choice] = new_token(self._random(16))
+        return self._tokens[choice]

@@ -1,0 +1,48 @@
+"""What each endpoint has taught about turns whose reasoning is not known."""
+
+import msgspec
+
+from addon.reasoning.profiles import Profile
+from addon.reasoning.restore import Policy
+from shared.clock import Clock
+from shared.store import recall as table
+from shared.store.engine import Engine
+
+__all__ = ("Lessons", "steps_down")
+
+
+class _Lesson(msgspec.Struct, frozen=True):
+    profile: str
+    policy: Policy
+
+
+class Lessons:
+    """Policies per endpoint (upstream and model), kept across restarts."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        stored = table.find_learned(engine)
+        self._learned = {name: msgspec.json.decode(text, type=_Lesson) for name, text in stored.items()}
+
+    def policy(self, endpoint: str, profile: Profile) -> Policy:
+        """How to treat unknown turns there; a lesson learnt under another profile no longer counts."""
+        lesson = self._learned.get(endpoint)
+        return lesson.policy if lesson and lesson.profile == profile.name else Policy(profile.missing[0])
+
+    def learn(self, endpoint: str, profile: Profile, policy: Policy) -> None:
+        """Use the policy there from now on."""
+        lesson = _Lesson(profile.name, Policy(policy.step, policy.everywhere))
+        self._learned[endpoint] = lesson
+        text = msgspec.json.encode(lesson).decode()
+        self._engine.write_later([table.keep_learned(endpoint, text, self._clock.now_ms())])
+
+
+def steps_down(profile: Profile, policy: Policy) -> list[Policy]:
+    """The policies to try after the endpoint refused `policy`, mildest first."""
+    ladder = (
+        profile.missing[profile.missing.index(policy.step) :] if policy.step in profile.missing else profile.missing
+    )
+    if policy.everywhere:
+        ladder = ladder[1:]
+    return [Policy(step, everywhere=True, repairing=True) for step in ladder if step != "omit"]

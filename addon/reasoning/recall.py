@@ -1,0 +1,204 @@
+"""Remembered turns: a bounded in-process front and the table behind it.
+
+The front is authoritative for what this process has just seen, so a follow-up request never waits for the database; the
+table makes turns survive a restart and serves other nodes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from sys import getsizeof
+
+import msgspec
+
+from addon.formats.splice import scalar_text, value
+from shared.clock import Clock
+from shared.store import recall as table
+from shared.store.engine import Engine
+
+__all__ = ("MAX_CANDIDATES", "Recall", "Record")
+
+MAX_CANDIDATES = 64
+"""Turns read for one key; more than these can't be told apart anyway."""
+
+_DAY_MS = 86_400_000
+_RECORD_BYTES = 1200
+_KEY_BYTES = 300
+"""What a record and each of its keys cost in memory beside the texts, roughly."""
+
+_HELD_SENT = 20_000
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One assistant turn as the upstream gave it."""
+
+    token: str
+    reasoning: str | None
+    """None: the upstream gave none; an empty string is what it gave."""
+
+    field: str = ""
+    """The name under which the reasoning came."""
+
+    text: str = ""
+    """The visible text, as sent to the client."""
+
+    ids: tuple[str, ...] = ()
+    """The upstream's own tool-call ids, in the order of the calls."""
+
+    names: tuple[str, ...] = ()
+    """The called tools' names."""
+
+    parent: str | None = None
+    """The assistant turn before this one in its conversation, when that was known."""
+
+    complete: bool = True
+    """False: the answer was stopped or cut."""
+
+
+class _Held(msgspec.Struct):
+    """A turn in memory."""
+
+    namespace: bytes
+    record: Record
+    keys: tuple[bytes, ...]
+    used_at: int
+    """When the table was last told of its use."""
+
+
+_RECORD = msgspec.json.Decoder(Record)
+
+
+class Recall:
+    """Keeps and finds turns; belongs to the event loop's thread."""
+
+    def __init__(self, engine: Engine, clock: Clock, *, memory_bytes: int) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._memory_bytes = memory_bytes
+        self._held_bytes = 0
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._tokens: dict[bytes, dict[str, None]] = {}
+        self._sent: OrderedDict[bytes, str] = OrderedDict()
+
+    def bound(self, memory_bytes: int) -> None:
+        """Hold no more than this in memory from now on."""
+        self._memory_bytes = memory_bytes
+
+    def keep(self, namespace: bytes, record: Record, keys: Sequence[bytes], *, durable: bool) -> None:
+        """Remember a turn or a later state of it; `durable` commits it now when the database is free, else soon."""
+        self._hold(record.token, _Held(namespace, record, tuple(dict.fromkeys(keys)), self._clock.now_ms()))
+        if durable:
+            self._write(namespace, record, keys)
+
+    def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]:
+        """Those of the turns that are known in the namespace."""
+        found: dict[str, Record] = {}
+        absent: list[str] = []
+        idle: list[str] = []
+        now = self._clock.now_ms()
+        for token in dict.fromkeys(tokens):
+            held = self._held.get(token)
+            if held is None:
+                absent.append(token)
+            elif held.namespace == namespace:
+                self._held.move_to_end(token)
+                found[token] = held.record
+                if held.used_at < now - _DAY_MS:
+                    held.used_at = now
+                    idle.append(token)
+        for token, held in self._read(namespace, absent).items():
+            found[token] = held.record
+            if held.used_at < now - _DAY_MS:
+                held.used_at = now
+                idle.append(token)
+            self._hold(token, held)
+        if idle:
+            self._engine.write_later(table.touch_turns(idle, now))
+        return found
+
+    def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]:
+        """The turns findable under each of the keys: in this process and in the table, up to MAX_CANDIDATES."""
+        found = table.find_tokens(self._engine, list(dict.fromkeys(keys)), MAX_CANDIDATES)
+        for key in found.keys() & self._tokens.keys():
+            held = islice(self._tokens[key], MAX_CANDIDATES)
+            found[key] = list(dict.fromkeys([*held, *found[key]]))[:MAX_CANDIDATES]
+        return found
+
+    def add_keys(self, token: str, keys: Iterable[bytes]) -> None:
+        """Make a known turn findable under more keys."""
+        if statements := table.add_keys(token, keys):
+            self._engine.write_later(statements)
+
+    def drop_keys(self, token: str, keys: Sequence[bytes]) -> None:
+        """Let a turn no longer be found under these keys."""
+        if held := self._held.get(token):
+            self._hold(token, msgspec.structs.replace(held, keys=tuple(key for key in held.keys if key not in keys)))
+        self._engine.write_later(table.drop_keys(token, keys))
+
+    def sent(self, keys: Collection[bytes]) -> dict[bytes, str]:
+        """What was sent before for turns that were not found."""
+        found = {key: self._sent[key] for key in keys if key in self._sent}
+        return table.find_sent(self._engine, [key for key in keys if key not in found]) | found
+
+    def keep_sent(self, values: dict[bytes, str]) -> None:
+        """Note what is sent now for turns that were not found."""
+        now = self._clock.now_ms()
+        self._sent |= values
+        while len(self._sent) > _HELD_SENT:
+            self._sent.popitem(last=False)
+        if values:
+            self._engine.write_later([table.keep_sent(key, sent, now) for key, sent in values.items()])
+
+    def forget_old(self, *, max_age_days: int, max_bytes: int) -> None:
+        """Queue the deletion of what is too old or too much."""
+        since = self._clock.now_ms() - max_age_days * _DAY_MS
+        self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
+
+    def _write(self, namespace: bytes, record: Record, keys: Sequence[bytes]) -> None:
+        statement = table.keep_turn(
+            token=record.token,
+            namespace=namespace,
+            parent=record.parent,
+            complete=record.complete,
+            body=scalar_text(msgspec.to_builtins(record)),
+            now=self._clock.now_ms(),
+        )
+        statements = [statement, *table.add_keys(record.token, keys)]
+        if not self._engine.try_write(statements):
+            self._engine.write_later(statements)
+
+    def _read(self, namespace: bytes, tokens: list[str]) -> dict[str, _Held]:
+        rows = table.find_turns(self._engine, namespace, tokens) if tokens else {}
+        return {token: _Held(namespace, _decoded(body), (), used_at) for token, (body, used_at) in rows.items()}
+
+    def _hold(self, token: str, held: _Held) -> None:
+        self._drop(token)
+        self._held[token] = held
+        self._held_bytes += _size(held)
+        for key in held.keys:
+            self._tokens.setdefault(key, {})[token] = None
+        while self._held_bytes > self._memory_bytes and len(self._held) > 1:
+            self._drop(next(iter(self._held)))
+
+    def _drop(self, token: str) -> None:
+        held = self._held.pop(token, None)
+        if held is None:
+            return
+        self._held_bytes -= _size(held)
+        for key in held.keys:
+            tokens = self._tokens[key]
+            del tokens[token]
+            if not tokens:
+                del self._tokens[key]
+
+
+def _size(held: _Held) -> int:
+    texts = getsizeof(held.record.text) + getsizeof(held.record.reasoning)
+    return texts + _RECORD_BYTES + len(held.keys) * _KEY_BYTES
+
+
+def _decoded(body: bytes) -> Record:
+    try:
+        return _RECORD.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.convert(value(body), Record)  # it holds a lone surrogate

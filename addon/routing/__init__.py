@@ -1,0 +1,1 @@
+"""Which upstream, which key, which model: pure."""
