@@ -1,0 +1,75 @@
+# A thin list of verbs; each needs nothing but Python >= 3.12 and a package registry.
+
+UV_VERSION := 0.13.8
+UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
+THINKBACK := .venv/bin/thinkback
+
+# The machine's Python is taken, never one from the Internet, and the certificates that the machine trusts.
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run web start stop status log test lint check bench
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-8s %s\n' "$$verb" "$$text"; done
+
+install: .venv/.installed ## Install what the gateway needs into .venv
+
+run: .venv/.installed ## Start the gateway here; Ctrl-C stops it
+	@exec $(THINKBACK) up
+
+web: .venv/.installed ## The same under mitmweb, to watch the traffic in a browser
+	@exec $(THINKBACK) up --web
+
+start: .venv/.installed ## Start the gateway in the background
+	@exec $(THINKBACK) start
+
+stop: .venv/.installed ## Stop the gateway that runs in the background
+	@exec $(THINKBACK) stop
+
+status: .venv/.installed ## Say what is running
+	@exec $(THINKBACK) status
+
+log: .venv/.installed ## Follow the log of the gateway in the background
+	@exec $(THINKBACK) log -f
+
+test: .venv/.installed-dev ## Run all tests
+	@.venv/bin/pytest
+
+lint: .venv/.installed-dev ## Check style, types and the direction of imports
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+check: lint test ## Everything a change must pass
+
+bench: .venv/.installed-dev ## Measure the gateway against bare mitmproxy
+	@.venv/bin/python -m tests.bench
+
+# --- Installation -----------------------------------------------------------------------------------------------------
+
+# .python-version names the Python that is tested most; where it is missing, any that pyproject.toml allows will do.
+# pyenv hides the others from a directory with that file unless PYENV_VERSION names them.
+OTHERS = $$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[2-4]\.' | paste -sd: -)
+PYTHON = $$($(UV) python find 2>/dev/null || PYENV_VERSION=$(OTHERS) $(UV) python find '>=3.12,<3.15')
+SYNC = python=$(PYTHON) && $(UV) sync --quiet --frozen --inexact --python "$$python"
+
+.venv/.installed: pyproject.toml uv.lock | $(UV)
+	@echo 'Installing what Thinkback needs into .venv' >&2
+	@$(SYNC) --no-dev
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml uv.lock | $(UV)
+	@echo 'Installing what Thinkback and its tests need into .venv' >&2
+	@$(SYNC)
+	@touch $@ .venv/.installed
+
+# Written with alternatives because a pyenv shim for a version that is not installed is no Python at all.
+.uv/bin/uv:
+	@for python in python3 /usr/bin/python3 python3.14 python3.13 python3.12; do \
+		if $$python -m venv .uv >/dev/null 2>&1; then break; fi; \
+	done
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+		|| { echo 'uv could not be installed. Install it by hand (docs.astral.sh/uv) and run make again.' >&2; rm -rf .uv; exit 1; }

@@ -1,0 +1,42 @@
+"""`python -m manage_api`: the sidecar alone."""
+
+import logging
+import os
+import sys
+
+import uvicorn
+
+from manage_api.app import create_app
+from shared.config.address import split_address
+from shared.config.watch import Watch
+from shared.errors import ConfigError
+
+__all__ = ("main",)
+
+log = logging.getLogger("thinkback.sidecar")
+
+
+def main() -> None:
+    """Serve until a signal; exit code 2 for a configuration that can't be used."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s sidecar %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        watch = Watch(os.environ)
+    except ConfigError as error:
+        log.error("the configuration can't be used: %s", error)
+        sys.exit(2)
+    host, port = split_address(watch.snapshot.server.admin_addr)
+    uvicorn.run(
+        create_app(watch),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

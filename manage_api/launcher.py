@@ -1,0 +1,150 @@
+"""Starts both programs from one configuration and keeps them running."""
+
+import asyncio
+import importlib.util
+import resource
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import argon2
+import msgspec
+
+from manage_api import report
+from manage_api.addresses import local_url, why_taken
+from manage_api.daemon import Daemon
+from manage_api.supervise import Program, Say, supervise
+from shared.clock import SystemClock
+from shared.config.load import load
+from shared.config.mitm import MitmSettings, find_mitm, load_mitm
+from shared.config.schema import Snapshot
+from shared.errors import ThinkbackError
+from shared.store import data_directory, open_engine
+from shared.store.bootstrap import FirstAccount, ensure_admin
+
+__all__ = ("LaunchError", "Prepared", "prepare", "run")
+
+_BIND_TRIES = 20
+_BIND_DELAY = 0.1
+
+
+class LaunchError(ThinkbackError):
+    """The programs can't be started; the message says why."""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What the programs need before they start."""
+
+    snapshot: Snapshot
+    mitm: MitmSettings
+    first_account: FirstAccount | None
+    """Set when this start made the account `admin`: its secrets are known only here."""
+
+
+def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
+    """Read the configuration, see that the addresses are free, make the database and the first account.
+
+    Raises ConfigError, LaunchError or StoreError; a fault in the configuration leaves everything untouched.
+    """
+    snapshot = load(environ)
+    mitm = load_mitm(find_mitm())
+    _await_free(snapshot.server.listen_addr, "set LISTEN_ADDR to another address")
+    _await_free(snapshot.server.admin_addr, "set ADMIN_LISTEN_ADDR to another address")
+    if web:
+        _await_free(_mitmweb_address(mitm), "set web_port in mitm.toml to another port")
+    with closing(open_engine(snapshot.database_url)) as engine:
+        account = ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
+    return Prepared(snapshot=snapshot, mitm=mitm, first_account=account)
+
+
+async def run(
+    prepared: Prepared, environ: Mapping[str, str], *, web: bool, daemon: Daemon | None = None, say: Say
+) -> int:
+    """Run both programs until a signal asks for the end; an exit code."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _raise_file_limit()
+    programs, mitmweb_url = _programs(prepared, environ, web=web)
+    ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
+    async with asyncio.TaskGroup() as group:
+        trimming = group.create_task(daemon.keep_log_small()) if daemon else None
+        code = await supervise(programs, stop=stop, when_ready=lambda: say(ready), say=say, clock=SystemClock())
+        if trimming:
+            trimming.cancel()
+    return code
+
+
+def _programs(prepared: Prepared, environ: Mapping[str, str], *, web: bool) -> tuple[list[Program], str]:
+    """Both programs, and the URL of mitmweb when it is one of them."""
+    snapshot, mitm = prepared.snapshot, prepared.mitm
+    confdir = data_directory(snapshot.database_url) / "mitmproxy"
+    token = _make_confdir(confdir, with_token=web and not mitm.web.get("web_password"))
+    inherited = {**environ, "PYTHONUNBUFFERED": "1"}
+    inherited.pop("ADMIN_PASSWORD", None)
+    sidecar = Program(
+        name="sidecar",
+        command=(sys.executable, "-m", "manage_api"),
+        environ=inherited,
+        url=local_url(snapshot.server.admin_addr),
+    )
+    mitmproxy = Path(sys.executable).with_name("mitmweb" if web else "mitmdump")
+    arguments = mitm.arguments(snapshot.server.listen_addr, web=web, confdir=confdir)
+    data_plane = Program(
+        name="data plane",
+        command=(str(mitmproxy), *arguments, "-s", str(_addon_script())),
+        environ=inherited,
+        url=local_url(snapshot.server.listen_addr),
+    )
+    url = f"{local_url(_mitmweb_address(mitm))}/" if web else ""
+    return [sidecar, data_plane], f"{url}?token={token}" if token else url
+
+
+def _addon_script() -> Path:
+    """Found without importing it: mitmproxy runs it as a script, and a second run would be a second state."""
+    spec = importlib.util.find_spec("addon")
+    assert spec, "the packages are installed together"
+    assert spec.origin
+    return Path(spec.origin).with_name("main.py")
+
+
+def _mitmweb_address(mitm: MitmSettings) -> str:
+    host, port = mitm.web.get("web_host", "127.0.0.1"), mitm.web.get("web_port", 8081)
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def _make_confdir(confdir: Path, *, with_token: bool) -> str:
+    """Make mitmproxy's folder, with a token for mitmweb when asked; the token, else empty.
+
+    mitmproxy reads options from a file there, where other users don't see the token as they do in a command line.
+    """
+    confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    confdir.chmod(0o700)
+    options = confdir / "config.yaml"
+    options.unlink(missing_ok=True)
+    if not with_token:
+        return ""
+    token = secrets.token_urlsafe(16)
+    options.write_text(f"web_password: '{argon2.PasswordHasher().hash(token)}'\n")
+    return token
+
+
+def _await_free(address: str, remedy: str) -> None:
+    """A gateway that was just killed may hold its address for a moment longer."""
+    for _ in range(_BIND_TRIES):
+        if not (reason := why_taken(address)):
+            return
+        time.sleep(_BIND_DELAY)
+    raise LaunchError(f"Can't listen on {address} ({reason}): stop the program that does, or {remedy}.")
+
+
+def _raise_file_limit() -> None:
+    """Every stream holds two sockets; the usual soft limit of 1024 would end them early."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS reports a hard limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

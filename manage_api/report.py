@@ -1,0 +1,116 @@
+"""What the launcher and `thinkback check` print, as plain text."""
+
+import textwrap
+from collections.abc import Iterable
+from urllib.parse import urljoin, urlsplit
+
+from manage_api.addresses import is_public, local_url
+from shared.config.schema import Snapshot, Upstream
+from shared.security.keys import mask
+from shared.store.bootstrap import FirstAccount
+
+__all__ = ("base_url", "checked", "reachability", "ready")
+
+
+def base_url(snapshot: Snapshot) -> str:
+    """What is entered as base URL in Cursor or an SDK."""
+    return (snapshot.server.public_url.rstrip("/") or local_url(snapshot.server.listen_addr)) + "/v1"
+
+
+def status_page(snapshot: Snapshot) -> str:
+    """Where a browser on this machine finds the sidecar's pages."""
+    server = snapshot.server
+    return local_url(server.listen_addr if server.ui == "public" else server.admin_addr) + "/"
+
+
+def reachability(snapshot: Snapshot) -> str:
+    """Why Cursor can't use the base URL; empty when it can."""
+    if is_public(urlsplit(base_url(snapshot)).hostname or ""):
+        return ""
+    return (
+        "Cursor's servers, not your computer, call the base URL, and they can't reach this address: "
+        "put a public name in front and set PUBLIC_URL (docs/operating.md). Programs on this machine can use it."
+    )
+
+
+def exposure(snapshot: Snapshot) -> str:
+    """What the base URL gives away; empty when nothing."""
+    url = urlsplit(base_url(snapshot))
+    if url.scheme == "https" or not is_public(url.hostname or ""):
+        return ""
+    return "Keys cross the Internet in clear under this base URL: put TLS in front (docs/operating.md)."
+
+
+def next_step(snapshot: Snapshot) -> str:
+    """What to do before a request can be answered; empty when nothing is missing."""
+    if snapshot.upstreams:
+        return ""
+    return (
+        "No upstream is configured yet: set UPSTREAM_BASE_URL and UPSTREAM_API_KEY and start again, "
+        f"or write [[upstreams]] into {snapshot.config_path} while it runs (config.example.toml shows how)."
+    )
+
+
+def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
+    """The block that says it works and what to do with it."""
+    models = dict.fromkeys(model for upstream in snapshot.upstreams for model in _models(upstream))
+    rows = {
+        "Base URL": base_url(snapshot),
+        "Models": ", ".join(models) or ("every model of the upstream" if snapshot.upstreams else ""),
+        "Upstreams": ", ".join(f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams),
+        "Status page": status_page(snapshot),
+        "mitmweb": mitmweb_url,
+    }
+    notes = _paragraphs(next_step(snapshot), reachability(snapshot), exposure(snapshot))
+    return "\n".join([f"Thinkback {version} is running.", *_rows(rows), *notes])
+
+
+def first_account(account: FirstAccount) -> str:
+    """The secrets of the first account, which are told once."""
+    rows = {
+        "User": account.username,
+        "Password": account.password or "the one in ADMIN_PASSWORD",
+        "API key": account.api_key,
+    }
+    return "\n".join(["The first account was made. Note this, it is not shown again:", *_rows(rows)])
+
+
+def checked(snapshot: Snapshot) -> str:
+    """The configuration as the programs understand it, keys masked."""
+    rows = {
+        "Configuration": snapshot.config_path,
+        "Database": snapshot.database_url,
+        "Listens on": snapshot.server.listen_addr,
+        "Sidecar": snapshot.server.admin_addr,
+        "Base URL": base_url(snapshot),
+    }
+    upstreams = ["", *(line for upstream in snapshot.upstreams for line in _upstream(upstream))]
+    return "\n".join([*_rows(rows), *upstreams, *_paragraphs(next_step(snapshot))])
+
+
+def _upstream(upstream: Upstream) -> list[str]:
+    rows = {
+        "endpoint": urljoin(upstream.base_url, upstream.chat_path),
+        "keys": ", ".join(map(mask, upstream.api_keys)) or "none",
+        "models": ", ".join(upstream.models) or "all",
+        "rewrites": ", ".join(
+            f"{rewrite.source} → {rewrite.to or rewrite.to_template}" for rewrite in upstream.model_rewrites
+        ),
+        "profile": upstream.profile or "found by host, then model",
+    }
+    return [f"Upstream {upstream.name}", *_rows(rows)]
+
+
+def _models(upstream: Upstream) -> Iterable[str]:
+    yield from (rewrite.from_ for rewrite in upstream.model_rewrites if rewrite.from_)
+    yield from upstream.models
+
+
+def _rows(rows: dict[str, str]) -> list[str]:
+    width = max(len(name) for name in rows) + 2
+    return [f"  {name:<{width}}{value}" for name, value in rows.items() if value]
+
+
+def _paragraphs(*texts: str) -> list[str]:
+    """Each that isn't empty, wrapped, after an empty line."""
+    return ["\n" + textwrap.fill(text, 100) for text in texts if text]

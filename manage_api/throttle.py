@@ -1,0 +1,43 @@
+"""A small in-process token bucket per name, for attempts that must not be free."""
+
+from collections import OrderedDict
+
+from shared.clock import Clock
+
+__all__ = ("Throttle",)
+
+_MOST_NAMES = 10_000
+
+
+class Throttle:
+    """Allows `capacity` attempts at once under each name and gives one back every `refill_seconds`."""
+
+    def __init__(self, *, capacity: int, refill_seconds: float, clock: Clock) -> None:
+        self._capacity = capacity
+        self._refill_seconds = refill_seconds
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, name: str) -> float:
+        """Use one attempt: 0 when there was one, else the seconds until there is."""
+        now = self._clock.monotonic()
+        left = self._left(name, now)
+        if left < 1:
+            return (1 - left) * self._refill_seconds
+        self._keep(name, left - 1, now)
+        return 0
+
+    def give_back(self, name: str) -> None:
+        """The attempt was a good one and shall not count."""
+        now = self._clock.monotonic()
+        self._keep(name, self._left(name, now) + 1, now)
+
+    def _left(self, name: str, now: float) -> float:
+        left, since = self._buckets.get(name, (float(self._capacity), now))
+        return min(self._capacity, left + (now - since) / self._refill_seconds)
+
+    def _keep(self, name: str, left: float, now: float) -> None:
+        self._buckets[name] = (left, now)
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > _MOST_NAMES:
+            self._buckets.popitem(last=False)

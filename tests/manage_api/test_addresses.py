@@ -1,0 +1,52 @@
+import socket
+
+import pytest
+
+from manage_api.addresses import is_loopback, is_public, local_url, why_taken
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("127.0.0.1:8787", "http://127.0.0.1:8787"),
+        ("0.0.0.0:8787", "http://127.0.0.1:8787"),
+        ("[::]:8787", "http://[::1]:8787"),
+        ("[::1]:8787", "http://[::1]:8787"),
+        ("localhost:80", "http://localhost:80"),
+    ],
+)
+def test_the_url_is_one_this_machine_can_use(address: str, url: str) -> None:
+    assert local_url(address) == url
+
+
+def test_an_address_that_is_listened_on_is_taken_and_then_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert why_taken(address) == "Address already in use"
+    assert why_taken(address) == ""
+
+
+def test_an_address_of_another_machine_is_not_ours_to_listen_on() -> None:
+    assert why_taken("203.0.113.1:8787")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_is_recognised(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "testclient", "", "127.0.0.1.example.com"])
+def test_nothing_else_is_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["think.example.com", "8.8.8.8", "2606:4700::1111"])
+def test_names_and_global_addresses_are_public(host: str) -> None:
+    assert is_public(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "10.0.0.5", "192.168.1.2", "127.0.0.1", "::1", "nas.local", "server", ""]
+)
+def test_private_addresses_and_bare_names_are_not(host: str) -> None:
+    assert not is_public(host)

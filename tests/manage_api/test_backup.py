@@ -1,0 +1,33 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from manage_api.backup import back_up
+from shared.errors import StoreError
+from shared.store import open_engine
+from shared.store.accounts import find_user_by_name
+from shared.store.engine import Engine
+from tests.manage_api.world import Person
+
+
+def test_the_copy_is_a_whole_database_that_only_its_owner_can_read(ada: Person, store: Engine, tmp_path: Path) -> None:
+    back_up(store, tmp_path / "copy.db")
+
+    copy = open_engine(f"sqlite:{tmp_path}/copy.db")
+    assert find_user_by_name(copy, "ada")
+    copy.close()
+    assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
+
+
+def test_an_existing_file_is_never_replaced(store: Engine, tmp_path: Path) -> None:
+    (tmp_path / "copy.db").write_text("precious")
+
+    with pytest.raises(StoreError, match="exists already"):
+        back_up(store, tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").read_text() == "precious"
+
+
+def test_a_place_that_cannot_be_written_is_said(store: Engine, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="can't be written"):
+        back_up(store, tmp_path / "nowhere" / "copy.db")

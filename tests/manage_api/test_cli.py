@@ -1,0 +1,149 @@
+import re
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import msgspec
+import pytest
+
+from tests.manage_api.command import Command
+
+
+@pytest.fixture
+def thinkback(tmp_path: Path) -> Command:
+    """The command as a user has it, in a directory of its own."""
+    return Command(tmp_path)
+
+
+def rows(done: CompletedProcess[str]) -> list[dict[str, object]]:
+    assert done.returncode == 0, done.stderr
+    return [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+
+
+def test_a_user_is_added_with_a_key_and_listed(thinkback: Command) -> None:
+    [added] = rows(thinkback("user", "add", "ada", "--password", "a long password", "--json"))
+
+    assert re.fullmatch(r"sk-[0-9A-Za-z]{43}", str(added["api_key"]))
+    assert "password" not in added
+    listed = rows(thinkback("user", "list", "--json"))
+    assert [(user["username"], user["role"]) for user in listed] == [("admin", "admin"), ("ada", "user")]
+
+
+def test_without_a_password_one_is_made_and_shown(thinkback: Command) -> None:
+    [added] = rows(thinkback("user", "add", "ada", "--admin", "--json"))
+
+    assert len(str(added["password"])) >= 16
+    assert added["role"] == "admin"
+
+
+def test_the_first_use_makes_the_first_account_and_shows_it_once(thinkback: Command) -> None:
+    first, second = thinkback("user", "list"), thinkback("user", "list")
+
+    assert "Password" in first.stderr
+    assert "sk-" in first.stderr
+    assert second.stderr == ""
+
+
+def test_a_password_that_was_given_is_not_shown(thinkback: Command) -> None:
+    done = thinkback("user", "list", ADMIN_PASSWORD="correct horse battery")
+
+    assert "ADMIN_PASSWORD" in done.stderr
+    assert "correct horse" not in done.stderr + done.stdout
+
+
+def test_a_key_is_made_listed_and_revoked(thinkback: Command) -> None:
+    [made] = rows(thinkback("key", "new", "admin", "--name", "robot", "--scope", "admin", "--json"))
+    revoked = thinkback("key", "revoke", str(made["id"]))
+
+    key = rows(thinkback("key", "list", "--json"))[-1]
+    assert revoked.returncode == 0
+    assert (key["name"], key["scope"], key["username"]) == ("robot", "admin", "admin")
+    assert key["revoked_at"]
+    assert "api_key" not in key
+
+
+def test_an_account_is_disabled_and_enabled(thinkback: Command) -> None:
+    thinkback("user", "add", "ada")
+
+    states = []
+    for verb in ("disable", "enable"):
+        assert thinkback("user", verb, "ada").returncode == 0
+        states.append(rows(thinkback("user", "list", "--json"))[-1]["disabled"])
+    assert states == [True, False]
+
+
+def test_a_password_is_changed(thinkback: Command) -> None:
+    [changed] = rows(thinkback("user", "passwd", "admin", "--json"))
+
+    assert changed["username"] == "admin"
+    assert changed["password"]
+
+
+def test_lists_are_readable_without_json(thinkback: Command) -> None:
+    thinkback("user", "add", "ada")
+
+    table = thinkback("user", "list").stdout.splitlines()
+
+    assert table[0].split() == ["id", "username", "role", "disabled", "must_change_password", "created_at"]
+    assert table[2].split()[:5] == ["2", "ada", "user", "no", "no"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("user", "add", "Admin"), "There is already an account “Admin”: choose another name."),
+        (("user", "add", " "), "A username can't begin or end with a blank."),
+        (("user", "add", "ada", "--password", "x" * 73), "at most 72 bytes"),
+        (("user", "passwd", "nobody"), "There is no account “nobody”: `thinkback user list` shows them."),
+        (("user", "disable", "admin"), "This is the only admin left"),
+        (("key", "new", "nobody"), "There is no account “nobody”"),
+        (("key", "revoke", "99"), "There is no valid key 99"),
+        (("stop",), "No gateway runs in the background here"),
+        (("log",), "was not started in the background yet"),
+        (("backup", "nowhere/copy.db"), "can't be written"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    thinkback: Command, arguments: tuple[str, ...], sentence: str
+) -> None:
+    thinkback("user", "list")
+
+    done = thinkback(*arguments)
+
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert (done.stdout, len(done.stderr.splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize("verb", ["check", "up", "start", "status", "user list", "backup x.db"])
+def test_a_broken_configuration_stops_every_command_before_it_does_anything(
+    thinkback: Command, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "config.toml").write_text("[server]\nlisten_adr = 'x'\n[logging]\ncolor = 'red'\n")
+
+    done = thinkback(*verb.split())
+
+    assert done.returncode == 2
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["server.listen_adr", "logging.color"]
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_check_shows_what_is_understood(thinkback: Command) -> None:
+    done = thinkback("check", UPSTREAM_BASE_URL="https://api.deepseek.com", UPSTREAM_API_KEY="sk-secret-number-one")
+
+    assert done.returncode == 0
+    assert "https://api.deepseek.com/v1/chat/completions" in done.stdout
+    assert "secret" not in done.stdout
+
+
+def test_a_backup_is_made_and_not_overwritten(thinkback: Command, tmp_path: Path) -> None:
+    assert thinkback("backup", "copy.db").returncode == 0
+    assert (tmp_path / "copy.db").stat().st_size > 0
+    assert thinkback("backup", "copy.db").returncode == 1
+
+
+def test_status_without_a_gateway_says_so(thinkback: Command) -> None:
+    done = thinkback("status")
+
+    assert done.returncode == 1
+    assert done.stdout.count("does not answer") == 2

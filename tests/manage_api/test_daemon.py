@@ -1,0 +1,103 @@
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from manage_api.daemon import Daemon
+from tests.manage_api.command import Command
+from tests.support.gateway import eventually
+
+
+@pytest.fixture
+def thinkback(tmp_path: Path) -> Iterator[Command]:
+    """The command; a gateway it left in the background is stopped at the end."""
+    command = Command(tmp_path)
+    yield command
+    command("stop")
+
+
+def test_it_starts_in_the_background_and_stops(thinkback: Command) -> None:
+    started = thinkback("start")
+    running = thinkback("status")
+    stopped = thinkback("stop")
+
+    assert (started.returncode, running.returncode, stopped.returncode) == (0, 0, 0), started.stderr
+    assert running.stdout.count(" answers at ") == 2
+    assert thinkback("status").returncode == 1
+
+
+def test_the_first_password_is_shown_in_the_terminal_and_not_in_the_log(thinkback: Command, tmp_path: Path) -> None:
+    started = thinkback("start")
+
+    log = tmp_path / "data" / "thinkback.log"
+    assert "Password" in started.stderr
+    assert "Password" not in log.read_text()
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert "Thinkback" in thinkback("log").stdout
+
+
+def test_it_is_started_once(thinkback: Command) -> None:
+    thinkback("start")
+
+    again = thinkback("start")
+
+    assert again.returncode == 1
+    assert "runs in the background already" in again.stderr
+
+
+def test_a_number_left_behind_by_a_crash_is_not_taken_for_a_process(tmp_path: Path) -> None:
+    (tmp_path / "thinkback.pid").write_text(str(os.getpid()))
+
+    daemon = Daemon(tmp_path)
+
+    assert daemon.pid() is None
+    assert not daemon.stop()
+
+
+def test_the_process_that_holds_the_lock_is_the_one_that_runs(tmp_path: Path) -> None:
+    (tmp_path / "thinkback.pid").write_text("99999999")
+
+    with Daemon(tmp_path).hold():
+        holding = Daemon(tmp_path).pid()
+
+    assert (holding, Daemon(tmp_path).pid()) == (os.getpid(), None)
+
+
+def test_a_start_that_fails_tells_where_to_read_why(thinkback: Command, tmp_path: Path) -> None:
+    mitm = (Path(__file__).parents[2] / "mitm.toml").read_text()
+    (tmp_path / "mitm.toml").write_text(mitm.replace("[options]", '[options]\nbody_size_limit = "much"'))
+
+    done = thinkback("start")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Thinkback ended (exit code 1); ")
+    assert "body_size_limit" in thinkback("log").stdout
+
+
+async def test_a_log_that_grows_is_put_aside_and_the_last_three_are_kept(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, largest_log=10, look_seconds=0.01)
+    async with asyncio.TaskGroup() as group:
+        trimming = group.create_task(daemon.keep_log_small())
+        await asyncio.to_thread(write_lines, daemon.log, 5)
+        trimming.cancel()
+
+    kept = [daemon.log.with_name(f"thinkback.log.{number}") for number in (1, 2, 3)]
+    assert [path.read_text() for path in kept] == ["a long line 4\n", "a long line 3\n", "a long line 2\n"]
+
+
+async def test_a_log_that_was_removed_ends_nothing(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, largest_log=10, look_seconds=0.01)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(daemon.keep_log_small(), 0.1)
+
+
+def write_lines(log: Path, count: int) -> None:
+    """Append one after the other, each when the one before was put aside."""
+    with log.open("a", buffering=1) as file:
+        for number in range(count):
+            file.write(f"a long line {number}\n")
+            assert eventually(lambda: log.stat().st_size == 0)

@@ -1,0 +1,177 @@
+"""The launcher as a real process, with both real programs."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.manage_api.command import THINKBACK, Command
+from tests.support.gateway import free_port
+
+MITM = (Path(__file__).parents[2] / "mitm.toml").read_text()
+
+
+class Launched:
+    """A running `thinkback up`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.output = ""
+
+    def read_until(self, text: str) -> str:
+        """Everything it said up to this text."""
+        assert self.process.stdout
+        while text not in self.output:
+            line = self.process.stdout.readline()
+            assert line, f"it ended without saying {text!r}:\n{self.output}"
+            self.output += line
+        return self.output
+
+    def rest(self) -> str:
+        """What else it said, once it has ended."""
+        assert self.process.stdout
+        return self.process.stdout.read()
+
+    def family(self) -> list[psutil.Process]:
+        launcher = psutil.Process(self.process.pid)
+        return [launcher, *launcher.children(recursive=True)]
+
+
+@pytest.fixture
+def thinkback(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+@contextmanager
+def up(thinkback: Command, *arguments: str, **environ: str) -> Iterator[Launched]:
+    """A launcher in a process group of its own, as a terminal gives it; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", 'ulimit -Sn 256; exec "$0" "$@"', THINKBACK, "up", *arguments],
+        cwd=thinkback.directory,
+        env=thinkback.environ | environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    with process:
+        try:
+            yield Launched(process)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """A launcher that has said it is ready, for all tests that only look at it."""
+    with up(Command(tmp_path_factory.mktemp("running")), ADMIN_PASSWORD="correct horse battery") as launched:
+        launched.read_until("Status page")
+        yield launched
+
+
+def get(url: str) -> int:
+    host, _, path = url.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection(host, timeout=10)
+    connection.request("GET", "/" + path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_what_a_terminal_sends_to_all_of_them_ends_them_quietly(thinkback: Command, end: signal.Signals) -> None:
+    with up(thinkback) as launched:
+        launched.read_until("can use it.")
+        family = launched.family()
+        os.killpg(launched.process.pid, end)
+
+        assert launched.process.wait(20) == 0
+        assert launched.rest() == ""
+        assert len(family) == 3
+        assert not any(process.is_running() for process in family)
+
+
+def test_a_signal_to_the_launcher_alone_ends_both_programs(thinkback: Command) -> None:
+    with up(thinkback) as launched:
+        launched.read_until("is running")
+        family = launched.family()
+        launched.process.terminate()
+
+        assert launched.process.wait(20) == 0
+        assert not any(process.is_running() for process in family)
+
+
+def test_both_programs_answer_when_it_says_so(running: Launched) -> None:
+    page = re.findall(r"Status page +(\S+)", running.output)[0]
+
+    assert f"Base URL     {page}v1\n" in running.output
+    assert (get(page), get(page + "healthz")) == (200, 200)
+
+
+def test_the_programs_do_not_know_the_admin_password(running: Launched) -> None:
+    assert "correct horse" not in running.output
+    assert not any("ADMIN_PASSWORD" in child.environ() for child in running.family()[1:])
+
+
+def test_the_programs_may_open_as_many_files_as_the_machine_allows(running: Launched) -> None:
+    limits = [child.rlimit(psutil.RLIMIT_NOFILE) for child in running.family()]
+
+    assert all(soft == hard for soft, hard in limits)
+
+
+def test_mitmproxy_s_folder_is_closed_to_others(running: Launched) -> None:
+    folder = Path(running.family()[0].cwd()) / "data" / "mitmproxy"
+
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_the_first_account_is_shown_at_the_first_start_only(thinkback: Command) -> None:
+    with up(thinkback) as launched:
+        first = launched.read_until("is running")
+    with up(thinkback) as launched:
+        second = launched.read_until("is running")
+
+    assert re.search(r"Password +[a-z0-9-]{19}\n +API key +sk-\w{43}", first)
+    assert "Password" not in second
+
+
+@pytest.mark.parametrize("name", ["LISTEN_ADDR", "ADMIN_LISTEN_ADDR"])
+def test_an_address_in_use_is_said_and_nothing_is_made(thinkback: Command, tmp_path: Path, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+
+        done = thinkback("up", **{name: address})
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Can't listen on {address} (Address already in use)")
+    assert (name in done.stderr, len(done.stderr.splitlines())) == (True, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_mitmproxy_refuses_ends_the_launcher_with_its_exit_code(thinkback: Command, tmp_path: Path) -> None:
+    (tmp_path / "mitm.toml").write_text(MITM.replace("[options]", '[options]\nbody_size_limit = "much"'))
+
+    done = thinkback("up")
+
+    assert done.returncode == 1
+    assert "body_size_limit" in done.stderr
+    assert "The data plane can't be started (exit code 1)" in done.stdout
+
+
+def test_mitmweb_opens_with_the_address_that_was_printed_and_not_without(thinkback: Command, tmp_path: Path) -> None:
+    (tmp_path / "mitm.toml").write_text(MITM.replace("web_port = 8081", f"web_port = {free_port()}"))
+
+    with up(thinkback, "--web") as launched:
+        url, token = re.findall(r"mitmweb +(\S+)(\?token=\S+)", launched.read_until("mitmweb"))[0]
+
+        assert (get(url + token), get(url)) == (200, 403)
+        assert token.removeprefix("?token=") not in str([child.cmdline() for child in launched.family()])

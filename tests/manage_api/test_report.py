@@ -1,0 +1,78 @@
+import pytest
+
+from manage_api import report
+from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
+from shared.store.bootstrap import FirstAccount
+
+UPSTREAM = Upstream(
+    name="deepseek",
+    base_url="https://api.deepseek.com",
+    api_keys=("sk-secret-number-one", "sk-secret-number-two"),
+    models=("deepseek-v4-pro",),
+    model_rewrites=(
+        ModelRewrite(from_="gpt-5", to="deepseek-v4-pro"),
+        ModelRewrite(from_pattern="^a(.*)$", to_template="b{1}"),
+    ),
+)
+CONFIGURED = Snapshot(upstreams=(UPSTREAM,))
+
+
+def at(public_url: str) -> Snapshot:
+    return Snapshot(server=Server(public_url=public_url))
+
+
+def test_the_base_url_is_the_public_one_else_the_local_one() -> None:
+    assert report.base_url(at("https://think.example.com/")) == "https://think.example.com/v1"
+    assert report.base_url(Snapshot()) == "http://127.0.0.1:8787/v1"
+
+
+@pytest.mark.parametrize("public_url", ["", "http://192.168.1.5:8787", "https://localhost"])
+def test_an_address_cursor_cannot_reach_is_called_that(public_url: str) -> None:
+    assert "Cursor's servers" in report.ready(at(public_url), "1.0")
+
+
+def test_a_public_name_needs_no_warning() -> None:
+    text = report.ready(at("https://think.example.com"), "1.0")
+
+    assert "Cursor's servers" not in text
+    assert "in clear" not in text
+
+
+def test_keys_in_clear_are_warned_of() -> None:
+    assert "in clear" in report.ready(at("http://think.example.com"), "1.0")
+
+
+def test_without_an_upstream_the_next_step_is_said() -> None:
+    assert "UPSTREAM_BASE_URL" in report.ready(Snapshot(), "1.0")
+    assert "UPSTREAM_BASE_URL" in report.checked(Snapshot())
+
+
+def test_ready_tells_the_models_and_where_to_look() -> None:
+    text = report.ready(CONFIGURED, "1.0", "http://127.0.0.1:8081/?token=t")
+
+    assert "gpt-5, deepseek-v4-pro" in text
+    assert "http://127.0.0.1:8787/\n" in text
+    assert "http://127.0.0.1:8081/?token=t" in text
+    assert "UPSTREAM_BASE_URL" not in text
+
+
+def test_a_local_user_interface_is_found_at_the_sidecar() -> None:
+    assert "http://127.0.0.1:8788/" in report.ready(Snapshot(server=Server(ui="local")), "1.0")
+
+
+def test_the_check_shows_the_endpoint_and_masks_the_keys() -> None:
+    text = report.checked(CONFIGURED)
+
+    assert "https://api.deepseek.com/v1/chat/completions" in text
+    assert "…-one, …-two" in text
+    assert "secret" not in text
+    assert "gpt-5 → deepseek-v4-pro, ^a(.*)$ → b{1}" in text
+
+
+def test_a_given_password_is_not_repeated() -> None:
+    generated = report.first_account(FirstAccount(username="admin", password="made-up", api_key="sk-1"))
+    given = report.first_account(FirstAccount(username="admin", password=None, api_key="sk-1"))
+
+    assert "made-up" in generated
+    assert "ADMIN_PASSWORD" in given
+    assert "sk-1" in given

@@ -1,0 +1,142 @@
+"""The project from outside: the Makefile's verbs, what they install and when, and what CI runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+VERBS = {"help", "install", "run", "web", "start", "stop", "status", "log", "test", "lint", "check", "bench"}
+
+FAKE_UV = """#!/bin/sh
+case "$1 $2" in
+    "--version "*) echo uv ;;
+    "python find") [ -n "$3$PINNED" ] && echo "/usr/bin/python-for-${3:-pin}" ;;
+    "sync "*)
+        echo "$*" >> synced
+        mkdir -p .venv/bin
+        for program in thinkback pytest; do
+            printf '#!/bin/sh\\necho %s "$@"\\n' $program > .venv/bin/$program
+            chmod +x .venv/bin/$program
+        done ;;
+esac
+"""
+
+
+class Checkout:
+    """A directory with the real Makefile and a `uv` on PATH that installs stand-ins and notes what it was asked."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._path = directory / "path"
+        self._path.mkdir()
+        (self._path / "uv").write_text(FAKE_UV)
+        (self._path / "uv").chmod(0o755)
+        for name in ("Makefile", "pyproject.toml", "uv.lock"):
+            shutil.copy(ROOT / name, directory)
+            self.age(name, 0)
+
+    def make(self, *verbs: str, pinned: str = "3.13") -> str:
+        """What `make` printed."""
+        environ = {"PATH": f"{self._path}:/usr/bin:/bin", "PINNED": pinned}
+        done = subprocess.run(
+            ["make", *verbs], cwd=self.directory, env=environ, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def synced(self) -> list[str]:
+        """The calls of `uv sync`, of which there is one for each installation."""
+        notes = self.directory / "synced"
+        return notes.read_text().splitlines() if notes.exists() else []
+
+    def age(self, name: str, seconds: int) -> None:
+        """Set when a file was changed: so long after the epoch."""
+        os.utime(self.directory / name, (seconds, seconds))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+def test_every_verb_is_explained(checkout: Checkout) -> None:
+    explained = re.findall(r"^  make (\w+) +\S+", checkout.make("help"), flags=re.MULTILINE)
+
+    assert set(explained) == VERBS
+
+
+def test_make_alone_is_help(checkout: Checkout) -> None:
+    assert checkout.make() == checkout.make("help")
+
+
+def test_run_installs_what_the_gateway_needs_and_starts_it(checkout: Checkout) -> None:
+    started = checkout.make("run")
+
+    assert started == "thinkback up\n"
+    assert ["--frozen" in call and "--no-dev" in call for call in checkout.synced()] == [True]
+
+
+def test_nothing_is_installed_twice(checkout: Checkout) -> None:
+    for verb in ("run", "run", "test", "run", "test"):
+        checkout.make(verb)
+
+    assert ["--no-dev" in call for call in checkout.synced()] == [True, False]
+
+
+def test_tools_for_tests_stay_installed_when_the_gateway_is_run(checkout: Checkout) -> None:
+    checkout.make("test")
+    checkout.make("run")
+
+    assert len(checkout.synced()) == 1
+    assert all("--inexact" in call for call in checkout.synced())
+
+
+@pytest.mark.parametrize("changed", ["uv.lock", "pyproject.toml"])
+def test_a_changed_lock_is_installed(checkout: Checkout, changed: str) -> None:
+    checkout.make("run")
+    checkout.age(changed, 4_000_000_000)
+    checkout.make("run")
+
+    assert len(checkout.synced()) == 2
+
+
+@pytest.mark.parametrize(("pinned", "python"), [("3.13", "pin"), ("", ">=3.12,<3.15")], ids=["pinned", "another"])
+def test_where_the_pinned_python_is_missing_another_will_do(checkout: Checkout, pinned: str, python: str) -> None:
+    checkout.make("install", pinned=pinned)
+
+    assert checkout.synced()[0].split("--python ")[1] == f"/usr/bin/python-for-{python} --no-dev"
+
+
+@pytest.mark.parametrize(
+    ("verb", "command"),
+    [("web", "up --web"), ("start", "start"), ("stop", "stop"), ("status", "status"), ("log", "log -f")],
+)
+def test_a_verb_is_a_thin_name_for_the_command(checkout: Checkout, verb: str, command: str) -> None:
+    assert checkout.make(verb) == f"thinkback {command}\n"
+
+
+def test_ci_runs_what_the_readme_tells_people_to_run() -> None:
+    script = (ROOT / ".ci/run").read_text()
+
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+    assert set(re.findall(r"^make (\w+)", script, flags=re.MULTILINE)) == {"lint", "test"}
+    assert "make test" in (ROOT / "README.md").read_text()
+
+
+def test_the_documentation_names_verbs_that_there_are() -> None:
+    text = "".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+    assert set(re.findall(r"`make (\w+)", text)) <= VERBS
+
+
+def test_no_module_of_the_addon_bears_the_name_of_another() -> None:
+    names = {path.stem for path in (ROOT / "addon").iterdir()} - {"__init__", "__pycache__"}
+
+    assert not names & sys.stdlib_module_names
+    assert not names & packages_distributions().keys()
