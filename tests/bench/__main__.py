@@ -1,0 +1,43 @@
+"""`python -m tests.bench`: what the gateway costs, beside bare mitmproxy; prints a table and asserts nothing."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from tests.bench.relay import measure_relay
+from tests.bench.restoring import measure_restoring
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        print_relay(asyncio.run(measure_relay(Path(directory))))
+    with tempfile.TemporaryDirectory() as directory:
+        print_restoring(measure_restoring(Path(directory)))
+
+
+def print_relay(found: dict[str, dict[tuple[str, str], float]]) -> None:
+    say(f"{'':<40}{'upstream':>10}{'bare':>10}{'gateway':>10}{'gateway : bare':>16}")
+    for row, direct in found["direct"].items():
+        bare, ours = found["bare"][row], found["gateway"][row]
+        label = " ".join(filter(None, row))
+        say(f"{label:<40}{direct:>10.1f}{bare:>10.1f}{ours:>10.1f}{ours / bare:>15.2f}x")
+    for percentile in ("p50", "p99"):
+        row = (f"latency {percentile}, 1 connection", "ms")
+        base = found["direct"][row]
+        bare, ours = found["bare"][row] - base, found["gateway"][row] - base
+        say(f"{f'added latency {percentile} ms':<40}{'':>10}{bare:>10.2f}{ours:>10.2f}{ours / bare:>15.2f}x")
+
+
+def print_restoring(found: dict[str, float]) -> None:
+    say(
+        f"\nRestoring {found['restored']:.0f} turns of {found['messages']:.0f} messages, {found['MB']:.1f} MB: "
+        f"{found['restoring']:.1f} ms CPU ({found['with turns']:.1f} ms; {found['without']:.1f} ms for as many bytes "
+        "without turns)"
+    )
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+main()

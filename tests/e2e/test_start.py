@@ -1,0 +1,51 @@
+"""Starting, stopping and reconfiguring, as a user sees it."""
+
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.support.client import Conversation, post, sdk
+from tests.support.gateway import Gateway, eventually
+from tests.support.provider import StrictProvider
+
+UPSTREAM = '[[upstreams]]\nname = "{name}"\nbase_url = "{url}"\napi_keys = ["sk-good"]\nmodels = ["{name}-model"]\n'
+
+
+def test_without_an_upstream_it_starts_and_says_what_to_do(tmp_path: Path) -> None:
+    with Gateway(tmp_path) as gateway:
+        body = b'{"model":"m","messages":[]}'
+        answer = post(gateway.origin, "/v1/chat/completions", body, key=gateway.new_user("ada"))
+        assert answer.status >= 400
+        assert "upstream" in answer.json["error"]["message"]
+        assert "upstream" in gateway.log
+
+
+def test_ctrl_c_stops_both_programs(tmp_path: Path) -> None:
+    with Gateway(tmp_path) as gateway:
+        processes = gateway.processes()
+        assert len(processes) >= 2
+        assert gateway.stop() in {0, 130}
+        assert not [process for process in processes if psutil.pid_exists(process.pid)]
+
+
+def test_a_broken_configuration_is_named_and_nothing_is_started(tmp_path: Path) -> None:
+    config = '[server]\nlisten_adr = "x"\n[[upstreams]]\nname = "a"\nbase_url = "ftp://x"\n'
+    with pytest.raises(RuntimeError) as caught, Gateway(tmp_path, config=config):
+        pass
+    assert "listen_adr" in str(caught.value)
+    assert "upstreams[0].base_url" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_an_edited_configuration_is_used_without_a_restart(tmp_path: Path) -> None:
+    with StrictProvider() as one, StrictProvider() as two:
+        first = UPSTREAM.format(name="first", url=one.base_url)
+        with Gateway(tmp_path, config=first) as gateway, sdk(gateway.base_url, gateway.new_user("ada")) as client:
+            more = first + UPSTREAM.format(name="second", url=two.base_url)
+            (tmp_path / "config.toml").write_text(more, "utf-8")
+            assert eventually(lambda: "second-model" in [model.id for model in client.models.list()])
+            assert Conversation(client, "second-model").ask().finish_reason
+            (tmp_path / "config.toml").write_text("[[upstreams]\n", "utf-8")
+            assert eventually(lambda: "config.toml" in gateway.log)
+            assert Conversation(client, "second-model").ask().finish_reason

@@ -1,0 +1,215 @@
+"""The real gateway, started as a user would start it, on free ports and in a directory of its own."""
+
+import atexit
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import psutil  # type: ignore[import-untyped]
+
+__all__ = ("ADMIN_PASSWORD", "Gateway", "eventually", "free_port", "listener", "upstream_environment")
+
+THINKBACK = Path(sys.executable).with_name("thinkback")
+ADMIN_PASSWORD = "correct horse battery staple"
+START_SECONDS = 30
+STOP_SECONDS = 15
+
+_running: set["Gateway"] = set()
+
+
+@atexit.register
+def _kill_all() -> None:
+    for gateway in list(_running):
+        gateway.kill()
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
+    """Whether it holds within that time, asked again and again."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        threading.Event().wait(0.05)
+    return held
+
+
+def listener(port: int, processes: Iterable[psutil.Process]) -> psutil.Process:
+    """The one of the processes that listens on the port."""
+    return next(p for p in processes if any(c.laddr.port == port for c in p.net_connections("tcp") if not c.raddr))
+
+
+def upstream_environment(base_url: str, key: str = "sk-good") -> dict[str, str]:
+    """The environment that configures one upstream."""
+    return {"UPSTREAM_BASE_URL": base_url, "UPSTREAM_API_KEY": key}
+
+
+class Gateway:
+    """`thinkback up` with its working directory, environment and log; use as a context manager.
+
+    `environment` is added to a bare one, `arguments` to the command; `config` becomes `config.toml` in the directory.
+    The database and ports stay the same over restarts.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        config: str = "",
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.directory = directory
+        self._arguments = arguments
+        self.port = free_port()
+        self._log: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(directory),
+            "LANG": "C.UTF-8",
+            "LISTEN_ADDR": f"127.0.0.1:{self.port}",
+            "ADMIN_LISTEN_ADDR": f"127.0.0.1:{free_port()}",
+            "DATABASE_URL": f"sqlite:{directory}/adapter.db?mode=rwc",
+            "ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "LOG_COLOR": "never",
+            **(environment or {}),
+        }
+        if config:
+            (directory / "config.toml").write_text(config, "utf-8")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.kill()
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What a user enters into a client."""
+        return f"{self.origin}/v1"
+
+    @property
+    def log(self) -> str:
+        """Everything both programs wrote, over all starts."""
+        return (self.directory / "gateway.log").read_text("utf-8", "replace")
+
+    def processes(self) -> list[psutil.Process]:
+        """The launcher and everything it started."""
+        if not self._process or self._process.poll() is not None:
+            return []
+        launcher = psutil.Process(self._process.pid)
+        return [launcher, *launcher.children(recursive=True)]
+
+    def data_plane(self) -> psutil.Process:
+        """The process that listens on the public port."""
+        return listener(self.port, self.processes())
+
+    def start(self) -> None:
+        """Start and return when it is ready; raises RuntimeError with the log when it is not within 30 s."""
+        self._log = (self.directory / "gateway.log").open("ab")
+        self._process = subprocess.Popen(
+            [THINKBACK, "up", *self._arguments],
+            cwd=self.directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        _running.add(self)
+        self._await_ready(self._process)
+
+    def kill(self) -> None:
+        """`kill -9` for every process of the gateway; idempotent."""
+        if not self._process:
+            return
+        stragglers = self.processes()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for process in stragglers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        """Ctrl-C: interrupt the process group and return the launcher's exit status."""
+        assert self._process
+        os.killpg(self._process.pid, signal.SIGINT)
+        try:
+            return self._process.wait(STOP_SECONDS)
+        finally:
+            self.kill()
+
+    def restart(self) -> None:
+        """Kill without warning and start again on what is on disk."""
+        self.kill()
+        self.start()
+
+    def new_user(self, name: str) -> str:
+        """Make an account with the command-line tool; its virtual key."""
+        answer = self.thinkback("user", "add", name, "--password", f"{name} has a long password", "--json")
+        return str(json.loads(answer.splitlines()[-1])["api_key"])
+
+    def thinkback(self, *arguments: str) -> str:
+        """Run a command of the tool in the gateway's environment; what it printed."""
+        done = subprocess.run(
+            [THINKBACK, *arguments],
+            cwd=self.directory,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"thinkback {arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        for _ in range(START_SECONDS * 20):
+            if self._is_ready():
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+                break
+        log = self.log
+        self.kill()
+        raise RuntimeError(f"the gateway was not ready within {START_SECONDS} s; its log:\n{log}")
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _reap(self) -> None:
+        assert self._process
+        assert self._log
+        self._process.wait(STOP_SECONDS)
+        self._log.close()
+        self._process = None
+        _running.discard(self)
