@@ -7,9 +7,7 @@ Private parts of mitmproxy 12 are used: `tests/addon/test_attempts.py` fails whe
 """
 
 import logging
-from collections.abc import Iterable
 
-import msgspec
 from mitmproxy import flow as flows
 from mitmproxy import http
 from mitmproxy.connection import Connection
@@ -39,14 +37,14 @@ from mitmproxy.proxy.layers.http._hooks import (
 from addon.answer import KEEP_ALIVE, StreamedAnswer, error_end
 from addon.exchange import Exchange, Reply, returned
 from addon.formats.deltas import StreamError
-from addon.formats.errors import Problem, error_body
+from addon.formats.errors import error_body
 from addon.formats.inflate import Unreadable
 from addon.front import too_large
 from addon.http1 import ClientHttp1, Tick
-from shared.clock import Clock
+from addon.plan import Plan, Planner, connect_words, fault, lowered, request_for, response_of, sidecar_down, told
 from shared.config.schema import Timeouts
 
-__all__ = ("GatewayHttpLayer", "Plan", "Planner")
+__all__ = ("GatewayHttpLayer",)
 
 KEEP_ALIVE_SECONDS = 10
 MAX_REFUSAL = 256 * 1024
@@ -59,31 +57,6 @@ LINGER_SECONDS = 1
 """What an upstream gets to close its answer after it has announced the end."""
 
 _log = logging.getLogger("thinkback.attempts")
-
-
-class Plan(msgspec.Struct):
-    """What becomes of a flow: an exchange, or a request that is passed to the sidecar as it is."""
-
-    exchange: Exchange | None = None
-    sidecar: http.Request | None = None
-    max_body: int = 0
-    """Bytes the request's body may have."""
-
-
-class Planner:
-    """Says what was planned for a flow; the gateway implements it."""
-
-    clock: Clock
-    watched = True
-    """Whether other addons want to hear of flows; telling mitmproxy's thirty is most of what a request costs."""
-
-    def hear(self, hook: commands.StartHook) -> None:
-        """Take a hook of a flow that no other addon hears."""
-        raise NotImplementedError
-
-    def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
-        """The flow's plan, or None: it goes nowhere."""
-        raise NotImplementedError
 
 
 class GatewayHttpLayer(HttpLayer):
@@ -137,11 +110,12 @@ class GatewayStream(HttpStream):
         self._opened_at = self._sent_at = self._heard_at = self._said_at = planner.clock.monotonic()
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        work = self._guarded(event)
+        yield from work if self._planner.watched else self._unheard(work)
+
+    def _guarded(self, event: events.Event) -> layer.CommandGenerator[None]:
         try:
-            if self._planner.watched:
-                yield from self._take(event)
-            else:
-                yield from self._unheard(self._take(event))
+            yield from self._take(event)
         except Exception:
             _log.exception("a request failed inside the gateway")
             yield from self._give_up()
@@ -190,7 +164,7 @@ class GatewayStream(HttpStream):
         if self.client_state == self.state_errored:
             return
         if self.flow.response is None and self._plan is None:
-            self.flow.response = _fault()
+            self.flow.response = fault()
         if self.flow.response is not None:
             yield from self._answer_early()
 
@@ -202,7 +176,7 @@ class GatewayStream(HttpStream):
             raise RuntimeError("only requests for the sidecar are streamed")
         connection, error = yield self._connection_for(request)
         if error:
-            self.flow.response = _response(_sidecar_down())
+            self.flow.response = response_of(sidecar_down())
             yield from self._answer_early()
             return
         self.context.server = self.flow.server_conn = self._upstream = connection
@@ -214,7 +188,7 @@ class GatewayStream(HttpStream):
         if isinstance(event, RequestData):
             self.request_body_buf += event.data
             if plan is not None and plan.exchange and len(self.request_body_buf) > plan.max_body:
-                self.flow.response = _response(plan.exchange.reply(too_large(plan.max_body)))
+                self.flow.response = response_of(plan.exchange.reply(too_large(plan.max_body)))
                 yield from self._answer_early()
         elif isinstance(event, RequestEndOfMessage):
             self.flow.request.raw_content = bytes(self.request_body_buf)
@@ -272,18 +246,18 @@ class GatewayStream(HttpStream):
 
     def _unreachable(self, error: str) -> Reply | None:
         if self._plan is None or self._plan.exchange is None:
-            return _sidecar_down()
-        return self._exchange.unreachable(_plain(error))
+            return sidecar_down()
+        return self._exchange.unreachable(connect_words(error))
 
     def _go_on(self, reply: Reply | None) -> layer.CommandGenerator[bool]:
         """Whether another attempt follows; else the client is told why not."""
         if reply is None:
             return True
         if self._begun:
-            yield from self._say(reply.body if reply.status == 200 else error_end(_problem_of(reply)))
+            yield from self._say(reply.body if reply.status == 200 else error_end(told(reply)))
             yield from self._finish()
         else:
-            self.flow.response = _response(reply)
+            self.flow.response = response_of(reply)
             yield from self.send_response()
         return False
 
@@ -295,23 +269,7 @@ class GatewayStream(HttpStream):
 
     def _planned_request(self) -> http.Request:
         assert self._plan is not None
-        if self._plan.sidecar is not None:
-            return self._plan.sidecar
-        outgoing = self._exchange.outgoing
-        return http.Request(
-            host=outgoing.host,
-            port=outgoing.port,
-            method=b"POST",
-            scheme=b"https" if outgoing.tls else b"http",
-            authority=b"",
-            path=outgoing.target.encode(),
-            http_version=b"HTTP/1.1",
-            headers=_headers(outgoing.headers),
-            content=outgoing.body,
-            trailers=None,
-            timestamp_start=0,
-            timestamp_end=0,
-        )
+        return self._plan.sidecar or request_for(self._exchange.outgoing)
 
     def _connection_for(self, request: http.Request) -> GetHttpConnection:
         return GetHttpConnection((request.host, request.port), request.scheme == "https", None, "tcp")
@@ -328,7 +286,7 @@ class GatewayStream(HttpStream):
             self.server_state = self._state_collect
             return
         try:
-            self._answer = self._exchange.stream(_lower(event.response.headers))
+            self._answer = self._exchange.stream(lowered(event.response.headers))
         except Unreadable as error:
             yield from self._fail(StreamError(f"{error}.", code="upstream_malformed"))
         else:
@@ -368,7 +326,7 @@ class GatewayStream(HttpStream):
         elif isinstance(event, ResponseEndOfMessage):
             self._upstream = None
             take = self._exchange.whole if success else self._exchange.refused
-            yield from self._again(take(self._head.status_code, _lower(self._head.headers), bytes(self._body)))
+            yield from self._again(take(self._head.status_code, lowered(self._head.headers), bytes(self._body)))
 
     def _fail(self, error: StreamError) -> layer.CommandGenerator[None]:
         """The attempt failed while the upstream was answering."""
@@ -404,7 +362,7 @@ class GatewayStream(HttpStream):
         headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         headers |= {"x-accel-buffering": "no", "access-control-allow-origin": "*"}
         if self._head is not None:
-            headers = returned(_lower(self._head.headers)) | headers
+            headers = returned(lowered(self._head.headers)) | headers
         # HTTP/1.0 clients (older nginx among them) read until the connection closes.
         self._chunked = self.flow.request.http_version != "HTTP/1.0"
         headers |= {"transfer-encoding": "chunked"} if self._chunked else {"connection": "close"}
@@ -510,8 +468,8 @@ class GatewayStream(HttpStream):
         if self._begun:
             yield commands.CloseConnection(self.context.client)
         else:
-            fault = ResponseProtocolError(self.stream_id, "fault", ErrorCode.GENERIC_SERVER_ERROR)
-            yield SendHttp(fault, self.context.client)
+            broken = ResponseProtocolError(self.stream_id, "fault", ErrorCode.GENERIC_SERVER_ERROR)
+            yield SendHttp(broken, self.context.client)
         yield DropStream(self.stream_id)
 
     @property
@@ -522,60 +480,3 @@ class GatewayStream(HttpStream):
 
     def _head_says(self, media_type: str) -> bool:
         return self._head is not None and media_type in self._head.headers.get("content-type", "")
-
-
-def _problem_of(reply: Reply) -> Problem:
-    """What a reply says, for a client whose stream has begun."""
-    return Problem(status=reply.status, message=_message(reply.body), code="upstream_error", type="upstream_error")
-
-
-def _message(body: bytes) -> str:
-    error = msgspec.json.decode(body).get("error")
-    return str(error.get("message"))
-
-
-def _sidecar_down() -> Reply:
-    problem = Problem(
-        status=502, message="The management service is not running.", code="sidecar_down", type="server_error"
-    )
-    return Reply(502, {"content-type": "application/json"}, error_body("chat", problem))
-
-
-def _fault() -> http.Response:
-    problem = Problem(
-        status=500, message="The gateway failed on this request.", code="gateway_error", type="server_error"
-    )
-    return _response(Reply(500, {"content-type": "application/json"}, error_body("chat", problem)))
-
-
-def _response(reply: Reply) -> http.Response:
-    return http.Response.make(reply.status, reply.body, {"access-control-allow-origin": "*", **reply.headers})
-
-
-def _lower(headers: http.Headers) -> dict[str, str]:
-    return {name.lower(): text for name, text in headers.items()}
-
-
-def _headers(pairs: Iterable[tuple[str, str]]) -> http.Headers:
-    return http.Headers([(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in pairs])
-
-
-def _plain(error: str) -> str:
-    """A connect error without addresses: `[Errno 111] Connect call failed ('127.0.0.1', 9)` tells too much."""
-    lowered = error.lower()
-    for sign, words in _CONNECT_ERRORS.items():
-        if sign in lowered:
-            return words
-    return "no connection"
-
-
-_CONNECT_ERRORS = {
-    "connect call failed": "connection refused",
-    "refused": "connection refused",
-    "name or service not known": "its name does not resolve",
-    "no address": "its name does not resolve",
-    "name resolution": "its name does not resolve",
-    "cancelled": "no connection in time",
-    "certificate": "its TLS certificate is not valid",
-    "tls": "the TLS handshake failed",
-}

@@ -21,11 +21,12 @@ from mitmproxy.utils import asyncio_utils
 
 from addon import front, http1
 from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
-from addon.attempts import GatewayHttpLayer, Plan, Planner
+from addon.attempts import GatewayHttpLayer
 from addon.exchange import Exchange, Reply
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import Endpoint, classify
 from addon.log import RequestLine, masked
+from addon.plan import Plan, Planner
 from addon.wiring import Wiring
 from shared.model import Principal
 from shared.security.keys import mask

@@ -1,0 +1,119 @@
+"""What was planned for a flow, and plans and replies in mitmproxy's terms."""
+
+import msgspec
+from mitmproxy import http
+from mitmproxy.proxy import commands
+
+from addon.exchange import Exchange, Outgoing, Reply
+from addon.formats.errors import Problem, error_body
+from addon.formats.splice import MalformedJson, value
+from shared.clock import Clock
+
+__all__ = (
+    "Plan",
+    "Planner",
+    "connect_words",
+    "fault",
+    "lowered",
+    "request_for",
+    "response_of",
+    "sidecar_down",
+    "told",
+)
+
+
+class Plan(msgspec.Struct):
+    """What becomes of a flow: an exchange, or a request that is passed to the sidecar as it is."""
+
+    exchange: Exchange | None = None
+    sidecar: http.Request | None = None
+    max_body: int = 0
+    """Bytes the request's body may have."""
+
+
+class Planner:
+    """Says what was planned for a flow; the gateway implements it."""
+
+    clock: Clock
+    watched = True
+    """Whether other addons want to hear of flows; telling mitmproxy's thirty is most of what a request costs."""
+
+    def hear(self, hook: commands.StartHook) -> None:
+        """Take a hook of a flow that no other addon hears."""
+        raise NotImplementedError
+
+    def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
+        """The flow's plan, or None: it goes nowhere."""
+        raise NotImplementedError
+
+
+def request_for(outgoing: Outgoing) -> http.Request:
+    """The request that goes to the upstream."""
+    fields = [(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in outgoing.headers]
+    return http.Request(
+        host=outgoing.host,
+        port=outgoing.port,
+        method=b"POST",
+        scheme=b"https" if outgoing.tls else b"http",
+        authority=b"",
+        path=outgoing.target.encode(),
+        http_version=b"HTTP/1.1",
+        headers=http.Headers(fields),
+        content=outgoing.body,
+        trailers=None,
+        timestamp_start=0,
+        timestamp_end=0,
+    )
+
+
+def response_of(reply: Reply) -> http.Response:
+    """The response that the client gets."""
+    return http.Response.make(reply.status, reply.body, {"access-control-allow-origin": "*", **reply.headers})
+
+
+def fault() -> http.Response:
+    """The response to a request that the gateway itself failed on."""
+    return response_of(_reply(500, "The gateway failed on this request.", "gateway_error"))
+
+
+def sidecar_down() -> Reply:
+    """The reply for the sidecar's paths while it does not answer."""
+    return _reply(502, "The management service is not running.", "sidecar_down")
+
+
+def told(reply: Reply) -> Problem:
+    """What a reply says, for a client whose stream has begun."""
+    try:
+        error = value(reply.body).get("error")
+        message = error["message"] if isinstance(error, dict) else str(error)
+    except (AttributeError, KeyError, MalformedJson):
+        message = f"The upstream answered with an error ({reply.status})."
+    return Problem(status=reply.status, message=str(message), code="upstream_error", type="upstream_error")
+
+
+def lowered(headers: http.Headers) -> dict[str, str]:
+    """The headers with their names in lower case."""
+    return {name.lower(): text for name, text in headers.items()}
+
+
+def connect_words(error: str) -> str:
+    """A connect error without addresses: `[Errno 111] Connect call failed ('127.0.0.1', 9)` tells too much."""
+    known = error.lower()
+    return next((words for sign, words in _CONNECT_ERRORS.items() if sign in known), "no connection")
+
+
+_CONNECT_ERRORS = {
+    "connect call failed": "connection refused",
+    "refused": "connection refused",
+    "name or service not known": "its name does not resolve",
+    "no address": "its name does not resolve",
+    "name resolution": "its name does not resolve",
+    "cancelled": "no connection in time",
+    "certificate": "its TLS certificate is not valid",
+    "tls": "the TLS handshake failed",
+}
+
+
+def _reply(status: int, message: str, code: str) -> Reply:
+    problem = Problem(status=status, message=message, code=code, type="server_error")
+    return Reply(status, {"content-type": "application/json"}, error_body("chat", problem))

@@ -1,0 +1,353 @@
+"""The layer that re-sends a live request, driven event by event: mitmproxy's layers, a real gateway, no sockets."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mitmproxy import connection, exceptions
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.proxy import commands, context, events, mode_specs
+from mitmproxy.test import taddons
+
+from addon import http1
+from addon.attempts import GatewayHttpLayer
+from addon.gateway import Gateway
+from addon.wiring import Wiring
+from shared.security import keys
+from shared.store.accounts import create_user
+from shared.store.virtual_keys import create_key
+
+CONFIG = """
+[[upstreams]]
+name = "first"
+base_url = "http://first.test"
+api_keys = ["key-one", "key-two"]
+timeouts = { first_byte = 30, idle = 40, total = 500 }
+
+[[upstreams]]
+name = "second"
+base_url = "http://second.test"
+api_keys = ["key-three"]
+"""
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+END = b"0\r\n\r\n"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now_ms(self) -> int:
+        return int(self.seconds * 1000)
+
+
+class Line:
+    """One client's connection: what is sent on it, and on the upstream connections that it leads to."""
+
+    def __init__(self, gateway: Gateway, clock: Clock, options: object) -> None:
+        self.clock = clock
+        self.client = connection.Client(
+            peername=("192.0.2.7", 40000),
+            sockname=("127.0.0.1", 8787),
+            timestamp_start=0,
+            state=connection.ConnectionState.OPEN,
+        )
+        self.client.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1:9")
+        self.sent: dict[connection.Connection, bytearray] = {self.client: bytearray()}
+        self.upstreams: list[connection.Server] = []
+        self.refusing: set[str] = set()
+        self._timers: list[commands.RequestWakeup] = []
+        self._events: deque[events.Event] = deque()
+        connected = context.Context(self.client, options)  # type: ignore[arg-type]
+        connected.server.address = ("127.0.0.1", 9)
+        self._layer = GatewayHttpLayer(connected, gateway)
+        self._feed(events.Start())
+
+    @property
+    def answer(self) -> bytes:
+        return bytes(self.sent[self.client])
+
+    @property
+    def upstream(self) -> connection.Server:
+        return self.upstreams[-1]
+
+    def says(self, data: bytes) -> None:
+        self._feed(events.DataReceived(self.client, data))
+
+    def upstream_says(self, data: bytes, upstream: connection.Server | None = None) -> None:
+        self._feed(events.DataReceived(upstream or self.upstream, data))
+
+    def closes(self, which: connection.Connection) -> None:
+        which.state = connection.ConnectionState.CLOSED
+        self._feed(events.ConnectionClosed(which))
+
+    def pass_seconds(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.seconds += 1
+            self._fire(1)
+
+    def _fire(self, delay: float) -> None:
+        due = [timer for timer in self._timers if timer.delay == delay]
+        self._timers = [timer for timer in self._timers if timer.delay != delay]
+        for timer in due:
+            self._feed(events.Wakeup(timer))
+
+    def _feed(self, event: events.Event) -> None:
+        self._events.append(event)
+        while self._events:
+            for command in self._layer.handle_event(self._events.popleft()):
+                self._do(command)
+        if any(timer.delay == 0 for timer in self._timers):
+            self._fire(0)
+
+    def _do(self, command: commands.Command) -> None:
+        match command:
+            case commands.SendData():
+                self.sent[command.connection] += command.data
+            case commands.OpenConnection():
+                self._open(command)
+            case commands.RequestWakeup():
+                self._timers.append(command)
+            case commands.CloseConnection() if command.connection.state is not connection.ConnectionState.CLOSED:
+                command.connection.state = connection.ConnectionState.CLOSED
+                self._events.append(events.ConnectionClosed(command.connection))
+            case commands.StartHook():
+                raise AssertionError(f"{command.name} should have been heard inside")
+
+    def _open(self, command: commands.OpenConnection) -> None:
+        server = command.connection
+        self.upstreams.append(server)
+        self.sent[server] = bytearray()
+        assert server.address
+        if server.address[0] in self.refusing:
+            server.error = "Connect call failed"
+            self._events.append(events.OpenConnectionCompleted(command, server.error))
+        else:
+            server.state = connection.ConnectionState.OPEN
+            self._events.append(events.OpenConnectionCompleted(command, None))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def wiring(tmp_path: Path, clock: Clock) -> Iterator[Wiring]:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    environ = {"CONFIG_PATH": str(tmp_path / "config.toml"), "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db"}
+    made = Wiring(environ, clock)
+    yield made
+    made.engine.close()
+
+
+@pytest.fixture
+def key(wiring: Wiring) -> str:
+    minted = keys.mint_key()
+    user = create_user(wiring.engine, username="ada", password_hash="-", role="user", must_change_password=False, now=1)
+    create_key(
+        wiring.engine, user_id=user.id, name="k", scope="inference", digest=keys.digest(minted), suffix="k", now=1
+    )
+    return minted
+
+
+@pytest.fixture
+def gateway(wiring: Wiring) -> Gateway:
+    http1.install()
+    gateway = Gateway(wiring)
+    gateway.watched = False
+    return gateway
+
+
+@pytest.fixture
+def line(gateway: Gateway, clock: Clock) -> Iterator[Line]:
+    with taddons.context(Proxyserver()) as tctx:
+        tctx.configure(tctx.master.addons.get("proxyserver"), validate_inbound_headers=True, keep_host_header=True)
+        yield Line(gateway, clock, tctx.options)
+
+
+def request(key: str, *, stream: bool = True, extra: str = "") -> bytes:
+    body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{extra}"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(finish: str | None = None, **delta: object) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return chunk(b"data: " + json.dumps({"model": "m", "choices": [choice]}).encode() + b"\n\n")
+
+
+def refusal(status: int) -> bytes:
+    return b"HTTP/1.1 %d No\r\ncontent-length: 2\r\n\r\n{}" % status
+
+
+def test_a_refused_key_gives_way_to_the_next_on_the_same_connection(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(refusal(401))
+    assert len(line.upstreams) == 1
+    sent = bytes(line.sent[line.upstream])
+    assert [sent.count(b"Bearer key-one"), sent.count(b"Bearer key-two")] == [1, 1]
+    assert not line.answer
+
+
+def test_an_upstream_that_cannot_be_reached_gives_way_to_the_next(line: Line, key: str) -> None:
+    line.refusing.add("first.test")
+    line.says(request(key))
+    assert line.upstream.address == ("second.test", 80)
+    assert b"Bearer key-three" in line.sent[line.upstream]
+
+
+def test_the_client_is_told_when_nothing_is_left_to_try(line: Line, key: str) -> None:
+    line.refusing |= {"first.test", "second.test"}
+    line.says(request(key))
+    assert line.answer.startswith(b"HTTP/1.1 502")
+    assert b"connection refused" in line.answer
+
+
+def test_a_failed_connection_does_not_answer_for_its_address_later(line: Line, key: str) -> None:
+    line.refusing |= {"first.test", "second.test"}
+    line.says(request(key))
+    line.refusing.clear()
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="hello"))
+    assert b"hello" in line.answer
+
+
+def test_silence_is_filled_with_comments_every_ten_seconds(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.pass_seconds(9)
+    assert not line.answer
+    line.pass_seconds(12)
+    assert line.answer.startswith(b"HTTP/1.1 200")
+    assert line.answer.count(b": keep-alive\n\n") == 2
+
+
+def test_comments_alone_do_not_bind_to_an_upstream(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.pass_seconds(11)
+    line.upstream_says(refusal(401))
+    line.upstream_says(SSE + event(content="from the second key"))
+    assert b"from the second key" in line.answer
+    assert line.answer.count(b"HTTP/1.1 200") == 1
+
+
+def test_an_upstream_that_does_not_answer_in_time_gives_way(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.pass_seconds(31)
+    assert len(line.upstreams) == 2
+    assert line.upstreams[0].state is connection.ConnectionState.CLOSED
+    line.upstream_says(SSE + event(content="at last"))
+    assert b"at last" in line.answer
+
+
+def test_a_stream_that_falls_silent_ends_with_an_error(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="half"))
+    line.pass_seconds(41)
+    assert b"sent nothing for 40 s" in line.answer
+    assert line.answer.endswith(chunk(b"data: [DONE]\n\n") + END) or line.answer.endswith(b"[DONE]\n\n\r\n" + END)
+    assert line.upstream.state is connection.ConnectionState.CLOSED
+
+
+def test_a_cut_stream_ends_with_an_error_and_well_formed(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="half"))
+    line.closes(line.upstream)
+    assert b'"code":"upstream_cut"' in line.answer
+    assert line.answer.endswith(END)
+
+
+def test_the_answer_ends_soon_after_done_when_the_upstream_lingers(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="all") + event("stop") + chunk(b"data: [DONE]\n\n"))
+    assert not line.answer.endswith(END)
+    line.pass_seconds(1)
+    assert line.answer.endswith(END)
+
+
+def test_an_idle_connection_that_was_closed_under_the_request_costs_nothing(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="one") + event("stop") + chunk(b"data: [DONE]\n\n") + END)
+    line.says(request(key))
+    assert len(line.upstreams) == 1
+    line.closes(line.upstreams[0])
+    assert len(line.upstreams) == 2
+    line.upstream_says(SSE + event(content="two"))
+    assert b"two" in line.answer
+
+
+def test_an_error_at_the_head_of_a_stream_gives_way_to_the_next_candidate(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + chunk(b'data: {"error":{"message":"overloaded","code":529}}\n\n'))
+    assert len(line.upstreams) == 2
+    line.upstream_says(SSE + event(content="elsewhere"))
+    assert b"elsewhere" in line.answer
+    assert b"overloaded" not in line.answer
+
+
+def test_a_client_that_leaves_stops_the_upstream(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="half"))
+    line.closes(line.client)
+    assert line.upstream.state is connection.ConnectionState.CLOSED
+
+
+def test_an_unknown_caller_is_answered_before_the_body_came(line: Line) -> None:
+    line.says(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n{")
+    assert line.answer.startswith(b"HTTP/1.1 401")
+    line.says(b"x" * 4_999_999)
+    line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert line.answer.count(b"HTTP/1.1 200") == 1
+    assert not line.upstreams
+
+
+def test_a_chunked_body_beyond_the_limit_is_answered_at_once(line: Line, key: str) -> None:
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+    line.says(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
+    for _ in range(33):
+        line.says(chunk(b" " * 1024 * 1024))
+    assert line.answer.startswith(b"HTTP/1.1 413")
+    assert not line.upstreams
+
+
+def test_a_fault_inside_the_gateway_is_answered_and_forwards_nothing(line: Line, key: str, wiring: Wiring) -> None:
+    wiring.engine.close()
+    line.says(request(key))
+    assert line.answer.startswith(b"HTTP/1.1 500")
+    assert not line.upstreams
+
+
+def test_the_sidecar_being_down_is_said(line: Line) -> None:
+    line.refusing.add("127.0.0.1")
+    line.says(b"GET /dashboard HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert line.answer.startswith(b"HTTP/1.1 502")
+    assert b"management service" in line.answer
+
+
+def test_clients_of_http_1_0_read_until_the_end_of_the_connection(line: Line, key: str) -> None:
+    line.says(request(key).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    line.upstream_says(SSE + event(content="old") + event("stop") + chunk(b"data: [DONE]\n\n") + END)
+    assert b"transfer-encoding" not in line.answer
+    assert line.answer.endswith(b"data: [DONE]\n\n")
+    assert line.client.state is connection.ConnectionState.CLOSED
+
+
+def test_the_private_parts_of_mitmproxy_that_are_used_are_there() -> None:
+    from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+
+    states = ("state_wait_for_request_headers", "state_consume_request_body", "state_wait_for_response_headers")
+    ends = ("state_stream_request_body", "state_done", "state_errored", "send_response", "check_killed", "flow_done")
+    for name in (*states, *ends, "handle_protocol_error", "start_request_stream"):
+        assert callable(getattr(HttpStream, name))
+    for name in ("make_stream", "get_connection", "event_to_child", "_handle_event"):
+        assert callable(getattr(HttpLayer, name))
+    assert exceptions.OptionsError
