@@ -56,6 +56,9 @@ MAX_WHOLE = 64 * 1024 * 1024
 LINGER_SECONDS = 1
 """What an upstream gets to close its answer after it has announced the end."""
 
+SIDECAR_SECONDS = 5
+SIDECAR_RETRY_SECONDS = 0.2
+
 _log = logging.getLogger("thinkback.attempts")
 
 
@@ -225,6 +228,9 @@ class GatewayStream(HttpStream):
                 return
             if not error:
                 break
+            if self._sidecar_may_come():
+                yield commands.RequestWakeup(SIDECAR_RETRY_SECONDS)
+                return
             if not (yield from self._go_on(self._unreachable(error))):
                 return
         self.context.server = self.flow.server_conn = self._upstream = connection
@@ -243,6 +249,11 @@ class GatewayStream(HttpStream):
         parent = self.context.layers[self.context.layers.index(self) - 1]
         assert isinstance(parent, HttpLayer)
         return any(wanted.connection_spec_matches(known) and known.connected for known in parent.connections)
+
+    def _sidecar_may_come(self) -> bool:
+        """Whether it is worth waiting for the sidecar, which starts and restarts within seconds."""
+        waited = self._planner.clock.monotonic() - self._opened_at
+        return self._plan is not None and self._plan.sidecar is not None and waited < SIDECAR_SECONDS
 
     def _unreachable(self, error: str) -> Reply | None:
         if self._plan is None or self._plan.exchange is None:

@@ -197,7 +197,8 @@ class Gateway(Planner):
     def request(self, flow: http.HTTPFlow) -> None:
         plan = self._plans.get(flow)
         if plan is not None and plan.sidecar is not None:
-            flow.request.data.content = b""  # passwords pass here, and a flow is for looking at
+            # Passwords pass here, and a flow is for looking at.
+            plan.sidecar.data.content, flow.request.data.content = flow.request.raw_content, b""
         if flow.response is not None or plan is None or plan.exchange is None:
             return
         with self._boundary(flow):
@@ -277,7 +278,10 @@ class Gateway(Planner):
         request.headers["connection"] = "close"
         request.data.host, request.data.port = host.strip("[]"), int(port)
         request.data.scheme, request.data.authority = b"http", b""
-        flow.request.stream = True
+        # Small bodies are read first, so that a request can wait for a sidecar that is just starting.
+        flow.request.stream = (
+            int(headers.get("content-length", "0") or 0) > _SMALL_BODY or "transfer-encoding" in headers
+        )
         self._plans[flow] = Plan(sidecar=request)
 
     def _scheme(self, flow: http.HTTPFlow, headers: dict[str, str]) -> str:
@@ -347,6 +351,7 @@ class Gateway(Planner):
 
 
 _SHOWN_FLOWS = 500
+_SMALL_BODY = 64 * 1024
 
 
 def _report(line: RequestLine, exchange: Exchange) -> None:

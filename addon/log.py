@@ -15,17 +15,21 @@ from shared.config.schema import Logging
 __all__ = ("RequestLine", "configure", "masked", "wants_color")
 
 _log = logging.getLogger("thinkback.request")
+_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=[0-9\[]m))"
+"""Where a secret may begin: at a word's start, which JSON's and terminals' escapes may precede."""
+
 _SECRETS = [
-    re.compile(rf"(?<![A-Za-z0-9])(?:{shape})", re.ASCII)
+    re.compile(_START + shape, re.ASCII)
     for shape in (
         r"((?i:bearer)\s+)[^\s\"']+()",
-        r"(?<![\w\-])(eyJ)[\w\-]+\.[\w\-]+\.[\w\-]+()",  # JWT
+        r"(eyJ)[\w\-]+\.[\w\-]+\.[\w\-]+()",  # JWT
         r"((?:(?:sk|tp|nvapi|rk|pk|csk|xai)-|gsk_|hf_|fw_|AIza))[\w\-]{8,}([\w\-]{4})",
         r"()[0-9a-f]{32}\.\w{12}(\w{4})",  # Zhipu
     )
 ]
 """What is kept of a secret stands before and after the rest of it."""
 
+_LONGEST_SECRET = 4096
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _STATUS_COLORS = {2: "32", 3: "36", 4: "33", 5: "31"}
 
@@ -85,10 +89,13 @@ class RequestLine(msgspec.Struct, kw_only=True):
 
 def masked(text: str, limit: int = 0) -> str:
     """The text without secrets and without characters that steer a terminal, cut to `limit` characters if given."""
+    length = len(text)
+    if limit:
+        text = text[: limit + _LONGEST_SECRET]
     for secret in _SECRETS:
         text = secret.sub(r"\1…\2", text)
-    if limit and len(text) > limit:
-        text = f"{text[:limit]}… ({len(text)} characters)"
+    if limit and length > limit:
+        text = f"{text[:limit]}… ({length} characters)"
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 

@@ -63,7 +63,7 @@ class Conversation:
 
     def remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
         """Keep the answer's turns, whole or as far as they came; `durable` as for `Recall.keep`."""
-        parent = self._places[-1].record if self._places else None
+        anchor = self._answer.anchor
         for choice, turn in turns.items():
             record = Record(
                 token=self._token(choice),
@@ -72,12 +72,12 @@ class Conversation:
                 text=turn.text,
                 ids=tuple(call.id for call in turn.calls),
                 names=tuple(call.name for call in turn.calls),
-                parent=parent.token if parent else None,
+                parent=self._parent(),
+                after=anchor.after,
+                since=anchor.since,
                 complete=complete,
             )
-            self._recall.keep(
-                self._namespace, record, keys_of(self._namespace, turn, self._answer.anchor), durable=durable
-            )
+            self._recall.keep(self._namespace, record, keys_of(self._namespace, turn, anchor), durable=durable)
 
     def _learn_ids(self, place: Place, token: str) -> None:
         """A client keeps our ids or it does not: the turn's calls are known by them, or by their results."""
@@ -86,6 +86,12 @@ class Conversation:
             self._recall.drop_keys(token, call_keys(self._namespace, place))
         else:
             self._recall.add_keys(token, result_keys(self._namespace, self._messages, place))
+
+    def _parent(self) -> str | None:
+        if not self._places:
+            return ""
+        last = self._places[-1].record
+        return last.token if last else None
 
     def _token(self, choice: int) -> str:
         if choice not in self._tokens:

@@ -49,7 +49,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The called tools' names."""
 
     parent: str | None = None
-    """The assistant turn before this one in its conversation, when that was known."""
+    """The turn before this one in its conversation; None when that was not known, empty when there was none."""
+
+    after: str = ""
+    """The turn of the last tool-call id of ours before it, or empty."""
+
+    since: str = ""
+    """The same for the user's words that it answers."""
 
     complete: bool = True
     """False: the answer was stopped or cut."""

@@ -45,23 +45,25 @@ class Lookup(Protocol):
 class Anchor(msgspec.Struct, frozen=True):
     """Where a turn stands in its conversation."""
 
-    token: str
+    after: str
     """The turn of the last tool-call id of ours before it, or empty."""
 
-    asked: bytes
-    """Digest of the user's words before it and of the last id of ours before them."""
+    since: str
+    """The same for the user's words before it."""
+
+    words: bytes
+    """Digest of those words."""
 
 
 class Asked(msgspec.Struct, dict=True):
     """A user message, which many turns may follow."""
 
     message: Message | None = None
-    before: str = ""
-    """Token of the last id of ours before it."""
+    since: str = ""
 
     @cached_property
-    def digest(self) -> bytes:
-        return digest(self.before, query_of(self.message.text) if self.message else "")
+    def words(self) -> bytes:
+        return digest(query_of(self.message.text) if self.message else "")
 
 
 class Place(msgspec.Struct, dict=True):
@@ -74,8 +76,8 @@ class Place(msgspec.Struct, dict=True):
     minted: dict[str, MintedId]
     """Those of its tool-call ids that are ours."""
 
-    before: str
-    """Token of the last id of ours before it."""
+    after: str
+    """The turn of the last id of ours before it, or empty."""
 
     asked: Asked
     """The user's words before it."""
@@ -89,7 +91,7 @@ class Place(msgspec.Struct, dict=True):
 
     @cached_property
     def anchor(self) -> Anchor:
-        return Anchor(self.before, self.asked.digest)
+        return Anchor(self.after, self.asked.since, self.asked.words)
 
     @cached_property
     def text(self) -> str:
@@ -108,19 +110,20 @@ class _Namespaced:
         self._namespace = namespace
 
     def after_id(self, mark: bytes, anchor: Anchor) -> bytes:
-        return digest(self._namespace, "after-id", anchor.token, mark)
+        return digest(self._namespace, "after-id", anchor.after, mark)
 
     def after_words(self, mark: bytes, anchor: Anchor) -> bytes:
-        return digest(self._namespace, "after-words", anchor.asked, mark)
+        return digest(self._namespace, "after-words", anchor.since, anchor.words, mark)
 
     def said(self, mark: bytes, anchor: Anchor) -> list[bytes]:
-        """Keys of something said at a place."""
-        after_words = self.after_words(mark, anchor)
-        return [self.after_id(mark, anchor), after_words] if anchor.token else [after_words]
+        """Keys of something said at a place; the last is of the user's words alone, in case compaction takes the ids."""
+        found = [self.after_id(mark, anchor)] if anchor.after else []
+        found += [self.after_words(mark, anchor)] if anchor.since else []
+        return [*found, self.after_words(mark, msgspec.structs.replace(anchor, since=""))]
 
     def place(self, anchor: Anchor) -> bytes:
         """Key of a place, whatever was said there."""
-        return digest(self._namespace, "place", anchor.token, anchor.asked)
+        return digest(self._namespace, "place", anchor.after, anchor.since, anchor.words)
 
     def text(self, text: str) -> bytes:
         return digest(self._namespace, "text", text)
@@ -162,22 +165,22 @@ def result_keys(namespace: bytes, messages: Sequence[Message], place: Place) -> 
 def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Place]:
     """The assistant messages with what surrounds them, and the place of the answer to come."""
     places: list[Place] = []
-    before, asked = "", Asked()
+    after, asked = "", Asked()
     for at, message in enumerate(messages):
         if message.role == "user":
-            asked = Asked(message, before)
+            asked = Asked(message, after)
         elif message.role == "assistant":
             minted = {call.id: ours for call in message.calls if (ours := read_minted(call.id, key))}
-            places.append(Place(at, message, minted, before, asked))
-            before = [before, *(ours.token for ours in minted.values())][-1]
-    return places, Place(len(messages), Message("assistant"), {}, before, asked)
+            places.append(Place(at, message, minted, after, asked))
+            after = [after, *(ours.token for ours in minted.values())][-1]
+    return places, Place(len(messages), Message("assistant"), {}, after, asked)
 
 
 def resolve(namespace: bytes, messages: Sequence[Message], places: list[Place], lookup: Lookup) -> None:
     """Fill `rule` and `record`, or `why`, of each place anew."""
     resolver = _Resolver(namespace, messages, places, lookup)
     resolver.by_id()
-    resolver.by_keys("anchor", resolver.anchor_keys)
+    resolver.by_keys("anchor", resolver.anchor_keys, _stood_there)
     resolver.by_neighbour()
     resolver.by_keys("stop", resolver.stop_keys, _was_cut)
     resolver.by_keys("result", resolver.result_keys)
@@ -196,22 +199,26 @@ class _Resolver:
         self._places = places
         self._lookup = lookup
         self._records: dict[str, Record] = {}
-        self._named: dict[str, int] = {}
-        """Turns that an id names, and the message it stands in."""
+        self._keeps_ids = False
+        """Whether the client has kept any id of ours."""
+
+        self._taken: dict[str, int] = {}
+        """Turns that are surely one message, and its index."""
 
         self._doubts: dict[int, list[Record]] = {}
-        """Where several turns fit."""
+        """The turns that fit a place."""
 
     def by_id(self) -> None:
         self._read([ours.token for place in self._places for ours in place.minted.values()])
         for place in self._places:
             place.rule, place.record, place.why = "", None, ""
+            self._keeps_ids = self._keeps_ids or bool(place.minted)
             named = {ours.token for ours in place.minted.values()}
             if len(named) > 1:
                 place.why = "the message joins the calls of several turns"
             elif named and (record := self._records.get(named.pop())):
                 place.rule, place.record = "id", record
-                self._named[record.token] = place.at
+                self._taken[record.token] = place.at
             elif place.minted:
                 place.why = "the turn is no longer remembered, or was made by another provider family"
             elif place.message.calls:
@@ -229,35 +236,44 @@ class _Resolver:
         wanted = {order: list(keys_of_place(self._places[order])) for order in self._open()}
         found = self._lookup.tokens(key for lists in wanted.values() for keys in lists for key in keys)
         self._read([token for tokens in found.values() for token in tokens])
+        claims: dict[str, list[int]] = {}
         for order in reversed(wanted):  # what comes after a turn is the surest sign of it
-            if not self._precedes(order):
-                any(self._settle(order, rule, [found[key] for key in keys], enough) for keys in wanted[order])
+            if self._precedes(order):
+                continue
+            any(self._settle(order, rule, [found[key] for key in keys], enough) for keys in wanted[order])
+            if record := self._places[order].record:
+                claims.setdefault(record.token, []).append(order)
+        for orders in claims.values():
+            self._withdraw(orders)
 
     def by_neighbour(self) -> None:
         for order, fitting in sorted(self._doubts.items()):
-            before, after = self._neighbour(order - 1), self._neighbour(order + 1)
-            next_to = [record for record in fitting if before is not None and record.parent == before.token]
+            place, before, after = self._places[order], self._neighbour(order - 1), self._neighbour(order + 1)
+            if place.record is not None or before is None:
+                continue
+            next_to = [record for record in fitting if record.parent in (before.token, None)]
             if after is not None and after.parent is not None:
                 next_to = [record for record in next_to if record.token == after.parent]
-            if self._places[order].record is None and (found := _unanimous(next_to)):
-                self._places[order].rule, self._places[order].record = "neighbour", found
+            if (found := _unanimous(next_to)) and found.parent == before.token:
+                place.rule, place.record = "neighbour", found
 
     def by_chain(self) -> None:
         for order in reversed(list(self._open())):
             if self._precedes(order):
                 continue
-            before, between = self._neighbour(order - 1), self._parent(order + 1)
-            if before is not None and between is not None and between.parent == before.token:
-                if _alike(between, self._places[order]):
-                    self._places[order].rule, self._places[order].record = "chain", between
+            place, before, between = self._places[order], self._neighbour(order - 1), self._parent(order + 1)
+            if before and between and between.parent == before.token and _alike(between, place):
+                place.rule, place.record = "chain", between
 
     def anchor_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
+        anchor = place.anchor
         if not place.marks:
-            return [[key] for key in self._keys.said(_text_mark(place.text), place.anchor)]
+            mark = _text_mark(place.text)
+            lists = [[self._keys.after_id(mark, anchor)]] if place.after else []
+            return [*lists, [self._keys.after_words(mark, anchor)]]
         # The same call comes again and again on the way to one answer: what stood last before it tells which one it is.
-        in_loop = place.before != place.asked.before
-        key_of = self._keys.after_id if in_loop else self._keys.after_words
-        return [[key_of(mark, place.anchor) for mark in place.marks]]
+        key_of = self._keys.after_words if place.after == place.asked.since else self._keys.after_id
+        return [[key_of(mark, anchor) for mark in place.marks]]
 
     def stop_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
         if not place.message.calls and len(place.text) >= _CUT_TEXT:
@@ -268,20 +284,8 @@ class _Resolver:
             yield keys
 
     def text_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
-        if not place.message.calls and not place.before and len(place.text) >= _LONG_TEXT:
+        if not place.message.calls and not place.after and len(place.text) >= _LONG_TEXT:
             yield [self._keys.text(place.text)]
-
-    def by_chain(self) -> None:
-        # Backwards: each turn that is found tells the one before it.
-        for order in reversed(list(self._open())):
-            place = self._places[order]
-            before, after = self._neighbour(order - 1), self._neighbour(order + 1)
-            if after is None or after.parent is None:
-                continue
-            record = self._lookup.turns(self._namespace, [after.parent]).get(after.parent)
-            between = record is not None and before is not None and record.parent == before.token
-            if record is not None and (_same(record, place) or (between and _alike(record, place))):
-                place.rule, place.record = "chain", record
 
     def _open(self) -> Iterator[int]:
         """Places without a turn; one with an id of ours is not open to likeness: it can only be the turn it names."""
@@ -295,17 +299,26 @@ class _Resolver:
         fitting = [record for record in known if self._fits(record, place)]
         if any(len(one) >= MAX_CANDIDATES for one in tokens):
             place.why = f"{MAX_CANDIDATES} or more remembered turns stand at places like this"
-        elif (record := _unanimous(fitting)) and enough(record, place):
+            return False
+        self._doubts[order] = fitting or self._doubts.get(order, [])
+        if (record := _unanimous(fitting)) and enough(record, place):
             place.rule, place.record = rule, record
         elif len(fitting) > 1:
             place.why = f"{len(fitting)} remembered turns fit, with different reasoning"
-            self._doubts[order] = [record for record in fitting if enough(record, place)]
         return place.record is not None
 
+    def _withdraw(self, orders: list[int]) -> None:
+        """A turn is one message: of more that look like it, the neighbours tell which it is."""
+        places = [self._places[order] for order in orders]
+        spread = places[0].at - places[-1].at >= len(places)
+        if spread and len(orders) > min(len(self._doubts[order]) for order in orders):
+            for place in places:
+                place.rule, place.record, place.why = "", None, f"{len(places)} messages are like one turn"
+
     def _fits(self, record: Record, place: Place) -> bool:
-        if abs(self._named.get(record.token, place.at) - place.at) > 1:
-            return False  # an id says that it is another message; clients that split a turn leave its parts together
-        if place.marks and record.complete and self._named:
+        if abs(self._taken.get(record.token, place.at) - place.at) > 1:
+            return False  # it is another message; clients that split a turn leave its parts together
+        if place.marks and record.complete and self._keeps_ids:
             return False  # this client keeps our ids, unless the stream was stopped before it saw them
         return _begins(record, place)
 
@@ -314,12 +327,13 @@ class _Resolver:
         record, place = self._parent(order + 1), self._places[order]
         if record is not None and _same(record, place):
             place.rule, place.record = "chain", record
+            self._taken[record.token] = place.at
         return place.record is not None
 
     def _parent(self, order: int) -> Record | None:
         """The turn before the one that was found there."""
         child = self._neighbour(order)
-        if child is None or child.parent is None:
+        if child is None or not child.parent:
             return None
         self._read([child.parent])
         return self._records.get(child.parent)
@@ -341,6 +355,11 @@ def _unanimous(records: list[Record]) -> Record | None:
 
 def _text_mark(text: str) -> bytes:
     return digest("text", text)
+
+
+def _stood_there(record: Record, place: Place) -> bool:
+    """Whether the same id of ours stood before the turn, or before the user's words."""
+    return record.after == place.after or record.since == place.asked.since
 
 
 def _call_mark(call: ToolCall) -> bytes:

@@ -176,7 +176,8 @@ class _Restorer:
 
 
 def _sent_key(namespace: bytes, place: Place) -> bytes:
-    return digest(namespace, "sent", place.anchor.token, place.anchor.asked, place.text, *place.marks)
+    anchor = place.anchor
+    return digest(namespace, "sent", anchor.after, anchor.since, anchor.words, place.text, *place.marks)
 
 
 def _map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:

@@ -89,9 +89,10 @@ class Line:
     def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
             self.clock.seconds += 1
-            self._fire(1)
+            self.fire(1)
 
-    def _fire(self, delay: float) -> None:
+    def fire(self, delay: float) -> None:
+        """Let the timers with this delay run out."""
         due = [timer for timer in self._timers if timer.delay == delay]
         self._timers = [timer for timer in self._timers if timer.delay != delay]
         for timer in due:
@@ -103,7 +104,7 @@ class Line:
             for command in self._layer.handle_event(self._events.popleft()):
                 self._do(command)
         if any(timer.delay == 0 for timer in self._timers):
-            self._fire(0)
+            self.fire(0)
 
     def _do(self, command: commands.Command) -> None:
         match command:
@@ -329,8 +330,20 @@ def test_a_fault_inside_the_gateway_is_answered_and_forwards_nothing(line: Line,
 def test_the_sidecar_being_down_is_said(line: Line) -> None:
     line.refusing.add("127.0.0.1")
     line.says(b"GET /dashboard HTTP/1.1\r\nhost: x\r\n\r\n")
+    line.pass_seconds(5)
+    line.fire(0.2)
     assert line.answer.startswith(b"HTTP/1.1 502")
     assert b"management service" in line.answer
+
+
+def test_a_request_waits_for_a_sidecar_that_is_just_starting(line: Line) -> None:
+    line.refusing.add("127.0.0.1")
+    line.says(b"POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
+    line.refusing.clear()
+    line.fire(0.2)
+    assert line.sent[line.upstream].endswith(b"\r\n\r\n{}")
+    line.upstream_says(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+    assert line.answer.startswith(b"HTTP/1.1 200")
 
 
 def test_clients_of_http_1_0_read_until_the_end_of_the_connection(line: Line, key: str) -> None:

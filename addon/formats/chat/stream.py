@@ -199,18 +199,20 @@ def _decoded(data: bytes) -> _Chunk | None:
         pass  # a lone surrogate or an odd shape: the lenient reader takes it
     try:
         return msgspec.convert(value(data), _Chunk)
-    except (MalformedJson, msgspec.ValidationError):
+    except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError):
         return None
 
 
 def _unreadable(raw: bytes, data: bytes) -> tuple[list[Delta], bytes]:
     """An event that is no chunk: JSON of another shape goes through as it is, a broken one is the upstream's fault."""
+    if sse.name_of(raw) == "error":
+        return [StreamError("The upstream reported an error.")], b""
+    if not data.strip():
+        return [], b""  # some servers keep the connection alive so; clients would try to read it
     try:
         value(data)
     except MalformedJson:
         return [StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")], b""
-    if sse.name_of(raw) == "error":
-        return [StreamError("The upstream reported an error.")], b""
     return [], raw
 
 
