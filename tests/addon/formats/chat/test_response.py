@@ -1,0 +1,204 @@
+"""Whole answers are read into turns and patched so that nothing else changes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from addon.formats import sse
+from addon.formats.accumulate import Accumulator
+from addon.formats.chat.response import Answer, as_stream, decode
+from addon.formats.chat.stream import ChatStream
+from addon.formats.deltas import StreamError
+from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+
+CALLS = [
+    {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},
+    {"id": "a", "type": "function", "function": {"name": "g", "arguments": ""}},
+]
+
+
+def minted(choice: int, index: int, _: str) -> str:
+    return f"minted {choice}.{index}"
+
+
+def answer(*messages: Any, **more: Any) -> Answer:
+    choices = [{"index": at, "message": one, "finish_reason": "stop"} for at, one in enumerate(messages)]
+    found = decode(json.dumps({"id": "1", "model": "m", "choices": choices, **more}).encode())
+    assert found is not None
+    return found
+
+
+def patched(body: bytes, model: str = "m") -> bytes:
+    found = decode(body)
+    assert found is not None
+    return found.patched(model=model, mint=minted)
+
+
+@pytest.mark.parametrize(
+    ("message", "turn"),
+    [
+        pytest.param({"content": "a"}, Turn(text="a", finish_reason="stop"), id="text"),
+        pytest.param({"content": [{"type": "text", "text": "a"}]}, Turn(text="a", finish_reason="stop"), id="parts"),
+        pytest.param({"content": "\ud83d"}, Turn(text="\ud83d", finish_reason="stop"), id="lone surrogate"),
+        pytest.param({}, Turn(finish_reason="stop"), id="nothing"),
+        pytest.param(None, Turn(finish_reason="stop"), id="null"),
+        pytest.param(
+            {"content": None, "tool_calls": CALLS, "reasoning_content": "r"},
+            Turn(
+                calls=(ToolCall("a", "f", '{"x": 1}'), ToolCall("a", "g", "")),
+                reasoning=Reasoning("r", "reasoning_content"),
+                finish_reason="stop",
+            ),
+            id="calls",
+        ),
+        pytest.param(
+            {"function_call": {"name": "f", "arguments": "{}"}},
+            Turn(calls=(ToolCall("", "f", "{}"),), finish_reason="stop"),
+            id="legacy",
+        ),
+        pytest.param({"tool_calls": {"id": "a"}}, Turn(finish_reason="stop"), id="calls of another shape"),
+    ],
+)
+def test_a_choice_is_read_as_a_turn(message: object, turn: Turn) -> None:
+    assert answer(message).turns == {0: turn}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasoning"),
+    [
+        ({"reasoning_content": "r", "reasoning": "r"}, Reasoning("r", "reasoning_content")),
+        ({"reasoning_content": "", "reasoning": "r"}, Reasoning("r", "reasoning")),
+        ({"reasoning_content": "", "reasoning": ""}, Reasoning("", "reasoning_content")),
+        ({"reasoning_content": None, "reasoning_text": "r"}, Reasoning("r", "reasoning_text")),
+        ({"reasoning_content": None, "reasoning": {"a": 1}}, None),
+    ],
+)
+def test_reasoning_is_the_first_that_says_something(fields: dict[str, Any], reasoning: Reasoning | None) -> None:
+    assert answer(fields).turns[0].reasoning == reasoning
+
+
+def test_every_choice_is_a_turn_and_usage_is_counted() -> None:
+    found = answer({"content": "a"}, {"content": "b"}, usage={"prompt_tokens": 1, "completion_tokens": 2})
+    assert [turn.text for turn in found.turns.values()] == ["a", "b"]
+    assert found.usage == Usage(prompt_tokens=1, completion_tokens=2)
+    assert found.error is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"<html>",
+        b'{"choices":',
+        b'{"choices":{}}',
+        b'{"choices":[1,]}',
+        b"data: {}\n\n",
+        b'{"choices":null}',
+    ],
+)
+def test_what_is_no_answer_is_none(body: bytes) -> None:
+    assert decode(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        pytest.param({"error": {"message": "m", "code": 503}}, StreamError("m", 503, "503"), id="OpenRouter"),
+        pytest.param({"error": "m", "code": "x"}, StreamError("m", 502, "x"), id="xAI"),
+        pytest.param(
+            {"base_resp": {"status_code": 1002, "status_msg": "m"}}, StreamError("m", 429, "1002"), id="MiniMax"
+        ),
+        pytest.param({"code": 500, "msg": "m", "success": False}, StreamError("m", 500, "500"), id="GLM"),
+        pytest.param({"code": 20015, "message": "m", "data": None}, StreamError("m", 502, "20015"), id="SiliconFlow"),
+        pytest.param({"object": "error", "message": "m", "code": "x"}, StreamError("m", 502, "x"), id="Mistral"),
+        pytest.param({"choices": [], "code": 1, "message": "m"}, None, id="an answer with a code"),
+        pytest.param({"base_resp": {"status_code": 0}, "choices": []}, None, id="success"),
+    ],
+)
+def test_an_error_in_a_success_is_recognised(body: dict[str, Any], error: StreamError | None) -> None:
+    found = decode(json.dumps(body).encode())
+    assert found is not None
+    assert found.error == error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{ "model" : "m", "choices":[ {"message":{"content":"\\ud83d"}, "x":1e400} ] }\n',
+        b'{"model":"m","choices":[]}',
+        b'{"model":"\\u006d","choices":[{"message":{"tool_calls":[]}}]}',
+    ],
+)
+def test_an_answer_that_needs_no_change_stays_byte_identical(body: bytes) -> None:
+    assert patched(body) == body
+
+
+def test_only_model_and_ids_change() -> None:
+    body = (
+        b'{ "model": "up", "x": 1.0, "choices": [ {"message" : {"tool_calls": [{"type": "function","id":"a","y":1e400},'
+        b'{"y": 2}], "z": "\\u0041"}}, {"message": {"content":"\\ud83d" } } ] }'
+    )
+    assert patched(body) == (
+        b'{"model":"m","x":1.0,"choices":[{"message":{"tool_calls":[{"id":"minted 0.0","type":"function","y":1e400},'
+        b'{"id":"minted 0.1","y":2}],"z":"\\u0041"}},{"message": {"content":"\\ud83d" } }]}'
+    )
+
+
+@pytest.mark.parametrize("calls", ['"x"', "[null]", '[{"id":"a"},null]', "[[]]", "{}", "null", '[{"id":"a"},"b"]'])
+def test_what_stands_where_calls_should_is_passed_on(calls: str) -> None:
+    choice = f'{{"message":{{"tool_calls":{calls},"function_call":{{"name":"f"}}}}}}'
+    assert (
+        patched(f'{{"model":"up","choices":[{choice}]}}'.encode()) == f'{{"model":"m","choices":[{choice}]}}'.encode()
+    )
+
+
+def replayed(body: bytes) -> Accumulator:
+    reading, accumulator = ChatStream(model="m", hide_usage=False, mint=minted), Accumulator()
+    for raw in sse.Events().feed(body):
+        for delta in reading.feed(raw)[0]:
+            accumulator.add(delta)
+    assert reading.done
+    return accumulator
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "a\u2028\n", "reasoning_content": "r"},
+        {"content": None, "tool_calls": [*CALLS, {"id": "b", "index": 0, "function": {"name": "h", "arguments": ""}}]},
+        {"content": "\ud83d"},
+        {},
+    ],
+    ids=["text", "calls", "lone surrogate", "nothing"],
+)
+def test_an_answer_as_a_stream_says_the_same(message: dict[str, Any]) -> None:
+    body = json.dumps(
+        {
+            "model": "m",
+            "created": 10**30,
+            "choices": [
+                {"index": 0, "message": message, "finish_reason": "stop"},
+                {"index": 1, "message": message, "finish_reason": "length"},
+            ],
+            "usage": {"prompt_tokens": 7},
+        }
+    ).encode()
+    found = decode(body)
+    assert found is not None
+    assert replayed(as_stream(body)).turns() == found.turns
+    assert replayed(as_stream(body)).usage == found.usage
+
+
+def test_the_stream_of_an_answer_has_usage_in_a_chunk_of_its_own_unless_it_is_hidden() -> None:
+    body = b'{"model":"m","choices":[],"usage":{"prompt_tokens":1}}'
+    assert b'"choices":[],"usage":{"prompt_tokens":1}' in as_stream(body)
+    assert b"usage" not in as_stream(body, hide_usage=True)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"choices":[null,7]}', b'{"choices":[{"message":{"tool_calls":[null]}}]}', b"{}", b'{"choices":[]}']
+)
+def test_an_odd_answer_is_still_a_stream(body: bytes) -> None:
+    assert replayed(as_stream(body)).usage is None

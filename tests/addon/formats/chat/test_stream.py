@@ -1,0 +1,402 @@
+"""Each event of a chat stream is read into deltas and patched for the client, whatever the upstream's habits."""
+
+import json
+from typing import Any
+
+import pytest
+
+from addon.formats import sse
+from addon.formats.accumulate import Accumulator
+from addon.formats.chat.stream import DONE, ChatStream
+from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
+from addon.formats.turn import ToolCall, Turn, Usage
+
+NOT_JSON = StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
+WORDLESS = StreamError("The upstream reported an error.")
+
+
+def stream(*, model: str = "m", hide_usage: bool = False) -> ChatStream:
+    return ChatStream(model=model, hide_usage=hide_usage, mint=lambda choice, index, _: f"minted {choice}.{index}")
+
+
+def event(chunk: object) -> bytes:
+    return sse.event(json.dumps(chunk).encode())
+
+
+def chunk(delta: Any, index: Any = 0, **more: Any) -> bytes:
+    return event({"id": "1", "model": "m", "choices": [{"index": index, "delta": delta, **more}]})
+
+
+def calls(*steps: Any, index: int = 0) -> bytes:
+    return chunk({"tool_calls": list(steps)}, index)
+
+
+def step(arguments: str | None = None, name: str | None = None, **more: Any) -> dict[str, Any]:
+    """A step of a tool call; `more` is its index and id, when it has any."""
+    return {**more, "function": {"name": name, "arguments": arguments}}
+
+
+def deltas_of(raw: bytes, **options: Any) -> list[Delta]:
+    return stream(**options).feed(raw)[0]
+
+
+def patched(raw: bytes, **options: Any) -> bytes:
+    return stream(**options).feed(raw)[1]
+
+
+def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
+    """The turns as we understand them, and as a client does that reads what we send by index alone."""
+    ours, accumulator = stream(), Accumulator()
+    client: dict[int, dict[int, list[str]]] = {}
+    for raw in events:
+        deltas, out = ours.feed(raw)
+        for delta in deltas:
+            accumulator.add(delta)
+        for choice in json.loads(sse.data_of(out) or b"{}").get("choices", ()):
+            for call in choice["delta"].get("tool_calls", ()):
+                parts = client.setdefault(choice["index"], {}).setdefault(call["index"], ["", "", ""])
+                said = call.get("id"), call["function"].get("name"), call["function"].get("arguments")
+                parts[:] = [before + (more or "") for before, more in zip(parts, said, strict=True)]
+    seen = {at: Turn(calls=tuple(ToolCall(*found[i]) for i in sorted(found))) for at, found in client.items()}
+    return accumulator.turns(), seen
+
+
+# -- what is said ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("delta", "expected"),
+    [
+        pytest.param({"role": "assistant", "content": ""}, [], id="role"),
+        pytest.param({"content": None}, [], id="null"),
+        pytest.param({"content": "a\u2028data: [DONE]<think>"}, [TextDelta("a\u2028data: [DONE]<think>")], id="text"),
+        pytest.param({"reasoning_content": ""}, [ReasoningDelta("", "reasoning_content")], id="empty reasoning"),
+        pytest.param({"reasoning_content": None, "content": "a"}, [TextDelta("a")], id="null reasoning"),
+        pytest.param({"reasoning_text": "r"}, [ReasoningDelta("r", "reasoning_text")], id="third name"),
+        pytest.param(
+            {"reasoning": "r", "reasoning_content": "r"},
+            [ReasoningDelta("r", "reasoning_content"), ReasoningDelta("r", "reasoning")],
+            id="two names",
+        ),
+        pytest.param({"reasoning": {"a": 1}, "content": ["x"]}, [], id="other shapes"),
+        pytest.param({"content": "\ud83d"}, [TextDelta("\ud83d")], id="lone surrogate"),
+        pytest.param(
+            {"function_call": {"name": "f", "arguments": "{"}}, [CallDelta(0, name="f", arguments="{")], id="legacy"
+        ),
+    ],
+)
+def test_a_delta_says_what_its_fields_hold(delta: dict[str, Any], expected: list[Delta]) -> None:
+    assert deltas_of(chunk(delta)) == expected
+    assert patched(chunk(delta)) == chunk(delta)
+
+
+@pytest.mark.parametrize(
+    ("index", "choice"), [(0, 0), (1, 1), (None, 0), ("1", 0), ([], 0)], ids=["0", "1", "null", "text", "list"]
+)
+def test_a_choice_is_known_by_its_index_or_its_place(index: object, choice: int) -> None:
+    assert deltas_of(chunk({"content": "a"}, index)) == [TextDelta("a", choice)]
+
+
+@pytest.mark.parametrize(("reason", "finishes"), [("stop", True), (None, False), ("", False), (7, False)])
+def test_only_a_reason_finishes(reason: object, finishes: bool) -> None:
+    assert deltas_of(chunk({}, finish_reason=reason)) == ([Finish("stop")] if finishes else [])
+
+
+def test_text_that_comes_with_the_finish_is_said_before_it() -> None:
+    assert deltas_of(chunk({"content": "a"}, 1, finish_reason="stop")) == [TextDelta("a", 1), Finish("stop", 1)]
+
+
+def test_two_choices_in_one_event_are_both_read() -> None:
+    raw = event({"choices": [{"index": 1, "delta": {"content": "b"}}, {"index": 0, "delta": {"content": "a"}}]})
+    assert deltas_of(raw) == [TextDelta("b", 1), TextDelta("a", 0)]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param({"choices": []}, id="no choices"),
+        pytest.param({"choices": None}, id="null choices"),
+        pytest.param({"choices": [{"index": 0}]}, id="no delta"),
+        pytest.param({"choices": [{"delta": None}]}, id="null delta"),
+        pytest.param({"choices": "x"}, id="text as choices"),
+        pytest.param({"choices": [{"delta": {"tool_calls": [None]}}]}, id="null call"),
+        pytest.param({"type": "ping"}, id="another object"),
+        pytest.param([1], id="array"),
+        pytest.param("x", id="string"),
+    ],
+)
+def test_an_event_of_another_shape_goes_through_as_it_is(shape: object) -> None:
+    assert stream(model="other").feed(event(shape)) == ([], event(shape))
+
+
+@pytest.mark.parametrize("raw", [b": keep-alive\n\n", b"\n\n", b"event: ping\n\n", b"id: 7\n\n", b"retry: 3\n\n"])
+def test_what_has_no_data_goes_through_as_it_is(raw: bytes) -> None:
+    assert stream(model="other").feed(raw) == ([], raw)
+
+
+@pytest.mark.parametrize("raw", [b"data:\n\n", b"data: \r\n\r\n", b"id: 7\ndata\n\n"])
+def test_an_event_with_empty_data_is_dropped(raw: bytes) -> None:
+    assert stream().feed(raw) == ([], b"")
+
+
+@pytest.mark.parametrize("raw", [DONE, b"data:[DONE]\r\n\r\n", b"data: [DONE] \n\n", b"\xef\xbb\xbfdata: [DONE]\n\n"])
+def test_the_end_is_announced_in_one_form(raw: bytes) -> None:
+    reading = stream()
+    assert reading.feed(raw) == ([], DONE)
+    assert reading.done
+
+
+# -- usage ----------------------------------------------------------------------------------------------------------
+
+COUNT = {"prompt_tokens": 1, "completion_tokens": 2}
+REPORT = UsageReport(Usage(prompt_tokens=1, completion_tokens=2))
+
+
+def test_the_extra_usage_chunk_is_hidden_from_a_client_that_did_not_ask() -> None:
+    extra = event({"model": "n", "choices": [], "usage": COUNT})
+    assert stream(hide_usage=True).feed(extra) == ([REPORT], b"")
+    assert stream(model="n").feed(extra) == ([REPORT], extra)
+
+
+@pytest.mark.parametrize(
+    ("more", "usage"),
+    [({}, COUNT), ({"usage": COUNT}, None), ({"finish_reason": "stop"}, COUNT)],
+    ids=["chunk", "choice", "finish"],
+)
+def test_usage_beside_choices_is_counted_and_stays(more: dict[str, Any], usage: object) -> None:
+    raw = event({"choices": [{"index": 0, "delta": {}, **more}], "usage": usage})
+    deltas, out = stream(hide_usage=True).feed(raw)
+    assert deltas[-1] == REPORT
+    assert out == raw
+
+
+def test_null_usage_hides_nothing() -> None:
+    raw = event({"choices": [], "usage": None})
+    assert stream(hide_usage=True).feed(raw) == ([], raw)
+
+
+# -- the model's name -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(b'data: {"model":"up","x":1.0}\n\n', b'data: {"model":"m\xc3\xa9","x":1.0}\n\n', id="compact"),
+        pytest.param(b'data: {"x": 1.0, "model": "up"}\n\n', b'data: {"x":1.0,"model":"m\xc3\xa9"}\n\n', id="spaced"),
+        pytest.param(
+            b'event: x\r\ndata: { "model" : "up" }\r\n\r\n', b'event: x\ndata: {"model":"m\xc3\xa9"}\n\n', id="CRLF"
+        ),
+        pytest.param(rb'data: {"model":"\u0075p"}' + b"\n\n", b'data: {"model":"m\xc3\xa9"}\n\n', id="escaped"),
+        pytest.param(
+            b'data: {"model": "up","choices":[\ndata: {"delta":{"content":"a"}}]}\n\n',
+            b'data: {"model":"m\xc3\xa9","choices":[\ndata: {"delta":{"content":"a"}}]}\n\n',
+            id="two lines",
+        ),
+        pytest.param(b'data: {"model":null}\n\n', b'data: {"model":null}\n\n', id="null"),
+        pytest.param(b'data: {"choices":[]}\n\n', b'data: {"choices":[]}\n\n', id="no model"),
+        pytest.param(
+            rb'data: {"model":"up","a":"\"model\":\"up\"","b":["model","up"]}' + b"\n\n",
+            rb'data: {"model":"m' + "é".encode() + rb'","a":"\"model\":\"up\"","b":["model","up"]}' + b"\n\n",
+            id="in a text",
+        ),
+    ],
+)
+def test_the_client_sees_the_model_it_asked_for(raw: bytes, expected: bytes) -> None:
+    assert patched(raw, model="mé") == expected
+
+
+def test_a_chunk_that_names_the_right_model_stays_byte_identical() -> None:
+    raw = b'data: { "model" : "m" , "choices":[ {"delta":{"content":"\\ud83d"}, "x":1e400} ] }\r\n\r\n'
+    assert stream().feed(raw) == ([TextDelta("\ud83d")], raw)
+
+
+# -- tool calls -----------------------------------------------------------------------------------------------------
+
+ONE = ToolCall("a", "f", '{"x":1}')
+TWO = ToolCall("b", "g", '{"y":2}')
+STEPS = {
+    "as documented": [
+        [step("", "f", index=0, id="a")],
+        [step('{"x":', index=0)],
+        [step("1}", index=0)],
+        [step("", "g", index=1, id="b")],
+        [step('{"y":2}', index=1)],
+    ],
+    "alternating": [
+        [step("", "f", index=0, id="a"), step("", "g", index=1, id="b")],
+        [step('{"x":', index=0), step('{"y":', index=1)],
+        [step("2}", index=1), step("1}", index=0)],
+    ],
+    "index 0 for all": [
+        [step('{"x":', "f", index=0, id="a")],
+        [step("1}", index=0)],
+        [step('{"y":', "g", index=0, id="b")],
+        [step("2}", index=0)],
+    ],
+    "index 0 for all, alternating by id": [
+        [step('{"x":', "f", index=0, id="a")],
+        [step('{"y":', "g", index=0, id="b")],
+        [step("1}", index=0, id="a")],
+        [step("2}", index=0, id="b")],
+    ],
+    "whole calls in one event": [[step('{"x":1}', "f", index=0, id="a"), step('{"y":2}', "g", index=0, id="b")]],
+    "no index": [[step('{"x":1}', "f", id="a")], [step('{"y":2}', "g", id="b")]],
+    "no index, in steps": [
+        [step("", "f", id="a")],
+        [step('{"x":', id="")],
+        [step("1}", id="")],
+        [step('{"y":2}', "g", id="b")],
+    ],
+    "null index": [[step('{"x":1}', "f", id="a", index=None), step('{"y":2}', "g", id="b", index=None)]],
+    "strings as index": [[step('{"x":1}', "f", id="a", index="0"), step('{"y":2}', "g", id="b", index="1")]],
+    "index from 1": [[step('{"x":1}', "f", id="a", index=1)], [step('{"y":2}', "g", id="b", index=2)]],
+    "id in every step": [
+        [step("", "f", index=0, id="a")],
+        [step('{"x":1}', index=0, id="a")],
+        [step('{"y":', "g", index=1, id="b")],
+        [step("2}", index=1, id="b")],
+    ],
+    "id and name in every step": [
+        [step('{"x":', "f", index=0, id="a")],
+        [step("1}", "f", index=0, id="a")],
+        [step('{"y":2}', "g", index=0, id="b")],
+    ],
+    "another id in every step": [
+        [step("", "f", index=0, id="a")],
+        [step('{"x":', index=0, id="a2")],
+        [step("1}", index=0, id="a3")],
+        [step('{"y":2}', "g", index=1, id="b")],
+    ],
+    "name after id": [
+        [step("", index=0, id="a")],
+        [step('{"x":1}', "f", index=0)],
+        [step("", index=1, id="b")],
+        [step('{"y":2}', "g", index=1)],
+    ],
+    "id after name": [
+        [step("", "f", index=0)],
+        [step('{"x":1}', index=0, id="a")],
+        [step("", "g", index=1)],
+        [step('{"y":2}', index=1, id="b")],
+    ],
+}
+
+
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_calls_are_told_apart_whatever_the_server_numbers_them(steps: list[list[dict[str, Any]]]) -> None:
+    ours, client = heard(*(calls(*each) for each in steps))
+    assert ours[0].calls == (ONE, TWO)
+    assert [(call.id, call.arguments) for call in client[0].calls] == [
+        ("minted 0.0", ONE.arguments),
+        ("minted 0.1", TWO.arguments),
+    ]
+    assert [call.name[:1] for call in client[0].calls] == ["f", "g"]
+
+
+@pytest.mark.parametrize("more", [{}, {"id": ""}, {"id": None}, {"index": 0}, {"index": 0, "id": ""}], ids=str)
+def test_calls_without_ids_are_told_apart_by_their_names_and_get_ids(more: dict[str, Any]) -> None:
+    ours, client = heard(calls(step("1", "f", **more)), calls(step("1", **more)), calls(step("2", "f", **more)))
+    assert ours[0].calls == (ToolCall("", "f", "11"), ToolCall("", "f", "2"))
+    assert client[0].calls == (ToolCall("minted 0.0", "f", "11"), ToolCall("minted 0.1", "f", "2"))
+
+
+def test_one_id_for_all_calls_is_no_reason_to_join_them() -> None:
+    ours, client = heard(
+        calls(step("1", "f", index=0, id="x"), step("2", "g", index=0, id="x"), step("3", "f", index=1, id="x"))
+    )
+    assert [(call.id, call.arguments) for call in ours[0].calls] == [("x", "1"), ("x", "2"), ("x", "3")]
+    assert [call.id for call in client[0].calls] == ["minted 0.0", "minted 0.1", "minted 0.2"]
+
+
+def test_the_calls_of_two_choices_are_numbered_apart() -> None:
+    ours, client = heard(
+        calls(step("1", "f", index=0, id="a")),
+        calls(step("2", "g", index=0, id="a"), index=1),
+        calls(step("3", index=0)),
+    )
+    assert (ours[0].calls, ours[1].calls) == ((ToolCall("a", "f", "13"),), (ToolCall("a", "g", "2"),))
+    assert client[0].calls == (ToolCall("minted 0.0", "f", "13"),)
+    assert client[1].calls == (ToolCall("minted 1.0", "g", "2"),)
+
+
+def test_a_step_keeps_everything_but_its_index_and_id() -> None:
+    raw = (
+        b'data: {"x": 1.0,"choices":[{"delta":{"tool_calls":[{"type": "function","id":"a","y":1e400}], "z":1.0}}]}\n\n'
+    )
+    assert patched(raw) == (
+        b'data: {"x":1.0,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"minted 0.0","type":"function","y":1e400}]'
+        b',"z":1.0}}]}\n\n'
+    )
+
+
+def test_a_step_that_needs_no_change_stays_byte_identical() -> None:
+    reading, more = stream(), calls(step("1", index=0))
+    reading.feed(calls(step("", "f", index=0, id="a")))
+    assert reading.feed(more) == ([CallDelta(0, arguments="1")], more)
+
+
+def test_a_name_is_reported_once() -> None:
+    reading = stream()
+    reading.feed(calls(step("", "f", index=0, id="a")))
+    assert reading.feed(calls(step("1", "f", index=0, id="a")))[0] == [CallDelta(0, id="a", arguments="1")]
+
+
+def test_members_that_stand_twice_do_no_harm() -> None:
+    raw = b'data: {"choices":[],"choices":[{"delta":{},"delta":{"tool_calls":[{"id":"a"}]}}]}\n\n'
+    deltas, out = stream().feed(raw)
+    assert deltas == [CallDelta(0, id="a")]
+    assert json.loads(sse.data_of(out) or b"")["choices"][0]["delta"]["tool_calls"][0]["id"] == "minted 0.0"
+
+
+# -- errors ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(event({"error": {"message": "m", "code": 429}}), StreamError("m", 429, "429"), id="error"),
+        pytest.param(event({"error": "m"}), StreamError("m"), id="text"),
+        pytest.param(
+            event({"error": {"message": "m", "code": "x"}, "choices": [{"finish_reason": "error"}]}),
+            StreamError("m", 502, "x"),
+            id="OpenRouter",
+        ),
+        pytest.param(
+            event({"base_resp": {"status_code": 1008, "status_msg": "m"}}), StreamError("m", 402, "1008"), id="MiniMax"
+        ),
+        pytest.param(event({"code": 1113, "msg": "m", "success": False}), StreamError("m", 502, "1113"), id="GLM"),
+        pytest.param(
+            event({"code": 50505, "message": "m", "data": None}), StreamError("m", 502, "50505"), id="SiliconFlow"
+        ),
+        pytest.param(
+            b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"m"}}\n\n',
+            StreamError("m", 502, "overloaded_error"),
+            id="Anthropic",
+        ),
+        pytest.param(b'event: error\ndata: {"message":"m","type":"t"}\n\n', StreamError("m"), id="named, flat"),
+        pytest.param(b'event: error\ndata: {"x":1}\n\n', WORDLESS, id="named, wordless"),
+        pytest.param(b'event: error\ndata: "x"\n\n', WORDLESS, id="named, a string"),
+        pytest.param(b"event: error\ndata: oops\n\n", WORDLESS, id="named, not JSON"),
+        pytest.param(b"data: {cut\n\n", NOT_JSON, id="cut"),
+        pytest.param(b'data: {"model":"\xff"}\n\n', NOT_JSON, id="not UTF-8"),
+        pytest.param(b'data: {"choices":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n", NOT_JSON, id="deep"),
+        pytest.param(b'data: {"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n", NOT_JSON, id="deep elsewhere"),
+    ],
+)
+def test_an_error_inside_the_stream_is_recognised_and_kept_back(raw: bytes, expected: StreamError) -> None:
+    assert stream().feed(raw) == ([expected], b"")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"error": None},
+        {"error": {}},
+        {"base_resp": {"status_code": 0, "status_msg": "success"}},
+        {"code": 0, "msg": "OK"},
+    ],
+    ids=str,
+)
+def test_what_reports_no_error_is_none(more: dict[str, Any]) -> None:
+    raw = event({"model": "m", "choices": [{"index": 0, "delta": {"content": "a"}}], **more})
+    assert stream().feed(raw) == ([TextDelta("a")], raw)

@@ -1,0 +1,42 @@
+"""Usage is counted wherever a provider puts it, and only when it is a count."""
+
+from typing import Any
+
+import pytest
+
+from addon.formats.chat.usage import usage_of
+from addon.formats.turn import Usage
+
+BOTH: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+
+@pytest.mark.parametrize(
+    ("more", "cached", "reasoning"),
+    [
+        pytest.param({}, 0, 0, id="plain"),
+        pytest.param({"prompt_tokens_details": {"cached_tokens": 64}}, 64, 0, id="OpenAI"),
+        pytest.param({"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, 64, 0, id="DeepSeek"),
+        pytest.param({"cached_tokens": 64}, 64, 0, id="Moonshot"),
+        pytest.param({"prompt_tokens_details": {"cached_tokens": 0}, "cached_tokens": 64}, 0, 0, id="details first"),
+        pytest.param({"prompt_tokens_details": None, "cached_tokens": 64}, 64, 0, id="null details"),
+        pytest.param({"completion_tokens_details": {"reasoning_tokens": 15}}, 0, 15, id="reasoning"),
+    ],
+)
+def test_counts_are_read_under_every_providers_names(more: dict[str, Any], cached: int, reasoning: int) -> None:
+    assert usage_of(BOTH | more) == Usage(
+        prompt_tokens=100, completion_tokens=20, cached_tokens=cached, reasoning_tokens=reasoning
+    )
+
+
+@pytest.mark.parametrize("odd", [-1, 1.5, "7", True, None, [], {}, float("nan")])
+def test_what_is_no_count_counts_nothing(odd: object) -> None:
+    assert usage_of({"prompt_tokens": odd, "completion_tokens": 2, "cached_tokens": odd}) == Usage(completion_tokens=2)
+
+
+def test_a_count_is_bounded() -> None:
+    assert usage_of({"prompt_tokens": 10**30}) == Usage(prompt_tokens=10**9)
+
+
+@pytest.mark.parametrize("found", [None, {}, [], "x", 7, {"total_tokens": 3}, {"prompt_tokens": -1}])
+def test_what_is_no_usage_is_none(found: object) -> None:
+    assert usage_of(found) is None

@@ -1,0 +1,55 @@
+"""What a client is told fits its format, and Cursor's users get to read it."""
+
+import json
+
+import pytest
+
+from addon.formats.errors import Problem, RequestError, error_body, status_for
+
+
+def problem(status: int = 400, code: str = "some_code", message: str = "Words.") -> Problem:
+    return Problem(status=status, message=message, code=code, type="some_error", param="model")
+
+
+def test_an_error_for_openai_clients_names_type_param_and_code() -> None:
+    error = {"message": "Words.", "type": "some_error", "param": "model", "code": "some_code"}
+    assert json.loads(error_body("chat", problem())) == {"error": error}
+    assert error_body("responses", problem()) == error_body("chat", problem())
+
+
+def test_an_error_for_anthropic_clients_has_their_shape() -> None:
+    error = {"type": "some_error", "message": "Words."}
+    assert json.loads(error_body("messages", problem())) == {"type": "error", "error": error}
+
+
+@pytest.mark.parametrize("wire_format", ["chat", "messages"])
+def test_words_that_no_text_can_hold_are_told_all_the_same(wire_format: str) -> None:
+    body = error_body(wire_format, problem(message="no model '\ud83d\x00\u2028é'"))
+    assert json.loads(body.decode())["error"]["message"] == "no model '?\x00\u2028é'"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "for_cursor"),
+    [
+        (400, "model_not_found", 400),
+        (401, "invalid_api_key", 401),
+        (404, "x", 400),
+        (413, "request_too_large", 400),
+        (429, "rate_limit", 429),
+        (429, "insufficient_quota", 400),
+        (500, "gateway_error", 400),
+        (502, "upstream_unreachable", 502),
+        (502, "upstream_auth_error", 400),
+        (503, "no_upstream", 400),
+    ],
+)
+def test_cursor_gets_a_400_where_a_person_must_read(status: int, code: str, for_cursor: int) -> None:
+    assert status_for(problem(status, code), "Cursor/1.0") == for_cursor
+    assert status_for(problem(status, code), "OpenAI/Python") == status
+    assert status_for(problem(status, code), "") == status
+
+
+def test_a_request_error_says_what_its_problem_says() -> None:
+    error = RequestError(problem())
+    assert str(error) == "Words."
+    assert error.problem == problem()

@@ -1,0 +1,85 @@
+"""Compressed answers are read within bounds; what can't be read is refused."""
+
+import gzip
+import zlib
+
+import pytest
+
+from addon.formats.inflate import FREE_BYTES, MAX_BYTES, MAX_RATIO, Inflate, TooLarge, Unreadable
+
+TEXT = 'data: {"text":"思考 🧠"}\n\n'.encode() * 200
+
+
+def inflated(coding: str, body: bytes, size: int = 1_000_000) -> bytes:
+    inflate = Inflate(coding)
+    return b"".join(inflate.feed(body[at : at + size]) for at in range(0, len(body), size))
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("", TEXT),
+        ("identity", TEXT),
+        (" GZIP ", gzip.compress(TEXT)),
+        ("x-gzip", gzip.compress(TEXT)),
+        ("deflate", zlib.compress(TEXT)),
+        ("gzip", gzip.compress(TEXT[:50]) + gzip.compress(b"") + gzip.compress(TEXT[50:])),
+        ("gzip", gzip.compress(TEXT) + b"\0" * 100),
+    ],
+    ids=["none", "identity", "gzip", "x-gzip", "deflate", "members in a row", "padding"],
+)
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+def test_a_body_is_inflated_however_it_arrives(coding: str, body: bytes, size: int) -> None:
+    assert inflated(coding, body, size) == TEXT
+
+
+def test_a_truncated_body_gives_what_came() -> None:
+    assert TEXT.startswith(inflated("gzip", gzip.compress(TEXT)[:-20]))
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "bz2", "zip", "base64", "gzip, gzip", "gzip;q=1", "x" * 10_000])
+def test_any_other_coding_is_refused_by_name(coding: str) -> None:
+    with pytest.raises(Unreadable, match=f"with '{coding[:40]}', which it was asked not to"):
+        Inflate(coding)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"plain text",
+        gzip.compress(TEXT)[:30] + b"\xff" * 300,
+        gzip.compress(TEXT)[:-6] + b"\0" * 6,
+        b"\x1f\x8b\xff" + b"\0" * 20,
+    ],
+    ids=["not compressed", "damaged", "wrong checksum", "unknown method"],
+)
+def test_a_damaged_body_is_refused(body: bytes) -> None:
+    with pytest.raises(Unreadable, match="damaged"):
+        inflated("gzip", body)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_bomb_is_defused(coding: str) -> None:
+    bomb = (gzip.compress if coding == "gzip" else zlib.compress)(b"\n" * (1 << 28))
+    with pytest.raises(TooLarge):
+        inflated(coding, bomb, 65_536)
+
+
+def test_a_bomb_in_many_members_is_defused() -> None:
+    bomb = gzip.compress(b"\n" * FREE_BYTES) * 60
+    assert len(bomb) < FREE_BYTES
+    with pytest.raises(TooLarge):
+        inflated("gzip", bomb, 65_536)
+
+
+def test_a_small_chunk_may_grow_by_much() -> None:
+    blanks = b" " * FREE_BYTES
+    assert len(gzip.compress(blanks)) * MAX_RATIO < FREE_BYTES
+    assert inflated("gzip", gzip.compress(blanks)) == blanks
+
+
+def test_no_chunk_grows_beyond_the_last_bound() -> None:
+    bomb = gzip.compress(b"\n" * (MAX_BYTES + 1)) + gzip.compress(bytes(range(256)) * 4096, 0)
+    assert len(bomb) * MAX_RATIO > MAX_BYTES
+    with pytest.raises(TooLarge):
+        inflated("gzip", bomb, len(bomb))

@@ -1,0 +1,65 @@
+"""A model reaches the upstreams that serve it, under the name it has there."""
+
+import pytest
+
+from addon.routing.router import Route, known_models, rewritten, routes
+from shared.config.schema import ModelRewrite, Upstream
+
+
+def exact(source: str, to: str) -> ModelRewrite:
+    return ModelRewrite(from_=source, to=to)
+
+
+def pattern(source: str, template: str) -> ModelRewrite:
+    return ModelRewrite(from_pattern=source, to_template=template)
+
+
+def upstream(*rewrites: ModelRewrite, name: str = "up", models: tuple[str, ...] = ()) -> Upstream:
+    return Upstream(name=name, base_url="https://example.com", models=models, model_rewrites=rewrites)
+
+
+@pytest.mark.parametrize(
+    ("rewrites", "model", "expected"),
+    [
+        pytest.param((exact("a", "b"),), "a", "b", id="exact"),
+        pytest.param((exact("a", "b"),), "aa", None, id="exact is the whole name"),
+        pytest.param((exact("a", "b"),), "A", None, id="case matters"),
+        pytest.param((exact("a.c", "b"),), "abc", None, id="exact is no pattern"),
+        pytest.param((pattern("^gpt-(.*)$", "mimo-{1}"),), "gpt-5.3", "mimo-5.3", id="group"),
+        pytest.param((pattern("^(a)(b)(c)$", "{3}{1}{1}{2}"),), "abc", "caab", id="groups in any order"),
+        pytest.param((pattern("^(a)(b)?$", "x{1}-{2}"),), "a", "xa-", id="a group that took no part"),
+        pytest.param((pattern("^(?:(a)|(b))$", "{1}{2}!"),), "b", "b!", id="one of two groups"),
+        pytest.param((pattern("^a$", "{0}-{x}-{}"),), "a", "a-{x}-{}", id="the whole match, and no groups"),
+        pytest.param((pattern("(.+)", "{1}"),), "{1}\\1", "{1}\\1", id="what a group holds is no template"),
+        pytest.param((pattern("5", "five"),), "gpt-5", "five", id="a pattern matches anywhere"),
+        pytest.param((exact("a", "first"), pattern("^a", "second")), "a", "first", id="exact first"),
+        pytest.param((pattern("^a", "first"), exact("a", "second")), "a", "first", id="pattern first"),
+        pytest.param((exact("a", "b"), exact("b", "c")), "a", "b", id="rewrites do not chain"),
+        pytest.param((pattern("^(模型)-(.+)$", "{2}"),), "模型-é", "é", id="any language"),
+        pytest.param((), "a", None, id="none"),
+    ],
+)
+def test_the_first_rewrite_that_matches_decides(
+    rewrites: tuple[ModelRewrite, ...], model: str, expected: str | None
+) -> None:
+    assert rewritten(upstream(*rewrites), model) == expected
+
+
+def test_upstreams_serve_a_model_by_rewrite_by_name_or_because_they_take_all() -> None:
+    by_name = upstream(name="by name", models=("m", "n"))
+    other = upstream(name="other", models=("n",))
+    rewriting = upstream(exact("m", "theirs"), name="rewriting", models=("theirs",))
+    takes_all = upstream(name="all")
+    found = routes((by_name, other, rewriting, takes_all), "m")
+    assert found == [Route(by_name, "m"), Route(rewriting, "theirs"), Route(takes_all, "m")]
+
+
+def test_a_model_that_nobody_serves_has_no_route() -> None:
+    assert routes((upstream(exact("a", "b"), models=("b",)),), "c") == []
+    assert routes((), "c") == []
+
+
+def test_the_models_there_are_are_those_that_can_be_asked_for_by_name() -> None:
+    first = upstream(exact("alias", "b"), pattern("^gpt-", "b"), models=("b", "a"))
+    second = upstream(exact("alias", "c"), exact("other", "c"), models=("a",))
+    assert known_models((first, second, upstream())) == ["b", "a", "alias", "other"]

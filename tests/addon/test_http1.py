@@ -1,0 +1,439 @@
+"""Connections are bounded in bytes and time, and mitmproxy still has the private parts that we build on."""
+
+import inspect
+import json
+from collections.abc import Iterator
+from operator import attrgetter
+from types import ModuleType
+
+import h11
+import pytest
+from h11 import _readers, _receivebuffer
+from mitmproxy import http, options
+from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import _base, _events, _http1
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.mode_specs import ProxyMode
+
+from addon import attempts, http1
+from addon.http1 import ClientHttp1, Tick, UpstreamHttp1
+
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-0123456789abcdef\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now_ms(self) -> int:
+        return int(self.seconds * 1000)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classes in mitmproxy's place, for the test's duration."""
+    for module, name in ((http_layers, "Http1Client"), (_http1, "ChunkedReader"), (_http1, "make_error_response")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    http1.install()
+
+
+class Side:
+    """One side of a connection and what it did with what it got."""
+
+    def __init__(self, one: layer.Layer, connection: Client | Server) -> None:
+        self._layer, self._connection = one, connection
+        self.sent = b""
+        self.closed = False
+        self.logged: list[str] = []
+        self.received: list[HttpEvent] = []
+        self._give(events.Start())
+
+    def get(self, *pieces: bytes) -> "Side":
+        for piece in pieces:
+            self._give(events.DataReceived(self._connection, piece))
+        return self
+
+    def lose(self) -> "Side":
+        self._connection.state = ConnectionState.CLOSED
+        return self._give(events.ConnectionClosed(self._connection))
+
+    def send(self, *given: HttpEvent) -> "Side":
+        for event in given:
+            self._give(event)
+        return self
+
+    def tick(self) -> "Side":
+        return self._give(Tick())
+
+    @property
+    def heard(self) -> list[str]:
+        """The names of the events passed on."""
+        return [type(event).__name__ for event in self.received]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(
+            one.data for one in self.received if isinstance(one, _events.RequestData | _events.ResponseData)
+        )
+
+    def _give(self, event: events.Event) -> "Side":
+        for command in self._layer.handle_event(event):
+            if isinstance(command, commands.SendData):
+                self.sent += command.data
+            elif isinstance(command, commands.CloseConnection):
+                self.closed = True
+            elif isinstance(command, commands.Log):
+                self.logged.append(command.message)
+            elif isinstance(command, ReceiveHttp):
+                self.received.append(command.event)
+        return self
+
+
+def context() -> Context:
+    client = Client(
+        peername=("127.0.0.1", 1),
+        sockname=("127.0.0.1", 2),
+        timestamp_start=0,
+        state=ConnectionState.OPEN,
+        proxy_mode=ProxyMode.parse("reverse:http://127.0.0.1:9"),
+    )
+    return Context(client, options.Options())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def client(clock: Clock) -> Side:
+    here = context()
+    return Side(ClientHttp1(here, clock), here.client)
+
+
+@pytest.fixture
+def upstream() -> Side:
+    """An upstream's connection over which a request has gone out."""
+    here = context()
+    here.server = Server(address=("127.0.0.1", 3))
+    here.server.state = ConnectionState.OPEN
+    side = Side(UpstreamHttp1(here), here.server)
+    side.send(_events.RequestHeaders(1, http.Request.make("POST", "http://x/"), True), _events.RequestEndOfMessage(1))
+    return side
+
+
+def answered(side: Side, status: int = 200) -> Side:
+    response = http.Response.make(status, b"", {"content-length": "0"})
+    return side.send(_events.ResponseHeaders(1, response, True), _events.ResponseEndOfMessage(1))
+
+
+# -- the client's side ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_request_is_read_however_it_arrives(client: Side, size: int) -> None:
+    raw = HEAD + CHUNKED + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
+    client.get(*(raw[at : at + size] for at in range(0, len(raw), size)))
+    assert (client.body, client.heard[0], client.heard[-1]) == (b"abcde", "RequestHeaders", "RequestEndOfMessage")
+    assert not client.closed
+
+
+def test_a_head_without_end_is_refused(client: Side) -> None:
+    client.get(HEAD, *[b"x: " + b"y" * 9_000 + b"\r\n"] * 8)
+    assert client.sent.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(client.sent.partition(b"\r\n\r\n")[2])["error"]["code"] == "headers_too_large"
+    assert client.closed
+    assert client.heard == []
+
+
+def test_a_large_head_is_taken(client: Side) -> None:
+    client.get(HEAD, b"x: " + b"y" * (http1.MAX_HEAD - 500) + b"\r\n", CHUNKED)
+    assert client.heard == ["RequestHeaders"]
+
+
+def test_a_client_may_send_ahead_within_bounds(client: Side) -> None:
+    client.get(HEAD + b"Content-Length: 0\r\n\r\n", b"x" * http1.MAX_PIPELINED)
+    assert not client.closed
+    assert client.get(b"x").closed
+
+
+def test_a_request_sent_ahead_is_read_after_the_answer(client: Side) -> None:
+    client.get((HEAD + b"Content-Length: 0\r\n\r\n") * 2)
+    assert client.heard == ["RequestHeaders", "RequestEndOfMessage"]
+    assert answered(client).heard == ["RequestHeaders", "RequestEndOfMessage"] * 2
+
+
+def test_trailers_of_a_request_are_dropped(client: Side) -> None:
+    client.get(HEAD, CHUNKED, b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n")
+    assert (client.body, client.heard[-1]) == (b"abc", "RequestEndOfMessage")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", id="two lengths"),
+        pytest.param(HEAD + b"Content-Length: -1\r\n\r\n", id="negative length"),
+        pytest.param(HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", id="length of 5000 digits"),
+        pytest.param(HEAD + b"no colon with sk-0123456789abcdef\r\n\r\n", id="no colon"),
+        pytest.param(b"nonsense sk-0123456789abcdef\r\n\r\n", id="no request line"),
+    ],
+)
+def test_a_malformed_head_is_refused_without_its_words(client: Side, raw: bytes) -> None:
+    client.get(raw)
+    assert client.sent.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(client.sent.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
+    assert client.closed
+    assert client.logged == []
+
+
+def test_a_head_that_was_broken_off_is_not_logged(client: Side) -> None:
+    assert client.get(HEAD).lose().logged == []
+
+
+@pytest.mark.parametrize(("sent", "seconds"), [(b"", http1.IDLE_SECONDS), (HEAD, http1.HEAD_SECONDS)])
+def test_a_client_that_sends_nothing_is_dropped_in_time(
+    client: Side, clock: Clock, sent: bytes, seconds: float
+) -> None:
+    client.get(sent)
+    clock.seconds = seconds
+    assert not client.tick().closed
+    clock.seconds += 0.1
+    assert client.tick().closed
+
+
+def test_a_head_that_drips_is_dropped_in_time(client: Side, clock: Clock) -> None:
+    for at in range(http1.HEAD_SECONDS):
+        clock.seconds = at
+        assert not client.get(HEAD[at : at + 1]).tick().closed
+    clock.seconds = http1.HEAD_SECONDS + 0.1
+    assert client.tick().closed
+
+
+def test_a_body_may_take_as_long_as_its_size_allows(client: Side, clock: Clock) -> None:
+    piece = b"x" * http1.BODY_BYTES_PER_SECOND
+    client.get(HEAD + b"Content-Length: 10000000\r\n\r\n")
+    for at in range(100):
+        clock.seconds = at + http1.BODY_SECONDS
+        assert not client.get(piece).tick().closed
+    clock.seconds += 3
+    assert client.tick().closed
+
+
+def test_a_slow_answer_is_not_the_clients_fault(client: Side, clock: Clock) -> None:
+    client.get(HEAD + b"Content-Length: 0\r\n\r\n")
+    clock.seconds = 10_000
+    assert not client.tick().closed
+    clock.seconds += http1.IDLE_SECONDS
+    assert not answered(client).tick().closed
+    clock.seconds += 0.1
+    assert client.tick().closed
+
+
+# -- the upstream's side --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" * 2,
+        b"HTTP/1.0 102\r\n\r\n",
+    ],
+    ids=["none", "continue", "two hints", "no reason"],
+)
+def test_interim_responses_precede_the_final_one(upstream: Side, interim: bytes, size: int) -> None:
+    raw = interim + OK + CHUNKED + b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
+    upstream.get(*(raw[at : at + size] for at in range(0, len(raw), size)))
+    assert (upstream.body, upstream.heard[0], upstream.heard[-1]) == (b"abc", "ResponseHeaders", "ResponseEndOfMessage")
+    head = upstream.received[0]
+    assert isinstance(head, _events.ResponseHeaders)
+    assert head.response.status_code == 200
+
+
+def test_an_upstream_that_closes_after_an_interim_response_has_not_answered(upstream: Side) -> None:
+    assert upstream.get(b"HTTP/1.1 100 Continue\r\n\r\n").lose().heard == ["ResponseProtocolError"]
+
+
+def test_a_response_head_without_end_is_an_error(upstream: Side) -> None:
+    upstream.get(OK, *[b"x: " + b"y" * 9_000 + b"\r\n"] * 8)
+    assert upstream.closed
+    assert upstream.heard == ["ResponseProtocolError"]
+    error = upstream.received[0]
+    assert isinstance(error, _events.ResponseProtocolError)
+    assert "y" * 100 not in error.message
+
+
+def test_a_short_response_head_with_a_long_body_is_fine(upstream: Side) -> None:
+    upstream.get(OK + CHUNKED + b"20000\r\n" + b"y" * 0x20000 + b"\r\n0\r\n\r\n")
+    assert (len(upstream.body), upstream.heard[-1]) == (0x20000, "ResponseEndOfMessage")
+
+
+def test_a_connection_serves_one_request_after_the_other(upstream: Side) -> None:
+    upstream.get(OK + b"Content-Length: 1\r\n\r\na")
+    request = http.Request.make("POST", "http://x/")
+    upstream.send(_events.RequestHeaders(3, request, True), _events.RequestEndOfMessage(3))
+    upstream.get(b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\nb")
+    assert (upstream.body, upstream.heard.count("ResponseEndOfMessage")) == (b"ab", 2)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"nonsense\r\n\r\n", OK + CHUNKED + b"zz\r\n"],
+    ids=["length", "status line", "chunk"],
+)
+def test_a_malformed_response_is_an_error(upstream: Side, raw: bytes) -> None:
+    assert upstream.get(raw).heard[-1] == "ResponseProtocolError"
+    assert upstream.closed
+
+
+# -- errors below ours ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "told"), [(400, 400), (413, 413), (431, 431), (502, 502), (504, 504)])
+def test_an_error_page_is_json_without_the_cause(status: int, told: int) -> None:
+    raw = _http1.make_error_response(status, "Connect call failed ('127.0.0.1', 9)")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % told)
+    assert b"content-length: %d" % len(body) in head
+    assert json.loads(body)["error"]["message"]
+    assert not {b"127.0.0.1", b"mitmproxy", b"<html"} & {
+        word for word in (b"127.0.0.1", b"mitmproxy", b"<html") if word in raw
+    }
+
+
+# -- the canary -----------------------------------------------------------------------------------------------------
+
+SIGNATURES = {
+    "http_layers.HttpLayer.__init__": "(self, context, mode)",
+    "http_layers.HttpLayer._handle_event": "(self, event)",
+    "http_layers.HttpLayer.event_to_child": "(self, child, event)",
+    "http_layers.HttpLayer.get_connection": "(self, event, *, reuse=True)",
+    "http_layers.HttpLayer.make_stream": "(self, stream_id)",
+    "http_layers.HttpStream.__init__": "(self, context, stream_id)",
+    "http_layers.HttpStream._handle_event": "(self, event)",
+    "http_layers.HttpStream.check_killed": "(self, emit_error_hook)",
+    "http_layers.HttpStream.handle_protocol_error": "(self, event)",
+    "http_layers.HttpStream.send_response": "(self, already_streamed=False)",
+    "http_layers.HttpStream.start_request_stream": "(self)",
+    "http_layers.HttpStream.state_consume_request_body": "(self, event)",
+    "http_layers.HttpStream.state_done": "(self, _)",
+    "http_layers.HttpStream.state_errored": "(self, _)",
+    "http_layers.HttpStream.state_stream_request_body": "(self, event)",
+    "http_layers.HttpStream.state_wait_for_request_headers": "(self, event)",
+    "http_layers.HttpStream.state_wait_for_response_headers": "(self, event)",
+    "http_layers.GetHttpConnection": "(address, tls, via, transport_protocol='tcp')",
+    "http_layers.SendHttp": "(event, connection)",
+    "http_layers.DropStream": "(stream_id)",
+    "_http1.Http1Client.__init__": "(self, context)",
+    "_http1.Http1Client.read_headers": "(self, event)",
+    "_http1.Http1Connection._handle_event": "(self, event)",
+    "_http1.Http1Connection.wait": "(self, event)",
+    "_http1.Http1Connection.read_body": "(self, event)",
+    "_http1.Http1Server.__init__": "(self, context)",
+    "_http1.Http1Server.read_headers": "(self, event)",
+    "_http1.make_body_reader": "(expected_size)",
+    "_http1.make_error_response": "(status_code, message='')",
+    "_base.ReceiveHttp": "(event)",
+    "_events.RequestData": "(stream_id, data)",
+    "_events.RequestEndOfMessage": "(stream_id)",
+    "_events.RequestHeaders": "(stream_id, request, end_stream, replay_flow=None)",
+    "_events.RequestProtocolError": "(stream_id, message, code)",
+    "_events.ResponseData": "(stream_id, data)",
+    "_events.ResponseEndOfMessage": "(stream_id)",
+    "_events.ResponseHeaders": "(stream_id, response, end_stream=False)",
+    "_events.ResponseProtocolError": "(stream_id, message, code)",
+    "_readers.ChunkedReader.__call__": "(self, buf)",
+    "_receivebuffer.ReceiveBuffer.maybe_extract_lines": "(self)",
+    "_receivebuffer.ReceiveBuffer.__init__": "(self)",
+    "commands.RequestWakeup": "(delay)",
+    "events.Wakeup": "(command)",
+}
+MODULES: dict[str, ModuleType] = {
+    "http_layers": http_layers,
+    "_http1": _http1,
+    "_base": _base,
+    "_events": _events,
+    "_readers": _readers,
+    "_receivebuffer": _receivebuffer,
+    "commands": commands,
+    "events": events,
+}
+
+
+def plain_signature(path: str) -> str:
+    """Names, order and defaults of the parameters."""
+    module, _, name = path.partition(".")
+    signature = inspect.signature(attrgetter(name)(MODULES[module]))
+    parameters = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+@pytest.mark.parametrize(("path", "signature"), SIGNATURES.items(), ids=SIGNATURES)
+def test_a_private_part_of_mitmproxy_still_has_its_signature(path: str, signature: str) -> None:
+    assert plain_signature(path) == signature
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        (http_layers.HttpClient._handle_event, "Http1Client"),
+        (_http1.make_body_reader, "ChunkedReader"),
+        (_http1.Http1Server.send, "make_error_response"),
+        (_http1.Http1Server.read_headers, "make_error_response"),
+        (_http1.Http1Server.read_headers, "make_body_reader"),
+        (http_layers.HttpLayer._handle_event, "setdefault"),
+    ],
+    ids=lambda one: getattr(one, "__qualname__", one),
+)
+def test_mitmproxy_still_looks_up_what_is_put_in_its_place(user: object, name: str) -> None:
+    code = inspect.unwrap(user).__code__  # type: ignore[arg-type, attr-defined]
+    assert name in code.co_names
+
+
+def test_the_classes_stand_in_mitmproxys_place() -> None:
+    assert http_layers.Http1Client is UpstreamHttp1  # type: ignore[attr-defined]
+    assert _http1.make_error_response is http1.make_error_response
+    reader = _http1.make_body_reader(None)
+    buffer = _receivebuffer.ReceiveBuffer()
+    buffer += b"0\r\nX: 1\r\n\r\n"
+    found = reader(buffer)
+    assert isinstance(found, h11.EndOfMessage)
+    assert not found.headers
+
+
+def test_the_layers_still_keep_their_state_where_we_look() -> None:
+    here = context()
+    stack = http_layers.HttpLayer(here, http_layers.HTTPMode.transparent)
+    stream = http_layers.HttpStream(here.fork(), 1)
+    assert (stack.connections, stack.streams) == ({}, {})
+    assert stream.client_state == stream.server_state == stream.state_uninitialized
+    for buffer in (stream.request_body_buf, stream.response_body_buf):
+        buffer += b"abc"
+        assert (bytes(buffer), len(buffer)) == (b"abc", 3)
+        buffer.clear()
+        assert not buffer
+    assert {"context", "_handle_event", "handle_event"} <= set(dir(layer.Layer(here)))
+
+
+def overridden(own: type) -> Iterator[str]:
+    return (name for name, found in vars(own).items() if inspect.isfunction(found) and hasattr(own.__mro__[1], name))
+
+
+@pytest.mark.parametrize(
+    "own", [ClientHttp1, UpstreamHttp1, attempts.GatewayHttpLayer, attempts.GatewayStream], ids=lambda own: own.__name__
+)
+def test_everything_that_is_overridden_is_watched(own: type) -> None:
+    watched = {path.rpartition(".")[2] for path in SIGNATURES}
+    assert set(overridden(own)) <= watched
