@@ -12,7 +12,7 @@ import msgspec
 from addon.answer import StreamedAnswer
 from addon.formats.chat import request as chat_request
 from addon.formats.chat import response as chat_response
-from addon.formats.chat.error_body import full_text
+from addon.formats.chat.error_body import full_text, message_of
 from addon.formats.chat.request import ChatRequest
 from addon.formats.deltas import StreamError
 from addon.formats.errors import Problem, RequestError, error_body, status_for
@@ -209,7 +209,7 @@ class Exchange:
             if self._next():
                 return None
         if status in (401, 403) and self.principal.upstream is None:
-            return self.reply(self._keys_refused(status))
+            return self.reply(self._keys_refused(status, message_of(body)))
         return Reply(self._status(status), returned(headers), self._without_keys(body))
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
@@ -355,12 +355,12 @@ class Exchange:
         is_cursor = self._headers.get("user-agent", "").startswith("Cursor/")
         return 400 if is_cursor and 400 <= status < 500 and status != 429 else status
 
-    def _keys_refused(self, status: int) -> Problem:
-        tried = sorted({mask(one.candidate.key) for one in self.tried})
+    def _keys_refused(self, status: int, said: str) -> Problem:
+        tried = ", ".join(sorted({mask(one.candidate.key) for one in self.tried}))
         name = self.candidate.upstream.name
-        message = (
-            f"The upstream '{name}' refused the gateway's key {', '.join(tried)} ({status}): its api_keys need a look."
-        )
+        message = f"The upstream '{name}' refused the gateway's key {tried} ({status}): its api_keys need a look."
+        if said:
+            message += f" It says: {self._without_keys(said.encode(errors='replace')).decode()}"
         return Problem(status=502, message=message, code="upstream_auth_error", type="upstream_error")
 
     def _without_keys(self, body: bytes) -> bytes:

@@ -1,12 +1,14 @@
 """What was planned for a flow, and plans and replies in mitmproxy's terms."""
 
+import re
+
 import msgspec
 from mitmproxy import http
 from mitmproxy.proxy import commands
 
 from addon.exchange import Exchange, Outgoing, Reply
+from addon.formats.chat.error_body import message_of
 from addon.formats.errors import Problem, error_body
-from addon.formats.splice import MalformedJson, value
 from shared.clock import Clock
 
 __all__ = (
@@ -83,17 +85,24 @@ def sidecar_down() -> Reply:
 
 def told(reply: Reply) -> Problem:
     """What a reply says, for a client whose stream has begun."""
-    try:
-        error = value(reply.body).get("error")
-        message = error["message"] if isinstance(error, dict) else str(error)
-    except (AttributeError, KeyError, MalformedJson):
-        message = f"The upstream answered with an error ({reply.status})."
-    return Problem(status=reply.status, message=str(message), code="upstream_error", type="upstream_error")
+    message = message_of(reply.body) or f"The upstream answered with an error ({reply.status})."
+    return Problem(status=reply.status, message=message, code="upstream_error", type="upstream_error")
 
 
 def lowered(headers: http.Headers) -> dict[str, str]:
-    """The headers with their names in lower case."""
-    return {name.lower(): text for name, text in headers.items()}
+    """The headers with their names in lower case, without those that would break a head they are copied to.
+
+    Headers of the same name are joined by commas (RFC 9110 §5.3). mitmproxy's own mapping takes quadratic time.
+    """
+    found: dict[str, str] = {}
+    for raw_name, raw_text in headers.fields:
+        if not _CONTROL.search(raw_text):
+            name, text = (raw.decode("utf-8", "surrogateescape") for raw in (raw_name.lower(), raw_text))
+            found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def connect_words(error: str) -> str:

@@ -100,7 +100,9 @@ def changed(text: bytes, path: tuple[str, ...], change: Callable[[bytes], bytes]
     """The text with the value at `path` (object keys, outermost first) put through `change`, when there is one."""
     if not path:
         return change(text)
-    return object_text([(key, changed(raw, path[1:], change) if key == path[0] else raw) for key, raw in members(text)])
+    parts = members(text)
+    patched = [(key, changed(raw, path[1:], change) if key == path[0] else raw) for key, raw in parts]
+    return object_text(patched) if patched != parts else text
 
 
 def _compact_length(found: Members) -> int:

@@ -364,3 +364,12 @@ def test_the_private_parts_of_mitmproxy_that_are_used_are_there() -> None:
     for name in ("make_stream", "get_connection", "event_to_child", "_handle_event"):
         assert callable(getattr(HttpLayer, name))
     assert exceptions.OptionsError
+
+
+def test_an_error_page_after_comments_ends_the_stream_in_words(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.pass_seconds(11)
+    for _ in range(3):
+        line.upstream_says(b"HTTP/1.1 503 No\r\ncontent-length: 6\r\n\r\n<html>")
+    assert b"The upstream answered with an error (503)." in line.answer
+    assert line.answer.endswith(END)

@@ -7,7 +7,7 @@ from typing import Any
 from addon.formats.deltas import StreamError
 from addon.formats.splice import MalformedJson, value
 
-__all__ = ("error_of", "full_text")
+__all__ = ("error_of", "full_text", "message_of")
 
 _MINIMAX = {1002: 429, 1004: 401, 1008: 402, 1039: 400, 2013: 400}
 """MiniMax answers HTTP 200 with `base_resp.status_code` (https://platform.minimax.io/docs/api-reference/errorcode)."""
@@ -47,6 +47,16 @@ def _message(error: dict[str, Any]) -> str:
 
 def _words(message: Any) -> str:
     return message if isinstance(message, str) and message else "The upstream reported an error."
+
+
+def message_of(body: bytes) -> str:
+    """What an error body says to a person, or an empty string."""
+    try:
+        found = value(body)
+    except MalformedJson:
+        return ""
+    error = error_of(found.get("error")) if isinstance(found, dict) else None
+    return error.message if error else ""
 
 
 def full_text(body: bytes) -> str:

@@ -121,7 +121,9 @@ def edited(raw: bytes, edit: Edit) -> bytes:
 def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
     texts = {scalar_text(old): scalar_text(new) for old, new in ids.items()}
     if not all(_is_plain(raw, old) for old in texts):
-        return object_text([(key, _mapped(key, text, ids)) for key, text in members(raw)])
+        parts = members(raw)
+        mapped = [(key, _mapped(key, text, ids)) for key, text in parts]
+        return object_text(mapped) if mapped != parts else raw
     for old, new in texts.items():
         raw = raw.replace(old, new)
     return raw
@@ -135,9 +137,9 @@ def _is_plain(raw: bytes, text: bytes) -> bool:
 
 def _mapped(key: str, text: bytes, ids: dict[str, str]) -> bytes:
     if key == "tool_calls" and text.startswith(b"["):
-        change = partial(_own_id, ids=ids)
-        calls = [changed(call, ("id",), change) if call.startswith(b"{") else call for call in elements(text)]
-        return array_text(calls)
+        calls, change = elements(text), partial(_own_id, ids=ids)
+        mapped = [changed(call, ("id",), change) if call.startswith(b"{") else call for call in calls]
+        return array_text(mapped) if mapped != calls else text
     return _own_id(text, ids) if key == "tool_call_id" else text
 
 

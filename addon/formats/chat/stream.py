@@ -109,7 +109,10 @@ class ChatStream:
         deltas, ids = self._read(chunk)
         if self._hide_usage and chunk.usage is not None and not chunk.choices:
             return deltas, b""
-        return deltas, self._patched(raw, data, chunk, ids)
+        try:
+            return deltas, self._patched(raw, data, chunk, ids)
+        except MalformedJson:
+            return [_not_json()], b""
 
     def _renamed(self, raw: bytes, model: str) -> bytes | None:
         """The event under the client's name for the model; None when that takes a closer look."""
@@ -125,7 +128,8 @@ class ChatStream:
             if choice.delta is not None:
                 deltas += _said(choice.delta, number)
                 for place, call in enumerate(choice.delta.tool_calls or ()):
-                    step, begins = self._calls.setdefault(number, _Calls(number)).step(call)
+                    calls = self._calls.get(number) or self._calls.setdefault(number, _Calls(number))
+                    step, begins = calls.step(call)
                     deltas.append(step)
                     if begins:
                         ids[position, place] = step.index, self._mint(number, step.index, step.id)
@@ -212,8 +216,12 @@ def _unreadable(raw: bytes, data: bytes) -> tuple[list[Delta], bytes]:
     try:
         value(data)
     except MalformedJson:
-        return [StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")], b""
+        return [_not_json()], b""
     return [], raw
+
+
+def _not_json() -> StreamError:
+    return StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
 
 
 def _said(delta: _Delta, choice: int) -> list[Delta]:
