@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 from addon.formats.turn import Message, Turn
 from addon.reasoning.identity import digest, mint, new_token
+from addon.reasoning.places import Keys, Place, places_of
 from addon.reasoning.profiles import Profile
 from addon.reasoning.recall import Recall, Record
-from addon.reasoning.resolve import Place, call_keys, keys_of, places_of, resolve, result_keys
+from addon.reasoning.resolve import resolve
 from addon.reasoning.restore import Policy, Restoration, restore
 
 __all__ = ("Conversation",)
@@ -54,8 +55,8 @@ class Conversation:
     def accepted(self, restoration: Restoration) -> None:
         """The upstream took the request: what it was sent binds later requests."""
         self._recall.keep_sent(restoration.sent)
-        if self._places and (record := self._places[-1].record):
-            self._learn_ids(self._places[-1], record.token)
+        if self._places:
+            self._learn_ids(self._places[-1])
 
     def mint(self, choice: int, index: int, _: str) -> str:
         """The id the client gets for a tool call of the answer."""
@@ -63,7 +64,7 @@ class Conversation:
 
     def remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
         """Keep the answer's turns, whole or as far as they came; `durable` as for `Recall.keep`."""
-        anchor = self._answer.anchor
+        keys, anchor = Keys(self._namespace), self._answer.anchor
         for choice, turn in turns.items():
             record = Record(
                 token=self._token(choice),
@@ -77,21 +78,24 @@ class Conversation:
                 since=anchor.since,
                 complete=complete,
             )
-            self._recall.keep(self._namespace, record, keys_of(self._namespace, turn, anchor), durable=durable)
+            self._recall.keep(self._namespace, record, keys.of_turn(turn, anchor), durable=durable)
 
-    def _learn_ids(self, place: Place, token: str) -> None:
+    def _learn_ids(self, place: Place) -> None:
         """A client keeps our ids or it does not: the turn's calls are known by them, or by their results."""
+        if place.record is None:
+            return
+        token, keys = place.record.token, Keys(self._namespace)
         if place.minted:
             # From now on the same calls under other ids are another model's.
-            self._recall.drop_keys(token, call_keys(self._namespace, place))
+            self._recall.drop_keys(token, keys.of_calls(place))
         else:
-            self._recall.add_keys(token, result_keys(self._namespace, self._messages, place))
+            self._recall.add_keys(token, keys.of_results(place, self._messages))
 
     def _parent(self) -> str | None:
         if not self._places:
             return ""
         last = self._places[-1].record
-        return last.token if last else None
+        return last.token or None if last else None
 
     def _token(self, choice: int) -> str:
         if choice not in self._tokens:

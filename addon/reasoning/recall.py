@@ -5,7 +5,7 @@ table makes turns survive a restart and serves other nodes.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from sys import getsizeof
 
@@ -14,7 +14,7 @@ import msgspec
 from addon.formats.splice import scalar_text, value
 from shared.clock import Clock
 from shared.store import recall as table
-from shared.store.engine import Engine
+from shared.store.engine import Engine, Statement
 
 __all__ = ("MAX_CANDIDATES", "Recall", "Record")
 
@@ -98,29 +98,17 @@ class Recall:
 
     def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]:
         """Those of the turns that are known in the namespace."""
-        found: dict[str, Record] = {}
-        absent: list[str] = []
-        idle: list[str] = []
-        now = self._clock.now_ms()
-        for token in dict.fromkeys(tokens):
-            held = self._held.get(token)
-            if held is None:
-                absent.append(token)
-            elif held.namespace == namespace:
+        wanted = dict.fromkeys(tokens)
+        known = {token: held for token in wanted if (held := self._held.get(token))}
+        known |= self._read(namespace, [token for token in wanted if token not in known])
+        known = {token: held for token, held in known.items() if held.namespace == namespace}
+        for token, held in known.items():
+            if token in self._held:
                 self._held.move_to_end(token)
-                found[token] = held.record
-                if held.used_at < now - _DAY_MS:
-                    held.used_at = now
-                    idle.append(token)
-        for token, held in self._read(namespace, absent).items():
-            found[token] = held.record
-            if held.used_at < now - _DAY_MS:
-                held.used_at = now
-                idle.append(token)
-            self._hold(token, held)
-        if idle:
-            self._engine.write_later(table.touch_turns(idle, now))
-        return found
+            else:
+                self._hold(token, held)
+        self._touch(known)
+        return {token: held.record for token, held in known.items()}
 
     def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]:
         """The turns findable under each of the keys: in this process and in the table, up to MAX_CANDIDATES."""
@@ -130,16 +118,15 @@ class Recall:
             found[key] = list(dict.fromkeys([*held, *found[key]]))[:MAX_CANDIDATES]
         return found
 
-    def add_keys(self, token: str, keys: Iterable[bytes]) -> None:
+    def add_keys(self, token: str, keys: Collection[bytes]) -> None:
         """Make a known turn findable under more keys."""
-        if statements := table.add_keys(token, keys):
-            self._engine.write_later(statements)
+        self._change_keys(token, lambda held: (*held, *keys), table.add_keys(token, keys))
 
-    def drop_keys(self, token: str, keys: Sequence[bytes]) -> None:
+    def drop_keys(self, token: str, keys: Collection[bytes]) -> None:
         """Let a turn no longer be found under these keys."""
-        if held := self._held.get(token):
-            self._hold(token, msgspec.structs.replace(held, keys=tuple(key for key in held.keys if key not in keys)))
-        self._engine.write_later(table.drop_keys(token, keys))
+        self._change_keys(
+            token, lambda held: tuple(key for key in held if key not in keys), table.drop_keys(token, keys)
+        )
 
     def sent(self, keys: Collection[bytes]) -> dict[bytes, str]:
         """What was sent before for turns that were not found."""
@@ -159,6 +146,23 @@ class Recall:
         """Queue the deletion of what is too old or too much."""
         since = self._clock.now_ms() - max_age_days * _DAY_MS
         self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
+
+    def _touch(self, known: dict[str, _Held]) -> None:
+        """Tell the table once a day that turns are still in use, also those that are only used in memory."""
+        now = self._clock.now_ms()
+        idle = [token for token, held in known.items() if held.used_at < now - _DAY_MS]
+        for token in idle:
+            known[token].used_at = now
+        if idle:
+            self._engine.write_later(table.touch_turns(idle, now))
+
+    def _change_keys(
+        self, token: str, change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]], statements: list[Statement]
+    ) -> None:
+        if held := self._held.get(token):
+            self._hold(token, msgspec.structs.replace(held, keys=tuple(dict.fromkeys(change(held.keys)))))
+        if statements:
+            self._engine.write_later(statements)
 
     def _write(self, namespace: bytes, record: Record, keys: Sequence[bytes]) -> None:
         statement = table.keep_turn(

@@ -7,10 +7,10 @@ from typing import Protocol
 import msgspec
 
 from addon.formats.turn import Edit, Message
-from addon.reasoning.identity import digest
+from addon.reasoning.places import Keys, Place
 from addon.reasoning.profiles import Profile, Step
 from addon.reasoning.recall import Record
-from addon.reasoning.resolve import Place
+from addon.reasoning.resolve import SURE
 
 __all__ = ("Diagnosis", "Policy", "Restoration", "Sent", "restore")
 
@@ -19,10 +19,6 @@ class Sent(Protocol):
     """What was sent before for turns that were not found."""
 
     def sent(self, keys: Collection[bytes]) -> dict[bytes, str]: ...
-
-
-_KNOWN_FOR_SURE = ("id", "neighbour", "chain")
-"""Rules that never find a turn later which they did not find at first."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -77,7 +73,8 @@ def restore(
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
     last_user = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
-    keys = {place.at: _sent_key(namespace, place) for place in places if place.rule not in _KNOWN_FOR_SURE}
+    of = Keys(namespace)
+    keys = {place.at: of.sent(place) for place in places if place.rule not in SURE}
     sent = {} if policy.repairing else memory.sent(keys.values())
     worker = _Restorer(profile, policy, has_tools, last_user, keys, sent, result)
     for place in places:
@@ -106,6 +103,9 @@ class _Restorer:
         self._result = result
 
     def take(self, place: Place) -> None:
+        if place.record is not None and self._before(place) in ("omit", "empty"):
+            place.rule, place.record = "", None
+            place.why = "found too late: what was sent before is sent again"
         if self._profile.send == "none" or (self._profile.send == "current" and place.at < self._last_user):
             self._set(place, {})
             self._say(place, place.rule or "missing", place.why)
@@ -117,11 +117,7 @@ class _Restorer:
             self._miss(place)
 
     def _put_back(self, place: Place, record: Record) -> None:
-        before = self._before(place)
-        if before in ("omit", "empty"):
-            self._fill(place, before)
-            self._say(place, "missing", "found too late: what was sent before is sent again")
-        elif record.reasoning is None:
+        if record.reasoning is None:
             self._say(place, "known-empty")
             if self._profile.none == "empty":
                 self._set(place, self._empty())
@@ -173,11 +169,6 @@ class _Restorer:
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
         self._result.diagnoses.append(Diagnosis(place.at, rule, why))
-
-
-def _sent_key(namespace: bytes, place: Place) -> bytes:
-    anchor = place.anchor
-    return digest(namespace, "sent", anchor.after, anchor.since, anchor.words, place.text, *place.marks)
 
 
 def _map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:

@@ -1,0 +1,161 @@
+"""Minted ids tell ours from others'; fingerprints stay the same under what clients change, and nothing else."""
+
+import re
+import string
+
+import pytest
+
+from addon.reasoning.identity import (
+    MintedId,
+    canonical_arguments,
+    digest,
+    mint,
+    new_token,
+    normal_text,
+    query_of,
+    read_minted,
+)
+
+KEY = b"the gateway's key"
+TOKEN = new_token(bytes(range(16)))
+
+
+def test_a_minted_id_is_call_and_26_alphanumerics() -> None:
+    assert re.fullmatch("call_[0-9A-Za-z]{26}", mint(TOKEN, 0, KEY))
+
+
+@pytest.mark.parametrize("index", [0, 1, 61, 62, 127, 3843])
+def test_a_minted_id_names_its_turn_and_call(index: int) -> None:
+    assert read_minted(mint(TOKEN, index, KEY), KEY) == MintedId(TOKEN, index)
+
+
+def test_an_id_is_minted_the_same_again() -> None:
+    assert mint(TOKEN, 3, KEY) == mint(TOKEN, 3, KEY)
+    assert len({mint(TOKEN, index, KEY) for index in range(200)}) == 200
+
+
+@pytest.mark.parametrize("at", range(5, 31))
+def test_an_id_with_one_other_letter_is_not_ours(at: int) -> None:
+    ours = mint(TOKEN, 0, KEY)
+    other = next(letter for letter in string.ascii_letters if letter != ours[at])
+    assert read_minted(ours[:at] + other + ours[at + 1 :], KEY) is None
+
+
+@pytest.mark.parametrize(
+    "call_id",
+    [
+        "",
+        "call_0",
+        "functions.Read:0",
+        "toolu_01AbCdEfGhIjKlMnOpQrStUv",
+        "call_" + "a" * 24,
+        "call_" + "a" * 26,
+        "call_" + "é" * 26,
+        mint(TOKEN, 0, KEY) + "\n",
+        " " + mint(TOKEN, 0, KEY),
+        mint(TOKEN, 0, KEY).upper(),
+    ],
+)
+def test_foreign_ids_are_not_ours(call_id: str) -> None:
+    assert read_minted(call_id, KEY) is None
+
+
+def test_an_id_of_another_gateway_is_not_ours() -> None:
+    assert read_minted(mint(TOKEN, 0, b"another key"), KEY) is None
+
+
+def test_tokens_are_16_letters_of_all_the_randomness() -> None:
+    tokens = {new_token(bytes(11) + bytes([low])) for low in range(256)} | {new_token(b"\xff" * 16)}
+    assert len(tokens) == 257
+    assert {len(token) for token in tokens} == {16}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(("ab", "c"), ("a", "bc")), (("a",), ("a", "")), (("a", "b"), ("b", "a")), (("a\x00", "b"), ("a", "\x00b"))],
+)
+def test_lists_of_parts_never_share_a_digest(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    assert digest(*one) != digest(*other)
+
+
+def test_a_digest_takes_broken_surrogates_and_bytes() -> None:
+    assert len(digest("half \ud83e", b"\xff")) == 16
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a\r\nb", "a\nb"),
+        ("a\rb", "a\nb"),
+        ("  a\n", "a"),
+        ("e\u0301", "é"),
+        ("half \ud83e", "half \ufffd"),
+        ("\u00a0a\u3000", "a"),
+    ],
+    ids=["CRLF", "CR", "blanks around", "composition", "broken surrogate", "wide blanks"],
+)
+def test_texts_that_clients_change_on_the_way_are_the_same(one: str, other: str) -> None:
+    assert normal_text(one) == normal_text(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("a b", "a  b"), ("a", "A"), ("a", "a."), ("a\n\nb", "a\nb")])
+def test_texts_that_differ_inside_differ(one: str, other: str) -> None:
+    assert normal_text(one) != normal_text(other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<timestamp>today</timestamp>\n<user_query>\nFix it\n</user_query>",
+        "<user_query>Fix it</user_query> <open_files>b.py</open_files>",
+        " Fix it\r\n",
+        "<user_query>Fix it</user_query><user_query>other</user_query>",
+    ],
+)
+def test_the_user_s_words_are_what_counts_of_a_message(text: str) -> None:
+    assert query_of(text) == "Fix it"
+
+
+def test_an_unfinished_tag_is_part_of_the_words() -> None:
+    assert query_of("<user_query>Fix it") == "<user_query>Fix it"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a": 1, "b": [1, 2]}', '{"b":[1,2],"a":1}'),
+        ('{"a": "\\u00e9"}', '{"a":"é"}'),
+        ('{"a": 1.0}', '{"a":1}'),
+        ('{"a": "x\\r\\n"}', '{"a":"x\\n"}'),
+        ("*** Begin Patch\r\n", "*** Begin Patch"),
+        ("", " "),
+    ],
+    ids=["spacing and order", "escapes", "whole numbers", "line ends", "no JSON", "nothing"],
+)
+def test_arguments_are_the_same_however_they_are_spelled(one: str, other: str) -> None:
+    assert canonical_arguments(one) == canonical_arguments(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a": 1}', '{"a": "1"}'),
+        ('{"a": 1}', '{"a": true}'),
+        ('{"a": [1, 2]}', '{"a": [2, 1]}'),
+        ('{"a": null}', "{}"),
+        ('{"a": 1.5}', '{"a": 1}'),
+        ('{"a": []}', '{"a": {}}'),
+        ('"a"', "a"),
+    ],
+)
+def test_arguments_that_mean_something_else_differ(one: str, other: str) -> None:
+    assert canonical_arguments(one) != canonical_arguments(other)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"a": 1, " a": "x"}', '{"a": 1, "a ": null}', "[" * 700 + "]" * 700, '{"a": 1e999, "b": NaN}', '"\ud83e"'],
+    ids=["keys that look alike", "and without order", "deep", "numbers beyond doubles", "broken surrogate"],
+)
+def test_odd_arguments_have_a_fingerprint_too(arguments: str) -> None:
+    assert canonical_arguments(arguments) == canonical_arguments(arguments)
