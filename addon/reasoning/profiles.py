@@ -25,7 +25,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     send: Literal["all", "current", "none"]
     scope: Literal["tools", "calls", "current", "none"]
     missing: tuple[Step, ...]
-    none: Literal["empty", "omit"]
+    none: Literal["empty", "like-others", "omit"]
     off: dict[str, Any] = {}
 
 

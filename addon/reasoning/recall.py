@@ -22,8 +22,8 @@ MAX_CANDIDATES = 64
 """Turns read for one key; more than these can't be told apart anyway."""
 
 _DAY_MS = 86_400_000
-_RECORD_BYTES = 1200
-_KEY_BYTES = 300
+_RECORD_BYTES = 800
+_KEY_BYTES = 270
 """What a record and each of its keys cost in memory beside the texts, roughly."""
 
 _HELD_SENT = 20_000

@@ -76,7 +76,8 @@ def restore(
     of = Keys(namespace)
     keys = {place.at: of.sent(place) for place in places if place.rule not in SURE}
     sent = {} if policy.repairing else memory.sent(keys.values())
-    worker = _Restorer(profile, policy, has_tools, last_user, keys, sent, result)
+    fields = (place.record.field for place in places if place.record and place.record.reasoning is not None)
+    worker = _Restorer(profile, policy, has_tools, last_user, next(fields, ""), keys, sent, result)
     for place in places:
         worker.take(place)
     _map_ids(messages, places, result.edits)
@@ -90,6 +91,7 @@ class _Restorer:
         policy: Policy,
         has_tools: bool,
         last_user: int,
+        field: str,
         keys: Mapping[int, bytes],
         sent: Mapping[bytes, str],
         result: Restoration,
@@ -98,6 +100,7 @@ class _Restorer:
         self._policy = policy
         self._has_tools = has_tools
         self._last_user = last_user
+        self._field = field
         self._keys = keys
         self._sent = sent
         self._result = result
@@ -119,7 +122,7 @@ class _Restorer:
     def _put_back(self, place: Place, record: Record) -> None:
         if record.reasoning is None:
             self._say(place, "known-empty")
-            if self._profile.none == "empty":
+            if self._profile.none == "empty" or (self._profile.none == "like-others" and self._field):
                 self._set(place, self._empty())
             elif self._policy.everywhere:
                 self._fill(place, self._policy.step)
@@ -161,7 +164,7 @@ class _Restorer:
         )
 
     def _empty(self) -> dict[str, str]:
-        return dict.fromkeys(self._profile.writes or ("reasoning_content",), "")
+        return dict.fromkeys(self._profile.writes or (self._field or "reasoning_content",), "")
 
     def _set(self, place: Place, fields: dict[str, str]) -> None:
         if fields or place.message.reasoning:

@@ -330,6 +330,14 @@ def test_28_a_turn_without_reasoning_is_known(memory: Memory, profile: str, sent
     assert chat.rules() == ["known-empty"]
 
 
+def test_28_an_upstream_that_is_seen_to_reason_gets_an_empty_field(memory: Memory) -> None:
+    chat = Chat(memory, profile="field-generic")
+    chat.answer(turn(None, "", call()))
+    assert chat.carried() == [None]
+    chat.answer(turn("thought", "", call()))
+    assert chat.carried() == ["", "thought"]
+
+
 def test_30_images_that_are_in_one_request_only(memory: Memory) -> None:
     chat = Chat(memory)
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}

@@ -1,0 +1,229 @@
+"""Turns are held in memory within bounds and kept in the table, so that no process or moment loses one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from addon.reasoning.recall import MAX_CANDIDATES, Recall, Record
+from shared.store import open_engine
+from tests.addon.reasoning.chat import Memory, StoppedClock
+
+NAMESPACE = b"namespace"
+KEY = b"a key"
+
+
+def record(number: int = 0, reasoning: str | None = "thought") -> Record:
+    return Record(token=f"token{number:011}", reasoning=reasoning, text="said")
+
+
+def keep(memory: Memory, number: int = 0, reasoning: str | None = "thought", *, durable: bool = True) -> Record:
+    kept = record(number, reasoning)
+    memory.recall.keep(NAMESPACE, kept, [KEY], durable=durable)
+    return kept
+
+
+@pytest.fixture
+def other(memory: Memory) -> Iterator[Memory]:
+    """Another process over the same file."""
+    found = Memory(memory.path, memory.clock)
+    yield found
+    found.engine.close()
+
+
+def test_a_turn_is_found_by_token_and_key_at_once(memory: Memory) -> None:
+    kept = keep(memory, durable=False)
+    assert memory.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
+    assert memory.recall.tokens([KEY, b"another"]) == {KEY: [kept.token], b"another": []}
+
+
+@pytest.mark.parametrize("reasoning", [None, "", " \n", "half \ud83e", "\x00\u2028 思考 🧠"])
+def test_a_turn_is_the_same_after_a_restart(memory: Memory, reasoning: str | None) -> None:
+    kept = Record(
+        token="token",
+        reasoning=reasoning,
+        field="reasoning",
+        text="said \ud83e",
+        ids=("call_0", ""),
+        names=("Read", "Glob"),
+        parent="parent",
+        after="after",
+        since="since",
+        complete=False,
+    )
+    memory.recall.keep(NAMESPACE, kept, [KEY], durable=True)
+    memory.restart()
+    assert memory.recall.tokens([KEY]) == {KEY: ["token"]}
+    assert memory.recall.turns(NAMESPACE, ["token"]) == {"token": kept}
+
+
+def test_a_turn_is_committed_when_keep_returns(memory: Memory, other: Memory) -> None:
+    kept = keep(memory)
+    assert other.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
+
+
+def test_a_later_state_replaces_an_earlier_one(memory: Memory) -> None:
+    keep(memory, reasoning="part", durable=False)
+    whole = record(reasoning="part and all")
+    memory.recall.keep(NAMESPACE, whole, [b"later key"], durable=True)
+    for _ in range(2):
+        assert memory.recall.turns(NAMESPACE, [whole.token]) == {whole.token: whole}
+        assert memory.recall.tokens([KEY, b"later key"]) == {KEY: [], b"later key": [whole.token]}
+        memory.restart()
+
+
+def test_another_namespace_knows_nothing(memory: Memory) -> None:
+    kept = keep(memory)
+    assert memory.recall.turns(b"another", [kept.token]) == {}
+    memory.restart()
+    assert memory.recall.turns(b"another", [kept.token]) == {}
+
+
+def test_a_locked_database_delays_nothing_and_loses_nothing(memory: Memory) -> None:
+    with memory.locked():
+        kept = keep(memory)
+        memory.recall.add_keys(kept.token, [b"more"])
+        memory.recall.keep_sent({b"sent": "empty"})
+        assert memory.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
+        assert memory.recall.tokens([KEY, b"more"]) == {KEY: [kept.token], b"more": [kept.token]}
+        assert memory.recall.sent([b"sent"]) == {b"sent": "empty"}
+    memory.engine.flush()
+    memory.restart()
+    assert memory.recall.tokens([KEY, b"more"]) == {KEY: [kept.token], b"more": [kept.token]}
+    assert memory.recall.sent([b"sent", b"other"]) == {b"sent": "empty"}
+
+
+def test_memory_is_bounded_and_the_table_has_the_rest(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "adapter.db", memory_bytes=20_000)
+    for number in range(50):
+        keep(memory, number, "x" * 1000)
+    tokens = [record(number).token for number in range(50)]
+    assert len(memory.recall.held) < 20
+    assert list(memory.recall.turns(NAMESPACE, tokens)) and len(memory.recall.turns(NAMESPACE, tokens)) == 50
+    assert len(memory.recall.held) < 20
+    memory.engine.close()
+
+
+def test_what_was_used_last_stays_in_memory(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "adapter.db", memory_bytes=8_000)
+    for number in range(30):
+        keep(memory, number)
+        memory.recall.turns(NAMESPACE, [record(0).token])
+    assert record(0).token in memory.recall.held
+    assert record(1).token not in memory.recall.held
+    memory.engine.close()
+
+
+def test_wide_letters_count_for_what_they_take(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "adapter.db", memory_bytes=50_000)
+    for number in range(20):
+        keep(memory, number, "🧠" * 2_000)
+    assert len(memory.recall.held) <= 6
+    memory.engine.close()
+
+
+def test_a_smaller_bound_holds_from_the_next_turn_on(memory: Memory) -> None:
+    for number in range(20):
+        keep(memory, number)
+    memory.recall.bound(3_000)
+    keep(memory, 20)
+    assert len(memory.recall.held) <= 3
+
+
+def test_the_last_turn_is_held_however_large_it_is(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "adapter.db", memory_bytes=0)
+    kept = keep(memory, reasoning="x" * 100_000, durable=False)
+    assert memory.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
+    memory.engine.close()
+
+
+def test_keys_are_added_and_dropped(memory: Memory) -> None:
+    kept = keep(memory)
+    memory.recall.add_keys(kept.token, [b"more", b"most"])
+    memory.recall.drop_keys(kept.token, [KEY, b"most", b"never had"])
+    memory.engine.flush()
+    for _ in range(2):
+        assert memory.recall.tokens([KEY, b"more", b"most"]) == {KEY: [], b"more": [kept.token], b"most": []}
+        memory.restart()
+
+
+def test_keys_of_a_turn_that_the_table_has_lost_are_no_error(
+    memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.recall.add_keys("gone", [KEY])
+    memory.recall.drop_keys("gone", [KEY])
+    memory.engine.flush()
+    assert memory.recall.tokens([KEY]) == {KEY: []}
+    assert not caplog.records
+
+
+def test_two_processes_see_each_other_s_turns(memory: Memory, other: Memory) -> None:
+    ours, theirs = keep(memory, 1), keep(other, 2)
+    for one in (memory, other):
+        assert set(one.recall.tokens([KEY])[KEY]) == {ours.token, theirs.token}
+        assert one.recall.turns(NAMESPACE, [ours.token, theirs.token]) == {ours.token: ours, theirs.token: theirs}
+
+
+def test_a_crowded_key_gives_as_many_as_can_be_told_apart(memory: Memory) -> None:
+    for number in range(MAX_CANDIDATES + 10):
+        keep(memory, number, durable=number % 2 == 0)
+    assert len(memory.recall.tokens([KEY])[KEY]) == MAX_CANDIDATES
+    memory.restart()
+    assert len(memory.recall.tokens([KEY])[KEY]) == MAX_CANDIDATES // 2 + 5
+
+
+def test_what_was_sent_is_known_after_a_restart_and_may_change(memory: Memory) -> None:
+    memory.recall.keep_sent({b"one": "empty", b"two": "omit"})
+    memory.recall.keep_sent({b"one": "omit"})
+    memory.engine.flush()
+    for _ in range(2):
+        assert memory.recall.sent([b"one", b"two", b"three"]) == {b"one": "omit", b"two": "omit"}
+        memory.restart()
+
+
+def test_turns_are_forgotten_by_age_and_by_size(memory: Memory) -> None:
+    for number in range(4):
+        keep(memory, number, "x" * 1000)
+        memory.clock.pass_days(10)
+    memory.recall.forget_old(max_age_days=35, max_bytes=1 << 20)
+    memory.restart()
+    assert memory.tokens() == [record(number).token for number in (1, 2, 3)]
+    memory.recall.forget_old(max_age_days=35, max_bytes=2_500)
+    memory.restart()
+    assert memory.tokens() == [record(number).token for number in (2, 3)]
+    assert memory.recall.tokens([KEY])[KEY] == memory.tokens()
+
+
+@pytest.mark.parametrize("restarted", [True, False], ids=["from the table", "from memory"])
+def test_turns_in_use_are_not_forgotten(memory: Memory, restarted: bool) -> None:
+    kept = keep(memory)
+    for _ in range(4):
+        memory.clock.pass_days(20)
+        if restarted:
+            memory.restart()
+        memory.recall.turns(NAMESPACE, [kept.token])
+        memory.recall.forget_old(max_age_days=30, max_bytes=1 << 20)
+    memory.restart()
+    assert memory.tokens() == [kept.token]
+
+
+def test_a_turn_is_touched_once_a_day_at_most(memory: Memory) -> None:
+    kept = keep(memory)
+    memory.clock.pass_days(2)
+    memory.recall.turns(NAMESPACE, [kept.token])
+    memory.engine.flush()
+    version = memory.engine.version()
+    for _ in range(10):
+        memory.recall.turns(NAMESPACE, [kept.token])
+    memory.engine.flush()
+    assert memory.engine.version() == version
+
+
+def test_turns_survive_in_a_file_that_a_new_engine_opens(tmp_path: Path) -> None:
+    first = Memory(tmp_path / "adapter.db")
+    kept = keep(first)
+    first.engine.close()
+    engine = open_engine(f"sqlite:{tmp_path / 'adapter.db'}")
+    recall = Recall(engine, StoppedClock(), memory_bytes=1 << 20)
+    assert recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
+    engine.close()
