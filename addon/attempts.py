@@ -3,7 +3,7 @@
 mitmproxy has no hook that sends a flow again. Its HTTP layer is sans-io, so a subclass can: it never forwards
 `flow.request`, which is there to be looked at, with keys masked, but what the flow's `Plan` says; a flow without a plan
 goes nowhere.
-Private parts of mitmproxy 12 are used: `tests/addon/test_attempts.py` fails when one of them changes.
+Private parts of mitmproxy 12 are used: `tests/addon/test_http1.py` fails when one of them changes.
 """
 
 import logging
@@ -293,11 +293,18 @@ class GatewayStream(HttpStream):
             return
         self._heard_at = self._planner.clock.monotonic()
         self._head = event.response
-        if not (self._exchange.streams and event.response.status_code == 200 and not self._head_says("json")):
+        status = event.response.status_code
+        if not (200 <= status < 300 or 400 <= status < 600):
+            # A redirect would take the key elsewhere; other numbers are no final answers (RFC 9110 §15).
+            yield from self._fail(StreamError(f"The upstream answered {status}: see its base_url.", code="bad_status"))
+        elif self._exchange.streams and status == 200 and not self._head_says("json"):
+            yield from self._start_stream(lowered(event.response.headers))
+        else:
             self.server_state = self._state_collect
-            return
+
+    def _start_stream(self, headers: dict[str, str]) -> layer.CommandGenerator[None]:
         try:
-            self._answer = self._exchange.stream(lowered(event.response.headers))
+            self._answer = self._exchange.stream(headers)
         except Unreadable as error:
             yield from self._fail(StreamError(f"{error}.", code="upstream_malformed"))
         else:

@@ -7,7 +7,7 @@ its `Plan` (see `attempts`), which is the last thing a hook makes, and mitmproxy
 import asyncio
 import logging
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -26,7 +26,7 @@ from addon.exchange import Exchange, Reply
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import Endpoint, classify
 from addon.log import RequestLine, masked
-from addon.plan import Plan, Planner
+from addon.plan import Plan, Planner, lowered
 from addon.wiring import Wiring
 from shared.model import Principal
 from shared.security.keys import mask
@@ -178,7 +178,7 @@ class Gateway(Planner):
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         with self._boundary(flow):
             fields = tuple(flow.request.headers.fields)
-            headers = {name.lower(): text for name, text in flow.request.headers.items()}
+            headers = lowered(flow.request.headers)
             _mask(flow.request.headers)
             self._look(flow, headers)
             fault = head_fault(flow.request.method, flow.request.path, flow.request.http_version, fields)
@@ -188,7 +188,8 @@ class Gateway(Planner):
                     message=f"The request is refused: {fault or 'a bare path is wanted'}.",
                     code="bad_request",
                 )
-                self._answer(flow, front.problem_reply(problem, "chat", ""))
+                # What follows such a head can't be trusted to be a request.
+                self._answer(flow, front.problem_reply(problem, "chat", ""), {"connection": "close"})
             elif endpoint := classify(flow.request.path):
                 self._plan_endpoint(flow, endpoint, headers)
             else:
@@ -290,9 +291,9 @@ class Gateway(Planner):
         said = headers.get("x-forwarded-proto", "")
         return "https" if said == "https" and is_trusted(_peer(flow), trusted) else "http"
 
-    def _answer(self, flow: http.HTTPFlow, reply: Reply) -> None:
+    def _answer(self, flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) -> None:
         flow.request.headers.pop("expect", None)  # nobody is asked to go on with a body that nobody reads
-        flow.response = http.Response.make(reply.status, reply.body, reply.headers)
+        flow.response = http.Response.make(reply.status, reply.body, {**reply.headers, **extra})
 
     @contextmanager
     def _boundary(self, flow: http.HTTPFlow) -> Iterator[None]:

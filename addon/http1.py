@@ -5,15 +5,21 @@ crashes on trailers (its SECURITY.md counts denial of service as ordinary bugs).
 mitmproxy 12: `tests/addon/test_http1.py` fails when one of them changes.
 """
 
+import asyncio
 import re
 
 import h11
 from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import RequestHeaders, ResponseData
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
+from mitmproxy.proxy.server import ConnectionHandler
 
 from addon.formats.errors import Problem, error_body
 from shared.clock import Clock
@@ -21,10 +27,10 @@ from shared.clock import Clock
 __all__ = ("ClientHttp1", "Tick", "UpstreamHttp1", "install")
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request or response head."""
+"""Bytes of a request or response head, or of a response chunk's header."""
 
 MAX_PIPELINED = 64 * 1024
-"""Bytes a client may send ahead while it waits for an answer."""
+"""Bytes a client may send ahead while it waits for an answer, or as a chunk's header."""
 
 HEAD_SECONDS = 10
 IDLE_SECONDS = 330
@@ -47,27 +53,74 @@ class ClientHttp1(Http1Server):
         self._clock = clock
         self._since = clock.monotonic()
         self._received = 0
+        self._ahead = False
+        """Whether a request that was sent ahead will be looked at in a moment."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Tick):
             yield from self._tick()
-            return
-        for command in self._take(event) if isinstance(event, events.DataReceived) else super()._handle_event(event):
-            # mitmproxy logs heads that it can't use, whatever keys they hold; mitmweb shows its log.
-            if not isinstance(command, commands.Log):
+        elif isinstance(event, events.Wakeup):
+            ahead, self.buf, self._ahead = bytes(self.buf), ReceiveBuffer(), False
+            yield from self._take(ahead)
+        elif isinstance(event, events.DataReceived):
+            yield from self._take(event.data)
+        else:
+            yield from self._usable(super()._handle_event(event))
+
+    def _usable(self, work: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+        """What is to be done, without requests that have just been refused and without mitmproxy's log.
+
+        It logs heads that it can't use, whatever keys they hold; mitmweb shows its log.
+        """
+        closed = False
+        for command in work:
+            closed = closed or isinstance(command, commands.CloseConnection)
+            refused = closed and isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders)
+            if not refused and not isinstance(command, commands.Log):
                 yield command
 
-    def _take(self, event: events.DataReceived) -> layer.CommandGenerator[None]:
-        before = self.state
-        if not self.buf and before == self.read_headers:
+    def _take(self, received: bytes) -> layer.CommandGenerator[None]:
+        if self.conn.state is ConnectionState.CLOSED:
+            return  # what asyncio had read already
+        if self._ahead:
+            self.buf += received
+        else:
+            yield from self._parse(received)
+        if self.state == self.read_headers and not self._ahead:
+            if len(self.buf) > MAX_HEAD:
+                yield from self._refuse(431)
+        elif len(self.buf) > MAX_PIPELINED:
+            yield commands.CloseConnection(self.conn)
+
+    def _parse(self, received: bytes) -> layer.CommandGenerator[None]:
+        if not self.buf and self.state == self.read_headers:
+            received = received.lstrip(b"\r\n")  # RFC 9112 §2.2: a server should ignore it before a request
+            if not received:
+                return
             self._since, self._received = self._clock.monotonic(), 0
-        self._received += len(event.data)
-        yield from super()._handle_event(event)
-        if self.state == self.read_headers and len(self.buf) > MAX_HEAD:
-            yield commands.SendData(self.conn, make_error_response(431))
-            yield commands.CloseConnection(self.conn)
-        elif self.state == self.wait and len(self.buf) > MAX_PIPELINED:
-            yield commands.CloseConnection(self.conn)
+            if not received[:1].isalpha():  # no method: TLS, most likely
+                yield from self._refuse(400)
+                return
+        self._received += len(received)
+        yield from self._usable(super()._handle_event(events.DataReceived(self.conn, received)))
+
+    def _refuse(self, status: int) -> layer.CommandGenerator[None]:
+        yield commands.SendData(self.conn, make_error_response(status))
+        yield commands.CloseConnection(self.conn)
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.DataReceived) and not event.data:
+            # The answer before has just ended, deep inside the upstream's event, whose connection is not ready for
+            # the next request; and a thousand requests sent ahead would be as many levels of recursion.
+            self._ahead = True
+            yield commands.RequestWakeup(0)
+        else:
+            yield from super().read_headers(event)
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        # The body of an answer to HEAD would be read as the next answer's head.
+        if not (isinstance(event, ResponseData) and self.request and self.request.method == "HEAD"):
+            yield from super().send(event)
 
     def _tick(self) -> layer.CommandGenerator[None]:
         waited = self._clock.monotonic() - self._since
@@ -85,6 +138,10 @@ class ClientHttp1(Http1Server):
 class UpstreamHttp1(Http1Client):
     """The upstream's side of a connection."""
 
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if not (isinstance(event, events.DataReceived) and self.conn.state is ConnectionState.CLOSED):
+            yield from super()._handle_event(event)
+
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         while self.request and _INTERIM.match(bytes(self.buf)) and self.buf.maybe_extract_lines():
             pass  # 1xx responses precede the final one (RFC 9110 §15.2)
@@ -92,15 +149,21 @@ class UpstreamHttp1(Http1Client):
             return
         if len(self.buf) > MAX_HEAD and b"\r\n\r\n" not in bytes(self.buf)[:MAX_HEAD]:
             yield commands.CloseConnection(self.conn)
-            self.buf = h11._receivebuffer.ReceiveBuffer()
+            self.buf = ReceiveBuffer()
             event = events.ConnectionClosed(self.conn)
         yield from super().read_headers(event)
+
+    def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from super().read_body(event)
+        if self.state == self.read_body and len(self.buf) > MAX_HEAD:
+            self.buf = ReceiveBuffer()
+            yield commands.CloseConnection(self.conn)
 
 
 class _ChunkedReader(ChunkedReader):
     """Drops trailers: nothing in an LLM exchange is said in them."""
 
-    def __call__(self, buf: h11._receivebuffer.ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         found = super().__call__(buf)
         return h11.EndOfMessage() if isinstance(found, h11.EndOfMessage) else found
 
@@ -121,8 +184,25 @@ _ERRORS = {
 }
 
 
+_read_until_closed = ConnectionHandler.handle_connection
+
+
+async def _handle_connection(self: ConnectionHandler, connection: Connection) -> None:
+    """mitmproxy's own, which forgets the socket and tells nobody when it is cancelled while it waits for its lock."""
+    try:
+        await _read_until_closed(self, connection)
+    except asyncio.CancelledError:
+        if forgotten := self.transports.pop(connection, None):
+            assert forgotten.writer
+            forgotten.writer.close()
+            connection.state = ConnectionState.CLOSED
+            await self.server_event(events.ConnectionClosed(connection))
+        raise
+
+
 def install() -> None:
-    """Make mitmproxy's HTTP layers use these classes, in this process."""
+    """Make mitmproxy use these classes, in this process."""
+    ConnectionHandler.handle_connection = _handle_connection  # type: ignore[method-assign]
     http_layers.Http1Client = UpstreamHttp1  # type: ignore[attr-defined]
     _http1.ChunkedReader = _ChunkedReader  # type: ignore[attr-defined]
     _http1.make_error_response = make_error_response

@@ -94,14 +94,15 @@ def lowered(headers: http.Headers) -> dict[str, str]:
 
     Headers of the same name are joined by commas (RFC 9110 §5.3). mitmproxy's own mapping takes quadratic time.
     """
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for raw_name, raw_text in headers.fields:
-        if not _CONTROL.search(raw_text):
+        if _NAME.fullmatch(raw_name) and not _CONTROL.search(raw_text):
             name, text = (raw.decode("utf-8", "surrogateescape") for raw in (raw_name.lower(), raw_text))
-            found[name] = f"{found[name]}, {text}" if name in found else text
-    return found
+            found.setdefault(name, []).append(text)
+    return {name: ", ".join(texts) for name, texts in found.items()}
 
 
+_NAME = re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 

@@ -12,6 +12,9 @@ type Fields = Sequence[tuple[bytes, bytes]]
 
 type Address = IPv4Address | IPv6Address
 
+MAX_FIELDS = 256
+"""Headers that a request may have."""
+
 _METHOD = re.compile(r"[A-Z]{1,16}", re.ASCII)
 _TARGET = re.compile(r"/[!-~]*", re.ASCII)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -46,6 +49,8 @@ def head_fault(method: str, target: str, http_version: str, fields: Fields) -> s
         return "the target must be a path of printable ASCII"
     if http_version not in ("HTTP/1.0", "HTTP/1.1"):
         return "only HTTP/1.0 and HTTP/1.1 are served"
+    if len(fields) > MAX_FIELDS:
+        return f"there are more than {MAX_FIELDS} headers"
     if any(_CONTROL.search(name) or _CONTROL.search(text) for name, text in fields):
         return "a header holds control characters"
     return ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mitmproxy import connection, exceptions
+from mitmproxy import connection
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy import commands, context, events, mode_specs
 from mitmproxy.test import taddons
@@ -93,18 +93,21 @@ class Line:
 
     def fire(self, delay: float) -> None:
         """Let the timers with this delay run out."""
+        for due in self._due(delay):
+            self._feed(due)
+
+    def _due(self, delay: float) -> list[events.Wakeup]:
         due = [timer for timer in self._timers if timer.delay == delay]
         self._timers = [timer for timer in self._timers if timer.delay != delay]
-        for timer in due:
-            self._feed(events.Wakeup(timer))
+        return [events.Wakeup(timer) for timer in due]
 
     def _feed(self, event: events.Event) -> None:
         self._events.append(event)
         while self._events:
             for command in self._layer.handle_event(self._events.popleft()):
                 self._do(command)
-        if any(timer.delay == 0 for timer in self._timers):
-            self.fire(0)
+            if not self._events:
+                self._events += self._due(0)
 
     def _do(self, command: commands.Command) -> None:
         match command:
@@ -354,16 +357,51 @@ def test_clients_of_http_1_0_read_until_the_end_of_the_connection(line: Line, ke
     assert line.client.state is connection.ConnectionState.CLOSED
 
 
-def test_the_private_parts_of_mitmproxy_that_are_used_are_there() -> None:
-    from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+def test_requests_sent_ahead_are_answered_in_their_order(line: Line, key: str) -> None:
+    line.says(request(key, stream=False) * 3)
+    for number in b"123":
+        body = b'{"id":"%c","choices":[]}' % number
+        line.upstream_says(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+    assert [line.answer.index(b'"id":"%c"' % number) for number in b"123"] == sorted(
+        line.answer.index(b'"id":"%c"' % number) for number in b"321"
+    )
+    assert len(line.upstreams) == 1
 
-    states = ("state_wait_for_request_headers", "state_consume_request_body", "state_wait_for_response_headers")
-    ends = ("state_stream_request_body", "state_done", "state_errored", "send_response", "check_killed", "flow_done")
-    for name in (*states, *ends, "handle_protocol_error", "start_request_stream"):
-        assert callable(getattr(HttpStream, name))
-    for name in ("make_stream", "get_connection", "event_to_child", "_handle_event"):
-        assert callable(getattr(HttpLayer, name))
-    assert exceptions.OptionsError
+
+def test_many_requests_sent_ahead_are_all_answered(line: Line) -> None:
+    line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 1000)
+    assert line.answer.count(b"HTTP/1.1 200 OK") == 1000
+
+
+@pytest.mark.parametrize("status", [b"101", b"302", b"304", b"000", b"-5", b"600", b"20000"])
+def test_a_status_that_is_no_answer_gives_way_and_is_told_as_an_error(line: Line, key: str, status: bytes) -> None:
+    for _ in range(3):
+        line.says(request(key) if not line.upstreams else b"")
+        line.upstream_says(b"HTTP/1.1 %b X\r\nlocation: http://x.test/\r\ncontent-length: 0\r\n\r\n" % status)
+    assert line.answer.startswith(b"HTTP/1.1 502")
+    assert b"base_url" in line.answer
+    assert b"location" not in line.answer
+
+
+def test_headers_of_an_upstream_that_would_break_a_head_are_dropped(line: Line, key: str) -> None:
+    head = b"x-request-id: a\rset-cookie: b\r\nx-ratelimit-a\rset-cookie: c\r\nretry-after: 1\r\n 2\r\nrequest-id: kept"
+    line.says(request(key, stream=False))
+    line.upstream_says(b'HTTP/1.1 200 OK\r\n%b\r\ncontent-length: 14\r\n\r\n{"choices":[]}' % head)
+    assert b"request-id: kept\r\n" in line.answer
+    assert b"set-cookie" not in line.answer
+    assert b"retry-after" not in line.answer
+
+
+def test_an_answer_to_head_has_no_body(line: Line) -> None:
+    line.says(b"HEAD /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert line.answer.endswith(b"content-length: 15\r\n\r\n")
+
+
+def test_a_head_that_is_refused_ends_the_connection(line: Line, key: str) -> None:
+    line.says(request(key, extra="x-a: 1\r\n folded\r\n") + request(key))
+    assert line.answer.count(b"HTTP/1.1 400") == 1
+    assert line.client.state is connection.ConnectionState.CLOSED
+    assert not line.upstreams
 
 
 def test_an_error_page_after_comments_ends_the_stream_in_words(line: Line, key: str) -> None:

@@ -12,6 +12,7 @@ from h11 import _readers, _receivebuffer
 from mitmproxy import http, options
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _base, _events, _http1
@@ -56,6 +57,7 @@ class Side:
         self.closed = False
         self.logged: list[str] = []
         self.received: list[HttpEvent] = []
+        self._wakeups: list[commands.RequestWakeup] = []
         self._give(events.Start())
 
     def get(self, *pieces: bytes) -> "Side":
@@ -75,6 +77,12 @@ class Side:
     def tick(self) -> "Side":
         return self._give(Tick())
 
+    def wake(self) -> "Side":
+        """What was asked for at a later time happens now."""
+        while self._wakeups:
+            self._give(events.Wakeup(self._wakeups.pop(0)))
+        return self
+
     @property
     def heard(self) -> list[str]:
         """The names of the events passed on."""
@@ -87,15 +95,22 @@ class Side:
         )
 
     def _give(self, event: events.Event) -> "Side":
+        timers = []
         for command in self._layer.handle_event(event):
             if isinstance(command, commands.SendData):
                 self.sent += command.data
             elif isinstance(command, commands.CloseConnection):
                 self.closed = True
+            elif isinstance(command, commands.RequestWakeup):
+                self._wakeups.append(command)
             elif isinstance(command, commands.Log):
                 self.logged.append(command.message)
             elif isinstance(command, ReceiveHttp):
                 self.received.append(command.event)
+            elif isinstance(command, commands.RequestWakeup):
+                timers.append(command)
+        for timer in timers:
+            self._give(events.Wakeup(timer))
         return self
 
 
@@ -132,9 +147,10 @@ def upstream() -> Side:
     return side
 
 
-def answered(side: Side, status: int = 200) -> Side:
-    response = http.Response.make(status, b"", {"content-length": "0"})
-    return side.send(_events.ResponseHeaders(1, response, True), _events.ResponseEndOfMessage(1))
+def answered(side: Side, body: bytes = b"") -> Side:
+    response = http.Response.make(200, b"", {"content-length": str(len(body))})
+    data = [_events.ResponseData(1, body)] if body else []
+    return side.send(_events.ResponseHeaders(1, response, not body), *data, _events.ResponseEndOfMessage(1))
 
 
 # -- the client's side ----------------------------------------------------------------------------------------------
@@ -170,7 +186,49 @@ def test_a_client_may_send_ahead_within_bounds(client: Side) -> None:
 def test_a_request_sent_ahead_is_read_after_the_answer(client: Side) -> None:
     client.get((HEAD + b"Content-Length: 0\r\n\r\n") * 2)
     assert client.heard == ["RequestHeaders", "RequestEndOfMessage"]
-    assert answered(client).heard == ["RequestHeaders", "RequestEndOfMessage"] * 2
+    assert answered(client).wake().heard == ["RequestHeaders", "RequestEndOfMessage"] * 2
+
+
+def test_a_thousand_requests_sent_ahead_are_read_one_by_one(client: Side) -> None:
+    client.get(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000)
+    for stream_id in range(1, 2_000, 2):
+        response = http.Response.make(200, b"", {"content-length": "0"})
+        client.send(_events.ResponseHeaders(stream_id, response, True), _events.ResponseEndOfMessage(stream_id)).wake()
+    assert client.heard == ["RequestHeaders", "RequestEndOfMessage"] * 1_000
+    assert not client.closed
+
+
+@pytest.mark.parametrize("before", [b"\r\n", b"\n", b"\r\n\r\n"])
+def test_empty_lines_before_a_request_are_ignored(client: Side, before: bytes) -> None:
+    assert client.get(before, before + HEAD + b"Content-Length: 0\r\n\r\n").heard[0] == "RequestHeaders"
+
+
+def test_empty_lines_keep_no_connection_alive(client: Side, clock: Clock) -> None:
+    client.get(HEAD + b"Content-Length: 0\r\n\r\n")
+    answered(client).tick()
+    for _ in range(http1.IDLE_SECONDS):
+        clock.seconds += 1
+        assert not client.get(b"\r\n").tick().closed
+    clock.seconds += 1
+    assert client.tick().closed
+
+
+@pytest.mark.parametrize("raw", [b"\x16\x03\x01\x02\x00", b"\x00", b"{}", b"* OK"], ids=["TLS", "NUL", "JSON", "IMAP"])
+def test_what_is_no_http_is_refused_at_once(client: Side, raw: bytes) -> None:
+    assert client.get(raw).sent.startswith(b"HTTP/1.1 400 ")
+    assert client.closed
+
+
+def test_an_answer_to_head_has_no_body(client: Side) -> None:
+    client.get(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answered(client, b"abc").sent.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert client.sent.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("frame", [b"0" * 70_000, b"3;x=" + b"y" * 70_000, b"0\r\n" + b"x: y\r\n" * 12_000])
+def test_a_frame_without_end_is_refused(client: Side, upstream: Side, frame: bytes) -> None:
+    assert client.get(HEAD + CHUNKED, frame).closed
+    assert upstream.get(OK + CHUNKED, frame).closed
 
 
 def test_trailers_of_a_request_are_dropped(client: Side) -> None:
@@ -194,6 +252,36 @@ def test_a_malformed_head_is_refused_without_its_words(client: Side, raw: bytes)
     assert json.loads(client.sent.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
     assert client.closed
     assert client.logged == []
+
+
+def test_a_malformed_head_is_no_request(client: Side) -> None:
+    client.get(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n")
+    assert "RequestHeaders" not in client.heard
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x16\x03\x01\x02\x00\x01", b"\x00", b" GET / HTTP/1.1\r\n"], ids=["tls", "nul", "space"]
+)
+def test_what_cannot_be_a_request_is_refused_at_its_first_byte(client: Side, raw: bytes) -> None:
+    assert client.get(raw).sent.startswith(b"HTTP/1.1 400 ")
+    assert client.closed
+
+
+def test_empty_lines_before_a_request_are_skipped(client: Side) -> None:
+    client.get(b"\r\n", b"\n\r\n" + HEAD + b"Content-Length: 0\r\n\r\n")
+    assert client.heard == ["RequestHeaders", "RequestEndOfMessage"]
+
+
+@pytest.mark.parametrize("start", [b"5;", b"0\r\n"], ids=["chunk header", "trailers"])
+def test_a_chunk_header_or_trailers_without_end_are_cut(client: Side, start: bytes) -> None:
+    client.get(HEAD, CHUNKED, start, *[b"a: " + b"b" * 9_000 + (b"\r\n" if start[:1] == b"0" else b"")] * 8)
+    assert client.closed
+
+
+@pytest.mark.parametrize("start", [b"5;", b"0\r\n"], ids=["chunk header", "trailers"])
+def test_an_upstreams_chunk_header_or_trailers_without_end_are_cut(upstream: Side, start: bytes) -> None:
+    upstream.get(OK, CHUNKED, start, *[b"a: " + b"b" * 9_000 + (b"\r\n" if start[:1] == b"0" else b"")] * 8)
+    assert upstream.closed
 
 
 def test_a_head_that_was_broken_off_is_not_logged(client: Side) -> None:
@@ -343,6 +431,7 @@ SIGNATURES = {
     "_http1.Http1Connection.read_body": "(self, event)",
     "_http1.Http1Server.__init__": "(self, context)",
     "_http1.Http1Server.read_headers": "(self, event)",
+    "_http1.Http1Server.send": "(self, event)",
     "_http1.make_body_reader": "(expected_size)",
     "_http1.make_error_response": "(status_code, message='')",
     "_base.ReceiveHttp": "(event)",
@@ -357,10 +446,14 @@ SIGNATURES = {
     "_readers.ChunkedReader.__call__": "(self, buf)",
     "_receivebuffer.ReceiveBuffer.maybe_extract_lines": "(self)",
     "_receivebuffer.ReceiveBuffer.__init__": "(self)",
+    "proxy_server.ConnectionHandler.handle_connection": "(self, connection)",
+    "proxy_server.ConnectionHandler.server_event": "(self, event)",
+    "proxy_server.ConnectionIO": "(handler=None, reader=None, writer=None)",
     "commands.RequestWakeup": "(delay)",
     "events.Wakeup": "(command)",
 }
 MODULES: dict[str, ModuleType] = {
+    "proxy_server": proxy_server,
     "http_layers": http_layers,
     "_http1": _http1,
     "_base": _base,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
+from addon.admission.client import MAX_FIELDS, client_address, head_fault, is_trusted, without_hop_by_hop
 
 LOCAL = ("127.0.0.1", "::1")
 NETWORKS = ("10.0.0.0/8", "2001:db8::/32", "192.168.1.7")
@@ -122,6 +122,12 @@ def test_a_target_is_a_path_of_printable_ascii(target: str) -> None:
 @pytest.mark.parametrize("version", ["", "HTTP/0.9", "HTTP/2.0", "HTTP/9.9", "HTTP/1.1 ", "http/1.1"])
 def test_a_version_is_one_that_is_served(version: str) -> None:
     assert "HTTP/1.0 and HTTP/1.1" in head_fault("GET", "/", version, [])
+
+
+def test_headers_are_counted() -> None:
+    fields = [(b"a", b"b")] * MAX_FIELDS
+    assert head_fault("GET", "/", "HTTP/1.1", fields) == ""
+    assert "headers" in head_fault("GET", "/", "HTTP/1.1", [*fields, (b"a", b"b")])
 
 
 @pytest.mark.parametrize("odd", [b"\x00", b"\r", b"\n", b"a\r\n b", b"\x0b", b"\x1b[31m", b"\x7f", b"\x08"])

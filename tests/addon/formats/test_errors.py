@@ -38,6 +38,7 @@ def test_words_that_no_text_can_hold_are_told_all_the_same(wire_format: str) -> 
         (429, "rate_limit", 429),
         (429, "insufficient_quota", 400),
         (500, "gateway_error", 400),
+        (500, "server_error", 500),
         (502, "upstream_unreachable", 502),
         (502, "upstream_auth_error", 400),
         (503, "no_upstream", 400),

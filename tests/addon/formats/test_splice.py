@@ -31,6 +31,7 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
         pytest.param(rb'"\ud83d"', id="lone surrogate"),
         pytest.param(rb'"\u0041\/"', id="needless escapes"),
         pytest.param('"\u2028 🧠"'.encode(), id="line separator"),
+        pytest.param(b'"a\tb\n"', id="control characters"),
         pytest.param(b'{ "a" : [ 1 , 2 ] }', id="blanks"),
         pytest.param(b'"' + b"x" * 5_000_000 + b'"', id="huge string"),
     ],
@@ -91,7 +92,15 @@ def test_what_is_no_object_is_refused_in_words(text: bytes) -> None:
         members(text)
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"null", b"[1", b"[1,]", b"[1 2]", b"[] x", DEEP, b"[\xff]"])
+def test_members_with_control_characters_are_found_although_one_stands_twice() -> None:
+    assert members(b'{"a":"\t","a\n":1,"a":2}') == [("a", b'"\t"'), ("a\n", b"1"), ("a", b"2")]
+    assert value(b'["\t"]') == ["\t"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*(b"", b"{}", b"null", b"[1", b"[1,]", b"[1 2]", b"[] x", DEEP, b"[\xff]"), rb'["\ud83d"] x', rb'["\ud83d"]]'],
+)
 def test_what_is_no_array_is_refused(text: bytes) -> None:
     with pytest.raises(MalformedJson):
         elements(text)
@@ -99,6 +108,7 @@ def test_what_is_no_array_is_refused(text: bytes) -> None:
 
 def test_elements_keep_the_text_they_were_written_in() -> None:
     assert elements(rb' [ 1.0 , "\ud83d", { "a" : NaN },[ ]] ') == [b"1.0", rb'"\ud83d"', b'{ "a" : NaN }', b"[ ]"]
+    assert elements(rb'["\ud83d"]') == [rb'"\ud83d"']
     assert elements(b"[ ]") == []
 
 

@@ -9,6 +9,7 @@ STREAMS = {
     "CRLF": b"data: 1\r\n\r\ndata: 2\r\n\r\n",
     "CR": b"data: 1\r\rdata: 2\r\rx",
     "mixed": b"data: 1\n\r\ndata: 2\r\r\n",
+    "CR, then LF only": b"data: 1\r\rdata: 2\n\n",
     "CR then LF": b"data: 1\r\n\ndata: 2\n\r\n",
     "blank lines between": b"\n\ndata: 1\n\n\n\n\ndata: 2\n\n",
     "a comment between": b": x\n\ndata: 1\n\n:\n\ndata: 2\n\n",

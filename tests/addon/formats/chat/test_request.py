@@ -181,6 +181,10 @@ def test_a_deep_message_is_read_or_refused(member: str, depth: int) -> None:
     assert told == "" if depth == 9_000 else told in ("", "The request is refused: the JSON is nested too deeply.")
 
 
+def test_a_long_model_is_taken() -> None:
+    assert len(decode(b'{"model":"%b","messages":[]}' % (b"x" * 256)).model) == 256
+
+
 def test_a_deployment_is_held_to_the_same_as_a_model() -> None:
     assert refused(b'{"messages":[]}', "a\nb").code == "invalid_model"
 

@@ -146,6 +146,21 @@ def test_only_model_and_ids_change() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"model": "up","choices":[{"message":{}}]}', b'{"model":"m","choices":[{"message":{}}]}'),
+        (
+            b'{"model":"m","choices":[{"message":{"tool_calls":[{"id":"a"}]}}]}',
+            b'{"model":"m","choices":[{"message":{"tool_calls":[{"id":"minted 0.0"}]}}]}',
+        ),
+    ],
+    ids=["model", "id"],
+)
+def test_either_change_alone_is_made(body: bytes, expected: bytes) -> None:
+    assert patched(body) == expected
+
+
 @pytest.mark.parametrize("calls", ['"x"', "[null]", '[{"id":"a"},null]', "[[]]", "{}", "null", '[{"id":"a"},"b"]'])
 def test_what_stands_where_calls_should_is_passed_on(calls: str) -> None:
     choice = f'{{"message":{{"tool_calls":{calls},"function_call":{{"name":"f"}}}}}}'
