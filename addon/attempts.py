@@ -3,7 +3,7 @@
 mitmproxy has no hook that sends a flow again. Its HTTP layer is sans-io, so a subclass can: it never forwards
 `flow.request`, which is there to be looked at, with keys masked, but what the flow's `Plan` says; a flow without a plan
 goes nowhere.
-Private parts of mitmproxy 12 are used: `tests/addon/test_http1.py` fails when one of them changes.
+Private parts of mitmproxy 12 are used: `tests/addon/test_canary.py` fails when one of them changes.
 """
 
 import logging

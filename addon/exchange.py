@@ -5,6 +5,7 @@ what the client is told, or nothing when `outgoing` now is the next attempt. One
 `whole`.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -88,6 +89,9 @@ class _Prepared(msgspec.Struct):
 
 _FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
 """Request headers that upstreams get to see; everything else stays here."""
+
+_SECRET_HEADER = re.compile("auth|key|token|secret|cookie", re.IGNORECASE)
+_SHORTEST_SECRET = 8
 
 _RETURNED = ("content-type", "openai-processing-ms", "request-id", "retry-after", "x-request-id")
 _RETURNED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
@@ -356,8 +360,9 @@ class Exchange:
         return 400 if is_cursor and 400 <= status < 500 and status != 429 else status
 
     def _keys_refused(self, status: int, said: str) -> Problem:
-        tried = ", ".join(sorted({mask(one.candidate.key) for one in self.tried}))
         name = self.candidate.upstream.name
+        keys = (one.candidate.key for one in self.tried if one.candidate.upstream.name == name)
+        tried = ", ".join(dict.fromkeys(map(mask, keys)))
         message = f"The upstream '{name}' refused the gateway's key {tried} ({status}): its api_keys need a look."
         if said:
             message += f" It says: {self._without_keys(said.encode(errors='replace')).decode()}"
@@ -365,10 +370,19 @@ class Exchange:
 
     def _without_keys(self, body: bytes) -> bytes:
         """Upstreams echo keys in their errors."""
-        for one in self.tried:
-            if one.candidate.key:
-                body = body.replace(one.candidate.key.encode(), mask(one.candidate.key).encode())
+        for secret in {secret for one in self.tried for secret in _secrets(one.candidate)}:
+            body = body.replace(secret.encode(), mask(secret).encode())
         return body
+
+
+def _secrets(candidate: Candidate) -> Iterator[str]:
+    """Its key, and the keys that stand in headers of its own."""
+    if candidate.key:
+        yield candidate.key
+    for name, text in candidate.upstream.headers.items():
+        secret = text.rpartition(" ")[2]
+        if _SECRET_HEADER.search(name) and len(secret) >= _SHORTEST_SECRET:
+            yield secret
 
 
 def _authority(host: str, port: int, scheme: str) -> str:

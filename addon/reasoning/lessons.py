@@ -23,7 +23,7 @@ class Lessons:
         self._engine = engine
         self._clock = clock
         stored = table.find_learned(engine)
-        self._learned = {name: msgspec.json.decode(text, type=_Lesson) for name, text in stored.items()}
+        self._learned = {name: lesson for name, text in stored.items() if (lesson := _understood(text))}
 
     def policy(self, endpoint: str, profile: Profile) -> Policy:
         """How to treat unknown turns there; a lesson learnt under another profile no longer counts."""
@@ -36,6 +36,14 @@ class Lessons:
         self._learned[endpoint] = lesson
         text = msgspec.json.encode(lesson).decode()
         self._engine.write_later([table.keep_learned(endpoint, text, self._clock.now_ms())])
+
+
+def _understood(text: str) -> _Lesson | None:
+    """The lesson, or None for one that another version learnt."""
+    try:
+        return msgspec.json.decode(text, type=_Lesson)
+    except msgspec.DecodeError:
+        return None
 
 
 def steps_down(profile: Profile, policy: Policy) -> list[Policy]:

@@ -1,25 +1,18 @@
-"""Connections are bounded in bytes and time, and mitmproxy still has the private parts that we build on."""
+"""Connections are bounded in bytes and time."""
 
-import inspect
 import json
-from collections.abc import Iterator
-from operator import attrgetter
-from types import ModuleType
 
-import h11
 import pytest
-from h11 import _readers, _receivebuffer
 from mitmproxy import http, options
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers.http import _base, _events, _http1
+from mitmproxy.proxy.layers.http import _events, _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from addon import attempts, http1
+from addon import http1
 from addon.http1 import ClientHttp1, Tick, UpstreamHttp1
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-0123456789abcdef\r\n"
@@ -399,134 +392,3 @@ def test_an_error_page_is_json_without_the_cause(status: int, told: int) -> None
     assert not {b"127.0.0.1", b"mitmproxy", b"<html"} & {
         word for word in (b"127.0.0.1", b"mitmproxy", b"<html") if word in raw
     }
-
-
-# -- the canary -----------------------------------------------------------------------------------------------------
-
-SIGNATURES = {
-    "http_layers.HttpLayer.__init__": "(self, context, mode)",
-    "http_layers.HttpLayer._handle_event": "(self, event)",
-    "http_layers.HttpLayer.event_to_child": "(self, child, event)",
-    "http_layers.HttpLayer.get_connection": "(self, event, *, reuse=True)",
-    "http_layers.HttpLayer.make_stream": "(self, stream_id)",
-    "http_layers.HttpStream.__init__": "(self, context, stream_id)",
-    "http_layers.HttpStream._handle_event": "(self, event)",
-    "http_layers.HttpStream.check_killed": "(self, emit_error_hook)",
-    "http_layers.HttpStream.handle_protocol_error": "(self, event)",
-    "http_layers.HttpStream.send_response": "(self, already_streamed=False)",
-    "http_layers.HttpStream.start_request_stream": "(self)",
-    "http_layers.HttpStream.state_consume_request_body": "(self, event)",
-    "http_layers.HttpStream.state_done": "(self, _)",
-    "http_layers.HttpStream.state_errored": "(self, _)",
-    "http_layers.HttpStream.state_stream_request_body": "(self, event)",
-    "http_layers.HttpStream.state_wait_for_request_headers": "(self, event)",
-    "http_layers.HttpStream.state_wait_for_response_headers": "(self, event)",
-    "http_layers.GetHttpConnection": "(address, tls, via, transport_protocol='tcp')",
-    "http_layers.SendHttp": "(event, connection)",
-    "http_layers.DropStream": "(stream_id)",
-    "_http1.Http1Client.__init__": "(self, context)",
-    "_http1.Http1Client.read_headers": "(self, event)",
-    "_http1.Http1Connection._handle_event": "(self, event)",
-    "_http1.Http1Connection.wait": "(self, event)",
-    "_http1.Http1Connection.read_body": "(self, event)",
-    "_http1.Http1Server.__init__": "(self, context)",
-    "_http1.Http1Server.read_headers": "(self, event)",
-    "_http1.Http1Server.send": "(self, event)",
-    "_http1.make_body_reader": "(expected_size)",
-    "_http1.make_error_response": "(status_code, message='')",
-    "_base.ReceiveHttp": "(event)",
-    "_events.RequestData": "(stream_id, data)",
-    "_events.RequestEndOfMessage": "(stream_id)",
-    "_events.RequestHeaders": "(stream_id, request, end_stream, replay_flow=None)",
-    "_events.RequestProtocolError": "(stream_id, message, code)",
-    "_events.ResponseData": "(stream_id, data)",
-    "_events.ResponseEndOfMessage": "(stream_id)",
-    "_events.ResponseHeaders": "(stream_id, response, end_stream=False)",
-    "_events.ResponseProtocolError": "(stream_id, message, code)",
-    "_readers.ChunkedReader.__call__": "(self, buf)",
-    "_receivebuffer.ReceiveBuffer.maybe_extract_lines": "(self)",
-    "_receivebuffer.ReceiveBuffer.__init__": "(self)",
-    "proxy_server.ConnectionHandler.handle_connection": "(self, connection)",
-    "proxy_server.ConnectionHandler.server_event": "(self, event)",
-    "proxy_server.ConnectionIO": "(handler=None, reader=None, writer=None)",
-    "commands.RequestWakeup": "(delay)",
-    "events.Wakeup": "(command)",
-}
-MODULES: dict[str, ModuleType] = {
-    "proxy_server": proxy_server,
-    "http_layers": http_layers,
-    "_http1": _http1,
-    "_base": _base,
-    "_events": _events,
-    "_readers": _readers,
-    "_receivebuffer": _receivebuffer,
-    "commands": commands,
-    "events": events,
-}
-
-
-def plain_signature(path: str) -> str:
-    """Names, order and defaults of the parameters."""
-    module, _, name = path.partition(".")
-    signature = inspect.signature(attrgetter(name)(MODULES[module]))
-    parameters = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
-    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
-
-
-@pytest.mark.parametrize(("path", "signature"), SIGNATURES.items(), ids=SIGNATURES)
-def test_a_private_part_of_mitmproxy_still_has_its_signature(path: str, signature: str) -> None:
-    assert plain_signature(path) == signature
-
-
-@pytest.mark.parametrize(
-    ("user", "name"),
-    [
-        (http_layers.HttpClient._handle_event, "Http1Client"),
-        (_http1.make_body_reader, "ChunkedReader"),
-        (_http1.Http1Server.send, "make_error_response"),
-        (_http1.Http1Server.read_headers, "make_error_response"),
-        (_http1.Http1Server.read_headers, "make_body_reader"),
-        (http_layers.HttpLayer._handle_event, "setdefault"),
-    ],
-    ids=lambda one: getattr(one, "__qualname__", one),
-)
-def test_mitmproxy_still_looks_up_what_is_put_in_its_place(user: object, name: str) -> None:
-    code = inspect.unwrap(user).__code__  # type: ignore[arg-type, attr-defined]
-    assert name in code.co_names
-
-
-def test_the_classes_stand_in_mitmproxys_place() -> None:
-    assert http_layers.Http1Client is UpstreamHttp1  # type: ignore[attr-defined]
-    assert _http1.make_error_response is http1.make_error_response
-    reader = _http1.make_body_reader(None)
-    buffer = _receivebuffer.ReceiveBuffer()
-    buffer += b"0\r\nX: 1\r\n\r\n"
-    found = reader(buffer)
-    assert isinstance(found, h11.EndOfMessage)
-    assert not found.headers
-
-
-def test_the_layers_still_keep_their_state_where_we_look() -> None:
-    here = context()
-    stack = http_layers.HttpLayer(here, http_layers.HTTPMode.transparent)
-    stream = http_layers.HttpStream(here.fork(), 1)
-    assert (stack.connections, stack.streams) == ({}, {})
-    assert stream.client_state == stream.server_state == stream.state_uninitialized
-    for buffer in (stream.request_body_buf, stream.response_body_buf):
-        buffer += b"abc"
-        assert (bytes(buffer), len(buffer)) == (b"abc", 3)
-        buffer.clear()
-        assert not buffer
-    assert {"context", "_handle_event", "handle_event"} <= set(dir(layer.Layer(here)))
-
-
-def overridden(own: type) -> Iterator[str]:
-    return (name for name, found in vars(own).items() if inspect.isfunction(found) and hasattr(own.__mro__[1], name))
-
-
-@pytest.mark.parametrize(
-    "own", [ClientHttp1, UpstreamHttp1, attempts.GatewayHttpLayer, attempts.GatewayStream], ids=lambda own: own.__name__
-)
-def test_everything_that_is_overridden_is_watched(own: type) -> None:
-    watched = {path.rpartition(".")[2] for path in SIGNATURES}
-    assert set(overridden(own)) <= watched

@@ -76,7 +76,7 @@ def decode(body: bytes, deployment: str = "") -> ChatRequest:
             model=_model(deployment or value(found.get("model", b"null"))),
             stream=found.get("stream") == b"true",
             usage_asked=_usage_asked(found.get("stream_options", b"null")),
-            has_tools=found.get("tools", b"null").strip() not in (b"null", b"[]"),
+            has_tools=found.get("tools", b"null") not in (b"null", b"[]"),
             raw_messages=raw_messages,
             messages=[_message(raw) for raw in raw_messages],
         )

@@ -104,11 +104,11 @@ class Chat:
         """The user says something."""
         self.messages.append({"role": "user", "content": text})
 
-    def send(self) -> list[Json]:
-        """Send the messages as they are: what the upstream gets, and accepts."""
+    def prepare(self) -> None:
+        """Make the request for the messages as they are, as `sent`."""
         body = json.dumps({"model": "m", "messages": self.messages, **self.tools}).encode()
         request = chat_request.decode(body)
-        self._talk = Conversation(
+        self.talk = Conversation(
             recall=self.memory.recall,
             id_key=ID_KEY,
             random=self.memory.random.randbytes,
@@ -116,16 +116,21 @@ class Chat:
             messages=request.messages,
             has_tools=request.has_tools,
         )
-        self.restoration = self._talk.restore(self.profile, self.policy)
+        self.restoration = self.talk.restore(self.profile, self.policy)
         self.sent = chat_request.encode(request, model="m", edits=self.restoration.edits, extra=[])
-        self._talk.accepted(self.restoration)
+
+    def send(self) -> list[Json]:
+        """Send the messages as they are: what the upstream gets, and accepts."""
+        self.prepare()
+        assert self.restoration is not None
+        self.talk.accepted(self.restoration)
         sent: list[Json] = json.loads(self.sent)["messages"]
         return sent
 
     def answer(self, given: Turn, *, complete: bool = True, results: str = "fine") -> Json:
         """Send, and let the model answer; the client keeps the answer, and the results of its calls."""
         self.send()
-        self._talk.remember({0: given}, complete=complete, durable=True)
+        self.talk.remember({0: given}, complete=complete, durable=True)
         message = self.kept(given)
         self.messages.append(message)
         for made in message.get("tool_calls", []):
@@ -138,7 +143,7 @@ class Chat:
         if given.calls:
             functions = [{"name": one.name, "arguments": one.arguments} for one in given.calls]
             message["tool_calls"] = [
-                {"id": self._talk.mint(0, at, one.id), "type": "function", "function": function}
+                {"id": self.talk.mint(0, at, one.id), "type": "function", "function": function}
                 for at, (one, function) in enumerate(zip(given.calls, functions, strict=True))
             ]
         return message
@@ -160,9 +165,9 @@ class Chat:
         return [one.rule for one in self.restoration.diagnoses]
 
 
-def turn(reasoning: str | None, text: str = "", *calls: ToolCall) -> Turn:
+def turn(reasoning: str | None, text: str = "", *calls: ToolCall, field: str = FIELD) -> Turn:
     """A turn of the model."""
-    thought = None if reasoning is None else Reasoning(reasoning, FIELD)
+    thought = None if reasoning is None else Reasoning(reasoning, field)
     return Turn(text=text, calls=calls, reasoning=thought, finish_reason="tool_calls" if calls else "stop")
 
 

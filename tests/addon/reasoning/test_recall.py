@@ -93,48 +93,52 @@ def test_a_locked_database_delays_nothing_and_loses_nothing(memory: Memory) -> N
     assert memory.recall.sent([b"sent", b"other"]) == {b"sent": "empty"}
 
 
-def test_memory_is_bounded_and_the_table_has_the_rest(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "adapter.db", memory_bytes=20_000)
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Memory]:
+    """A process that holds 8 kB in memory: a handful of turns."""
+    found = Memory(tmp_path / "small.db", memory_bytes=8_000)
+    yield found
+    found.engine.close()
+
+
+def held(memory: Memory) -> list[int]:
+    """Which turns are in memory: those that are still known when the table has lost all."""
+    memory.engine.flush()
+    memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    return [number for number in range(50) if memory.recall.turns(NAMESPACE, [record(number).token])]
+
+
+def test_memory_is_bounded_and_the_table_has_the_rest(small: Memory) -> None:
     for number in range(50):
-        keep(memory, number, "x" * 1000)
-    tokens = [record(number).token for number in range(50)]
-    assert len(memory.recall.held) < 20
-    assert list(memory.recall.turns(NAMESPACE, tokens)) and len(memory.recall.turns(NAMESPACE, tokens)) == 50
-    assert len(memory.recall.held) < 20
-    memory.engine.close()
+        keep(small, number)
+    assert len(small.recall.turns(NAMESPACE, [record(number).token for number in range(50)])) == 50
+    assert 5 <= len(held(small)) <= 9
 
 
-def test_what_was_used_last_stays_in_memory(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "adapter.db", memory_bytes=8_000)
+def test_what_was_used_last_stays_in_memory(small: Memory) -> None:
     for number in range(30):
-        keep(memory, number)
-        memory.recall.turns(NAMESPACE, [record(0).token])
-    assert record(0).token in memory.recall.held
-    assert record(1).token not in memory.recall.held
-    memory.engine.close()
+        keep(small, number)
+        small.recall.turns(NAMESPACE, [record(0).token])
+    assert {0, 1, 29} & set(held(small)) == {0, 29}
 
 
-def test_wide_letters_count_for_what_they_take(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "adapter.db", memory_bytes=50_000)
-    for number in range(20):
-        keep(memory, number, "🧠" * 2_000)
-    assert len(memory.recall.held) <= 6
-    memory.engine.close()
+def test_wide_letters_count_for_what_they_take(small: Memory) -> None:
+    for number in range(5):
+        keep(small, number, "🧠" * 800)
+    assert len(held(small)) == 1
 
 
-def test_a_smaller_bound_holds_from_the_next_turn_on(memory: Memory) -> None:
-    for number in range(20):
-        keep(memory, number)
-    memory.recall.bound(3_000)
-    keep(memory, 20)
-    assert len(memory.recall.held) <= 3
+def test_a_smaller_bound_holds_from_the_next_turn_on(small: Memory) -> None:
+    for number in range(5):
+        keep(small, number)
+    small.recall.bound(3_000)
+    keep(small, 5)
+    assert held(small) == [4, 5]
 
 
-def test_the_last_turn_is_held_however_large_it_is(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "adapter.db", memory_bytes=0)
-    kept = keep(memory, reasoning="x" * 100_000, durable=False)
-    assert memory.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
-    memory.engine.close()
+def test_the_last_turn_is_held_however_large_it_is(small: Memory) -> None:
+    kept = keep(small, reasoning="x" * 100_000, durable=False)
+    assert small.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
 
 
 def test_keys_are_added_and_dropped(memory: Memory) -> None:
@@ -147,9 +151,7 @@ def test_keys_are_added_and_dropped(memory: Memory) -> None:
         memory.restart()
 
 
-def test_keys_of_a_turn_that_the_table_has_lost_are_no_error(
-    memory: Memory, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_keys_of_a_turn_that_the_table_has_lost_are_no_error(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
     memory.recall.add_keys("gone", [KEY])
     memory.recall.drop_keys("gone", [KEY])
     memory.engine.flush()

@@ -1,0 +1,130 @@
+"""Exchanges without a socket: the gateway's services over a real database, and what upstreams answer."""
+
+import json
+from pathlib import Path
+from random import Random
+
+from addon.exchange import Exchange, Reply, Services
+from addon.formats.registry import classify
+from addon.reasoning.lessons import Lessons
+from addon.routing.keyring import Keyring
+from shared.config.schema import Snapshot, Upstream
+from shared.model import Principal
+from tests.addon.reasoning.chat import ID_KEY, Json, Memory
+from tests.support.turns import Turn, completion, events
+
+__all__ = ("CURSOR", "MODEL", "USER", "Desk", "error", "upstream")
+
+MODEL = "deepseek-v4-pro"
+USER = Principal(id="user:1", name="ada", key_suffix="abcd")
+CURSOR = {"user-agent": "Cursor/1.0"}
+TOOLS = [{"type": "function", "function": {"name": "Read", "parameters": {"type": "object"}}}]
+
+
+def upstream(name: str = "one", **settings: object) -> Upstream:
+    """An upstream with one key, unless the settings say otherwise."""
+    given = {"name": name, "base_url": f"https://{name}.example", "api_keys": (f"sk-{name}-secret",)}
+    return Upstream(**given | settings)  # type: ignore[arg-type]
+
+
+def error(message: str, **members: object) -> bytes:
+    """An upstream's error body."""
+    return json.dumps({"error": {"message": message, "type": "invalid_request_error", **members}}).encode()
+
+
+class Desk:
+    """One gateway process; `upstreams` may change between exchanges."""
+
+    def __init__(self, path: Path, *upstreams: Upstream) -> None:
+        self.memory = Memory(path)
+        self.upstreams = upstreams or (upstream(),)
+        self.keyring = Keyring()
+        self.lessons = Lessons(self.memory.engine, self.memory.clock)
+
+    def restart(self) -> None:
+        """The process ends and starts again."""
+        self.memory.engine.flush()
+        self.memory.restart()
+        self.keyring = Keyring()
+        self.lessons = Lessons(self.memory.engine, self.memory.clock)
+
+    def exchange(
+        self, headers: dict[str, str] | None = None, principal: Principal = USER, path: str = "/v1/chat/completions"
+    ) -> Exchange:
+        """An exchange of which the headers have come."""
+        services = Services(
+            recall=self.memory.recall,
+            lessons=self.lessons,
+            keyring=self.keyring,
+            clock=self.memory.clock,
+            id_key=ID_KEY,
+            random=Random().randbytes,
+        )
+        endpoint = classify(path)
+        assert endpoint is not None
+        return Exchange(services, Snapshot(upstreams=self.upstreams), principal, endpoint, headers or {})
+
+    def open(
+        self,
+        messages: list[Json] | None = None,
+        *,
+        model: str = MODEL,
+        headers: dict[str, str] | None = None,
+        principal: Principal = USER,
+        **members: object,
+    ) -> Exchange:
+        """An exchange whose first attempt is ready."""
+        exchange = self.exchange(headers, principal)
+        exchange.open(body(messages, model=model, **members))
+        return exchange
+
+    def converse(self, messages: list[Json], turn: Turn, **members: object) -> None:
+        """One exchange that goes well; the answer is put at the end of the messages, with results for its calls."""
+        exchange = self.open(messages, **members)
+        if exchange.streams:
+            message = streamed(exchange, turn)
+        else:
+            reply = whole(exchange, turn)
+            message = json.loads(reply.body)["choices"][0]["message"]
+        message.pop("reasoning_content", None)
+        messages.append({"role": "assistant", **message})
+        ids = [call["id"] for call in message.get("tool_calls", [])]
+        messages += [{"role": "tool", "tool_call_id": call_id, "content": "fine"} for call_id in ids]
+
+
+def body(messages: list[Json] | None = None, *, model: str = MODEL, **members: object) -> bytes:
+    """A client's request."""
+    asked = messages or [{"role": "user", "content": "hi"}]
+    return json.dumps({"model": model, "messages": asked, "tools": TOOLS, **members}).encode()
+
+
+def whole(exchange: Exchange, turn: Turn) -> Reply:
+    """The upstream answers whole."""
+    reply = exchange.whole(200, {"content-type": "application/json"}, completion(turn, exchange.candidate.model))
+    assert reply is not None
+    return reply
+
+
+def streamed(exchange: Exchange, turn: Turn) -> Json:
+    """The upstream streams; the message that its deltas make."""
+    answer = exchange.stream({})
+    message: Json = {"content": ""}
+    for event in events(turn, exchange.candidate.model, Random(1), usage=True):
+        out = answer.feed(event)
+        if not exchange.tried[-1].outcome:
+            exchange.accepted()
+        for line in out.split(b"\n\n"):
+            if line.startswith(b"data: {"):
+                _add(message, json.loads(line[6:]))
+    return message
+
+
+def _add(message: Json, chunk: Json) -> None:
+    for choice in chunk["choices"]:
+        delta = choice["delta"]
+        message["content"] += delta.get("content") or ""
+        for call in delta.get("tool_calls") or ():
+            if "id" in call:
+                message.setdefault("tool_calls", []).append(call)
+            else:
+                message["tool_calls"][call["index"]]["function"]["arguments"] += call["function"]["arguments"]

@@ -1,0 +1,115 @@
+"""Places know what stands before them; keys are the same for what is the same, and for nothing else."""
+
+import pytest
+
+from addon.formats.turn import Message, ToolCall, Turn
+from addon.reasoning.identity import digest, mint, new_token
+from addon.reasoning.places import Anchor, Keys, Place, places_of
+
+KEY = b"the gateway's key"
+FIRST, SECOND = new_token(b"first random bytes"), new_token(b"second random byte")
+KEYS = Keys(b"namespace")
+ANCHOR = Anchor("after", "since", b"words")
+LONG = "x" * 64
+
+
+def user(text: str) -> Message:
+    return Message("user", b'"%s"' % text.encode())
+
+
+def calls(*ids: str) -> Message:
+    return Message("assistant", calls=tuple(ToolCall(call_id, "Read", "{}") for call_id in ids))
+
+
+def place(*made: ToolCall, text: str = "") -> Place:
+    message = Message("assistant", b'"%s"' % text.encode(), calls=made)
+    places, _ = places_of([user("hi"), message], KEY)
+    return places[0]
+
+
+def test_a_place_knows_the_last_id_of_ours_before_it_and_before_the_user_s_words() -> None:
+    said = Message("assistant", b'"OK"')
+    messages = [user("one"), calls(mint(FIRST, 0, KEY)), user("two"), said, calls(mint(SECOND, 0, KEY)), said]
+    places, answer = places_of(messages, KEY)
+    assert [(one.at, one.after, one.asked.since) for one in [*places, answer]] == [
+        (1, "", ""),
+        (3, FIRST, FIRST),
+        (4, FIRST, FIRST),
+        (5, SECOND, FIRST),
+        (6, SECOND, FIRST),
+    ]
+
+
+def test_foreign_ids_and_other_messages_do_not_count() -> None:
+    messages = [Message("system"), user("one"), calls("call_0", ""), Message("tool"), Message("")]
+    places, answer = places_of(messages, KEY)
+    assert (len(places), places[0].minted, answer.after, answer.asked.since) == (1, {}, "", "")
+
+
+def test_without_messages_there_is_the_place_of_the_answer() -> None:
+    places, answer = places_of([], KEY)
+    assert (places, answer.anchor) == ([], Anchor("", "", digest("")))
+
+
+def test_the_words_are_the_last_user_message_s() -> None:
+    _, answer = places_of([user("context"), user("<user_query>hi</user_query> at noon")], KEY)
+    assert answer.anchor.words == digest("hi")
+
+
+@pytest.mark.parametrize(
+    ("turn", "replayed"),
+    [
+        (Turn(text="All done."), place(text=" All done.")),
+        (Turn(calls=(ToolCall("theirs", "Read", '{"a": 1}'),)), place(ToolCall("", "Read", '{"a":1.0}'))),
+    ],
+    ids=["text", "call"],
+)
+def test_a_turn_is_findable_by_what_its_place_asks_for(turn: Turn, replayed: Place) -> None:
+    kept = KEYS.of_turn(turn, replayed.anchor)
+    assert KEYS.after_words(replayed.marks[0], replayed.anchor) in kept
+    assert KEYS.place(replayed.anchor) in kept
+
+
+@pytest.mark.parametrize("other", [Anchor("x", "since", b"words"), Anchor("after", "x", b"words")])
+def test_what_stood_before_is_part_of_the_keys(other: Anchor) -> None:
+    turn = Turn(text="OK")
+    assert set(KEYS.of_turn(turn, ANCHOR)) - set(KEYS.of_turn(turn, other))
+    assert KEYS.place(ANCHOR) != KEYS.place(other)
+
+
+def test_only_a_long_text_is_a_key_by_itself() -> None:
+    assert KEYS.text(LONG) in KEYS.of_turn(Turn(text=LONG + "\n"), ANCHOR)
+    assert KEYS.text(LONG[1:]) not in KEYS.of_turn(Turn(text=LONG[1:]), ANCHOR)
+
+
+def test_a_turn_that_only_calls_is_not_found_by_having_no_text() -> None:
+    silent = KEYS.of_turn(Turn(), ANCHOR)
+    calling = KEYS.of_turn(Turn(calls=(ToolCall("", "Read", "{}"),)), ANCHOR)
+    assert set(silent) & set(calling) == {KEYS.place(ANCHOR)}
+
+
+def test_namespaces_share_no_key() -> None:
+    turn = Turn(text=LONG, calls=(ToolCall("", "Read", "{}"),))
+    assert not set(KEYS.of_turn(turn, ANCHOR)) & set(Keys(b"another").of_turn(turn, ANCHOR))
+
+
+def test_keys_of_calls_are_those_that_were_kept() -> None:
+    replayed = place(ToolCall("a", "Read", "{}"), ToolCall("b", "Glob", "{}"))
+    kept = KEYS.of_turn(Turn(calls=replayed.message.calls), replayed.anchor)
+    assert set(kept) - set(KEYS.of_calls(replayed)) == {KEYS.place(replayed.anchor)}
+
+
+@pytest.mark.parametrize("results", [{}, {"a": "one"}, {"a": "one", "x": "two"}])
+def test_calls_without_all_their_results_have_no_keys_of_results(results: dict[str, str]) -> None:
+    message = calls("a", "b")
+    messages = [message, *(Message("tool", result_of=call_id) for call_id in results)]
+    assert KEYS.of_results(Place(0, message, {}, "", place().asked), messages) == []
+
+
+def test_results_count_with_their_calls_in_any_order_of_results() -> None:
+    message = calls("a", "b")
+    one, two = Message("tool", b'"one"', result_of="a"), Message("tool", b'"two"', result_of="b")
+    asked = Place(0, message, {}, "", place().asked)
+    assert KEYS.of_results(asked, [message, one, two]) == KEYS.of_results(asked, [message, two, one])
+    swapped = [message, Message("tool", b'"two"', result_of="a"), Message("tool", b'"one"', result_of="b")]
+    assert KEYS.of_results(asked, [message, one, two]) != KEYS.of_results(asked, swapped)

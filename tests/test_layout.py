@@ -1,0 +1,79 @@
+"""Where things are: sources have tests, names shadow nothing, files stay short, imports go one way."""
+
+import ast
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("addon", "manage_api", "shared")
+LONGEST = 500
+
+DECLARES = "it only declares"
+RUNS = "tests/e2e runs it in a real gateway"
+WITHOUT_TWIN = {
+    "addon/formats/deltas.py": DECLARES,
+    "addon/gateway.py": RUNS,
+    "addon/main.py": RUNS,
+    "addon/plan.py": RUNS,
+    "addon/wiring.py": RUNS,
+    "manage_api/__main__.py": RUNS,
+    "manage_api/domains/account/schemas.py": DECLARES,
+    "manage_api/domains/session/schemas.py": DECLARES,
+    "manage_api/domains/session/service.py": "test_controller.py logs in through it",
+    "manage_api/domains/system/schemas.py": DECLARES,
+    "manage_api/domains/users/schemas.py": DECLARES,
+    "manage_api/guards.py": "tests/manage_api/domains call guarded routes",
+    "manage_api/sidecar.py": RUNS,
+    "shared/clock.py": DECLARES,
+    "shared/errors.py": DECLARES,
+    "shared/model.py": DECLARES,
+    "shared/store/engine.py": DECLARES,
+}
+
+
+def python_files(*packages: str) -> list[Path]:
+    return sorted(path.relative_to(ROOT) for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def does_something(source: Path) -> bool:
+    """Whether there is more in it than its docstring."""
+    return len(ast.parse((ROOT / source).read_text()).body) > 1
+
+
+def twin(source: Path) -> Path:
+    return Path("tests", source.parent, f"test_{source.name.replace('__init__', 'init')}")
+
+
+@pytest.mark.parametrize("source", [path for path in python_files(*PACKAGES) if does_something(path)], ids=str)
+def test_a_source_has_a_twin_or_a_reason_to_have_none(source: Path) -> None:
+    assert (ROOT / twin(source)).exists() != (source.as_posix() in WITHOUT_TWIN)
+
+
+def test_reasons_are_given_for_what_is_there() -> None:
+    assert [source for source in WITHOUT_TWIN if not (ROOT / source).exists()] == []
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    folders = {path.parent for path in python_files("tests")}
+    assert [folder for folder in folders if not (ROOT / folder / "__init__.py").exists()] == []
+
+
+def test_no_module_of_the_addon_shadows_another() -> None:
+    # mitmproxy puts the folder of its script first on sys.path, for the whole process.
+    ours = {path.stem for path in (ROOT / "addon").iterdir() if path.suffix in ("", ".py")}
+    assert ours & (sys.stdlib_module_names | packages_distributions().keys()) == set()
+
+
+def test_every_file_is_short_enough_to_be_read() -> None:
+    lengths = {path: len((ROOT / path).read_text().splitlines()) for path in python_files(*PACKAGES, "tests")}
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_imports_go_in_the_agreed_directions() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
