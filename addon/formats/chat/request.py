@@ -119,20 +119,21 @@ def edited(raw: bytes, edit: Edit) -> bytes:
 
 
 def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
-    texts = {scalar_text(old): scalar_text(new) for old, new in ids.items()}
-    if not all(_is_plain(raw, old) for old in texts):
-        parts = members(raw)
-        mapped = [(key, _mapped(key, text, ids)) for key, text in parts]
-        return object_text(mapped) if mapped != parts else raw
-    for old, new in texts.items():
-        raw = raw.replace(old, new)
-    return raw
+    patched = raw
+    for old, new in ids.items():
+        text = scalar_text(old)
+        head, _, tail = patched.partition(text)
+        if text in tail or not head.endswith((b'id":', b'id": ')):
+            return _with_ids_in_place(raw, ids)
+        # It stands there once, as an id: within a longer string its quotes would be escaped.
+        patched = head + scalar_text(new) + tail
+    return patched
 
 
-def _is_plain(raw: bytes, text: bytes) -> bool:
-    """Whether the text of an id stands in the message once, as an id; within a longer string its quotes are escaped."""
-    at = raw.find(text)
-    return at >= 0 and raw[max(0, at - 16) : at].rstrip(b" :").endswith(b'id"') and raw.find(text, at + 1) < 0
+def _with_ids_in_place(raw: bytes, ids: dict[str, str]) -> bytes:
+    parts = members(raw)
+    mapped = [(key, _mapped(key, text, ids)) for key, text in parts]
+    return object_text(mapped) if mapped != parts else raw
 
 
 def _mapped(key: str, text: bytes, ids: dict[str, str]) -> bytes:

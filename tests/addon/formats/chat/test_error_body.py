@@ -62,7 +62,9 @@ def test_a_status_that_cannot_be_one_is_still_an_error() -> None:
     [
         pytest.param(50505, StreamError("m", 502, "50505"), id="SiliconFlow"),
         pytest.param("429", StreamError("m", 429, "429"), id="text"),
+        pytest.param(600, StreamError("m", 502, "600"), id="no status"),
         pytest.param(0, None, id="zero"),
+        pytest.param("0", None, id="zero as text"),
         pytest.param(200, None, id="OK"),
         pytest.param(None, None, id="none"),
     ],

@@ -284,7 +284,7 @@ def test_reasoning_is_put_in_and_the_rest_stays(raw: str, reasoning: dict[str, s
 
 def test_ids_are_mapped_in_calls_and_results() -> None:
     ids = {"call_1": "functions.Read:0", "call_2": "é"}
-    calls = f'{{"role":"assistant","tool_calls":[ {CALL}, {{"id" : "call_2"}}, {{"id":"other"}} ]}}'
+    calls = f'{{"role":"assistant","tool_calls":[ {CALL}, {{"id": "call_2"}}, {{"id":"other"}} ]}}'
     expected = calls.replace("call_1", "functions.Read:0").replace("call_2", "é")
     assert edited(calls.encode(), Edit(ids=ids)) == expected.encode()
     result = b'{"role":"tool", "tool_call_id":"call_1", "content":"1.0"}'
@@ -307,7 +307,9 @@ def test_ids_are_mapped_in_calls_and_results() -> None:
             id="arguments",
         ),
         pytest.param('{"tool_calls":[{"id":"\\u0063","c":1}]}', '{"tool_calls":[{"id":"p","c":1}]}', id="escaped"),
+        pytest.param('{"tool_call_id" :\n"c"}', '{"tool_call_id":"p"}', id="blanks"),
         pytest.param('{"tool_calls":{"id":"c"},"tool_call_id":["c"]}', None, id="other shapes"),
+        pytest.param('{"tool_calls": [ {"id": "d"} ], "name": "c"}', None, id="no id"),
     ],
 )
 def test_only_ids_are_mapped_where_other_texts_equal_one(raw: str, expected: str | None) -> None:

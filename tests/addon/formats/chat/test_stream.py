@@ -134,7 +134,7 @@ def test_what_has_no_data_goes_through_as_it_is(raw: bytes) -> None:
     assert stream(model="other").feed(raw) == ([], raw)
 
 
-@pytest.mark.parametrize("raw", [b"data:\n\n", b"data: \r\n\r\n", b"id: 7\ndata\n\n"])
+@pytest.mark.parametrize("raw", [b"data:\n\n", b"data:   \n\n", b"data: \r\n\r\n", b"id: 7\ndata\n\n"])
 def test_an_event_with_empty_data_is_dropped(raw: bytes) -> None:
     assert stream().feed(raw) == ([], b"")
 
@@ -142,6 +142,7 @@ def test_an_event_with_empty_data_is_dropped(raw: bytes) -> None:
 @pytest.mark.parametrize("raw", [DONE, b"data:[DONE]\r\n\r\n", b"data: [DONE] \n\n", b"\xef\xbb\xbfdata: [DONE]\n\n"])
 def test_the_end_is_announced_in_one_form(raw: bytes) -> None:
     reading = stream()
+    assert not reading.done
     assert reading.feed(raw) == ([], DONE)
     assert reading.done
 
