@@ -1,6 +1,7 @@
 """What was planned for a flow, and plans and replies in mitmproxy's terms."""
 
 import re
+from typing import Protocol
 
 import msgspec
 from mitmproxy import http
@@ -33,20 +34,18 @@ class Plan(msgspec.Struct):
     """Bytes the request's body may have."""
 
 
-class Planner:
+class Planner(Protocol):
     """Says what was planned for a flow; the gateway implements it."""
 
     clock: Clock
-    watched = True
+    watched: bool = True
     """Whether other addons want to hear of flows; telling mitmproxy's thirty is most of what a request costs."""
 
     def hear(self, hook: commands.StartHook) -> None:
         """Take a hook of a flow that no other addon hears."""
-        raise NotImplementedError
 
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         """The flow's plan, or None: it goes nowhere."""
-        raise NotImplementedError
 
 
 def request_for(outgoing: Outgoing) -> http.Request:
