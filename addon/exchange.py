@@ -132,6 +132,7 @@ class Exchange:
         self._remaining = list(self._candidates(request.model))
         self._conversation = Conversation(
             recall=self._services.recall,
+            clock=self._services.clock,
             id_key=self._services.id_key,
             random=self._services.random,
             principal_id=self.principal.id,

@@ -9,6 +9,7 @@ from addon.reasoning.profiles import Profile
 from addon.reasoning.recall import Recall, Record
 from addon.reasoning.resolve import resolve
 from addon.reasoning.restore import Policy, Restoration, restore
+from shared.clock import Clock
 
 __all__ = ("Conversation",)
 
@@ -20,6 +21,7 @@ class Conversation:
         self,
         *,
         recall: Recall,
+        clock: Clock,
         id_key: bytes,
         random: Callable[[int], bytes],
         principal_id: str,
@@ -27,6 +29,7 @@ class Conversation:
         has_tools: bool,
     ) -> None:
         self._recall = recall
+        self._clock = clock
         self._id_key = id_key
         self._random = random
         self._principal_id = principal_id
@@ -76,6 +79,7 @@ class Conversation:
                 parent=self._parent(),
                 after=anchor.after,
                 since=anchor.since,
+                made_at=self._clock.now_ms(),
                 complete=complete,
             )
             self._recall.keep(self._namespace, record, keys.of_turn(turn, anchor), durable=durable)

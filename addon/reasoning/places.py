@@ -86,15 +86,20 @@ class Keys:
     def of_turn(self, turn: Turn, anchor: Anchor) -> list[bytes]:
         """All keys under which a finished or stopped turn must be findable."""
         text = normal_text(turn.text)
-        marks = [_call_mark(call) for call in turn.calls]
-        if text or not marks:
-            marks.append(_text_mark(text))
-        found = [self.place(anchor), *(key for mark in marks for key in self._said(mark, anchor))]
-        return [*found, self.text(text)] if len(text) >= LONG_TEXT else found
+        found = [self.place(anchor)]
+        for call in turn.calls:
+            found += self._after_words(_call_mark(call), anchor)
+        if text or not turn.calls:
+            found += self._after_words(_text_mark(text), anchor)
+        if text and anchor.after:
+            found.append(self.after_id(_text_mark(text), anchor))
+        if len(text) >= LONG_TEXT:
+            found.append(self.text(text))
+        return found
 
     def of_calls(self, place: Place) -> list[bytes]:
         """Keys under which the place's calls were remembered."""
-        return [key for mark in place.marks for key in self._said(mark, place.anchor)]
+        return [key for mark in place.marks for key in self._after_words(mark, place.anchor)]
 
     def of_results(self, place: Place, messages: Sequence[Message]) -> list[bytes]:
         """Keys of the place's calls with their results; empty as long as a result is missing."""
@@ -125,11 +130,10 @@ class Keys:
         anchor = place.anchor
         return digest(self._namespace, "sent", anchor.after, anchor.since, anchor.words, place.text, *place.marks)
 
-    def _said(self, mark: bytes, anchor: Anchor) -> list[bytes]:
-        """Keys of something said at a place; the last is of the user's words alone: compaction may take the ids."""
-        found = [self.after_id(mark, anchor)] if anchor.after else []
-        found += [self.after_words(mark, anchor)] if anchor.since else []
-        return [*found, self.after_words(mark, msgspec.structs.replace(anchor, since=""))]
+    def _after_words(self, mark: bytes, anchor: Anchor) -> list[bytes]:
+        """The second key is of the words alone: compaction takes the ids before them."""
+        words = self.after_words(mark, msgspec.structs.replace(anchor, since=""))
+        return [self.after_words(mark, anchor), words] if anchor.since else [words]
 
 
 def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Place]:

@@ -57,6 +57,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     """The same for the user's words that it answers."""
 
+    made_at: int = 0
+    """Epoch milliseconds."""
+
     complete: bool = True
     """False: the answer was stopped or cut."""
 
@@ -84,7 +87,7 @@ class Recall:
         self._held_bytes = 0
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._tokens: dict[bytes, dict[str, None]] = {}
-        self._sent: OrderedDict[bytes, str] = OrderedDict()
+        self._sent: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
 
     def bound(self, memory_bytes: int) -> None:
         """Hold no more than this in memory from now on."""
@@ -128,15 +131,15 @@ class Recall:
             token, lambda held: tuple(key for key in held if key not in keys), table.drop_keys(token, keys)
         )
 
-    def sent(self, keys: Collection[bytes]) -> dict[bytes, str]:
-        """What was sent before for turns that were not found."""
+    def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]:
+        """What was sent before for turns that were not found, and when (epoch ms)."""
         found = {key: self._sent[key] for key in keys if key in self._sent}
         return table.find_sent(self._engine, [key for key in keys if key not in found]) | found
 
     def keep_sent(self, values: dict[bytes, str]) -> None:
         """Note what is sent now for turns that were not found."""
         now = self._clock.now_ms()
-        self._sent |= values
+        self._sent |= {key: (sent, now) for key, sent in values.items()}
         while len(self._sent) > _HELD_SENT:
             self._sent.popitem(last=False)
         if values:

@@ -4,11 +4,11 @@ An id of ours says which turn a message is, and nothing else is asked then. For 
 careful, and each must leave no doubt: one turn fits, or all that fit thought the same.
 
 id         one of the message's tool-call ids is ours
-chain      the turn after followed this one when it was made, or it fills the gap between two turns
 anchor     text or calls, and what stood before the turn: the last id of ours, else the user's words
 stop       the turn at this place began with this text
 result     the same calls had the same results, in a client that replaces ids
 text       a long text that only one remembered turn has, where no id says what stood before
+chain      the turn after followed this one when it was made, or it fills the gap between two turns
 neighbour  several turns fit, and one of them followed the turn before
 """
 
@@ -52,8 +52,8 @@ def resolve(namespace: bytes, messages: Sequence[Message], places: list[Place], 
     resolver.by_keys("stop", resolver.stop_keys, _was_cut)
     resolver.by_keys("result", resolver.result_keys)
     resolver.by_keys("text", resolver.text_keys)
-    resolver.by_neighbour()
     resolver.by_chain()
+    resolver.by_neighbour()
 
 
 type _Judgement = Callable[[Record, Place], bool]
@@ -67,11 +67,8 @@ class _Resolver:
         self._places = places
         self._lookup = lookup
         self._records: dict[str, Record] = {}
-        self._keeps_ids = False
-        """Whether the client has kept any id of ours."""
-
-        self._taken: defaultdict[str, list[int]] = defaultdict(list)
-        """Turns that are surely some message, and where those stand."""
+        self._named: defaultdict[str, list[int]] = defaultdict(list)
+        """Turns whose ids the client kept, and where those stand."""
 
         self._doubts: dict[int, list[Record]] = {}
         """The turns that fit a place, one or more."""
@@ -80,13 +77,13 @@ class _Resolver:
         self._read([ours.token for place in self._places for ours in place.minted.values()])
         for place in self._places:
             place.rule, place.record, place.why = "", None, ""
-            self._keeps_ids = self._keeps_ids or bool(place.minted)
             named = {ours.token for ours in place.minted.values()}
+            for token in named:
+                self._named[token].append(place.at)
             if len(named) > 1:
                 place.why = "the message joins the calls of several turns"
             elif named and (record := self._records.get(named.pop())):
                 place.rule, place.record = "id", record
-                self._taken[record.token].append(place.at)
             elif place.minted:
                 place.why = "the turn is no longer remembered, or was made by another provider family"
             elif place.message.calls:
@@ -110,36 +107,32 @@ class _Resolver:
             if record := next(filter(None, judged), None):
                 meant[order] = record
         contested = self._contested(meant)
-        for order in reversed(wanted):  # what comes after a turn is the surest sign of it
-            if not self._precedes(order) and order in meant and meant[order].token not in contested:
-                self._take(self._places[order], rule, meant[order])
-
-    def by_neighbour(self) -> None:
-        for order, fitting in sorted(self._doubts.items()):
-            place, before, after = self._places[order], self._neighbour(order - 1), self._neighbour(order + 1)
-            if place.record is not None or before is None or not before.token:
-                continue
-            next_to = [record for record in fitting if record.parent in (before.token, None)]
-            if after is not None and after.parent is not None:
-                next_to = [record for record in next_to if record.token == after.parent]
-            if (found := _unanimous(next_to)) and found.parent == before.token:
-                self._take(place, "neighbour", found)
+        for order, record in meant.items():
+            if record.token not in contested:
+                self._take(order, rule, record)
 
     def by_chain(self) -> None:
         for order in reversed(list(self._open())):
-            if self._precedes(order):
+            place, before, record = self._places[order], self._neighbour(order - 1), self._parent(order + 1)
+            if record is None or not self._may_be(record, place):
                 continue
-            place, before, between = self._places[order], self._neighbour(order - 1), self._parent(order + 1)
-            if before and between and between.parent == before.token and _alike(between, place):
-                self._take(place, "chain", between)
+            between = before is not None and record.parent == before.token
+            if _same(record, place) or (between and _alike(record, place)):
+                self._take(order, "chain", record)
+
+    def by_neighbour(self) -> None:
+        for order, fitting in sorted(self._doubts.items()):
+            before = self._neighbour(order - 1)
+            if self._places[order].record is not None or before is None or not before.token:
+                continue
+            found = _unanimous([record for record in fitting if record.parent in (before.token, None)])
+            if found is not None and found.parent == before.token:
+                self._take(order, "neighbour", found)
 
     def anchor_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
-        # The same call comes again and again on the way to one answer: what stood last before it tells which one it is.
-        on_the_way = place.after != place.asked.since
-        if on_the_way or (place.after and not place.message.calls):
+        if place.after and not place.message.calls:
             yield [self._keys.after_id(mark, place.anchor) for mark in place.marks]
-        if not on_the_way or not place.message.calls:
-            yield [self._keys.after_words(mark, place.anchor) for mark in place.marks]
+        yield [self._keys.after_words(mark, place.anchor) for mark in place.marks]
 
     def stop_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
         if not place.message.calls and len(place.text) >= _CUT_TEXT:
@@ -182,24 +175,14 @@ class _Resolver:
         return {token for token, at in claims.items() if at[-1] - at[0] >= len(at)}
 
     def _may_be(self, record: Record, place: Place) -> bool:
-        taken = self._taken.get(record.token)
-        if taken and all(abs(at - place.at) > 1 for at in taken):
+        named = self._named.get(record.token)
+        if named and all(abs(at - place.at) > 1 for at in named):
             return False  # it is another message; the parts of a split turn stand together
         # A client that keeps our ids has none for calls only when it stopped the stream before it saw them.
-        return not (place.message.calls and record.complete and self._keeps_ids)
+        return not (place.message.calls and record.complete and self._named)
 
-    def _take(self, place: Place, rule: str, record: Record) -> None:
-        if self._may_be(record, place):
-            place.rule, place.record = rule, record
-            if rule in SURE:
-                self._taken[record.token].append(place.at)
-
-    def _precedes(self, order: int) -> bool:
-        """Take the turn that the next one followed when it was made, if the message is just that."""
-        record, place = self._parent(order + 1), self._places[order]
-        if record is not None and _same(record, place):
-            self._take(place, "chain", record)
-        return place.record is not None
+    def _take(self, order: int, rule: str, record: Record) -> None:
+        self._places[order].rule, self._places[order].record = rule, record
 
     def _parent(self, order: int) -> Record | None:
         """The turn before the one that was found there."""
@@ -235,8 +218,8 @@ def _begins(record: Record, place: Place) -> bool:
 
 
 def _was_cut(record: Record, place: Place) -> bool:
-    """Whether enough of the turn was seen to know it; a whole one may have come faster than it was shown."""
-    return len(place.text) >= (LONG_TEXT if record.complete else _CUT_TEXT)
+    """Whether what was seen of the turn is enough to know it: a whole one may have come faster than it was shown."""
+    return not record.complete or len(place.text) >= LONG_TEXT
 
 
 def _same(record: Record, place: Place) -> bool:

@@ -16,9 +16,9 @@ __all__ = ("Diagnosis", "Policy", "Restoration", "Sent", "restore")
 
 
 class Sent(Protocol):
-    """What was sent before for turns that were not found."""
+    """What was sent before for turns that were not found, and when (epoch ms)."""
 
-    def sent(self, keys: Collection[bytes]) -> dict[bytes, str]: ...
+    def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]: ...
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ class _Restorer:
         last_user: int,
         field: str,
         keys: Mapping[int, bytes],
-        sent: Mapping[bytes, str],
+        sent: Mapping[bytes, tuple[str, int]],
         result: Restoration,
     ) -> None:
         self._profile = profile
@@ -106,7 +106,8 @@ class _Restorer:
         self._result = result
 
     def take(self, place: Place) -> None:
-        if place.record is not None and self._before(place) in ("omit", "empty"):
+        before, since = self._before(place)
+        if before in ("omit", "empty") and place.record is not None and since >= place.record.made_at:
             place.rule, place.record = "", None
             place.why = "found too late: what was sent before is sent again"
         if self._profile.send == "none" or (self._profile.send == "current" and place.at < self._last_user):
@@ -134,7 +135,7 @@ class _Restorer:
 
     def _miss(self, place: Place) -> None:
         self._say(place, "missing", place.why)
-        before = self._before(place)
+        before, _ = self._before(place)
         step = before if before == "empty" else self._policy.step if self._demanded(place) else "omit"
         self._fill(place, step)
         # A request without thinking carries nothing for the turn.
@@ -142,9 +143,9 @@ class _Restorer:
         if now != before:
             self._result.sent[self._keys[place.at]] = now
 
-    def _before(self, place: Place) -> str | None:
-        """What was sent for the turn when it was not found."""
-        return self._sent.get(self._keys.get(place.at, b""))
+    def _before(self, place: Place) -> tuple[str, int]:
+        """What was sent for the turn when it was not found, and when."""
+        return self._sent.get(self._keys.get(place.at, b""), ("", 0))
 
     def _fill(self, place: Place, step: str) -> None:
         if step == "empty":

@@ -93,12 +93,12 @@ def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
     return [(sql, {"token": token, "now": now}) for token in tokens]
 
 
-def find_sent(engine: Engine, keys: Sequence[bytes]) -> dict[bytes, str]:
-    """What was sent for those turns that were not found."""
-    found: dict[bytes, str] = {}
+def find_sent(engine: Engine, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
+    """What was sent for those turns that were not found, and when."""
+    found: dict[bytes, tuple[str, int]] = {}
     for names, batch in _batches(keys):
-        rows = engine.read(f"SELECT key, value FROM recall_sent WHERE key IN ({names})", batch)  # noqa: S608
-        found |= dict(rows)
+        rows = engine.read(f"SELECT key, value, used_at FROM recall_sent WHERE key IN ({names})", batch)  # noqa: S608
+        found |= {key: (value, used_at) for key, value, used_at in rows}
     return found
 
 

@@ -143,6 +143,7 @@ def test_a_cut_upstream_is_no_clean_end(pieces: tuple[bytes, ...]) -> None:
         pytest.param((TEXT, FINISH[:-2]), TEXT + FINISH + DONE, id="no blank line after the finish"),
         pytest.param((TEXT, FINISH[:-2] + b"\r\r"), TEXT + FINISH[:-2] + b"\r\r\n\n" + DONE, id="CR after the finish"),
         pytest.param((TEXT, FINISH, DONE[:-2]), TEXT + FINISH + DONE, id="no blank line after the end"),
+        pytest.param((TEXT, FINISH, b"data: [DONE] \r\n"), TEXT + FINISH + DONE, id="blanks after the end"),
         pytest.param((TEXT, FINISH, DONE[:-1]), TEXT + FINISH + DONE, id="half a blank line after the end"),
         pytest.param((TEXT, FINISH, USAGE[:-2]), TEXT + FINISH + USAGE + DONE, id="no blank line after usage"),
         pytest.param((TEXT, FINISH, USAGE[:-9]), TEXT + FINISH + DONE, id="within usage"),

@@ -65,7 +65,16 @@ SECRETS = {
     "around",
     [
         *("{}", "key={} x", '"api_key":"{}"', "['{}']", "_{}", "({})", "https://a.example/?key={}&b", "é{}é"),
-        *(r"in JSON:\n{}\n", r"\u001b[1m{}\u001b[0m", r"\u001b{}", "\x1b[31m{}", "\x1b[m{}", "a\n{}", "a\x00{}"),
+        *(
+            r"in JSON:\n{}\n",
+            r"\u001b[1m{}\u001b[0m",
+            r"\u001b{}",
+            "\x1b[31m{}",
+            "\x1b[0m{}",
+            "\x1b[m{}",
+            "a\n{}",
+            "a\x00{}",
+        ),
     ],
 )
 def test_a_secret_is_masked_wherever_it_stands(around: str, secret: str) -> None:
@@ -105,6 +114,10 @@ def test_nothing_steers_a_terminal_or_starts_a_line(odd: str) -> None:
     assert odd not in shown
     assert shown.startswith("a\\")
     shown.encode()
+
+
+def test_what_steers_a_terminal_is_spelled_out() -> None:
+    assert masked("\x1b[31m\n\u2028\udcff") == r"\x1b[31m\n\u2028\udcff"
 
 
 def test_ordinary_text_of_any_language_stays() -> None:

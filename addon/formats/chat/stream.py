@@ -101,11 +101,9 @@ class ChatStream:
         chunk = _decoded(data)
         if chunk is None:
             return _unreadable(raw, data)
-        message = None if chunk.choices else chunk.message or chunk.msg
-        if error := error_of(chunk.error, chunk.base_resp, chunk.code, message):
+        suspect = not chunk.choices or chunk.error or chunk.base_resp or b"event" in raw
+        if suspect and (error := _error(chunk, sse.name_of(raw))):
             return [error], b""
-        if sse.name_of(raw) == "error":
-            return [StreamError(message if isinstance(message, str) else "The upstream reported an error.")], b""
         deltas, ids = self._read(chunk)
         if self._hide_usage and chunk.usage is not None and not chunk.choices:
             return deltas, b""
@@ -205,6 +203,15 @@ def _decoded(data: bytes) -> _Chunk | None:
         return msgspec.convert(value(data), _Chunk)
     except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError):
         return None
+
+
+def _error(chunk: _Chunk, name: str) -> StreamError | None:
+    message = None if chunk.choices else chunk.message or chunk.msg
+    if error := error_of(chunk.error, chunk.base_resp, chunk.code, message):
+        return error
+    if name == "error":
+        return StreamError(message if isinstance(message, str) else "The upstream reported an error.")
+    return None
 
 
 def _unreadable(raw: bytes, data: bytes) -> tuple[list[Delta], bytes]:

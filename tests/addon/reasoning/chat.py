@@ -110,6 +110,7 @@ class Chat:
         request = chat_request.decode(body)
         self.talk = Conversation(
             recall=self.memory.recall,
+            clock=self.memory.clock,
             id_key=ID_KEY,
             random=self.memory.random.randbytes,
             principal_id=self.principal,

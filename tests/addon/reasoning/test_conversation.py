@@ -15,6 +15,7 @@ PROFILES = builtin_profiles()
 def conversation(memory: Memory, *messages: Message) -> Conversation:
     found = Conversation(
         recall=memory.recall,
+        clock=memory.clock,
         id_key=ID_KEY,
         random=memory.random.randbytes,
         principal_id="user:1",

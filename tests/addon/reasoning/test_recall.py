@@ -49,6 +49,7 @@ def test_a_turn_is_the_same_after_a_restart(memory: Memory, reasoning: str | Non
         parent="parent",
         after="after",
         since="since",
+        made_at=1,
         complete=False,
     )
     memory.recall.keep(NAMESPACE, kept, [KEY], durable=True)
@@ -86,11 +87,11 @@ def test_a_locked_database_delays_nothing_and_loses_nothing(memory: Memory) -> N
         memory.recall.keep_sent({b"sent": "empty"})
         assert memory.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
         assert memory.recall.tokens([KEY, b"more"]) == {KEY: [kept.token], b"more": [kept.token]}
-        assert memory.recall.sent([b"sent"]) == {b"sent": "empty"}
+        assert memory.recall.sent([b"sent"]) == {b"sent": ("empty", memory.clock.ms)}
     memory.engine.flush()
     memory.restart()
     assert memory.recall.tokens([KEY, b"more"]) == {KEY: [kept.token], b"more": [kept.token]}
-    assert memory.recall.sent([b"sent", b"other"]) == {b"sent": "empty"}
+    assert memory.recall.sent([b"sent", b"other"]) == {b"sent": ("empty", memory.clock.ms)}
 
 
 @pytest.fixture
@@ -176,10 +177,13 @@ def test_a_crowded_key_gives_as_many_as_can_be_told_apart(memory: Memory) -> Non
 
 def test_what_was_sent_is_known_after_a_restart_and_may_change(memory: Memory) -> None:
     memory.recall.keep_sent({b"one": "empty", b"two": "omit"})
+    first = memory.clock.ms
+    memory.clock.pass_days(1)
     memory.recall.keep_sent({b"one": "omit"})
     memory.engine.flush()
     for _ in range(2):
-        assert memory.recall.sent([b"one", b"two", b"three"]) == {b"one": "omit", b"two": "omit"}
+        found = memory.recall.sent([b"one", b"two", b"three"])
+        assert found == {b"one": ("omit", memory.clock.ms), b"two": ("omit", first)}
         memory.restart()
 
 

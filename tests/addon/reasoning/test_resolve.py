@@ -36,11 +36,12 @@ def without_ids(message: Json, chat: Chat) -> None:
 # -- ids ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_id_of_another_family_is_not_outdone_by_a_likeness(memory: Memory) -> None:
+@pytest.mark.parametrize("complete", [True, False], ids=["whole", "stopped"])
+def test_an_id_of_another_family_is_not_outdone_by_a_likeness(memory: Memory, complete: bool) -> None:
     ours = Chat(memory)
     ours.answer(turn("thought 1", "", call("Glob", "{}")))
     kept = list(ours.messages)
-    ours.answer(turn("of deepseek", "", call()))
+    ours.answer(turn("of deepseek", "", call()), complete=complete)
     theirs = Chat(memory, profile="kimi")
     theirs.messages = kept
     theirs.answer(turn("of kimi", "", call()))
@@ -106,9 +107,10 @@ def test_two_models_that_begin_alike_on_the_same_words_are_told_apart(memory: Me
     assert other.carried() == [""]
 
 
-def test_another_model_that_makes_the_call_again_on_the_way_gets_nothing(memory: Memory) -> None:
+@pytest.mark.parametrize("complete", [True, False], ids=["whole", "stopped"])
+def test_another_model_that_makes_the_call_again_on_the_way_gets_nothing(memory: Memory, complete: bool) -> None:
     chat = Chat(memory)
-    chat.answer(turn("thought 1", "", call(), call("Glob", "{}")))
+    chat.answer(turn("thought 1", "", call(), call("Glob", "{}")), complete=complete)
     chat.say_elsewhere(elsewhere("", call()))
     assert chat.carried() == ["thought 1", ""]
 
@@ -151,6 +153,15 @@ def test_a_crowd_is_never_unique_because_it_was_cut_short(memory: Memory) -> Non
     assert chat.carried() == [""]
     assert chat.restoration is not None
     assert chat.restoration.diagnoses[0].why.startswith("64 or more")
+
+
+def test_a_text_after_an_id_is_known_whatever_the_client_makes_of_the_user_s_words(memory: Memory) -> None:
+    chat = Chat(memory)
+    chat.answer(turn("thought 1", "", call()))
+    chat.ask("Go on, with these files: a.py")
+    chat.answer(turn("thought 2", "Done."))
+    chat.messages[-2]["content"] = "Go on, with these files: a.py, b.py"
+    assert chat.carried() == ["thought 1", "thought 2"]
 
 
 # -- texts --------------------------------------------------------------------------------------------------------
@@ -250,12 +261,15 @@ def test_a_stopped_text_that_two_turns_begin_with_is_neither(memory: Memory) -> 
     assert chat.carried() == [""]
 
 
-@pytest.mark.parametrize("complete", [True, False], ids=["whole", "stopped"])
-def test_a_greeting_is_no_sign_of_a_turn_that_goes_on(memory: Memory, complete: bool) -> None:
-    ours, other = Chat(memory, "hi"), Chat(memory, "hi")
-    ours.answer(turn("thought", "Hello! How can I help you today? Just ask."), complete=complete)
-    other.say_elsewhere(elsewhere("Hello!"))
-    assert other.carried() == [""]
+@pytest.mark.parametrize(
+    ("complete", "seen", "carried"),
+    [(True, 31, ""), (True, 63, ""), (True, 64, "thought"), (False, 31, ""), (False, 32, "thought")],
+)
+def test_a_greeting_is_no_sign_of_a_turn_that_goes_on(memory: Memory, complete: bool, seen: int, carried: str) -> None:
+    chat = Chat(memory, "hi")
+    chat.answer(turn("thought", "Hello!" + "x" * 60), complete=complete)
+    chat.messages[-1]["content"] = ("Hello!" + "x" * 60)[:seen]
+    assert chat.carried() == [carried]
 
 
 def test_a_stopped_text_is_looked_for_at_its_own_place_only(memory: Memory) -> None:
@@ -312,6 +326,28 @@ def test_a_turn_whose_predecessor_was_unknown_may_be_the_one_that_is_meant(memor
     assert other.carried() == ["beginning", ""]
 
 
+def test_a_turn_after_one_of_several_is_not_known_to_have_followed_none(memory: Memory) -> None:
+    one, twin, other = Chat(memory, "hi"), Chat(memory, "hi"), Chat(memory, "hi")
+    for chat in (one, twin):
+        chat.answer(turn("", "Hello."))
+        chat.ask("continue")
+    one.answer(turn("after one of several", "Done."))
+    other.answer(turn("beginning", LONG))
+    other.ask("continue")
+    other.answer(turn("after the known", "Done."))
+    assert other.carried() == ["beginning", ""]
+
+
+def test_what_follows_one_of_several_is_not_a_beginning(memory: Memory) -> None:
+    first, twin, chat = Chat(memory, "continue"), Chat(memory, "hi"), Chat(memory, "hi")
+    first.answer(turn("a beginning", "Done."))
+    twin.answer(turn("", "Hello."))
+    chat.answer(turn("", "Hello."))
+    chat.ask("continue")
+    chat.answer(turn("after one of several", "Done."))
+    assert chat.carried() == ["", ""]
+
+
 def test_turns_that_thought_the_same_need_not_be_told_apart(memory: Memory) -> None:
     chats = [Chat(memory, "hi") for _ in range(3)]
     for chat in chats:
@@ -337,6 +373,25 @@ def test_an_edited_text_between_two_known_turns_is_still_that_turn(memory: Memor
     chat.answer(turn("thought 3", "", call()))
     message["content"] = LONG.replace("three", "four")
     assert (chat.carried(), chat.rules()) == (["thought 1", "thought 2", "thought 3"], ["id", "chain", "id"])
+
+
+def test_an_edited_text_after_an_unknown_turn_is_not_guessed(memory: Memory) -> None:
+    chat = Chat(memory)
+    message = chat.answer(turn("thought 1", LONG))
+    chat.answer(turn("thought 2", "", call()))
+    chat.say_elsewhere(elsewhere("Never said."))
+    chat.messages.insert(1, chat.messages.pop())
+    message["content"] = LONG.replace("three", "four")
+    assert chat.carried() == ["", "", "thought 2"]
+
+
+def test_a_text_in_place_of_calls_with_the_same_words_is_not_that_turn(memory: Memory) -> None:
+    chat = Chat(memory)
+    message = chat.answer(turn("thought 1", "", call()))
+    chat.answer(turn("thought 2", "", call()))
+    message["tool_calls"][0]["id"] = chat.messages[3]["tool_call_id"] = "own"
+    message["tool_calls"][0]["function"]["name"] = "Glob"
+    assert chat.carried() == ["", "thought 2"]
 
 
 def test_another_text_between_two_known_turns_is_another_turn(memory: Memory) -> None:

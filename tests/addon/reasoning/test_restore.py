@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from addon.formats.turn import Turn
 from addon.reasoning.restore import Policy
 from tests.addon.reasoning.chat import FIELD, Chat, Json, Memory, call, turn
 
@@ -282,7 +283,8 @@ def test_a_refused_request_binds_nothing(memory: Memory) -> None:
     assert set(chat.restoration.sent.values()) == {"omit"}
     assert memory.recall.sent(list(chat.restoration.sent)) == {}
     chat.send()
-    assert memory.recall.sent(list(chat.restoration.sent)) == chat.restoration.sent
+    found = memory.recall.sent(list(chat.restoration.sent))
+    assert {key: value for key, (value, _) in found.items()} == chat.restoration.sent
 
 
 def test_restoring_what_was_restored_changes_nothing(memory: Memory) -> None:
@@ -291,3 +293,39 @@ def test_restoring_what_was_restored_changes_nothing(memory: Memory) -> None:
     chat.messages = chat.send()
     assert chat.messages[2][FIELD] == "thought"
     assert chat.send() == chat.messages
+
+
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        (turn("thought", "Done."), {"content": "Or not."}),
+        (turn("thought", "", call()), {"tool_calls": [{"id": "x", "function": {"name": "Glob", "arguments": "{}"}}]}),
+    ],
+    ids=["text", "call"],
+)
+def test_what_was_sent_for_something_else_said_there_does_not_bind(memory: Memory, ours: Turn, other: Json) -> None:
+    chat = Chat(memory)
+    message = chat.answer(ours)
+    for made in message.get("tool_calls", []):
+        made["id"] = "own"
+    kept = [one for one in chat.messages if one["role"] != "tool"]
+    chat.messages = kept[:-1]
+    chat.say_elsewhere(other)
+    assert chat.carried() == [""]
+    chat.messages = kept
+    assert chat.carried() == ["thought"]
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
+def test_what_was_sent_for_another_turn_like_it_before_it_was_made_does_not_bind(
+    memory: Memory, restarted: bool
+) -> None:
+    elsewhere, ours = Chat(memory, "hi"), Chat(memory, "hi")
+    elsewhere.say_elsewhere(foreign("Hello!"))
+    assert elsewhere.carried() == [""]
+    memory.clock.pass_days(1)
+    ours.answer(turn("thought", "Hello!"))
+    if restarted:
+        memory.engine.flush()
+        memory.restart()
+    assert ours.carried() == ["thought"]

@@ -80,7 +80,7 @@ def test_a_crowded_key_is_cut_short_and_hides_no_other(engine: Engine, others: i
 
 def test_what_was_sent_is_found_and_replaced(engine: Engine) -> None:
     run(engine, keep_sent(b"a", "empty", 1), keep_sent(b"b", "omit", 1), keep_sent(b"a", "omit", 2))
-    assert find_sent(engine, [b"a", b"b", b"c"]) == {b"a": "omit", b"b": "omit"}
+    assert find_sent(engine, [b"a", b"b", b"c"]) == {b"a": ("omit", 2), b"b": ("omit", 1)}
     assert find_sent(engine, []) == {}
 
 
