@@ -1,7 +1,17 @@
 """Deltas become turns: pieces are collected and joined once."""
 
-from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, TextDelta, UsageReport
-from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+from addon.formats.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    ForeignItem,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    UsageReport,
+)
+from addon.formats.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage, turn_of
 
 __all__ = ("Accumulator",)
 
@@ -10,32 +20,94 @@ class _Call:
     def __init__(self) -> None:
         self.id = ""
         self.name = ""
+        self.custom = False
         self.arguments: list[str] = []
 
     def add(self, delta: CallDelta) -> None:
         self.id = self.id or delta.id
         self.name = self.name or delta.name
+        self.custom = delta.custom
         if delta.arguments:
             self.arguments.append(delta.arguments)
 
     def finished(self) -> ToolCall:
-        return ToolCall(self.id, self.name, "".join(self.arguments))
+        return ToolCall(self.id, self.name, "".join(self.arguments), self.custom)
+
+
+class _Words(list[str]):
+    """Pieces of a text or, when the model declines, of a refusal."""
+
+    refuses = False
+
+    def finished(self) -> Text | Refusal | None:
+        said = "".join(self)
+        return (Refusal(said) if self.refuses else Text(said)) if said else None
+
+
+class _Refusal(_Words):
+    refuses = True
+
+
+class _Thought:
+    def __init__(self) -> None:
+        self.fields: dict[str, list[str]] = {}
+        self.opaque: OpaqueDelta | None = None
+
+    def finished(self) -> Reasoning:
+        said = _first_said(self.fields)
+        if (state := self.opaque) is None:
+            return said
+        return Reasoning(said.text, said.field, state.opaque, state.carrier, state.id)
+
+
+class _Item:
+    def __init__(self, delta: ForeignItem) -> None:
+        self._item = Foreign(delta.wire_format, delta.item)
+
+    def finished(self) -> Foreign:
+        return self._item
+
+
+type _Piece = _Words | _Thought | _Call | _Item
 
 
 class _Choice:
+    """The pieces of one choice, by kind and place, in the order of their beginnings."""
+
     def __init__(self) -> None:
-        self.text: list[str] = []
-        self.reasoning: dict[str, list[str]] = {}
+        self.texts: dict[int, _Words] = {}
+        self.thoughts: dict[int, _Thought] = {}
         self.calls: dict[int, _Call] = {}
+        self.pieces: list[_Piece] = []
         self.finish_reason = ""
+        self.stop_sequence = ""
+
+    def thought(self, part: int) -> _Thought:
+        return self.thoughts.get(part) or self._begun(self.thoughts, part, _Thought())
+
+    def call(self, index: int) -> _Call:
+        return self.calls.get(index) or self._begun(self.calls, index, _Call())
+
+    def words(self, part: int) -> _Words:
+        # An empty list is false: what has begun is looked up by its key.
+        return self.texts[part] if part in self.texts else self._begun(self.texts, part, _Words())
+
+    def refusal(self, part: int) -> _Words:
+        return self.texts[~part] if ~part in self.texts else self._begun(self.texts, ~part, _Refusal())
+
+    def add_item(self, delta: ForeignItem) -> None:
+        self.pieces.append(_Item(delta))
 
     def turn(self) -> Turn:
-        return Turn(
-            text="".join(self.text),
-            calls=tuple(self.calls[index].finished() for index in sorted(self.calls)),
-            reasoning=_first_said(self.reasoning),
-            finish_reason=self.finish_reason,
-        )
+        calls = iter(sorted(self.calls))
+        pieces = [self.calls[next(calls)] if isinstance(piece, _Call) else piece for piece in self.pieces]
+        parts = [part for piece in pieces if (part := piece.finished()) is not None]
+        return turn_of(parts, self.finish_reason, self.stop_sequence)
+
+    def _begun[P: _Piece](self, pieces: dict[int, P], at: int, piece: P) -> P:
+        pieces[at] = piece
+        self.pieces.append(piece)
+        return piece
 
 
 class Accumulator:
@@ -49,13 +121,20 @@ class Accumulator:
         """Take one step."""
         match delta:
             case ReasoningDelta():
-                self._choice(delta.choice).reasoning.setdefault(delta.field, []).append(delta.text)
+                self._choice(delta.choice).thought(delta.part).fields.setdefault(delta.field, []).append(delta.text)
             case TextDelta():
-                self._choice(delta.choice).text.append(delta.text)
+                self._choice(delta.choice).words(delta.part).append(delta.text)
             case CallDelta():
-                self._choice(delta.choice).calls.setdefault(delta.index, _Call()).add(delta)
+                self._choice(delta.choice).call(delta.index).add(delta)
+            case OpaqueDelta():
+                self._choice(delta.choice).thought(delta.part).opaque = delta
+            case RefusalDelta():
+                self._choice(delta.choice).refusal(delta.part).append(delta.text)
+            case ForeignItem():
+                self._choice(delta.choice).add_item(delta)
             case Finish():
-                self._choice(delta.choice).finish_reason = delta.reason
+                choice = self._choice(delta.choice)
+                choice.finish_reason, choice.stop_sequence = delta.reason, delta.stop_sequence
             case UsageReport():
                 self.usage = delta.usage
 
@@ -69,13 +148,13 @@ class Accumulator:
         return {index: choice.turn() for index, choice in self._choices.items()}
 
     def _choice(self, index: int) -> _Choice:
-        return self._choices.setdefault(index, _Choice())
+        return self._choices.get(index) or self._choices.setdefault(index, _Choice())
 
 
-def _first_said(reasoning: dict[str, list[str]]) -> Reasoning | None:
+def _first_said(reasoning: dict[str, list[str]]) -> Reasoning:
     """Servers that use two names send the same text under both: the first name that holds any is the one."""
     joined = {field: "".join(pieces) for field, pieces in reasoning.items()}
     for field, text in joined.items():
         if text:
             return Reasoning(text, field)
-    return next((Reasoning(text, field) for field, text in joined.items()), None)
+    return next((Reasoning(text, field) for field, text in joined.items()), Reasoning("", ""))

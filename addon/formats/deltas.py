@@ -1,10 +1,27 @@
-"""The neutral vocabulary of a streamed turn: each delta is one step of one choice."""
+"""The neutral vocabulary of a streamed turn: each delta is one step of one choice.
+
+`part` tells the pieces of one kind apart that stand in different places of a turn, like the thinking before each of
+several calls; upstreams that have one place for each kind leave it 0.
+"""
+
+from typing import Any
 
 import msgspec
 
 from addon.formats.turn import Usage
 
-__all__ = ("CallDelta", "Delta", "Finish", "ReasoningDelta", "StreamError", "TextDelta", "UsageReport")
+__all__ = (
+    "CallDelta",
+    "Delta",
+    "Finish",
+    "ForeignItem",
+    "OpaqueDelta",
+    "ReasoningDelta",
+    "RefusalDelta",
+    "StreamError",
+    "TextDelta",
+    "UsageReport",
+)
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True):
@@ -13,6 +30,17 @@ class ReasoningDelta(msgspec.Struct, frozen=True):
     text: str
     field: str
     choice: int = 0
+    part: int = 0
+
+
+class OpaqueDelta(msgspec.Struct, frozen=True):
+    """The state of a reasoning part that only its maker can read, whole; fields as in `Reasoning`."""
+
+    opaque: str
+    carrier: str
+    choice: int = 0
+    part: int = 0
+    id: str = ""
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -20,6 +48,15 @@ class TextDelta(msgspec.Struct, frozen=True):
 
     text: str
     choice: int = 0
+    part: int = 0
+
+
+class RefusalDelta(msgspec.Struct, frozen=True):
+    """More of the words with which the model declines."""
+
+    text: str
+    choice: int = 0
+    part: int = 0
 
 
 class CallDelta(msgspec.Struct, frozen=True):
@@ -30,13 +67,28 @@ class CallDelta(msgspec.Struct, frozen=True):
     name: str = ""
     arguments: str = ""
     choice: int = 0
+    custom: bool = False
+    """As for `ToolCall`; every step of a call says the same."""
+
+
+class ForeignItem(msgspec.Struct, frozen=True):
+    """A whole item that only its own format knows, as for `Foreign`."""
+
+    wire_format: str
+    item: dict[str, Any]
+    choice: int = 0
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """The turn is whole."""
+    """The turn is whole; reasons in the words of Chat Completions: `stop length tool_calls content_filter`.
+
+    Messages has `pause_turn` besides: a turn that the upstream goes on with when it is sent back.
+    """
 
     reason: str
     choice: int = 0
+    stop_sequence: str = ""
+    """As for `Turn`."""
 
 
 class UsageReport(msgspec.Struct, frozen=True):
@@ -53,4 +105,14 @@ class StreamError(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-type Delta = ReasoningDelta | TextDelta | CallDelta | Finish | UsageReport | StreamError
+type Delta = (
+    ReasoningDelta
+    | OpaqueDelta
+    | TextDelta
+    | RefusalDelta
+    | CallDelta
+    | ForeignItem
+    | Finish
+    | UsageReport
+    | StreamError
+)

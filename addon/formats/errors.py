@@ -42,6 +42,20 @@ def error_body(wire_format: str, problem: Problem) -> bytes:
     # Words of clients and upstreams in it may hold lone surrogates.
     message = problem.message.encode(errors="replace").decode()
     if wire_format == "messages":
-        return msgspec.json.encode({"type": "error", "error": {"type": problem.type, "message": message}})
+        kind = _ANTHROPIC_TYPES.get(problem.status, "invalid_request_error" if problem.status < 500 else "api_error")
+        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
     error = {"message": message, "type": problem.type, "param": problem.param, "code": problem.code}
     return msgspec.json.encode({"error": error})
+
+
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""What an error of each status is called there (https://platform.claude.com/docs/en/api/errors)."""

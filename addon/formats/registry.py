@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from addon.formats.request import WireFormat
+
 __all__ = ("Endpoint", "Kind", "classify")
 
 type Kind = Literal["chat", "responses", "messages", "count_tokens", "models", "healthz", "readyz"]
@@ -19,14 +21,16 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Azure clients name the model in the path; it wins over the body's."""
 
     @property
-    def wire_format(self) -> str:
+    def wire_format(self) -> WireFormat:
         """The format its answers have."""
-        return {"count_tokens": "messages", "messages": "messages", "responses": "responses"}.get(self.kind, "chat")
+        return _FORMATS.get(self.kind, "chat")
 
     @property
     def method(self) -> str:
         return "GET" if self.kind in ("models", "healthz", "readyz") else "POST"
 
+
+_FORMATS: dict[str, WireFormat] = {"count_tokens": "messages", "messages": "messages", "responses": "responses"}
 
 _PREFIXED = re.compile(
     r"(?:/cursor|/v1){0,2}/(chat/completions|responses|messages/count_tokens|messages|models)/?", re.ASCII

@@ -1,5 +1,6 @@
 """The neutral vocabulary: what any format's messages mean."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal
 
@@ -7,7 +8,65 @@ import msgspec
 
 from addon.formats.splice import MalformedJson, value
 
-__all__ = ("Edit", "Message", "Reasoning", "ToolCall", "Turn", "Usage", "text_of")
+__all__ = (
+    "SUMMARY",
+    "Edit",
+    "File",
+    "Foreign",
+    "Image",
+    "Message",
+    "Part",
+    "Reasoning",
+    "Refusal",
+    "Role",
+    "Text",
+    "ToolCall",
+    "Turn",
+    "Usage",
+    "edited",
+    "marked",
+    "message_of",
+    "text_of",
+    "text_of_part",
+    "turn_of",
+)
+
+SUMMARY = "summary"
+"""Field of reasoning that is told about, not quoted: no upstream takes it back as what it thought."""
+
+type Role = Literal["system", "user", "assistant", "tool", ""]
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Visible text."""
+
+    text: str
+    cache: str = ""
+    """How long Anthropic's prompt cache keeps what ends here, like `5m`; empty: not asked for."""
+
+
+class Image(msgspec.Struct, frozen=True):
+    """A picture: a `data:` or web URL, or the id of an uploaded file."""
+
+    url: str = ""
+    file_id: str = ""
+    detail: str = ""
+    cache: str = ""
+
+
+class File(msgspec.Struct, frozen=True):
+    """A document: a `data:` or web URL, or the id of an uploaded file."""
+
+    url: str = ""
+    file_id: str = ""
+    name: str = ""
+    cache: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The model's words when it declines."""
+
+    text: str
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -16,6 +75,11 @@ class ToolCall(msgspec.Struct, frozen=True):
     id: str
     name: str
     arguments: str
+    custom: bool = False
+    """The tool takes free text; `arguments` is not JSON then."""
+
+    cache: str = ""
+    """As for `Text`."""
 
 
 class Reasoning(msgspec.Struct, frozen=True):
@@ -23,7 +87,31 @@ class Reasoning(msgspec.Struct, frozen=True):
 
     text: str
     field: str
-    """Name the upstream gave it, like `reasoning_content`."""
+    """Name the upstream gave it: `reasoning_content`, `thinking`, `summary`."""
+
+    opaque: str = ""
+    """State that only its maker can read: Responses' `encrypted_content`, Messages' `signature` or redacted block."""
+
+    carrier: str = ""
+    """Name under which `opaque` came: `encrypted_content`, `signature` or `redacted_thinking`."""
+
+    id: str = ""
+    """Id of the item it came in, when it came in one."""
+
+    @property
+    def quoted(self) -> bool:
+        """Whether `text` is what the model thought, word for word."""
+        return self.field != SUMMARY and bool(self.text or not self.opaque)
+
+
+class Foreign(msgspec.Struct, frozen=True):
+    """An item that only its own format knows, as it came: a call of a tool that the upstream runs, a compaction."""
+
+    wire_format: str
+    item: dict[str, Any]
+
+
+type Part = Text | Image | File | Refusal | Reasoning | ToolCall | Foreign
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +125,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int = 0
     """Part of `prompt_tokens`."""
 
+    cache_write_tokens: int = 0
+    """Part of `prompt_tokens`."""
+
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One assistant reply as an upstream gave it, whole or as far as it came."""
@@ -45,12 +136,25 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[ToolCall, ...] = ()
     reasoning: Reasoning | None = None
     finish_reason: str = ""
+    stop_sequence: str = ""
+    """The one of the client's stop sequences that ended it, when the upstream says which."""
+
+    parts: tuple[Part, ...] = ()
+    """Everything in its order, when that says more than reasoning, text and calls one after the other."""
+
+    @property
+    def ordered(self) -> tuple[Part, ...]:
+        """All its parts in their order."""
+        if self.parts:
+            return self.parts
+        head = [self.reasoning] if self.reasoning is not None else []
+        return (*head, *([Text(self.text)] if self.text else []), *self.calls)
 
 
 class Message(msgspec.Struct, dict=True):
     """One message of a replayed conversation, in any format."""
 
-    role: Literal["system", "user", "assistant", "tool", ""]
+    role: Role
     content: bytes = b"null"
     """JSON text of the content, decoded only when its text is asked for."""
 
@@ -61,9 +165,25 @@ class Message(msgspec.Struct, dict=True):
     reasoning: tuple[tuple[str, str], ...] = ()
     """Field names and texts the client sent itself."""
 
+    parts: tuple[Part, ...] = ()
+    """What a neutral message holds, in its order, calls included; `content` is unused there."""
+
+    failed: bool = False
+    """On a tool message: the tool reports an error."""
+
+    cache: str = ""
+    """On a tool message: as for `Text`."""
+
+    @property
+    def thinks(self) -> bool:
+        """Whether a neutral message holds reasoning, if only as state."""
+        return any(isinstance(part, Reasoning) for part in self.parts)
+
     @cached_property
     def text(self) -> str:
         """The text of the content, its parts joined; other parts have none."""
+        if self.parts:
+            return "".join(part.text for part in self.parts if isinstance(part, Text))
         return text_of(self.content)
 
 
@@ -76,6 +196,69 @@ class Edit(msgspec.Struct):
     ids: dict[str, str] = {}
     """Tool-call ids to replace, old to new."""
 
+    parts: tuple[Part, ...] | None = None
+    """What a neutral message must hold instead, reasoning included; None: what it holds."""
+
+
+def message_of(
+    role: Role, parts: Iterable[Part], *, result_of: str = "", failed: bool = False, cache: str = ""
+) -> Message:
+    """A neutral message of these parts."""
+    held = tuple(parts)
+    return Message(
+        role,
+        calls=tuple(part for part in held if isinstance(part, ToolCall)),
+        result_of=result_of,
+        reasoning=tuple((part.field, part.text) for part in held if isinstance(part, Reasoning) and part.quoted),
+        parts=held,
+        failed=failed,
+        cache=cache,
+    )
+
+
+def turn_of(parts: Iterable[Part], finish_reason: str, stop_sequence: str = "") -> Turn:
+    """The turn that these parts are; all its reasoning is one text in `reasoning`."""
+    held = tuple(parts)
+    turn = Turn(
+        text="".join(part.text for part in held if isinstance(part, Text)),
+        calls=tuple(part for part in held if isinstance(part, ToolCall)),
+        reasoning=_joined([part for part in held if isinstance(part, Reasoning)]),
+        finish_reason=finish_reason,
+        stop_sequence=stop_sequence,
+    )
+    return turn if held == turn.ordered else msgspec.structs.replace(turn, parts=held)
+
+
+def _joined(thoughts: list[Reasoning]) -> Reasoning | None:
+    if len(thoughts) < 2:
+        return Reasoning(thoughts[0].text, thoughts[0].field) if thoughts else None
+    said = [thought for thought in thoughts if thought.text] or thoughts[:1]
+    return Reasoning("\n\n".join(thought.text for thought in said), said[0].field)
+
+
+def edited(message: Message, edit: Edit) -> Message:
+    """The neutral message with the edit made."""
+    held = message.parts if edit.parts is None else edit.parts
+    parts = [_renamed(part, edit.ids) if isinstance(part, ToolCall) else part for part in held]
+    if edit.parts is None and edit.reasoning is not None:
+        restored = [Reasoning(text, field) for field, text in edit.reasoning.items()]
+        parts = [*restored, *(part for part in parts if not isinstance(part, Reasoning))]
+    result_of = edit.ids.get(message.result_of, message.result_of)
+    return message_of(message.role, parts, result_of=result_of, failed=message.failed, cache=message.cache)
+
+
+def marked(parts: Iterable[Part], cache: str) -> list[Part]:
+    """The parts with this cache mark on the last one that can bear one."""
+    held = list(parts)
+    bearers = [at for at, part in enumerate(held) if isinstance(part, Text | Image | File | ToolCall)]
+    if cache and bearers:
+        held[bearers[-1]] = msgspec.structs.replace(held[bearers[-1]], cache=cache)
+    return held
+
+
+def _renamed(call: ToolCall, ids: dict[str, str]) -> ToolCall:
+    return msgspec.structs.replace(call, id=ids[call.id]) if call.id in ids else call
+
 
 def text_of(content: bytes) -> str:
     """Text of a content: a string, an array of parts, or null."""
@@ -85,10 +268,11 @@ def text_of(content: bytes) -> str:
         return ""
     if isinstance(decoded, str):
         return decoded
-    return "".join(map(_part_text, decoded)) if isinstance(decoded, list) else ""
+    return "".join(map(text_of_part, decoded)) if isinstance(decoded, list) else ""
 
 
-def _part_text(part: Any) -> str:
+def text_of_part(part: Any) -> str:
+    """Text of one content part: a bare string, or an object with a `text`."""
     if isinstance(part, str):
         return part
     text = part.get("text") if isinstance(part, dict) else None

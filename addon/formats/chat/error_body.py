@@ -7,13 +7,17 @@ from typing import Any
 from addon.formats.deltas import StreamError
 from addon.formats.splice import MalformedJson, value
 
-__all__ = ("error_of", "full_text", "message_of")
+__all__ = ("choice_error", "error_of", "full_text", "message_of")
 
 _MINIMAX = {1002: 429, 1004: 401, 1008: 402, 1039: 400, 2013: 400}
 """MiniMax answers HTTP 200 with `base_resp.status_code` (https://platform.minimax.io/docs/api-reference/errorcode)."""
 
 _FINE = (None, "", 0, "0", 200, "200")
 """Codes that report no error."""
+
+_FAILED = {"error": 502, "insufficient_system_resource": 503, "network_error": 502}
+"""Finish reasons that are faults: OpenRouter's, DeepSeek's (https://api-docs.deepseek.com/api/create-chat-completion)
+and GLM's."""
 
 
 def error_of(error: Any, base_resp: Any = None, code: Any = None, message: Any = None) -> StreamError | None:
@@ -28,6 +32,15 @@ def error_of(error: Any, base_resp: Any = None, code: Any = None, message: Any =
         return StreamError(error, _status(code), str(code or ""))
     if isinstance(message, str) and message and code not in _FINE:
         return StreamError(message, _status(code), str(code))
+    return None
+
+
+def choice_error(finish_reason: Any, error: Any) -> StreamError | None:
+    """The error that one choice reports, by an `error` member of its own or by how it ended."""
+    if error and (reported := error_of(error)):
+        return reported
+    if isinstance(finish_reason, str) and (status := _FAILED.get(finish_reason)):
+        return StreamError(f"The upstream broke its answer off ({finish_reason}).", status, finish_reason)
     return None
 
 

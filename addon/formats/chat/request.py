@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.errors import Problem, RequestError
+from addon.formats.chat.content import THINKING_CHUNK, with_thinking
+from addon.formats.request import model_of, refuse_duplicates, refused
 from addon.formats.splice import (
     MalformedJson,
     Members,
@@ -25,8 +26,6 @@ __all__ = ("REASONING_FIELDS", "ChatRequest", "decode", "edited", "encode")
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Names under which upstreams give and take reasoning as a plain string."""
 
-_ROUTING_KEYS = ("model", "stream", "messages", "input")
-_LONGEST_MODEL = 256
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 _ROLES |= {"tool": "tool", "function": "tool"}
 
@@ -61,19 +60,26 @@ class ChatRequest(msgspec.Struct):
     raw_messages: list[bytes]
     messages: list[Message]
 
+    @property
+    def max_tokens(self) -> int | None:
+        """How long the answer may be; None when the client does not say."""
+        found = dict(self.parts)
+        asked = (value(found.get(name, b"null")) for name in ("max_completion_tokens", "max_tokens"))
+        return next((number for number in asked if type(number) is int and number >= 0), None)
+
 
 def decode(body: bytes, deployment: str = "") -> ChatRequest:
     """Read a chat request; `deployment` names the model instead of the body. Raises RequestError."""
     try:
         utf8_text(body)
         parts = members(body)
-        _refuse_duplicates(parts)
+        refuse_duplicates(parts)
         found = dict(parts)
         raw_messages = elements(_messages_text(found))
         return ChatRequest(
             body=body,
             parts=parts,
-            model=_model(deployment or value(found.get("model", b"null"))),
+            model=model_of(deployment or value(found.get("model", b"null"))),
             stream=found.get("stream") == b"true",
             usage_asked=_usage_asked(found.get("stream_options", b"null")),
             has_tools=found.get("tools", b"null") not in (b"null", b"[]"),
@@ -81,9 +87,7 @@ def decode(body: bytes, deployment: str = "") -> ChatRequest:
             messages=[_message(raw) for raw in raw_messages],
         )
     except MalformedJson as error:
-        raise RequestError(
-            Problem(status=400, code="invalid_json", message=f"The request is refused: {error}.")
-        ) from error
+        raise refused("invalid_json", f"The request is refused: {error}.") from error
 
 
 def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: Members) -> bytes:
@@ -108,7 +112,9 @@ def edited(raw: bytes, edit: Edit) -> bytes:
     raw = _with_ids(raw, edit.ids)
     if edit.reasoning is None:
         return raw
-    added: Members = [(field, scalar_text(text)) for field, text in edit.reasoning.items()]
+    if thinking := edit.reasoning.get(THINKING_CHUNK):
+        raw = _with_content(raw, thinking)
+    added: Members = [(field, scalar_text(text)) for field, text in edit.reasoning.items() if field != THINKING_CHUNK]
     if b'"reasoning' not in raw:
         if not added:
             return raw
@@ -116,6 +122,12 @@ def edited(raw: bytes, edit: Edit) -> bytes:
     if [part for part in members(raw) if part[0] in REASONING_FIELDS] == added:
         return raw
     return object_text([part for part in members(raw) if part[0] not in REASONING_FIELDS] + added)
+
+
+def _with_content(raw: bytes, thinking: str) -> bytes:
+    parts = members(raw)
+    content = [("content", with_thinking(dict(parts).get("content", b"null"), thinking))]
+    return object_text([*(part for part in parts if part[0] != "content"), *content])
 
 
 def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
@@ -154,14 +166,6 @@ def _names_model(request: ChatRequest, model: str) -> bool:
     return any(key == "model" and value(raw) == model for key, raw in request.parts)
 
 
-def _refuse_duplicates(parts: Members) -> None:
-    # Go's encoding/json takes the last key whatever its case, so that `Model` would be another second one.
-    keys = [key.casefold() for key, _ in parts]
-    for key in _ROUTING_KEYS:
-        if keys.count(key) > 1:
-            raise MalformedJson(f"the key '{key}' stands in the body more than once")
-
-
 def _messages_text(found: dict[str, bytes]) -> bytes:
     if found.get("messages", b"").startswith(b"["):
         return found["messages"]
@@ -173,17 +177,7 @@ def _messages_text(found: dict[str, bytes]) -> bytes:
         )
     else:
         message = "The request has no 'messages'."
-    raise RequestError(Problem(status=400, code="missing_messages", message=message, param="messages"))
-
-
-def _model(named: Any) -> str:
-    if not isinstance(named, str) or not named:
-        code, message = "missing_model", "The request names no 'model'."
-    elif not named.isprintable() or len(named) > _LONGEST_MODEL:
-        code, message = "invalid_model", f"A model's name is printable and has at most {_LONGEST_MODEL} characters."
-    else:
-        return named
-    raise RequestError(Problem(status=400, code=code, message=message, param="model"))
+    raise refused("missing_messages", message, "messages")
 
 
 def _usage_asked(stream_options: bytes) -> bool:

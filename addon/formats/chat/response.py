@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from addon.formats import sse
-from addon.formats.chat.error_body import error_of
+from addon.formats.chat.content import THINKING_CHUNK, thought_of
+from addon.formats.chat.error_body import choice_error, error_of
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.chat.stream import DONE, Mint
 from addon.formats.chat.usage import usage_of
 from addon.formats.deltas import StreamError
 from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
-from addon.formats.turn import Reasoning, ToolCall, Turn, Usage, text_of
+from addon.formats.turn import Reasoning, Refusal, ToolCall, Turn, Usage, text_of
 
 __all__ = ("Answer", "as_stream", "decode")
 
@@ -25,9 +28,10 @@ class Answer:
         self._parts = members(body)
         found = dict(self._parts)
         self._choices = elements(found.get("choices", b"[]"))
-        self.error: StreamError | None = _error(found)
+        choices = [_dict(value(choice)) for choice in self._choices]
+        self.error: StreamError | None = _error(found, choices)
         self.usage: Usage | None = usage_of(_member(found, "usage"))
-        self.turns: dict[int, Turn] = {position: _turn(choice) for position, choice in enumerate(self._choices)}
+        self.turns: dict[int, Turn] = {position: _turn(choice) for position, choice in enumerate(choices)}
 
     def patched(self, *, model: str, mint: Mint) -> bytes:
         """The body for the client: the model it asked for, our tool-call ids."""
@@ -74,28 +78,36 @@ def _as_chunk(choice: dict[str, Any]) -> dict[str, Any]:
     return choice | {"delta": message}
 
 
-def _error(found: dict[str, bytes]) -> StreamError | None:
+def _error(found: dict[str, bytes], choices: list[dict[str, Any]]) -> StreamError | None:
     message = None if "choices" in found else _member(found, "message") or _member(found, "msg")
-    return error_of(_member(found, "error"), _member(found, "base_resp"), _member(found, "code"), message)
+    if error := error_of(_member(found, "error"), _member(found, "base_resp"), _member(found, "code"), message):
+        return error
+    errors = (choice_error(choice.get("finish_reason"), choice.get("error")) for choice in choices)
+    return next((error for error in errors if error), None)
 
 
 def _member(found: dict[str, bytes], key: str) -> Any:
     return value(found.get(key, b"null"))
 
 
-def _turn(choice: bytes) -> Turn:
-    found = _dict(value(choice))
-    message, finish = _dict(found.get("message")), found.get("finish_reason")
-    return Turn(
+def _turn(choice: dict[str, Any]) -> Turn:
+    message, finish = _dict(choice.get("message")), choice.get("finish_reason")
+    turn = Turn(
         text=text_of(scalar_text(message.get("content"))),
         calls=_calls(message),
         reasoning=_reasoning(message),
-        finish_reason=finish if isinstance(finish, str) else "",
+        finish_reason=_text(finish),
     )
+    refusal = _text(message.get("refusal"))
+    return msgspec.structs.replace(turn, parts=(*turn.ordered, Refusal(refusal))) if refusal else turn
 
 
 def _reasoning(message: dict[str, Any]) -> Reasoning | None:
     given = [Reasoning(message[field], field) for field in REASONING_FIELDS if isinstance(message.get(field), str)]
+    content = message.get("content")
+    thoughts = [thought_of(part) for part in content] if isinstance(content, list) else []
+    if chunks := [thought for thought in thoughts if thought is not None]:
+        given.append(Reasoning("".join(chunks), THINKING_CHUNK))
     return next((reasoning for reasoning in given if reasoning.text), given[0] if given else None)
 
 
@@ -108,9 +120,15 @@ def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
+    if custom := _dict(call.get("custom")):
+        return ToolCall(_text(call.get("id")), _text(custom.get("name")), _text(custom.get("input")), custom=True)
     function = _dict(call.get("function"))
-    texts = [call.get("id"), function.get("name"), function.get("arguments")]
-    return ToolCall(*(text if isinstance(text, str) else "" for text in texts))
+    call_id, name, arguments = call.get("id"), function.get("name"), function.get("arguments")
+    return ToolCall(_text(call_id), _text(name), _text(arguments))
+
+
+def _text(found: Any) -> str:
+    return found if isinstance(found, str) else ""
 
 
 def _dict(found: Any) -> dict[str, Any]:

@@ -11,13 +11,24 @@ from typing import Any
 import msgspec
 
 from addon.formats import sse
-from addon.formats.chat.error_body import error_of
+from addon.formats.chat.content import THINKING_CHUNK, thought_of
+from addon.formats.chat.error_body import choice_error, error_of
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.chat.usage import usage_of
-from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
+from addon.formats.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    StreamError,
+    TextDelta,
+    UsageReport,
+)
 from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
+from addon.formats.turn import text_of_part
 
-__all__ = ("DONE", "ChatStream", "Mint")
+__all__ = ("DONE", "ChatReader", "ChatStream", "Mint")
 
 DONE = b"data: [DONE]\n\n"
 
@@ -55,6 +66,7 @@ class _Delta(msgspec.Struct):
     reasoning_content: Any = None
     reasoning: Any = None
     reasoning_text: Any = None
+    refusal: Any = None
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
 
@@ -64,12 +76,14 @@ class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     finish_reason: Any = None
     usage: Any = None
+    error: Any = None
 
 
 class _Chunk(msgspec.Struct):
     model: Any = None
     choices: list[_Choice] | None = None
     usage: Any = None
+    x_groq: Any = None
     error: Any = None
     base_resp: Any = None
     code: Any = None
@@ -102,7 +116,8 @@ class ChatStream:
         if chunk is None:
             return _unreadable(raw, data)
         suspect = not chunk.choices or chunk.error or chunk.base_resp or b"event" in raw
-        if suspect and (error := _error(chunk, sse.name_of(raw))):
+        error = _error(chunk, sse.name_of(raw)) if suspect else None
+        if error := error or _choice_error(chunk.choices or []):
             return [error], b""
         deltas, ids = self._read(chunk)
         if self._hide_usage and chunk.usage is not None and not chunk.choices:
@@ -137,7 +152,8 @@ class ChatStream:
                 deltas.append(Finish(choice.finish_reason, number))
             if usage := usage_of(choice.usage):
                 deltas.append(UsageReport(usage))
-        if usage := usage_of(chunk.usage):
+        groq = chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
+        if usage := usage_of(chunk.usage) or usage_of(groq):
             deltas.append(UsageReport(usage))
         return deltas, ids
 
@@ -152,6 +168,20 @@ class ChatStream:
         if ids:
             changes["choices"] = _with_ids(dict(parts)["choices"], ids)
         return sse.event(object_text([(key, changes.get(key, text)) for key, text in parts]), sse.name_of(raw))
+
+
+class ChatReader(ChatStream):
+    """Reads an upstream's chat stream for a client of another format: nothing is patched."""
+
+    def __init__(self) -> None:
+        super().__init__(model="", hide_usage=False, mint=lambda choice, index, call_id: call_id)
+
+    def read(self, raw: bytes) -> list[Delta]:
+        """The deltas of one raw event."""
+        return self.feed(raw)[0]
+
+    def _patched(self, raw: bytes, data: bytes, chunk: _Chunk, ids: dict[tuple[int, int], tuple[int, str]]) -> bytes:
+        return b""
 
 
 class _Calls:
@@ -205,9 +235,19 @@ def _decoded(data: bytes) -> _Chunk | None:
         return None
 
 
+def _choice_error(choices: list[_Choice]) -> StreamError | None:
+    """The error that one of the choices reports, by itself or by how it ended."""
+    for choice in choices:
+        if (choice.finish_reason or choice.error) and (error := choice_error(choice.finish_reason, choice.error)):
+            return error
+    return None
+
+
 def _error(chunk: _Chunk, name: str) -> StreamError | None:
     message = None if chunk.choices else chunk.message or chunk.msg
     if error := error_of(chunk.error, chunk.base_resp, chunk.code, message):
+        return error
+    if isinstance(chunk.x_groq, dict) and (error := error_of(chunk.x_groq.get("error"))):
         return error
     if name == "error":
         return StreamError(message if isinstance(message, str) else "The upstream reported an error.")
@@ -237,11 +277,26 @@ def _said(delta: _Delta, choice: int) -> list[Delta]:
         text = getattr(delta, field)
         if isinstance(text, str):
             found.append(ReasoningDelta(text, field, choice))
-    if isinstance(delta.content, str) and delta.content:
-        found.append(TextDelta(delta.content, choice))
+    if isinstance(delta.content, str):
+        if delta.content:
+            found.append(TextDelta(delta.content, choice))
+    elif delta.content:
+        found += _chunks_said(delta.content, choice)
+    if delta.refusal and isinstance(delta.refusal, str):
+        found.append(RefusalDelta(delta.refusal, choice))
     if function := delta.function_call:
         found.append(CallDelta(0, "", _text(function.name), _text(function.arguments), choice))
     return found
+
+
+def _chunks_said(content: Any, choice: int) -> list[Delta]:
+    """What a list of typed chunks says, in order."""
+    said = [(thought_of(part), text_of_part(part)) for part in content] if isinstance(content, list) else []
+    return [
+        TextDelta(text, choice) if thought is None else ReasoningDelta(thought, THINKING_CHUNK, choice)
+        for thought, text in said
+        if text or thought is not None
+    ]
 
 
 def _with_ids(choices: bytes, ids: dict[tuple[int, int], tuple[int, str]]) -> bytes:

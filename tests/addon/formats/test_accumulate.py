@@ -1,8 +1,19 @@
 """Deltas in any order become the turn that was said."""
 
 from addon.formats.accumulate import Accumulator
-from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
-from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+from addon.formats.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    ForeignItem,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    StreamError,
+    TextDelta,
+    UsageReport,
+)
+from addon.formats.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage
 
 
 def accumulated(*deltas: Delta) -> Accumulator:
@@ -83,3 +94,26 @@ def test_nothing_said_is_no_turn() -> None:
 def test_the_last_usage_counts() -> None:
     first, last = Usage(prompt_tokens=1), Usage(prompt_tokens=1, completion_tokens=2)
     assert accumulated(UsageReport(first), UsageReport(last)).usage == last
+
+
+def test_pieces_that_stand_apart_keep_their_places() -> None:
+    said = turn(
+        ReasoningDelta("r", "thinking"),
+        OpaqueDelta("s", "signature", id="i"),
+        TextDelta("a"),
+        CallDelta(0, "x", "f", "raw", custom=True),
+        ReasoningDelta("q", "thinking", part=1),
+        TextDelta("b", part=1),
+        RefusalDelta("no", part=1),
+        ForeignItem("responses", {"type": "x"}),
+        TextDelta("c", part=1),
+    )
+    assert said.parts == (
+        Reasoning("r", "thinking", "s", "signature", "i"),
+        Text("a"),
+        ToolCall("x", "f", "raw", custom=True),
+        Reasoning("q", "thinking"),
+        Text("bc"),
+        Refusal("no"),
+        Foreign("responses", {"type": "x"}),
+    )

@@ -17,9 +17,26 @@ def test_an_error_for_openai_clients_names_type_param_and_code() -> None:
     assert error_body("responses", problem()) == error_body("chat", problem())
 
 
-def test_an_error_for_anthropic_clients_has_their_shape() -> None:
-    error = {"type": "some_error", "message": "Words."}
-    assert json.loads(error_body("messages", problem())) == {"type": "error", "error": error}
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request_error"),
+        (401, "authentication_error"),
+        (402, "billing_error"),
+        (403, "permission_error"),
+        (404, "not_found_error"),
+        (413, "request_too_large"),
+        (422, "invalid_request_error"),
+        (429, "rate_limit_error"),
+        (500, "api_error"),
+        (502, "api_error"),
+        (504, "timeout_error"),
+        (529, "overloaded_error"),
+    ],
+)
+def test_an_error_for_anthropic_clients_has_their_shape_and_the_type_of_its_status(status: int, kind: str) -> None:
+    error = {"type": kind, "message": "Words."}
+    assert json.loads(error_body("messages", problem(status))) == {"type": "error", "error": error}
 
 
 @pytest.mark.parametrize("wire_format", ["chat", "messages"])

@@ -7,7 +7,7 @@ import pytest
 
 from addon.formats.chat.error_body import error_of, full_text, message_of
 from addon.formats.deltas import StreamError
-from addon.reasoning.profiles import says_reasoning_is_missing
+from shared.profiles import says_reasoning_is_missing
 
 MISSING = "The `reasoning_content` in the thinking mode must be passed back to the API."
 OPENROUTER = {"message": "Provider returned error", "code": 400, "metadata": {"raw": MISSING, "provider_name": "X"}}

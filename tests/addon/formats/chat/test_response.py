@@ -72,6 +72,10 @@ def test_a_choice_is_read_as_a_turn(message: object, turn: Turn) -> None:
         ({"reasoning_content": "", "reasoning": ""}, Reasoning("", "reasoning_content")),
         ({"reasoning_content": None, "reasoning_text": "r"}, Reasoning("r", "reasoning_text")),
         ({"reasoning_content": None, "reasoning": {"a": 1}}, None),
+        (
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "r"}]}, {"text": "a"}]},
+            Reasoning("r", "content[].thinking"),
+        ),
     ],
 )
 def test_reasoning_is_the_first_that_says_something(fields: dict[str, Any], reasoning: Reasoning | None) -> None:
@@ -113,6 +117,14 @@ def test_what_is_no_answer_is_none(body: bytes) -> None:
         pytest.param({"code": 500, "msg": "m", "success": False}, StreamError("m", 500, "500"), id="GLM"),
         pytest.param({"code": 20015, "message": "m", "data": None}, StreamError("m", 502, "20015"), id="SiliconFlow"),
         pytest.param({"object": "error", "message": "m", "code": "x"}, StreamError("m", 502, "x"), id="Mistral"),
+        pytest.param(
+            {"choices": [{"error": {"message": "m", "code": 429}}]}, StreamError("m", 429, "429"), id="in a choice"
+        ),
+        pytest.param(
+            {"choices": [{"message": {}, "finish_reason": "network_error"}]},
+            StreamError("The upstream broke its answer off (network_error).", 502, "network_error"),
+            id="finish reason",
+        ),
         pytest.param({"choices": [], "code": 1, "message": "m"}, None, id="an answer with a code"),
         pytest.param({"base_resp": {"status_code": 0}, "choices": []}, None, id="success"),
     ],

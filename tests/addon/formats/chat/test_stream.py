@@ -12,6 +12,7 @@ from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, Strea
 from addon.formats.turn import ToolCall, Turn, Usage
 
 NOT_JSON = StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
+THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "r"}, {"type": "text", "text": "s"}]}
 WORDLESS = StreamError("The upstream reported an error.")
 
 
@@ -72,13 +73,18 @@ def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
         pytest.param({"content": "a\u2028data: [DONE]<think>"}, [TextDelta("a\u2028data: [DONE]<think>")], id="text"),
         pytest.param({"reasoning_content": ""}, [ReasoningDelta("", "reasoning_content")], id="empty reasoning"),
         pytest.param({"reasoning_content": None, "content": "a"}, [TextDelta("a")], id="null reasoning"),
+        pytest.param(
+            {"content": [THINKING, {"type": "text", "text": "a"}, {"type": "image_url"}]},
+            [ReasoningDelta("rs", "content[].thinking"), TextDelta("a")],
+            id="typed chunks",
+        ),
         pytest.param({"reasoning_text": "r"}, [ReasoningDelta("r", "reasoning_text")], id="third name"),
         pytest.param(
             {"reasoning": "r", "reasoning_content": "r"},
             [ReasoningDelta("r", "reasoning_content"), ReasoningDelta("r", "reasoning")],
             id="two names",
         ),
-        pytest.param({"reasoning": {"a": 1}, "content": ["x"]}, [], id="other shapes"),
+        pytest.param({"reasoning": {"a": 1}, "content": {"x": 1}}, [], id="other shapes"),
         pytest.param({"content": "\ud83d"}, [TextDelta("\ud83d")], id="lone surrogate"),
         pytest.param(
             {"function_call": {"name": "f", "arguments": "{"}}, [CallDelta(0, name="f", arguments="{")], id="legacy"
@@ -169,6 +175,11 @@ def test_usage_beside_choices_is_counted_and_stays(more: dict[str, Any], usage: 
     deltas, out = stream(hide_usage=True).feed(raw)
     assert deltas[-1] == REPORT
     assert out == raw
+
+
+def test_the_count_in_groqs_own_member_is_counted() -> None:
+    raw = event({"choices": [{"index": 0, "delta": {}}], "x_groq": {"id": "1", "usage": COUNT}})
+    assert stream(hide_usage=True).feed(raw) == ([REPORT], raw)
 
 
 def test_null_usage_hides_nothing() -> None:
@@ -378,6 +389,19 @@ def test_members_that_stand_twice_do_no_harm() -> None:
         pytest.param(b'event: error\ndata: {"x":1}\n\n', WORDLESS, id="named, wordless"),
         pytest.param(b'event: error\ndata: "x"\n\n', WORDLESS, id="named, a string"),
         pytest.param(b"event: error\ndata: oops\n\n", WORDLESS, id="named, not JSON"),
+        pytest.param(
+            event({"choices": [{"index": 0, "error": {"message": "m", "code": 429}}]}),
+            StreamError("m", 429, "429"),
+            id="in a choice",
+        ),
+        pytest.param(
+            chunk({}, finish_reason="insufficient_system_resource"),
+            StreamError(
+                "The upstream broke its answer off (insufficient_system_resource).", 503, "insufficient_system_resource"
+            ),
+            id="DeepSeek's finish reason",
+        ),
+        pytest.param(event({"choices": [], "x_groq": {"error": "m"}}), StreamError("m"), id="Groq"),
         pytest.param(b"data: {cut\n\n", NOT_JSON, id="cut"),
         pytest.param(b'data: {"model":"\xff"}\n\n', NOT_JSON, id="not UTF-8"),
         pytest.param(b'data: {"choices":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n", NOT_JSON, id="deep"),

@@ -8,6 +8,7 @@ from addon.formats.chat.usage import usage_of
 from addon.formats.turn import Usage
 
 BOTH: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+THOUGHT: dict[str, Any] = {"completion_tokens_details": {"reasoning_tokens": 94}}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,42 @@ BOTH: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 20, "total_to
 def test_counts_are_read_under_every_providers_names(more: dict[str, Any], cached: int, reasoning: int) -> None:
     assert usage_of(BOTH | more) == Usage(
         prompt_tokens=100, completion_tokens=20, cached_tokens=cached, reasoning_tokens=reasoning
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        pytest.param(
+            {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135} | THOUGHT,
+            Usage(prompt_tokens=32, completion_tokens=103, reasoning_tokens=94),
+            id="the total says so",
+        ),
+        pytest.param(
+            {"prompt_tokens": 32, "completion_tokens": 9} | THOUGHT,
+            Usage(prompt_tokens=32, completion_tokens=103, reasoning_tokens=94),
+            id="the part exceeds the whole",
+        ),
+        pytest.param(
+            {"prompt_tokens": 32, "completion_tokens": 100, "total_tokens": 132} | THOUGHT,
+            Usage(prompt_tokens=32, completion_tokens=100, reasoning_tokens=94),
+            id="not here",
+        ),
+        pytest.param(
+            {"prompt_tokens": 32, "completion_tokens": 1, "cached_tokens": 64},
+            Usage(prompt_tokens=96, completion_tokens=1, cached_tokens=64),
+            id="cached tokens",
+        ),
+    ],
+)
+def test_what_an_upstream_counts_apart_is_counted_in(counts: dict[str, Any], expected: Usage) -> None:
+    assert usage_of(counts) == expected
+
+
+@pytest.mark.parametrize("name", ["cache_write_tokens", "cache_creation_input_tokens"])
+def test_tokens_written_to_the_cache_are_counted(name: str) -> None:
+    assert usage_of(BOTH | {"prompt_tokens_details": {name: 7}}) == Usage(
+        prompt_tokens=100, completion_tokens=20, cache_write_tokens=7
     )
 
 

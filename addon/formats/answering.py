@@ -1,0 +1,119 @@
+"""What every writer of answers is given: who the answer is, whose ids it carries, how its reasoning is sealed."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from addon.formats.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    ForeignItem,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+)
+from addon.formats.errors import Problem
+from addon.formats.turn import Foreign, Part, Reasoning, Refusal, Text, ToolCall, Turn
+
+__all__ = ("Head", "Mint", "OneField", "Reader", "Seal", "Unseal", "Writer", "deltas_of", "own_state")
+
+type Mint = Callable[[int, int, str], str]
+"""(choice, call index, upstream's id) -> the id the client gets."""
+
+type Seal = Callable[[Reasoning], str]
+"""The state that a client carries for a piece of reasoning and gives back; empty: none."""
+
+
+type Unseal = Callable[[Reasoning], Reasoning | None]
+"""What a client's copy of a piece of reasoning holds; None: nothing that can be used."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What an answer says of itself."""
+
+    id: str
+    """Letters and digits; each format puts its own prefix before them."""
+
+    created: int
+    """Unix seconds."""
+
+    model: str
+    """The name the client used."""
+
+
+class Reader(Protocol):
+    """Reads one upstream's stream."""
+
+    done: bool
+    """Whether the stream has announced its end."""
+
+    def read(self, raw: bytes) -> list[Delta]:
+        """The deltas of one raw event."""
+
+
+class Writer(Protocol):
+    """Writes one client's stream; `write` takes deltas as they come, then `end` or `fail` ends it."""
+
+    def write(self, deltas: list[Delta]) -> bytes:
+        """The events that say the deltas."""
+
+    def end(self) -> bytes:
+        """The end of a stream whose turn is whole."""
+
+    def fail(self, problem: Problem) -> bytes:
+        """The end of a stream that failed after it began."""
+
+
+class OneField:
+    """Servers that use two names for reasoning send the same text under both: the first that says anything is heard."""
+
+    def __init__(self) -> None:
+        self._field = ""
+
+    def takes(self, delta: ReasoningDelta) -> bool:
+        """Whether the delta is to be shown."""
+        if delta.text and not self._field:
+            self._field = delta.field
+        return not self._field or delta.field == self._field
+
+
+def own_state(reasoning: Reasoning) -> str:
+    """The `Seal` that seals nothing: the state that the upstream itself gave."""
+    return reasoning.opaque
+
+
+def deltas_of(turn: Turn, choice: int = 0) -> Iterator[Delta]:
+    """The steps in which a whole turn is said."""
+    numbers = {"call": -1, "message": -1, "thought": -1}
+    before = ""
+    for part in turn.ordered:
+        kind = _KINDS.get(type(part), "")
+        if kind and (kind != "message" or before != "message"):
+            numbers[kind] += 1
+        before = kind
+        yield from _steps(part, choice, numbers.get(kind, 0))
+    if turn.finish_reason:
+        yield Finish(turn.finish_reason, choice, turn.stop_sequence)
+
+
+_KINDS: dict[type, str] = {Reasoning: "thought", Refusal: "message", Text: "message", ToolCall: "call"}
+"""What is numbered together: a text and a refusal beside each other are one message."""
+
+
+def _steps(part: Part, choice: int, number: int) -> Iterator[Delta]:
+    match part:
+        case Text():
+            yield TextDelta(part.text, choice, number)
+        case Refusal():
+            yield RefusalDelta(part.text, choice, number)
+        case Reasoning():
+            yield ReasoningDelta(part.text, part.field, choice, number)
+            if part.opaque:
+                yield OpaqueDelta(part.opaque, part.carrier, choice, number, part.id)
+        case ToolCall():
+            yield CallDelta(number, part.id, part.name, part.arguments, choice, part.custom)
+        case Foreign():
+            yield ForeignItem(part.wire_format, part.item, choice)

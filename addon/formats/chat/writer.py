@@ -1,0 +1,174 @@
+"""Answers of any upstream in the words of Chat Completions: whole, and as a stream of chunks.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat-streaming. A call of a custom tool goes
+out as a call of a function with the raw text as its arguments, which is what Cursor understands.
+"""
+
+from typing import Any
+
+from addon.formats import sse
+from addon.formats.answering import Head, Mint, OneField
+from addon.formats.chat.request import REASONING_FIELDS
+from addon.formats.chat.stream import DONE
+from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
+from addon.formats.errors import Problem, error_body
+from addon.formats.request import Request
+from addon.formats.splice import scalar_text
+from addon.formats.turn import Reasoning, Refusal, ToolCall, Turn, Usage
+
+__all__ = ("ChatWriter", "encode", "usage_object")
+
+_REASONS = ("stop", "length", "tool_calls", "content_filter")
+
+
+class ChatWriter:
+    """Writes one client's stream of chunks."""
+
+    def __init__(self, head: Head, *, show_usage: bool, mint: Mint) -> None:
+        self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":[' % (
+            scalar_text(f"chatcmpl-{head.id}"),
+            head.created,
+            scalar_text(head.model),
+        )
+        self._show_usage = show_usage
+        self._mint = mint
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Usage | None = None
+
+    def write(self, deltas: list[Delta]) -> bytes:
+        """The chunks that say the deltas."""
+        return b"".join(map(self._chunks, deltas))
+
+    def end(self) -> bytes:
+        """The usage, when the client wants to see it, and the end."""
+        if self._usage is None or not self._show_usage:
+            return DONE
+        return self._head + b'],"usage":' + scalar_text(usage_object(self._usage)) + b"}\n\n" + DONE
+
+    def fail(self, problem: Problem) -> bytes:
+        """An error event and the end."""
+        return sse.event(error_body("chat", problem)) + DONE
+
+    def _chunks(self, delta: Delta) -> bytes:
+        match delta:
+            case TextDelta():
+                return self._chunk(delta.choice, b'{"content":%b}' % scalar_text(delta.text))
+            case ReasoningDelta():
+                said = self._choice(delta.choice).reasoning(delta)
+                return self._chunk(delta.choice, b'{"%b":%b}' % said) if said else b""
+            case CallDelta():
+                return self._chunk(delta.choice, self._choice(delta.choice).call(delta, self._mint))
+            case RefusalDelta():
+                return self._chunk(delta.choice, b'{"refusal":%b}' % scalar_text(delta.text))
+            case Finish():
+                reason = self._choice(delta.choice).finish(delta.reason)
+                return self._chunk(delta.choice, b"{}", scalar_text(reason))
+            case UsageReport():
+                self._usage = delta.usage
+        return b""
+
+    def _choice(self, number: int) -> "_Choice":
+        return self._choices.get(number) or self._choices.setdefault(number, _Choice(number))
+
+    def _chunk(self, number: int, delta: bytes, finish: bytes = b"null") -> bytes:
+        choice = self._choice(number)
+        made = b'%b{"index":%d,"delta":%b,"finish_reason":%b}]}\n\n' % (self._head, number, delta, finish)
+        if choice.begun:
+            return made
+        choice.begun = True
+        return self._chunk(number, b'{"role":"assistant","content":""}') + made
+
+
+class _Choice:
+    def __init__(self, number: int) -> None:
+        self.begun = False
+        self._number = number
+        self._calls: set[int] = set()
+        self._one_field = OneField()
+        self._part: int | None = None
+        self._said = False
+
+    def reasoning(self, delta: ReasoningDelta) -> tuple[bytes, bytes] | None:
+        """Field and text to show; each part of the reasoning after the first is a paragraph."""
+        if not self._one_field.takes(delta) or not (delta.text or self._part is None):
+            return None
+        apart = self._said and delta.part != self._part
+        self._part, self._said = delta.part, self._said or bool(delta.text)
+        field = delta.field if delta.field in REASONING_FIELDS else REASONING_FIELDS[0]
+        return field.encode(), scalar_text(f"\n\n{delta.text}" if apart else delta.text)
+
+    def call(self, delta: CallDelta, mint: Mint) -> bytes:
+        """The step of a call; its id and type stand in the first one."""
+        function = b'{"arguments":%b}' % scalar_text(delta.arguments)
+        if delta.name:
+            function = b'{"name":%b,%b' % (scalar_text(delta.name), function[1:])
+        head = b""
+        if delta.index not in self._calls:
+            self._calls.add(delta.index)
+            call_id = mint(self._number, delta.index, delta.id)
+            head = b'"id":%b,"type":"function",' % scalar_text(call_id)
+        return b'{"tool_calls":[{"index":%d,%b"function":%b}]}' % (delta.index, head, function)
+
+    def finish(self, reason: str) -> str:
+        """The reason in words that clients know; a turn with calls ends for them."""
+        return _reason(reason, calls=bool(self._calls))
+
+
+def _reason(reason: str, *, calls: bool) -> str:
+    if calls and reason not in ("length", "content_filter"):
+        return "tool_calls"
+    return reason if reason in _REASONS else "stop"
+
+
+def encode(turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, *, mint: Mint) -> bytes:
+    """A whole answer."""
+    # A custom tool that was declared as documented gets its calls back as documented.
+    custom = {tool.name for tool in request.tools if tool.custom and tool.nested}
+    body: dict[str, Any] = {
+        "id": f"chatcmpl-{head.id}",
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": [_whole(number, turn, custom, mint) for number, turn in turns.items()],
+    }
+    if usage is not None:
+        body["usage"] = usage_object(usage)
+    return scalar_text(body)
+
+
+def _whole(number: int, turn: Turn, custom: set[str], mint: Mint) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": turn.text or None, "refusal": None}
+    for part in turn.ordered:
+        if isinstance(part, Refusal):
+            message["refusal"] = part.text
+    if isinstance(said := turn.reasoning, Reasoning):
+        message[said.field if said.field in REASONING_FIELDS else REASONING_FIELDS[0]] = said.text
+    if turn.calls:
+        message["tool_calls"] = [
+            _call(call, mint(number, at, call.id), as_custom=call.custom and call.name in custom)
+            for at, call in enumerate(turn.calls)
+        ]
+    elif not turn.text and message["refusal"] is None:
+        message["content"] = ""
+    finish = _reason(turn.finish_reason, calls=bool(turn.calls))
+    return {"index": number, "message": message, "logprobs": None, "finish_reason": finish}
+
+
+def _call(call: ToolCall, call_id: str, *, as_custom: bool) -> dict[str, Any]:
+    if as_custom:
+        return {"id": call_id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """The `usage` object of a count."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }

@@ -1,0 +1,142 @@
+"""Conversations as any of the formats replays them, as neutral messages.
+
+Cursor sends Responses items under `messages`, Messages blocks inside chat messages and mixtures of all three to the
+chat path: what an item is is read from itself, never from the path.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from addon.formats.chat.request import REASONING_FIELDS
+from addon.formats.lenient import objects, record, text
+from addon.formats.parts import arguments_of, cache_of, parts_of
+from addon.formats.request import refused
+from addon.formats.responses.items import item_parts
+from addon.formats.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
+
+__all__ = ("FindItem", "messages_of")
+
+type FindItem = Callable[[str], dict[str, Any] | None]
+"""The stored item that an `item_reference` names, or None."""
+
+_ROLES: dict[str, Role] = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
+_ROLES |= {"tool": "tool", "function": "tool"}
+_ROLE_NAMES = "'system', 'developer', 'user', 'assistant' or 'tool'"
+_RESULTS = ("function_call_output", "custom_tool_call_output")
+
+
+def messages_of(items: Any, *, joined: bool, find: FindItem | None = None, foreign: str = "") -> list[Message]:
+    """The messages of an array of messages and items; what belongs to one assistant turn is one message.
+
+    `joined`: assistant messages that follow each other are one turn, which Responses splits. `foreign`: as for
+    `parts_of`. Raises RequestError.
+    """
+    reading = _Reading(joined, find, foreign)
+    for item in objects(items):
+        reading.take(item)
+    reading.flush()
+    return reading.messages
+
+
+class _Reading:
+    def __init__(self, joined: bool, find: FindItem | None, foreign: str) -> None:
+        self._joined = joined
+        self._find = find
+        self._foreign = foreign
+        self._turn: list[Part] = []
+        self._said = False
+        """Whether the open turn has a message of its own."""
+
+        self.messages: list[Message] = []
+
+    def take(self, item: dict[str, Any]) -> None:
+        """Read one message or item."""
+        kind = item.get("type", "message")
+        if kind == "item_reference":
+            self._refer(item)
+        elif kind in _RESULTS:
+            result_of = text(item.get("call_id")) or text(item.get("id"))
+            self._add(message_of("tool", parts_of(item.get("output")), result_of=result_of))
+        elif kind == "message" or "role" in item:
+            self._message(item)
+        else:
+            self._turn += item_parts(item)
+
+    def flush(self) -> None:
+        """The open turn is whole."""
+        if self._turn or self._said:
+            self.messages.append(message_of("assistant", self._turn))
+        self._turn, self._said = [], False
+
+    def _add(self, message: Message) -> None:
+        self.flush()
+        self.messages.append(message)
+
+    def _refer(self, item: dict[str, Any]) -> None:
+        named = text(item.get("id"))
+        found = self._find(named) if self._find else None
+        if found is None:
+            message = f"The item '{named[:80]}' is not known here: send the item itself in 'input'."
+            raise refused("item_not_found", message, "input")
+        self.take(found)
+
+    def _message(self, item: dict[str, Any]) -> None:
+        role = _ROLES.get(text(item.get("role")))
+        if role is None:
+            raise refused("invalid_role", f"A message's role is {_ROLE_NAMES}.", "messages")
+        if role == "assistant":
+            if not self._joined:
+                self.flush()
+            self._turn += _assistant_parts(item, self._foreign)
+            self._said = True
+        elif role == "tool":
+            self._add(_tool_message(item))
+        else:
+            for message in _split(role, item, self._foreign):
+                self._add(message)
+
+
+def _assistant_parts(item: dict[str, Any], foreign: str) -> Iterator[Part]:
+    given = [Reasoning(said, field) for field in REASONING_FIELDS if isinstance(said := item.get(field), str)]
+    yield from [next((one for one in given if one.text), given[0])] if given else []
+    yield from parts_of(item.get("content"), foreign)
+    if refusal := text(item.get("refusal")):
+        yield Refusal(refusal)
+    for call in objects(item.get("tool_calls")):
+        yield _call(call)
+    if legacy := record(item.get("function_call")):
+        yield _call({"function": legacy})
+
+
+def _call(call: dict[str, Any]) -> ToolCall:
+    call_id, custom = text(call.get("id")), record(call.get("custom"))
+    if custom:
+        return ToolCall(call_id, text(custom.get("name")), text(custom.get("input")), custom=True)
+    function = record(call.get("function"))
+    return ToolCall(call_id, text(function.get("name")), arguments_of(function.get("arguments")))
+
+
+def _tool_message(item: dict[str, Any]) -> Message:
+    result_of = text(item.get("tool_call_id")) or text(item.get("call_id")) or text(item.get("tool_use_id"))
+    return message_of("tool", parts_of(item.get("content")), result_of=result_of)
+
+
+def _split(role: Role, item: dict[str, Any], foreign: str) -> Iterator[Message]:
+    """A message without the tool results in it, which are messages of their own before it."""
+    content = item.get("content")
+    blocks = [block for block in objects(content) if _is_result(block)]
+    for block in blocks:
+        yield message_of(
+            "tool",
+            parts_of(block.get("content"), foreign),
+            result_of=text(block.get("tool_use_id")) or text(block.get("id")),
+            failed=block.get("is_error") is True,
+            cache=cache_of(block),
+        )
+    rest = [part for part in content or () if not _is_result(part)] if blocks else content
+    if rest or not blocks:
+        yield message_of(role, parts_of(rest, foreign))
+
+
+def _is_result(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "tool_result"

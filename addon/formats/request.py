@@ -1,0 +1,176 @@
+"""The neutral request: what any format's client asks for, whatever the upstream speaks."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from addon.formats.errors import Problem, RequestError
+from addon.formats.splice import MalformedJson, Members, members, utf8_text, value
+from addon.formats.turn import Message
+
+__all__ = (
+    "Hosted",
+    "OutputFormat",
+    "Request",
+    "Thinking",
+    "Tool",
+    "ToolChoice",
+    "WireFormat",
+    "model_of",
+    "opened",
+    "refuse_duplicates",
+    "refused",
+    "unsupported_tool",
+)
+
+type WireFormat = Literal["chat", "responses", "messages"]
+
+_ROUTING_KEYS = ("model", "stream", "messages", "input")
+_LONGEST_MODEL = 256
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool that the client runs."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    """JSON schema of a function's arguments; None when the client gave none."""
+
+    strict: bool | None = None
+    custom: bool = False
+    """It takes free text instead of JSON arguments."""
+
+    grammar: dict[str, Any] | None = None
+    """What a custom tool's text must match: `{"type": "grammar", "syntax": "lark", "definition": …}`."""
+
+    extra: dict[str, Any] = {}
+    """Members that only Messages has for a tool."""
+
+    nested: bool = True
+    """On a custom tool: given as Chat Completions documents it, so that its calls may come back as `custom` calls."""
+
+    cache: str = ""
+    """As for `Text`."""
+
+
+class Hosted(msgspec.Struct, frozen=True):
+    """A tool that the upstream runs itself; only upstreams of the same format take it, as it is."""
+
+    wire_format: WireFormat
+    kind: str
+    tool: dict[str, Any]
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """Which tools may be called: with `names` these only; `required` and one name force that tool."""
+
+    mode: Literal["auto", "none", "required"]
+    names: tuple[str, ...] = ()
+
+
+class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """The shape the answer's text must have: any JSON object, or one that a schema describes."""
+
+    schema: dict[str, Any] | None = None
+    """None: any JSON object."""
+
+    name: str = ""
+    description: str = ""
+    strict: bool | None = None
+
+
+class Thinking(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the model is to think, and what of it the client wants to see; empty fields: not said."""
+
+    effort: str = ""
+    """`none minimal low medium high xhigh max`, as the client said it."""
+
+    budget: int | None = None
+    """Tokens."""
+
+    switch: str = ""
+    """`enabled`, `adaptive` or `disabled`."""
+
+    display: str = ""
+    """`summarized` or `omitted`, as Messages has it; `summary` says the same to others."""
+
+    summary: str = ""
+    """`auto`, `concise` or `detailed`."""
+
+
+class Request(msgspec.Struct, kw_only=True):
+    """A client's request."""
+
+    origin: WireFormat
+    """The format that `extra` is of."""
+
+    model: str
+    messages: list[Message]
+    tools: tuple[Tool, ...] = ()
+    hosted: tuple[Hosted, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    output_format: OutputFormat | None = None
+    verbosity: str = ""
+    thinking: Thinking = Thinking()
+    stream: bool = False
+    usage_asked: bool = False
+    """Whether the client wants to see the streamed usage; only Chat Completions lets it choose."""
+
+    store: bool | None = None
+    previous_response_id: str = ""
+    include: tuple[str, ...] = ()
+    metadata: dict[str, Any] | None = None
+    user: str = ""
+    extra: dict[str, Any] = {}
+    """Top-level members of `origin` that have no neutral name."""
+
+
+def opened(body: bytes) -> dict[str, Any]:
+    """A request body as Python objects. Raises RequestError when it is malformed or names a routing key twice."""
+    try:
+        utf8_text(body)
+        refuse_duplicates(members(body))
+        found: dict[str, Any] = value(body.removeprefix(b"\xef\xbb\xbf"))
+        return found
+    except MalformedJson as error:
+        raise refused("invalid_json", f"The request is refused: {error}.") from error
+
+
+def refuse_duplicates(parts: Members) -> None:
+    """Raise MalformedJson for a routing key that stands in a body twice."""
+    # Go's encoding/json takes the last key whatever its case, so that `Model` would be another second one.
+    keys = [key.casefold() for key, _ in parts]
+    for key in _ROUTING_KEYS:
+        if keys.count(key) > 1:
+            raise MalformedJson(f"the key '{key}' stands in the body more than once")
+
+
+def model_of(named: Any) -> str:
+    """The model a request names. Raises RequestError."""
+    if not isinstance(named, str) or not named:
+        raise refused("missing_model", "The request names no 'model'.", "model")
+    if not named.isprintable() or len(named) > _LONGEST_MODEL:
+        message = f"A model's name is printable and has at most {_LONGEST_MODEL} characters."
+        raise refused("invalid_model", message, "model")
+    return named
+
+
+def refused(code: str, message: str, param: str | None = None) -> RequestError:
+    """What to raise for a request that can't be served."""
+    return RequestError(Problem(status=400, code=code, message=message, param=param))
+
+
+def unsupported_tool(hosted: Hosted) -> RequestError:
+    """What to raise for a tool that the chosen upstream can't run."""
+    message = f"The tool '{hosted.kind}' does not exist for this model: its upstream can't run it. Leave it out."
+    return refused("unsupported_tool", message, "tools")

@@ -1,0 +1,141 @@
+"""The items of a Responses conversation as neutral parts, and neutral messages as items."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from addon.formats.lenient import objects, text
+from addon.formats.parts import arguments_of
+from addon.formats.request import refused
+from addon.formats.turn import SUMMARY, File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
+
+__all__ = ("call_item", "item_parts", "items_of", "reasoning_item")
+
+
+def item_parts(item: dict[str, Any]) -> list[Part]:
+    """What an item of an assistant's turn says; one that nobody else knows stays as it is."""
+    match item.get("type"):
+        case "message":
+            return _said_in(objects(item.get("content")))
+        case "reasoning":
+            return [_reasoning(item)]
+        case "function_call":
+            return [ToolCall(_call_id(item), text(item.get("name")), arguments_of(item.get("arguments")))]
+        case "custom_tool_call":
+            return [ToolCall(_call_id(item), text(item.get("name")), text(item.get("input")), custom=True)]
+    return [Foreign("responses", item)]
+
+
+def _call_id(item: dict[str, Any]) -> str:
+    return text(item.get("call_id")) or text(item.get("id"))
+
+
+def _said_in(content: list[dict[str, Any]]) -> list[Part]:
+    """One text and one refusal at most: clients see the parts of a message as one."""
+    said = "".join(text(part.get("text")) for part in content)
+    refused_with = "".join(text(part.get("refusal")) for part in content)
+    return [*([Text(said)] if said else []), *([Refusal(refused_with)] if refused_with else [])]
+
+
+def _reasoning(item: dict[str, Any]) -> Reasoning:
+    """The text of the model itself counts more than the summary made of it."""
+    quoted = "".join(text(part.get("text")) for part in objects(item.get("content")))
+    told = "\n\n".join(text(part.get("text")) for part in objects(item.get("summary")))
+    said = Reasoning(quoted or told, "reasoning_text" if quoted else SUMMARY)
+    if not (opaque := text(item.get("encrypted_content"))):
+        return said
+    return Reasoning(said.text, said.field, opaque, "encrypted_content", text(item.get("id")))
+
+
+def items_of(messages: Iterable[Message]) -> Iterator[dict[str, Any]]:
+    """The items of a conversation, in order. Raises RequestError for what Responses has no place for."""
+    custom: set[str] = set()
+    for message in messages:
+        custom.update(call.id for call in message.calls if call.custom)
+        if message.role == "assistant":
+            yield from _turn_items(message.parts)
+        elif message.role == "tool":
+            yield _result_item(message, is_custom=message.result_of in custom)
+        else:
+            yield {"type": "message", "role": message.role, "content": [*map(_given, message.parts)] or ""}
+
+
+def call_item(call: ToolCall) -> dict[str, Any]:
+    """A tool call as an item."""
+    if call.custom:
+        return {"type": "custom_tool_call", "call_id": call.id, "name": call.name, "input": call.arguments}
+    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+def reasoning_item(reasoning: Reasoning) -> dict[str, Any]:
+    """Reasoning as an item: what the model thought word for word is its content, what was made of it its summary."""
+    item: dict[str, Any] = {"type": "reasoning", "summary": []}
+    if reasoning.id:
+        item["id"] = reasoning.id
+    if reasoning.text and reasoning.field == SUMMARY:
+        item["summary"] = [{"type": "summary_text", "text": reasoning.text}]
+    elif reasoning.text:
+        item["content"] = [{"type": "reasoning_text", "text": reasoning.text}]
+    if reasoning.carrier == "encrypted_content":
+        item["encrypted_content"] = reasoning.opaque
+    return item
+
+
+def _turn_items(parts: Iterable[Part]) -> Iterator[dict[str, Any]]:
+    """Adjacent texts are one message: items of other kinds stand between messages."""
+    said: list[dict[str, Any]] = []
+    for part in parts:
+        if isinstance(part, Text | Refusal):
+            said.append(_said(part))
+            continue
+        if said:
+            yield {"type": "message", "role": "assistant", "content": said}
+            said = []
+        yield from _item(part)
+    if said:
+        yield {"type": "message", "role": "assistant", "content": said}
+
+
+def _said(part: Text | Refusal) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"type": "output_text", "text": part.text, "annotations": []}
+    return {"type": "refusal", "refusal": part.text}
+
+
+def _item(part: Part) -> Iterator[dict[str, Any]]:
+    match part:
+        case ToolCall():
+            yield call_item(part)
+        case Reasoning():
+            item = reasoning_item(part)
+            if len(item) > 2 or item["summary"]:  # an item without id, text and state says nothing
+                yield item
+        case Foreign(wire_format="responses"):
+            yield part.item
+        case _:
+            raise refused("unsupported_content", "An assistant's message holds what the model's upstream can't take.")
+
+
+def _result_item(message: Message, *, is_custom: bool) -> dict[str, Any]:
+    kind = "custom_tool_call_output" if is_custom else "function_call_output"
+    parts = message.parts
+    alone = parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else ""
+    output: Any = alone if alone or not parts else [_given(part) for part in parts]
+    return {"type": kind, "call_id": message.result_of, "output": output}
+
+
+def _given(part: Part) -> dict[str, Any]:
+    """A part that the client gave."""
+    match part:
+        case Text():
+            return {"type": "input_text", "text": part.text}
+        case Image():
+            held = {"image_url": part.url, "file_id": part.file_id}
+            return {"type": "input_image", "detail": part.detail or "auto", **_filled(held)}
+        case File():
+            where = "file_url" if part.url.startswith(("http:", "https:")) else "file_data"
+            return {"type": "input_file", **_filled({where: part.url, "file_id": part.file_id, "filename": part.name})}
+    raise refused("unsupported_content", "A message of the user or the system holds what only an assistant says.")
+
+
+def _filled(members: dict[str, str]) -> dict[str, str]:
+    return {key: kept for key, kept in members.items() if kept}

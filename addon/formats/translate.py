@@ -1,0 +1,168 @@
+"""Any client format over any upstream format: a hub with one way in and one way out for each.
+
+A client's body becomes a neutral request, which is lowered to what the upstream takes and written for it; what the
+upstream answers becomes deltas or turns, which are raised to what the client declared and written for it.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from addon.formats.answering import Head, Mint, Reader, Seal, Unseal, Writer
+from addon.formats.chat import neutral as chat_neutral
+from addon.formats.chat import response as chat_response
+from addon.formats.chat import writer as chat_writer
+from addon.formats.chat.stream import ChatReader
+from addon.formats.deltas import StreamError
+from addon.formats.lowering import Abilities
+from addon.formats.messages import request as messages_request
+from addon.formats.messages import response as messages_response
+from addon.formats.messages import writer as messages_writer
+from addon.formats.messages.stream import MessagesReader
+from addon.formats.messages.thinking import effort_of
+from addon.formats.request import Request, WireFormat
+from addon.formats.responses import request as responses_request
+from addon.formats.responses import response as responses_response
+from addon.formats.responses import writer as responses_writer
+from addon.formats.responses.stream import ResponsesReader
+from addon.formats.turn import Edit, Message, Reasoning, Turn, Usage, edited, message_of
+
+__all__ = ("CLIENTS", "UPSTREAMS", "Client", "Upstream", "Whole", "opened", "restored", "unthought")
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """A whole answer of an upstream."""
+
+    turns: dict[int, Turn]
+    usage: Usage | None
+    error: StreamError | None
+
+
+class Client(msgspec.Struct, frozen=True):
+    """How a client's format is read and answered."""
+
+    decode: Callable[[bytes], Request]
+    writer: Callable[[Request, Head, Mint, Seal], Writer]
+    whole: Callable[[dict[int, Turn], Usage | None, Request, Head, Mint, Seal], bytes]
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """How an upstream's format is written and read."""
+
+    encode: Callable[[Request, str, Abilities], bytes]
+    """(lowered request, upstream's name of the model, what it takes) -> body"""
+
+    reader: Callable[[], Reader]
+    whole: Callable[[bytes], Whole | None]
+    """None for a body that is no answer."""
+
+
+def restored(request: Request, edits: dict[int, Edit]) -> Request:
+    """The request with edits made to its messages."""
+    messages = [edited(message, edits[at]) if at in edits else message for at, message in enumerate(request.messages)]
+    return msgspec.structs.replace(request, messages=messages)
+
+
+def opened(request: Request, unseal: Unseal) -> Request:
+    """The request with the client's copies of reasoning replaced by what they hold, or left out."""
+    messages = [_opened(message, unseal) for message in request.messages]
+    return msgspec.structs.replace(request, messages=messages)
+
+
+def _opened(message: Message, unseal: Unseal) -> Message:
+    if not any(isinstance(part, Reasoning) and part.opaque for part in message.parts):
+        return message
+    found = [unseal(part) if isinstance(part, Reasoning) and part.opaque else part for part in message.parts]
+    return message_of(message.role, [part for part in found if part is not None])
+
+
+def unthought(request: Request) -> Request:
+    """The request without any reasoning, for an upstream that refuses what was put back."""
+    messages = [_without_reasoning(message) for message in request.messages]
+    return msgspec.structs.replace(request, messages=messages)
+
+
+def _without_reasoning(message: Message) -> Message:
+    if not any(isinstance(part, Reasoning) for part in message.parts):
+        return message
+    return message_of(message.role, [part for part in message.parts if not isinstance(part, Reasoning)])
+
+
+def _for_others(request: Request) -> Request:
+    """What a Messages client says in words that only Messages has, in those of the other formats."""
+    if request.origin != "messages":
+        return request
+    thinking = msgspec.structs.replace(request.thinking, effort=effort_of(request.thinking))
+    return msgspec.structs.replace(request, thinking=thinking, extra={})
+
+
+def _for_chat(request: Request, model: str, abilities: Abilities) -> bytes:
+    return chat_neutral.encode(_for_others(request), model=model, completion_tokens=abilities.completion_tokens)
+
+
+def _for_responses(request: Request, model: str, abilities: Abilities) -> bytes:
+    return responses_request.encode(_for_others(request), model=model, encrypted=abilities.encrypted_reasoning)
+
+
+def _for_messages(request: Request, model: str, abilities: Abilities) -> bytes:
+    return messages_request.encode(request, model=model, abilities=abilities)
+
+
+def _chat_writer(request: Request, head: Head, mint: Mint, seal: Seal) -> Writer:
+    return chat_writer.ChatWriter(head, show_usage=request.usage_asked, mint=mint)
+
+
+def _chat_whole(
+    turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, mint: Mint, seal: Seal
+) -> bytes:
+    return chat_writer.encode(turns, usage, request, head, mint=mint)
+
+
+def _responses_writer(request: Request, head: Head, mint: Mint, seal: Seal) -> Writer:
+    return responses_writer.ResponsesWriter(request, head, mint=mint, seal=seal)
+
+
+def _responses_whole(
+    turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, mint: Mint, seal: Seal
+) -> bytes:
+    turn = turns.get(0) or Turn(finish_reason="stop")
+    return responses_writer.encode(turn, usage, request, head, mint=mint, seal=seal)
+
+
+def _messages_writer(request: Request, head: Head, mint: Mint, seal: Seal) -> Writer:
+    return messages_writer.MessagesWriter(request, head, mint=mint, seal=seal)
+
+
+def _messages_whole(
+    turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, mint: Mint, seal: Seal
+) -> bytes:
+    turn = turns.get(0) or Turn(finish_reason="stop")
+    return messages_writer.encode(turn, usage, request, head, mint=mint, seal=seal)
+
+
+def _read_chat(body: bytes) -> Whole | None:
+    answer = chat_response.decode(body)
+    return Whole(answer.turns, answer.usage, answer.error) if answer else None
+
+
+def _read_responses(body: bytes) -> Whole | None:
+    answer = responses_response.decode(body)
+    return Whole(answer.turns, answer.usage, answer.error) if answer else None
+
+
+def _read_messages(body: bytes) -> Whole | None:
+    answer = messages_response.decode(body)
+    return Whole(answer.turns, answer.usage, answer.error) if answer else None
+
+
+CLIENTS: dict[WireFormat, Client] = {
+    "chat": Client(chat_neutral.decode, _chat_writer, _chat_whole),
+    "responses": Client(responses_request.decode, _responses_writer, _responses_whole),
+    "messages": Client(messages_request.decode, _messages_writer, _messages_whole),
+}
+
+UPSTREAMS: dict[WireFormat, Upstream] = {
+    "chat": Upstream(_for_chat, ChatReader, _read_chat),
+    "responses": Upstream(_for_responses, ResponsesReader, _read_responses),
+    "messages": Upstream(_for_messages, MessagesReader, _read_messages),
+}

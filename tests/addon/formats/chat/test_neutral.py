@@ -1,0 +1,367 @@
+"""Whatever comes to the chat path is read as one request, and any request is written for a chat upstream."""
+
+import json
+from typing import Any
+
+import pytest
+
+from addon.formats.chat.neutral import decode, encode, is_plain
+from addon.formats.errors import RequestError
+from addon.formats.lowering import Abilities, lowered
+from addon.formats.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
+from addon.formats.turn import SUMMARY, File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall, message_of
+
+type Json = dict[str, Any]
+
+PNG = "data:image/png;base64,AA=="
+USER: Json = {"role": "user", "content": "hi"}
+SHELL: Json = {"type": "function", "function": {"name": "Shell", "parameters": {"type": "object"}}}
+PATCH_TOOL: Json = {
+    "type": "custom",
+    "name": "ApplyPatch",
+    "description": "Edits.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /a/"},
+}
+PATCH = "*** Begin Patch\n*** End Patch"
+
+
+def decoded(**members: Any) -> Request:
+    return decode(json.dumps({"model": "m", **members}).encode())
+
+
+def encoded(*parts: Part, role: Any = "user", **members: Any) -> Json:
+    request = Request(origin="chat", model="m", messages=[message_of(role, parts)] if parts else [], **members)
+    return json.loads(encode(request, model="up"))
+
+
+def refusal(**members: Any) -> str:
+    with pytest.raises(RequestError) as refused:
+        decoded(**members)
+    assert refused.value.problem.status == 400
+    return refused.value.problem.code
+
+
+# -- Cursor's dialects, by the name of the model -------------------------------------------------------------------
+
+CUSTOM_ALIAS: Json = {
+    "model": "my-alias",
+    "messages": [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "env"},
+        {"role": "user", "content": [{"type": "text", "text": "<user_query>hi</user_query>"}]},
+        {
+            "role": "assistant",
+            "content": [],
+            "tool_calls": [
+                {"index": 0, "id": "c", "type": "function", "function": {"name": "Shell", "arguments": "{}"}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "c", "name": "Shell", "content": [{"type": "text", "text": "ok"}]},
+    ],
+    "stream": True,
+    "tools": [SHELL],
+    "user": "u",
+    "stream_options": {"include_usage": True},
+}
+GPT_NAME_SPRING: Json = {
+    "model": "gpt-5.5",
+    "stream": True,
+    "store": False,
+    "input": [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {"type": "function_call", "call_id": "c", "name": "Shell", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "ok"},
+    ],
+    "include": ["reasoning.encrypted_content"],
+    "reasoning": {"effort": "medium", "summary": "auto"},
+    "text": {"verbosity": "low"},
+    "prompt_cache_retention": "24h",
+    "stream_options": {"include_usage": True},
+    "metadata": {"cursorConversationId": "uuid"},
+    "tools": [{"type": "function", "name": "Shell", "parameters": {}, "strict": False}, PATCH_TOOL],
+    "user": "u",
+}
+GPT_NAME_SUMMER: Json = CUSTOM_ALIAS | {
+    "model": "gpt-5.6-luna",
+    "tools": [SHELL, PATCH_TOOL],
+    "messages": [
+        *CUSTOM_ALIAS["messages"][:3],
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "p", "type": "function", "function": {"name": "ApplyPatch", "arguments": PATCH}}],
+        },
+        {"role": "tool", "tool_call_id": "p", "content": "done"},
+    ],
+}
+CLAUDE_NAME: Json = {
+    "model": "claude-x",
+    "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Shell", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "ok"}]},
+    ],
+    "tools": [{"name": "Shell", "description": "d", "input_schema": {"type": "object"}}],
+    "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "max_tokens": 9,
+    "stream": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "plain"),
+    [(CUSTOM_ALIAS, True), (GPT_NAME_SPRING, False), (GPT_NAME_SUMMER, False), (CLAUDE_NAME, False)],
+    ids=["custom alias", "GPT name, spring", "GPT name, summer", "Claude name"],
+)
+def test_each_dialect_of_cursor_reaches_a_chat_upstream_as_plain_chat(body: Json, plain: bool) -> None:
+    text = json.dumps(body).encode()
+    request = decode(text)
+    sent = json.loads(encode(lowered(request, Abilities()).request, model="up"))
+    assert is_plain(text) is plain
+    assert is_plain(json.dumps(sent).encode())
+    assert (sent["model"], sent["stream"], sent["stream_options"]) == ("up", True, {"include_usage": True})
+    assert [one["role"] for one in sent["messages"] if one["role"] in ("assistant", "tool")] == ["assistant", "tool"]
+    assert sent["messages"][-1]["tool_call_id"] == sent["messages"][-2]["tool_calls"][0]["id"]
+    assert {tool["type"] for tool in sent["tools"]} == {"function"}
+    assert all(tool["function"]["parameters"]["type"] == "object" for tool in sent["tools"])
+
+
+def test_a_replayed_patch_is_json_for_a_chat_upstream() -> None:
+    sent = encode(lowered(decode(json.dumps(GPT_NAME_SUMMER).encode()), Abilities()).request, model="up")
+    (call,) = json.loads(sent)["messages"][3]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"input": PATCH}
+
+
+def test_a_responses_body_on_the_chat_path_shows_usage_only_when_it_is_asked_for() -> None:
+    assert decode(json.dumps(GPT_NAME_SPRING).encode()).usage_asked
+    assert not decoded(input="hi").usage_asked
+    assert (decoded(input="hi").origin, decoded(messages=[]).origin) == ("responses", "chat")
+
+
+def test_results_that_stand_under_messages_only_are_taken_from_there() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    other = {"role": "tool", "tool_call_id": "x", "content": "other"}
+    found = decoded(input=[USER, call], messages=[USER, {"role": "tool", "tool_call_id": "c", "content": "ok"}, other])
+    assert [message.role for message in found.messages] == ["user", "assistant", "tool"]
+    assert found.messages[2].text == "ok"
+
+
+def test_an_empty_input_beside_messages_is_no_input() -> None:
+    assert decoded(input=[], messages=[USER]).messages == [message_of("user", [Text("hi")])]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"messages": [USER], "tools": [{"type": "function", "name": "f"}]},
+        {"messages": [USER], "tools": [{"type": "custom", "custom": {"name": "f"}}]},
+        {"messages": [USER], "system": "s"},
+        {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "a"}]}]},
+        {"messages": [{"type": "function_call", "call_id": "c"}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"type": "custom"}]}]},
+        {"input": "a"},
+    ],
+    ids=str,
+)
+def test_what_a_chat_upstream_would_not_take_is_not_plain(members: Json) -> None:
+    assert not is_plain(json.dumps({"model": "m", **members}).encode())
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"messages": 7},
+        {"messages": [USER], "tools": []},
+        {"messages": [USER], "tools": None},
+        {"messages": [{"role": "user", "content": 'the "tool_use" of "image" and "custom"'}]},
+        {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}]}]},
+    ],
+    ids=str,
+)
+def test_what_a_chat_upstream_takes_is_plain(members: Json) -> None:
+    assert is_plain(json.dumps({"model": "m", **members}).encode())
+
+
+# -- members --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "field", "expected"),
+    [
+        ({"max_completion_tokens": 7}, "max_tokens", 7),
+        ({"max_tokens": 8}, "max_tokens", 8),
+        ({"stop": "a"}, "stop", ("a",)),
+        ({"stop_sequences": ["a", "b"]}, "stop", ("a", "b")),
+        ({"functions": [{"name": "f", "parameters": {}}]}, "tools", (Tool(name="f", parameters={}),)),
+        ({"function_call": {"name": "f"}}, "tool_choice", ToolChoice("required", ("f",))),
+        ({"function_call": "auto"}, "tool_choice", ToolChoice("auto")),
+        ({"response_format": {"type": "json_object"}}, "output_format", OutputFormat()),
+        ({"response_format": {"type": "text"}}, "output_format", None),
+        ({"reasoning_effort": "low"}, "thinking", Thinking(effort="low")),
+        ({"reasoning": {"effort": "high", "max_tokens": 9}}, "thinking", Thinking(effort="high", budget=9)),
+        ({"reasoning": {"enabled": False}}, "thinking", Thinking(switch="disabled")),
+        ({"thinking": {"type": "enabled", "budget_tokens": 5}}, "thinking", Thinking(switch="enabled", budget=5)),
+        ({"provider": {"order": ["x"]}, "n": 1}, "extra", {"provider": {"order": ["x"]}}),
+        ({"system": "s"}, "messages", [message_of("system", [Text("s")])]),
+    ],
+    ids=str,
+)
+def test_a_member_is_read_under_all_its_names(members: Json, field: str, expected: object) -> None:
+    assert getattr(decoded(messages=[], **members), field) == expected
+
+
+def test_a_path_that_names_the_model_wins() -> None:
+    assert decode(b'{"messages":[]}', "gpt-high").model == "gpt-high"
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({}, "missing_messages"),
+        ({"messages": {}}, "missing_messages"),
+        ({"messages": [], "model": ""}, "missing_model"),
+    ],
+    ids=str,
+)
+def test_what_is_no_request_is_refused(members: Json, code: str) -> None:
+    assert refusal(**members) == code
+
+
+# -- for a chat upstream --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "parts", "message"),
+    [
+        ("system", [Text("a"), Text("b")], {"role": "system", "content": "a\n\nb"}),
+        ("user", [Text("a")], {"role": "user", "content": "a"}),
+        (
+            "user",
+            [Text("a"), Image(PNG, detail="low"), File("data:x", name="n"), File("https://x"), File(file_id="f")],
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "a"},
+                    {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
+                    {"type": "file", "file": {"filename": "n", "file_data": "data:x"}},
+                    {"type": "file", "file": {"file_url": "https://x"}},
+                    {"type": "file", "file": {"file_id": "f"}},
+                ],
+            },
+        ),
+        (
+            "assistant",
+            [Reasoning("r", "reasoning"), Text("a"), Text("b"), Refusal("no")],
+            {"role": "assistant", "content": "ab", "reasoning": "r", "refusal": "no"},
+        ),
+        (
+            "assistant",
+            [Reasoning("r", "thinking", "s", "signature"), ToolCall("c", "f", "{}")],
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "r",
+                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+            },
+        ),
+        (
+            "assistant",
+            [Reasoning("told", SUMMARY, "e", "encrypted_content"), ToolCall("c", "f", "raw", custom=True)],
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "f", "input": "raw"}}],
+            },
+        ),
+        (
+            "assistant",
+            [Reasoning("", "reasoning_content")],
+            {"role": "assistant", "content": "", "reasoning_content": ""},
+        ),
+    ],
+    ids=["system", "text", "parts", "words", "calls", "custom", "empty reasoning"],
+)
+def test_a_message_is_written_for_a_chat_upstream(role: str, parts: list[Part], message: Json) -> None:
+    assert encoded(*parts, role=role)["messages"] == [message]
+
+
+def test_pictures_in_results_follow_the_results_as_the_users() -> None:
+    messages = [
+        message_of("tool", [Text("a"), Image(PNG), Text("b")], result_of="c1"),
+        message_of("tool", [Image(PNG)], result_of="c2"),
+        message_of("user", [Text("and?")]),
+        message_of("tool", [Image(PNG)], result_of="c3"),
+    ]
+    picture = {"type": "image_url", "image_url": {"url": PNG}}
+    sent = json.loads(encode(Request(origin="chat", model="m", messages=messages), model="m"))["messages"]
+    assert sent == [
+        {"role": "tool", "tool_call_id": "c1", "content": "a\nb"},
+        {"role": "tool", "tool_call_id": "c2", "content": ""},
+        {"role": "user", "content": [picture, picture]},
+        {"role": "user", "content": "and?"},
+        {"role": "tool", "tool_call_id": "c3", "content": ""},
+        {"role": "user", "content": [picture]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "role"),
+    [
+        ([Image(file_id="f")], "user"),
+        ([ToolCall("c", "f", "")], "user"),
+        ([Foreign("responses", {"type": "x"})], "assistant"),
+    ],
+    ids=["uploaded image", "a user's call", "foreign item"],
+)
+def test_what_chat_has_no_place_for_is_refused(parts: list[Part], role: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        encoded(*parts, role=role)
+    assert refused.value.problem.status == 400
+
+
+def test_a_hosted_tool_is_refused_by_name_unless_it_was_meant_for_chat() -> None:
+    hosted = Hosted("responses", "web_search", {"type": "web_search"})
+    with pytest.raises(RequestError, match="'web_search'"):
+        encoded(hosted=(hosted,))
+    own = Hosted("chat", "builtin_function", {"type": "builtin_function", "function": {"name": "$web_search"}})
+    assert encoded(hosted=(own,))["tools"] == [own.tool]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"thinking": Thinking(effort="low", summary="auto")}, {"reasoning_effort": "low"}),
+        ({"thinking": Thinking(switch="enabled", budget=7)}, {"thinking": {"type": "enabled", "budget_tokens": 7}}),
+        (
+            {"temperature": 0.0, "seed": 0, "parallel_tool_calls": False},
+            {"temperature": 0.0, "seed": 0, "parallel_tool_calls": False},
+        ),
+        ({"extra": {"provider": {}, "service_tier": "flex"}}, {"provider": {}, "service_tier": "flex"}),
+        ({"tool_choice": ToolChoice("none")}, {"tool_choice": "none"}),
+        (
+            {"tool_choice": ToolChoice("auto", ("f", "g"))},
+            {
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {
+                        "mode": "auto",
+                        "tools": [{"type": "function", "function": {"name": name}} for name in ("f", "g")],
+                    },
+                }
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_members_are_written_for_a_chat_upstream(members: Json, expected: Json) -> None:
+    assert encoded(**members) == {"model": "up", "messages": []} | expected
+
+
+def test_what_only_another_format_knows_is_not_passed_on() -> None:
+    request = Request(origin="responses", model="m", messages=[], extra={"truncation": "auto", "service_tier": "flex"})
+    request.thinking, request.store, request.metadata = Thinking(switch="enabled"), True, {"k": "v"}
+    assert json.loads(encode(request, model="m")) == {"model": "m", "messages": [], "service_tier": "flex"}

@@ -1,0 +1,179 @@
+"""A Responses request is read whole, and any request is written for a Responses upstream."""
+
+import json
+from typing import Any
+
+import pytest
+
+from addon.formats.errors import RequestError
+from addon.formats.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
+from addon.formats.responses.request import decode, encode
+from addon.formats.turn import Message, Reasoning, Text, message_of
+
+type Json = dict[str, Any]
+
+GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}
+SCHEMA = {"type": "object", "properties": {}}
+CODEX: Json = {
+    "model": "gpt-5-codex",
+    "instructions": "be brief",
+    "input": [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {"type": "reasoning", "summary": [], "encrypted_content": "e"},
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "yo"}],
+            "phase": "commentary",
+        },
+    ],
+    "tools": [
+        {"type": "function", "name": "shell", "description": "d", "strict": False, "parameters": SCHEMA},
+        {"type": "custom", "name": "apply_patch", "description": "d", "format": GRAMMAR},
+        {"type": "web_search"},
+    ],
+    "tool_choice": "auto",
+    "parallel_tool_calls": False,
+    "reasoning": {"effort": "high", "summary": "auto"},
+    "store": False,
+    "stream": True,
+    "include": ["reasoning.encrypted_content"],
+    "prompt_cache_key": "k",
+    "text": {"verbosity": "low", "format": {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": True}},
+}
+
+
+def decoded(**members: Any) -> Request:
+    return decode(json.dumps({"model": "m", "input": [], **members}).encode())
+
+
+def encoded(*messages: Message, encrypted: bool = True, **members: Any) -> Json:
+    request = Request(**({"origin": "responses", "model": "m", "messages": list(messages)} | members))
+    found: Json = json.loads(encode(request, model="up", encrypted=encrypted))
+    return found
+
+
+def test_all_that_codex_sends_is_read() -> None:
+    assert decode(json.dumps(CODEX).encode()) == Request(
+        origin="responses",
+        model="gpt-5-codex",
+        messages=[
+            message_of("system", [Text("be brief")]),
+            message_of("user", [Text("hi")]),
+            message_of("assistant", [Reasoning("", "summary", "e", "encrypted_content"), Text("yo")]),
+        ],
+        tools=(
+            Tool(name="shell", description="d", parameters=SCHEMA, strict=False),
+            Tool(name="apply_patch", description="d", custom=True, grammar=GRAMMAR, nested=False),
+        ),
+        hosted=(Hosted("responses", "web_search", {"type": "web_search"}),),
+        tool_choice=ToolChoice("auto"),
+        parallel_tool_calls=False,
+        output_format=OutputFormat(schema=SCHEMA, name="n", strict=True),
+        verbosity="low",
+        thinking=Thinking(effort="high", summary="auto"),
+        stream=True,
+        usage_asked=True,
+        store=False,
+        include=("reasoning.encrypted_content",),
+        extra={"prompt_cache_key": "k"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "field", "expected"),
+    [
+        ({"input": "hi"}, "messages", [message_of("user", [Text("hi")])]),
+        ({"max_output_tokens": 7}, "max_tokens", 7),
+        ({"previous_response_id": "resp_1"}, "previous_response_id", "resp_1"),
+        ({"metadata": {"k": "v"}}, "metadata", {"k": "v"}),
+        ({"text": {"format": {"type": "json_object"}}}, "output_format", OutputFormat()),
+        ({"text": {"format": {"type": "text"}}}, "output_format", None),
+        ({"reasoning": {"generate_summary": "concise"}}, "thinking", Thinking(summary="concise")),
+        ({"truncation": "auto", "background": False}, "extra", {"truncation": "auto"}),
+    ],
+    ids=str,
+)
+def test_a_member_is_read(members: Json, field: str, expected: object) -> None:
+    assert getattr(decoded(**members), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "param"),
+    [
+        ({"background": True}, "unsupported_parameter", "background"),
+        ({"conversation": "conv_1"}, "unsupported_parameter", "conversation"),
+        ({"prompt": {"id": "p"}}, "unsupported_parameter", "prompt"),
+        ({"input": {}}, "invalid_input", "input"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "item_not_found", "input"),
+        ({"model": None}, "missing_model", "model"),
+    ],
+    ids=str,
+)
+def test_what_is_not_served_is_refused_by_name(members: Json, code: str, param: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        decoded(**members)
+    problem = refused.value.problem
+    assert (problem.status, problem.code, problem.param) == (400, code, param)
+
+
+def test_references_are_looked_up() -> None:
+    item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    body = b'{"model":"m","input":[{"type":"item_reference","id":"fc_1"}]}'
+    assert decode(body, find={"fc_1": item}.get).messages[0].calls[0].name == "f"
+
+
+def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent_back() -> None:
+    found = encoded(message_of("user", [Text("hi")]), store=True, stream=True)
+    assert found == {
+        "model": "up",
+        "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+    }
+    asked = ("reasoning.encrypted_content", "message.output_text.logprobs")
+    assert encoded(include=asked)["include"] == ["message.output_text.logprobs", "reasoning.encrypted_content"]
+    assert encoded(include=asked, encrypted=False)["include"] == ["message.output_text.logprobs"]
+    assert "include" not in encoded(encrypted=False)
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"thinking": Thinking(effort="low", summary="auto")}, {"reasoning": {"effort": "low", "summary": "auto"}}),
+        ({"max_tokens": 7, "temperature": 0.0}, {"max_output_tokens": 7, "temperature": 0.0}),
+        (
+            {"output_format": OutputFormat(), "verbosity": "low"},
+            {"text": {"format": {"type": "json_object"}, "verbosity": "low"}},
+        ),
+        (
+            {"output_format": OutputFormat(schema=SCHEMA)},
+            {"text": {"format": {"type": "json_schema", "name": "answer", "schema": SCHEMA}}},
+        ),
+        ({"tools": (Tool(name="f"),)}, {"tools": [{"type": "function", "name": "f", "strict": False}]}),
+        (
+            {"tools": (Tool(name="f", custom=True, grammar=GRAMMAR),), "tool_choice": ToolChoice("required", ("f",))},
+            {
+                "tools": [{"type": "custom", "name": "f", "format": GRAMMAR}],
+                "tool_choice": {"type": "custom", "name": "f"},
+            },
+        ),
+        (
+            {"tool_choice": ToolChoice("auto", ("f",))},
+            {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}},
+        ),
+        ({"tool_choice": ToolChoice("none")}, {"tool_choice": "none"}),
+        ({"hosted": (Hosted("responses", "web_search", {"type": "web_search"}),)}, {"tools": [{"type": "web_search"}]}),
+        ({"extra": {"truncation": "auto"}}, {"truncation": "auto"}),
+        ({"extra": {"truncation": "auto", "service_tier": "flex"}, "origin": "chat"}, {"service_tier": "flex"}),
+    ],
+    ids=str,
+)
+def test_members_are_written_for_a_responses_upstream(members: Json, expected: Json) -> None:
+    assert encoded(encrypted=False, **members) == {"model": "up", "input": [], "store": False} | expected
+
+
+def test_a_tool_that_runs_elsewhere_is_refused_by_name() -> None:
+    with pytest.raises(RequestError, match="'web_search_20250305'"):
+        encoded(hosted=(Hosted("messages", "web_search_20250305", {}),))

@@ -1,0 +1,20 @@
+"""Whatever JSON holds, what is taken from it has the type that is wanted."""
+
+from typing import Any
+
+import pytest
+
+from addon.formats.lenient import flag, integer, number, objects, record, strings, text
+
+ODD: list[Any] = [None, True, 7, 1.5, "s", ["s", {}], {"a": 1}]
+
+
+@pytest.mark.parametrize("found", ODD, ids=repr)
+def test_a_value_is_taken_as_its_type_or_not_at_all(found: Any) -> None:
+    assert text(found) == (found if found == "s" else "")
+    assert record(found) == (found if found == {"a": 1} else {})
+    assert objects(found) == ([{}] if found == ["s", {}] else [])
+    assert strings(found) == (("s",) if found in ("s", ["s", {}]) else ())
+    assert number(found) == (found if found in (7, 1.5) and found is not True else None)
+    assert integer(found) == (7 if found == 7 else None)
+    assert flag({"x": found}, "x") == (True if found is True else None)
