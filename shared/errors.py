@@ -3,9 +3,10 @@
 ThinkbackError
 ├── ConfigError      the configuration can't be used; holds every problem found
 └── StoreError       the database can't be used
+    └── Busy         another write is under way
 """
 
-__all__ = ("ConfigError", "Problem", "StoreError", "ThinkbackError")
+__all__ = ("Busy", "ConfigError", "Problem", "StoreError", "ThinkbackError")
 
 import msgspec
 
@@ -44,3 +45,7 @@ class ConfigError(ThinkbackError):
 
 class StoreError(ThinkbackError):
     """The database can't be opened or migrated; the message says why."""
+
+
+class Busy(StoreError):
+    """Another write is under way and waiting was not wanted: try again in a moment."""

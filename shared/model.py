@@ -4,10 +4,32 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ("Principal", "User", "VirtualKey")
+__all__ = ("Limits", "Period", "Principal", "Role", "Scope", "User", "VirtualKey")
 
 Role = Literal["admin", "user"]
 Scope = Literal["inference", "admin"]
+Period = Literal["lifetime", "month", "day"]
+"""What a quota is for; months and days are those of UTC."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user or a key may use; None means no limit."""
+
+    quota_tokens: int | None = None
+    """Tokens, prompt and completion together, per period."""
+
+    quota_cost_micros: int | None = None
+    """Millionths of a US dollar per period."""
+
+    period: Period = "lifetime"
+    rpm: int | None = None
+    """Requests per minute."""
+
+    tpm: int | None = None
+    """Tokens per minute."""
+
+    concurrency: int | None = None
+    """Exchanges at once."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +48,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     """Epoch milliseconds."""
 
+    models: tuple[str, ...] = ()
+    """The models that may be asked for, `*` standing for any characters; empty: every model."""
+
+    limits: Limits = Limits()
+
 
 class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key `sk-…` of a user; only its SHA-256 digest is stored."""
@@ -40,6 +67,10 @@ class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+    models: tuple[str, ...] = ()
+    """As a user's, which hold too."""
+
+    limits: Limits = Limits()
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +86,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Last four characters of the key that was shown; `jwt` for a session token."""
 
     user: User | None = None
+    key: VirtualKey | None = None
+    """The virtual key that was shown; None for a session token or an upstream's key."""
+
     upstream: str | None = None
     """Set for pass-through callers: the one upstream they may reach."""
 

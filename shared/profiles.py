@@ -9,9 +9,19 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ("Profile", "Step", "builtin_profiles", "choose_profile", "says_reasoning_is_missing")
+__all__ = (
+    "Decided",
+    "Profile",
+    "Step",
+    "builtin_profiles",
+    "choose_profile",
+    "decide_profile",
+    "says_reasoning_is_missing",
+)
 
 type Step = Literal["omit", "empty", "off", "reject"]
+type Decided = Literal["name", "host", "model", "default"]
+"""What a profile was chosen by."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,9 +67,18 @@ def builtin_profiles() -> dict[str, Profile]:
 
 def choose_profile(profiles: dict[str, Profile], *, name: str, host: str, model: str) -> Profile:
     """The named profile, else the one whose host fits, else the one whose model fits, else `field-generic`."""
+    return decide_profile(profiles, name=name, host=host, model=model)[0]
+
+
+def decide_profile(profiles: dict[str, Profile], *, name: str, host: str, model: str) -> tuple[Profile, Decided]:
+    """The same profile, and what it was chosen by."""
     if name:
-        return profiles[name]
-    bare = model.lower().rpartition("/")[2].partition(":")[0]
+        return profiles[name], "name"
     by_host = (row for row in profiles.values() if any(fnmatch(host.lower(), pattern) for pattern in row.hosts))
+    if found := next(by_host, None):
+        return found, "host"
+    bare = model.lower().rpartition("/")[2].partition(":")[0]
     by_model = (row for row in profiles.values() if any(re.match(pattern, bare) for pattern in row.models))
-    return next(by_host, None) or next(by_model, None) or profiles["field-generic"]
+    if found := next(by_model, None):
+        return found, "model"
+    return profiles["field-generic"], "default"

@@ -7,7 +7,7 @@ import msgspec
 
 from shared.config.schema import ModelRewrite, Upstream
 
-__all__ = ("Route", "known_models", "rewritten", "routes")
+__all__ = ("Route", "known_models", "rewrite_for", "rewritten", "routes")
 
 _GROUP = re.compile(r"\{(\d+)\}")
 
@@ -19,24 +19,34 @@ class Route(msgspec.Struct, frozen=True):
     model: str
     """The model's name at the upstream."""
 
+    effort: str = ""
+    """How hard it is to think; empty: as the client says."""
+
 
 def routes(upstreams: Iterable[Upstream], model: str) -> list[Route]:
     """The upstreams that accept the model: by a rewrite, by name, or because they take every model."""
     found: list[Route] = []
     for upstream in upstreams:
-        renamed = rewritten(upstream, model)
-        if renamed is not None or not upstream.models or model in upstream.models:
-            found.append(Route(upstream, model if renamed is None else renamed))
+        if rewrite := rewrite_for(upstream, model):
+            found.append(Route(upstream, rewrite[1], rewrite[0].effort))
+        elif not upstream.models or model in upstream.models:
+            found.append(Route(upstream, model))
     return found
 
 
 def rewritten(upstream: Upstream, model: str) -> str | None:
     """The model's name by the first rewrite that matches, or None."""
+    found = rewrite_for(upstream, model)
+    return found[1] if found else None
+
+
+def rewrite_for(upstream: Upstream, model: str) -> tuple[ModelRewrite, str] | None:
+    """The first rewrite that matches the model, and the name it gives it."""
     for rewrite, pattern in zip(upstream.model_rewrites, upstream.patterns, strict=True):
         if pattern is None and rewrite.from_ == model:
-            return rewrite.to
+            return rewrite, rewrite.to
         if pattern is not None and (match := pattern.search(model)):
-            return _filled(rewrite, match)
+            return rewrite, _filled(rewrite, match)
     return None
 
 

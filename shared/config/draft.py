@@ -57,6 +57,11 @@ class Draft:
         self._moved: dict[KeyPath, KeyPath] = {}  # where the file has what stands elsewhere in the tree
         self._overridden: dict[KeyPath, str] = {}  # the environment names that gave a part of the tree
 
+    @property
+    def overridden(self) -> frozenset[str]:
+        """The dotted names of settings that the environment gave."""
+        return frozenset(ENVIRONMENT[name] for name in self._overridden.values() if name in ENVIRONMENT)
+
     def complete(self) -> None:
         """Bring every accepted spelling into one shape, and the environment over it."""
         self._refuse_environment_settings()

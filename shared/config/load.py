@@ -2,26 +2,31 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from shared.config.document import Document
 from shared.config.draft import Draft
+from shared.config.layers import Base, combine
 from shared.config.schema import Snapshot
+from shared.config.stored import Stored
 from shared.errors import ConfigError, Problem
 
-__all__ = ("config_path", "load")
+__all__ = ("config_path", "load", "read_base")
 
 
-def load(environ: Mapping[str, str]) -> Snapshot:
-    """Read the file at `CONFIG_PATH`, then the environment, where an empty value counts as unset.
+def load(environ: Mapping[str, str], stored: Stored = Stored()) -> Snapshot:
+    """Read the file at `CONFIG_PATH` and the environment over it, what is stored below; an empty variable is unset.
 
-    Raises ConfigError with every problem found.
+    Raises ConfigError with every problem of file and environment; what is unfit of the stored is left out.
     """
+    return combine(read_base(environ), stored).snapshot
+
+
+def read_base(environ: Mapping[str, str]) -> Base:
+    """File and environment as `load` reads them; raises as it does."""
     draft = begin(environ)
     draft.complete()
     if problems := draft.check():
         raise ConfigError(problems)
-    return msgspec.convert(draft.tree, Snapshot)
+    return Base(draft.tree, draft.overridden)
 
 
 def config_path(environ: Mapping[str, str]) -> str:

@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 
 from shared.config.address import split_address
 from shared.config.check import Finding, Rule, between, closest
-from shared.config.schema import PROFILE_NAMES, Server, Snapshot
+from shared.config.schema import EFFORTS, PROFILE_NAMES, Server, Snapshot
 
 __all__ = ("RULES",)
 
 DAY = 86400
+HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
+"""A name or an address, as `urlsplit` gives it: lower-case, brackets taken off."""
 
 
 def address(text: str) -> Iterator[Finding]:
@@ -52,23 +54,28 @@ def web_address(text: str) -> Iterator[Finding]:
     except ValueError:
         yield Finding("is not a URL; write it like https://api.example.com/v1")
         return
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+    if url.scheme not in ("http", "https") or not HOST.fullmatch(url.hostname or "") or port == 0:
         yield Finding("must start with http:// or https:// and name a host, like https://api.example.com/v1")
     if "@" in url.netloc:
         yield Finding("must not hold a user name or password")
-    if "?" in text or "#" in text:
-        yield Finding("must not have a query (?) or fragment (#)")
+    if "#" in text or ("?" in text and not _VERSION.fullmatch(url.query)):
+        yield Finding("must not have a fragment (#) or a query (?), except Azure's ?api-version=")
+
+
+_VERSION = re.compile(r"api-version=[\w.-]+", re.ASCII)
 
 
 def public_url(text: str) -> Iterator[Finding]:
     if text:
-        yield from web_address(text)
+        found = list(web_address(text))
+        yield from found or ([Finding("must not have a query (?)")] if "?" in text else [])
 
 
 def base_url(text: str) -> Iterator[Finding]:
     yield from web_address(text)
-    if text.rstrip("/").endswith("/chat/completions"):
-        yield Finding("must end before /chat/completions, which is added to it")
+    for added in ("/chat/completions", "/responses"):
+        if text.partition("?")[0].rstrip("/").endswith(added):
+            yield Finding(f"must end before {added}, which is added to it")
 
 
 def path(text: str) -> Iterator[Finding]:
@@ -123,6 +130,16 @@ def rewrite(table: dict[str, Any]) -> Iterator[Finding]:
         if key not in table:
             yield Finding("is missing", (key,))
     yield from template(table.get("from_pattern"), table.get("to_template"))
+
+
+def effort(name: str) -> Iterator[Finding]:
+    if name and name not in EFFORTS:
+        yield Finding(f"must be one of {', '.join(EFFORTS)}{closest(name, EFFORTS)}")
+
+
+def version(text: str) -> Iterator[Finding]:
+    if text and not re.fullmatch(r"[\w.-]+", text, re.ASCII):
+        yield Finding("must be a version like 2025-04-01-preview")
 
 
 def template(pattern: object, text: object) -> Iterator[Finding]:
@@ -182,6 +199,9 @@ RULES: Mapping[str, Rule] = {
     "recall.max_mib": between(1, 1024 * 1024),
     "recall.memory_mib": between(1, 64 * 1024),
     "registration.invite_codes[]": not_empty,
+    "ledger.max_age_days": between(1, 36500),
+    "audit.max_age_days": between(1, 36500),
+    "audit.max_mib": between(1, 1024 * 1024),
     "upstreams": names_differ,
     "upstreams[].name": not_empty,
     "upstreams[].base_url": base_url,
@@ -189,6 +209,7 @@ RULES: Mapping[str, Rule] = {
     "upstreams[].api_keys[]": api_key,
     "upstreams[].models[]": not_empty,
     "upstreams[].path": path,
+    "upstreams[].api_version": version,
     "upstreams[].profile": profile,
     "upstreams[].headers": headers,
     "upstreams[].headers{}": header,
@@ -201,6 +222,7 @@ RULES: Mapping[str, Rule] = {
     "upstreams[].model_rewrites[].to": not_empty,
     "upstreams[].model_rewrites[].from_pattern": regex,
     "upstreams[].model_rewrites[].to_template": not_empty,
+    "upstreams[].model_rewrites[].effort": effort,
     "database_url": database_url,
     "jwt_secret": jwt_secret,
     "admin_password": admin_password,

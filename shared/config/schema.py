@@ -3,12 +3,16 @@
 import re
 from functools import cached_property
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
 __all__ = (
+    "EFFORTS",
     "PROFILE_NAMES",
+    "Api",
+    "Audit",
+    "Ledger",
     "Logging",
     "ModelRewrite",
     "Recall",
@@ -18,6 +22,14 @@ __all__ = (
     "Timeouts",
     "Upstream",
 )
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""How hard a model can be told to think, by name; which of them a model knows is its own affair."""
+
+type Api = Literal["chat", "responses"]
+
+_PATHS = {"chat": "/chat/completions", "responses": "/responses"}
+_AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 
 PROFILE_NAMES = (
     "deepseek-v4",
@@ -30,8 +42,9 @@ PROFILE_NAMES = (
     "vllm",
     "field-generic",
     "none",
+    "responses",
 )
-"""The built-in reasoning profiles (`addon/reasoning/profiles.toml`)."""
+"""The built-in reasoning profiles (`shared/profiles.toml`)."""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +88,22 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     invite_codes: tuple[str, ...] = ()
 
 
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """`[ledger]`: how long single exchanges are listed; the sums per day stay."""
+
+    max_age_days: int = 365
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """`[audit]`: what is kept of what users ask, and for how long; of callers with an upstream's own key nothing is."""
+
+    mode: Literal["off", "last", "full"] = "last"
+    """`last`: the last user message; `full`: the whole conversation too."""
+
+    max_age_days: int = 90
+    max_mib: int = 1024
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds; 0 means no limit."""
 
@@ -84,13 +113,18 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     total: float = 0
 
 
-class ModelRewrite(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """`[[upstreams.model_rewrites]]`: either `from`/`to`, or `from_pattern`/`to_template` with `{1}` groups."""
+class ModelRewrite(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}, omit_defaults=True):
+    """`[[upstreams.model_rewrites]]`: either `from`/`to`, or `from_pattern`/`to_template` with `{1}` groups.
+
+    Encoded it has the keys of its form only.
+    """
 
     from_: str = ""
     to: str = ""
     from_pattern: str = ""
     to_template: str = ""
+    effort: str = ""
+    """How hard the model is to think: one of `EFFORTS`; empty: as the client says."""
 
     @property
     def source(self) -> str:
@@ -107,8 +141,20 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     models: tuple[str, ...] = ()
     """Empty: every model."""
 
+    api: Api = "chat"
+    """What it speaks: Chat Completions or Responses."""
+
     path: str = ""
-    """Appended to `base_url`; empty: see `chat_path`."""
+    """Appended to `base_url`; empty: see `request_path`. `{model}` in either is the model's name there."""
+
+    api_version: str = ""
+    """Azure's `api-version`; may also stand in `base_url`."""
+
+    auth: Literal["", "bearer", "api-key"] = ""
+    """How the key is shown; empty: `api-key` at Azure, else `bearer`."""
+
+    images: Literal["take", "drop", "refuse"] = "take"
+    """What becomes of pictures when a request is translated for it."""
 
     model_rewrites: tuple[ModelRewrite, ...] = ()
     profile: str = ""
@@ -116,6 +162,11 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
+
+    @property
+    def guarded(self) -> bool:
+        """Made in the web pages: it may not lead into private networks unless `[server] allow_private_upstreams`."""
+        return False
 
     @cached_property
     def scheme(self) -> str:
@@ -130,11 +181,33 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return urlsplit(self.base_url).port or (443 if self.scheme == "https" else 80)
 
     @cached_property
-    def chat_path(self) -> str:
-        """A bare origin gets `/v1/chat/completions`, a base with a path gets `/chat/completions` after it."""
+    def request_path(self) -> str:
+        """A bare origin gets `/v1` and the API's path, a base with a path gets the API's path after it."""
         base = urlsplit(self.base_url).path.rstrip("/")
-        suffix = self.path or ("/chat/completions" if base else "/v1/chat/completions")
+        suffix = self.path or ("" if base else "/v1") + _PATHS[self.api]
         return base + suffix
+
+    def target(self, model: str) -> str:
+        """The request target, path and query, for a model."""
+        path = self.request_path.replace("{model}", quote(model, safe=""))
+        return f"{path}?api-version={quote(self.version)}" if self.version else path
+
+    @cached_property
+    def version(self) -> str:
+        """Azure's `api-version`, or an empty string."""
+        asked = parse_qs(urlsplit(self.base_url).query).get("api-version", [""])
+        return self.api_version or asked[0]
+
+    @cached_property
+    def is_azure(self) -> bool:
+        """Whether it is Azure OpenAI (https://learn.microsoft.com/azure/ai-foundry/openai/reference)."""
+        return bool(self.version) or self.host.endswith(_AZURE)
+
+    @cached_property
+    def key_header(self) -> tuple[str, str]:
+        """Name of the header that shows the key, and what stands before the key in it."""
+        auth = self.auth or ("api-key" if self.is_azure else "bearer")
+        return ("api-key", "") if auth == "api-key" else ("authorization", "Bearer ")
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str] | None, ...]:
@@ -151,6 +224,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     logging: Logging = Logging()
     recall: Recall = Recall()
     registration: Registration = Registration()
+    ledger: Ledger = Ledger()
+    audit: Audit = Audit()
     upstreams: tuple[Upstream, ...] = ()
     database_url: str = "sqlite:data/adapter.db?mode=rwc"
     jwt_secret: str = ""

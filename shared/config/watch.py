@@ -1,4 +1,4 @@
-"""Notices an edited configuration file; whoever runs a loop polls."""
+"""Notices an edited configuration file, and takes over what is stored; whoever runs a loop polls."""
 
 import logging
 import os
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from shared.config.load import config_path, load
+from shared.config.layers import Source, combine
+from shared.config.load import config_path, read_base
 from shared.config.schema import Snapshot
+from shared.config.stored import Stored
 from shared.errors import ConfigError, Problem
 
 __all__ = ("RESTART_SETTINGS", "Watch")
@@ -22,7 +24,7 @@ type Stamp = tuple[int, int, int] | None
 
 
 class Watch:
-    """Holds the last good snapshot of a configuration whose file may be edited at any time.
+    """Holds the last good snapshot of a configuration whose file, or stored layer, may change at any time.
 
     Construction raises ConfigError as `load` does; an edit that would is logged, and changes nothing.
     """
@@ -30,9 +32,21 @@ class Watch:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
         self._seen = self._loaded = self._stamp()  # taken before reading: an edit in between is seen by the next poll
-        self.snapshot = load(environ)
-        self.problems: list[Problem] = []
-        """What is wrong with the file as it is now; empty when the snapshot is the file's."""
+        self._base = read_base(environ)
+        self._stored = Stored()
+        self._effective = combine(self._base, self._stored)
+        self._file_problems: list[Problem] = []
+        self.snapshot = self._effective.snapshot
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with the file and the stored layer as they are now, and so is not in the snapshot."""
+        return [*self._file_problems, *self._effective.problems]
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Which layer gave each setting of the snapshot, by dotted name."""
+        return self._effective.sources
 
     def poll(self) -> Snapshot | None:
         """The new snapshot when settings changed, else None; costs one `os.stat`, to be called each second."""
@@ -41,6 +55,16 @@ class Watch:
             return None
         self._loaded = self._seen
         return self._reload()
+
+    def lay(self, stored: Stored) -> Snapshot | None:
+        """Take over what is stored now; the new snapshot when settings changed, else None.
+
+        What of it can't be used is logged, once, and left out.
+        """
+        if stored == self._stored:
+            return None
+        self._stored = stored
+        return self._take()
 
     def _stamp(self) -> Stamp:
         try:
@@ -51,20 +75,27 @@ class Watch:
 
     def _reload(self) -> Snapshot | None:
         try:
-            loaded = load(self._environ)
+            self._base = read_base(self._environ)
         except ConfigError as error:
-            self.problems = error.problems
-            for problem in self.problems:
+            self._file_problems = error.problems
+            for problem in error.problems:
                 log.error("configuration not taken over, the last good one stays: %s", problem)
             return None
-        self.problems = []
+        self._file_problems = []
+        taken = self._take()
         for setting in RESTART_SETTINGS:
-            if getattr(loaded.server, setting) != getattr(self.snapshot.server, setting):
+            if getattr(self._effective.snapshot.server, setting) != getattr(self.snapshot.server, setting):
                 log.warning("server.%s was changed: restart Thinkback to use the new value", setting)
-        kept = {setting: getattr(self.snapshot.server, setting) for setting in RESTART_SETTINGS}
-        return self._take(replace(loaded, server=replace(loaded.server, **kept)))
+        return taken
 
-    def _take(self, snapshot: Snapshot) -> Snapshot | None:
+    def _take(self) -> Snapshot | None:
+        known, self._effective = self._effective.problems, combine(self._base, self._stored)
+        for problem in self._effective.problems:
+            if problem not in known:
+                log.error("stored configuration not taken over: %s", problem)
+        kept = {setting: getattr(self.snapshot.server, setting) for setting in RESTART_SETTINGS}
+        loaded = self._effective.snapshot
+        snapshot = replace(loaded, server=replace(loaded.server, **kept))
         if snapshot == self.snapshot:
             return None
         self.snapshot = snapshot

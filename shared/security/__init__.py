@@ -1,1 +1,1 @@
-"""Passwords, session tokens, virtual keys and the secret they rest on."""
+"""Passwords, session tokens, keys, seals, and the secret they rest on; which addresses are private."""

@@ -1,8 +1,10 @@
 """Passwords as bcrypt hashes. Hashing and checking take a fifth of a second of CPU: keep them off an event loop."""
 
+import secrets
+
 import bcrypt
 
-__all__ = ("check_password", "hash_password", "needs_rehash")
+__all__ = ("check_password", "hash_password", "needs_rehash", "password_fault", "readable_password")
 
 COST = 12
 MAX_BYTES = 72
@@ -10,6 +12,30 @@ MAX_BYTES = 72
 
 _NOBODY = b"$2b$12$GC72.cQ5Dj0X1.eqocnuuuRgFGlNxG3F19uBFXjMDXMTWACBSiXTa"
 """Hash of a random password that was thrown away: what an unknown user's password is compared with."""
+
+SHORTEST = 8
+_FIRST_GUESSES = frozenset(
+    {"00000000", "11111111", "12345678", "123456789", "1234567890", "87654321", "administrator", "changeme"}
+    | {"iloveyou", "passw0rd", "password", "password1", "qwertyui", "qwertyuiop", "thinkback"}
+)
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without those that look alike."""
+
+
+def password_fault(password: str, username: str) -> str:
+    """Why a person should choose another password, as a sentence; empty when nothing speaks against it."""
+    if len(password) < SHORTEST:
+        return f"Use at least {SHORTEST} characters."
+    if password.casefold() == username.casefold():
+        return "The password is the username: choose another one."
+    if password.casefold() in _FIRST_GUESSES:
+        return "Everybody would try this password first: choose another one."
+    return ""
+
+
+def readable_password() -> str:
+    """A random one of four groups of four: 79 bits that can be copied by hand."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
 
 
 def hash_password(password: str) -> str:

@@ -14,6 +14,7 @@ __all__ = ("LIFETIME_SECONDS", "Claims", "InvalidToken", "issue_token", "read_to
 
 LIFETIME_SECONDS = 43_200
 _MAX_CHARS = 4096
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class InvalidToken(ThinkbackError):
@@ -25,16 +26,21 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: int
     epoch: int
+    jti: str
+    """The session's own name."""
+
+    expires_at: int
+    """Epoch milliseconds."""
 
 
 class _Payload(msgspec.Struct):
-    """All of it is required."""
+    """All of it is required, and fits into a database."""
 
     sub: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,17}\Z")]
-    epoch: int
-    iat: int
-    exp: int
-    jti: str
+    epoch: _Count
+    iat: _Count
+    exp: _Count
+    jti: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}\Z")]
 
 
 def issue_token(user: User, secret: str | bytes, *, now: int, lifetime: int = LIFETIME_SECONDS) -> str:
@@ -56,7 +62,7 @@ def read_token(token: str, secret: str | bytes, *, now: int) -> Claims:
     payload = _verified(token, secret)
     if payload.exp <= now:
         raise InvalidToken("The session has ended: sign in again.")
-    return Claims(user_id=int(payload.sub), epoch=payload.epoch)
+    return Claims(user_id=int(payload.sub), epoch=payload.epoch, jti=payload.jti, expires_at=payload.exp * 1000)
 
 
 def _verified(token: str, secret: str | bytes) -> _Payload:

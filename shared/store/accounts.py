@@ -1,31 +1,39 @@
 """Accounts: the verbs over the table `users`."""
 
-import unicodedata
+from collections.abc import Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from shared.errors import StoreError
-from shared.model import Role, User
+from shared.model import Limits, Role, User
 from shared.store.engine import Engine, Row, Transaction
+from shared.store.ledger import Balance, subject_of
+from shared.store.subjects import limit_params, limits_from, models_from, name_fault, page_params
 
 __all__ = (
+    "USER_COLUMNS",
     "LastAdmin",
     "NameTaken",
     "create_user",
+    "delete_user",
     "find_user",
     "find_user_by_name",
     "insert_user",
     "list_users",
+    "replace_hash",
+    "search_users",
     "set_disabled",
     "set_password",
+    "update_user",
     "user_from",
 )
 
-NAME_MAX_CHARS = 64
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories that don't show: controls, direction overrides, surrogates, line separators."""
-
-_JOINERS = "\u200c\u200d"
-"""Invisible too, but Persian, Indic scripts and emoji are spelt with them."""
+USER_COLUMNS = (
+    "users.id, users.username, users.role, users.disabled, users.epoch, users.must_change_password, users.created_at, "
+    "users.models, users.quota_tokens, users.quota_cost_micros, users.period, users.rpm, users.tpm, users.concurrency"
+)
+"""In the order `user_from` wants."""
 
 
 class NameTaken(StoreError):
@@ -52,26 +60,27 @@ def create_user(
 
 
 def insert_user(
-    transaction: Transaction, *, username: str, password_hash: str, role: Role, must_change_password: bool, now: int
+    transaction: Transaction,
+    *,
+    username: str,
+    password_hash: str,
+    role: Role,
+    must_change_password: bool,
+    now: int,
+    models: tuple[str, ...] = (),
+    limits: Limits = Limits(),
 ) -> User:
     """`create_user` as part of a larger transaction."""
-    if fault := _name_fault(username):
+    if fault := name_fault(username, "A username"):
         raise ValueError(fault)
-    rows = transaction.run(
-        """
-        INSERT INTO users (username, password_hash, role, must_change_password, created_at)
-        VALUES (:username, :password_hash, :role, :must_change_password, :now)
-        ON CONFLICT DO NOTHING
-        RETURNING id, username, role, disabled, epoch, must_change_password, created_at
-        """,
-        {
-            "username": username,
-            "password_hash": password_hash,
-            "role": role,
-            "must_change_password": int(must_change_password),
-            "now": now,
-        },
-    )
+    params = {
+        "username": username,
+        "password_hash": password_hash,
+        "role": role,
+        "must_change_password": int(must_change_password),
+        "now": now,
+    }
+    rows = transaction.run(_INSERT, params | limit_params(models, limits))
     if not rows:
         raise NameTaken(f"There is already an account “{username}”: choose another name.")
     return user_from(rows[0])
@@ -79,37 +88,76 @@ def insert_user(
 
 def find_user(engine: Engine, user_id: int) -> User | None:
     """The account with this id."""
-    rows = engine.read(
-        "SELECT id, username, role, disabled, epoch, must_change_password, created_at FROM users WHERE id = :id",
-        {"id": user_id},
-    )
+    rows = engine.read(_BY_ID, {"id": user_id})
     return user_from(rows[0]) if rows else None
 
 
 def find_user_by_name(engine: Engine, username: str) -> tuple[User, str] | None:
     """The account with this name, whatever its case (ASCII letters), and its password hash."""
-    if _name_fault(username):
+    if name_fault(username, "A username"):
         return None
-    rows = engine.read(
-        """
-        SELECT id, username, role, disabled, epoch, must_change_password, created_at, password_hash
-        FROM users WHERE username = :username
-        """,
-        {"username": username},
-    )
+    rows = engine.read(_BY_NAME, {"username": username})
     return (user_from(rows[0][:-1]), rows[0][-1]) if rows else None
 
 
 def list_users(engine: Engine, *, after: int = 0, limit: int = 100) -> list[User]:
     """A page of accounts by id; pass the last one's id as `after` for the next page."""
-    rows = engine.read(
-        """
-        SELECT id, username, role, disabled, epoch, must_change_password, created_at
-        FROM users WHERE id > :after ORDER BY id LIMIT :limit
-        """,
-        {"after": after, "limit": limit},
-    )
-    return [user_from(row) for row in rows]
+    return [user_from(row) for row in engine.read(_PAGE, {"after": after, "limit": limit})]
+
+
+def search_users(
+    engine: Engine, *, now_ms: int, text: str = "", after: int = 0, limit: int = 100
+) -> list[tuple[User, Balance]]:
+    """A page of the accounts whose names hold the text, each with what it has spent in the present window.
+
+    What is reserved is not looked up.
+    """
+    rows = engine.read(_SEARCH, page_params(now_ms=now_ms, text=text, after=after, limit=limit))
+    return [(user_from(row), Balance(tokens=row[-2], cost_micros=row[-1])) for row in rows]
+
+
+def update_user(engine: Engine, user_id: int, change: Callable[[User], User]) -> User | None:
+    """Take over role, disabled, models and limits of what `change` makes of an account; None when there is no such one.
+
+    Another role or `disabled` ends the account's sessions. LastAdmin when nobody could administer any more.
+    """
+
+    def work(transaction: Transaction) -> User | None:
+        if not (rows := transaction.run(_BY_ID, {"id": user_id})):
+            return None
+        user = user_from(rows[0])
+        changed = change(user)
+        if (changed.role, changed.disabled) != (user.role, user.disabled):
+            changed = replace(changed, epoch=user.epoch + 1)
+        if not _administers(changed):
+            _keep_an_admin(transaction, user)
+        params = {"id": user_id, "role": changed.role, "disabled": int(changed.disabled), "epoch": changed.epoch}
+        transaction.run(_UPDATE, params | limit_params(changed.models, changed.limits))
+        return changed
+
+    return engine.transact(work)
+
+
+def set_disabled(engine: Engine, user_id: int, disabled: bool) -> bool:
+    """Disable or enable an account, as `update_user` does; False when there is no such account."""
+    return update_user(engine, user_id, lambda user: replace(user, disabled=disabled)) is not None
+
+
+def delete_user(engine: Engine, user_id: int) -> bool:
+    """Delete an account, its keys and what was counted for their quotas; the ledger stays. False when there is none.
+
+    LastAdmin when nobody could administer any more.
+    """
+
+    def work(transaction: Transaction) -> bool:
+        if not (rows := transaction.run(_BY_ID, {"id": user_id})):
+            return False
+        _keep_an_admin(transaction, user_from(rows[0]))
+        transaction.run(_DELETE_SPENDING, {"id": user_id, "subject": subject_of("user", user_id)})
+        transaction.run("DELETE FROM users WHERE id = :id", {"id": user_id})
+        return True
+
+    return engine.transact(work)
 
 
 def set_password(engine: Engine, user_id: int, password_hash: str, *, must_change_password: bool) -> bool:
@@ -123,24 +171,14 @@ def set_password(engine: Engine, user_id: int, password_hash: str, *, must_chang
     return bool(engine.transact(lambda transaction: transaction.run(sql, params)))
 
 
-def set_disabled(engine: Engine, user_id: int, disabled: bool) -> bool:
-    """Disable or enable an account and end its sessions; False when there is no such account.
-
-    Raises LastAdmin instead of disabling the only admin who can still sign in.
-    """
-
-    def work(transaction: Transaction) -> bool:
-        admins = transaction.run("SELECT id FROM users WHERE role = 'admin' AND disabled = 0")
-        if disabled and admins == [(user_id,)]:
-            raise LastAdmin("This is the only admin left: make or enable another admin first.")
-        sql = "UPDATE users SET disabled = :disabled, epoch = epoch + 1 WHERE id = :id RETURNING id"
-        return bool(transaction.run(sql, {"id": user_id, "disabled": int(disabled)}))
-
-    return engine.transact(work)
+def replace_hash(engine: Engine, user_id: int, *, old: str, new: str) -> None:
+    """Store the same password's hash at another cost, unless the password was changed meanwhile; sessions go on."""
+    sql = "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old"
+    engine.transact(lambda transaction: transaction.run(sql, {"id": user_id, "old": old, "new": new}))
 
 
 def user_from(row: Row) -> User:
-    """A row of id, username, role, disabled, epoch, must_change_password, created_at."""
+    """The account in a row that begins with `USER_COLUMNS`."""
     return User(
         id=row[0],
         username=row[1],
@@ -149,15 +187,58 @@ def user_from(row: Row) -> User:
         epoch=row[4],
         must_change_password=bool(row[5]),
         created_at=row[6],
+        models=models_from(row[7]),
+        limits=limits_from(row[8:14]),
     )
 
 
-def _name_fault(username: str) -> str:
-    """What is wrong with a name, as a sentence; empty when nothing is."""
-    if not 1 <= len(username) <= NAME_MAX_CHARS:
-        return f"A username has 1 to {NAME_MAX_CHARS} characters."
-    if username != username.strip():
-        return "A username can't begin or end with a blank."
-    if any(unicodedata.category(char) in _HIDDEN and char not in _JOINERS for char in username):
-        return "A username can't contain control characters."
-    return ""
+def _administers(user: User) -> bool:
+    return user.role == "admin" and not user.disabled
+
+
+def _keep_an_admin(transaction: Transaction, user: User) -> None:
+    """Refuse to go on without this one when no other can administer."""
+    others = "SELECT 1 FROM users WHERE role = 'admin' AND disabled = 0 AND id <> :id LIMIT 1"
+    if _administers(user) and not transaction.run(others, {"id": user.id}):
+        raise LastAdmin("This is the only admin left: make or enable another admin first.")
+
+
+_BY_ID = f"SELECT {USER_COLUMNS} FROM users WHERE id = :id"  # noqa: S608 - ours
+
+_BY_NAME = f"SELECT {USER_COLUMNS}, password_hash FROM users WHERE username = :username"  # noqa: S608 - ours
+
+_PAGE = f"SELECT {USER_COLUMNS} FROM users WHERE id > :after ORDER BY id LIMIT :limit"  # noqa: S608 - ours
+
+_SEARCH = f"""
+    SELECT {USER_COLUMNS}, coalesce(spending.tokens, 0), coalesce(spending.cost_micros, 0)
+    FROM users
+    LEFT JOIN spending ON spending.subject = 'user:' || users.id AND spending.period = users.period
+        AND spending.window = CASE users.period WHEN 'day' THEN :day WHEN 'month' THEN :month ELSE 0 END
+    WHERE users.id > :after AND lower(users.username) LIKE lower(:text) ESCAPE '\\'
+    ORDER BY users.id LIMIT :limit
+"""  # noqa: S608 - ours
+
+_INSERT = f"""
+    INSERT INTO users (
+        username, password_hash, role, must_change_password, created_at,
+        models, quota_tokens, quota_cost_micros, period, rpm, tpm, concurrency
+    )
+    VALUES (
+        :username, :password_hash, :role, :must_change_password, :now,
+        :models, :quota_tokens, :quota_cost_micros, :period, :rpm, :tpm, :concurrency
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING {USER_COLUMNS}
+"""  # noqa: S608 - ours
+
+_UPDATE = """
+    UPDATE users
+    SET role = :role, disabled = :disabled, epoch = :epoch, models = :models, quota_tokens = :quota_tokens,
+        quota_cost_micros = :quota_cost_micros, period = :period, rpm = :rpm, tpm = :tpm, concurrency = :concurrency
+    WHERE id = :id
+"""
+
+_DELETE_SPENDING = """
+    DELETE FROM spending
+    WHERE subject = :subject OR subject IN (SELECT 'key:' || id FROM virtual_keys WHERE user_id = :id)
+"""

@@ -1,11 +1,9 @@
 """The first account of a fresh database."""
 
-import secrets
-
 import msgspec
 
 from shared.security.keys import digest, mint_key, suffix
-from shared.security.passwords import hash_password
+from shared.security.passwords import hash_password, readable_password
 from shared.store.accounts import insert_user
 from shared.store.engine import Engine, Transaction
 from shared.store.virtual_keys import insert_key
@@ -15,8 +13,6 @@ __all__ = ("FirstAccount", "ensure_admin")
 USERNAME = "admin"
 WELL_KNOWN_PASSWORD = "admin"  # noqa: S105 - the one everybody would try: it has to be changed before anything else
 _NO_ACCOUNT = "SELECT 1 FROM users LIMIT 1"
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without those that look alike."""
 
 
 class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +33,7 @@ def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | N
     """
     if engine.read(_NO_ACCOUNT):
         return None
-    chosen = password or _readable_password()
+    chosen = password or readable_password()
     first = FirstAccount(username=USERNAME, password=None if password else chosen, api_key=mint_key())
     password_hash = hash_password(chosen)
 
@@ -70,8 +66,3 @@ def _insert(
         suffix=suffix(first.api_key),
         now=now,
     )
-
-
-def _readable_password() -> str:
-    """Four groups of four: 79 bits that can be copied from a log by hand."""
-    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))

@@ -39,10 +39,11 @@ class Engine(Protocol):
     def write_later(self, statements: Sequence[Statement]) -> None:
         """Queue the statements for the writer thread, which commits in order and in batches."""
 
-    def transact[T](self, work: Callable[[Transaction], T]) -> T:
+    def transact[T](self, work: Callable[[Transaction], T], *, wait: bool = True) -> T:
         """Run `work` in one immediate transaction, waiting for other writers; blocks, so keep it off an event loop.
 
-        Raises StoreError when the database stays locked; whatever `work` raises rolls back and is raised.
+        With `wait=False` it never waits, may run on the loop, and raises Busy instead. Raises StoreError when the
+        database stays locked; whatever `work` raises rolls back and is raised.
         """
 
     def version(self) -> int:

@@ -93,6 +93,214 @@ def learned(db: Database) -> None:
     """)
 
 
+@MIGRATIONS()
+def metering(db: Database) -> None:
+    for table in ("users", "virtual_keys"):
+        for column in (
+            "models TEXT NOT NULL DEFAULT '[]'",  # a JSON list; empty: every model
+            "quota_tokens INTEGER CHECK (quota_tokens >= 0)",
+            "quota_cost_micros INTEGER CHECK (quota_cost_micros >= 0)",
+            "period TEXT NOT NULL DEFAULT 'lifetime' CHECK (period IN ('lifetime', 'month', 'day'))",
+            "rpm INTEGER CHECK (rpm >= 0)",
+            "tpm INTEGER CHECK (tpm >= 0)",
+            "concurrency INTEGER CHECK (concurrency >= 0)",
+        ):
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    # What a subject (`user:7`, `key:3`) used in the window it is in: one row per period, which rolls over.
+    db.execute("""
+        CREATE TABLE spending (
+            subject TEXT NOT NULL,
+            period TEXT NOT NULL CHECK (period IN ('lifetime', 'month', 'day')),
+            window INTEGER NOT NULL,
+            tokens INTEGER NOT NULL CHECK (tokens >= 0),
+            cost_micros INTEGER NOT NULL CHECK (cost_micros >= 0),
+            PRIMARY KEY (subject, period)
+        ) STRICT, WITHOUT ROWID
+    """)
+    db.execute("""
+        CREATE TABLE nodes (
+            node TEXT NOT NULL PRIMARY KEY,
+            version TEXT NOT NULL,
+            started_at INTEGER NOT NULL,
+            seen_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    # Exchanges that run: their reservations, and what is settled for them when their node dies.
+    db.execute("""
+        CREATE TABLE open_exchanges (
+            exchange TEXT NOT NULL PRIMARY KEY,
+            node TEXT NOT NULL,
+            at INTEGER NOT NULL,
+            user_id INTEGER,
+            key_id INTEGER,
+            reserved_tokens INTEGER NOT NULL CHECK (reserved_tokens >= 0),
+            reserved_cost_micros INTEGER NOT NULL CHECK (reserved_cost_micros >= 0),
+            entry TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    db.execute("CREATE INDEX open_exchanges_user_id ON open_exchanges (user_id)")
+    db.execute("CREATE INDEX open_exchanges_key_id ON open_exchanges (key_id)")
+    # No reference to accounts: what was used stays known when an account is deleted.
+    db.execute("""
+        CREATE TABLE ledger (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            exchange TEXT NOT NULL UNIQUE,
+            at INTEGER NOT NULL,
+            user_id INTEGER,
+            username TEXT NOT NULL,
+            key_id INTEGER,
+            key_suffix TEXT NOT NULL,
+            format TEXT NOT NULL,
+            model TEXT NOT NULL,
+            upstream TEXT NOT NULL,
+            upstream_key TEXT NOT NULL,
+            upstream_model TEXT NOT NULL,
+            streamed INTEGER NOT NULL CHECK (streamed IN (0, 1)),
+            status INTEGER NOT NULL,
+            error_class TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL CHECK (prompt_tokens >= 0),
+            completion_tokens INTEGER NOT NULL CHECK (completion_tokens >= 0),
+            reasoning_tokens INTEGER NOT NULL CHECK (reasoning_tokens >= 0),
+            cached_tokens INTEGER NOT NULL CHECK (cached_tokens >= 0),
+            estimated INTEGER NOT NULL CHECK (estimated IN (0, 1)),
+            cost_micros INTEGER CHECK (cost_micros >= 0),
+            first_byte_ms INTEGER,
+            duration_ms INTEGER NOT NULL,
+            restored INTEGER NOT NULL,
+            missing INTEGER NOT NULL,
+            client TEXT NOT NULL,
+            user_agent TEXT NOT NULL,
+            details TEXT NOT NULL
+        ) STRICT
+    """)
+    db.execute("CREATE INDEX ledger_user_id ON ledger (user_id, id)")
+    db.execute("CREATE INDEX ledger_at ON ledger (at)")
+    db.execute("""
+        CREATE TABLE usage_daily (
+            day INTEGER NOT NULL,
+            user_id INTEGER NOT NULL,
+            key_id INTEGER NOT NULL,
+            upstream TEXT NOT NULL,
+            model TEXT NOT NULL,
+            upstream_model TEXT NOT NULL,
+            requests INTEGER NOT NULL,
+            failures INTEGER NOT NULL,
+            estimated INTEGER NOT NULL,
+            unpriced INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            reasoning_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            cost_micros INTEGER NOT NULL,
+            restored INTEGER NOT NULL,
+            missing INTEGER NOT NULL,
+            PRIMARY KEY (day, user_id, key_id, upstream, model, upstream_model)
+        ) STRICT, WITHOUT ROWID
+    """)
+    db.execute("CREATE INDEX usage_daily_user_id ON usage_daily (user_id, day)")
+    # Bytes per token, as upstreams counted them: recent sums per model at the upstream.
+    db.execute("""
+        CREATE TABLE token_ratios (
+            model TEXT NOT NULL PRIMARY KEY,
+            prompt_bytes INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            answer_bytes INTEGER NOT NULL,
+            answer_tokens INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    # Micro-units (millionths of a US dollar) per million tokens, from a day (YYYYMMDD) on; upstream '' means any.
+    db.execute("""
+        CREATE TABLE prices (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            upstream TEXT NOT NULL,
+            model TEXT NOT NULL,
+            from_day INTEGER NOT NULL,
+            input_micros INTEGER NOT NULL CHECK (input_micros >= 0),
+            output_micros INTEGER NOT NULL CHECK (output_micros >= 0),
+            cached_micros INTEGER CHECK (cached_micros >= 0),
+            UNIQUE (upstream, model, from_day)
+        ) STRICT
+    """)
+
+
+@MIGRATIONS()
+def audit(db: Database) -> None:
+    db.execute("""
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            exchange TEXT NOT NULL UNIQUE,
+            at INTEGER NOT NULL,
+            user_id INTEGER NOT NULL,
+            username TEXT NOT NULL,
+            model TEXT NOT NULL,
+            upstream TEXT NOT NULL,
+            status INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            conversation BLOB,
+            bytes INTEGER NOT NULL
+        ) STRICT
+    """)
+    db.execute("CREATE INDEX audit_at ON audit (at, bytes)")
+    db.execute("CREATE INDEX audit_user_id ON audit (user_id, id)")
+    # Trigrams find substrings in any script (https://www.sqlite.org/fts5.html#the_trigram_tokenizer).
+    db.execute("""
+        CREATE VIRTUAL TABLE audit_search
+        USING fts5(text, content='audit', content_rowid='id', tokenize='trigram')
+    """)
+    db.execute("""
+        CREATE TRIGGER audit_added AFTER INSERT ON audit BEGIN
+            INSERT INTO audit_search (rowid, text) VALUES (new.id, new.text);
+        END
+    """)
+    db.execute("""
+        CREATE TRIGGER audit_deleted AFTER DELETE ON audit BEGIN
+            INSERT INTO audit_search (audit_search, rowid, text) VALUES ('delete', old.id, old.text);
+        END
+    """)
+
+
+@MIGRATIONS()
+def administration(db: Database) -> None:
+    # Upstreams made in the web pages: the settings as JSON; keys and headers, which may be secret, sealed.
+    db.execute("""
+        CREATE TABLE upstreams (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+            position INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            sealed BLOB NOT NULL,
+            created_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL
+        ) STRICT
+    """)
+    db.execute("""
+        CREATE TABLE settings (
+            name TEXT NOT NULL PRIMARY KEY,
+            value TEXT NOT NULL,
+            updated_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    # Session tokens that were ended before their time.
+    db.execute("""
+        CREATE TABLE ended_sessions (
+            jti TEXT NOT NULL PRIMARY KEY,
+            expires_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    # Upstream keys that rest after a failure, as the data planes see them.
+    db.execute("""
+        CREATE TABLE resting_keys (
+            upstream TEXT NOT NULL,
+            key_digest TEXT NOT NULL,
+            suffix TEXT NOT NULL,
+            until INTEGER NOT NULL,
+            why TEXT NOT NULL,
+            PRIMARY KEY (upstream, key_digest)
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

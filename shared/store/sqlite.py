@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, unquote
 
 from pysqlite3 import dbapi2
 
-from shared.errors import StoreError
+from shared.errors import Busy, StoreError
 from shared.store.engine import NO_PARAMS, Params, Row, Statement, Transaction
 
 __all__ = ("SqliteEngine", "connect", "database_path", "prepare_file")
@@ -247,14 +247,17 @@ class SqliteEngine:
             self._overflowing = True
             log.error("Too many writes wait for the database: new ones are dropped until it can be written again.")
 
-    def transact[T](self, work: Callable[[Transaction], T]) -> T:
+    def transact[T](self, work: Callable[[Transaction], T], *, wait: bool = True) -> T:
         """As in the protocol; `work` must not flush, as the writer thread waits for its end."""
-        if not self._writing.acquire(timeout=self._patience_ms / 1000):
-            raise StoreError("The database is busy with another write: try again.")
+        patience_ms = self._patience_ms if wait else 0
+        if not self._writing.acquire(timeout=patience_ms / 1000):
+            raise Busy("The database is busy with another write: try again.")
         try:
-            with self._transaction(patience_ms=self._patience_ms) as connection:
+            with self._transaction(patience_ms=patience_ms) as connection:
                 result = work(_Work(connection))
         except dbapi2.OperationalError as error:
+            if _code(error) in _BUSY:
+                raise Busy(f"The database is busy ({error}): try again.") from error
             if _code(error) in _PASSING:
                 raise StoreError(f"The database can't be written now ({error}): try again.") from error
             raise

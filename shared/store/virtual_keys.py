@@ -1,13 +1,44 @@
 """Virtual keys: the verbs over the table `virtual_keys`. A key is known by its SHA-256 digest only."""
 
+from collections.abc import Callable
 from functools import partial
 
 from shared.errors import StoreError
-from shared.model import Scope, User, VirtualKey
-from shared.store.accounts import user_from
+from shared.model import Limits, Scope, User, VirtualKey
+from shared.store.accounts import USER_COLUMNS, user_from
 from shared.store.engine import Engine, Row, Transaction
+from shared.store.ledger import Balance
+from shared.store.subjects import limit_params, limits_from, models_from, page_params
 
-__all__ = ("create_key", "find_key", "insert_key", "list_keys", "revoke_key")
+__all__ = (
+    "AdminsOnly",
+    "KeyRow",
+    "create_key",
+    "find_key",
+    "find_key_by_id",
+    "insert_key",
+    "list_keys",
+    "oldest_key",
+    "renew_key",
+    "revoke_key",
+    "search_keys",
+    "update_key",
+)
+
+type KeyRow = tuple[VirtualKey, str, Balance]
+"""A key, its owner's name, and what it has spent in the present window; what is reserved is not looked up."""
+
+_COLUMNS = (
+    "virtual_keys.id, virtual_keys.user_id, virtual_keys.name, virtual_keys.suffix, virtual_keys.scope, "
+    "virtual_keys.created_at, virtual_keys.expires_at, virtual_keys.revoked_at, virtual_keys.models, "
+    "virtual_keys.quota_tokens, virtual_keys.quota_cost_micros, virtual_keys.period, virtual_keys.rpm, "
+    "virtual_keys.tpm, virtual_keys.concurrency"
+)
+_WIDTH = 15
+
+
+class AdminsOnly(StoreError):
+    """A key with the scope `admin` is for admins."""
 
 
 def create_key(
@@ -21,7 +52,7 @@ def create_key(
     now: int,
     expires_at: int | None = None,
 ) -> VirtualKey:
-    """Add a key to an account; StoreError when there is no such account."""
+    """Add a key to an account; StoreError when there is no such account, AdminsOnly when it may not have such a key."""
     insert = partial(
         insert_key,
         user_id=user_id,
@@ -45,56 +76,93 @@ def insert_key(
     suffix: str,
     now: int,
     expires_at: int | None = None,
+    models: tuple[str, ...] = (),
+    limits: Limits = Limits(),
 ) -> VirtualKey:
     """`create_key` as part of a larger transaction."""
-    if not transaction.run("SELECT 1 FROM users WHERE id = :id", {"id": user_id}):
+    owner = transaction.run("SELECT role FROM users WHERE id = :id", {"id": user_id})
+    if not owner:
         raise StoreError(f"There is no account {user_id} to give a key to.")
-    rows = transaction.run(
-        """
-        INSERT INTO virtual_keys (user_id, name, digest, suffix, scope, created_at, expires_at)
-        VALUES (:user_id, :name, :digest, :suffix, :scope, :now, :expires_at)
-        RETURNING id, user_id, name, suffix, scope, created_at, expires_at, revoked_at
-        """,
-        {
-            "user_id": user_id,
-            "name": name,
-            "digest": digest,
-            "suffix": suffix,
-            "scope": scope,
-            "now": now,
-            "expires_at": expires_at,
-        },
-    )
-    return _key_from(rows[0])
+    if scope == "admin" and owner != [("admin",)]:
+        raise AdminsOnly("Only an admin can have a key with the scope admin.")
+    params = {
+        "user_id": user_id,
+        "name": name,
+        "digest": digest,
+        "suffix": suffix,
+        "scope": scope,
+        "now": now,
+        "expires_at": expires_at,
+    }
+    return _key_from(transaction.run(_INSERT, params | limit_params(models, limits))[0])
 
 
 def find_key(engine: Engine, digest: str) -> tuple[VirtualKey, User] | None:
     """The key with this digest and its owner, also when revoked, expired or disabled: the caller decides."""
-    rows = engine.read(
-        """
-        SELECT k.id, k.user_id, k.name, k.suffix, k.scope, k.created_at, k.expires_at, k.revoked_at,
-            u.id, u.username, u.role, u.disabled, u.epoch, u.must_change_password, u.created_at
-        FROM virtual_keys k JOIN users u ON u.id = k.user_id
-        WHERE k.digest = :digest
-        """,
-        {"digest": digest},
-    )
-    return (_key_from(rows[0][:8]), user_from(rows[0][8:])) if rows else None
+    rows = engine.read(_BY_DIGEST, {"digest": digest})
+    return (_key_from(rows[0]), user_from(rows[0][_WIDTH:])) if rows else None
+
+
+def find_key_by_id(engine: Engine, key_id: int) -> VirtualKey | None:
+    """The key with this id."""
+    rows = engine.read(_BY_ID, {"id": key_id})
+    return _key_from(rows[0]) if rows else None
 
 
 def list_keys(engine: Engine, *, user_id: int | None = None, after: int = 0, limit: int = 100) -> list[VirtualKey]:
     """A page of keys by id, of one account or of all; pass the last one's id as `after` for the next page."""
-    of_all = """
-        SELECT id, user_id, name, suffix, scope, created_at, expires_at, revoked_at FROM virtual_keys
-        WHERE id > :after ORDER BY id LIMIT :limit
+    rows = search_keys(engine, now_ms=0, user_id=user_id, after=after, limit=limit)
+    return [key for key, _, _ in rows]
+
+
+def search_keys(
+    engine: Engine, *, now_ms: int, user_id: int | None = None, text: str = "", after: int = 0, limit: int = 100
+) -> list[KeyRow]:
+    """A page by id of the keys whose name, owner's name or suffix holds the text, of one account or of all."""
+    params = page_params(now_ms=now_ms, text=text, after=after, limit=limit)
+    if user_id is None:
+        rows = engine.read(_SEARCH_ALL, params)
+    else:
+        rows = engine.read(_SEARCH_OWN, {**params, "user_id": user_id})
+    return [(_key_from(row), row[-3], Balance(tokens=row[-2], cost_micros=row[-1])) for row in rows]
+
+
+def update_key(engine: Engine, key_id: int, change: Callable[[VirtualKey], VirtualKey]) -> VirtualKey | None:
+    """Take over name, expiry, models and limits of what `change` makes of a key; None unless there is a valid one."""
+
+    def work(transaction: Transaction) -> VirtualKey | None:
+        rows = transaction.run(_BY_ID, {"id": key_id})
+        if not rows or rows[0][7] is not None:
+            return None
+        changed = change(_key_from(rows[0]))
+        params = {"id": key_id, "name": changed.name, "expires_at": changed.expires_at}
+        transaction.run(_UPDATE, params | limit_params(changed.models, changed.limits))
+        return changed
+
+    return engine.transact(work)
+
+
+def renew_key(transaction: Transaction, key_id: int, *, digest: str, suffix: str) -> bool:
+    """Give a key another secret and end the old one; what it is called, may and has spent stays. False when revoked."""
+    sql = """
+        UPDATE virtual_keys SET digest = :digest, suffix = :suffix
+        WHERE id = :id AND revoked_at IS NULL RETURNING id
     """
-    of_one = """
-        SELECT id, user_id, name, suffix, scope, created_at, expires_at, revoked_at FROM virtual_keys
-        WHERE user_id = :user_id AND id > :after ORDER BY id LIMIT :limit
-    """
-    page = {"after": after, "limit": limit}
-    rows = engine.read(of_all, page) if user_id is None else engine.read(of_one, page | {"user_id": user_id})
-    return [_key_from(row) for row in rows]
+    return bool(transaction.run(sql, {"id": key_id, "digest": digest, "suffix": suffix}))
+
+
+def oldest_key(transaction: Transaction, user_id: int, now: int) -> int | None:
+    """The id of an account's oldest inference key that can be used now."""
+    rows = transaction.run(
+        """
+        SELECT id FROM virtual_keys
+        WHERE user_id = :user_id AND scope = 'inference' AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > :now)
+        ORDER BY id LIMIT 1
+        """,
+        {"user_id": user_id, "now": now},
+    )
+    return rows[0][0] if rows else None
 
 
 def revoke_key(engine: Engine, key_id: int, now: int) -> bool:
@@ -104,6 +172,7 @@ def revoke_key(engine: Engine, key_id: int, now: int) -> bool:
 
 
 def _key_from(row: Row) -> VirtualKey:
+    """The key in a row that begins with `_COLUMNS`."""
     return VirtualKey(
         id=row[0],
         user_id=row[1],
@@ -113,4 +182,49 @@ def _key_from(row: Row) -> VirtualKey:
         created_at=row[5],
         expires_at=row[6],
         revoked_at=row[7],
+        models=models_from(row[8]),
+        limits=limits_from(row[9:_WIDTH]),
     )
+
+
+_BY_DIGEST = f"""
+    SELECT {_COLUMNS}, {USER_COLUMNS} FROM virtual_keys JOIN users ON users.id = virtual_keys.user_id
+    WHERE virtual_keys.digest = :digest
+"""  # noqa: S608 - ours
+
+_BY_ID = f"SELECT {_COLUMNS} FROM virtual_keys WHERE id = :id"  # noqa: S608 - ours
+
+_WITH_SPENDING = f"""
+    SELECT {_COLUMNS}, users.username, coalesce(spending.tokens, 0), coalesce(spending.cost_micros, 0)
+    FROM virtual_keys
+    JOIN users ON users.id = virtual_keys.user_id
+    LEFT JOIN spending ON spending.subject = 'key:' || virtual_keys.id AND spending.period = virtual_keys.period
+        AND spending.window = CASE virtual_keys.period WHEN 'day' THEN :day WHEN 'month' THEN :month ELSE 0 END
+    WHERE virtual_keys.id > :after AND (
+        lower(virtual_keys.name) LIKE lower(:text) ESCAPE '\\' OR lower(users.username) LIKE lower(:text) ESCAPE '\\'
+        OR lower(virtual_keys.suffix) LIKE lower(:text) ESCAPE '\\'
+    )
+"""  # noqa: S608 - ours
+
+_SEARCH_ALL = _WITH_SPENDING + "ORDER BY virtual_keys.id LIMIT :limit"
+
+_SEARCH_OWN = _WITH_SPENDING + "AND virtual_keys.user_id = :user_id ORDER BY virtual_keys.id LIMIT :limit"
+
+_INSERT = f"""
+    INSERT INTO virtual_keys (
+        user_id, name, digest, suffix, scope, created_at, expires_at,
+        models, quota_tokens, quota_cost_micros, period, rpm, tpm, concurrency
+    )
+    VALUES (
+        :user_id, :name, :digest, :suffix, :scope, :now, :expires_at,
+        :models, :quota_tokens, :quota_cost_micros, :period, :rpm, :tpm, :concurrency
+    )
+    RETURNING {_COLUMNS}
+"""  # noqa: S608 - ours
+
+_UPDATE = """
+    UPDATE virtual_keys
+    SET name = :name, expires_at = :expires_at, models = :models, quota_tokens = :quota_tokens,
+        quota_cost_micros = :quota_cost_micros, period = :period, rpm = :rpm, tpm = :tpm, concurrency = :concurrency
+    WHERE id = :id
+"""

@@ -2,8 +2,14 @@
 
 import pytest
 
-from addon.reasoning.profiles import Profile, builtin_profiles, choose_profile, says_reasoning_is_missing
 from shared.config.schema import PROFILE_NAMES
+from shared.profiles import (
+    Profile,
+    builtin_profiles,
+    choose_profile,
+    decide_profile,
+    says_reasoning_is_missing,
+)
 
 
 def chosen(*, name: str = "", host: str = "llm.example", model: str = "m") -> str:
@@ -49,6 +55,19 @@ def test_a_profile_can_do_what_its_ladder_says(profile: Profile) -> None:
 )
 def test_the_host_decides_before_the_model(host: str, model: str, profile: str) -> None:
     assert chosen(host=host, model=model) == profile
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "model", "decided"),
+    [
+        ("vllm", "api.deepseek.com", "deepseek-v4-pro", "name"),
+        ("", "api.deepseek.com", "glm-5", "host"),
+        ("", "llm.example", "glm-5", "model"),
+        ("", "llm.example", "gpt-5", "default"),
+    ],
+)
+def test_a_profile_says_what_it_was_chosen_by(name: str, host: str, model: str, decided: str) -> None:
+    assert decide_profile(builtin_profiles(), name=name, host=host, model=model)[1] == decided
 
 
 def test_a_named_profile_decides_before_all() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from addon.routing.router import Route, known_models, rewritten, routes
 from shared.config.schema import ModelRewrite, Upstream
+from shared.routes import Route, known_models, rewrite_for, rewritten, routes
 
 
 def exact(source: str, to: str) -> ModelRewrite:
@@ -63,3 +63,11 @@ def test_the_models_there_are_are_those_that_can_be_asked_for_by_name() -> None:
     first = upstream(exact("alias", "b"), pattern("^gpt-", "b"), models=("b", "a"))
     second = upstream(exact("alias", "c"), exact("other", "c"), models=("a",))
     assert known_models((first, second, upstream())) == ["b", "a", "alias", "other"]
+
+
+def test_the_rewrite_that_matched_is_told() -> None:
+    first, second = ModelRewrite(from_="a", to="b"), ModelRewrite(from_pattern="^x-(.+)$", to_template="y-{1}")
+    upstream = Upstream(name="up", base_url="https://up.example", model_rewrites=(first, second))
+    assert rewrite_for(upstream, "a") == (first, "b")
+    assert rewrite_for(upstream, "x-1") == (second, "y-1")
+    assert rewrite_for(upstream, "z") is None

@@ -4,7 +4,7 @@ from shared.config.schema import ModelRewrite, Upstream
 
 
 @pytest.mark.parametrize(
-    ("base_url", "path", "chat_path"),
+    ("base_url", "path", "request_path"),
     [
         ("https://a.b", "", "/v1/chat/completions"),
         ("https://a.b/", "", "/v1/chat/completions"),
@@ -14,8 +14,8 @@ from shared.config.schema import ModelRewrite, Upstream
         ("https://a.b/v4", "/chat", "/v4/chat"),
     ],
 )
-def test_base_url_and_path_become_the_endpoint(base_url: str, path: str, chat_path: str) -> None:
-    assert Upstream(name="a", base_url=base_url, path=path).chat_path == chat_path
+def test_base_url_and_path_become_the_endpoint(base_url: str, path: str, request_path: str) -> None:
+    assert Upstream(name="a", base_url=base_url, path=path).request_path == request_path
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.config.stored import Stored
 from shared.config.watch import Watch
 from shared.errors import ConfigError
 
@@ -170,3 +171,64 @@ def test_settings_that_need_a_restart_stay_as_they_are(edited: Edited, caplog: p
     assert caplog.messages == [
         f"server.{key} was changed: restart Thinkback to use the new value" for key in ("listen_addr", "admin_addr")
     ]
+
+
+def test_what_is_stored_is_taken_over_once(edited: Edited) -> None:
+    stored = Stored(settings={"recall.max_mib": 5})
+
+    assert edited.watch.lay(stored) is edited.watch.snapshot
+    assert edited.watch.lay(stored) is None
+    assert (edited.watch.snapshot.recall.max_mib, edited.watch.sources["recall.max_mib"]) == (5, "database")
+
+
+def test_what_is_stored_no_more_goes_back_to_the_default(edited: Edited) -> None:
+    edited.watch.lay(Stored(settings={"recall.max_mib": 5}))
+
+    snapshot = edited.watch.lay(Stored())
+
+    assert snapshot is not None
+    assert snapshot.recall.max_mib == 1024
+    assert edited.watch.sources["recall.max_mib"] == "default"
+
+
+def test_an_edit_of_the_file_comes_over_what_is_stored(edited: Edited) -> None:
+    edited.watch.lay(Stored(settings={"recall.max_mib": 5, "recall.max_age_days": 6}))
+    edited.save("[recall]\nmax_mib = 9\n")
+
+    edited.watch.poll()
+
+    assert (edited.watch.snapshot.recall.max_mib, edited.watch.snapshot.recall.max_age_days) == (9, 6)
+
+
+def test_what_is_stored_is_taken_over_while_the_file_is_broken(edited: Edited) -> None:
+    edited.save("[recall\n")
+    edited.watch.poll()
+
+    snapshot = edited.watch.lay(Stored(settings={"recall.max_mib": 5}))
+
+    assert snapshot is not None
+    assert (snapshot.recall.max_mib, snapshot.upstreams[0].name) == (5, "a")
+    assert [problem.key for problem in edited.watch.problems] == ["syntax"]
+
+
+def test_what_is_stored_and_cannot_be_used_is_reported_once(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
+    for mib in (5, 6):
+        edited.watch.lay(Stored(settings={"recall.max_mib": mib, "audit.mode": "most"}))
+    edited.save(UPSTREAM + "[logging]\nlevel = 'debug'\n")
+    edited.watch.poll()
+
+    assert caplog.messages == [
+        "stored configuration not taken over: database: audit.mode: must be one of full, last, off"
+    ]
+    assert [problem.key for problem in edited.watch.problems] == ["audit.mode"]
+    assert edited.watch.snapshot.recall.max_mib == 6
+
+
+def test_the_addresses_stay_when_something_is_stored(edited: Edited) -> None:
+    edited.save('[server]\nlisten_addr = "127.0.0.1:1"\n')
+    edited.watch.poll()
+
+    snapshot = edited.watch.lay(Stored(settings={"recall.max_mib": 5}))
+
+    assert snapshot is not None
+    assert snapshot.server.listen_addr == "127.0.0.1:8787"

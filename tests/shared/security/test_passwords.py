@@ -1,9 +1,17 @@
 """Passwords are hashed, checked, and refused in words."""
 
+import re
+
 import pytest
 
 from shared.security import passwords
-from shared.security.passwords import check_password, hash_password, needs_rehash
+from shared.security.passwords import (
+    check_password,
+    hash_password,
+    needs_rehash,
+    password_fault,
+    readable_password,
+)
 
 HASH_OF_BRIDGE = "$2b$04$nc3DlZpOxRHlZwr6SvuBL.FBqXt/a81j1JeLdCSXzsUTjIWgh9l2G"
 
@@ -38,3 +46,29 @@ def test_a_password_that_cannot_be_one_is_refused_in_words_and_never_right(passw
     with pytest.raises(ValueError, match=words):
         hash_password(password)
     assert not check_password(password, HASH_OF_BRIDGE)
+
+
+@pytest.mark.parametrize("password", ["12 charact€rs", "eightchr", "longer than bcrypt reads " * 4])
+def test_nothing_speaks_against_a_password_of_eight_characters(password: str) -> None:
+    assert password_fault(password, "ada") == ""
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("", "at least 8 characters"),
+        ("short12", "at least 8 characters"),
+        ("Ada Lovelace", "is the username"),
+        ("PASSWORD", "Everybody would try"),
+        ("12345678", "Everybody would try"),
+    ],
+)
+def test_a_password_that_others_would_guess_is_refused_in_words(password: str, words: str) -> None:
+    assert words in password_fault(password, "ada lovelace")
+
+
+def test_a_readable_password_can_be_copied_by_hand_and_is_no_other() -> None:
+    made, other = readable_password(), readable_password()
+    assert re.fullmatch(r"([a-hjkmnp-z2-9]{4}-){3}[a-hjkmnp-z2-9]{4}", made)
+    assert made != other
+    assert password_fault(made, "ada") == ""

@@ -23,7 +23,9 @@ def signed(claims: dict[str, object], algorithm: str = "HS256", secret: bytes = 
 
 def test_a_token_says_whose_it_is_and_under_which_epoch() -> None:
     token = issue_token(USER, SECRET, now=NOW)
-    assert read_token(token, SECRET, now=NOW) == Claims(user_id=7, epoch=3)
+    claims = read_token(token, SECRET, now=NOW)
+    assert claims == Claims(user_id=7, epoch=3, jti=claims.jti, expires_at=(NOW + 43_200) * 1000)
+    assert len(claims.jti) == 32
 
 
 def test_a_token_carries_the_agreed_claims_and_no_two_are_alike() -> None:
@@ -68,6 +70,10 @@ def unsigned(claims: dict[str, object]) -> str:
         pytest.param(signed(CLAIMS | {"epoch": True}), id="epoch-not-a-number"),
         pytest.param(signed(CLAIMS | {"exp": "never"}), id="exp-not-a-number"),
         pytest.param(signed(CLAIMS | {"exp": 1e300}), id="exp-not-an-integer"),
+        pytest.param(signed(CLAIMS | {"exp": 2**60}), id="exp-beyond-a-database"),
+        pytest.param(signed(CLAIMS | {"epoch": 10**30}), id="epoch-beyond-64-bits"),
+        pytest.param(signed(CLAIMS | {"jti": "\ud800"}), id="jti-not-text"),
+        pytest.param(signed(CLAIMS | {"jti": "x" * 65}), id="jti-long"),
     ],
 )
 def test_what_is_not_our_token_is_refused_in_words(token: str) -> None:

@@ -1,19 +1,33 @@
-"""Accounts are made, found, listed, disabled; every change of the kind ends the sessions made before it."""
+"""Accounts are made, found, listed, changed, deleted; a change that matters ends the sessions made before it."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec.structs import replace
 
-from shared.model import Role, User
+from shared.model import Limits, Role, User
 from shared.store.accounts import (
     LastAdmin,
     NameTaken,
     create_user,
+    delete_user,
     find_user,
     find_user_by_name,
+    insert_user,
     list_users,
+    replace_hash,
+    search_users,
     set_disabled,
     set_password,
+    update_user,
 )
 from shared.store.engine import Engine
+from shared.store.ledger import Balance, Entry, settle
+from shared.store.virtual_keys import create_key, list_keys
+
+NOW = 1_800_000_000_000
+MONTH_MS = 31 * 86_400_000
+LIMITS = Limits(quota_tokens=1, quota_cost_micros=2, period="month", rpm=3, tpm=4, concurrency=5)
 
 
 def add(engine: Engine, username: str, role: Role = "user") -> User:
@@ -70,6 +84,7 @@ def test_nobody_is_found_who_is_not_there(engine: Engine) -> None:
     assert find_user_by_name(engine, "ada") is None
     assert not set_password(engine, 7, "hash", must_change_password=False)
     assert not set_disabled(engine, 7, True)
+    assert not update_user(engine, 7, lambda user: user)
 
 
 def test_accounts_are_listed_page_by_page(engine: Engine) -> None:
@@ -93,13 +108,145 @@ def test_disabling_ends_the_sessions_for_good(engine: Engine) -> None:
     assert (find_user(engine, user.id).disabled, find_user(engine, user.id).epoch) == (False, 2)
 
 
-def test_the_last_admin_cannot_be_disabled(engine: Engine) -> None:
+def demote(engine: Engine, user_id: int) -> object:
+    return update_user(engine, user_id, lambda user: replace(user, role="user"))
+
+
+def disable(engine: Engine, user_id: int) -> object:
+    return set_disabled(engine, user_id, True)
+
+
+@pytest.mark.parametrize("remove", [demote, disable, delete_user])
+def test_nobody_removes_the_last_admin_who_can_sign_in(engine: Engine, remove) -> None:
     first, second = add(engine, "ada", "admin"), add(engine, "bob", "admin")
     add(engine, "eve")
     assert set_disabled(engine, first.id, True)
     with pytest.raises(LastAdmin, match="only admin left"):
-        set_disabled(engine, second.id, True)
-    assert not find_user(engine, second.id).disabled
+        remove(engine, second.id)
+    assert find_user(engine, second.id) == second
+
+
+@pytest.mark.parametrize("remove", [demote, disable, delete_user])
+def test_one_of_two_admins_can_be_removed(engine: Engine, remove) -> None:
+    first, _ = add(engine, "ada", "admin"), add(engine, "bob", "admin")
+    assert remove(engine, first.id)
+    assert find_user(engine, first.id) != first
+
+
+def test_of_admins_who_remove_each_other_at_once_one_stays(engine: Engine) -> None:
+    admins = [add(engine, f"admin{number}", "admin").id for number in range(8)]
+
+    def remove(user_id: int) -> bool:
+        try:
+            return bool(demote(engine, user_id))
+        except LastAdmin:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(remove, admins)) == 7
+    assert [user.role for user in list_users(engine)].count("admin") == 1
+
+
+def test_models_and_limits_are_kept_with_the_account(engine: Engine) -> None:
+    made = engine.transact(
+        lambda transaction: insert_user(
+            transaction,
+            username="ada",
+            password_hash="-",
+            role="user",
+            must_change_password=False,
+            now=1,
+            models=("deepseek-*", "模型"),
+            limits=LIMITS,
+        )
+    )
+    assert (made.models, made.limits) == (("deepseek-*", "模型"), LIMITS)
+    assert find_user(engine, made.id) == made
+
+
+def test_other_models_and_limits_let_the_sessions_go_on(engine: Engine) -> None:
+    user = add(engine, "ada")
+    changed = update_user(engine, user.id, lambda found: replace(found, models=("a",), limits=LIMITS))
+    assert changed == replace(user, models=("a",), limits=LIMITS)
+    assert find_user(engine, user.id) == changed
+
+
+@pytest.mark.parametrize("role", ["user", "admin"])
+def test_another_role_ends_the_sessions(engine: Engine, role: Role) -> None:
+    add(engine, "root", "admin")
+    user = add(engine, "ada", "admin" if role == "user" else "user")
+    changed = update_user(engine, user.id, lambda found: replace(found, role=role))
+    assert changed == replace(user, role=role, epoch=1)
+    assert find_user(engine, user.id) == changed
+
+
+def test_a_deleted_account_leaves_no_key_and_no_spending_but_its_ledger(engine: Engine) -> None:
+    user, other = add(engine, "ada"), add(engine, "bob")
+    for each in (user, other):
+        key = create_key(
+            engine, user_id=each.id, name="k", scope="inference", digest=f"{each.id:064}", suffix="", now=1
+        )
+        engine.try_write(settle(Entry(exchange=each.username, at=1, user_id=each.id, key_id=key.id, prompt_tokens=5)))
+    assert delete_user(engine, user.id)
+    assert not delete_user(engine, user.id)
+    assert find_user(engine, user.id) is None
+    assert [key.user_id for key in list_keys(engine)] == [other.id]
+    assert engine.read("SELECT DISTINCT subject FROM spending ORDER BY 1") == [("key:2",), ("user:2",)]
+    assert engine.read("SELECT count(*) FROM ledger") == [(2,)]
+
+
+def test_an_id_is_never_given_again(engine: Engine) -> None:
+    gone = add(engine, "ada")
+    delete_user(engine, gone.id)
+    assert add(engine, "ada").id > gone.id
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("", ["100%", "Ada_L", "adam", "李雷"], id="everybody"),
+        pytest.param("ADA", ["Ada_L", "adam"], id="any-case"),
+        pytest.param("雷", ["李雷"], id="chinese"),
+        pytest.param("%", ["100%"], id="percent-is-a-character"),
+        pytest.param("_", ["Ada_L"], id="underscore-is-a-character"),
+        pytest.param("\\", [], id="backslash-is-a-character"),
+        pytest.param("' OR 1=1 --", [], id="quote-is-a-character"),
+    ],
+)
+def test_accounts_are_found_by_a_part_of_the_name(engine: Engine, text: str, found: list[str]) -> None:
+    for name in ("100%", "Ada_L", "adam", "李雷"):
+        add(engine, name)
+    assert [user.username for user, _ in search_users(engine, now_ms=NOW, text=text)] == found
+
+
+def test_a_search_is_answered_page_by_page(engine: Engine) -> None:
+    users = [add(engine, name) for name in ("a1", "b", "a2", "a3")]
+    first = search_users(engine, now_ms=NOW, text="a", limit=2)
+    assert [user for user, _ in first] == [users[0], users[2]]
+    assert [user for user, _ in search_users(engine, now_ms=NOW, text="a", after=users[2].id)] == [users[3]]
+
+
+def test_a_search_says_what_was_spent_in_the_present_window_only(engine: Engine) -> None:
+    user = add(engine, "ada")
+    update_user(engine, user.id, lambda found: replace(found, limits=Limits(period="month")))
+    engine.try_write(
+        settle(Entry(exchange="1", at=NOW, user_id=user.id, prompt_tokens=5, completion_tokens=2, cost_micros=3))
+    )
+    [(_, now)] = search_users(engine, now_ms=NOW)
+    [(_, later)] = search_users(engine, now_ms=NOW + MONTH_MS)
+    assert (now, later) == (Balance(tokens=7, cost_micros=3), Balance())
+
+
+def test_the_same_password_gets_another_hash_and_the_sessions_go_on(engine: Engine) -> None:
+    user = add(engine, "ada")
+    replace_hash(engine, user.id, old="hash", new="stronger")
+    assert find_user_by_name(engine, "ada") == (user, "stronger")
+
+
+def test_a_password_that_was_changed_meanwhile_keeps_its_hash(engine: Engine) -> None:
+    user = add(engine, "ada")
+    replace_hash(engine, user.id, old="another", new="stronger")
+    assert find_user_by_name(engine, "ada") == (user, "hash")
 
 
 def test_a_disabled_admin_can_be_disabled_again(engine: Engine) -> None:

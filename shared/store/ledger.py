@@ -1,0 +1,360 @@
+"""The ledger: what every exchange used, and the reservations of those that run.
+
+A row is written once for each exchange, together with the day's sums and what its user and key have spent: all of it
+commits or none, and an exchange that is already in the ledger changes nothing. A node shows that it lives by `beat`;
+`settle_lost` writes the rows of exchanges whose node died.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.model import Period
+from shared.periods import day_of, window_of
+from shared.store.engine import Engine, Params, Row, Statement, Transaction
+
+__all__ = (
+    "DEAD_AFTER_MS",
+    "ENTRY_COLUMNS",
+    "Balance",
+    "Entry",
+    "Opening",
+    "Ratio",
+    "balance_in",
+    "balance_of",
+    "beat",
+    "drop_old",
+    "entry_from",
+    "learn_ratio",
+    "open_exchange",
+    "read_ratio",
+    "settle",
+    "settle_lost",
+    "subject_of",
+)
+
+DEAD_AFTER_MS = 40_000
+"""A node that has not beaten for so long is dead: its reservations no longer count."""
+
+_NODE_SHOWN_MS = 86_400_000
+"""Dead nodes are listed for a day."""
+
+PERIODS: tuple[Period, ...] = ("lifetime", "month", "day")
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the ledger."""
+
+    exchange: str
+    at: int
+    """When the request came, epoch ms."""
+
+    user_id: int | None = None
+    """None: the caller showed an upstream's own key."""
+
+    username: str = ""
+    """The name the user had then."""
+
+    key_id: int | None = None
+    key_suffix: str = ""
+    format: str = "chat"
+    """The client's."""
+
+    model: str = ""
+    """The one that was asked for."""
+
+    upstream: str = ""
+    upstream_key: str = ""
+    """Its last four characters."""
+
+    upstream_model: str = ""
+    streamed: bool = False
+    status: int = 0
+    """HTTP status of the answer; 0: there was none, as the client left or the node died."""
+
+    error_class: str = ""
+    """Empty when all went well, else a word like `insufficient_quota`, `client_left`, `upstream_cut` or `lost`."""
+
+    attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Part of the completion tokens."""
+
+    cached_tokens: int = 0
+    """Part of the prompt tokens."""
+
+    estimated: bool = False
+    """The upstream did not count: the tokens are a guess from bytes."""
+
+    cost_micros: int | None = None
+    """Millionths of a US dollar at that day's price; None: there was no price for it."""
+
+    first_byte_ms: int | None = None
+    duration_ms: int = 0
+    restored: int = 0
+    """Turns that got their reasoning back."""
+
+    missing: int = 0
+    """Turns whose reasoning was not found."""
+
+    client: str = ""
+    """Network address."""
+
+    user_agent: str = ""
+    details: str = "{}"
+    """JSON: `tries` (list of `{upstream, key, model, outcome}`) and `turns` (list of `{at, rule, why}`)."""
+
+
+ENTRY_COLUMNS = ", ".join(Entry.__struct_fields__)
+"""In the order `entry_from` wants."""
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """An exchange that begins."""
+
+    node: str
+    entry: Entry
+    """What the ledger gets when the node dies: with the tokens the prompt is guessed to have, and their cost."""
+
+    reserved_tokens: int
+    reserved_cost_micros: int
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a subject has spent in a window, and what its running exchanges may still spend."""
+
+    tokens: int = 0
+    cost_micros: int = 0
+    reserved_tokens: int = 0
+    reserved_cost_micros: int = 0
+
+
+def subject_of(kind: str, number: int) -> str:
+    """The name of a user (`user`) or a key (`key`) in the table of spending."""
+    return f"{kind}:{number}"
+
+
+def entry_from(row: Row) -> Entry:
+    """The entry in a row of `ENTRY_COLUMNS`."""
+    values = dict(zip(Entry.__struct_fields__, row, strict=True))
+    return Entry(**values | {"streamed": bool(values["streamed"]), "estimated": bool(values["estimated"])})
+
+
+# -- nodes --------------------------------------------------------------------------------------------------------
+
+
+def beat(node: str, version: str, started_at: int, now_ms: int) -> Statement:
+    """Note that a node lives."""
+    sql = """
+        INSERT INTO nodes (node, version, started_at, seen_at) VALUES (:node, :version, :started_at, :now)
+        ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at
+    """
+    return sql, {"node": node, "version": version, "started_at": started_at, "now": now_ms}
+
+
+def settle_lost(transaction: Transaction, now_ms: int) -> int:
+    """Settle what dead nodes left open, 200 exchanges at most; how many those were."""
+    rows = transaction.run(
+        """
+        SELECT o.entry, COALESCE(n.seen_at, o.at) FROM open_exchanges o LEFT JOIN nodes n ON n.node = o.node
+        WHERE COALESCE(n.seen_at, 0) <= :dead ORDER BY o.at LIMIT 200
+        """,
+        {"dead": now_ms - DEAD_AFTER_MS},
+    )
+    for text, seen_at in rows:
+        entry = msgspec.json.decode(text, type=Entry)
+        lasted = max(0, seen_at - entry.at)
+        for sql, params in settle(replace(entry, status=0, error_class="lost", estimated=True, duration_ms=lasted)):
+            transaction.run(sql, params)
+    forgotten = {"before": now_ms - _NODE_SHOWN_MS}
+    transaction.run("DELETE FROM nodes WHERE seen_at < :before", forgotten)
+    return len(rows)
+
+
+# -- reservations -------------------------------------------------------------------------------------------------
+
+
+def open_exchange(opening: Opening) -> Statement:
+    """Note that an exchange runs, and what it may use."""
+    sql = """
+        INSERT INTO open_exchanges
+            (exchange, node, at, user_id, key_id, reserved_tokens, reserved_cost_micros, entry)
+        VALUES (:exchange, :node, :at, :user_id, :key_id, :tokens, :cost, :entry)
+        ON CONFLICT (exchange) DO NOTHING
+    """
+    entry = opening.entry
+    return sql, {
+        "exchange": entry.exchange,
+        "node": opening.node,
+        "at": entry.at,
+        "user_id": entry.user_id,
+        "key_id": entry.key_id,
+        "tokens": opening.reserved_tokens,
+        "cost": opening.reserved_cost_micros,
+        "entry": msgspec.json.encode(entry).decode(),
+    }
+
+
+def balance_of(engine: Engine, subject: str, period: Period, now_ms: int) -> Balance:
+    """What a subject has spent in the period's present window, and what is reserved for it."""
+    return _balance(engine.read, subject, period, now_ms)
+
+
+def balance_in(transaction: Transaction, subject: str, period: Period, now_ms: int) -> Balance:
+    """`balance_of` as part of a larger transaction."""
+    return _balance(transaction.run, subject, period, now_ms)
+
+
+def _balance(run: Callable[[str, Params], list[Row]], subject: str, period: Period, now_ms: int) -> Balance:
+    kind, _, number = subject.partition(":")
+    params: Params = {
+        "subject": subject,
+        "number": int(number),
+        "period": period,
+        "window": window_of(period, now_ms),
+        "alive": now_ms - DEAD_AFTER_MS,
+    }
+    spent = run(
+        "SELECT tokens, cost_micros FROM spending WHERE subject = :subject AND period = :period AND window = :window",
+        params,
+    )
+    [reserved] = run(_RESERVED[kind], params)
+    tokens, cost_micros = spent[0] if spent else (0, 0)
+    return Balance(
+        tokens=tokens, cost_micros=cost_micros, reserved_tokens=reserved[0], reserved_cost_micros=reserved[1]
+    )
+
+
+_RESERVED = {
+    "user": """
+        SELECT COALESCE(SUM(o.reserved_tokens), 0), COALESCE(SUM(o.reserved_cost_micros), 0)
+        FROM open_exchanges o JOIN nodes n ON n.node = o.node
+        WHERE o.user_id = :number AND n.seen_at > :alive
+    """,
+    "key": """
+        SELECT COALESCE(SUM(o.reserved_tokens), 0), COALESCE(SUM(o.reserved_cost_micros), 0)
+        FROM open_exchanges o JOIN nodes n ON n.node = o.node
+        WHERE o.key_id = :number AND n.seen_at > :alive
+    """,
+}
+
+
+# -- settlement ---------------------------------------------------------------------------------------------------
+
+
+def settle(entry: Entry) -> list[Statement]:
+    """Write the entry, add it to the sums and release what was reserved; to be committed as one."""
+    params = msgspec.structs.asdict(entry) | {
+        "streamed": int(entry.streamed),
+        "estimated": int(entry.estimated),
+        "day": day_of(entry.at),
+    }
+    statements: list[Statement] = [(_ADD_TO_DAY, params)]
+    subjects = {"user": entry.user_id, "key": entry.key_id}
+    if entry.prompt_tokens or entry.completion_tokens:
+        for kind, number in subjects.items():
+            if number is not None:
+                statements += _spend(subject_of(kind, number), entry)
+    release = "DELETE FROM open_exchanges WHERE exchange = :exchange"
+    return [*statements, (_INSERT_ENTRY, params), (release, {"exchange": entry.exchange})]
+
+
+def _spend(subject: str, entry: Entry) -> list[Statement]:
+    """An exchange counts in the window in which it ends: the windows of what is settled never go back."""
+    spent = {
+        "exchange": entry.exchange,
+        "subject": subject,
+        "tokens": entry.prompt_tokens + entry.completion_tokens,
+        "cost_micros": entry.cost_micros or 0,
+    }
+    ended = entry.at + entry.duration_ms
+    return [(_SPEND, spent | {"period": period, "window": window_of(period, ended)}) for period in PERIODS]
+
+
+_SPEND = """
+    INSERT INTO spending (subject, period, window, tokens, cost_micros)
+    SELECT :subject, :period, :window, :tokens, :cost_micros
+    WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
+    ON CONFLICT (subject, period) DO UPDATE SET
+        tokens = CASE WHEN excluded.window > spending.window THEN excluded.tokens
+            WHEN excluded.window = spending.window THEN spending.tokens + excluded.tokens ELSE spending.tokens END,
+        cost_micros = CASE WHEN excluded.window > spending.window THEN excluded.cost_micros
+            WHEN excluded.window = spending.window THEN spending.cost_micros + excluded.cost_micros
+            ELSE spending.cost_micros END,
+        window = CASE WHEN excluded.window > spending.window THEN excluded.window ELSE spending.window END
+"""
+
+_ADD_TO_DAY = """
+    INSERT INTO usage_daily (
+        day, user_id, key_id, upstream, model, upstream_model, requests, failures, estimated, unpriced,
+        prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost_micros, restored, missing
+    )
+    SELECT
+        :day, COALESCE(:user_id, 0), COALESCE(:key_id, 0), :upstream, :model, :upstream_model,
+        1, CASE WHEN :error_class = '' THEN 0 ELSE 1 END, :estimated,
+        CASE WHEN :cost_micros IS NULL AND :prompt_tokens + :completion_tokens > 0 THEN 1 ELSE 0 END,
+        :prompt_tokens, :completion_tokens, :reasoning_tokens, :cached_tokens, COALESCE(:cost_micros, 0),
+        :restored, :missing
+    WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
+    ON CONFLICT (day, user_id, key_id, upstream, model, upstream_model) DO UPDATE SET
+        requests = usage_daily.requests + 1,
+        failures = usage_daily.failures + excluded.failures,
+        estimated = usage_daily.estimated + excluded.estimated,
+        unpriced = usage_daily.unpriced + excluded.unpriced,
+        prompt_tokens = usage_daily.prompt_tokens + excluded.prompt_tokens,
+        completion_tokens = usage_daily.completion_tokens + excluded.completion_tokens,
+        reasoning_tokens = usage_daily.reasoning_tokens + excluded.reasoning_tokens,
+        cached_tokens = usage_daily.cached_tokens + excluded.cached_tokens,
+        cost_micros = usage_daily.cost_micros + excluded.cost_micros,
+        restored = usage_daily.restored + excluded.restored,
+        missing = usage_daily.missing + excluded.missing
+"""
+
+_INSERT_ENTRY = f"""
+    INSERT INTO ledger ({ENTRY_COLUMNS})
+    VALUES ({", ".join(f":{name}" for name in Entry.__struct_fields__)})
+    ON CONFLICT (exchange) DO NOTHING
+"""  # noqa: S608 - the names are those of the struct
+
+
+def drop_old(before_ms: int) -> Statement:
+    """Let go of the oldest entries from before that time, 500 at most; the sums per day stay."""
+    sql = "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < :before ORDER BY at LIMIT 500)"
+    return sql, {"before": before_ms}
+
+
+# -- tokens and bytes ---------------------------------------------------------------------------------------------
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """How many bytes of a model's prompts and answers made how many tokens, as its upstream counted them."""
+
+    prompt_bytes: int = 0
+    prompt_tokens: int = 0
+    answer_bytes: int = 0
+    answer_tokens: int = 0
+
+
+def learn_ratio(model: str, seen: Ratio) -> Statement:
+    """Add what an upstream counted; older counts weigh less and less."""
+    sql = """
+        INSERT INTO token_ratios (model, prompt_bytes, prompt_tokens, answer_bytes, answer_tokens)
+        VALUES (:model, :prompt_bytes, :prompt_tokens, :answer_bytes, :answer_tokens)
+        ON CONFLICT (model) DO UPDATE SET
+            prompt_bytes = token_ratios.prompt_bytes - token_ratios.prompt_bytes / 20 + excluded.prompt_bytes,
+            prompt_tokens = token_ratios.prompt_tokens - token_ratios.prompt_tokens / 20 + excluded.prompt_tokens,
+            answer_bytes = token_ratios.answer_bytes - token_ratios.answer_bytes / 20 + excluded.answer_bytes,
+            answer_tokens = token_ratios.answer_tokens - token_ratios.answer_tokens / 20 + excluded.answer_tokens
+    """
+    return sql, msgspec.structs.asdict(seen) | {"model": model}
+
+
+def read_ratio(engine: Engine, model: str) -> Ratio:
+    """What is known of a model; zeros when nothing is."""
+    rows = engine.read(
+        "SELECT prompt_bytes, prompt_tokens, answer_bytes, answer_tokens FROM token_ratios WHERE model = :model",
+        {"model": model},
+    )
+    return Ratio(*rows[0]) if rows else Ratio()

@@ -1,0 +1,404 @@
+"""What was used, by whom and of what, and how upstreams do: reading verbs over the ledger and its sums per day."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from shared.store.engine import Engine, Row
+from shared.store.ledger import ENTRY_COLUMNS, Entry, entry_from
+from shared.store.newest import END, Source, read_newest
+
+__all__ = (
+    "Details",
+    "Dimension",
+    "EntryFilter",
+    "Group",
+    "Health",
+    "Outcome",
+    "Sums",
+    "Try",
+    "TurnNote",
+    "UsageFilter",
+    "count_running",
+    "daily_tokens",
+    "entries_after",
+    "largest_usage",
+    "newest_entry",
+    "read_details",
+    "read_health",
+    "recent_entries",
+    "running_exchanges",
+    "usage_by",
+    "usage_by_day_and_model",
+    "usage_in_all",
+    "usage_of",
+)
+
+Dimension = Literal["user", "model", "upstream", "day", "key"]
+Outcome = Literal["ok", "error"]
+
+_MOST_DAILY = 20_000
+_MOST_MEASURED = 5_000
+_MOST_EXPLAINED = 500
+
+
+# -- sums ---------------------------------------------------------------------------------------------------------
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """What exchanges used together."""
+
+    requests: int = 0
+    failures: int = 0
+    estimated: int = 0
+    """Exchanges whose tokens the upstream did not count."""
+
+    unpriced: int = 0
+    """Exchanges that are not in the cost, as nobody knows their price."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Part of the completion tokens."""
+
+    cached_tokens: int = 0
+    """Part of the prompt tokens."""
+
+    cost_micros: int = 0
+    """Millionths of a US dollar."""
+
+    restored: int = 0
+    missing: int = 0
+
+
+class Group(Sums, frozen=True, kw_only=True):
+    """The sums of one user, model, upstream, day or key."""
+
+    group: int | str
+    """Its id, name, or day (YYYYMMDD); 0 for callers with an upstream's own key."""
+
+    name: str
+    """What people call it: a user's name, a key's owner and name; empty where the group says it."""
+
+
+class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which exchanges count; None: any."""
+
+    first_day: int | None = None
+    """YYYYMMDD of UTC, as the next; both are included."""
+
+    last_day: int | None = None
+    user_id: int | None = None
+    """0: callers with an upstream's own key."""
+
+    key_id: int | None = None
+    model: str | None = None
+    upstream: str | None = None
+
+
+_SUMS = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in Sums.__struct_fields__)
+_COLUMN: dict[Dimension, str] = {
+    "user": "user_id",
+    "model": "model",
+    "upstream": "upstream",
+    "day": "day",
+    "key": "key_id",
+}
+# A user who was deleted keeps the name the ledger has.
+_NAME: dict[Dimension, str] = {
+    "user": """
+        COALESCE(
+            (SELECT username FROM users WHERE id = grouped.member),
+            (SELECT username FROM ledger WHERE user_id = grouped.member ORDER BY id DESC LIMIT 1),
+            ''
+        )
+    """,
+    "key": """
+        COALESCE(
+            (SELECT u.username || ': ' || k.name || ' …' || k.suffix
+             FROM virtual_keys k JOIN users u ON u.id = k.user_id WHERE k.id = grouped.member),
+            ''
+        )
+    """,
+    "model": "''",
+    "upstream": "''",
+    "day": "''",
+}
+_USAGE_FILTERS = {
+    "first_day": "day >= :first_day",
+    "last_day": "day <= :last_day",
+    "user_id": "user_id = :user_id",
+    "key_id": "key_id = :key_id",
+    "model": "model = :model",
+    "upstream": "upstream = :upstream",
+}
+
+
+def usage_of(engine: Engine, user_id: int, *, since_day: int = 0) -> Sums:
+    """What a user used from a day (YYYYMMDD) on."""
+    sql = f"SELECT {_SUMS} FROM usage_daily WHERE user_id = :user_id AND day >= :since_day"  # noqa: S608 - constants
+    [row] = engine.read(sql, {"user_id": user_id, "since_day": since_day})
+    return Sums(**_sums_in(row))
+
+
+def usage_by_day_and_model(
+    engine: Engine, user_id: int, *, first_day: int, last_day: int
+) -> list[tuple[int, str, Sums]]:
+    """What a user used, by day and model, the first day first; of very many models the last days are left out."""
+    sql = f"""
+        SELECT day, model, {_SUMS} FROM usage_daily
+        WHERE user_id = :user_id AND day BETWEEN :first_day AND :last_day
+        GROUP BY day, model ORDER BY day, model LIMIT {_MOST_DAILY}
+    """  # noqa: S608 - constants
+    rows = engine.read(sql, {"user_id": user_id, "first_day": first_day, "last_day": last_day})
+    return [(row[0], row[1], Sums(**_sums_in(row[2:]))) for row in rows]
+
+
+def usage_by(
+    engine: Engine, by: Dimension, wanted: UsageFilter, *, after: int | str | None = None, limit: int = 100
+) -> list[Group]:
+    """A page of groups by id or name, of days the latest first; pass the last one's group as `after` for the next."""
+    column = _COLUMN[by]
+    order, beyond = ("DESC", "<") if by == "day" else ("ASC", ">")
+    rest = "" if after is None else f"AND {column} {beyond} :after"
+    sql = f"""
+        SELECT {_NAME[by]}, grouped.* FROM (
+            SELECT {column} AS member, {_SUMS} FROM usage_daily {_where(wanted)} {rest}
+            GROUP BY {column} ORDER BY {column} {order} LIMIT :limit
+        ) AS grouped ORDER BY grouped.member {order}
+    """  # noqa: S608 - constants; the values are bound
+    rows = engine.read(sql, msgspec.structs.asdict(wanted) | {"after": after, "limit": limit})
+    return [Group(name=row[0], group=row[1], **_sums_in(row[2:])) for row in rows]
+
+
+def largest_usage(engine: Engine, by: Dimension, wanted: UsageFilter, *, limit: int = 100) -> list[Group]:
+    """The groups that used the most tokens, the largest first."""
+    order = "ORDER BY SUM(prompt_tokens + completion_tokens) DESC, member LIMIT :limit"
+    sql = f"""
+        SELECT {_NAME[by]}, grouped.* FROM (
+            SELECT {_COLUMN[by]} AS member, {_SUMS} FROM usage_daily {_where(wanted)} GROUP BY {_COLUMN[by]} {order}
+        ) AS grouped ORDER BY grouped.prompt_tokens + grouped.completion_tokens DESC, grouped.member
+    """  # noqa: S608 - constants; the values are bound
+    rows = engine.read(sql, msgspec.structs.asdict(wanted) | {"limit": limit})
+    return [Group(name=row[0], group=row[1], **_sums_in(row[2:])) for row in rows]
+
+
+def usage_in_all(engine: Engine, wanted: UsageFilter) -> Sums:
+    """What all exchanges used together."""
+    sql = f"SELECT {_SUMS} FROM usage_daily {_where(wanted)}"  # noqa: S608 - constants
+    [row] = engine.read(sql, msgspec.structs.asdict(wanted))
+    return Sums(**_sums_in(row))
+
+
+def daily_tokens(
+    engine: Engine, by: Dimension, wanted: UsageFilter, members: Sequence[int | str]
+) -> dict[int | str, dict[int, int]]:
+    """The tokens that each of these few groups used on each day (YYYYMMDD) on which it used any."""
+    named = {f"member{at}": member for at, member in enumerate(members)}
+    column, among = _COLUMN[by], ", ".join(f":{name}" for name in named)
+    sql = f"""
+        SELECT {column}, day, SUM(prompt_tokens + completion_tokens) FROM usage_daily
+        {_where(wanted)} AND {column} IN ({among}) GROUP BY {column}, day
+    """  # noqa: S608 - constants; the values are bound
+    used: dict[int | str, dict[int, int]] = {member: {} for member in members}
+    for member, day, tokens in engine.read(sql, msgspec.structs.asdict(wanted) | named):
+        used[member][day] = int(tokens)
+    return used
+
+
+def _where(wanted: UsageFilter) -> str:
+    conditions = [condition for name, condition in _USAGE_FILTERS.items() if getattr(wanted, name) is not None]
+    return f"WHERE {' AND '.join(conditions) or '1 = 1'}"
+
+
+def _sums_in(values: Sequence[int]) -> dict[str, int]:
+    return {name: int(value) for name, value in zip(Sums.__struct_fields__, values, strict=True)}
+
+
+# -- single exchanges ---------------------------------------------------------------------------------------------
+
+
+class Try(msgspec.Struct, frozen=True):
+    """One attempt of an exchange."""
+
+    upstream: str = ""
+    key: str = ""
+    """`…` and the last four characters."""
+
+    model: str = ""
+    outcome: str = ""
+    """A status, or why there was none."""
+
+
+class TurnNote(msgspec.Struct, frozen=True):
+    """How one replayed turn got its reasoning, or why it did not."""
+
+    at: int = 0
+    """Its place among the messages."""
+
+    rule: str = ""
+    why: str = ""
+
+
+class Details(msgspec.Struct, frozen=True):
+    """What an entry's `details` tell."""
+
+    tries: tuple[Try, ...] = ()
+    turns: tuple[TurnNote, ...] = ()
+
+
+class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which exchanges are looked for; None: any."""
+
+    user_id: int | None = None
+    """0: callers with an upstream's own key."""
+
+    key_id: int | None = None
+    model: str | None = None
+    upstream: str | None = None
+    outcome: Outcome | None = None
+    error_class: str | None = None
+
+
+_LEDGER = Source(found_in="ledger", number="id", read_from="ledger", columns=f"{ENTRY_COLUMNS}, id")
+_ENTRY_FILTERS = ("key_id", "model", "upstream", "error_class")
+_OUTCOME: dict[Outcome, str] = {"ok": "error_class = ''", "error": "error_class <> ''"}
+
+
+def recent_entries(
+    engine: Engine, wanted: EntryFilter, *, before: int = END, limit: int = 50
+) -> tuple[list[tuple[int, Entry]], int | None]:
+    """Entries and their ids newest first, and the `before` of the next page; None when there is nothing more.
+
+    A page can be short before the end.
+    """
+    rows, following = read_newest(
+        engine,
+        _LEDGER,
+        finds=_of_user(wanted),
+        sifts=_sifts(wanted),
+        params=msgspec.structs.asdict(wanted),
+        before=before,
+        limit=limit,
+    )
+    return [_numbered(row) for row in rows], following
+
+
+def entries_after(
+    engine: Engine, wanted: EntryFilter, *, after: int, upto: int, limit: int = 100
+) -> list[tuple[int, Entry]]:
+    """Entries with ids above `after` and not above `upto`, the oldest first."""
+    conditions = " AND ".join(["id > :after AND id <= :upto", *_of_user(wanted), *_sifts(wanted)])
+    sql = f"SELECT {ENTRY_COLUMNS}, id FROM ledger WHERE {conditions} ORDER BY id LIMIT :limit"  # noqa: S608 - constants
+    params = msgspec.structs.asdict(wanted) | {"after": after, "upto": upto, "limit": limit}
+    return [_numbered(row) for row in engine.read(sql, params)]
+
+
+def newest_entry(engine: Engine) -> int:
+    """The highest id in the ledger, 0 when it is empty."""
+    [(newest,)] = engine.read("SELECT COALESCE(MAX(id), 0) FROM ledger")
+    return int(newest)
+
+
+def running_exchanges(engine: Engine, *, limit: int = 1_000) -> list[Entry]:
+    """What is known of exchanges that run, in no order."""
+    rows = engine.read("SELECT entry FROM open_exchanges LIMIT :limit", {"limit": limit})
+    return [msgspec.json.decode(text, type=Entry) for (text,) in rows]
+
+
+def count_running(engine: Engine) -> int:
+    """How many exchanges run."""
+    [(count,)] = engine.read("SELECT COUNT(*) FROM open_exchanges")
+    return int(count)
+
+
+def read_details(entry: Entry) -> Details:
+    """The details of an entry; empty when another version of the program wrote them in another shape."""
+    try:
+        return msgspec.json.decode(entry.details, type=Details)
+    except msgspec.ValidationError:
+        return Details()
+
+
+def _of_user(wanted: EntryFilter) -> list[str]:
+    if wanted.user_id is None:
+        return []
+    return ["user_id = :user_id" if wanted.user_id else "user_id IS NULL"]
+
+
+def _sifts(wanted: EntryFilter) -> list[str]:
+    conditions = [f"{name} = :{name}" for name in _ENTRY_FILTERS if getattr(wanted, name) is not None]
+    return conditions + ([_OUTCOME[wanted.outcome]] if wanted.outcome else [])
+
+
+def _numbered(row: Row) -> tuple[int, Entry]:
+    return row[-1], entry_from(row[:-1])
+
+
+# -- health -------------------------------------------------------------------------------------------------------
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How an upstream did lately."""
+
+    upstream: str
+    """Empty: exchanges that were refused before there was one."""
+
+    requests: int
+    failures: int
+    """Those that the client left are not counted here."""
+
+    first_byte_p50_ms: int | None
+    first_byte_p95_ms: int | None
+    restored: int
+    missing: int
+    reasons: dict[str, int]
+    """Why turns did not get their reasoning, and how many; of the newest exchanges only."""
+
+
+def read_health(engine: Engine, since_ms: int) -> list[Health]:
+    """How each upstream did in exchanges since then, of which the newest 5000 are looked at."""
+    rows = engine.read(
+        """
+        SELECT upstream, error_class, first_byte_ms, restored, missing, at FROM ledger
+        WHERE at >= :since ORDER BY at DESC LIMIT :most
+        """,
+        {"since": since_ms, "most": _MOST_MEASURED},
+    )
+    reasons = _reasons(engine, rows[-1][-1]) if rows else {}
+    upstreams = sorted({row[0] for row in rows})
+    return [_health(name, [row for row in rows if row[0] == name], reasons.get(name, Counter())) for name in upstreams]
+
+
+def _health(upstream: str, rows: list[Row], reasons: Counter[str]) -> Health:
+    waits = sorted(row[2] for row in rows if row[2] is not None)
+    return Health(
+        upstream=upstream,
+        requests=len(rows),
+        failures=sum(row[1] not in ("", "client_left") for row in rows),
+        first_byte_p50_ms=_percentile(waits, 50),
+        first_byte_p95_ms=_percentile(waits, 95),
+        restored=sum(row[3] for row in rows),
+        missing=sum(row[4] for row in rows),
+        reasons=dict(reasons.most_common()),
+    )
+
+
+def _percentile(ordered: list[int], percent: int) -> int | None:
+    """The nearest-rank percentile."""
+    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
+
+
+def _reasons(engine: Engine, since_ms: int) -> dict[str, Counter[str]]:
+    """Per upstream, why turns did not get their reasoning."""
+    sql = f"""
+        SELECT {ENTRY_COLUMNS} FROM ledger WHERE at >= :since AND missing > 0 ORDER BY at DESC LIMIT :most
+    """  # noqa: S608 - a constant
+    found: dict[str, Counter[str]] = {}
+    for row in engine.read(sql, {"since": since_ms, "most": _MOST_EXPLAINED}):
+        entry = entry_from(row)
+        missed = (note.why for note in read_details(entry).turns if note.rule == "missing")
+        found.setdefault(entry.upstream, Counter()).update(missed)
+    return found

@@ -1,0 +1,45 @@
+"""Upstream keys that rest after a failure, as the data planes see them: the verbs over the table `resting_keys`.
+
+Several data planes share the table; the latest word counts.
+"""
+
+import msgspec
+
+from shared.security.keys import digest, suffix
+from shared.store.engine import Engine, Statement
+
+__all__ = ("Resting", "forget_rested", "rest", "resting", "works_again")
+
+
+class Resting(msgspec.Struct, frozen=True):
+    """Until when (epoch ms) a key rests, and why, as a person reads it."""
+
+    until: int
+    why: str
+
+
+def rest(upstream: str, key: str, until: int, why: str) -> Statement:
+    """Note that a key of the upstream of this name rests."""
+    sql = """
+        INSERT INTO resting_keys (upstream, key_digest, suffix, until, why)
+        VALUES (:upstream, :digest, :suffix, :until, :why)
+        ON CONFLICT (upstream, key_digest) DO UPDATE SET until = excluded.until, why = excluded.why
+    """
+    return sql, {"upstream": upstream, "digest": digest(key), "suffix": suffix(key), "until": until, "why": why}
+
+
+def works_again(upstream: str, key: str) -> Statement:
+    """Note that a key rests no more."""
+    sql = "DELETE FROM resting_keys WHERE upstream = :upstream AND key_digest = :digest"
+    return sql, {"upstream": upstream, "digest": digest(key)}
+
+
+def forget_rested(now: int) -> Statement:
+    """Delete what has ended (epoch ms), also of keys that are no longer configured."""
+    return "DELETE FROM resting_keys WHERE until <= :now", {"now": now}
+
+
+def resting(engine: Engine, now: int) -> dict[tuple[str, str], Resting]:
+    """The keys that rest now (epoch ms), by the upstream's name and the key's digest."""
+    sql = "SELECT upstream, key_digest, until, why FROM resting_keys WHERE until > :now"
+    return {(upstream, key): Resting(until, why) for upstream, key, until, why in engine.read(sql, {"now": now})}

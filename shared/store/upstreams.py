@@ -1,0 +1,162 @@
+"""Upstreams that were made in the web pages: the verbs over the table `upstreams`.
+
+Keys and headers, which may be secret, are sealed to the row's id; the rest is JSON.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from shared.config.check import check
+from shared.config.lines import key_text
+from shared.config.rules import RULES
+from shared.config.schema import Upstream
+from shared.config.stored import StoredUpstream
+from shared.errors import StoreError
+from shared.security.sealing import SealError, seal, unseal
+from shared.store.engine import Engine, Row, Transaction
+
+__all__ = (
+    "UpstreamNameTaken",
+    "UpstreamRow",
+    "add_upstream",
+    "find_upstream",
+    "list_upstreams",
+    "move_upstream",
+    "remove_upstream",
+    "replace_upstream",
+    "upstream_faults",
+)
+
+_COLUMNS = "id, name, body, sealed"
+_SEALED = frozenset({"api_keys", "headers"})
+
+
+class UpstreamNameTaken(StoreError):
+    """Another stored upstream has this name, perhaps in other case."""
+
+
+class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row, which may hold what can't be used."""
+
+    id: int
+    name: str
+    upstream: StoredUpstream | None = None
+    problem: str = ""
+    """Why there is none."""
+
+
+def list_upstreams(engine: Engine, secret: bytes) -> list[UpstreamRow]:
+    """All of them in their order; cheap while nothing changes."""
+    rows = engine.read(f"SELECT {_COLUMNS} FROM upstreams ORDER BY position, id")  # noqa: S608 - ours
+    return [_opened(secret, row) for row in rows]
+
+
+def find_upstream(engine: Engine, secret: bytes, upstream_id: int) -> UpstreamRow | None:
+    """The row with this id."""
+    rows = engine.read(f"SELECT {_COLUMNS} FROM upstreams WHERE id = :id", {"id": upstream_id})  # noqa: S608 - ours
+    return _opened(secret, rows[0]) if rows else None
+
+
+def add_upstream(engine: Engine, secret: bytes, upstream: Upstream, now: int) -> int:
+    """Store an upstream behind the others; its id. UpstreamNameTaken for a name that another has."""
+
+    def work(transaction: Transaction) -> int:
+        _refuse_taken(transaction, upstream.name, but=0)
+        [(upstream_id,)] = transaction.run(
+            """
+            INSERT INTO upstreams (name, position, body, sealed, created_at, updated_at)
+            SELECT :name, coalesce(max(position), 0) + 1, '{}', x'', :now, :now FROM upstreams
+            RETURNING id
+            """,
+            {"name": upstream.name, "now": now},
+        )
+        _write(transaction, secret, upstream_id, upstream, now)
+        return int(upstream_id)
+
+    return engine.transact(work)
+
+
+def replace_upstream(engine: Engine, secret: bytes, upstream_id: int, upstream: Upstream, now: int) -> bool:
+    """Store another upstream in the place of this one; False when there is none. UpstreamNameTaken as above."""
+
+    def work(transaction: Transaction) -> bool:
+        _refuse_taken(transaction, upstream.name, but=upstream_id)
+        return _write(transaction, secret, upstream_id, upstream, now)
+
+    return engine.transact(work)
+
+
+def remove_upstream(engine: Engine, upstream_id: int) -> bool:
+    """Forget an upstream; False when there is none with this id."""
+    sql = "DELETE FROM upstreams WHERE id = :id RETURNING id"
+    return bool(engine.transact(lambda transaction: transaction.run(sql, {"id": upstream_id})))
+
+
+def move_upstream(engine: Engine, upstream_id: int, position: int) -> bool:
+    """Make it the `position`-th of the stored ones, from 1, or the last; False when there is none with this id."""
+
+    def work(transaction: Transaction) -> bool:
+        ids = [found for (found,) in transaction.run("SELECT id FROM upstreams ORDER BY position, id")]
+        if upstream_id not in ids:
+            return False
+        ids.remove(upstream_id)
+        ids.insert(position - 1, upstream_id)
+        for place, each in enumerate(ids, 1):
+            transaction.run("UPDATE upstreams SET position = :place WHERE id = :id", {"place": place, "id": each})
+        return True
+
+    return engine.transact(work)
+
+
+def upstream_faults(body: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with an upstream in plain values, by the key that holds it; the rules are those of the file."""
+    findings = check(dict(body), inspect.type_info(Upstream), RULES, "upstreams[]")
+    return {key_text(finding.path): finding.message for finding in findings}
+
+
+def _refuse_taken(transaction: Transaction, name: str, *, but: int) -> None:
+    if transaction.run("SELECT 1 FROM upstreams WHERE name = :name AND id <> :but", {"name": name, "but": but}):
+        raise UpstreamNameTaken(f"There is already an upstream “{name}”: choose another name.")
+
+
+def _write(transaction: Transaction, secret: bytes, upstream_id: int, upstream: Upstream, now: int) -> bool:
+    plain = msgspec.to_builtins(upstream)
+    body = {key: value for key, value in plain.items() if key not in _SEALED}
+    hidden = msgspec.json.encode({key: plain[key] for key in _SEALED})
+    sql = """
+        UPDATE upstreams SET name = :name, body = :body, sealed = :sealed, updated_at = :now
+        WHERE id = :id RETURNING id
+    """
+    params = {
+        "id": upstream_id,
+        "name": body.pop("name"),
+        "body": msgspec.json.encode(body).decode(),
+        "sealed": seal(secret, hidden, bound_to=_place(upstream_id)),
+        "now": now,
+    }
+    return bool(transaction.run(sql, params))
+
+
+@lru_cache(maxsize=256)
+def _opened(secret: bytes, row: Row) -> UpstreamRow:
+    """The upstream in a row of `_COLUMNS`; every row is opened once, as both programs ask each second."""
+    upstream_id, name, body, sealed = row
+    try:
+        hidden = unseal(secret, sealed, bound_to=_place(upstream_id))
+        plain = {"name": name, **msgspec.json.decode(body), **msgspec.json.decode(hidden)}
+    except SealError as error:
+        return UpstreamRow(id=upstream_id, name=name, problem=f"its keys can't be opened: {error}")
+    except (msgspec.DecodeError, TypeError):
+        return UpstreamRow(id=upstream_id, name=name, problem="its row is not readable")
+    if faults := upstream_faults(plain):
+        problem = "; ".join(f"{key}: {message}" for key, message in faults.items())
+        return UpstreamRow(id=upstream_id, name=name, problem=problem)
+    return UpstreamRow(id=upstream_id, name=name, upstream=msgspec.convert(plain | {"id": upstream_id}, StoredUpstream))
+
+
+def _place(upstream_id: int) -> str:
+    return f"upstream:{upstream_id}"

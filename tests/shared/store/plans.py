@@ -1,0 +1,22 @@
+"""How the database finds what the verbs read."""
+
+from shared.store.engine import NO_PARAMS, Engine, Params, Row
+
+__all__ = ("Explained",)
+
+
+class Explained:
+    """An engine that notes for each read what SQLite does for it (https://www.sqlite.org/eqp.html)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.plans: list[list[str]] = []
+
+    def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+        self.plans.append([step for *_, step in self._engine.read(f"EXPLAIN QUERY PLAN {sql}", params)])
+        return self._engine.read(sql, params)
+
+    @property
+    def steps(self) -> list[str]:
+        """All that is done, in order."""
+        return [step for plan in self.plans for step in plan]

@@ -1,0 +1,331 @@
+"""What was used, by whom and of what; single exchanges; how upstreams do."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.store.engine import Engine, Statement
+from shared.store.ledger import Entry, Opening, open_exchange, settle
+from shared.store.reports import (
+    Details,
+    Dimension,
+    EntryFilter,
+    Group,
+    Sums,
+    Try,
+    TurnNote,
+    UsageFilter,
+    daily_tokens,
+    entries_after,
+    largest_usage,
+    newest_entry,
+    read_details,
+    read_health,
+    recent_entries,
+    running_exchanges,
+    usage_by,
+    usage_by_day_and_model,
+    usage_in_all,
+    usage_of,
+)
+from tests.shared.store.plans import Explained
+
+DAY = 86_400_000
+NOON = 1_795_176_000_000
+"""2026-11-20 12:00 UTC."""
+
+
+def entry(exchange: str, **members: Any) -> Entry:
+    usual = {
+        "at": NOON,
+        "user_id": 1,
+        "username": "ada",
+        "key_id": 1,
+        "model": "m",
+        "upstream": "main",
+        "upstream_model": "m",
+        "status": 200,
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "cost_micros": 50,
+    }
+    return Entry(exchange=exchange, **usual | members)
+
+
+def run(engine: Engine, *statements: Statement) -> None:
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+
+
+def settled(engine: Engine, **members: Any) -> Entry:
+    """An entry of its own in the ledger."""
+    made = entry(f"x{newest_entry(engine) + 1}", **members)
+    run(engine, *settle(made))
+    return made
+
+
+def recent(engine: Engine, **conditions: Any) -> list[int]:
+    entries, following = recent_entries(engine, EntryFilter(**conditions))
+    assert following is None
+    return [number for number, _ in entries]
+
+
+# -- sums ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_users_exchanges_are_summed_from_a_day_on(engine: Engine) -> None:
+    settled(engine, reasoning_tokens=5, cached_tokens=60, restored=3, missing=1)
+    settled(engine, at=NOON + DAY, error_class="upstream_cut", estimated=True, cost_micros=None)
+    settled(engine, user_id=2)
+    tokens = {"prompt_tokens": 200, "completion_tokens": 40, "reasoning_tokens": 5, "cached_tokens": 60}
+    marks = {"failures": 1, "estimated": 1, "unpriced": 1, "restored": 3, "missing": 1}
+    assert usage_of(engine, 1) == Sums(requests=2, cost_micros=50, **tokens, **marks)
+    assert usage_of(engine, 1, since_day=2026_11_21).requests == 1
+    assert usage_of(engine, 1, since_day=2026_11_22) == usage_of(engine, 3) == Sums()
+
+
+def test_a_users_days_are_summed_by_model(engine: Engine) -> None:
+    settled(engine, at=NOON + DAY, model="b")
+    settled(engine, model="b", upstream="spare")
+    settled(engine, model="b", key_id=9)
+    settled(engine, model="a")
+    settled(engine, at=NOON - DAY)
+    settled(engine, user_id=2)
+    found = usage_by_day_and_model(engine, 1, first_day=2026_11_20, last_day=2026_11_21)
+    assert [(day, model, sums.requests) for day, model, sums in found] == [
+        (2026_11_20, "a", 1),
+        (2026_11_20, "b", 2),
+        (2026_11_21, "b", 1),
+    ]
+
+
+@pytest.fixture
+def used(engine: Engine) -> Engine:
+    """Ada has the id 1 and the key 1; the user 2 is deleted; one exchange was of nobody."""
+    user = "INSERT INTO users (username, password_hash, role, created_at) VALUES ('ada', 'hash', 'user', 0)"
+    key = """
+        INSERT INTO virtual_keys (user_id, name, digest, suffix, scope, created_at)
+        VALUES (1, 'laptop', :digest, 'wxyz', 'inference', 0)
+    """
+    run(engine, (user, {}), (key, {"digest": "0" * 64}))
+    settled(engine, username="ada as she was called")
+    settled(engine, user_id=2, username="bob", key_id=2, model="b", at=NOON + DAY)
+    settled(engine, user_id=None, username="", key_id=None, upstream="spare", at=NOON + 2 * DAY)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        ("user", [(0, ""), (1, "ada"), (2, "bob")]),
+        ("key", [(0, ""), (1, "ada: laptop …wxyz"), (2, "")]),
+        ("model", [("b", ""), ("m", "")]),
+        ("upstream", [("main", ""), ("spare", "")]),
+        ("day", [(2026_11_22, ""), (2026_11_21, ""), (2026_11_20, "")]),
+    ],
+)
+def test_usage_is_grouped(used: Engine, by: Dimension, groups: list[tuple[int | str, str]]) -> None:
+    found = usage_by(used, by, UsageFilter())
+    assert [(each.group, each.name) for each in found] == groups
+    assert sum(each.requests for each in found) == 3
+
+
+def test_the_largest_groups_come_first(used: Engine) -> None:
+    settled(used, model="b", prompt_tokens=1_000)
+    settled(used, model="tiny", prompt_tokens=0, completion_tokens=1)
+    found = largest_usage(used, "model", UsageFilter(), limit=2)
+    assert [(each.group, each.prompt_tokens) for each in found] == [("b", 1_100), ("m", 200)]
+    assert [each.name for each in largest_usage(used, "user", UsageFilter(user_id=1))] == ["ada"]
+
+
+def test_everything_is_summed(used: Engine) -> None:
+    assert usage_in_all(used, UsageFilter()).requests == 3
+    assert usage_in_all(used, UsageFilter(first_day=2026_11_21, upstream="main")).requests == 1
+    assert usage_in_all(used, UsageFilter(model="none")) == Sums()
+
+
+def test_the_tokens_of_a_few_groups_are_told_by_day(used: Engine) -> None:
+    found = daily_tokens(used, "model", UsageFilter(last_day=2026_11_21), ["m", "b", "none"])
+    assert found == {"m": {2026_11_20: 120}, "b": {2026_11_21: 120}, "none": {}}
+    assert daily_tokens(used, "model", UsageFilter(), []) == {}
+
+
+@pytest.mark.parametrize("by", ["user", "key", "model", "upstream", "day"])
+def test_groups_are_paged(used: Engine, by: Dimension) -> None:
+    every = usage_by(used, by, UsageFilter())
+    pages: list[Group] = []
+    while page := usage_by(used, by, UsageFilter(), after=pages[-1].group if pages else None, limit=1):
+        pages += page
+    assert pages == every
+
+
+@pytest.mark.parametrize(
+    ("conditions", "users"),
+    [
+        ({"user_id": 2}, [2]),
+        ({"user_id": 0}, [0]),
+        ({"key_id": 1}, [1]),
+        ({"model": "b"}, [2]),
+        ({"upstream": "spare"}, [0]),
+        ({"first_day": 2026_11_21}, [0, 2]),
+        ({"last_day": 2026_11_21}, [1, 2]),
+        ({"first_day": 2026_11_21, "last_day": 2026_11_21, "model": "m"}, []),
+    ],
+    ids=["user", "nobody", "key", "model", "upstream", "from", "to", "all at once"],
+)
+def test_what_is_grouped_can_be_narrowed(used: Engine, conditions: dict[str, Any], users: list[int]) -> None:
+    assert [each.group for each in usage_by(used, "user", UsageFilter(**conditions))] == users
+
+
+def test_a_users_sums_read_no_others(used: Engine) -> None:
+    watched = Explained(used)
+    usage_of(watched, 1, since_day=2026_11_20)
+    usage_by_day_and_model(watched, 1, first_day=2026_11_20, last_day=2026_11_21)
+    looked = [step for step in watched.steps if "usage_daily" in step]
+    assert len(looked) == 2
+    assert all("USING INDEX usage_daily_user_id (user_id=? AND day>?" in step for step in looked)
+
+
+# -- single exchanges ---------------------------------------------------------------------------------------------
+
+
+def test_entries_come_newest_first_as_they_were_settled(engine: Engine) -> None:
+    made = [settled(engine) for _ in range(3)]
+    entries, following = recent_entries(engine, EntryFilter(), limit=2)
+    assert (entries, following) == ([(3, made[2]), (2, made[1])], 2)
+    assert recent_entries(engine, EntryFilter(), before=2) == ([(1, made[0])], None)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "numbers"),
+    [
+        ({"user_id": 1}, [6, 5, 4, 3, 1]),
+        ({"user_id": 0}, [2]),
+        ({"key_id": 5}, [3]),
+        ({"model": "b"}, [4]),
+        ({"upstream": "spare"}, [5]),
+        ({"outcome": "error"}, [6]),
+        ({"outcome": "ok"}, [5, 4, 3, 2, 1]),
+        ({"error_class": "upstream_cut"}, [6]),
+        ({"error_class": "lost"}, []),
+        ({"user_id": 1, "outcome": "ok", "model": "m", "upstream": "main", "key_id": 1}, [1]),
+    ],
+    ids=["user", "nobody", "key", "model", "upstream", "error", "ok", "class", "no such class", "all at once"],
+)
+def test_entries_are_sifted(engine: Engine, conditions: dict[str, Any], numbers: list[int]) -> None:
+    for members in (
+        {},
+        {"user_id": None, "key_id": None},
+        {"key_id": 5},
+        {"model": "b"},
+        {"upstream": "spare"},
+        {"error_class": "upstream_cut"},
+    ):
+        settled(engine, **members)
+    assert recent(engine, **conditions) == numbers
+    found = entries_after(engine, EntryFilter(**conditions), after=0, upto=6)
+    assert [number for number, _ in found] == numbers[::-1]
+
+
+def test_what_came_since_is_read_in_order(engine: Engine) -> None:
+    assert newest_entry(engine) == 0
+    for _ in range(5):
+        settled(engine)
+    assert newest_entry(engine) == 5
+    assert [number for number, _ in entries_after(engine, EntryFilter(), after=1, upto=4)] == [2, 3, 4]
+    assert [number for number, _ in entries_after(engine, EntryFilter(), after=1, upto=4, limit=2)] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "step"),
+    [
+        (EntryFilter(), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (EntryFilter(model="m"), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (EntryFilter(user_id=1), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
+        (EntryFilter(user_id=0), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
+        (EntryFilter(user_id=1, model="m"), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
+    ],
+    ids=["all", "model", "user", "nobody", "user and model"],
+)
+def test_no_page_of_entries_reads_the_whole_ledger_or_sorts_it(engine: Engine, wanted: EntryFilter, step: str) -> None:
+    watched = Explained(engine)
+    recent_entries(watched, wanted)
+    assert watched.plans[-1] == [step]
+    assert all("ledger" not in each or "SEARCH" in each for each in watched.steps)
+
+
+def test_what_came_since_is_found_by_its_number(engine: Engine) -> None:
+    watched = Explained(engine)
+    entries_after(watched, EntryFilter(model="m"), after=5, upto=9)
+    newest_entry(watched)
+    assert watched.plans == [["SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"], ["SEARCH ledger"]]
+
+
+def test_running_exchanges_are_listed(engine: Engine) -> None:
+    runs = entry("x1", status=0)
+    opening = Opening(node="n", entry=runs, reserved_tokens=0, reserved_cost_micros=0)
+    run(engine, open_exchange(opening))
+    assert running_exchanges(engine) == [runs]
+    run(engine, *settle(runs))
+    assert running_exchanges(engine) == []
+
+
+def test_details_are_read(engine: Engine) -> None:
+    tries = [{"upstream": "main", "key": "…abcd", "model": "m", "outcome": "200"}]
+    turns = [{"at": 3, "rule": "missing", "why": "no remembered turn has this text here"}]
+    details = msgspec.json.encode({"tries": tries, "turns": turns, "new": 1}).decode()
+    assert read_details(entry("x", details=details)) == Details(
+        tries=(Try("main", "…abcd", "m", "200"),),
+        turns=(TurnNote(3, "missing", "no remembered turn has this text here"),),
+    )
+
+
+@pytest.mark.parametrize("details", ["{}", "[]", '{"turns": 7}', '{"tries": [{"outcome": 200}]}'])
+def test_details_of_another_shape_are_none(details: str) -> None:
+    assert read_details(entry("x", details=details)) == Details()
+
+
+# -- health -------------------------------------------------------------------------------------------------------
+
+
+def missing(*whys: str) -> str:
+    turns = [{"at": at, "rule": "missing", "why": why} for at, why in enumerate(whys)]
+    return msgspec.json.encode({"turns": [*turns, {"at": 99, "rule": "id", "why": ""}]}).decode()
+
+
+def test_health_is_told_per_upstream(engine: Engine) -> None:
+    settled(engine, restored=3, first_byte_ms=20)
+    settled(engine, error_class="upstream_500", missing=2, details=missing("gone", "gone"))
+    settled(engine, error_class="client_left", missing=2, details=missing("gone", "foreign"), first_byte_ms=10)
+    settled(engine, upstream="spare")
+    settled(engine, at=NOON - 1, upstream="old")
+    settled(engine, at=NOON - 1, missing=1, details=missing("long ago"))
+    main, spare = read_health(engine, NOON)
+    assert (main.upstream, main.requests, main.failures) == ("main", 3, 1)
+    assert (main.restored, main.missing, main.reasons) == (3, 4, {"gone": 3, "foreign": 1})
+    assert (main.first_byte_p50_ms, main.first_byte_p95_ms) == (10, 20)
+    assert (spare.requests, spare.first_byte_p50_ms, spare.reasons) == (1, None, {})
+
+
+@pytest.mark.parametrize(
+    ("waits", "p50", "p95"),
+    [([7], 7, 7), ([1, 2], 1, 2), ([*range(1, 101)], 50, 95), ([*range(1, 21)], 10, 19), ([*range(1, 22)], 11, 20)],
+    ids=["one", "two", "hundred", "twenty", "twenty-one"],
+)
+def test_percentiles_are_of_those_that_got_a_first_byte(engine: Engine, waits: list[int], p50: int, p95: int) -> None:
+    for wait in [*reversed(waits), None]:
+        settled(engine, first_byte_ms=wait)
+    [main] = read_health(engine, NOON)
+    assert (main.first_byte_p50_ms, main.first_byte_p95_ms) == (p50, p95)
+
+
+def test_nothing_happened_lately(engine: Engine) -> None:
+    settled(engine, at=NOON - 1)
+    assert read_health(engine, NOON) == []
+
+
+def test_health_reads_recent_exchanges_only(engine: Engine) -> None:
+    settled(engine)
+    watched = Explained(engine)
+    read_health(watched, NOON)
+    assert watched.plans == [["SEARCH ledger USING INDEX ledger_at (at>?)"]] * 2

@@ -1,0 +1,51 @@
+from shared.config.schema import Upstream
+from shared.config.stored import Stored
+from shared.store.engine import Engine
+from shared.store.settings import change_settings
+from shared.store.stored import read_stored
+from shared.store.upstreams import add_upstream
+
+SECRET = b"s" * 32
+
+
+def add(engine: Engine, name: str) -> None:
+    add_upstream(engine, SECRET, Upstream(name=name, base_url="https://a.b", api_keys=("sk-1",)), 1)
+
+
+def run(engine: Engine, sql: str) -> None:
+    engine.transact(lambda transaction: transaction.run(sql))
+
+
+def test_an_empty_database_stores_nothing(engine: Engine) -> None:
+    assert read_stored(engine, SECRET) == Stored()
+
+
+def test_settings_and_upstreams_are_read(engine: Engine) -> None:
+    change_settings(engine, {"recall.max_mib": 5}, 1)
+    add(engine, "b")
+    add(engine, "a")
+
+    stored = read_stored(engine, SECRET)
+
+    assert stored.settings == {"recall.max_mib": 5}
+    assert [(upstream.name, upstream.api_keys) for upstream in stored.upstreams] == [("b", ("sk-1",)), ("a", ("sk-1",))]
+    assert stored.problems == ()
+
+
+def test_two_readings_are_equal(engine: Engine) -> None:
+    add(engine, "a")
+
+    assert read_stored(engine, SECRET) == read_stored(engine, SECRET)
+
+
+def test_rows_that_cannot_be_used_are_problems_and_the_others_count(engine: Engine) -> None:
+    change_settings(engine, {"recall.max_mib": 5, "audit.mode": "off"}, 1)
+    for name in ("a", "b"):
+        add(engine, name)
+    run(engine, "UPDATE settings SET value = 'off' WHERE name = 'audit.mode'")
+    run(engine, "UPDATE upstreams SET sealed = x'00' WHERE name = 'a'")
+
+    stored = read_stored(engine, SECRET)
+
+    assert (stored.settings, [upstream.name for upstream in stored.upstreams]) == ({"recall.max_mib": 5}, ["b"])
+    assert [problem.key for problem in stored.problems] == ["audit.mode", "upstreams.a"]
