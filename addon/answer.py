@@ -4,14 +4,14 @@ from typing import Protocol
 
 from addon.formats import sse
 from addon.formats.accumulate import Accumulator
-from addon.formats.chat.stream import DONE, ChatStream, Mint
 from addon.formats.deltas import CallDelta, Finish, StreamError
-from addon.formats.errors import Problem, error_body
+from addon.formats.errors import Problem
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.splice import MalformedJson, value
 from addon.formats.turn import Turn, Usage
+from addon.relay import Relay
 
-__all__ = ("KEEP_ALIVE", "Remember", "StreamedAnswer", "error_end")
+__all__ = ("KEEP_ALIVE", "Remember", "StreamedAnswer")
 
 KEEP_ALIVE = b": keep-alive\n\n"
 
@@ -28,13 +28,11 @@ class StreamedAnswer:
     `error` is set when the upstream reports one or sends what can't be read; nothing more is taken then.
     """
 
-    def __init__(
-        self, *, model: str, hide_usage: bool, mint: Mint, remember: Remember, content_encoding: str = ""
-    ) -> None:
+    def __init__(self, relay: Relay, *, remember: Remember, content_encoding: str = "") -> None:
         """Raises Unreadable for a Content-Encoding we don't read."""
         self._events = sse.Events()
         self._inflate = Inflate(content_encoding)
-        self._stream = ChatStream(model=model, hide_usage=hide_usage, mint=mint)
+        self._relay = relay
         self._accumulator = Accumulator()
         self._remember = remember
         self.error: StreamError | None = None
@@ -44,7 +42,7 @@ class StreamedAnswer:
     @property
     def done(self) -> bool:
         """Whether the stream has announced its end."""
-        return self._stream.done
+        return self._relay.done
 
     @property
     def finished(self) -> bool:
@@ -78,7 +76,11 @@ class StreamedAnswer:
         last = self._event(rest + b"\n\n") if _is_whole(rest := self._events.rest()) else b""
         if not self.finished and not self.error:
             self.error = StreamError("The upstream ended its answer in the middle.", code="upstream_cut")
-        return last if self.done or self.error else last + DONE
+        return last if self.done or self.error else last + self._relay.end()
+
+    def fail(self, problem: Problem) -> bytes:
+        """The end of a stream that failed after it began: the format's error event, then the usual end."""
+        return self._relay.fail(problem)
 
     def stop(self) -> None:
         """The answer ends here, unfinished: keep what the client may have seen."""
@@ -88,7 +90,7 @@ class StreamedAnswer:
     def _event(self, raw: bytes) -> bytes:
         if self.error or self.done:
             return b""
-        deltas, out = self._stream.feed(raw)
+        deltas, out = self._relay.feed(raw)
         for delta in deltas:
             self._accumulator.add(delta)
             if isinstance(delta, StreamError):
@@ -116,8 +118,3 @@ def _is_whole(rest: bytes) -> bool:
         return data.strip() == b"[DONE]" or isinstance(value(data), dict)
     except MalformedJson:
         return False
-
-
-def error_end(problem: Problem) -> bytes:
-    """The end of a stream that failed after it began: the format's error event, then the usual end."""
-    return sse.event(error_body("chat", problem)) + DONE

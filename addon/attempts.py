@@ -13,7 +13,7 @@ from mitmproxy import http
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpLayer, HTTPMode, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpLayer, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -34,17 +34,18 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from addon.answer import KEEP_ALIVE, StreamedAnswer, error_end
-from addon.exchange import Exchange, Reply, returned
+from addon.answer import KEEP_ALIVE, StreamedAnswer
+from addon.exchange import Exchange, Reply
 from addon.formats.deltas import StreamError
 from addon.formats.errors import error_body
 from addon.formats.inflate import Unreadable
 from addon.front import too_large
-from addon.http1 import ClientHttp1, Tick
+from addon.http1 import Tick
+from addon.outgoing import returned
 from addon.plan import Plan, Planner, connect_words, fault, lowered, request_for, response_of, sidecar_down, told
 from shared.config.schema import Timeouts
 
-__all__ = ("GatewayHttpLayer",)
+__all__ = ("GatewayStream",)
 
 KEEP_ALIVE_SECONDS = 10
 MAX_REFUSAL = 256 * 1024
@@ -56,41 +57,14 @@ MAX_WHOLE = 64 * 1024 * 1024
 LINGER_SECONDS = 1
 """What an upstream gets to close its answer after it has announced the end."""
 
+RESERVE_SECONDS = 2
+RESERVE_RETRY_SECONDS = 0.01
+"""How long a request waits for the database, when its caller has a quota."""
+
 SIDECAR_SECONDS = 5
 SIDECAR_RETRY_SECONDS = 0.2
 
 _log = logging.getLogger("thinkback.attempts")
-
-
-class GatewayHttpLayer(HttpLayer):
-    """mitmproxy's HTTP layer with our streams in it, and a tick each second."""
-
-    def __init__(self, context: Context, planner: Planner) -> None:
-        super().__init__(context, HTTPMode.transparent)
-        self._planner = planner
-        self._ticking: commands.RequestWakeup | None = None
-        self.connections[context.client] = ClientHttp1(context.fork(), planner.clock)
-
-    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, events.Wakeup) and event.command is self._ticking:
-            for child in [self.connections[self.context.client], *self.streams.values()]:
-                yield from self.event_to_child(child, Tick())
-        else:
-            yield from super()._handle_event(event)
-            if not isinstance(event, events.Start):
-                return
-        self._ticking = commands.RequestWakeup(1)
-        yield self._ticking
-
-    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self._planner)
-        yield from self.event_to_child(self.streams[stream_id], events.Start())
-
-    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
-        # A connection that failed would answer for its address as long as the client stays connected.
-        for connection in [known for known in self.connections if known.error and known is not self.context.client]:
-            del self.connections[connection]
-        yield from super().get_connection(event, reuse=reuse)
 
 
 class GatewayStream(HttpStream):
@@ -217,7 +191,7 @@ class GatewayStream(HttpStream):
 
     def _attempt(self) -> layer.CommandGenerator[None]:
         """Send what is planned; an upstream that can't be reached gives way to the next one."""
-        if self.client_state == self.state_errored:
+        if self.client_state == self.state_errored or (yield from self._held_up()):
             return
         while True:
             request = self._planned_request()
@@ -244,6 +218,18 @@ class GatewayStream(HttpStream):
             yield SendHttp(RequestData(self.stream_id, content), connection)
         yield SendHttp(RequestEndOfMessage(self.stream_id), connection)
 
+    def _held_up(self) -> layer.CommandGenerator[bool]:
+        """Whether what the request may use is still to be reserved, or was refused."""
+        if self._plan is None or self._plan.exchange is None or self._exchange.reserved:
+            return False
+        waited = self._planner.clock.monotonic() - self._opened_at
+        reply = self._exchange.reserve(give_up=waited >= RESERVE_SECONDS)
+        if reply is not None:
+            yield from self._go_on(reply)
+        elif not self._exchange.reserved:
+            yield commands.RequestWakeup(RESERVE_RETRY_SECONDS)
+        return not self._exchange.reserved
+
     def _is_open(self, wanted: GetHttpConnection) -> bool:
         """Whether a connection of an earlier request will be used."""
         parent = self.context.layers[self.context.layers.index(self) - 1]
@@ -265,7 +251,7 @@ class GatewayStream(HttpStream):
         if reply is None:
             return True
         if self._begun:
-            yield from self._say(reply.body if reply.status == 200 else error_end(told(reply)))
+            yield from self._say(reply.body if reply.status == 200 else self._exchange.failed_end(told(reply)))
             yield from self._finish()
         else:
             self.flow.response = response_of(reply)
@@ -350,7 +336,7 @@ class GatewayStream(HttpStream):
         """The attempt failed while the upstream was answering."""
         if self._delivered:
             yield from self._abort()
-            yield from self._say(error_end(self._exchange.stream_problem(error)))
+            yield from self._say(self._exchange.failed_end(self._exchange.stream_problem(error)))
             yield from self._finish()
             return
         problem = self._exchange.stream_problem(error)

@@ -5,37 +5,41 @@ what the client is told, or nothing when `outgoing` now is the next attempt. One
 `whole`.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from addon import asked, problems
+from addon.admission.quota import may_use
 from addon.answer import StreamedAnswer
-from addon.formats.chat import request as chat_request
-from addon.formats.chat import response as chat_response
+from addon.asked import Asked, Encoded
+from addon.formats.answering import Head
 from addon.formats.chat.error_body import full_text, message_of
-from addon.formats.chat.request import ChatRequest
 from addon.formats.deltas import StreamError
 from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.registry import Endpoint
-from addon.formats.splice import scalar_text
-from addon.formats.turn import Usage
+from addon.formats.turn import Reasoning, Turn, Usage
+from addon.meter import Meter, Opened
+from addon.outgoing import Outgoing, inflated, outgoing_to, returned, without_keys
+from addon.reasoning import carried
 from addon.reasoning.conversation import Conversation
 from addon.reasoning.lessons import Lessons, steps_down
-from addon.reasoning.profiles import Profile, builtin_profiles, choose_profile, says_reasoning_is_missing
 from addon.reasoning.recall import Recall
 from addon.reasoning.restore import Policy, Restoration
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
-from addon.routing.router import known_models, routes
+from addon.telling import Telling
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.model import Principal
-from shared.security.keys import mask
+from shared.profiles import Profile, builtin_profiles, choose_profile, says_reasoning_is_missing
+from shared.routes import known_models, routes
+from shared.security.keys import digest, mask, suffix
+from shared.store.ledger import Entry
 
-__all__ = ("Exchange", "Outgoing", "Reply", "Services", "Tried", "returned")
+__all__ = ("Exchange", "Reply", "Services", "Tried")
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -44,22 +48,15 @@ class Services(msgspec.Struct, frozen=True):
     recall: Recall
     lessons: Lessons
     keyring: Keyring
+    meter: Meter
     clock: Clock
     id_key: bytes
     """Authenticates minted tool-call ids."""
 
+    seal_key: bytes
+    """Seals the reasoning that clients carry."""
+
     random: Callable[[int], bytes]
-
-
-class Outgoing(msgspec.Struct, frozen=True):
-    """A request for an upstream."""
-
-    tls: bool
-    host: str
-    port: int
-    target: str
-    headers: list[tuple[str, str]]
-    body: bytes
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -81,24 +78,15 @@ class _Prepared(msgspec.Struct):
     """A candidate's request body and how it came about."""
 
     endpoint: str
-    body: bytes
+    origin: str
+    encoded: Encoded
     profile: Profile
     policy: Policy
     restoration: Restoration
 
 
-_FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
-"""Request headers that upstreams get to see; everything else stays here."""
-
-_SECRET_HEADER = re.compile("auth|key|token|secret|cookie", re.IGNORECASE)
-_SHORTEST_SECRET = 8
-
-_RETURNED = ("content-type", "openai-processing-ms", "request-id", "retry-after", "x-request-id")
-_RETURNED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
-
-
 class Exchange:
-    """The life of one chat request."""
+    """The life of one request."""
 
     def __init__(
         self,
@@ -115,21 +103,54 @@ class Exchange:
         self._remaining: list[Candidate] = []
         self._prepared: _Prepared | None = None
         self._conversation: Conversation | None = None
+        self._telling: Telling | None = None
+        self._origins: dict[str, str] = {}
+        """State that the client carries, and whose it is."""
+
         self._repaired = False
         self._answer: StreamedAnswer | None = None
         self._usage: Usage | None = None
+        self._turns: dict[int, Turn] = {}
         self._began = services.clock.monotonic()
+        self._began_at = services.clock.now_ms()
         self.first_byte: float | None = None
         """Seconds until the upstream's answer began."""
 
+        self.id = services.random(12).hex()
         self.principal = principal
-        self.request: ChatRequest | None = None
+        self.request: Asked | None = None
+        self.opened: Opened | None = None
+        """How it stands in the books; None when it was refused before."""
+
+        self.error_class = ""
+        """Why the client got no answer, in a word; empty when it got one."""
+
         self.tried: list[Tried] = []
 
     def open(self, body: bytes) -> None:
-        """Decode, route and restore; `outgoing` is ready then. Raises RequestError."""
-        self.request = request = chat_request.decode(body, self._endpoint.deployment)
-        self._remaining = list(self._candidates(request.model))
+        """Decode, route, reserve and restore; `outgoing` is ready then. Raises RequestError."""
+        self.request = request = asked.read(self._endpoint, body, self._unseal)
+        if not may_use(self.principal, request.model):
+            raise RequestError(problems.not_allowed(request.model))
+        self._remaining = self._candidates(request.model)
+        if request.plain is not None and any(one.upstream.api != "chat" for one in self._remaining):
+            self.request = request = asked.read_neutral(self._endpoint, body, self._unseal)
+        self._enter(request, self._remaining[0], len(body))
+        self._converse(request)
+        self._advance()
+
+    def _enter(self, request: Asked, first: Candidate, size: int) -> None:
+        """Open the exchange in the books."""
+        self.opened = self._services.meter.open(
+            self.principal,
+            self.entry(first),
+            host=first.upstream.host,
+            size=size,
+            max_tokens=request.max_tokens,
+        )
+
+    def _converse(self, request: Asked) -> None:
+        """Find the replayed turns, and an account that has the state of the latest one."""
         self._conversation = Conversation(
             recall=self._services.recall,
             clock=self._services.clock,
@@ -139,7 +160,45 @@ class Exchange:
             messages=request.messages,
             has_tools=request.has_tools,
         )
-        self._advance()
+        head = Head(self.id, self._began_at // 1000, request.model)
+        self._telling = Telling(request, head, self._talk.mint, self._seal)
+        if request.neutral is not None:
+            origin = self._talk.origin(_profile_of(self._remaining[0])) or next(reversed(self._origins.values()), "")
+            self._remaining.sort(key=lambda one: bool(origin) and _origin_of(one) != origin)
+
+    @property
+    def reserved(self) -> bool:
+        """Whether the request may be sent: a caller's quota allows it."""
+        return self.opened is not None and self.opened.reserved
+
+    def reserve(self, *, give_up: bool) -> Reply | None:
+        """Try again to reserve what the request may use; the reply when that is refused, or given up."""
+        assert self.opened is not None
+        try:
+            self._services.meter.reserve(self.opened)
+        except RequestError as error:
+            return self.reply(error.problem)
+        return self.reply(problems.books_busy()) if give_up and not self.reserved else None
+
+    def entry(self, candidate: Candidate | None = None) -> Entry:
+        """What the ledger is told of who asks for what, and of the candidate that would answer or answered."""
+        user, key, request = self.principal.user, self.principal.key, self.request
+        tried = candidate or (self.candidate if self.tried else None)
+        return Entry(
+            exchange=self.id,
+            at=self._began_at,
+            user_id=user.id if user else None,
+            username=user.username if user else "",
+            key_id=key.id if key else None,
+            key_suffix=self.principal.key_suffix,
+            format=self._endpoint.wire_format,
+            model=request.model if request else "",
+            upstream=tried.upstream.name if tried else "",
+            upstream_key=suffix(tried.key) if tried else "",
+            upstream_model=tried.model if tried else "",
+            streamed=self.streams,
+            attempts=len(self.tried),
+        )
 
     @property
     def streams(self) -> bool:
@@ -160,6 +219,17 @@ class Exchange:
         return self._answer.usage if self._answer else self._usage
 
     @property
+    def turns(self) -> dict[int, Turn]:
+        """What the upstream answered, as far as it came."""
+        return self._answer.turns if self._answer else self._turns
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of the body that an upstream took or may be working on; 0 when all refused it."""
+        working = self.tried and self.tried[-1].outcome in ("", "200")
+        return len(self._prepared.encoded.body) if working and self._prepared and self.reserved else 0
+
+    @property
     def trouble(self) -> str:
         """What went wrong after the answer began, in a word, or empty."""
         return self._answer.error.code or "upstream_error" if self._answer and self._answer.error else ""
@@ -168,19 +238,7 @@ class Exchange:
     def outgoing(self) -> Outgoing:
         """The attempt to make now."""
         assert self._prepared is not None
-        upstream = self.candidate.upstream
-        headers = [(name, self._headers[name]) for name in _FORWARDED if name in self._headers]
-        headers += [
-            ("host", _authority(upstream.host, upstream.port, upstream.scheme)),
-            ("accept-encoding", "identity"),
-            ("content-type", "application/json"),
-        ]
-        if self.candidate.key:
-            headers.append(("authorization", f"Bearer {self.candidate.key}"))
-        headers = [(name, text) for name, text in headers if name not in {given.lower() for given in upstream.headers}]
-        headers += [*upstream.headers.items(), ("content-length", str(len(self._prepared.body)))]
-        tls = upstream.scheme == "https"
-        return Outgoing(tls, upstream.host, upstream.port, upstream.chat_path, headers, self._prepared.body)
+        return outgoing_to(self.candidate, self._headers, self._prepared.encoded.body)
 
     def summary(self) -> Iterator[str]:
         """One line per message: what it holds and how its turn was found; for debugging."""
@@ -195,7 +253,7 @@ class Exchange:
     def unreachable(self, why: str) -> Reply | None:
         """The upstream could not be reached or broke off before its answer began."""
         self.tried[-1].outcome = f"({why})"
-        self._rest(CONNECT_REST)
+        self._rest(CONNECT_REST, why)
         if self._next():
             return None
         name = self.candidate.upstream.name
@@ -205,27 +263,28 @@ class Exchange:
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
         """The upstream answered with an error."""
         self.tried[-1].outcome = str(status)
-        body = _inflated(headers, body)
+        body = inflated(headers, body)
         if says_reasoning_is_missing(full_text(body)) and self._repair():
             return None
         failure = classify_status(status, headers, now_epoch=self._services.clock.now_ms() / 1000)
         if failure is not None:
-            self._rest(failure.rest)
+            self._rest(failure.rest, f"it was answered with {status}")
             if self._next():
                 return None
         if status in (401, 403) and self.principal.upstream is None:
             return self.reply(self._keys_refused(status, message_of(body)))
-        return Reply(self._status(status), returned(headers), self._without_keys(body))
+        self.error_class = f"upstream_{status}"
+        body = self._without_keys(body)
+        if _error_shape(self.candidate.upstream.api) != _error_shape(self._endpoint.wire_format):
+            return self.reply(problems.told_by_upstream(status, message_of(body)))
+        return Reply(self._status(status), returned(headers), body)
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""
-        assert self.request is not None
+        assert self._prepared is not None
+        relay = self._said.relay(self.candidate.upstream.api, self._prepared.encoded.custom)
         self._answer = StreamedAnswer(
-            model=self.request.model,
-            hide_usage=not self.request.usage_asked,
-            mint=self._talk.mint,
-            remember=self._talk.remember,
-            content_encoding=headers.get("content-encoding", ""),
+            relay, remember=self._remember, content_encoding=headers.get("content-encoding", "")
         )
         return self._answer
 
@@ -234,7 +293,8 @@ class Exchange:
         assert self._prepared is not None
         self.tried[-1].outcome = "200"
         self.first_byte = self._services.clock.monotonic() - self._began
-        self._services.keyring.worked(self.candidate.upstream, self.candidate.key)
+        if self._services.keyring.worked(self.candidate.upstream, self.candidate.key):
+            self._services.meter.key_works(self.candidate.upstream.name, self.candidate.key)
         self._talk.accepted(self._prepared.restoration)
         if self._repaired:
             self._learn(self._prepared.policy)
@@ -242,28 +302,31 @@ class Exchange:
     def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
         """The upstream's whole answer, not streamed; None as for `refused`."""
         assert self.request is not None
+        assert self._prepared is not None
         try:
             body = Inflate(headers.get("content-encoding", "")).feed(body)
         except Unreadable as error:
-            return self.reply(_malformed(str(error)))
-        answer = chat_response.decode(body)
+            return self.reply(problems.malformed(str(error)))
+        answer = self._said.whole(self.candidate.upstream.api, self._prepared.encoded.custom, body)
         if answer is None:
-            return self.reply(_malformed("the upstream's answer is not a JSON object"))
+            return self.reply(problems.malformed("the upstream's answer is not a JSON object"))
         if answer.error is not None:
             return self.refused(answer.error.status, headers, body)
-        self._usage = answer.usage
+        self._usage, self._turns = answer.usage, answer.turns
         self.accepted()
-        self._talk.remember(answer.turns, complete=True, durable=True)
-        patched = answer.patched(model=self.request.model, mint=self._talk.mint)
+        self._remember(answer.turns, complete=True, durable=True)
         if self.request.stream:  # the upstream does not stream; its client reads nothing else
-            return Reply(status, {"content-type": "text/event-stream"}, chat_response.as_stream(patched))
-        return Reply(status, returned(headers), patched)
+            return Reply(status, {"content-type": "text/event-stream"}, answer.body())
+        return Reply(status, returned(headers), answer.body())
 
     def reply(self, problem: Problem) -> Reply:
         """What the client is told of a problem, in its format."""
+        self.error_class = problem.code
         headers = {"content-type": "application/json"}
         if problem.retry_after:
             headers["retry-after"] = problem.retry_after
+        if problem.code == "insufficient_quota":
+            headers["x-should-retry"] = "false"  # OpenAI's and Anthropic's libraries heed it
         status = status_for(problem, self._headers.get("user-agent", ""))
         return Reply(status, headers, error_body(self._endpoint.wire_format, problem))
 
@@ -271,6 +334,15 @@ class Exchange:
         """How a failure of a running stream is told."""
         message = self._without_keys(error.message.encode(errors="replace")).decode()
         return Problem(status=error.status, message=message, code=error.code or "upstream_error", type="upstream_error")
+
+    def failed_end(self, problem: Problem) -> bytes:
+        """The end of a running stream that failed, in the client's format."""
+        return self._answer.fail(problem) if self._answer else self._said.failed_end(problem)
+
+    @property
+    def _said(self) -> Telling:
+        assert self._telling is not None
+        return self._telling
 
     @property
     def _talk(self) -> Conversation:
@@ -280,25 +352,21 @@ class Exchange:
     def _candidates(self, model: str) -> list[Candidate]:
         upstreams = self._snapshot.upstreams
         if not upstreams:
-            raise RequestError(_no_upstream())
+            raise RequestError(problems.no_upstream())
         found = candidates(
             routes(upstreams, model), self._services.keyring, self.principal, self._services.clock.monotonic()
         )
         if not found:
-            raise RequestError(_unknown_model(model, known_models(upstreams)))
+            raise RequestError(problems.unknown_model(model, known_models(upstreams)))
         return list(found)
 
     def _advance(self) -> None:
         """Make the next candidate the current one; its body is made anew only when it differs from the last one's."""
         candidate = self._remaining.pop(0)
         self.tried.append(Tried(candidate))
-        if self._prepared is None or self._prepared.endpoint != self._endpoint_name:
-            profile = choose_profile(
-                builtin_profiles(),
-                name=candidate.upstream.profile,
-                host=candidate.upstream.host,
-                model=candidate.model,
-            )
+        made_for = self._prepared and (self._prepared.endpoint, self._prepared.origin)
+        if made_for != (self._endpoint_name, _origin_of(candidate)):
+            profile = _profile_of(candidate)
             self._prepared = self._prepare(profile, self._services.lessons.policy(self._endpoint_name, profile))
             self._repaired = False
 
@@ -315,13 +383,42 @@ class Exchange:
 
     def _prepare(self, profile: Profile, policy: Policy) -> _Prepared:
         assert self.request is not None
-        restoration = self._talk.restore(profile, policy)
+        candidate = self.candidate
+        origin = _origin_of(candidate)
+        restoration = self._talk.restore(profile, policy, origin)
         if restoration.rejected is not None:
-            raise RequestError(_reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
-        off = profile.off if restoration.thinking_off else {}
-        extra = [(name, scalar_text(switch)) for name, switch in off.items()]
-        body = chat_request.encode(self.request, model=self.candidate.model, edits=restoration.edits, extra=extra)
-        return _Prepared(self._endpoint_name, body, profile, policy, restoration)
+            raise RequestError(problems.reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
+        encoded = self.request.encode(
+            candidate.upstream.api,
+            model=candidate.model,
+            edits=restoration.edits,
+            extra=profile.off if restoration.thinking_off else {},
+            effort=candidate.effort,
+            abilities=asked.abilities_of(candidate.upstream),
+            foreign=self._foreign(origin),
+        )
+        return _Prepared(self._endpoint_name, origin, encoded, profile, policy, restoration)
+
+    def _foreign(self, origin: str) -> frozenset[str]:
+        """State that the client carries and another account made."""
+        return frozenset(opaque for opaque, made_by in self._origins.items() if made_by != origin)
+
+    def _seal(self, reasoning: Reasoning) -> str:
+        assert self._prepared is not None
+        copy = carried.Carried(reasoning, self._prepared.origin if reasoning.opaque else "")
+        return carried.sealed(self._services.seal_key, copy, self.principal.id)
+
+    def _unseal(self, reasoning: Reasoning) -> Reasoning | None:
+        found = carried.opened(self._services.seal_key, reasoning.opaque, self.principal.id)
+        if found is None:
+            return None
+        if found.reasoning.opaque:
+            self._origins[found.reasoning.opaque] = found.origin
+        return found.reasoning
+
+    def _remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
+        assert self._prepared is not None
+        self._talk.remember(turns, complete=complete, durable=durable, origin=self._prepared.origin)
 
     def _repair(self) -> bool:
         """Try the same candidate once more, the mildest step further down that changes what is sent."""
@@ -337,7 +434,7 @@ class Exchange:
                 self._learn(policy)
                 return False
             prepared = self._prepare(refused.profile, policy)
-            if prepared.body != refused.body:
+            if prepared.encoded.body != refused.encoded.body:
                 self._prepared, self._repaired = prepared, True
                 self.tried.append(Tried(self.candidate))
                 return True
@@ -351,9 +448,10 @@ class Exchange:
     def _endpoint_name(self) -> str:
         return f"{self.candidate.upstream.name} {self.candidate.model}"
 
-    def _rest(self, seconds: float) -> None:
+    def _rest(self, seconds: float, why: str) -> None:
         until = self._services.clock.monotonic() + seconds
         self._services.keyring.failed(self.candidate.upstream, self.candidate.key, until)
+        self._services.meter.key_rests(self.candidate.upstream.name, self.candidate.key, seconds, why)
 
     def _status(self, status: int) -> int:
         """Cursor shows the text of a 400 only; of an overloaded or failing upstream it retries by itself."""
@@ -370,56 +468,22 @@ class Exchange:
         return Problem(status=502, message=message, code="upstream_auth_error", type="upstream_error")
 
     def _without_keys(self, body: bytes) -> bytes:
-        """Upstreams echo keys in their errors."""
-        for secret in {secret for one in self.tried for secret in _secrets(one.candidate)}:
-            body = body.replace(secret.encode(), mask(secret).encode())
-        return body
+        return without_keys(body, (one.candidate for one in self.tried))
 
 
-def _secrets(candidate: Candidate) -> Iterator[str]:
-    """Its key, and the keys that stand in headers of its own."""
-    if candidate.key:
-        yield candidate.key
-    for name, text in candidate.upstream.headers.items():
-        secret = text.rpartition(" ")[2]
-        if _SECRET_HEADER.search(name) and len(secret) >= _SHORTEST_SECRET:
-            yield secret
+def _profile_of(candidate: Candidate) -> Profile:
+    upstream = candidate.upstream
+    name = upstream.profile or ("responses" if upstream.api == "responses" else "")
+    return choose_profile(builtin_profiles(), name=name, host=upstream.host, model=candidate.model)
 
 
-def _authority(host: str, port: int, scheme: str) -> str:
-    bare = f"[{host}]" if ":" in host else host
-    return bare if port == (443 if scheme == "https" else 80) else f"{bare}:{port}"
+def _origin_of(candidate: Candidate) -> str:
+    """The account that state belongs to; empty where an upstream's reasoning is text."""
+    if candidate.upstream.api == "chat":
+        return ""
+    return f"{candidate.upstream.name} {digest(candidate.key)[:16]}"
 
 
-def returned(headers: Mapping[str, str]) -> dict[str, str]:
-    """The upstream's response headers that clients get to see."""
-    return {name: text for name, text in headers.items() if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)}
-
-
-def _inflated(headers: Mapping[str, str], body: bytes) -> bytes:
-    try:
-        return Inflate(headers.get("content-encoding", "")).feed(body)
-    except Unreadable:
-        return body
-
-
-def _malformed(why: str) -> Problem:
-    return Problem(status=502, message=f"{why[:1].upper()}{why[1:]}.", code="upstream_malformed", type="upstream_error")
-
-
-def _no_upstream() -> Problem:
-    message = (
-        "No upstream is configured yet: set UPSTREAM_BASE_URL and UPSTREAM_API_KEY, or [[upstreams]] in config.toml."
-    )
-    return Problem(status=503, message=message, code="no_upstream", type="server_error")
-
-
-def _unknown_model(model: str, known: list[str]) -> Problem:
-    there = ", ".join(known[:50]) or "none by name"
-    message = f"The model '{model[:200]}' is not served here. Models there are: {there}."
-    return Problem(status=400, message=message, code="model_not_found", param="model")
-
-
-def _reasoning_unknown(at: int, why: str) -> Problem:
-    message = f"The reasoning of message {at} is not known ({why}): start a new chat, or remove that message."
-    return Problem(status=400, message=message, code="reasoning_not_known", param=f"messages[{at}]")
+def _error_shape(wire_format: str) -> str:
+    """Chat Completions and Responses tell errors in the same shape."""
+    return "chat" if wire_format == "responses" else wire_format

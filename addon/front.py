@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import msgspec
 
 from addon.admission.principal import FindKey, ReadToken, credential, identify
+from addon.admission.quota import may_use
 from addon.exchange import Reply
 from addon.formats.errors import Problem, error_body, status_for
 from addon.formats.registry import Endpoint
-from addon.routing.router import known_models
 from shared.config.schema import Snapshot
 from shared.model import Principal
+from shared.routes import known_models
 
 __all__ = ("admit", "health", "models", "preflight", "problem_reply", "readiness", "too_large", "unfit")
 
@@ -22,7 +23,6 @@ _PREFLIGHT = CORS | {
     "access-control-max-age": "86400",
 }
 _NOT_YET = {
-    "responses": "The Responses API is not served by this version: use /v1/chat/completions.",
     "messages": "The Anthropic Messages API is not served by this version: use /v1/chat/completions.",
     "count_tokens": "Token counting is not served by this version.",
 }
@@ -45,9 +45,9 @@ def readiness(*, store_answers: bool, upstreams: int) -> Reply:
     return Reply(200 if store_answers else 503, _JSON, body)
 
 
-def models(snapshot: Snapshot) -> Reply:
-    """The model list (https://platform.openai.com/docs/api-reference/models/list) as far as it is configured."""
-    names = known_models(snapshot.upstreams)
+def models(snapshot: Snapshot, caller: Principal) -> Reply:
+    """The models the caller may use (https://platform.openai.com/docs/api-reference/models/list) as configured."""
+    names = [name for name in known_models(snapshot.upstreams) if may_use(caller, name)]
     listed = [{"id": name, "object": "model", "created": 0, "owned_by": "thinkback"} for name in names]
     return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
 

@@ -7,6 +7,7 @@ its `Plan` (see `attempts`), which is the last thing a hook makes, and mitmproxy
 import asyncio
 import logging
 import resource
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
@@ -21,7 +22,7 @@ from mitmproxy.utils import asyncio_utils
 
 from addon import front, http1
 from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
-from addon.attempts import GatewayHttpLayer
+from addon.connections import GatewayHttpLayer
 from addon.exchange import Exchange, Reply
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import Endpoint, classify
@@ -29,6 +30,7 @@ from addon.log import RequestLine, masked
 from addon.plan import Plan, Planner, lowered
 from addon.wiring import Wiring
 from shared.model import Principal
+from shared.security.addresses import is_public_address
 from shared.security.keys import mask
 
 __all__ = ("BASELINE", "Gateway")
@@ -75,6 +77,9 @@ class Gateway(Planner):
         self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
         self._seen: WeakKeyDictionary[http.HTTPFlow, _Seen] = WeakKeyDictionary()
         self._connecting: dict[str, asyncio.TimerHandle] = {}
+        self._vetted: dict[str, tuple[str, int]] = {}
+        """Names of the servers whose address stands in the connection while it is made."""
+
         self._clients: set[str] = set()
         self._max_clients = max(64, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128) // 2)
         self._ticking: asyncio.Task[None] | None = None
@@ -144,14 +149,19 @@ class Gateway(Planner):
     def client_disconnected(self, client: connection.Client) -> None:
         self._clients.discard(client.id)
 
-    def server_connect(self, hook: server_hooks.ServerConnectionHookData) -> None:
+    async def server_connect(self, hook: server_hooks.ServerConnectionHookData) -> None:
         task = asyncio.current_task()
         seconds = self._connect_seconds(hook.server.address)
-        if task is not None and seconds:
+        if self._is_guarded(hook.server.address):
+            await self._vet(hook.server, seconds or None)
+        if task is not None and seconds and not hook.server.error:
             timer = asyncio.get_running_loop().call_later(seconds, task.cancel)
             self._connecting[hook.server.id] = timer
 
     def server_connected(self, hook: server_hooks.ServerConnectionHookData) -> None:
+        if name := self._vetted.pop(hook.server.id, None):
+            # Its name again, by which later requests find the open connection; mitmproxy refuses the change when open.
+            object.__setattr__(hook.server, "address", name)
         if not hook.server.tls:
             self._connected(hook.server)
 
@@ -164,7 +174,32 @@ class Gateway(Planner):
     def server_disconnected(self, hook: server_hooks.ServerConnectionHookData) -> None:
         self._connected(hook.server)
 
+    async def _vet(self, server: connection.Server, seconds: float | None) -> None:
+        """Let a connection be made to a public address only, and to the very one that was looked at."""
+        assert server.address is not None
+        host, port = server.address
+        loop = asyncio.get_running_loop()
+        try:
+            found = await asyncio.wait_for(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), seconds)
+        except (OSError, UnicodeError, TimeoutError) as error:
+            server.error = str(error) or "its name does not resolve"
+            return
+        addresses = [str(name[0]) for *_, name in found]
+        if all(map(is_public_address, addresses)):
+            self._vetted[server.id] = server.address
+            server.address = addresses[0], port
+        else:
+            server.error = "private address"
+
+    def _is_guarded(self, address: tuple[str, int] | None) -> bool:
+        """Whether only upstreams made in the web pages are there, which may not lead into private networks."""
+        if self._wiring.snapshot.server.allow_private_upstreams:
+            return False
+        there = [one for one in self._wiring.snapshot.upstreams if address and (one.host, one.port) == address[:2]]
+        return bool(there) and all(one.guarded for one in there)
+
     def _connected(self, server: connection.Server) -> None:
+        self._vetted.pop(server.id, None)
         if timer := self._connecting.pop(server.id, None):
             timer.cancel()
 
@@ -224,7 +259,7 @@ class Gateway(Planner):
         self._settle(flow, str(flow.response.status_code) if flow.response else "500")
 
     def error(self, flow: http.HTTPFlow) -> None:
-        self._settle(flow, "gone")
+        self._settle(flow, "gone", client_left=True)
 
     def _plan_endpoint(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
         snapshot = self._wiring.snapshot
@@ -256,8 +291,8 @@ class Gateway(Planner):
             problem = caller
         if problem is not None:
             self._answer(flow, front.problem_reply(problem, endpoint.wire_format, headers.get("user-agent", "")))
-        elif endpoint.kind == "models":
-            self._answer(flow, front.models(snapshot))
+        elif isinstance(caller, Principal) and endpoint.kind == "models":
+            self._answer(flow, front.models(snapshot, caller))
         elif isinstance(caller, Principal):
             exchange = Exchange(self._wiring.services, snapshot, caller, endpoint, headers)
             self._seen[flow].exchange = exchange
@@ -330,7 +365,7 @@ class Gateway(Planner):
         line = self._seen[flow].line
         line.principal, line.key_suffix = caller.name, caller.key_suffix
 
-    def _settle(self, flow: http.HTTPFlow, status: str) -> None:
+    def _settle(self, flow: http.HTTPFlow, status: str, *, client_left: bool = False) -> None:
         seen = self._seen.pop(flow, None)
         if seen is None:
             return
@@ -338,6 +373,7 @@ class Gateway(Planner):
         seen.line.seconds = self.clock.monotonic() - seen.began
         if seen.exchange is not None:
             _report(seen.line, seen.exchange)
+            self._wiring.settle(seen.exchange, seen.line, client_left=client_left)
         if not (seen.routine and status == "200"):
             seen.line.write()
         flow.comment = seen.line.text()

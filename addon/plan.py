@@ -7,9 +7,10 @@ import msgspec
 from mitmproxy import http
 from mitmproxy.proxy import commands
 
-from addon.exchange import Exchange, Outgoing, Reply
+from addon.exchange import Exchange, Reply
 from addon.formats.chat.error_body import message_of
 from addon.formats.errors import Problem, error_body
+from addon.outgoing import Outgoing
 from shared.clock import Clock
 
 __all__ = (
@@ -112,6 +113,7 @@ def connect_words(error: str) -> str:
 
 
 _CONNECT_ERRORS = {
+    "private address": "its address is private: see allow_private_upstreams",
     "connect call failed": "connection refused",
     "refused": "connection refused",
     "name or service not known": "its name does not resolve",

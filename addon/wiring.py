@@ -3,9 +3,12 @@
 import os
 import secrets
 from collections.abc import Mapping
+from importlib.metadata import version
 
-from addon.exchange import Services
-from addon.log import configure
+from addon.bookkeeping import audit_record, entry_of, learned_from
+from addon.exchange import Exchange, Services
+from addon.log import RequestLine, configure
+from addon.meter import Meter
 from addon.reasoning.lessons import Lessons
 from addon.reasoning.recall import Recall
 from addon.routing.keyring import Keyring
@@ -15,15 +18,19 @@ from shared.config.watch import Watch
 from shared.errors import StoreError
 from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_secret
-from shared.security.tokens import InvalidToken, read_token
 from shared.store import data_directory, open_engine
-from shared.store.accounts import find_user
+from shared.store.audit import add_record, drop_old_records
+from shared.store.ledger import drop_old
+from shared.store.resting import forget_rested
+from shared.store.sessions import session_user
+from shared.store.stored import read_stored
 from shared.store.virtual_keys import find_key
 
 __all__ = ("Wiring",)
 
 FORGET_SECONDS = 600
 _MIB = 1024 * 1024
+_DAY_MS = 86_400_000
 
 
 class Wiring:
@@ -36,14 +43,19 @@ class Wiring:
         database = self.snapshot.database_url
         self.engine = open_engine(database)
         self._secret = load_secret(data_directory(database))
+        self._laid_version: int | None = None
+        self._take_over()
         self._forgotten_at = self.clock.monotonic()
+        self.meter = Meter(self.engine, self.clock, node=secrets.token_hex(8), version=version("thinkback"))
         self.recall = Recall(self.engine, self.clock, memory_bytes=self.snapshot.recall.memory_mib * _MIB)
         self.services = Services(
             recall=self.recall,
             lessons=Lessons(self.engine, self.clock),
             keyring=Keyring(),
+            meter=self.meter,
             clock=self.clock,
             id_key=derive(self._secret, "tool-call-id"),
+            seal_key=derive(self._secret, "carried-reasoning"),
             random=secrets.token_bytes,
         )
 
@@ -53,8 +65,11 @@ class Wiring:
         return self._watch.snapshot
 
     def each_second(self) -> None:
-        """Take over edited configuration and let old turns go."""
-        if self._watch.poll() is not None:
+        """Take over edited configuration, show that the node lives, and let old rows go."""
+        self.meter.each_second()
+        before = self.snapshot
+        self._take_over()
+        if self.snapshot is not before:
             configure(self.snapshot.logging)
             self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
         now = self.clock.monotonic()
@@ -62,6 +77,15 @@ class Wiring:
             self._forgotten_at = now
             limits = self.snapshot.recall
             self.recall.forget_old(max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB)
+            self._drop_old_rows()
+
+    def settle(self, exchange: Exchange, line: RequestLine, *, client_left: bool) -> None:
+        """Enter a finished exchange into the ledger, and what was asked into the audit."""
+        entry = entry_of(exchange, line, self.meter, client_left=client_left)
+        self.meter.settle(entry, exchange.opened, learned_from(exchange))
+        record = audit_record(exchange, entry, self.snapshot.audit.mode)
+        if record is not None:
+            self.engine.write_later([add_record(record)])
 
     def find_key(self, digest: str) -> tuple[VirtualKey, User] | None:
         """The virtual key with this digest, and its user."""
@@ -69,12 +93,7 @@ class Wiring:
 
     def read_token(self, token: str) -> User | None:
         """The user of a session token that is valid and has not been ended."""
-        try:
-            claims = read_token(token, self._jwt_secret, now=self.clock.now_ms() // 1000)
-        except InvalidToken:
-            return None
-        user = find_user(self.engine, claims.user_id)
-        return user if user is not None and user.epoch == claims.epoch else None
+        return session_user(self.engine, token, self._jwt_secret, now_ms=self.clock.now_ms())
 
     def store_answers(self) -> bool:
         """Whether the database can be read."""
@@ -83,6 +102,23 @@ class Wiring:
         except StoreError:
             return False
         return True
+
+    def _take_over(self) -> None:
+        """Take over what was edited in the file or in the web pages."""
+        self._watch.poll()
+        seen = self.engine.version()
+        if seen != self._laid_version:
+            self._watch.lay(read_stored(self.engine, self._secret))
+            self._laid_version = seen
+
+    def _drop_old_rows(self) -> None:
+        now, settings = self.clock.now_ms(), self.snapshot
+        self.engine.write_later([forget_rested(now)])
+        self.engine.write_later([drop_old(now - settings.ledger.max_age_days * _DAY_MS)])
+        audit = settings.audit
+        self.engine.write_later(
+            drop_old_records(before_ms=now - audit.max_age_days * _DAY_MS, max_bytes=audit.max_mib * _MIB)
+        )
 
     @property
     def _jwt_secret(self) -> str | bytes:

@@ -36,17 +36,18 @@ def identify(
     if principal := passthrough_principal(shown, upstreams):
         return principal
     if shown.count(".") == 2 and (user := read_token(shown)):
-        return user_principal(user, "jwt")
+        return user_principal(user)
     return _refused(f"The API key {keys.mask(shown)} is not known here: check it, or ask for a new one.")
 
 
-def user_principal(user: User, key_suffix: str) -> Principal | Problem:
-    """A user as caller, unless the account may not call."""
+def user_principal(user: User, key: VirtualKey | None = None) -> Principal | Problem:
+    """A user as caller, by a virtual key or a session token, unless the account may not call."""
+    key_suffix = key.suffix if key is not None else "jwt"
     if user.disabled:
         return _refused("This account is disabled: ask the administrator.")
     if user.must_change_password:
         return _refused("The account still has its well-known password: change it first (log in to the web page).")
-    return Principal(id=f"user:{user.id}", name=user.username, key_suffix=key_suffix, user=user)
+    return Principal(id=f"user:{user.id}", name=user.username, key_suffix=key_suffix, user=user, key=key)
 
 
 def passthrough_principal(shown: str, upstreams: tuple[Upstream, ...]) -> Principal | None:
@@ -74,7 +75,7 @@ def _of_key(key: VirtualKey, user: User, now_ms: int) -> Principal | Problem:
         return _refused(f"The API key …{key.suffix} has expired: make a new one.")
     if key.scope != "inference":
         return _refused(f"The API key …{key.suffix} is for the management API only: use an inference key.")
-    return user_principal(user, key.suffix)
+    return user_principal(user, key)
 
 
 def _refused(message: str) -> Problem:

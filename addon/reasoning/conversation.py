@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from addon.formats.turn import Message, Turn
+from addon.formats.turn import SUMMARY, Message, Reasoning, Turn
 from addon.reasoning.identity import digest, mint, new_token
 from addon.reasoning.places import Keys, Place, places_of
-from addon.reasoning.profiles import Profile
-from addon.reasoning.recall import Recall, Record
+from addon.reasoning.recall import Recall, Record, Thought
 from addon.reasoning.resolve import resolve
 from addon.reasoning.restore import Policy, Restoration, restore
 from shared.clock import Clock
+from shared.profiles import Profile
 
 __all__ = ("Conversation",)
 
@@ -39,12 +39,17 @@ class Conversation:
         self._places, self._answer = places_of(messages, id_key)
         self._tokens: dict[int, str] = {}
 
-    def restore(self, profile: Profile, policy: Policy) -> Restoration:
-        """What the messages must carry for an upstream of this profile; the answer belongs to its family then."""
-        namespace = digest(self._principal_id, profile.family)
-        if namespace != self._namespace:
-            self._namespace = namespace
-            resolve(namespace, self._messages, self._places, self._recall)
+    def origin(self, profile: Profile) -> str:
+        """Whose state the latest turn carries that an upstream of this profile made; empty when none does."""
+        self._resolve(profile)
+        return next((place.record.origin for place in reversed(self._places) if place.record), "")
+
+    def restore(self, profile: Profile, policy: Policy, origin: str = "") -> Restoration:
+        """What the messages must carry for an upstream of this profile; the answer belongs to its family then.
+
+        `origin` is the upstream's account: state that another one made is left out.
+        """
+        namespace = self._resolve(profile)
         return restore(
             messages=self._messages,
             places=self._places,
@@ -53,6 +58,7 @@ class Conversation:
             has_tools=self._has_tools,
             namespace=namespace,
             memory=self._recall,
+            origin=origin,
         )
 
     def accepted(self, restoration: Restoration) -> None:
@@ -65,14 +71,19 @@ class Conversation:
         """The id the client gets for a tool call of the answer."""
         return mint(self._token(choice), index, self._id_key)
 
-    def remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
-        """Keep the answer's turns, whole or as far as they came; `durable` as for `Recall.keep`."""
+    def remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool, origin: str = "") -> None:
+        """Keep the answer's turns, whole or as far as they came; `durable` as for `Recall.keep`.
+
+        `origin` is the account of the upstream that made them.
+        """
         keys, anchor = Keys(self._namespace), self._answer.anchor
         for choice, turn in turns.items():
+            thoughts = _thoughts(turn)
+            quoted = turn.reasoning if turn.reasoning and turn.reasoning.field != SUMMARY else None
             record = Record(
                 token=self._token(choice),
-                reasoning=turn.reasoning.text if turn.reasoning else None,
-                field=turn.reasoning.field if turn.reasoning else "",
+                reasoning=quoted.text if quoted else None,
+                field=quoted.field if quoted else "",
                 text=turn.text,
                 ids=tuple(call.id for call in turn.calls),
                 names=tuple(call.name for call in turn.calls),
@@ -81,8 +92,17 @@ class Conversation:
                 since=anchor.since,
                 made_at=self._clock.now_ms(),
                 complete=complete,
+                thoughts=thoughts,
+                origin=origin if thoughts else "",
             )
             self._recall.keep(self._namespace, record, keys.of_turn(turn, anchor), durable=durable)
+
+    def _resolve(self, profile: Profile) -> bytes:
+        namespace = digest(self._principal_id, profile.family)
+        if namespace != self._namespace:
+            self._namespace = namespace
+            resolve(namespace, self._messages, self._places, self._recall)
+        return namespace
 
     def _learn_ids(self, place: Place) -> None:
         """A client keeps our ids or it does not: the turn's calls are known by them, or by their results."""
@@ -105,3 +125,15 @@ class Conversation:
         if choice not in self._tokens:
             self._tokens[choice] = new_token(self._random(16))
         return self._tokens[choice]
+
+
+def _thoughts(turn: Turn) -> tuple[Thought, ...]:
+    """The turn's reasoning with state, and how many other parts stand before each piece."""
+    found: list[Thought] = []
+    others = 0
+    for part in turn.ordered:
+        if not isinstance(part, Reasoning):
+            others += 1
+        elif part.opaque:
+            found.append(Thought(others, part))
+    return tuple(found)

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from addon.reasoning.profiles import Profile
 from addon.reasoning.restore import Policy
 from shared.clock import Clock
+from shared.profiles import Profile
 from shared.store import recall as table
 from shared.store.engine import Engine
 

@@ -12,11 +12,12 @@ from sys import getsizeof
 import msgspec
 
 from addon.formats.splice import scalar_text, value
+from addon.formats.turn import Reasoning
 from shared.clock import Clock
 from shared.store import recall as table
 from shared.store.engine import Engine, Statement
 
-__all__ = ("MAX_CANDIDATES", "Recall", "Record")
+__all__ = ("MAX_CANDIDATES", "Recall", "Record", "Thought")
 
 MAX_CANDIDATES = 64
 """Turns read for one key; more than these can't be told apart anyway."""
@@ -27,6 +28,15 @@ _KEY_BYTES = 270
 """What a record and each of its keys cost in memory beside the texts, roughly."""
 
 _HELD_SENT = 20_000
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """A piece of reasoning whose state only its maker can read, and its place."""
+
+    at: int
+    """How many other parts of the turn stand before it."""
+
+    reasoning: Reasoning
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +72,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     complete: bool = True
     """False: the answer was stopped or cut."""
+
+    thoughts: tuple[Thought, ...] = ()
+    """The pieces of reasoning that carry state; empty for upstreams whose reasoning is text."""
+
+    origin: str = ""
+    """Whose state that is: an upstream's account."""
 
 
 class _Held(msgspec.Struct):
@@ -207,6 +223,7 @@ class Recall:
 
 def _size(held: _Held) -> int:
     texts = getsizeof(held.record.text) + getsizeof(held.record.reasoning)
+    texts += sum(len(thought.reasoning.opaque) + len(thought.reasoning.text) for thought in held.record.thoughts)
     return texts + _RECORD_BYTES + len(held.keys) * _KEY_BYTES
 
 

@@ -6,11 +6,11 @@ from typing import Protocol
 
 import msgspec
 
-from addon.formats.turn import Edit, Message
+from addon.formats.turn import Edit, Message, Part, Reasoning
 from addon.reasoning.places import Keys, Place
-from addon.reasoning.profiles import Profile, Step
 from addon.reasoning.recall import Record
 from addon.reasoning.resolve import SURE
+from shared.profiles import Profile, Step
 
 __all__ = ("Diagnosis", "Policy", "Restoration", "Sent", "restore")
 
@@ -68,8 +68,9 @@ def restore(
     has_tools: bool,
     namespace: bytes,
     memory: Sent,
+    origin: str = "",
 ) -> Restoration:
-    """Decide what each message must carry for the profile; `places` are resolved."""
+    """Decide what each message must carry for the profile, at an upstream's account; `places` are resolved."""
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
     last_user = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
@@ -77,7 +78,7 @@ def restore(
     keys = {place.at: of.sent(place) for place in places if place.rule not in SURE}
     sent = {} if policy.repairing else memory.sent(keys.values())
     fields = (place.record.field for place in places if place.record and place.record.reasoning is not None)
-    worker = _Restorer(profile, policy, has_tools, last_user, next(fields, ""), keys, sent, result)
+    worker = _Restorer(profile, policy, has_tools, last_user, next(fields, ""), keys, sent, origin, result)
     for place in places:
         worker.take(place)
     _map_ids(messages, places, result.edits)
@@ -94,6 +95,7 @@ class _Restorer:
         field: str,
         keys: Mapping[int, bytes],
         sent: Mapping[bytes, tuple[str, int]],
+        origin: str,
         result: Restoration,
     ) -> None:
         self._profile = profile
@@ -103,6 +105,7 @@ class _Restorer:
         self._field = field
         self._keys = keys
         self._sent = sent
+        self._origin = origin
         self._result = result
 
     def take(self, place: Place) -> None:
@@ -115,13 +118,18 @@ class _Restorer:
             self._say(place, place.rule or "missing", place.why)
         elif place.record is not None:
             self._put_back(place, place.record)
-        elif place.message.reasoning:
+        elif place.message.reasoning or place.message.thinks:
             self._say(place, "client")
         else:
             self._miss(place)
 
     def _put_back(self, place: Place, record: Record) -> None:
-        if record.reasoning is None:
+        if record.thoughts and record.origin == self._origin and place.message.parts:
+            self._result.edits[place.at] = Edit(parts=_with_thoughts(place.message, record))
+            self._say(place, place.rule)
+        elif record.thoughts and record.reasoning is None:
+            self._say(place, "missing", "its state belongs to another account of the upstream")
+        elif record.reasoning is None:
             self._say(place, "known-empty")
             if self._profile.none == "empty" or (self._profile.none == "like-others" and self._field):
                 self._set(place, self._empty())
@@ -173,6 +181,16 @@ class _Restorer:
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
         self._result.diagnoses.append(Diagnosis(place.at, rule, why))
+
+
+def _with_thoughts(message: Message, record: Record) -> tuple[Part, ...]:
+    """The message as the client holds it, with the turn's own reasoning where it stood."""
+    others = [part for part in message.parts if not isinstance(part, Reasoning)]
+    parts: list[Part] = []
+    for at, part in enumerate(others):
+        parts += [thought.reasoning for thought in record.thoughts if thought.at == at]
+        parts.append(part)
+    return (*parts, *(thought.reasoning for thought in record.thoughts if thought.at >= len(others)))
 
 
 def _map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:

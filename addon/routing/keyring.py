@@ -29,9 +29,9 @@ class Keyring:
         """Let the key rest until then."""
         self._resting[upstream.name, key] = until
 
-    def worked(self, upstream: Upstream, key: str) -> None:
-        """The key is good again."""
-        self._resting.pop((upstream.name, key), None)
+    def worked(self, upstream: Upstream, key: str) -> bool:
+        """The key is good; whether it had failed before."""
+        return self._resting.pop((upstream.name, key), None) is not None
 
 
 def _turned(keys: list[str], turn: int) -> list[str]:

@@ -6,6 +6,7 @@ from random import Random
 
 from addon.exchange import Exchange, Reply, Services
 from addon.formats.registry import classify
+from addon.meter import Meter
 from addon.reasoning.lessons import Lessons
 from addon.routing.keyring import Keyring
 from shared.config.schema import Snapshot, Upstream
@@ -40,6 +41,11 @@ class Desk:
         self.upstreams = upstreams or (upstream(),)
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
+        self.meter = self.new_meter()
+
+    def new_meter(self, node: str = "node-1") -> Meter:
+        """The books of a process over the same database."""
+        return Meter(self.memory.engine, self.memory.clock, node=node, version="1")
 
     def restart(self) -> None:
         """The process ends and starts again."""
@@ -47,6 +53,7 @@ class Desk:
         self.memory.restart()
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
+        self.meter = self.new_meter()
 
     def exchange(
         self, headers: dict[str, str] | None = None, principal: Principal = USER, path: str = "/v1/chat/completions"
@@ -56,8 +63,10 @@ class Desk:
             recall=self.memory.recall,
             lessons=self.lessons,
             keyring=self.keyring,
+            meter=self.meter,
             clock=self.memory.clock,
             id_key=ID_KEY,
+            seal_key=b"a key that seals what clients carry"[:32],
             random=Random().randbytes,
         )
         endpoint = classify(path)

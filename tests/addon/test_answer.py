@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from addon.answer import StreamedAnswer, error_end
+from addon.answer import StreamedAnswer
 from addon.formats import sse
-from addon.formats.chat.stream import DONE
+from addon.formats.chat.stream import DONE, ChatStream
 from addon.formats.deltas import StreamError
 from addon.formats.errors import Problem
 from addon.formats.inflate import Unreadable
 from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+from addon.relay import Patching
 
 CUT = "The upstream ended its answer in the middle."
 
@@ -37,13 +38,8 @@ class Listener:
     def __init__(self, *, hide_usage: bool = False, coding: str = "") -> None:
         self.remembered: list[tuple[dict[int, Turn], bool, bool, bytes]] = []
         self.out = b""
-        self.answer = StreamedAnswer(
-            model="m",
-            hide_usage=hide_usage,
-            mint=lambda choice, index, _: f"minted {choice}.{index}",
-            remember=self._remember,
-            content_encoding=coding,
-        )
+        stream = ChatStream(model="m", hide_usage=hide_usage, mint=lambda choice, index, _: f"minted {choice}.{index}")
+        self.answer = StreamedAnswer(Patching(stream), remember=self._remember, content_encoding=coding)
 
     def hear(self, *pieces: bytes) -> "Listener":
         for piece in pieces:
@@ -232,6 +228,6 @@ def test_an_endless_event_is_an_error() -> None:
 
 def test_a_stream_that_failed_ends_with_an_error_event_and_the_usual_end() -> None:
     problem = Problem(status=502, message="Down\n\nnow.", code="upstream_cut", type="upstream_error")
-    first, last = sse.Events().feed(error_end(problem))
+    first, last = sse.Events().feed(Listener().answer.fail(problem))
     assert json.loads(sse.data_of(first) or b"")["error"]["message"] == "Down\n\nnow."
     assert last == DONE

@@ -12,7 +12,7 @@ from mitmproxy.proxy import commands, context, events, mode_specs
 from mitmproxy.test import taddons
 
 from addon import http1
-from addon.attempts import GatewayHttpLayer
+from addon.connections import GatewayHttpLayer
 from addon.gateway import Gateway
 from addon.wiring import Wiring
 from shared.security import keys

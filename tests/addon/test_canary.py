@@ -13,7 +13,7 @@ from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _base, _events, _http1
 
-from addon import attempts, http1
+from addon import attempts, connections, http1
 from addon.http1 import ClientHttp1, UpstreamHttp1
 from tests.addon.test_http1 import context
 
@@ -149,7 +149,9 @@ def overridden(own: type) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "own", [ClientHttp1, UpstreamHttp1, attempts.GatewayHttpLayer, attempts.GatewayStream], ids=lambda own: own.__name__
+    "own",
+    [ClientHttp1, UpstreamHttp1, connections.GatewayHttpLayer, attempts.GatewayStream],
+    ids=lambda own: own.__name__,
 )
 def test_everything_that_is_overridden_is_watched(own: type) -> None:
     watched = {path.rpartition(".")[2] for path in SIGNATURES}

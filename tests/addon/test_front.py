@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from addon import front
 from addon.formats.errors import Problem
 from addon.formats.registry import Endpoint, Kind
 from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
-from shared.model import Principal
+from shared.model import Principal, User
 
 THEIRS = "tp-an-upstream-key-1234"
 UP = Upstream(
@@ -18,6 +19,8 @@ UP = Upstream(
     models=("b", "a"),
     model_rewrites=(ModelRewrite(from_="alias", to="b"),),
 )
+ADA = User(id=7, username="ada", role="user", disabled=False, epoch=0, must_change_password=False, created_at=0)
+CALLER = Principal(id="user:7", name="ada", key_suffix="abcd", user=ADA)
 
 
 def admitted(*, allow_upstream_keys: bool) -> Principal | Problem:
@@ -55,7 +58,6 @@ def test_an_ordinary_request_is_fit(length: str, coding: str) -> None:
     [
         pytest.param(unfit(method="GET"), 405, "Use POST here, not GET", id="method"),
         pytest.param(unfit("models", "POST"), 405, "Use GET here, not POST", id="models by POST"),
-        pytest.param(unfit("responses"), 400, "Responses API is not served", id="responses"),
         pytest.param(unfit("messages"), 400, "Messages API is not served", id="messages"),
         pytest.param(unfit("count_tokens"), 400, "not served", id="count"),
         pytest.param(unfit(content_encoding="gzip"), 415, "uncompressed", id="gzip"),
@@ -71,22 +73,28 @@ def test_an_unfit_request_is_told_why(problem: Problem | None, status: int, word
 
 
 def test_the_model_list_has_what_can_be_asked_for() -> None:
-    reply = front.models(Snapshot(upstreams=(UP,)))
+    reply = front.models(Snapshot(upstreams=(UP,)), CALLER)
     listed = json.loads(reply.body)
     assert (reply.status, listed["object"]) == (200, "list")
     assert [model["id"] for model in listed["data"]] == ["b", "a", "alias"]
     assert all(model["object"] == "model" and model["owned_by"] for model in listed["data"])
 
 
+def test_the_model_list_has_only_what_the_caller_may_use() -> None:
+    limited = replace(CALLER, user=replace(ADA, models=("ali*",)))
+    ids = [model["id"] for model in json.loads(front.models(Snapshot(upstreams=(UP,)), limited).body)["data"]]
+    assert ids == ["alias"]
+
+
 def test_without_upstreams_the_model_list_is_empty() -> None:
-    assert json.loads(front.models(Snapshot()).body) == {"object": "list", "data": []}
+    assert json.loads(front.models(Snapshot(), CALLER).body) == {"object": "list", "data": []}
 
 
 def test_browsers_may_call_from_anywhere() -> None:
     preflight = front.preflight()
     assert (preflight.status, preflight.body) == (204, b"")
     assert "authorization" in preflight.headers["access-control-allow-headers"]
-    for reply in (preflight, front.models(Snapshot()), front.problem_reply(front.too_large(1), "chat", "")):
+    for reply in (preflight, front.models(Snapshot(), CALLER), front.problem_reply(front.too_large(1), "chat", "")):
         assert reply.headers["access-control-allow-origin"] == "*"
 
 

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from tests.bench.books import measure_books
 from tests.bench.relay import measure_relay
 from tests.bench.restoring import measure_restoring
 
@@ -13,6 +14,8 @@ def main() -> None:
         print_relay(asyncio.run(measure_relay(Path(directory))))
     with tempfile.TemporaryDirectory() as directory:
         print_restoring(measure_restoring(Path(directory)))
+    with tempfile.TemporaryDirectory() as directory:
+        print_books(measure_books(Path(directory)))
 
 
 def print_relay(found: dict[str, dict[tuple[str, str], float]]) -> None:
@@ -34,6 +37,12 @@ def print_restoring(found: dict[str, float]) -> None:
         f"{found['restoring']:.1f} ms CPU ({found['with turns']:.1f} ms; {found['without']:.1f} ms for as many bytes "
         "without turns)"
     )
+
+
+def print_books(found: dict[str, float]) -> None:
+    say("\nThe database on the way of a request, median")
+    for what, microseconds in found.items():
+        say(f"{what:<40}{microseconds:>10.1f} µs")
 
 
 def say(line: str) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from random import SystemRandom
 from types import TracebackType
 from typing import IO, Self
 
@@ -35,10 +36,12 @@ def _kill_all() -> None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nothing listens on now, and that the kernel gives to nobody who asks for any."""
+    while True:
+        port = SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
@@ -184,6 +187,11 @@ class Gateway:
         )
         assert done.returncode == 0, f"thinkback {arguments}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def await_ready(self) -> None:
+        """Return when it serves again after one of its processes was killed."""
+        assert self._process
+        self._await_ready(self._process)
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         for _ in range(START_SECONDS * 20):

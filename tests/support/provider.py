@@ -108,7 +108,10 @@ class StrictProvider:
     async def _answer(self, request: Received) -> Reply:
         if refused := self._judge_key(request.key):
             return _refuse(refused)
-        if not request.target.split("?")[0].endswith("/chat/completions"):
+        path = request.target.split("?")[0]
+        if path.endswith("/models"):
+            return json_reply(b'{"object":"list","data":[{"id":"deepseek-v4-pro","object":"model"}]}')
+        if not path.endswith("/chat/completions"):
             return _refuse(Refusal(404, f"no such path: {request.target}"))
         try:
             body = json.loads(request.body)

@@ -4,12 +4,14 @@ import pytest
 
 from addon.formats.answering import Head, own_state
 from addon.formats.deltas import CallDelta, Finish, ReasoningDelta, TextDelta, UsageReport
-from addon.formats.request import Request, Thinking
+from addon.formats.request import Request, Thinking, WireFormat
 from addon.formats.translate import CLIENTS
 from addon.formats.turn import Usage
-from tests.support.grammar import read_chat, read_responses
+from tests.support.grammar import read_chat, read_messages, read_responses
 
-REQUEST = Request(origin="chat", model="m", messages=[], usage_asked=True, thinking=Thinking(summary="auto"))
+REQUEST = Request(
+    origin="chat", model="m", messages=[], usage_asked=True, thinking=Thinking(switch="adaptive", summary="auto")
+)
 SAID = [
     ReasoningDelta("r", "reasoning_content"),
     TextDelta("a"),
@@ -25,10 +27,8 @@ def minted(choice: int, index: int, upstreams: str) -> str:
     return upstreams
 
 
-def stream(wire_format: str) -> bytes:
-    writer = CLIENTS["chat" if wire_format == "chat" else "responses"].writer(
-        REQUEST, Head("i", 1, "m"), minted, own_state
-    )
+def stream(wire_format: WireFormat) -> bytes:
+    writer = CLIENTS[wire_format].writer(REQUEST, Head("i", 1, "m"), minted, own_state)
     return writer.write(list(SAID)) + writer.end()
 
 
@@ -37,6 +37,9 @@ def test_what_is_well_formed_is_read() -> None:
     assert (choices[0].text, choices[0].reasoning, len(choices[0].calls), usage is None) == ("ab", "r", 2, False)
     assert [item["type"] for item in read_responses(stream("responses"))["output"]] == [
         *("reasoning", "message", "function_call", "function_call")
+    ]
+    assert [block["type"] for block in read_messages(stream("messages"))["content"]] == [
+        *("thinking", "text", "tool_use", "tool_use")
     ]
 
 
@@ -91,3 +94,37 @@ def test_no_event_may_be_missing(kind: str) -> None:
     blocks = [block for block in stream("responses").split(b"\n\n") if not block.startswith(name)]
     with pytest.raises((AssertionError, IndexError)):
         read_responses(b"\n\n".join(blocks))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"event: message_start", b"event: message_begin"),
+        (b'"type":"message_start"', b'"type":"ping"'),
+        (b'"content":[]', b'"content":[{"type":"text","text":"a"}]'),
+        (b'"index":1,"content_block"', b'"index":2,"content_block"'),
+        (b'"content_block":{"type":"text","text":""}', b'"content_block":{"type":"text","text":"a"}'),
+        (b'"input":{}', b'"input":{"a":1}'),
+        (b'"id":"x"', b'"id":""'),
+        (b'"partial_json":"{}"', b'"partial_json":"{"'),
+        (b'"partial_json":"{}"', b'"partial_json":"[]"'),
+        (b'"type":"text_delta","text"', b'"type":"thinking_delta","thinking"'),
+        (b'"type":"content_block_stop","index":0', b'"type":"content_block_stop","index":1'),
+        (b'"stop_reason":"tool_use"', b'"stop_reason":null'),
+        (b'"stop_reason":"tool_use"', b'"stop_reason":"tool_calls"'),
+        (b'"output_tokens":0}}\n\nevent: message_stop', b'"tokens":0}}\n\nevent: message_stop'),
+    ],
+    ids=repr,
+)
+def test_a_broken_messages_stream_is_not(old: bytes, new: bytes) -> None:
+    whole = stream("messages")
+    assert old in whole
+    with pytest.raises((AssertionError, KeyError, ValueError)):
+        read_messages(whole.replace(old, new))
+
+
+@pytest.mark.parametrize("kind", ["message_start", "content_block_start", "content_block_stop", "message_stop"])
+def test_no_messages_event_may_be_missing(kind: str) -> None:
+    blocks = [block for block in stream("messages").split(b"\n\n") if not block.startswith(f"event: {kind}\n".encode())]
+    with pytest.raises((AssertionError, KeyError)):
+        read_messages(b"\n\n".join(blocks))

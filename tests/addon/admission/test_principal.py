@@ -87,7 +87,8 @@ def test_a_credential_is_found_where_clients_put_it(headers: Mapping[str, str], 
 
 
 def test_a_virtual_key_is_its_user() -> None:
-    assert shown(KEY) == Principal(id="user:7", name="ada", key_suffix=KEY[-4:], user=user())
+    expected = Principal(id="user:7", name="ada", key_suffix=KEY[-4:], user=user(), key=virtual_key())
+    assert shown(KEY) == expected
 
 
 def test_a_session_is_its_user() -> None:
@@ -138,7 +139,7 @@ def test_a_key_that_has_not_expired_yet_may_call() -> None:
 
 
 def test_a_session_of_a_disabled_account_may_not_call() -> None:
-    problem = user_principal(user(disabled=True), "jwt")
+    problem = user_principal(user(disabled=True))
     assert isinstance(problem, Problem)
 
 
@@ -159,6 +160,22 @@ def test_a_session_of_a_disabled_account_may_not_call() -> None:
         "' OR 1=1 --",
         "Bearer",
         "up0",
+    ],
+    ids=[
+        "empty",
+        "unknown key",
+        "key cut short",
+        "key and more",
+        "key in capitals",
+        "upstream key cut short",
+        "upstream key in capitals",
+        "token",
+        "dots",
+        "long",
+        "no text",
+        "SQL",
+        "scheme",
+        "upstream name",
     ],
 )
 def test_an_unknown_credential_is_refused_without_being_repeated(text: str) -> None:

@@ -11,9 +11,9 @@ from addon.formats.answering import Head, own_state
 from addon.formats.deltas import Delta
 from addon.formats.lowering import Abilities, Raising, lowered, raised
 from addon.formats.request import Request, WireFormat
-from addon.formats.translate import CLIENTS, UPSTREAMS, opened, restored
+from addon.formats.translate import CLIENTS, UPSTREAMS, opened, restored, unthought
 from addon.formats.turn import Edit, Reasoning, Text, ToolCall, message_of
-from tests.support.grammar import read_chat, read_responses
+from tests.support.grammar import read_chat, read_messages, read_responses
 
 type Json = dict[str, Any]
 
@@ -48,6 +48,21 @@ ASKED: dict[WireFormat, Json] = {
             {"type": "custom", "name": "ApplyPatch", "format": GRAMMAR},
         ],
     },
+    "messages": {
+        "model": "m",
+        "max_tokens": 99,
+        "stream": True,
+        "thinking": {"type": "adaptive"},
+        "messages": [
+            {"role": "user", "content": "fix it"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "ours", "name": "Read", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "ours", "content": "text"}]},
+        ],
+        "tools": [
+            {"name": "Read", "input_schema": {"type": "object"}},
+            {"name": "ApplyPatch", "input_schema": {"type": "object"}},
+        ],
+    },
 }
 EDITS = {1: Edit(reasoning={"reasoning_content": "hm"}, ids={"ours": "theirs"}), 2: Edit(ids={"ours": "theirs"})}
 FUNCTION = {"name": "ApplyPatch", "arguments": json.dumps({"input": PATCH})}
@@ -77,6 +92,17 @@ ANSWERS: dict[WireFormat, Json] = {
         ],
         "usage": {"input_tokens": 3, "output_tokens": 2},
     },
+    "messages": {
+        "type": "message",
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "think", "signature": "state"},
+            {"type": "text", "text": "so"},
+            {"type": "tool_use", "id": "x", "name": "ApplyPatch", "input": {"input": PATCH}},
+        ],
+        "stop_reason": "tool_use",
+        "usage": {"input_tokens": 1, "cache_read_input_tokens": 2, "output_tokens": 2},
+    },
 }
 STREAMS: dict[WireFormat, list[Json]] = {
     "chat": [
@@ -95,6 +121,20 @@ STREAMS: dict[WireFormat, list[Json]] = {
         ),
         {"type": "response.completed", "response": ANSWERS["responses"]},
     ],
+    "messages": [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 1, "cache_read_input_tokens": 2}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "think"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "state"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "so"}},
+        {"type": "content_block_stop", "index": 1},
+        {"type": "content_block_start", "index": 2, "content_block": ANSWERS["messages"]["content"][2]},
+        {"type": "content_block_stop", "index": 2},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+    ],
 }
 COMBINATIONS = [(client, upstream) for client in CLIENTS for upstream in UPSTREAMS]
 EVERY_WAY = pytest.mark.parametrize(
@@ -111,7 +151,7 @@ def asked(client: WireFormat, **more: Any) -> Request:
 
 
 def abilities(upstream: WireFormat) -> Abilities:
-    return Abilities(custom_tools=upstream == "responses")
+    return Abilities(custom_tools=upstream == "responses", unsigned_thinking=True)
 
 
 def said(client: WireFormat, answer: bytes) -> tuple[str, str, str]:
@@ -122,6 +162,10 @@ def said(client: WireFormat, answer: bytes) -> tuple[str, str, str]:
         (call,) = message["tool_calls"]
         assert call["id"] == "minted x"
         return message["content"], call["function"]["name"], call["function"]["arguments"]
+    if client == "messages":
+        _, message, call = found["content"]
+        assert call["id"] == "minted x"
+        return message["text"], call["name"], call["input"]["input"]
     message, call = found["output"][1:]
     assert call["call_id"] == "minted x"
     return message["content"][0]["text"], call["name"], call["input"]
@@ -138,7 +182,7 @@ def test_an_upstream_gets_the_clients_conversation_restored_and_under_its_own_id
     assert (found.messages[2].result_of, found.messages[2].parts) == ("theirs", (Text("text"),))
     thoughts = [part.text for part in found.messages[1].parts if isinstance(part, Reasoning)]
     assert (found.model, found.stream, thoughts) == ("up", True, ["hm"])
-    assert [tool.custom for tool in found.tools] == [False, upstream == "responses"]
+    assert [tool.custom for tool in found.tools] == [False, upstream == "responses" and client != "messages"]
 
 
 @EVERY_WAY
@@ -150,7 +194,10 @@ def test_a_whole_answer_reaches_the_client(client: WireFormat, upstream: WireFor
     turns = {choice: raised(turn, low.custom) for choice, turn in answer.turns.items()}
     whole = CLIENTS[client].whole(turns, answer.usage, request, HEAD, minted, own_state)
     assert said(client, whole) == ("so", "ApplyPatch", PATCH)
-    assert json.loads(whole)["usage"]["total_tokens"] == 5
+    told = UPSTREAMS[client].whole(whole)
+    assert told is not None
+    assert told.usage is not None
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens) == (3, 2)
 
 
 @EVERY_WAY
@@ -167,7 +214,8 @@ def test_a_streamed_answer_reaches_the_client_and_recall_hears_what_the_client_h
         out += writer.write(deltas)
     out += writer.end()
     turn = accumulator.turns()[0]
-    assert (turn.text, turn.calls) == ("so", (ToolCall("x", "ApplyPatch", PATCH, custom=True),))
+    assert (turn.text, [(call.id, call.name) for call in turn.calls]) == ("so", [("x", "ApplyPatch")])
+    assert PATCH in turn.calls[0].arguments
     assert turn.reasoning is not None
     assert turn.reasoning.text == "think"
     if client == "chat":
@@ -175,11 +223,12 @@ def test_a_streamed_answer_reaches_the_client_and_recall_hears_what_the_client_h
         assert (choices[0].text, choices[0].calls[0]["arguments"]) == ("so", PATCH)
         assert (choices[0].reasoning, usage is None) == ("think", False)
     else:
-        assert said(client, json.dumps(read_responses(out)).encode()) == ("so", "ApplyPatch", PATCH)
+        read = {"responses": read_responses, "messages": read_messages}[client]
+        assert said(client, json.dumps(read(out)).encode()) == ("so", "ApplyPatch", PATCH)
 
 
 def test_what_is_no_answer_of_an_upstream_is_none() -> None:
-    assert [upstream.whole(b"<html>") for upstream in UPSTREAMS.values()] == [None, None]
+    assert [upstream.whole(b"<html>") for upstream in UPSTREAMS.values()] == [None, None, None]
 
 
 def test_an_error_in_a_whole_answer_is_kept() -> None:
@@ -197,6 +246,7 @@ def test_abilities_decide_how_a_body_is_written() -> None:
     assert bodies["chat"]["max_completion_tokens"] == 7
     assert "max_tokens" not in bodies["chat"]
     assert "include" not in bodies["responses"]
+    assert bodies["messages"]["max_tokens"] == 7
 
 
 def test_copies_that_clients_carry_are_opened_or_left_out() -> None:
@@ -206,3 +256,30 @@ def test_copies_that_clients_carry_are_opened_or_left_out() -> None:
     request = Request(origin="chat", model="m", messages=[plain, message_of("assistant", [*carried, Text("a")])])
     found = opened(request, lambda copy: thought if copy.opaque == "ours" else None)
     assert found.messages == [plain, message_of("assistant", [thought, Text("a")])]
+
+
+def test_a_request_can_be_sent_without_any_reasoning() -> None:
+    plain = message_of("user", [Text("a")])
+    thoughts = [Reasoning("hm", "thinking", "s", "signature"), Reasoning("", "thinking", "d", "redacted_thinking")]
+    request = Request(origin="chat", model="m", messages=[plain, message_of("assistant", [*thoughts, Text("b")])])
+    assert unthought(request).messages == [plain, message_of("assistant", [Text("b")])]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "output_config", "effort"),
+    [
+        ({"type": "enabled", "budget_tokens": 2000}, {}, "low"),
+        ({"type": "enabled", "budget_tokens": 31_999}, {}, "high"),
+        ({"type": "adaptive"}, {"effort": "medium"}, "medium"),
+        ({"type": "adaptive"}, {}, None),
+        ({"type": "disabled"}, {}, None),
+    ],
+    ids=str,
+)
+def test_how_much_a_messages_client_wants_thought_is_an_effort_elsewhere(
+    thinking: Json, output_config: Json, effort: str | None
+) -> None:
+    request = asked("messages", thinking=thinking, output_config=output_config, service_tier="standard_only")
+    chat, responses = (json.loads(UPSTREAMS[one].encode(request, "up", Abilities())) for one in ("chat", "responses"))
+    assert (chat.get("reasoning_effort"), responses.get("reasoning", {}).get("effort")) == (effort, effort)
+    assert not {"thinking", "output_config", "service_tier"} & (chat.keys() | responses.keys())

@@ -3,8 +3,8 @@
 import pytest
 
 from addon.reasoning.lessons import Lessons, steps_down
-from addon.reasoning.profiles import Step, builtin_profiles
 from addon.reasoning.restore import Policy
+from shared.profiles import Step, builtin_profiles
 from shared.store.recall import keep_learned
 from tests.addon.reasoning.chat import Memory
 

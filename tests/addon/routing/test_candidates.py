@@ -2,9 +2,9 @@
 
 from addon.routing.candidates import MAX_ATTEMPTS, Candidate, candidates
 from addon.routing.keyring import Keyring
-from addon.routing.router import Route
 from shared.config.schema import Upstream
 from shared.model import Principal
+from shared.routes import Route
 
 USER = Principal(id="user:1", name="ada", key_suffix="abcd")
 

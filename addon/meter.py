@@ -1,0 +1,186 @@
+"""The books of one node: exchanges are opened before they are sent, and settled once."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from addon.admission.limits import Limiter, Refusal, Ticket
+from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, subjects_of
+from addon.formats.errors import Problem, RequestError
+from shared.clock import Clock
+from shared.errors import Busy
+from shared.model import Principal
+from shared.periods import day_of
+from shared.pricing import Price
+from shared.store.engine import Engine, Statement, Transaction
+from shared.store.ledger import (
+    DEAD_AFTER_MS,
+    Entry,
+    Opening,
+    Ratio,
+    balance_in,
+    beat,
+    learn_ratio,
+    open_exchange,
+    read_ratio,
+    settle,
+    settle_lost,
+)
+from shared.store.prices import find_price
+from shared.store.resting import rest, works_again
+
+__all__ = ("Meter", "Opened")
+
+_BEAT_SECONDS = DEAD_AFTER_MS / 4000
+
+
+class Opened(msgspec.Struct):
+    """An exchange in the books."""
+
+    entry: Entry
+    """What is known of it at its beginning."""
+
+    subjects: tuple[Subject, ...]
+    demand: Demand
+    ticket: Ticket
+    reserved: bool = False
+    """Whether it may be sent."""
+
+
+class Meter:
+    """Opens exchanges, reserving what callers with a quota may use, and settles them into the ledger."""
+
+    def __init__(self, engine: Engine, clock: Clock, *, node: str, version: str) -> None:
+        """Makes the node known; blocks."""
+        self._engine = engine
+        self._clock = clock
+        self._node = node
+        self._version = version
+        self._limiter = Limiter()
+        self._started_at = clock.now_ms()
+        self._beaten_at = clock.monotonic()
+        engine.transact(self._beat)
+
+    def price(self, upstream: str, host: str, model: str, at: int) -> Price | None:
+        """What a model costs at an upstream on the day of that time (epoch ms)."""
+        return find_price(self._engine, upstream=upstream, host=host, model=model, day=day_of(at))
+
+    def ratio(self, model: str) -> Ratio:
+        """How many bytes of the model's prompts and answers made how many tokens."""
+        return read_ratio(self._engine, model)
+
+    def open(self, principal: Principal, entry: Entry, *, host: str, size: int, max_tokens: int | None) -> Opened:
+        """Admit an exchange whose first candidate, with that host, gets a body of `size` bytes.
+
+        Raises RequestError when a limit or quota does not let it begin. It may be sent once it is `reserved`, which
+        may take further calls of `reserve`.
+        """
+        price = self.price(entry.upstream, host, entry.upstream_model, entry.at)
+        demand = demand_of(size, max_tokens, self.ratio(entry.upstream_model), entry.upstream_model, price)
+        subjects = subjects_of(principal)
+        ticket = self._limiter.admit(subjects, demand.prompt_tokens, self._clock.monotonic())
+        if isinstance(ticket, Refusal):
+            raise RequestError(_too_many(ticket))
+        guess = msgspec.structs.replace(
+            entry, prompt_tokens=demand.prompt_tokens, cost_micros=demand.cost(0) if price else None, attempts=1
+        )
+        opened = Opened(guess, subjects, demand, ticket)
+        try:
+            self.reserve(opened)
+        except RequestError:
+            self._limiter.give_back(ticket, 0)
+            raise
+        return opened
+
+    def reserve(self, opened: Opened) -> None:
+        """Reserve what the exchange may use, if the database is free now. Raises RequestError when there is too little.
+
+        Only callers with a quota depend on the database; what others may use is noted when it suits the writer.
+        """
+        if not any(subject.has_quota for subject in opened.subjects):
+            held = Grant(
+                opened.demand.prompt_tokens + opened.demand.completion_tokens,
+                opened.demand.cost(opened.demand.completion_tokens),
+            )
+            self._engine.write_later([open_exchange(self._opening(opened, held))])
+            opened.reserved = True
+            return
+        try:
+            problem = self._engine.transact(self._reservation(opened), wait=False)
+        except Busy:
+            return
+        if problem is not None:
+            raise RequestError(problem)
+        opened.reserved = True
+
+    def settle(self, entry: Entry, opened: Opened | None, learned: Ratio | None) -> None:
+        """Write the exchange into the ledger, now if the database is free."""
+        if opened is not None:
+            self._limiter.give_back(opened.ticket, entry.prompt_tokens + entry.completion_tokens)
+        statements: list[Statement] = settle(entry)
+        if learned is not None:
+            statements.append(learn_ratio(entry.upstream_model, learned))
+        if not self._engine.try_write(statements):
+            self._engine.write_later(statements)
+
+    def key_rests(self, upstream: str, key: str, seconds: float, why: str) -> None:
+        """Let admins see that an upstream's key rests."""
+        self._engine.write_later([rest(upstream, key, self._clock.now_ms() + round(seconds * 1000), why)])
+
+    def key_works(self, upstream: str, key: str) -> None:
+        """Let admins see that a key that rested works again."""
+        self._engine.write_later([works_again(upstream, key)])
+
+    def each_second(self) -> None:
+        """Show that the node lives, and settle what dead ones left open."""
+        now = self._clock.monotonic()
+        if now - self._beaten_at < _BEAT_SECONDS:
+            return
+        self._beaten_at = now
+        self._engine.write_later([self._beat_statement()])
+        try:
+            self._engine.transact(lambda transaction: settle_lost(transaction, self._clock.now_ms()), wait=False)
+        except Busy:
+            return  # another node does it, or this one in a few seconds
+
+    def _reservation(self, opened: Opened) -> Callable[[Transaction], Problem | None]:
+        now = self._clock.now_ms()
+
+        def work(transaction: Transaction) -> Problem | None:
+            balances = [
+                (subject, balance_in(transaction, subject.name, subject.limits.period, now))
+                for subject in opened.subjects
+                if subject.has_quota
+            ]
+            granted = grant(opened.demand, balances, now)
+            if isinstance(granted, Problem):
+                return granted
+            transaction.run(*open_exchange(self._opening(opened, granted)))
+            return None
+
+        return work
+
+    def _opening(self, opened: Opened, granted: Grant) -> Opening:
+        return Opening(
+            node=self._node,
+            entry=opened.entry,
+            reserved_tokens=granted.tokens,
+            reserved_cost_micros=granted.cost_micros,
+        )
+
+    def _beat(self, transaction: Transaction) -> None:
+        transaction.run(*self._beat_statement())
+
+    def _beat_statement(self) -> Statement:
+        return beat(self._node, self._version, self._started_at, self._clock.now_ms())
+
+
+def _too_many(refusal: Refusal) -> Problem:
+    message = f"Too many {refusal.what} for {refusal.subject.called}: try again in {refusal.retry_after} s."
+    return Problem(
+        status=429,
+        message=message,
+        code="rate_limit_exceeded",
+        type="rate_limit_error",
+        retry_after=str(refusal.retry_after),
+    )

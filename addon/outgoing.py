@@ -1,0 +1,84 @@
+"""What goes to an upstream and what comes back from it, beside the body: targets, headers, keys."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from addon.formats.inflate import Inflate, Unreadable
+from addon.routing.candidates import Candidate
+from shared.security.keys import mask
+
+__all__ = ("Outgoing", "inflated", "outgoing_to", "returned", "without_keys")
+
+_FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
+"""Request headers that upstreams get to see; everything else stays here."""
+
+_SECRET_HEADER = re.compile("auth|key|token|secret|cookie", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+
+_RETURNED = ("content-type", "openai-processing-ms", "request-id", "retry-after", "x-request-id")
+_RETURNED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A request for an upstream."""
+
+    tls: bool
+    host: str
+    port: int
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def outgoing_to(candidate: Candidate, client: Mapping[str, str], body: bytes) -> Outgoing:
+    """The request that takes the body to a candidate; `client` are the headers of the client's request."""
+    upstream = candidate.upstream
+    headers = [(name, client[name]) for name in _FORWARDED if name in client]
+    headers += [
+        ("host", _authority(upstream.host, upstream.port, upstream.scheme)),
+        ("accept-encoding", "identity"),
+        ("content-type", "application/json"),
+    ]
+    if candidate.key:
+        name, before = upstream.key_header
+        headers.append((name, before + candidate.key))
+    headers = [(name, text) for name, text in headers if name not in {given.lower() for given in upstream.headers}]
+    headers += [*upstream.headers.items(), ("content-length", str(len(body)))]
+    target = upstream.target(candidate.model)
+    return Outgoing(upstream.scheme == "https", upstream.host, upstream.port, target, headers, body)
+
+
+def without_keys(body: bytes, tried: Iterable[Candidate]) -> bytes:
+    """Upstreams echo keys in their errors."""
+    for secret in {secret for candidate in tried for secret in _secrets(candidate)}:
+        body = body.replace(secret.encode(), mask(secret).encode())
+    return body
+
+
+def _secrets(candidate: Candidate) -> Iterator[str]:
+    """Its key, and the keys that stand in headers of its own."""
+    if candidate.key:
+        yield candidate.key
+    for name, text in candidate.upstream.headers.items():
+        secret = text.rpartition(" ")[2]
+        if _SECRET_HEADER.search(name) and len(secret) >= _SHORTEST_SECRET:
+            yield secret
+
+
+def _authority(host: str, port: int, scheme: str) -> str:
+    bare = f"[{host}]" if ":" in host else host
+    return bare if port == (443 if scheme == "https" else 80) else f"{bare}:{port}"
+
+
+def returned(headers: Mapping[str, str]) -> dict[str, str]:
+    """The upstream's response headers that clients get to see."""
+    return {name: text for name, text in headers.items() if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)}
+
+
+def inflated(headers: Mapping[str, str], body: bytes) -> bytes:
+    try:
+        return Inflate(headers.get("content-encoding", "")).feed(body)
+    except Unreadable:
+        return body

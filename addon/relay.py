@@ -1,0 +1,78 @@
+"""How one upstream's stream becomes the client's: patched where both speak Chat Completions, else written anew."""
+
+from typing import Protocol
+
+from addon.formats import sse
+from addon.formats.answering import Reader, Writer
+from addon.formats.chat.stream import DONE, ChatStream
+from addon.formats.deltas import Delta, Finish, StreamError
+from addon.formats.errors import Problem, error_body
+from addon.formats.lowering import Raising
+
+__all__ = ("Patching", "Relay", "Translating")
+
+
+class Relay(Protocol):
+    """Takes an upstream's events; after `end` or `fail`, or once it is `done`, nothing more."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the upstream has announced the end, and the client got it."""
+
+    def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
+        """The deltas of one raw event, in the client's terms, and the bytes that say them to the client."""
+
+    def end(self) -> bytes:
+        """The end for the client of an answer whose upstream did not announce it."""
+
+    def fail(self, problem: Problem) -> bytes:
+        """The end for the client of an answer that failed."""
+
+
+class Patching:
+    """Chat Completions over Chat Completions."""
+
+    def __init__(self, stream: ChatStream) -> None:
+        self._stream = stream
+
+    @property
+    def done(self) -> bool:
+        return self._stream.done
+
+    def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
+        return self._stream.feed(raw)
+
+    def end(self) -> bytes:
+        return DONE
+
+    def fail(self, problem: Problem) -> bytes:
+        return sse.event(error_body("chat", problem)) + DONE
+
+
+class Translating:
+    """Any other combination."""
+
+    def __init__(self, reader: Reader, raising: Raising, writer: Writer) -> None:
+        self._reader = reader
+        self._raising = raising
+        self._writer = writer
+        self._whole = False
+        self.done = False
+
+    def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
+        if sse.data_of(raw) is None:
+            return [], raw if raw.startswith(b":") else b""
+        deltas = self._raising.read(self._reader.read(raw))
+        failed = any(isinstance(delta, StreamError) for delta in deltas)
+        self._whole = self._whole or any(isinstance(delta, Finish) for delta in deltas)
+        out = self._writer.write([delta for delta in deltas if not isinstance(delta, StreamError)])
+        if self._reader.done and self._whole and not failed:
+            self.done = True
+            out += self._writer.end()
+        return deltas, out
+
+    def end(self) -> bytes:
+        return self._writer.end()
+
+    def fail(self, problem: Problem) -> bytes:
+        return self._writer.fail(problem)

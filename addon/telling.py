@@ -1,0 +1,91 @@
+"""How one client is told what upstreams answer, streamed and whole."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from addon.asked import Asked
+from addon.formats import translate
+from addon.formats.answering import Head, Mint, Seal, Writer, deltas_of
+from addon.formats.chat import response as chat_response
+from addon.formats.chat.stream import ChatStream
+from addon.formats.deltas import Delta, StreamError, UsageReport
+from addon.formats.errors import Problem
+from addon.formats.lowering import Raising, raised
+from addon.formats.request import WireFormat
+from addon.formats.turn import Turn, Usage
+from addon.relay import Patching, Relay, Translating
+
+__all__ = ("Telling", "Whole")
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """An upstream's whole answer, in the client's terms."""
+
+    turns: dict[int, Turn]
+    usage: Usage | None
+    error: StreamError | None
+    body: Callable[[], bytes]
+    """What the client gets: a body, or a stream's events if it asked for a stream."""
+
+
+class Telling:
+    """Speaks the client's format; `custom` are the custom tools that an upstream knows as functions."""
+
+    def __init__(self, asked: Asked, head: Head, mint: Mint, seal: Seal) -> None:
+        self._asked = asked
+        self._head = head
+        self._mint = mint
+        self._seal = seal
+
+    def relay(self, upstream: WireFormat, custom: frozenset[str]) -> Relay:
+        """What passes an upstream's stream on."""
+        if self._asked.plain is not None:
+            return self._patching()
+        return Translating(translate.UPSTREAMS[upstream].reader(), Raising(custom), self._writer())
+
+    def whole(self, upstream: WireFormat, custom: frozenset[str], body: bytes) -> Whole | None:
+        """Read an upstream's whole answer; None for a body that is no answer."""
+        if self._asked.plain is not None:
+            return self._patched(body)
+        found = translate.UPSTREAMS[upstream].whole(body)
+        if found is None:
+            return None
+        turns = {choice: raised(turn, custom) for choice, turn in found.turns.items()}
+        return Whole(turns, found.usage, found.error, lambda: self._said(turns, found.usage))
+
+    def failed_end(self, problem: Problem) -> bytes:
+        """The end of a stream of which nothing but comments was sent."""
+        relay = self._patching() if self._asked.plain is not None else self._writer()
+        return relay.fail(problem)
+
+    def _patching(self) -> Relay:
+        stream = ChatStream(model=self._asked.model, hide_usage=not self._asked.usage_asked, mint=self._mint)
+        return Patching(stream)
+
+    def _writer(self) -> Writer:
+        assert self._asked.neutral is not None
+        return translate.CLIENTS[self._asked.client].writer(self._asked.neutral, self._head, self._mint, self._seal)
+
+    def _patched(self, body: bytes) -> Whole | None:
+        answer = chat_response.decode(body)
+        if answer is None:
+            return None
+
+        def told() -> bytes:
+            patched = answer.patched(model=self._asked.model, mint=self._mint)
+            if not self._asked.stream:
+                return patched
+            return chat_response.as_stream(patched, hide_usage=not self._asked.usage_asked)
+
+        return Whole(answer.turns, answer.usage, answer.error, told)
+
+    def _said(self, turns: dict[int, Turn], usage: Usage | None) -> bytes:
+        assert self._asked.neutral is not None
+        if not self._asked.stream:
+            return translate.CLIENTS[self._asked.client].whole(
+                turns, usage, self._asked.neutral, self._head, self._mint, self._seal
+            )
+        writer = self._writer()
+        deltas: list[Delta] = [delta for choice, turn in turns.items() for delta in deltas_of(turn, choice)]
+        return writer.write(deltas + ([UsageReport(usage)] if usage else [])) + writer.end()

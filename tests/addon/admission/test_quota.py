@@ -1,0 +1,202 @@
+"""What may be used before it is sent, and the words when it may not."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from addon.admission.quota import Demand, Grant, Subject, demand_of, dollars, grant, may_use, subjects_of, tokens_in
+from addon.formats.errors import Problem
+from shared.model import Limits, Principal, User, VirtualKey
+from shared.pricing import Price
+from shared.store.ledger import Balance, Ratio
+
+NOON = 1_795_176_000_000
+"""2026-11-20 12:00 UTC."""
+
+PRICE = Price(1_000_000, 2_000_000)
+DEMAND = Demand(100, 50, "m", PRICE)
+
+
+def subject(**limits: Any) -> Subject:
+    return Subject("user:1", "your account", Limits(**limits))
+
+
+def refused(limits: dict[str, Any], demand: Demand = DEMAND, **balance: int) -> Problem:
+    problem = grant(demand, [(subject(**limits), Balance(**balance))], NOON)
+    assert isinstance(problem, Problem)
+    return problem
+
+
+def user(*models: str) -> User:
+    return User(
+        id=7,
+        username="ada",
+        role="user",
+        disabled=False,
+        epoch=0,
+        must_change_password=False,
+        created_at=0,
+        models=models,
+        limits=Limits(quota_tokens=1),
+    )
+
+
+def key(*models: str) -> VirtualKey:
+    return VirtualKey(
+        id=3,
+        user_id=7,
+        name="laptop",
+        suffix="abcd",
+        scope="inference",
+        created_at=0,
+        expires_at=None,
+        revoked_at=None,
+        models=models,
+        limits=Limits(rpm=1),
+    )
+
+
+def caller(of_user: tuple[str, ...] = (), of_key: tuple[str, ...] = ()) -> Principal:
+    return Principal(id="user:7", name="ada", key_suffix="abcd", user=user(*of_user), key=key(*of_key))
+
+
+# -- who ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_limits_of_the_user_and_of_the_key_both_hold() -> None:
+    found = subjects_of(caller())
+    assert [(one.name, one.has_quota) for one in found] == [("user:7", True), ("key:3", False)]
+    assert found[1].called == "the key “laptop” (…abcd)"
+
+
+def test_a_caller_with_an_upstreams_key_has_no_limits() -> None:
+    passing = Principal(id="upstream:00", name="passthrough", key_suffix="abcd", upstream="one", upstream_key="sk")
+    assert (subjects_of(passing), may_use(passing, "anything")) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("of_user", "of_key", "allowed"),
+    [
+        ((), (), True),
+        (("deepseek-v4-pro",), (), True),
+        (("deepseek-*",), ("*-pro",), True),
+        (("deepseek-v4",), (), False),
+        (("deepseek-*",), ("glm-*",), False),
+        (("DEEPSEEK-*",), (), False),
+    ],
+)
+def test_a_model_must_be_allowed_by_the_user_and_the_key(
+    of_user: tuple[str, ...], of_key: tuple[str, ...], allowed: bool
+) -> None:
+    assert may_use(caller(of_user, of_key), "deepseek-v4-pro") == allowed
+
+
+# -- how much -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "counted", "tokens"),
+    [
+        (0, (0, 0), 0),
+        (1, (0, 0), 1),
+        (400, (0, 0), 100),
+        (400, (100, 400), 100),
+        (400, (2000, 1000), 200),
+    ],
+    ids=["nothing", "at least one", "four bytes each", "too little known", "as counted"],
+)
+def test_tokens_are_guessed_from_bytes(size: int, counted: tuple[int, int], tokens: int) -> None:
+    assert tokens_in(size, *counted) == tokens
+
+
+@pytest.mark.parametrize(("asked", "held"), [(None, 2048), (16, 16), (0, 0), (100_000, 4096)])
+def test_no_more_is_held_for_an_answer_than_is_useful(asked: int | None, held: int) -> None:
+    assert demand_of(400, asked, Ratio(), "m", None) == Demand(100, held, "m", None)
+
+
+def test_without_a_quota_all_that_is_wanted_is_noted() -> None:
+    assert grant(DEMAND, [], NOON) == Grant(150, 200)
+
+
+def test_the_answer_gets_what_is_left() -> None:
+    limits = subject(quota_tokens=1000, quota_cost_micros=1000)
+    balance = Balance(tokens=600, reserved_tokens=290, cost_micros=500, reserved_cost_micros=380)
+    assert grant(DEMAND, [(limits, balance)], NOON) == Grant(110, 120)
+
+
+def test_the_smallest_rest_of_all_quotas_counts() -> None:
+    large, small = (subject(quota_tokens=1000), Balance()), (subject(quota_tokens=120), Balance())
+    assert grant(DEMAND, [large, small], NOON) == grant(DEMAND, [small, large], NOON) == Grant(120, 200)
+
+
+@given(
+    st.integers(1, 5000),
+    st.integers(0, 5000),
+    st.lists(st.integers(0, 300), max_size=60),
+)
+def test_what_is_held_at_once_never_exceeds_the_quota(quota: int, used: int, prompts: list[int]) -> None:
+    limits, held = subject(quota_tokens=quota), 0
+    for prompt in prompts:
+        granted = grant(Demand(prompt, 50, "m", None), [(limits, Balance(tokens=used, reserved_tokens=held))], NOON)
+        held += granted.tokens if isinstance(granted, Grant) else 0
+    assert held <= max(0, quota - used)
+
+
+# -- words ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_used_up_quota_says_how_much_and_until_when() -> None:
+    problem = refused({"quota_tokens": 10_000, "period": "day"}, tokens=10_400)
+    assert problem.message == (
+        "The token quota of your account is used up: 10,000 of 10,000 tokens are used today. "
+        "It resets on 2026-11-21 00:00 UTC."
+    )
+    assert (problem.status, problem.code, problem.retry_after) == (429, "insufficient_quota", "43200")
+
+
+def test_what_runs_is_told_apart_from_what_is_used() -> None:
+    problem = refused({"quota_tokens": 1000, "period": "month"}, tokens=500, reserved_tokens=450)
+    assert problem.message == (
+        "The token quota of your account is too small for this request (about 100 tokens): "
+        "500 of 1,000 tokens are used this month, 450 more are held by running requests. "
+        "It resets on 2026-12-01 00:00 UTC."
+    )
+
+
+def test_a_lifetime_quota_can_only_be_raised() -> None:
+    problem = refused({"quota_tokens": 10}, tokens=10)
+    assert problem.message.endswith("are used. Ask the administrator for more.")
+    assert problem.retry_after == ""
+
+
+def test_an_account_that_has_no_quota_yet_is_told_whom_to_ask() -> None:
+    words = "There is no token quota for your account yet: ask the administrator for one."
+    assert refused({"quota_tokens": 0}).message == words
+    assert "no budget for your account yet" in refused({"quota_cost_micros": 0}).message
+
+
+def test_a_spent_budget_is_told_in_dollars() -> None:
+    problem = refused({"quota_cost_micros": 5_000_000, "period": "day"}, cost_micros=5_000_001)
+    assert problem.message.startswith("The budget of your account is used up: $5.00 of $5.00 are spent today.")
+
+
+def test_a_budget_too_small_for_a_request_is_not_called_spent() -> None:
+    problem = refused({"quota_cost_micros": 1000}, cost_micros=950, reserved_cost_micros=10)
+    assert problem.message == (
+        "The budget of your account is too small for this request: $0.000950 of $0.001000 are spent, "
+        "$0.000010 more are held by running requests. Ask the administrator for more."
+    )
+
+
+def test_a_model_without_a_price_is_not_charged_to_a_budget() -> None:
+    problem = refused({"quota_cost_micros": 1_000_000}, Demand(100, 50, "new-model", None))
+    assert "'new-model' has no price" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("micros", "words"), [(0, "$0.00"), (1_230_000, "$1.23"), (1_234, "$0.001234"), (12_345_678_901, "$12,345.68")]
+)
+def test_amounts_are_as_exact_as_they_need_to_be(micros: int, words: str) -> None:
+    assert dollars(micros) == words

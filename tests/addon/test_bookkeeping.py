@@ -1,0 +1,243 @@
+"""What the books get of a finished exchange, however it ended."""
+
+import json
+import zlib
+from random import Random
+
+import pytest
+
+from addon.bookkeeping import audit_record, entry_of, learned_from
+from addon.exchange import Exchange
+from addon.log import RequestLine
+from shared.model import Limits, Principal, User, VirtualKey
+from shared.pricing import Price
+from shared.store.ledger import Entry, Ratio, learn_ratio
+from shared.store.prices import add_price
+from tests.addon.desk import MODEL, Desk, streamed, upstream, whole
+from tests.addon.reasoning.chat import Json
+from tests.support.turns import Call, Turn, completion, events
+
+SAYING = Turn(reasoning="thought of words", text="All of it is done.")
+CALLING = Turn(reasoning="thought of a call", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))
+ADA = User(
+    id=7,
+    username="ada",
+    role="user",
+    disabled=False,
+    epoch=0,
+    must_change_password=False,
+    created_at=0,
+    limits=Limits(),
+)
+LAPTOP = VirtualKey(
+    id=3, user_id=7, name="laptop", suffix="abcd", scope="inference", created_at=0, expires_at=None, revoked_at=None
+)
+CALLER = Principal(id="user:7", name="ada", key_suffix="abcd", user=ADA, key=LAPTOP)
+PASSING = Principal(
+    id="upstream:00", name="passthrough", key_suffix="cret", upstream="one", upstream_key="sk-one-secret"
+)
+
+
+def entered(desk: Desk, exchange: Exchange, status: str = "200", *, client_left: bool = False) -> Entry:
+    line = RequestLine(
+        client="203.0.113.5", user_agent="Cursor/1.0", method="POST", path="/v1", status=status, seconds=2
+    )
+    return entry_of(exchange, line, desk.meter, client_left=client_left)
+
+
+def without_usage(exchange: Exchange, turn: Turn, *, cut: int | None = None) -> None:
+    """The upstream streams and does not count; `cut` ends it after so many events."""
+    answer = exchange.stream({})
+    for event in list(events(turn, exchange.candidate.model, Random(1), usage=False))[:cut]:
+        answer.feed(event)
+        if not exchange.tried[-1].outcome:
+            exchange.accepted()
+    answer.stop()
+
+
+# -- usage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_tokens_are_the_upstreams(desk: Desk, stream: bool) -> None:
+    exchange = desk.open(principal=CALLER, stream=stream)
+    streamed(exchange, SAYING) if stream else whole(exchange, SAYING)
+    entry, usage = entered(desk, exchange), exchange.usage
+    assert usage is not None
+    assert (entry.prompt_tokens, entry.completion_tokens) == (usage.prompt_tokens, usage.completion_tokens)
+    assert (entry.estimated, entry.error_class, entry.status, entry.streamed) == (False, "", 200, stream)
+
+
+def test_who_asked_for_what_and_who_answered_is_told(desk: Desk) -> None:
+    desk.upstreams = (upstream("one", model_rewrites=()),)
+    exchange = desk.open(principal=CALLER)
+    whole(exchange, SAYING)
+    entry = entered(desk, exchange)
+    assert (entry.user_id, entry.username, entry.key_id, entry.key_suffix) == (7, "ada", 3, "abcd")
+    assert (entry.model, entry.upstream_model, entry.upstream, entry.upstream_key) == (MODEL, MODEL, "one", "cret")
+    assert (entry.duration_ms, entry.first_byte_ms, entry.attempts, entry.client) == (2000, 0, 1, "203.0.113.5")
+
+
+def test_an_answer_that_is_not_counted_is_guessed_from_its_bytes(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER, stream=True)
+    without_usage(exchange, SAYING)
+    entry = entered(desk, exchange)
+    said = len((SAYING.reasoning or "") + SAYING.text)
+    assert (entry.estimated, entry.completion_tokens) == (True, round(said / 4))
+    assert entry.prompt_tokens == round(len(exchange.outgoing.body) / 4)
+
+
+def test_the_guess_goes_by_what_the_model_was_seen_to_count(desk: Desk) -> None:
+    statement = learn_ratio(MODEL, Ratio(2000, 1000, 1000, 1000))
+    desk.memory.engine.transact(lambda work: work.run(*statement))
+    exchange = desk.open(principal=CALLER, stream=True)
+    without_usage(exchange, SAYING)
+    entry = entered(desk, exchange)
+    assert entry.completion_tokens == len((SAYING.reasoning or "") + SAYING.text)
+    assert entry.prompt_tokens == round(len(exchange.outgoing.body) / 2)
+
+
+def test_a_client_that_leaves_pays_for_what_came_so_far(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER, stream=True)
+    without_usage(exchange, SAYING, cut=3)
+    entry = entered(desk, exchange, "gone", client_left=True)
+    assert (entry.error_class, entry.status, entry.estimated) == ("client_left", 0, True)
+    assert 0 < entry.completion_tokens < len(SAYING.text)
+
+
+def test_a_client_that_leaves_before_the_answer_pays_for_the_prompt(desk: Desk) -> None:
+    entry = entered(desk, desk.open(principal=CALLER), "gone", client_left=True)
+    assert entry.prompt_tokens > 0
+    assert (entry.completion_tokens, entry.estimated) == (0, True)
+
+
+def test_what_an_upstream_refused_costs_nothing(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER)
+    exchange.refused(422, {}, b"{}")
+    entry = entered(desk, exchange, "422")
+    assert (entry.prompt_tokens, entry.cost_micros, entry.estimated) == (0, 0, False)
+    assert (entry.error_class, entry.status) == ("upstream_422", 422)
+
+
+def test_an_unreachable_upstream_is_named_by_its_error(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER)
+    exchange.unreachable("connection refused")
+    assert entered(desk, exchange, "502").error_class == "upstream_unreachable"
+
+
+def test_a_request_that_was_never_understood_is_an_entry_too(desk: Desk) -> None:
+    entry = entered(desk, desk.exchange(principal=CALLER), "413")
+    assert (entry.user_id, entry.model, entry.attempts, entry.error_class) == (7, "", 0, "http_413")
+
+
+def test_a_caller_with_an_upstreams_key_is_nobody(desk: Desk) -> None:
+    exchange = desk.open(principal=PASSING)
+    whole(exchange, SAYING)
+    entry = entered(desk, exchange)
+    assert (entry.user_id, entry.username, entry.key_id) == (None, "", None)
+
+
+# -- money ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_is_that_of_the_days_price(desk: Desk) -> None:
+    add_price(desk.memory.engine, upstream="one", model=MODEL, from_day=20200101, price=Price(1_000_000, 10_000_000))
+    exchange = desk.open(principal=CALLER)
+    whole(exchange, SAYING)
+    entry = entered(desk, exchange)
+    assert entry.cost_micros == entry.prompt_tokens + 10 * entry.completion_tokens
+
+
+def test_without_a_price_there_is_no_cost(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER)
+    whole(exchange, SAYING)
+    assert entered(desk, exchange).cost_micros is None
+
+
+# -- recall -----------------------------------------------------------------------------------------------------------
+
+
+def test_restored_and_missing_turns_are_counted_and_listed(desk: Desk) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, CALLING)
+    elsewhere = {"role": "assistant", "content": "Never said here."}
+    entry = entered(desk, desk.open([*messages, elsewhere, {"role": "user", "content": "go on"}], principal=CALLER))
+    assert (entry.restored, entry.missing) == (0, 2), "another user's turns are not this caller's"
+    own: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(own, CALLING, principal=CALLER)
+    entry = entered(desk, desk.open([*own, elsewhere, {"role": "user", "content": "go on"}], principal=CALLER))
+    details = json.loads(entry.details)
+    assert (entry.restored, entry.missing) == (1, 1)
+    assert [turn["rule"] for turn in details["turns"]] == ["id", "missing"]
+    assert details["tries"] == [{"upstream": "one", "key": "…cret", "model": MODEL, "outcome": ""}]
+
+
+# -- what is learned --------------------------------------------------------------------------------------------------
+
+
+def test_a_counted_answer_teaches_how_many_bytes_a_token_has(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER)
+    whole(exchange, SAYING)
+    usage, said = exchange.usage, len((SAYING.reasoning or "") + SAYING.text)
+    assert usage is not None
+    assert learned_from(exchange) == Ratio(
+        len(exchange.outgoing.body), usage.prompt_tokens, said, usage.completion_tokens
+    )
+
+
+def test_what_was_not_counted_teaches_nothing(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER, stream=True)
+    without_usage(exchange, SAYING)
+    assert learned_from(exchange) is None
+
+
+# -- audit ------------------------------------------------------------------------------------------------------------
+
+ASKED = [
+    {"role": "system", "content": "You are an agent."},
+    {"role": "user", "content": "first"},
+    {"role": "user", "content": [{"type": "text", "text": "请修复\0这个错误 \ud800"}]},
+]
+
+
+def test_the_last_user_message_is_kept_as_a_database_can_take_it(desk: Desk) -> None:
+    exchange = desk.open(ASKED, principal=CALLER)
+    record = audit_record(exchange, entered(desk, exchange), "last")
+    assert record is not None
+    assert (record.text, record.conversation, record.user_id) == ("请修复␀这个错误 ?", None, 7)
+
+
+@pytest.mark.parametrize(("mode", "principal"), [("off", CALLER), ("full", PASSING)], ids=["off", "passthrough"])
+def test_nothing_is_kept_where_nothing_may_be(desk: Desk, mode: str, principal: Principal) -> None:
+    exchange = desk.open(ASKED, principal=principal)
+    assert audit_record(exchange, entered(desk, exchange), mode) is None
+
+
+def test_a_whole_conversation_shows_the_reasoning_that_was_restored(desk: Desk) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, CALLING, principal=CALLER)
+    exchange = desk.open(messages, principal=CALLER)
+    exchange.whole(200, {}, completion(SAYING, MODEL))
+    record = audit_record(exchange, entered(desk, exchange), "full")
+    assert record is not None
+    assert record.conversation is not None
+    kept = json.loads(zlib.decompress(record.conversation))
+    assert kept["messages"][1] == {
+        "role": "assistant",
+        "text": "",
+        "calls": [{"name": "Read", "arguments": '{"path": "a.py"}'}],
+        "reasoning": "thought of a call",
+        "restored": "id",
+    }
+    assert kept["answer"] == {"text": SAYING.text, "calls": [], "reasoning": SAYING.reasoning}
+
+
+def test_of_an_endless_conversation_the_end_is_kept(desk: Desk) -> None:
+    long = [{"role": "user", "content": f"{number}" + "x" * 99_000} for number in range(60)]
+    exchange = desk.open(long, principal=CALLER)
+    record = audit_record(exchange, entered(desk, exchange), "full")
+    assert record is not None
+    assert record.conversation is not None
+    kept = json.loads(zlib.decompress(record.conversation))["messages"]
+    assert 30 < len(kept) < 60
+    assert kept[-1]["text"].startswith("59x")

@@ -1,0 +1,171 @@
+"""The books of one node: opened before anything is sent, settled once, right whoever else writes."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from addon.formats.errors import Problem, RequestError
+from addon.meter import Meter, Opened
+from shared.model import Limits, Principal, User
+from shared.pricing import Price
+from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, Ratio, balance_of, read_ratio
+from shared.store.prices import add_price
+from shared.store.resting import resting
+from tests.addon.desk import Desk
+
+BODY = 400
+"""Bytes: 100 tokens, as long as nothing is known of the model."""
+
+
+def caller(**limits: Any) -> Principal:
+    user = User(
+        id=1,
+        username="ada",
+        role="user",
+        disabled=False,
+        epoch=0,
+        must_change_password=False,
+        created_at=0,
+        limits=Limits(**limits),
+    )
+    return Principal(id="user:1", name="ada", key_suffix="abcd", user=user)
+
+
+def begun(desk: Desk, exchange: str = "x1") -> Entry:
+    now = desk.memory.clock.now_ms()
+    return Entry(
+        exchange=exchange, at=now, user_id=1, username="ada", model="m", upstream="up", upstream_model="m", status=200
+    )
+
+
+def opened(desk: Desk, principal: Principal, exchange: str = "x1", *, max_tokens: int = 50, size: int = BODY) -> Opened:
+    return desk.meter.open(principal, begun(desk, exchange), host="up.example", size=size, max_tokens=max_tokens)
+
+
+def refusal(desk: Desk, principal: Principal, exchange: str = "x2") -> Problem:
+    with pytest.raises(RequestError) as refused:
+        opened(desk, principal, exchange)
+    return refused.value.problem
+
+
+def settle(desk: Desk, one: Opened, *, prompt: int = 90, completion: int = 40, learned: Ratio | None = None) -> None:
+    desk.meter.settle(replace(one.entry, prompt_tokens=prompt, completion_tokens=completion), one, learned)
+    desk.memory.engine.flush()
+
+
+def balance(desk: Desk) -> Balance:
+    desk.memory.engine.flush()
+    return balance_of(desk.memory.engine, "user:1", "lifetime", desk.memory.clock.now_ms())
+
+
+def test_what_is_reserved_becomes_what_was_used(desk: Desk) -> None:
+    one = opened(desk, caller(quota_tokens=1000))
+    assert (one.reserved, balance(desk)) == (True, Balance(reserved_tokens=150))
+    settle(desk, one)
+    assert balance(desk) == Balance(tokens=130)
+
+
+def test_a_caller_without_a_quota_waits_for_nothing(desk: Desk) -> None:
+    with desk.memory.locked():
+        one = opened(desk, caller())
+        assert one.reserved
+        desk.meter.settle(one.entry, one, None)
+    assert balance(desk) == Balance(tokens=100)
+
+
+def test_a_locked_database_holds_a_limited_caller_up_and_lets_it_go_on(desk: Desk) -> None:
+    with desk.memory.locked():
+        one = opened(desk, caller(quota_tokens=1000))
+        desk.meter.reserve(one)
+        assert not one.reserved
+    desk.meter.reserve(one)
+    assert (one.reserved, balance(desk)) == (True, Balance(reserved_tokens=150))
+
+
+def test_requests_at_once_get_no_more_than_there_is(desk: Desk) -> None:
+    for number in range(6):
+        opened(desk, caller(quota_tokens=900), f"x{number}")
+    assert "900" in refusal(desk, caller(quota_tokens=900), "x6").message
+    assert balance(desk).reserved_tokens == 900
+
+
+def test_two_nodes_share_one_quota(desk: Desk) -> None:
+    here, there = desk.meter, desk.new_meter("node-2")
+    for number, meter in enumerate((here, there) * 3):
+        desk.meter = meter
+        opened(desk, caller(quota_tokens=900), f"x{number}")
+    for meter in (here, there):
+        desk.meter = meter
+        assert refusal(desk, caller(quota_tokens=900), "x6").code == "insufficient_quota"
+
+
+def test_a_refused_request_holds_nothing(desk: Desk) -> None:
+    refusal(desk, caller(quota_tokens=10, concurrency=1))
+    opened(desk, caller(concurrency=1), "x3")
+    assert balance(desk).reserved_tokens == 150
+
+
+def test_a_rate_that_is_exceeded_says_when_to_come_back(desk: Desk) -> None:
+    settle(desk, opened(desk, caller(rpm=1)))
+    problem = refusal(desk, caller(rpm=1))
+    assert (problem.status, problem.code, problem.retry_after) == (429, "rate_limit_exceeded", "60")
+    assert problem.message == "Too many requests per minute (1) for your account: try again in 60 s."
+
+
+def test_the_budget_is_charged_at_the_price_of_the_day(desk: Desk) -> None:
+    price = Price(1_000_000, 2_000_000)
+    add_price(desk.memory.engine, upstream="up", model="m", from_day=20200101, price=price)
+    one = opened(desk, caller(quota_cost_micros=300))
+    assert balance(desk).reserved_cost_micros == 200
+    assert refusal(desk, caller(quota_cost_micros=299)).message.startswith("The budget of your account is too small")
+    assert one.demand.price == price
+
+
+def test_tokens_are_guessed_as_the_model_was_seen_to_count_them(desk: Desk) -> None:
+    settle(desk, opened(desk, caller()), learned=Ratio(2000, 1000, 100, 50))
+    assert read_ratio(desk.memory.engine, "m") == Ratio(2000, 1000, 100, 50)
+    assert opened(desk, caller(), "x2").demand.prompt_tokens == 200
+
+
+def test_a_node_that_died_holds_nothing_for_long_and_its_exchange_is_in_the_ledger(desk: Desk) -> None:
+    opened(desk, caller(quota_tokens=1000))
+    other = desk.new_meter("node-2")
+    desk.memory.clock.ms += DEAD_AFTER_MS
+    other.each_second()
+    assert balance(desk) == Balance(tokens=100)
+    rows = desk.memory.engine.read("SELECT exchange, error_class, estimated FROM ledger")
+    assert rows == [("x1", "lost", 1)]
+
+
+def test_a_node_that_lives_keeps_what_it_holds(desk: Desk) -> None:
+    opened(desk, caller(quota_tokens=1000))
+    for _ in range(20):
+        desk.memory.clock.ms += DEAD_AFTER_MS // 3
+        desk.meter.each_second()
+        desk.memory.engine.flush()
+    assert balance(desk).reserved_tokens == 150
+
+
+def test_a_locked_database_does_not_keep_a_node_from_beating(desk: Desk) -> None:
+    with desk.memory.locked():
+        desk.memory.clock.ms += DEAD_AFTER_MS
+        desk.meter.each_second()
+    desk.memory.engine.flush()
+    [(seen_at,)] = desk.memory.engine.read("SELECT seen_at FROM nodes")
+    assert seen_at == desk.memory.clock.now_ms()
+
+
+def test_admins_see_which_keys_rest(desk: Desk) -> None:
+    desk.meter.key_rests("up", "sk-upstream-key", 60, "it was answered with 429")
+    desk.memory.engine.flush()
+    now = desk.memory.clock.now_ms()
+    assert [one.until for one in resting(desk.memory.engine, now).values()] == [now + 60_000]
+    desk.meter.key_works("up", "sk-upstream-key")
+    desk.memory.engine.flush()
+    assert resting(desk.memory.engine, now) == {}
+
+
+def test_a_node_is_known_from_its_start(desk: Desk) -> None:
+    Meter(desk.memory.engine, desk.memory.clock, node="fresh", version="2")
+    assert desk.memory.engine.read("SELECT version FROM nodes WHERE node = 'fresh'") == [("2",)]

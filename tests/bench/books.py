@@ -1,0 +1,125 @@
+"""What the database costs on the way of a request: look-ups, a reservation, a settlement."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns
+
+from msgspec.structs import replace
+
+from addon.meter import Meter, Opened
+from shared.clock import SystemClock
+from shared.model import Limits, Principal, User
+from shared.security.keys import digest, mint_key, suffix
+from shared.security.tokens import issue_token
+from shared.store import open_engine
+from shared.store.accounts import create_user, find_user
+from shared.store.engine import Engine
+from shared.store.ledger import Entry, Ratio, balance_of, learn_ratio, read_ratio, settle
+from shared.store.prices import find_price
+from shared.store.sessions import session_user
+from shared.store.virtual_keys import create_key, find_key
+
+__all__ = ("measure_books",)
+
+USERS = 2_000
+ENTRIES = 20_000
+ROUNDS = 2_000
+SECRET = b"a secret of the bench, long enough for HMAC"
+
+
+def measure_books(directory: Path) -> dict[str, float]:
+    """Microseconds, the median of each, over a database with some users and a past."""
+    with closing(open_engine(f"sqlite:{directory}/adapter.db")) as engine:
+        users, keys = _people(engine)
+        _past(engine)
+        return _lookups(engine, users, keys) | _writes(engine, users[0])
+
+
+def _people(engine: Engine) -> tuple[list[User], list[str]]:
+    users, keys = [], []
+    for number in range(USERS):
+        user = create_user(
+            engine, username=f"user{number}", password_hash="x", role="user", must_change_password=False, now=0
+        )
+        key = mint_key()
+        create_key(engine, user_id=user.id, name="k", scope="inference", digest=digest(key), suffix=suffix(key), now=0)
+        users.append(user)
+        keys.append(key)
+    return users, keys
+
+
+def _past(engine: Engine) -> None:
+    for number in range(ENTRIES):
+        engine.write_later(settle(_entry(number)))
+        if number % 1000 == 0:
+            engine.flush()
+    engine.write_later([learn_ratio("m", Ratio(4000, 1000, 400, 100))])
+    engine.flush()
+
+
+def _entry(number: int) -> Entry:
+    return Entry(
+        exchange=f"past{number}",
+        at=1_795_000_000_000 + number,
+        user_id=1 + number % USERS,
+        key_id=1 + number % USERS,
+        model="m",
+        upstream="up",
+        upstream_model="m",
+        status=200,
+        prompt_tokens=1000,
+        completion_tokens=100,
+    )
+
+
+def _lookups(engine: Engine, users: list[User], keys: list[str]) -> dict[str, float]:
+    digests = [digest(key) for key in keys]
+    token = issue_token(users[-1], SECRET, now=1_795_000_000)
+    now = 1_795_000_000_000
+    return {
+        "a key with its user": _each(lambda n: find_key(engine, digests[n % USERS])),
+        "a user": _each(lambda n: find_user(engine, 1 + n % USERS)),
+        "a session (with its signature)": _each(lambda n: session_user(engine, token, SECRET, now_ms=now)),
+        "a balance": _each(lambda n: balance_of(engine, f"user:{1 + n % USERS}", "month", now)),
+        "a model's bytes per token": _each(lambda n: read_ratio(engine, "m")),
+        "a price": _each(lambda n: find_price(engine, upstream="up", host="up.example", model="m", day=20261120)),
+    }
+
+
+def _writes(engine: Engine, user: User) -> dict[str, float]:
+    meter = Meter(engine, SystemClock(), node="bench", version="1")
+    free = Principal(id="user:1", name="a", key_suffix="abcd", user=user)
+    limited = replace(free, user=replace(user, limits=Limits(quota_tokens=10**12)))
+    return {
+        "opening, without a quota (queued)": _opening(engine, meter, free),
+        "opening, with a quota (reserved)": _opening(engine, meter, limited),
+        "settling (committed at once)": _each(lambda n: meter.settle(_entry(ENTRIES + n), None, None)),
+    }
+
+
+def _opening(engine: Engine, meter: Meter, principal: Principal) -> float:
+    taken = []
+    for number in range(ROUNDS):
+        began = perf_counter_ns()
+        opened = _open(meter, principal, f"{principal.user}{number}")
+        taken.append(perf_counter_ns() - began)
+        engine.flush()
+        meter.settle(opened.entry, opened, None)
+    return median(taken) / 1000
+
+
+def _open(meter: Meter, principal: Principal, exchange: str) -> Opened:
+    entry = replace(_entry(0), exchange=exchange)
+    return meter.open(principal, entry, host="up.example", size=4000, max_tokens=None)
+
+
+def _each(work: Callable[[int], object]) -> float:
+    """The median of many rounds in microseconds."""
+    taken = []
+    for number in range(ROUNDS):
+        began = perf_counter_ns()
+        work(number)
+        taken.append(perf_counter_ns() - began)
+    return median(taken) / 1000

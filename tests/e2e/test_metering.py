@@ -1,0 +1,208 @@
+"""The books agree with the provider's own, whatever clients, upstreams and kills do; quotas are never oversold."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from shared.store import open_engine
+from shared.store.engine import Engine
+from shared.store.ledger import ENTRY_COLUMNS, Entry, entry_from
+from tests.support.counting import Count, CountingProvider, Seen, ask, ask_all
+from tests.support.gateway import Gateway, eventually, upstream_environment
+
+STREAMS = 64
+KILLS = int(os.environ.get("THINKBACK_KILLS", "3"))
+"""`kill -9` so many times; 50 before a release."""
+
+SIZE = 240
+"""Bytes of a body: 60 tokens, which the provider also counts, so that guesses and counts agree."""
+
+COUNT = Count(prompt=60, completion=40)
+
+
+@pytest.fixture
+def provider() -> Iterator[CountingProvider]:
+    with CountingProvider() as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(provider: CountingProvider, tmp_path: Path) -> Iterator[Gateway]:
+    with Gateway(tmp_path, upstream_environment(provider.base_url) | {"LOG_LEVEL": "warning"}) as running:
+        yield running
+
+
+@pytest.fixture
+def books(gateway: Gateway) -> Iterator[Engine]:
+    """The gateway's database, as another program sees it."""
+    with closing(open_engine(f"sqlite:{gateway.directory}/adapter.db")) as engine:
+        yield engine
+
+
+def entries(books: Engine) -> dict[str, Entry]:
+    """The ledger by the requests' names, which the audit knows."""
+    rows = books.read(f"SELECT {ENTRY_COLUMNS} FROM ledger")
+    names = dict(books.read("SELECT exchange, text FROM audit"))
+    return {names.get(entry.exchange, entry.exchange): entry for entry in map(entry_from, rows)}
+
+
+def rows(books: Engine, table: str) -> int:
+    return int(books.read(f"SELECT count(*) FROM {table}")[0][0])
+
+
+def settled(books: Engine, count: int) -> bool:
+    return eventually(lambda: rows(books, "ledger") >= count and rows(books, "audit") >= count, 15)
+
+
+def names(rng: Random, count: int) -> list[str]:
+    return [f"{rng.choice(['whole', 'plain', 'uncounted', 'cut', 'left'])} {number}" for number in range(count)]
+
+
+# -- the books --------------------------------------------------------------------------------------------------------
+
+
+def test_64_streams_at_once_are_in_the_ledger_once_each_as_the_provider_counted_them(
+    gateway: Gateway, provider: CountingProvider, books: Engine
+) -> None:
+    asked = names(Random(7), 3 * STREAMS)
+    key = gateway.new_user("ada")
+    for start in range(0, len(asked), STREAMS):
+        ask_all(gateway.port, key, asked[start : start + STREAMS])
+    assert settled(books, len(asked))
+    found = entries(books)
+    assert len(found) == rows(books, "ledger") == len(provider.books) == len(asked)
+    told = {name: count for name, count in provider.books.items() if count is not None}
+    assert {name: found[name].error_class for name in told if found[name].error_class} == {}
+    assert {name: Count(found[name].prompt_tokens, found[name].completion_tokens) for name in told} == told
+    assert {name for name, entry in found.items() if entry.estimated} == provider.books.keys() - told.keys()
+
+
+def test_how_an_exchange_ended_is_told(gateway: Gateway, books: Engine) -> None:
+    ask_all(gateway.port, gateway.new_user("ada"), ["whole 1", "plain 2", "uncounted 3", "cut 4", "left 5"])
+    assert settled(books, 5)
+    found = {name: (entry.status, entry.error_class) for name, entry in entries(books).items()}
+    assert found == {
+        "whole 1": (200, ""),
+        "plain 2": (200, ""),
+        "uncounted 3": (200, ""),
+        "cut 4": (200, "upstream_cut"),
+        "left 5": (0, "client_left"),
+    }
+
+
+def test_sums_and_balances_are_those_of_the_rows_and_nothing_stays_reserved(gateway: Gateway, books: Engine) -> None:
+    ask_all(gateway.port, gateway.new_user("ada"), names(Random(8), STREAMS))
+    assert settled(books, STREAMS)
+    sums = "SUM(prompt_tokens), SUM(completion_tokens), SUM(restored), COUNT(*)"
+    [of_rows] = books.read(f"SELECT {sums} FROM ledger")
+    [of_days] = books.read(f"SELECT {sums.replace('COUNT(*)', 'SUM(requests)')} FROM usage_daily")
+    assert of_days == of_rows
+    spent = books.read("SELECT subject, tokens FROM spending WHERE period = 'day' ORDER BY subject")
+    assert [tokens for _, tokens in spent] == [of_rows[0] + of_rows[1]] * 2
+    assert rows(books, "open_exchanges") == 0
+
+
+# -- kill -9 ----------------------------------------------------------------------------------------------------------
+
+
+async def keep_asking(gateway: Gateway, key: str, stop: asyncio.Event, who: int) -> list[Seen]:
+    seen: list[Seen] = []
+    rng = Random(who)
+    while not stop.is_set():
+        fate = rng.choice(["whole", "whole", "plain", "uncounted"])
+        answer = await ask(gateway.port, key, f"{fate} {who}.{len(seen)}")
+        seen.append(answer)
+        if not answer.status:
+            await asyncio.sleep(0.05)  # the data plane is down: its supervisor starts it again
+    return seen
+
+
+async def kill_again_and_again(gateway: Gateway, key: str, books: Engine, kills: int) -> tuple[list[Seen], list[int]]:
+    """What eight clients saw, and how many settled rows were missing after each kill."""
+    stop, rng, missing = asyncio.Event(), Random(1), []
+    async with asyncio.TaskGroup() as group:
+        clients = [group.create_task(keep_asking(gateway, key, stop, who)) for who in range(8)]
+        for _ in range(kills):
+            await asyncio.sleep(rng.uniform(0.2, 0.8))  # a random point
+            process = await asyncio.to_thread(gateway.data_plane)
+            before = {exchange for (exchange,) in books.read("SELECT exchange FROM ledger")}
+            process.kill()
+            await asyncio.to_thread(gateway.await_ready)
+            after = {exchange for (exchange,) in books.read("SELECT exchange FROM ledger")}
+            missing.append(len(before - after))
+        stop.set()
+    return [answer for client in clients for answer in client.result()], missing
+
+
+def test_killing_the_data_plane_loses_no_settled_row(gateway: Gateway, books: Engine) -> None:
+    key = gateway.new_user("ada")
+    seen, missing = asyncio.run(kill_again_and_again(gateway, key, books, KILLS))
+    answered = [answer.name for answer in seen if answer.whole]
+    assert len(answered) > KILLS
+    assert missing == [0] * KILLS
+    assert books.read("PRAGMA integrity_check") == [("ok",)]
+    # Whoever got the whole answer is in the books: settled, or open for the node that died with it.
+    known = rows(books, "ledger") + rows(books, "open_exchanges")
+    assert len(answered) <= known <= len(seen)
+    if KILLS >= 50:
+        assert eventually(lambda: rows(books, "open_exchanges") == 0, 60)
+        assert len(answered) <= rows(books, "ledger") <= len(seen)
+
+
+# -- quotas -----------------------------------------------------------------------------------------------------------
+
+
+def give_quota(books: Engine, name: str, tokens: int) -> None:
+    sql = "UPDATE users SET quota_tokens = :tokens WHERE username = :name"
+    books.transact(lambda work: work.run(sql, {"tokens": tokens, "name": name}))
+
+
+def spent(books: Engine, name: str) -> int:
+    sql = """
+        SELECT s.tokens FROM spending s JOIN users u ON s.subject = 'user:' || u.id
+        WHERE u.username = :name AND s.period = 'lifetime'
+    """
+    return int(books.read(sql, {"name": name})[0][0])
+
+
+def test_of_100_requests_at_once_10_pass_a_quota_for_10(tmp_path: Path) -> None:
+    with CountingProvider(COUNT) as provider, Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway:
+        key = gateway.new_user("ada")
+        with closing(open_engine(f"sqlite:{tmp_path}/adapter.db")) as books:
+            give_quota(books, "ada", 10 * (COUNT.prompt + COUNT.completion))
+            seen = ask_all(gateway.port, key, [f"whole {n}" for n in range(100)], size=SIZE, max_tokens=40)
+            refused = [answer for answer in seen if answer.status != 200]
+            assert (len(refused), len(provider.books)) == (90, 10)
+            messages = [json.loads(answer.body)["error"] for answer in refused]
+            assert {message["code"] for message in messages} == {"insufficient_quota"}
+            assert all("of 1,000 tokens are used" in message["message"] for message in messages)
+            assert settled(books, 100)
+            assert spent(books, "ada") == 1000
+
+
+def test_two_data_planes_over_one_database_sell_a_quota_once(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with CountingProvider(COUNT) as provider:
+        database = {"DATABASE_URL": f"sqlite:{tmp_path}/adapter.db"}
+        environment = upstream_environment(provider.base_url) | database
+        with Gateway(tmp_path / "one", environment) as one, Gateway(tmp_path / "two", environment) as two:
+            key = one.new_user("ada")
+            with closing(open_engine(f"sqlite:{tmp_path}/adapter.db")) as books:
+                give_quota(books, "ada", 1000)
+                seen = asyncio.run(both(one, two, key))
+                assert sorted(answer.status for answer in seen) == [200] * 10 + [429] * 70
+                assert settled(books, 80)
+                assert spent(books, "ada") == 1000
+
+
+async def both(one: Gateway, two: Gateway, key: str) -> list[Seen]:
+    ports = [one.port, two.port] * 40
+    asked = (ask(port, key, f"whole {n}", size=SIZE, max_tokens=40) for n, port in enumerate(ports))
+    return await asyncio.gather(*asked)
