@@ -294,8 +294,8 @@ def _take_block(message: Json, name: str, event: Json) -> None:
     if name == "content_block_start":
         assert message["open"] is None, "one block is open at a time"
         assert event["index"] == len(message["content"]), "blocks are numbered as they come"
-        message["open"] = _Block(event["content_block"])
-        message["content"].append(message["open"].block)
+        message["open"] = begun = _Block(event["content_block"])
+        message["content"].append(begun.block)
         return
     assert message["open"] is not None
     assert event["index"] == len(message["content"]) - 1

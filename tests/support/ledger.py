@@ -35,6 +35,9 @@ class Ledger:
         self._reasonings: defaultdict[Turn, set[str]] = defaultdict(set)
         self._by_call: defaultdict[tuple[str, str], set[Turn]] = defaultdict(set)
         self._by_text: defaultdict[str, set[Turn]] = defaultdict(set)
+        self.any_ids = False
+        """Whether calls may come back under other ids, as most providers let them."""
+
         self._scope = scope
         self._foreign = foreign
         self._field = field
@@ -60,7 +63,7 @@ class Ledger:
             return None
         sent = _sent_shape(message)
         alike = [shape for shape in self._pool(sent) if _is_part(sent, shape, ids=False)]
-        own = [shape for shape in alike if _is_part(sent, shape)]
+        own = alike if self.any_ids else [shape for shape in alike if _is_part(sent, shape)]
         if alike and not own:
             return "unknown id"
         if thinking_disabled(request) or not self._in_scope(request, message):

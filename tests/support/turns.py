@@ -86,7 +86,7 @@ class TurnMaker:
     """Makes turns that differ from all others in their reasoning, and hard ones at that."""
 
     def __init__(self, rng: Random, ids: IdStyle = "unique") -> None:
-        self._rng = rng
+        self.rng = self._rng = rng
         self._ids = ids
         self._made = 0
 

@@ -1,0 +1,128 @@
+"""A loopback Responses provider in Azure's dress that refuses a call whose reasoning item did not come back with it.
+
+Shapes: https://platform.openai.com/docs/api-reference/responses; the refusal is OpenAI's own text.
+"""
+
+import json
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from tests.support.rawhttp import RawServer, Received, Reply, json_reply
+from tests.support.turns import Json, Turn, TurnMaker
+
+__all__ = ("StrictResponder",)
+
+
+class StrictResponder:
+    """`/responses` on 127.0.0.1; use as a context manager. `version` and `key` are what Azure wants to see."""
+
+    def __init__(self, *, key: str = "azure-key", version: str = "preview", seed: int = 1) -> None:
+        self.rejections: list[str] = []
+        self.bodies: list[Json] = []
+        self.maker = TurnMaker(Random(seed), "unique")
+        self._key = key
+        self._version = version
+        self._states: dict[str, str] = {}
+        """Call id -> the state that was issued before it."""
+
+        self._server = RawServer(self._answer)
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.stop()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.port}/openai/v1"
+
+    async def _answer(self, request: Received) -> Reply:
+        target = urlsplit(request.target)
+        if target.path != "/openai/v1/responses" or parse_qs(target.query).get("api-version") != [self._version]:
+            return self._refuse(404, f"Resource not found: {request.target}")
+        if request.header("api-key") != self._key or request.header("authorization"):
+            return self._refuse(401, "Access denied due to invalid subscription key.")
+        body = json.loads(request.body)
+        if fault := self._fault(body["input"]):
+            return self._refuse(400, fault)
+        self.bodies.append(body)
+        turn = self.maker.make({"messages": [], "tools": body.get("tools", []), **body})
+        items = self._items(turn)
+        response = {
+            "id": f"resp_{len(self.bodies)}",
+            "object": "response",
+            "created_at": 1_760_000_000,
+            "status": "completed",
+            "model": body["model"],
+            "output": items,
+            "usage": {"input_tokens": 50, "output_tokens": 20, "total_tokens": 70},
+        }
+        return _streamed(response) if body.get("stream") else json_reply(json.dumps(response).encode())
+
+    def _refuse(self, status: int, message: str) -> Reply:
+        self.rejections.append(message)
+        error = {"message": message, "type": "invalid_request_error", "code": None, "param": "input"}
+        return json_reply(json.dumps({"error": error}).encode(), status)
+
+    def _fault(self, items: list[Json]) -> str:
+        """What is wrong with the replayed items, in OpenAI's words; empty when nothing is."""
+        state = ""
+        for item in items:
+            kind = item.get("type", "message")
+            if kind == "reasoning":
+                state = item.get("encrypted_content") or ""
+            elif kind == "function_call":
+                wanted = self._states.get(item["call_id"])
+                if wanted is None:
+                    return f"No such call: {item['call_id']}"
+                if wanted != state:
+                    return "Item of type 'function_call' was provided without its required 'reasoning' item."
+            elif kind == "message":
+                state = state if item.get("role") == "assistant" else ""
+        return ""
+
+    def _items(self, turn: Turn) -> list[Json]:
+        number = len(self.bodies)
+        state = f"gAAAA-{number}-" + "".join(self.maker.rng.choices("abcdef0123456789", k=24))
+        items: list[Json] = [{"type": "reasoning", "id": f"rs_{number}", "summary": [], "encrypted_content": state}]
+        if turn.text:
+            content = [{"type": "output_text", "text": turn.text, "annotations": []}]
+            item = {"type": "message", "id": f"msg_{number}", "role": "assistant", "status": "completed"}
+            items.append({**item, "content": content})
+        for at, call in enumerate(turn.calls):
+            self._states[call_id := f"call_{number}_{at}"] = state
+            said = {"call_id": call_id, "name": call.name, "arguments": call.arguments, "status": "completed"}
+            items.append({"type": "function_call", "id": f"fc_{number}_{at}", **said})
+        return items
+
+
+def _streamed(response: Json) -> Reply:
+    pieces = [_event("response.created", response={**response, "status": "in_progress", "output": []})]
+    for at, item in enumerate(response["output"]):
+        pieces += _item_events(at, item)
+    pieces.append(_event("response.completed", response=response))
+    return Reply(headers=[("content-type", "text/event-stream")], pieces=pieces, framing="chunked")
+
+
+def _item_events(at: int, item: Json) -> list[bytes]:
+    bare = {**item, "content": []} if item["type"] == "message" else {**item, "arguments": ""}
+    where: Json = {"output_index": at, "item_id": item["id"]}
+    pieces = [_event("response.output_item.added", item=item if item["type"] == "reasoning" else bare, **where)]
+    if item["type"] == "message":
+        text = item["content"][0]["text"]
+        middle = len(text) // 2
+        halves = [text[:middle], text[middle:]]
+        pieces += [_event("response.output_text.delta", delta=half, content_index=0, **where) for half in halves]
+        pieces.append(_event("response.output_text.done", text=text, content_index=0, **where))
+    elif item["type"] == "function_call":
+        pieces.append(_event("response.function_call_arguments.delta", delta=item["arguments"], **where))
+        pieces.append(_event("response.function_call_arguments.done", arguments=item["arguments"], **where))
+    return [*pieces, _event("response.output_item.done", item=item, **where)]
+
+
+def _event(kind: str, **members: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
