@@ -9,10 +9,10 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run web start stop status log test lint check bench
+.PHONY: help install run web start stop status log test lint check bench vendor screenshots
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-8s %s\n' "$$verb" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
 
 install: .venv/.installed ## Install what the gateway needs into .venv
 
@@ -35,7 +35,7 @@ log: .venv/.installed ## Follow the log of the gateway in the background
 	@exec $(THINKBACK) log -f
 
 test: .venv/.installed-dev ## Run all tests
-	@.venv/bin/pytest
+	@.venv/bin/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: .venv/.installed-dev ## Check style, types and the direction of imports
 	.venv/bin/ruff check
@@ -47,6 +47,12 @@ check: lint test ## Everything a change must pass
 
 bench: .venv/.installed-dev ## Measure the gateway against bare mitmproxy
 	@.venv/bin/python -m tests.bench
+
+screenshots: .venv/.installed-dev ## Take pictures of every page into docs/screenshots, or TO=folder (needs chromium)
+	@.venv/bin/python -m tests.browser.screenshots $(TO)
+
+vendor: ## Fetch what browsers get of others again, at the versions in tools/vendor.py (maintainers; needs npm)
+	@python3 tools/vendor.py
 
 # --- Installation -----------------------------------------------------------------------------------------------------
 

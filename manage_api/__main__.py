@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 
 import uvicorn
 
@@ -26,8 +27,8 @@ def main() -> None:
         log.error("the configuration can't be used: %s", error)
         sys.exit(2)
     host, port = split_address(watch.snapshot.server.admin_addr)
-    uvicorn.run(
-        create_app(watch),
+    config = uvicorn.Config(
+        create_app(watch, leaving=lambda: server.should_exit),
         host=host,
         port=port,
         log_config=None,
@@ -36,6 +37,11 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # Ctrl-C ended it in order, and is raised once more behind it
+        server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

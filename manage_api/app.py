@@ -1,7 +1,7 @@
 """The sidecar: a Litestar application over the store and the configuration."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 
 from litestar import Litestar
@@ -12,13 +12,31 @@ from litestar.exceptions import HTTPException
 from manage_api.authentication import Authentication
 from manage_api.browsers import SameOrigin, add_security_headers
 from manage_api.domains.account.controller import AccountController
+from manage_api.domains.audit.controller import AuditController
+from manage_api.domains.keys.controller import AllKeysController, KeysController, UserKeysController
+from manage_api.domains.prices.controller import PricesController
+from manage_api.domains.requests.controller import MyRequestsController, RequestsController
+from manage_api.domains.requests.feed import Feed
 from manage_api.domains.session.controller import SessionController
-from manage_api.domains.system.controller import SystemController
+from manage_api.domains.settings.controller import SettingsController
+from manage_api.domains.system.controller import InstallationController, SystemController
+from manage_api.domains.upstreams.controller import RoutesController, UpstreamsController
+from manage_api.domains.usage.controller import MyUsageController, UsageController
 from manage_api.domains.users.controller import UsersController
 from manage_api.guards import own_password
-from manage_api.problems import http_problem, store_problem, unexpected_problem
+from manage_api.openapi import ClosedStructs, Description, describe
+from manage_api.problems import http_problem, store_problem, unexpected_problem, unreadable_problem
 from manage_api.sidecar import Sidecar
-from manage_api.web.pages import PagesController
+from manage_api.web.assets import AssetsController
+from manage_api.web.pages import FrontPages
+from manage_api.web.pages_audit import AuditPages
+from manage_api.web.pages_dashboard import DashboardPages
+from manage_api.web.pages_installation import InstallationPages
+from manage_api.web.pages_overview import OverviewPages
+from manage_api.web.pages_setup import SetupPages
+from manage_api.web.pages_upstreams import UpstreamPages
+from manage_api.web.pages_usage import UsagePages
+from manage_api.web.pages_users import KeysPages, UsersPages
 from shared.clock import Clock, SystemClock
 from shared.config.watch import Watch
 from shared.errors import StoreError
@@ -30,23 +48,45 @@ __all__ = ("create_app",)
 _LARGEST_BODY = 1024 * 1024
 
 
-def create_app(watch: Watch, *, clock: Clock | None = None) -> Litestar:
-    """The application for one configuration; it opens the database when it starts, on the thread of its loop."""
+def create_app(watch: Watch, *, clock: Clock | None = None, leaving: Callable[[], bool] = lambda: False) -> Litestar:
+    """The application for one configuration; it opens the database when it starts, on the thread of its loop.
 
-    @asynccontextmanager
-    async def running(app: Litestar) -> AsyncIterator[None]:
-        url = watch.snapshot.database_url
-        with closing(open_engine(url)) as store:
-            secret = load_secret(data_directory(url))
-            app.state.sidecar = Sidecar(store=store, watch=watch, secret=secret, clock=clock or SystemClock())
-            async with asyncio.TaskGroup() as group:
-                following = group.create_task(app.state.sidecar.follow_configuration())
-                yield
-                following.cancel()
+    Once `leaving` says so, answers without an end come to it.
+    """
 
     return Litestar(
-        [AccountController, PagesController, SessionController, SystemController, UsersController],
-        lifespan=[running],
+        [
+            AccountController,
+            AllKeysController,
+            AssetsController,
+            AuditController,
+            AuditPages,
+            DashboardPages,
+            FrontPages,
+            InstallationController,
+            InstallationPages,
+            KeysController,
+            KeysPages,
+            MyRequestsController,
+            MyUsageController,
+            OverviewPages,
+            PricesController,
+            RequestsController,
+            RoutesController,
+            SessionController,
+            SettingsController,
+            SetupPages,
+            SystemController,
+            UpstreamPages,
+            UpstreamsController,
+            UsageController,
+            UsagePages,
+            UserKeysController,
+            UsersController,
+            UsersPages,
+        ],
+        lifespan=[_running],
+        state=State({"watch": watch, "clock": clock or SystemClock(), "leaving": leaving}),
         dependencies={"sidecar": Provide(_sidecar, sync_to_thread=False)},
         middleware=[SameOrigin(), Authentication],
         guards=[own_password],
@@ -54,13 +94,34 @@ def create_app(watch: Watch, *, clock: Clock | None = None) -> Litestar:
         exception_handlers={
             HTTPException: http_problem,
             StoreError: store_problem,
+            RecursionError: unreadable_problem,
+            UnicodeDecodeError: unreadable_problem,
             Exception: unexpected_problem,
         },
         request_max_body_size=_LARGEST_BODY,
-        openapi_config=None,
+        openapi_config=describe(),
+        plugins=[ClosedStructs(), Description()],
         logging_config=None,
         debug=False,  # said, so that LITESTAR_DEBUG can't show a stack to the world
     )
+
+
+@asynccontextmanager
+async def _running(app: Litestar) -> AsyncIterator[None]:
+    state = app.state
+    url = state.watch.snapshot.database_url
+    with closing(open_engine(url)) as store:
+        secret = load_secret(data_directory(url))
+        state.sidecar = Sidecar(store=store, watch=state.watch, secret=secret, clock=state.clock)
+        state.feed = Feed(state.sidecar, state.leaving)
+        async with asyncio.TaskGroup() as group:
+            following = (
+                group.create_task(state.sidecar.follow_configuration()),
+                group.create_task(state.feed.follow()),
+            )
+            yield
+            for task in following:
+                task.cancel()
 
 
 def _sidecar(state: State) -> Sidecar:

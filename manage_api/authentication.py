@@ -1,14 +1,14 @@
-"""Who a request is from: a session token or a virtual key, in `Authorization: Bearer`."""
+"""Who a request is from: a virtual key or a session token in `Authorization: Bearer`, else a session in the cookie."""
 
 from litestar.exceptions import NotAuthorizedException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
-from manage_api.callers import Connection
+from manage_api.browsers import shown_cookie
+from manage_api.callers import Connection, bearer
 from manage_api.sidecar import Sidecar
 from shared.model import User, VirtualKey
 from shared.security.keys import digest, looks_like_key
-from shared.security.tokens import InvalidToken, read_token
-from shared.store.accounts import find_user
+from shared.store.sessions import session_user
 from shared.store.virtual_keys import find_key
 
 __all__ = ("PUBLIC", "Authentication")
@@ -22,13 +22,14 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         sidecar: Sidecar = connection.app.state.sidecar
-        scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not credential:
-            raise _refusal("Sign in first: this needs a session token or a virtual key in `Authorization: Bearer`.")
-        if looks_like_key(credential):
+        credential = bearer(connection)
+        if credential and looks_like_key(credential):
             user, key = _owner(sidecar, credential)
             return AuthenticationResult(user=user, auth=key)
-        return AuthenticationResult(user=_session_user(sidecar, credential), auth=None)
+        token = shown_cookie(connection) if credential is None else credential
+        if not token:
+            raise _refusal("Sign in first, or show a session token or a virtual key in `Authorization: Bearer`.")
+        return AuthenticationResult(user=_session_user(sidecar, token), auth=None)
 
 
 def _owner(sidecar: Sidecar, credential: str) -> tuple[User, VirtualKey]:
@@ -36,23 +37,17 @@ def _owner(sidecar: Sidecar, credential: str) -> tuple[User, VirtualKey]:
     if not found:
         raise _refusal("This virtual key is not known here.")
     key, user = found
-    if (
-        key.revoked_at is not None
-        or user.disabled
-        or (key.expires_at or sidecar.clock.now_ms() + 1) <= sidecar.clock.now_ms()
-    ):
+    expired = key.expires_at is not None and key.expires_at <= sidecar.clock.now_ms()
+    not_for_owner = key.scope == "admin" and user.role != "admin"
+    if key.revoked_at is not None or expired or user.disabled or not_for_owner:
         raise _refusal("This virtual key is no longer valid.")
     return user, key
 
 
 def _session_user(sidecar: Sidecar, token: str) -> User:
-    try:
-        claims = read_token(token, sidecar.token_secret, now=sidecar.clock.now_ms() // 1000)
-    except InvalidToken as error:
-        raise _refusal(str(error)) from None
-    user = find_user(sidecar.store, claims.user_id)
-    if not user or user.disabled or user.epoch != claims.epoch:
-        raise _refusal("The session has ended: sign in again.")
+    user = session_user(sidecar.store, token, sidecar.token_secret, now_ms=sidecar.clock.now_ms())
+    if not user:
+        raise _refusal("The session is not valid or has ended: sign in again.")
     return user
 
 

@@ -1,16 +1,17 @@
-"""What browsers are told with every answer, and which of their requests are refused."""
+"""What browsers are told with every answer, which of their requests are refused, and the cookie of their session."""
 
 from urllib.parse import urlsplit
 
-from litestar.datastructures import MutableScopeHeaders
+from litestar.datastructures import Cookie, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.exceptions import PermissionDeniedException
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from manage_api.callers import Connection
+from manage_api.callers import Connection, forwarded
+from shared.security.tokens import LIFETIME_SECONDS
 
-__all__ = ("SameOrigin", "add_security_headers")
+__all__ = ("SameOrigin", "add_security_headers", "no_cookie", "session_cookie", "shown_cookie")
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
@@ -52,3 +53,34 @@ def _is_own(connection: Connection) -> bool:
         return site in ("same-origin", "none")
     origin = connection.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+
+
+def session_cookie(connection: Connection, token: str, lifetime: int = LIFETIME_SECONDS) -> Cookie:
+    """The cookie that carries a session token, for `lifetime` seconds; scripts and other sites' pages can't use it."""
+    return Cookie(
+        key=_cookie_name(connection),
+        value=token,
+        max_age=lifetime,
+        secure=_is_https(connection),
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def no_cookie(connection: Connection) -> Cookie:
+    """What takes the cookie away."""
+    return session_cookie(connection, "", 0)
+
+
+def shown_cookie(connection: Connection) -> str:
+    """The session token in the cookie, or an empty string."""
+    return connection.cookies.get(_cookie_name(connection), "")
+
+
+def _cookie_name(connection: Connection) -> str:
+    """The prefix keeps other hosts of the domain, and plain http, from setting it (RFC 6265bis, section 4.1.3.2)."""
+    return "__Host-thinkback" if _is_https(connection) else "thinkback"
+
+
+def _is_https(connection: Connection) -> bool:
+    return forwarded(connection, "proto") == "https"

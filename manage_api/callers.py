@@ -9,12 +9,18 @@ from litestar.datastructures import State
 from manage_api.addresses import is_loopback
 from shared.model import User, VirtualKey
 
-__all__ = ("AnyRequest", "Connection", "UserRequest", "client_address", "forwarded")
+__all__ = ("AnyRequest", "Connection", "UserRequest", "bearer", "client_address", "forwarded")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 AnyRequest = Request[Any, Any, State]
 UserRequest = Request[User, VirtualKey | None, State]
 """A request of a known caller."""
+
+
+def bearer(connection: Connection) -> str | None:
+    """What is shown in `Authorization: Bearer`; None when that is not used, which leaves it to the cookie."""
+    scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None
 
 
 def client_address(connection: Connection) -> str:

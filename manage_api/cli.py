@@ -21,18 +21,22 @@ from manage_api.backup import back_up
 from manage_api.daemon import Daemon, DaemonError
 from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
+from manage_api.export import exported
 from manage_api.supervise import is_healthy
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import find_mitm, load_mitm
 from shared.config.schema import Snapshot
+from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
 from shared.model import Scope, User, VirtualKey
 from shared.security.passwords import hash_password
+from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import find_user_by_name, list_users, set_disabled, set_password
 from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
+from shared.store.stored import read_stored
 from shared.store.virtual_keys import list_keys, revoke_key
 
 __all__ = ("main",)
@@ -133,6 +137,24 @@ def backup(file: Path) -> None:
     with _store() as store:
         back_up(store, file)
     click.echo(f"The database was copied to {file}.")
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--with-keys", is_flag=True, help="Write the keys of upstreams in clear.")
+def export(file: Path | None, with_keys: bool) -> None:
+    """Write the configuration file, with what was set in the web pages added, to a new FILE or here."""
+    watch = Watch(os.environ)
+    with _store() as store:
+        watch.lay(read_stored(store, load_secret(data_directory(watch.snapshot.database_url))))
+    config = Path(watch.snapshot.config_path)
+    written = config.read_text(encoding="utf-8-sig") if config.exists() else ""
+    text = exported(written, watch.snapshot, watch.sources, with_keys=with_keys)
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    _write_new(file, text)
+    click.echo(f"The configuration was written to {file}{'' if with_keys else ': put the keys into it'}.")
 
 
 @main.group()
@@ -241,6 +263,18 @@ def _store() -> Iterator[Engine]:
     with closing(open_engine(snapshot.database_url)) as engine:
         _show_first_account(ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms()))
         yield engine
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Only its owner may read it."""
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise ThinkbackError(f"{file} exists already: name a new file.") from None
+    except OSError as error:
+        raise ThinkbackError(f"{file} can't be written: {error.strerror}.") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from litestar.handlers import BaseRouteHandler
 from manage_api.callers import Connection
 from shared.model import User
 
-__all__ = ("WITH_ANY_PASSWORD", "admin_only", "own_password")
+__all__ = ("WITH_ANY_PASSWORD", "admin_only", "no_inference_key", "own_password")
 
 WITH_ANY_PASSWORD = {"with_any_password": True}
 """`opt` of the routes that work while the password must be changed."""
@@ -28,3 +28,9 @@ def admin_only(connection: Connection, _: BaseRouteHandler) -> None:
         raise PermissionDeniedException("Only an admin may do this.")
     if connection.auth and connection.auth.scope != "admin":
         raise PermissionDeniedException("This key is for inference; administration needs a key with the scope admin.")
+
+
+def no_inference_key(connection: Connection, _: BaseRouteHandler) -> None:
+    """For a session or an admin's key: an inference key that leaks must not make others or lift its own limits."""
+    if connection.auth and connection.auth.scope == "inference":
+        raise PermissionDeniedException("A key for inference may not do this: sign in.")

@@ -24,8 +24,10 @@ from shared.config.load import load
 from shared.config.mitm import MitmSettings, find_mitm, load_mitm
 from shared.config.schema import Snapshot
 from shared.errors import ThinkbackError
+from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.bootstrap import FirstAccount, ensure_admin
+from shared.store.stored import read_stored
 
 __all__ = ("LaunchError", "Prepared", "prepare", "run")
 
@@ -59,6 +61,7 @@ def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
         _await_free(_mitmweb_address(mitm), "set web_port in mitm.toml to another port")
     with closing(open_engine(snapshot.database_url)) as engine:
         account = ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
+        snapshot = load(environ, read_stored(engine, load_secret(data_directory(snapshot.database_url))))
     return Prepared(snapshot=snapshot, mitm=mitm, first_account=account)
 
 

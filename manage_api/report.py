@@ -90,7 +90,7 @@ def checked(snapshot: Snapshot) -> str:
 
 def _upstream(upstream: Upstream) -> list[str]:
     rows = {
-        "endpoint": urljoin(upstream.base_url, upstream.chat_path),
+        "endpoint": urljoin(upstream.base_url, upstream.request_path),
         "keys": ", ".join(map(mask, upstream.api_keys)) or "none",
         "models": ", ".join(upstream.models) or "all",
         "rewrites": ", ".join(

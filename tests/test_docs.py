@@ -103,7 +103,7 @@ def test_the_endpoint_table_is_what_happens() -> None:
 
     for base_url, path, endpoint in examples:
         upstream = Upstream(name="any", base_url=base_url, path=path)
-        assert f"{upstream.scheme}://{upstream.host}{upstream.chat_path}" == endpoint
+        assert f"{upstream.scheme}://{upstream.host}{upstream.request_path}" == endpoint
     assert len(examples) == 3
 
 

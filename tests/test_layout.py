@@ -18,6 +18,7 @@ WITHOUT_TWIN = {
     "addon/asked.py": "tests/addon/test_exchange_translated.py reads through it",
     "addon/connections.py": "tests/addon/test_attempts.py drives it",
     "addon/formats/deltas.py": DECLARES,
+    "addon/formats/messages/output.py": "test_writer.py reads what its blocks say",
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
     "addon/gateway.py": RUNS,
     "addon/main.py": RUNS,

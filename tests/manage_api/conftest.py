@@ -1,12 +1,17 @@
 """The real application over a real database file."""
 
 from collections.abc import AsyncIterator, Iterator
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
+from typing import Any
 
 import pytest
+from litestar import Litestar
+from litestar.serialization import decode_json, encode_json
 from litestar.testing import AsyncTestClient
 
 from manage_api.app import create_app
+from manage_api.domains.session.service import new_session
 from shared.config.watch import Watch
 from shared.security.passwords import hash_password
 from shared.store import open_engine
@@ -25,9 +30,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def environ(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
-    """What configures the application, and more as an indirect parameter; `config.toml` is empty."""
-    (tmp_path / "config.toml").touch()
+def toml(request: pytest.FixtureRequest) -> str:
+    """What is in `config.toml`: nothing, or an indirect parameter."""
+    return str(getattr(request, "param", ""))
+
+
+@pytest.fixture
+def environ(tmp_path: Path, toml: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """What configures the application, and more as an indirect parameter."""
+    (tmp_path / "config.toml").write_text(toml)
     paths = {"DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db", "CONFIG_PATH": str(tmp_path / "config.toml")}
     return paths | getattr(request, "param", {})
 
@@ -40,11 +51,26 @@ def store(environ: dict[str, str]) -> Iterator[Engine]:
     engine.close()
 
 
+@pytest.fixture(scope="session")
+def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
+    """The application, made once as that takes a while; it runs over the database of one test after another."""
+    file = tmp_path_factory.mktemp("app") / "config.toml"
+    file.touch()
+    return create_app(Watch({"CONFIG_PATH": str(file)}))
+
+
 @pytest.fixture
-async def client(environ: dict[str, str], clock: ManualClock) -> AsyncIterator[AsyncTestClient[FromPeer]]:
-    """The application as the data plane reaches it."""
-    app = FromPeer(create_app(Watch(environ), clock=clock), "127.0.0.1")
-    async with AsyncTestClient(app, raise_server_exceptions=False) as client:
+def app(shared_app: Litestar, environ: dict[str, str], clock: ManualClock) -> Litestar:
+    """The application as this test configures it."""
+    shared_app.state.watch, shared_app.state.clock = Watch(environ), clock
+    return shared_app
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncIterator[AsyncTestClient[FromPeer]]:
+    """The application as the data plane reaches it, for a program: no cookie is kept."""
+    async with AsyncTestClient(FromPeer(app, "127.0.0.1"), raise_server_exceptions=False) as client:
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         yield client
 
 
@@ -66,17 +92,18 @@ def root(people: People) -> Person:
 
 
 @pytest.fixture
-async def session(client: AsyncTestClient[FromPeer], ada: Person) -> str:
+def session(client: AsyncTestClient[FromPeer], app: Litestar, ada: Person) -> str:
     """A session token of ada's."""
-    return await sign_in(client, ada)
+    return new_session(app.state.sidecar, ada.user)
 
 
 @pytest.fixture
-async def admin_session(client: AsyncTestClient[FromPeer], root: Person) -> str:
+def admin_session(client: AsyncTestClient[FromPeer], app: Litestar, root: Person) -> str:
     """A session token of root's."""
-    return await sign_in(client, root)
+    return new_session(app.state.sidecar, root.user)
 
 
-async def sign_in(client: AsyncTestClient[FromPeer], person: Person) -> str:
-    answer = await client.post("/api/login", json=person.credentials)
-    return str(answer.json()["token"])
+@pytest.fixture(scope="session")
+def description(shared_app: Litestar) -> dict[str, Any]:
+    """What the application says of itself in `/schema/openapi.json`."""
+    return decode_json(encode_json(shared_app.openapi_schema.to_schema()))

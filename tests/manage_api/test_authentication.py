@@ -2,13 +2,14 @@ import base64
 
 import pytest
 from litestar.testing import AsyncTestClient
+from msgspec.structs import replace
 
 from shared.security.keys import mint_key
 from shared.security.tokens import issue_token
-from shared.store.accounts import find_user, set_disabled
+from shared.store.accounts import delete_user, find_user, set_disabled, update_user
 from shared.store.engine import Engine
 from shared.store.virtual_keys import list_keys, revoke_key
-from tests.manage_api.world import ManualClock, People, Person, bearer
+from tests.manage_api.world import ManualClock, People, Person, bearer, cookie
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -106,3 +107,81 @@ async def test_a_disabled_account_has_no_session_however_new_its_token(
     token = issue_token(disabled, SECRET, now=clock.now_ms() // 1000)
 
     assert await me(client, token) == 401
+
+
+async def test_a_deleted_account_is_shut_out_at_once_with_session_and_key(
+    client: AsyncTestClient, ada: Person, session: str, store: Engine
+) -> None:
+    delete_user(store, ada.user.id)
+
+    assert (await me(client, session), await me(client, ada.key)) == (401, 401)
+
+
+async def test_a_key_with_the_scope_admin_is_good_only_while_its_owner_is_an_admin(
+    client: AsyncTestClient, root: Person, people: People, store: Engine
+) -> None:
+    people.add("another", "admin")
+    key = people.key(root, "admin")
+    before = await me(client, key)
+    update_user(store, root.user.id, lambda user: replace(user, role="user"))
+
+    assert (before, await me(client, key), await me(client, root.key)) == (200, 401, 200)
+
+
+async def test_the_cookie_signs_a_browser_in(client: AsyncTestClient, ada: Person) -> None:
+    signed_in = await client.post("/api/login", json=ada.credentials)
+
+    answer = await client.get("/api/me", headers=cookie(signed_in))
+
+    assert (answer.status_code, answer.json()["username"]) == (200, "ada")
+
+
+@pytest.mark.parametrize("header", ["Basic YWRhOng=", "Digest x"])
+async def test_a_credential_for_a_proxy_in_front_leaves_the_cookie_to_speak(
+    client: AsyncTestClient, ada: Person, header: str
+) -> None:
+    signed_in = await client.post("/api/login", json=ada.credentials)
+
+    answer = await client.get("/api/me", headers=cookie(signed_in) | {"Authorization": header})
+
+    assert answer.status_code == 200
+
+
+async def test_a_bearer_wins_over_the_cookie(client: AsyncTestClient, ada: Person, root: Person) -> None:
+    signed_in = await client.post("/api/login", json=ada.credentials)
+
+    answer = await client.get("/api/me", headers=cookie(signed_in) | bearer(root.key))
+
+    assert answer.json()["username"] == "root"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer", "Bearer nonsense", f"Bearer {mint_key()}"],
+    ids=["no credential", "nonsense", "a key nobody has"],
+)
+async def test_with_a_bearer_that_is_no_good_the_cookie_is_ignored(
+    client: AsyncTestClient, ada: Person, header: str
+) -> None:
+    signed_in = await client.post("/api/login", json=ada.credentials)
+
+    answer = await client.get("/api/me", headers=cookie(signed_in) | {"Authorization": header})
+
+    assert answer.status_code == 401
+
+
+async def test_a_virtual_key_in_the_cookie_is_none(client: AsyncTestClient, ada: Person) -> None:
+    answer = await client.get("/api/me", headers={"Cookie": f"thinkback={ada.key}"})
+
+    assert answer.status_code == 401
+
+
+async def test_over_https_only_the_cookie_that_plain_http_could_not_set_counts(
+    client: AsyncTestClient, session: str
+) -> None:
+    https = {"X-Forwarded-Proto": "https"}
+
+    planted = await client.get("/api/me", headers=https | {"Cookie": f"thinkback={session}"})
+    own = await client.get("/api/me", headers=https | {"Cookie": f"__Host-thinkback={session}"})
+
+    assert (planted.status_code, own.status_code) == (401, 200)

@@ -4,7 +4,7 @@ import pytest
 from litestar.connection import ASGIConnection
 from litestar.testing import RequestFactory
 
-from manage_api.callers import client_address, forwarded
+from manage_api.callers import bearer, client_address, forwarded
 
 
 def connection(peer: str, **headers: str) -> ASGIConnection[Any, Any, Any, Any]:
@@ -31,3 +31,11 @@ def test_nobody_else_is_believed() -> None:
 
 def test_a_direct_caller_is_its_own_address() -> None:
     assert client_address(connection("127.0.0.1")) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("header", "credential"),
+    [("Bearer abc", "abc"), ("bearer  abc ", "abc"), ("Bearer", ""), ("Basic abc", None), ("", None)],
+)
+def test_a_bearer_is_told_from_none_even_when_it_is_empty(header: str, credential: str | None) -> None:
+    assert bearer(connection("127.0.0.1", authorization=header)) == credential

@@ -1,10 +1,18 @@
 import re
+import stat
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import msgspec
 import pytest
 
+from shared.config.load import load
+from shared.config.schema import Upstream
+from shared.security.secrets import load_secret
+from shared.store import open_engine
+from shared.store.settings import change_settings
+from shared.store.upstreams import add_upstream
 from tests.manage_api.command import Command
 
 
@@ -100,6 +108,7 @@ def test_lists_are_readable_without_json(thinkback: Command) -> None:
         (("stop",), "No gateway runs in the background here"),
         (("log",), "was not started in the background yet"),
         (("backup", "nowhere/copy.db"), "can't be written"),
+        (("export", "nowhere/config.toml"), "nowhere/config.toml can't be written"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
 )
@@ -140,6 +149,38 @@ def test_a_backup_is_made_and_not_overwritten(thinkback: Command, tmp_path: Path
     assert thinkback("backup", "copy.db").returncode == 0
     assert (tmp_path / "copy.db").stat().st_size > 0
     assert thinkback("backup", "copy.db").returncode == 1
+
+
+@pytest.fixture
+def stored(thinkback: Command, tmp_path: Path) -> None:
+    """A setting and an upstream in the database."""
+    thinkback("user", "list")
+    with closing(open_engine(f"sqlite:{tmp_path}/data/adapter.db")) as engine:
+        change_settings(engine, {"audit.mode": "off"}, 1)
+        upstream = Upstream(name="mimo", base_url="https://a.b", api_keys=("sk-a-key-1111",))
+        add_upstream(engine, load_secret(tmp_path / "data"), upstream, 1)
+
+
+@pytest.mark.usefixtures("stored")
+def test_what_is_stored_is_exported_into_a_file_that_only_its_owner_reads(thinkback: Command, tmp_path: Path) -> None:
+    done = thinkback("export", "new.toml", "--with-keys")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert stat.S_IMODE((tmp_path / "new.toml").stat().st_mode) == 0o600
+    exported = load({"CONFIG_PATH": str(tmp_path / "new.toml")})
+    assert (exported.audit.mode, exported.upstreams[0].api_keys) == ("off", ("sk-a-key-1111",))
+    assert thinkback("export", "new.toml").returncode == 1
+
+
+@pytest.mark.usefixtures("stored")
+def test_an_export_shows_no_key_unless_asked_to(thinkback: Command, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("# mine\n[recall]\nmax_mib = 5\n")
+
+    done = thinkback("export")
+
+    assert done.stdout.startswith("# mine\n[recall]\nmax_mib = 5\n")
+    assert "PUT-KEY-1-HERE-IT-ENDS-IN-1111" in done.stdout
+    assert "sk-a-key" not in done.stdout
 
 
 def test_status_without_a_gateway_says_so(thinkback: Command) -> None:

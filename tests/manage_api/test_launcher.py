@@ -7,12 +7,15 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from manage_api.launcher import prepare
+from shared.store import open_engine
+from shared.store.settings import change_settings
 from tests.manage_api.command import THINKBACK, Command
 from tests.support.gateway import free_port
 
@@ -175,3 +178,11 @@ def test_mitmweb_opens_with_the_address_that_was_printed_and_not_without(thinkba
 
         assert (get(url + token), get(url)) == (200, 403)
         assert token.removeprefix("?token=") not in str([child.cmdline() for child in launched.family()])
+
+
+def test_what_is_stored_counts_from_the_start(thinkback: Command, tmp_path: Path) -> None:
+    environ = thinkback.environ | {"DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db"}
+    with closing(open_engine(environ["DATABASE_URL"])) as engine:
+        change_settings(engine, {"server.public_url": "https://llm.example.com"}, 1)
+
+    assert prepare(environ, web=False).snapshot.server.public_url == "https://llm.example.com"

@@ -14,19 +14,17 @@ from tests.support.gateway import eventually, free_port
 
 SERVER = """
 import http.server, os, pathlib, signal, sys
-port, pids, times = int(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
+port, pids = int(sys.argv[1]), pathlib.Path(sys.argv[2])
 with pids.open("a") as file:
     print(os.getpid(), file=file)
-if len(sys.argv) > 4:
+if len(sys.argv) > 3:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == "/healthz" else 404)
         self.end_headers()
     def log_message(self, *_): pass
-server = http.server.HTTPServer(("127.0.0.1", port), Health)
-for _ in range(times):
-    server.handle_request()
+http.server.HTTPServer(("127.0.0.1", port), Health).serve_forever()
 """
 
 
@@ -38,10 +36,10 @@ class Stage:
         self.said: list[str] = []
         self.stop = asyncio.Event()
 
-    def server(self, name: str, *, answers: int = 1000, deaf: bool = False) -> Program:
-        """Answers so many requests, then ends with code 0."""
+    def server(self, name: str, *, deaf: bool = False) -> Program:
+        """Answers until it is ended; a deaf one has to be killed."""
         port = free_port()
-        arguments = (str(port), str(self.pids), str(answers), *(["deaf"] if deaf else []))
+        arguments = (str(port), str(self.pids), *(["deaf"] if deaf else []))
         return self.program(name, (sys.executable, "-c", SERVER, *arguments), port)
 
     def program(self, name: str, command: tuple[str, ...], port: int = 1) -> Program:
@@ -93,16 +91,16 @@ async def test_a_program_that_never_starts_ends_the_others_with_its_exit_code(st
 
 
 async def test_a_program_that_dies_later_is_started_again(stage: Stage) -> None:
-    steady, mortal = stage.server("steady"), stage.server("mortal", answers=1)
-
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(stage.run(steady, mortal))
-        restarted = await asyncio.to_thread(eventually, lambda: len(stage.started()) == 3, 20)
+        running = group.create_task(stage.run(stage.server("mortal")))
+        await asyncio.to_thread(eventually, lambda: "ready" in stage.said, 20)
+        os.kill(stage.started()[0], signal.SIGKILL)
+        restarted = await asyncio.to_thread(eventually, lambda: len(stage.started()) == 2, 20)
         stage.stop.set()
 
     assert restarted
     assert running.result() == 0
-    assert stage.said == ["ready", "The mortal ended (exit code 0); it is started again in 0.5 s."]
+    assert stage.said == ["ready", "The mortal ended (SIGKILL); it is started again in 0.5 s."]
 
 
 async def test_what_a_terminal_sends_does_not_reach_a_program(stage: Stage) -> None:

@@ -1,18 +1,18 @@
 """Who and what the tests of the sidecar meet."""
 
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from httpx import Response
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from manage_api.domains.users.service import open_account
+from manage_api.domains.users.service import give_key, open_account
 from shared.model import User
-from shared.security.keys import digest, mint_key, suffix
 from shared.store.engine import Engine
-from shared.store.virtual_keys import create_key
+from shared.store.ledger import Entry, settle
 
-__all__ = ("PASSWORD", "FromPeer", "ManualClock", "People", "Person", "bearer", "fields")
+__all__ = ("PASSWORD", "FromPeer", "ManualClock", "People", "Person", "bearer", "cookie", "fields")
 
 PASSWORD = "correct horse battery staple"
 
@@ -62,30 +62,40 @@ class People:
         self._password_hash = password_hash
         self._clock = clock
 
-    def add(self, username: str, role: Any = "user") -> Person:
+    def add(self, username: str, role: Any = "user", **fields: Any) -> Person:
         now = self._clock.now_ms()
         return Person(
-            *open_account(self._store, username=username, password_hash=self._password_hash, role=role, now=now)
+            *open_account(
+                self._store, username=username, password_hash=self._password_hash, role=role, now=now, **fields
+            )
         )
 
-    def key(self, person: Person, scope: Any, *, expires_at: int | None = None) -> str:
+    def key(self, person: Person, scope: Any = "inference", **fields: Any) -> str:
         """Another key of the person."""
-        key = mint_key()
-        create_key(
-            self._store,
+        now = self._clock.now_ms()
+        return give_key(self._store, user_id=person.user.id, name="more", scope=scope, now=now, **fields)[1]
+
+    def spend(self, person: Person, tokens: int, cost_micros: int = 0, *, key_id: int | None = None) -> None:
+        """What an exchange of the person used, now."""
+        now = self._clock.now_ms()
+        entry = Entry(
+            exchange=str(uuid4()),
+            at=now,
             user_id=person.user.id,
-            name="more",
-            scope=scope,
-            digest=digest(key),
-            suffix=suffix(key),
-            now=self._clock.now_ms(),
-            expires_at=expires_at,
+            key_id=key_id,
+            prompt_tokens=tokens,
+            cost_micros=cost_micros,
         )
-        return key
+        self._store.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
 
 
 def bearer(credential: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {credential}"}
+
+
+def cookie(answer: Response) -> dict[str, str]:
+    """The cookie that an answer sets, as a browser sends it back."""
+    return {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
 
 
 def fields(answer: Response) -> dict[str, str]:

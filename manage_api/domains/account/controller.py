@@ -1,54 +1,91 @@
-"""`/api/me` and `/api/change-password`."""
+"""`/api/me`, `/api/change-password` and `/api/regenerate-key`."""
 
 import asyncio
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
+from litestar.exceptions import NotAuthorizedException, TooManyRequestsException
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
+from msgspec.structs import asdict
 
+from manage_api.browsers import session_cookie
 from manage_api.callers import UserRequest, client_address
-from manage_api.domains.account.schemas import PasswordChange
+from manage_api.domains.account.schemas import Me, PasswordChange
+from manage_api.domains.keys.schemas import KeySecret, KeyView
 from manage_api.domains.session.schemas import Token
 from manage_api.domains.session.service import hashed, new_session, verified_user
-from manage_api.domains.users.schemas import UserView
-from manage_api.guards import WITH_ANY_PASSWORD
+from manage_api.domains.users.schemas import UserDetails
+from manage_api.domains.users.service import regenerate_key
+from manage_api.guards import WITH_ANY_PASSWORD, no_inference_key
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
+from shared.model import User, VirtualKey
 from shared.store.accounts import find_user, set_password
+from shared.store.ledger import Balance, balance_of, subject_of
 
 __all__ = ("AccountController",)
-
-_SHORTEST_PASSWORD = 8
 
 
 class AccountController(Controller):
     """One's own account."""
 
-    opt = WITH_ANY_PASSWORD
+    @get("/api/me", opt=WITH_ANY_PASSWORD)
+    async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Me:
+        """Who the caller is, what it may use and what it has used."""
+        user, key, now = request.user, request.auth, sidecar.clock.now_ms()
+        spent = _balance(sidecar, "user", user)
+        return Me(
+            **asdict(UserDetails.of(user, spent, now)),
+            reserved_tokens=spent.reserved_tokens,
+            reserved_cost_micros=spent.reserved_cost_micros,
+            auth="key" if key else "session",
+            key=KeyView.of(key, user.username, _balance(sidecar, "key", key), now) if key else None,
+        )
 
-    @get("/api/me")
-    async def show(self, request: UserRequest) -> UserView:
-        """Who the caller is."""
-        return UserView.of(request.user)
-
-    @post("/api/change-password", status_code=HTTP_200_OK)
+    @post(
+        "/api/change-password",
+        opt=WITH_ANY_PASSWORD,
+        guards=[no_inference_key],
+        status_code=HTTP_200_OK,
+        raises=[TooManyRequestsException],
+    )
     async def change_password(
         self, data: JSONBody[PasswordChange], request: UserRequest, sidecar: NamedDependency[Sidecar]
-    ) -> Token:
-        """Change the password, which ends all sessions; the answer is the token of a new one."""
-        if len(data.new_password) < _SHORTEST_PASSWORD:
-            raise invalid("new_password", f"Use at least {_SHORTEST_PASSWORD} characters.")
+    ) -> Response[Token]:
+        """Change the password, which ends all sessions; the answer opens a new one."""
+        name = request.user.username
         user = await verified_user(
-            sidecar,
-            username=request.user.username,
-            password=data.current_password,
-            address=client_address(request),
+            sidecar, username=name, password=data.current_password, address=client_address(request)
         )
         if not user:
             raise invalid("current_password", "This is not the current password.")
-        password_hash = await hashed(sidecar, data.new_password, field="new_password")
+        password_hash = await hashed(sidecar, data.new_password, username=name, field="new_password")
         await asyncio.to_thread(set_password, sidecar.store, user.id, password_hash, must_change_password=False)
         changed = find_user(sidecar.store, user.id)
-        assert changed, "accounts are never deleted"
-        return new_session(sidecar, changed)
+        if not changed:
+            raise NotAuthorizedException("The account was deleted.")
+        token = new_session(sidecar, changed)
+        return Response(Token(token), cookies=[session_cookie(request, token)])
+
+    @post("/api/regenerate-key", status_code=HTTP_200_OK)
+    async def regenerate(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> KeySecret:
+        """Another secret for the key that was shown, else for one's oldest usable key for inference.
+
+        The old secret is refused from now on; name, models, limits, expiry and what was used stay.
+        """
+        secret = await asyncio.to_thread(
+            regenerate_key,
+            sidecar.store,
+            user_id=request.user.id,
+            key_id=request.auth.id if request.auth else None,
+            now=sidecar.clock.now_ms(),
+        )
+        if not secret:
+            raise NotAuthorizedException("This virtual key is no longer valid.")
+        return KeySecret(secret)
+
+
+def _balance(sidecar: Sidecar, kind: str, subject: User | VirtualKey) -> Balance:
+    name = subject_of(kind, subject.id)
+    return balance_of(sidecar.store, name, subject.limits.period, sidecar.clock.now_ms())

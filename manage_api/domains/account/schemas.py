@@ -1,14 +1,29 @@
-"""What the routes over one's own account take."""
+"""What the routes over one's own account take and give."""
 
-from typing import Annotated
+from typing import Literal
 
 import msgspec
 
-__all__ = ("PasswordChange",)
+from manage_api.domains.keys.schemas import KeyView
+from manage_api.domains.users.schemas import Password, UserDetails
+
+__all__ = ("Me", "PasswordChange")
+
+
+class Me(UserDetails, frozen=True, kw_only=True):
+    """The caller."""
+
+    reserved_tokens: int
+    """What running requests may still use, beside what is used."""
+
+    reserved_cost_micros: int
+    auth: Literal["session", "key"]
+    key: KeyView | None
+    """The virtual key that was shown, whose limits hold too; null for a session."""
 
 
 class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The password as it is and as it shall be."""
 
-    current_password: Annotated[str, msgspec.Meta(max_length=1024)]
-    new_password: Annotated[str, msgspec.Meta(max_length=1024)]
+    current_password: Password
+    new_password: Password

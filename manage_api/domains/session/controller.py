@@ -1,29 +1,86 @@
-"""`/api/login`."""
+"""`/api/login`, `/api/logout` and `/api/register`."""
 
-from litestar import Controller, post
+import asyncio
+from hmac import compare_digest
+
+from litestar import Controller, Response, post
 from litestar.di import NamedDependency
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException, TooManyRequestsException
 from litestar.params import JSONBody
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
+from msgspec.structs import asdict
 
 from manage_api.authentication import PUBLIC
-from manage_api.callers import AnyRequest, client_address
-from manage_api.domains.session.schemas import SignIn, Token
-from manage_api.domains.session.service import new_session, verified_user
+from manage_api.browsers import no_cookie, session_cookie, shown_cookie
+from manage_api.callers import AnyRequest, bearer, client_address
+from manage_api.domains.session.schemas import Registered, Registration, SignIn, Token
+from manage_api.domains.session.service import new_session, opened, take_attempt, verified_user
+from manage_api.domains.users.schemas import UserDetails
+from manage_api.problems import Conflict, conflict_problem, invalid
 from manage_api.sidecar import Sidecar
+from shared.model import Limits
+from shared.security.keys import digest
+from shared.store.accounts import NameTaken
+from shared.store.ledger import Balance
+from shared.store.sessions import end_session
 
 __all__ = ("SessionController",)
 
 
 class SessionController(Controller):
-    """Signing in."""
+    """Signing in, out and up."""
 
-    @post("/api/login", opt=PUBLIC, status_code=HTTP_200_OK)
-    async def sign_in(self, data: JSONBody[SignIn], request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Token:
-        """A session token for a name and a password."""
+    opt = PUBLIC
+    exception_handlers = {NameTaken: conflict_problem}
+
+    @post("/api/login", status_code=HTTP_200_OK, raises=[NotAuthorizedException, TooManyRequestsException])
+    async def sign_in(
+        self, data: JSONBody[SignIn], request: AnyRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[Token]:
+        """A session for a name and a password, as a token and as a cookie for browsers."""
         user = await verified_user(
             sidecar, username=data.username, password=data.password, address=client_address(request)
         )
         if not user:
             raise NotAuthorizedException("The user name or the password is wrong, or the account is disabled.")
-        return new_session(sidecar, user)
+        token = new_session(sidecar, user)
+        return Response(Token(token), cookies=[session_cookie(request, token)])
+
+    @post("/api/logout", status_code=HTTP_204_NO_CONTENT)
+    async def sign_out(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Response[None]:
+        """End the session that is shown, everywhere and at once; the answer is the same when there is none."""
+        for token in filter(None, (bearer(request), shown_cookie(request))):
+            await asyncio.to_thread(
+                end_session, sidecar.store, token, sidecar.token_secret, now_ms=sidecar.clock.now_ms()
+            )
+        return Response(None, cookies=[no_cookie(request)])
+
+    @post("/api/register", raises=[Conflict, TooManyRequestsException])
+    async def sign_up(
+        self, data: JSONBody[Registration], request: AnyRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[Registered]:
+        """Make an account for oneself and sign in; it has the quota that the configuration gives to new accounts."""
+        rules = sidecar.snapshot.registration
+        if not rules.allowed:
+            raise PermissionDeniedException("Nobody can register here: ask an admin for an account.")
+        take_attempt(sidecar.address_attempts, client_address(request))
+        if not _is_invited(data.invite_code, rules.invite_codes):
+            raise invalid("invite_code", "This is no invite code: ask an admin for one.")
+        user, api_key = await opened(
+            sidecar,
+            username=data.username,
+            password=data.password,
+            role="user",
+            limits=Limits(quota_tokens=rules.quota_tokens),
+        )
+        token = new_session(sidecar, user)
+        view = UserDetails.of(user, Balance(), sidecar.clock.now_ms())
+        return Response(
+            Registered(**asdict(view), api_key=api_key, token=token), cookies=[session_cookie(request, token)]
+        )
+
+
+def _is_invited(code: str, codes: tuple[str, ...]) -> bool:
+    """Whether the code is one of those, where there are any; takes as long for a wrong one as for a right one."""
+    matches = [compare_digest(digest(code), digest(each)) for each in codes]
+    return any(matches) or not codes

@@ -1,20 +1,35 @@
-"""What signing in takes and gives."""
+"""What signing in and up takes and gives."""
 
 from typing import Annotated
 
 import msgspec
 
-__all__ = ("SignIn", "Token")
+from manage_api.domains.users.schemas import Password, UserDetails, Username
+
+__all__ = ("Registered", "Registration", "SignIn", "Token")
 
 
-class SignIn(msgspec.Struct, frozen=True):
+class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The name and password of an account."""
 
-    username: Annotated[str, msgspec.Meta(max_length=64)]
-    password: Annotated[str, msgspec.Meta(max_length=1024)]
+    username: Username
+    password: Password
+
+
+class Registration(SignIn, frozen=True):
+    """The name and password that an account shall have."""
+
+    invite_code: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A session token, for `Authorization: Bearer`."""
+    """A session token, for `Authorization: Bearer`; browsers get it as a cookie too."""
 
+    token: str
+
+
+class Registered(UserDetails, frozen=True, kw_only=True):
+    """A new account, with its first virtual key, shown this once, and a session token."""
+
+    api_key: str
     token: str

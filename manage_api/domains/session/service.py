@@ -1,18 +1,21 @@
 """Passwords that somebody entered, and the sessions they open."""
 
+import asyncio
 from math import ceil
+from typing import Any
 
 from litestar.exceptions import TooManyRequestsException
 
-from manage_api.domains.session.schemas import Token
+from manage_api.domains.users.service import open_account
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
+from manage_api.throttle import Throttle
 from shared.model import User
-from shared.security.passwords import check_password, hash_password
+from shared.security.passwords import check_password, hash_password, needs_rehash, password_fault
 from shared.security.tokens import issue_token
-from shared.store.accounts import find_user_by_name
+from shared.store.accounts import find_user_by_name, replace_hash
 
-__all__ = ("hashed", "new_session", "verified_user")
+__all__ = ("hashed", "new_session", "opened", "take_attempt", "verified_user")
 
 
 async def verified_user(sidecar: Sidecar, *, username: str, password: str, address: str) -> User | None:
@@ -22,26 +25,46 @@ async def verified_user(sidecar: Sidecar, *, username: str, password: str, addre
     """
     buckets = ((sidecar.address_attempts, address), (sidecar.account_attempts, username.lower()))
     for throttle, name in buckets:
-        if wait := throttle.take(name):
-            raise TooManyRequestsException(
-                "Too many attempts to sign in: wait a little.", headers={"Retry-After": str(ceil(wait))}
-            )
+        take_attempt(throttle, name)
     user, password_hash = find_user_by_name(sidecar.store, username) or (None, None)
     matches = await sidecar.hash(check_password, password, password_hash)
-    if user is None or user.disabled or not matches:
+    if user is None or password_hash is None or user.disabled or not matches:
         return None
     for throttle, name in buckets:
         throttle.give_back(name)
+    if needs_rehash(password_hash):
+        new = await sidecar.hash(hash_password, password)
+        await asyncio.to_thread(replace_hash, sidecar.store, user.id, old=password_hash, new=new)
     return user
 
 
-def new_session(sidecar: Sidecar, user: User) -> Token:
-    """A token that lasts until it expires, the password is changed or the account disabled."""
-    return Token(issue_token(user, sidecar.token_secret, now=sidecar.clock.now_ms() // 1000))
+def take_attempt(throttle: Throttle, name: str) -> None:
+    """Use one attempt; TooManyRequestsException when there is none."""
+    if wait := throttle.take(name):
+        raise TooManyRequestsException("Too many attempts: wait a little.", headers={"Retry-After": str(ceil(wait))})
 
 
-async def hashed(sidecar: Sidecar, password: str, *, field: str) -> str:
+def new_session(sidecar: Sidecar, user: User) -> str:
+    """A token that lasts until its time is over, it is ended, or the account changes in a way that ends sessions."""
+    return issue_token(user, sidecar.token_secret, now=sidecar.clock.now_ms() // 1000)
+
+
+async def opened(sidecar: Sidecar, *, username: str, password: str, **fields: Any) -> tuple[User, str]:
+    """`open_account` with a password; what can't be taken raises the error for its field."""
+    password_hash = await hashed(sidecar, password, username=username, field="password")
+    now = sidecar.clock.now_ms()
+    try:
+        return await asyncio.to_thread(
+            open_account, sidecar.store, username=username, password_hash=password_hash, now=now, **fields
+        )
+    except ValueError as error:
+        raise invalid("username", error) from None
+
+
+async def hashed(sidecar: Sidecar, password: str, *, username: str, field: str) -> str:
     """The hash of a new password; when it can't be one, the error names the field it came in."""
+    if fault := password_fault(password, username):
+        raise invalid(field, fault)
     try:
         return await sidecar.hash(hash_password, password)
     except ValueError as error:

@@ -1,15 +1,29 @@
-"""`/api/config` and `/healthz`."""
+"""`/api/config`, `/healthz`, and what admins ask of the installation."""
 
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Annotated, BinaryIO
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+from litestar.response import Stream
 
 from manage_api.authentication import PUBLIC
-from manage_api.domains.system.schemas import Health, PublicConfig
+from manage_api.domains.system.schemas import Health, HealthReport, PublicConfig
+from manage_api.domains.system.service import check_integrity, copy_database, report
+from manage_api.guards import admin_only
 from manage_api.sidecar import Sidecar
 
-__all__ = ("SystemController",)
+__all__ = ("InstallationController", "SystemController")
+
+_PIECE = 1024 * 1024
+_DATABASE = "application/vnd.sqlite3"
+
+Check = Annotated[bool, QueryParameter(description="Also read the whole database for damage, which may take a while.")]
 
 
 class SystemController(Controller):
@@ -23,12 +37,47 @@ class SystemController(Controller):
         snapshot = sidecar.snapshot
         return PublicConfig(
             allow_registration=snapshot.registration.allowed,
+            invite_needed=bool(snapshot.registration.invite_codes),
             public_url=snapshot.server.public_url,
             version=version("thinkback"),
         )
 
-    @get("/healthz")
+    @get("/healthz", include_in_schema=False)
     async def health(self, sidecar: NamedDependency[Sidecar]) -> Health:
         """The sidecar works, and its database with it."""
         sidecar.store.version()
         return Health()
+
+
+class InstallationController(Controller):
+    """The installation, for admins."""
+
+    path = "/api/admin"
+    guards = (admin_only,)
+
+    @get("/health")
+    async def show_health(self, sidecar: NamedDependency[Sidecar], check: Check = False) -> HealthReport:
+        """Versions, the database, the data planes, and what of the configuration can't be used."""
+        integrity = None
+        if check:
+            async with sidecar.long_work:
+                integrity = await asyncio.to_thread(check_integrity, sidecar.snapshot.database_url)
+        return report(sidecar, integrity)
+
+    @get("/backup", media_type=_DATABASE)
+    async def back_up(self, sidecar: NamedDependency[Sidecar]) -> Stream:
+        """A consistent copy of the database as a file; `secret.key`, which opens what is sealed in it, is not."""
+        async with sidecar.long_work:
+            copy = await asyncio.to_thread(copy_database, sidecar.snapshot.database_url)
+        day = datetime.fromtimestamp(sidecar.clock.now_ms() // 1000, UTC).date()
+        headers = {
+            "Content-Disposition": f'attachment; filename="thinkback-{day}.db"',
+            "Content-Length": str(os.fstat(copy.fileno()).st_size),
+        }
+        return Stream(_pieces(copy), media_type=_DATABASE, headers=headers)
+
+
+async def _pieces(copy: BinaryIO) -> AsyncIterator[bytes]:
+    with copy:
+        while piece := await asyncio.to_thread(copy.read, _PIECE):
+            yield piece

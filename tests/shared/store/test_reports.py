@@ -26,7 +26,6 @@ from shared.store.reports import (
     running_exchanges,
     usage_by,
     usage_by_day_and_model,
-    usage_in_all,
     usage_of,
 )
 from tests.shared.store.plans import Explained
@@ -136,12 +135,6 @@ def test_the_largest_groups_come_first(used: Engine) -> None:
     found = largest_usage(used, "model", UsageFilter(), limit=2)
     assert [(each.group, each.prompt_tokens) for each in found] == [("b", 1_100), ("m", 200)]
     assert [each.name for each in largest_usage(used, "user", UsageFilter(user_id=1))] == ["ada"]
-
-
-def test_everything_is_summed(used: Engine) -> None:
-    assert usage_in_all(used, UsageFilter()).requests == 3
-    assert usage_in_all(used, UsageFilter(first_day=2026_11_21, upstream="main")).requests == 1
-    assert usage_in_all(used, UsageFilter(model="none")) == Sums()
 
 
 def test_the_tokens_of_a_few_groups_are_told_by_day(used: Engine) -> None:

@@ -1,9 +1,19 @@
+from typing import Any
+
+import bcrypt
 import pytest
 from litestar.testing import AsyncTestClient
 
-from shared.store.accounts import set_disabled
+from shared.security.passwords import needs_rehash
+from shared.store.accounts import find_user_by_name, replace_hash, set_disabled
 from shared.store.engine import Engine
-from tests.manage_api.world import PASSWORD, ManualClock, Person, bearer, fields
+from tests.manage_api.world import PASSWORD, ManualClock, Person, bearer, cookie, fields
+
+GRACE = {"username": "grace", "password": "a long password"}
+
+
+async def me(client: AsyncTestClient, headers: dict[str, str]) -> int:
+    return (await client.get("/api/me", headers=headers)).status_code
 
 
 async def test_a_name_and_a_password_give_a_session_token(client: AsyncTestClient, ada: Person) -> None:
@@ -91,3 +101,176 @@ async def test_signing_in_rightly_is_never_throttled(client: AsyncTestClient, ad
 
     assert {answer.status_code for answer in answers} == {200}
     assert PASSWORD not in answers[0].text
+
+
+async def test_a_hash_of_another_cost_is_replaced_when_its_password_is_entered(
+    client: AsyncTestClient, ada: Person, session: str, store: Engine, password_hash: str
+) -> None:
+    cheap = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    replace_hash(store, ada.user.id, old=password_hash, new=cheap)
+
+    answers = [await client.post("/api/login", json=ada.credentials) for _ in range(2)]
+
+    found = find_user_by_name(store, "ada")
+    assert found
+    assert not needs_rehash(found[1])
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert await me(client, bearer(session)) == 200
+
+
+async def test_scripts_and_other_sites_cannot_use_the_cookie(client: AsyncTestClient, ada: Person) -> None:
+    answer = await client.post("/api/login", json=ada.credentials)
+
+    value, *attributes = answer.headers["set-cookie"].split("; ")
+    assert value == f"thinkback={answer.json()['token']}"
+    assert sorted(attributes) == ["HttpOnly", "Max-Age=43200", "Path=/", "SameSite=strict"]
+
+
+async def test_over_https_the_cookie_is_for_https_and_this_host_alone(client: AsyncTestClient, ada: Person) -> None:
+    answer = await client.post("/api/login", json=ada.credentials, headers={"X-Forwarded-Proto": "https"})
+
+    value, *attributes = answer.headers["set-cookie"].split("; ")
+    assert value == f"__Host-thinkback={answer.json()['token']}"
+    assert sorted(attributes) == ["HttpOnly", "Max-Age=43200", "Path=/", "SameSite=strict", "Secure"]
+
+
+async def test_a_refused_sign_in_sets_no_cookie(client: AsyncTestClient, ada: Person) -> None:
+    answer = await client.post("/api/login", json=ada.credentials | {"password": "wrong"})
+
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("show", [cookie, lambda answer: bearer(answer.json()["token"])], ids=["cookie", "bearer"])
+async def test_signing_out_ends_this_session_and_takes_the_cookie_away(
+    client: AsyncTestClient, ada: Person, session: str, show: Any
+) -> None:
+    shown = show(await client.post("/api/login", json=ada.credentials))
+
+    answer = await client.post("/api/logout", headers=shown)
+
+    assert answer.status_code == 204
+    assert answer.headers["set-cookie"].startswith(('thinkback="";', "thinkback=;"))
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert (await me(client, shown), await me(client, bearer(session))) == (401, 200)
+
+
+async def test_signing_out_over_https_takes_the_cookie_of_https_away(client: AsyncTestClient) -> None:
+    answer = await client.post("/api/logout", headers={"X-Forwarded-Proto": "https"})
+
+    assert answer.headers["set-cookie"].startswith("__Host-thinkback=")
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+async def test_bearer_and_cookie_are_both_signed_out(client: AsyncTestClient, ada: Person, session: str) -> None:
+    signed_in = cookie(await client.post("/api/login", json=ada.credentials))
+
+    await client.post("/api/logout", headers=signed_in | bearer(session))
+
+    assert (await me(client, signed_in), await me(client, bearer(session))) == (401, 401)
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nonsense"}, {"Cookie": "thinkback=nonsense"}])
+async def test_who_is_not_signed_in_may_sign_out(client: AsyncTestClient, header: dict[str, str]) -> None:
+    answers = [await client.post("/api/logout", headers=header) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 204]
+
+
+async def test_signing_out_with_a_key_does_nothing_to_the_key(client: AsyncTestClient, ada: Person) -> None:
+    answer = await client.post("/api/logout", headers=bearer(ada.key))
+
+    assert (answer.status_code, await me(client, bearer(ada.key))) == (204, 200)
+
+
+async def test_another_sites_page_may_not_sign_out(client: AsyncTestClient, ada: Person) -> None:
+    shown = cookie(await client.post("/api/login", json=ada.credentials))
+
+    answer = await client.post("/api/logout", headers=shown | {"Sec-Fetch-Site": "cross-site"})
+
+    assert (answer.status_code, await me(client, shown)) == (403, 200)
+
+
+async def test_who_registers_has_an_account_a_key_and_a_session(client: AsyncTestClient) -> None:
+    answer = await client.post("/api/register", json=GRACE)
+
+    made = answer.json()
+    assert answer.status_code == 201
+    assert (made["username"], made["role"], made["quota_tokens"], made["period"]) == ("grace", "user", 0, "lifetime")
+    shown = [bearer(made["api_key"]), bearer(made["token"]), cookie(answer)]
+    assert [await me(client, each) for each in shown] == [200, 200, 200]
+    assert (await client.post("/api/login", json=GRACE)).status_code == 200
+
+
+@pytest.mark.parametrize("toml", ["[registration]\nquota_tokens = 5000"], indirect=True)
+async def test_who_registers_gets_the_configured_quota(client: AsyncTestClient) -> None:
+    answer = await client.post("/api/register", json=GRACE)
+
+    assert answer.json()["quota_tokens"] == 5000
+
+
+@pytest.mark.parametrize("toml", ["[registration]\nallowed = false"], indirect=True)
+async def test_nobody_registers_where_it_is_not_allowed(client: AsyncTestClient) -> None:
+    answer = await client.post("/api/register", json=GRACE)
+
+    assert answer.status_code == 403
+    assert "ask an admin" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True)
+@pytest.mark.parametrize(
+    ("code", "status"), [("green", 201), ("blue", 201), ("Green", 400), ("", 400)], ids=["one", "other", "case", "none"]
+)
+async def test_where_there_are_invite_codes_one_is_needed(client: AsyncTestClient, code: str, status: int) -> None:
+    answer = await client.post("/api/register", json=GRACE | {"invite_code": code})
+
+    assert answer.status_code == status
+    assert status == 201 or fields(answer).keys() == {"invite_code"}
+
+
+async def test_a_name_is_registered_once(client: AsyncTestClient, ada: Person) -> None:
+    answer = await client.post("/api/register", json=GRACE | {"username": "ADA"})
+
+    assert answer.status_code == 409
+    assert "ADA" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"username": ""}, "username"),
+        ({"username": "grace\u202e"}, "username"),
+        ({"password": "short"}, "password"),
+        ({"password": "x" * 73}, "password"),
+        ({"username": "Grace Hopper", "password": "grace hopper"}, "password"),
+        ({"password": "password"}, "password"),
+        ({"invite_code": None}, "invite_code"),
+    ],
+    ids=["no name", "hidden character", "short", "longer than bcrypt reads", "the name", "a first guess", "no text"],
+)
+async def test_a_field_that_cannot_be_registered_is_named(
+    client: AsyncTestClient, wrong: dict[str, Any], field: str
+) -> None:
+    answer = await client.post("/api/register", json=GRACE | wrong)
+
+    assert answer.status_code == 400
+    assert fields(answer).keys() == {field}
+
+
+async def test_nobody_registers_as_an_admin(client: AsyncTestClient) -> None:
+    answer = await client.post("/api/register", json=GRACE | {"role": "admin"})
+
+    assert answer.status_code == 400
+    assert "role" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True)
+async def test_one_address_can_register_so_many_accounts_only(client: AsyncTestClient) -> None:
+    for _ in range(30):
+        await client.post("/api/register", json=GRACE)
+
+    refused = await client.post("/api/register", json=GRACE | {"invite_code": "green"})
+    other = await client.post(
+        "/api/register", json=GRACE | {"invite_code": "green"}, headers={"X-Forwarded-For": "203.0.113.2"}
+    )
+
+    assert (refused.status_code, refused.headers["retry-after"], other.status_code) == (429, "30", 201)

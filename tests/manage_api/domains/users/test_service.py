@@ -1,10 +1,11 @@
 import pytest
 
-from manage_api.domains.users.service import give_key, open_account
+from manage_api.domains.users.service import give_key, open_account, regenerate_key
+from shared.model import Limits
 from shared.security.keys import digest
 from shared.store.accounts import NameTaken, find_user_by_name
 from shared.store.engine import Engine
-from shared.store.virtual_keys import find_key, list_keys
+from shared.store.virtual_keys import find_key, list_keys, revoke_key
 from tests.manage_api.world import Person
 
 
@@ -30,8 +31,24 @@ def test_a_name_that_is_none_makes_nothing(store: Engine, password_hash: str) ->
     assert not find_user_by_name(store, "")
 
 
-def test_another_key_has_the_name_and_scope_it_was_given(store: Engine, ada: Person) -> None:
-    key, secret = give_key(store, user_id=ada.user.id, name="laptop", scope="admin", now=1)
+def test_an_account_has_the_models_and_limits_it_was_given(store: Engine, password_hash: str) -> None:
+    limits = Limits(quota_tokens=0)
+    user, _ = open_account(
+        store, username="grace", password_hash=password_hash, role="user", now=1, models=("a",), limits=limits
+    )
 
-    assert (key.name, key.scope, key.suffix) == ("laptop", "admin", secret[-4:])
-    assert find_key(store, digest(secret)) == (key, ada.user)
+    assert (user.models, user.limits) == (("a",), limits)
+
+
+def test_another_key_is_what_was_asked_for(store: Engine, root: Person) -> None:
+    key, secret = give_key(store, user_id=root.user.id, name="laptop", scope="admin", now=1, limits=Limits(rpm=3))
+
+    assert (key.name, key.scope, key.suffix, key.limits) == ("laptop", "admin", secret[-4:], Limits(rpm=3))
+    assert find_key(store, digest(secret)) == (key, root.user)
+
+
+def test_a_key_that_was_revoked_meanwhile_does_not_come_back(store: Engine, ada: Person) -> None:
+    revoke_key(store, 1, 5)
+
+    assert regenerate_key(store, user_id=ada.user.id, key_id=1, now=6) is None
+    assert len(list_keys(store)) == 1

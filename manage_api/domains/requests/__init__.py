@@ -1,0 +1,1 @@
+"""Single exchanges, and how upstreams do."""

@@ -1,0 +1,134 @@
+"""`/api/my-requests`, `/api/admin/requests` and `/api/admin/overview`."""
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import TooManyRequestsException
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Stream
+from msgspec.structs import replace
+
+from manage_api.callers import UserRequest
+from manage_api.domains.requests.feed import MOST_LISTENERS, Feed
+from manage_api.domains.requests.schemas import Overview, RequestView, UpstreamHealth
+from manage_api.guards import admin_only
+from manage_api.paging import LARGEST, Cursor, Limit, Page, SomeId, SomeText, described_as, page_of_found
+from manage_api.sidecar import Sidecar
+from shared.store.engine import Engine
+from shared.store.reports import EntryFilter, Outcome, count_running, read_health, recent_entries
+
+__all__ = ("MyRequestsController", "RequestsController")
+
+EVENTS = "text/event-stream"
+
+LastEventId = Annotated[int | None, HeaderParameter(name="Last-Event-ID", ge=0, le=LARGEST)]
+Minutes = Annotated[int, QueryParameter(ge=1, le=1440)]
+Status = Annotated[Outcome | None, QueryParameter(description="`error`: all that did not go well.")]
+
+
+def _wanted(
+    key_id: SomeId = None,
+    model: SomeText = None,
+    upstream: SomeText = None,
+    status: Status = None,
+    error_class: SomeText = None,
+) -> EntryFilter:
+    return EntryFilter(
+        key_id=key_id,
+        model=model or None,
+        upstream=upstream or None,
+        outcome=status,
+        error_class=error_class or None,
+    )
+
+
+def _feed(state: State) -> Feed:
+    feed: Feed = state.feed
+    return feed
+
+
+class MyRequestsController(Controller):
+    """One's own exchanges."""
+
+    path = "/api/my-requests"
+    dependencies = {"wanted": Provide(_wanted, sync_to_thread=False)}
+
+    @get()
+    async def show(
+        self,
+        request: UserRequest,
+        wanted: NamedDependency[EntryFilter],
+        sidecar: NamedDependency[Sidecar],
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Page[RequestView]:
+        """One's own exchanges with all keys, the newest first, and how each replayed turn was resolved."""
+        return await _page(sidecar.store, replace(wanted, user_id=request.user.id), cursor, limit)
+
+
+class RequestsController(Controller):
+    """Everybody's exchanges, for admins."""
+
+    path = "/api/admin"
+    guards = (admin_only,)
+    dependencies = {
+        "wanted": Provide(_wanted, sync_to_thread=False),
+        "feed": Provide(_feed, sync_to_thread=False),
+    }
+
+    @get("/requests")
+    async def show(
+        self,
+        wanted: NamedDependency[EntryFilter],
+        sidecar: NamedDependency[Sidecar],
+        user_id: SomeId = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Page[RequestView]:
+        """Everybody's exchanges, the newest first; the user 0 stands for callers with an upstream's own key."""
+        return await _page(sidecar.store, replace(wanted, user_id=user_id), cursor, limit)
+
+    @get("/requests/live", operation_class=described_as(EVENTS), raises=[TooManyRequestsException])
+    async def follow(
+        self,
+        request: UserRequest,
+        feed: NamedDependency[Feed],
+        user_id: SomeId = None,
+        model: SomeText = None,
+        upstream: SomeText = None,
+        last_event_id: LastEventId = None,
+    ) -> Stream:
+        """Exchanges as they happen, as server-sent events.
+
+        `opened`: one that began, also before; `settled`: one that ended, with the id of its entry. The data of both
+        is what the list has.
+        """
+        if feed.full:
+            raise TooManyRequestsException(
+                f"{MOST_LISTENERS} listeners follow the requests already: close one of those pages.",
+                headers={"Retry-After": "30"},
+            )
+        wanted = EntryFilter(user_id=user_id, model=model or None, upstream=upstream or None)
+        return Stream(
+            feed.listen(request, wanted, last_event_id), media_type=EVENTS, headers={"X-Accel-Buffering": "no"}
+        )
+
+    @get("/overview")
+    async def overview(self, sidecar: NamedDependency[Sidecar], minutes: Minutes = 60) -> Overview:
+        """How each upstream did in the last minutes; of very many exchanges the newest count."""
+        since = sidecar.clock.now_ms() - minutes * 60_000
+        return Overview(
+            minutes=minutes,
+            running=count_running(sidecar.store),
+            upstreams=[UpstreamHealth.of(health) for health in read_health(sidecar.store, since)],
+        )
+
+
+async def _page(store: Engine, wanted: EntryFilter, cursor: str | None, limit: int) -> Page[RequestView]:
+    def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
+        entries, following = recent_entries(store, wanted, before=before, limit=most)
+        return [RequestView.of(number, entry) for number, entry in entries], following
+
+    return await page_of_found(read, cursor, limit)

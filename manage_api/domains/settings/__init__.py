@@ -1,0 +1,1 @@
+"""Settings, as an admin sees and changes them."""

@@ -1,0 +1,77 @@
+"""Settings as the routes speak of them."""
+
+from collections.abc import Mapping
+from operator import attrgetter
+
+import msgspec
+from litestar.exceptions import ValidationException
+from msgspec import inspect
+
+from manage_api.domains.settings.schemas import SettingView, Value
+from manage_api.problems import Conflict
+from manage_api.sidecar import Sidecar
+from shared.config.draft import ENVIRONMENT
+from shared.config.layers import SETTINGS, Source, setting_fault
+from shared.config.schema import Snapshot
+from shared.config.stored import EDITABLE
+
+__all__ = ("check", "views")
+
+_VARIABLES = {setting: name for name, setting in ENVIRONMENT.items()}
+_OVER_STORED = ("environment", "file")
+
+
+def views(sidecar: Sidecar) -> list[SettingView]:
+    """Every setting."""
+    sidecar.take_over()
+    problems = {each.key: each.message for each in sidecar.watch.problems if each.source == "database"}
+    return [_view(sidecar, name, problems.get(name, "")) for name in SETTINGS]
+
+
+def check(sidecar: Sidecar, changes: Mapping[str, Value | None]) -> None:
+    """Raise ValidationException with a message for each value that can't be set, or Conflict for one set elsewhere."""
+    sources = sidecar.watch.sources
+    faults = {name: fault for name, value in changes.items() if (fault := _fault(name, value))}
+    if faults:
+        raise ValidationException(extra=[{"key": name, "message": fault} for name, fault in faults.items()])
+    for name, value in changes.items():
+        if value is not None and sources[name] in _OVER_STORED:
+            raise Conflict(f"{name} is set by {_set_by(sidecar, name, sources[name])}: change it there.")
+
+
+def _fault(name: str, value: Value | None) -> str:
+    if name not in SETTINGS:
+        return "is no setting"
+    if name not in EDITABLE:
+        return "can be set in the file only, as it is about the machine or its safety"
+    return "" if value is None else setting_fault(name, value)
+
+
+def _view(sidecar: Sidecar, name: str, problem: str) -> SettingView:
+    source = sidecar.watch.sources[name]
+    kind = SETTINGS[name]
+    return SettingView(
+        name=name,
+        about=EDITABLE.get(name, ""),
+        value=_plain(sidecar.snapshot, name),
+        default=_plain(Snapshot(), name),
+        choices=[str(choice) for choice in kind.values] if isinstance(kind, inspect.LiteralType) else [],
+        source=source,
+        set_by=_set_by(sidecar, name, source),
+        editable=name in EDITABLE and source not in _OVER_STORED,
+        problem=problem,
+    )
+
+
+def _plain(snapshot: Snapshot, name: str) -> Value:
+    value: Value = msgspec.to_builtins(attrgetter(name)(snapshot))
+    return value
+
+
+def _set_by(sidecar: Sidecar, name: str, source: Source) -> str:
+    match source:
+        case "environment":
+            return _VARIABLES[name]
+        case "file":
+            return sidecar.snapshot.config_path
+    return ""

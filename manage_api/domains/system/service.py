@@ -1,0 +1,81 @@
+"""How the installation does, and copies of its database."""
+
+import platform
+import secrets
+from contextlib import closing, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from pysqlite3 import dbapi2
+
+from manage_api.backup import back_up
+from manage_api.domains.system.schemas import DatabaseView, HealthReport, NodeView, ProblemView
+from manage_api.sidecar import Sidecar
+from shared.store import data_directory, open_engine
+from shared.store.engine import Engine
+from shared.store.ledger import DEAD_AFTER_MS
+from shared.store.sqlite import database_path
+
+__all__ = ("check_integrity", "copy_database", "report")
+
+_MOST_FINDINGS = 10
+
+
+def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
+    """Everything but the integrity of the database, which takes longer and was checked before, or not."""
+    sidecar.take_over()
+    database = database_path(sidecar.snapshot.database_url)
+    return HealthReport(
+        versions={
+            **{name: version(name) for name in ("thinkback", "mitmproxy", "litestar")},
+            "sqlite": dbapi2.sqlite_version,
+            "python": platform.python_version(),
+        },
+        uptime_seconds=int(sidecar.clock.monotonic() - sidecar.started),
+        database=DatabaseView(bytes=_size(database), wal_bytes=_size(Path(f"{database}-wal")), integrity=integrity),
+        nodes=_nodes(sidecar.store, sidecar.clock.now_ms()),
+        problems=msgspec.convert(sidecar.watch.problems, list[ProblemView], from_attributes=True),
+        last_settled_at=_last_settled(sidecar.store),
+    )
+
+
+def check_integrity(database_url: str) -> str:
+    """`ok`, or what SQLite finds broken; reads the whole file, so keep it off an event loop."""
+    with closing(open_engine(database_url)) as engine:
+        try:
+            rows = engine.read(f"PRAGMA quick_check({_MOST_FINDINGS})")
+        except dbapi2.DatabaseError as error:
+            return str(error)
+    return "; ".join(str(finding) for (finding,) in rows)
+
+
+def copy_database(database_url: str) -> BinaryIO:
+    """A consistent copy, open for reading and gone when it is closed; blocks. StoreError when it can't be written."""
+    target = data_directory(database_url) / f"backup-{secrets.token_hex(8)}.db"
+    with closing(open_engine(database_url)) as engine:
+        back_up(engine, target)
+    try:
+        return target.open("rb")
+    finally:
+        target.unlink()  # the open file stays until it is closed, and nothing is left behind by whatever happens then
+
+
+def _nodes(store: Engine, now: int) -> list[NodeView]:
+    rows = store.read("SELECT node, version, started_at, seen_at FROM nodes ORDER BY seen_at DESC, node LIMIT 200")
+    return [
+        NodeView(node=node, version=its, started_at=started, seen_at=seen, alive=seen > now - DEAD_AFTER_MS)
+        for node, its, started, seen in rows
+    ]
+
+
+def _last_settled(store: Engine) -> int | None:
+    rows = store.read("SELECT at + duration_ms FROM ledger ORDER BY id DESC LIMIT 1")
+    return int(rows[0][0]) if rows else None
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0

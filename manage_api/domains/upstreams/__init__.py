@@ -1,0 +1,1 @@
+"""Upstreams, as an admin sees and makes them."""

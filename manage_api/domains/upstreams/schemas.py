@@ -1,0 +1,177 @@
+"""What the routes over upstreams take and give."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from manage_api.paging import LARGEST
+
+__all__ = (
+    "KeyReport",
+    "KeyView",
+    "Place",
+    "RewriteBody",
+    "RouteView",
+    "RoutesView",
+    "TimeoutsBody",
+    "UpstreamBody",
+    "UpstreamReport",
+    "UpstreamView",
+)
+
+Text = Annotated[str, msgspec.Meta(max_length=2048)]
+Name = Annotated[str, msgspec.Meta(max_length=256)]
+Secret = Annotated[str, msgspec.Meta(max_length=4096)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+
+
+class RewriteBody(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}, omit_defaults=True
+):
+    """A model to rename: either `from` and `to`, or `from_pattern` and `to_template`."""
+
+    from_: Text = ""
+    to: Text = ""
+    from_pattern: Text = ""
+    to_template: Text = ""
+    effort: Name = ""
+
+
+class TimeoutsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds; 0 means no limit."""
+
+    connect: Seconds = 10
+    first_byte: Seconds = 300
+    idle: Seconds = 300
+    total: Seconds = 0
+
+
+class UpstreamBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An upstream as an admin writes it, with the keys and rules of `[[upstreams]]` in the file."""
+
+    name: Annotated[str, msgspec.Meta(max_length=64)]
+    base_url: Text
+    api_keys: Annotated[list[Secret], msgspec.Meta(max_length=256)] = []
+    """One as it is answered, like `…a1b2`, keeps the key it stands for."""
+
+    models: Annotated[list[Name], msgspec.Meta(max_length=2048)] = []
+    api: Literal["chat", "responses"] = "chat"
+    path: Text = ""
+    api_version: Name = ""
+    auth: Literal["", "bearer", "api-key"] = ""
+    images: Literal["take", "drop", "refuse"] = "take"
+    model_rewrites: Annotated[list[RewriteBody], msgspec.Meta(max_length=512)] = []
+    profile: Name = ""
+    headers: Annotated[dict[Name, Secret], msgspec.Meta(max_length=64)] = {}
+    """Values of headers that look secret are answered and kept like keys."""
+
+    timeouts: TimeoutsBody = msgspec.field(default_factory=TimeoutsBody)  # the API's description can't show a struct
+
+
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to move an upstream."""
+
+    position: Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+    """From 1, among those that are not provisioned; beyond their number: the last."""
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of an upstream and how it does."""
+
+    key: str
+    resting_until: int | None
+    """Epoch milliseconds; null: it is used."""
+
+    resting_why: str
+
+
+class UpstreamView(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream as an admin sees it, secrets masked."""
+
+    id: int | str
+    """A text like `config:deepseek` for a provisioned one."""
+
+    provisioned: bool
+    """From the configuration file or the environment: it is changed there."""
+
+    active: bool
+    """Requests are sent to it."""
+
+    problem: str
+    """Why it is not active; else empty."""
+
+    endpoint: str
+    """Where requests go."""
+
+    name: str
+    base_url: str
+    api_keys: list[str]
+    keys: list[KeyView]
+    models: list[str]
+    api: Literal["chat", "responses"]
+    path: str
+    api_version: str
+    auth: Literal["", "bearer", "api-key"]
+    images: Literal["take", "drop", "refuse"]
+    model_rewrites: list[RewriteBody]
+    profile: str
+    headers: dict[str, str]
+    timeouts: TimeoutsBody
+
+
+class KeyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of trying one key."""
+
+    key: str
+    works: bool
+    status: int | None
+    """HTTP status of the answer; null: there was none."""
+
+    latency_ms: int
+    message: str
+
+
+class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of asking an upstream for its models, with each key."""
+
+    works: bool
+    """With every key."""
+
+    message: str
+    models: list[str]
+    keys: list[KeyReport]
+
+
+class RouteView(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream that serves a model, and as what."""
+
+    upstream: str
+    upstream_id: int | str
+    by: Literal["rewrite", "model", "every-model"]
+    """A rewrite matches the model, or the upstream lists it, or it takes every model."""
+
+    rule: int | None
+    """Which of the upstream's rewrites it is, from 1."""
+
+    rewrite: RewriteBody | None
+    model: str
+    """What it is called there."""
+
+    profile: str
+    profile_by: Literal["name", "host", "model", "default"]
+    """What the profile was chosen by; `name`: it is set."""
+
+    keys: int
+    resting: int
+    """How many of the keys are left alone for now after a failure."""
+
+
+class RoutesView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request for a model would go."""
+
+    model: str
+    routes: list[RouteView]
+    """In the configured order; empty: no upstream serves it."""
+
+    chosen: str | None
+    """The upstream that is asked first: the first with a key that does not rest."""

@@ -1,0 +1,138 @@
+"""`/api/my-usage`, `/api/my-stats/daily` and `/api/admin/usage`."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from litestar import Controller, Response, get
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from litestar.params import QueryParameter
+from litestar.status_codes import HTTP_200_OK
+
+from manage_api.callers import UserRequest
+from manage_api.domains.usage.schemas import (
+    GROUP_COLUMNS,
+    DailyStats,
+    DayUsage,
+    GroupUsage,
+    MyUsage,
+    QuotaView,
+    Usage,
+)
+from manage_api.guards import admin_only
+from manage_api.paging import (
+    CSV,
+    Cursor,
+    FirstDay,
+    LastDay,
+    Limit,
+    Page,
+    SomeId,
+    SomeText,
+    as_csv,
+    described_as,
+    page_of,
+    place_in,
+    span_of,
+)
+from manage_api.sidecar import Sidecar
+from shared.model import User, VirtualKey
+from shared.periods import day_of, window_of
+from shared.store.engine import Engine
+from shared.store.ledger import balance_of, subject_of
+from shared.store.reports import Dimension, Sums, UsageFilter, usage_by, usage_by_day_and_model, usage_of
+
+__all__ = ("MyUsageController", "UsageController")
+
+_JSON = "application/json"
+_DAY_MS = 86_400_000
+_EXPORTED_AT_ONCE = 200
+
+Days = Annotated[int, QueryParameter(ge=1, le=366)]
+By = Annotated[Dimension, QueryParameter()]
+Format = Annotated[Literal["json", "csv"] | None, QueryParameter(description="Without it `Accept` decides.")]
+
+
+class MyUsageController(Controller):
+    """What one used oneself."""
+
+    @get("/api/my-usage")
+    async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> MyUsage:
+        """What one used today, this month and ever, and what is left of one's quota, and of the key's that asks."""
+        now, user, key = sidecar.clock.now_ms(), request.user, request.auth
+        first_of_month = window_of("month", now) * 100 + 1
+        return MyUsage(
+            today=Usage.of(usage_of(sidecar.store, user.id, since_day=day_of(now))),
+            month=Usage.of(usage_of(sidecar.store, user.id, since_day=first_of_month)),
+            lifetime=Usage.of(usage_of(sidecar.store, user.id)),
+            quota=_quota(sidecar.store, "user", user, now),
+            key_quota=_quota(sidecar.store, "key", key, now) if key else None,
+        )
+
+    @get("/api/my-stats/daily")
+    async def daily(self, request: UserRequest, sidecar: NamedDependency[Sidecar], days: Days = 30) -> DailyStats:
+        """What one used on each of the last days, by model."""
+        now = sidecar.clock.now_ms()
+        used: dict[int, list[tuple[str, Sums]]] = {day_of(now - ago * _DAY_MS): [] for ago in reversed(range(days))}
+        rows = usage_by_day_and_model(sidecar.store, request.user.id, first_day=min(used), last_day=max(used))
+        for day, model, sums in rows:
+            used[day].append((model, sums))
+        return DailyStats([DayUsage.of_models(day, models) for day, models in used.items()])
+
+
+class UsageController(Controller):
+    """What everybody used, for admins."""
+
+    path = "/api/admin/usage"
+    guards = (admin_only,)
+
+    @get(
+        responses={
+            HTTP_200_OK: ResponseSpec(
+                Page[GroupUsage], generate_examples=False, description="A page of sums, or all as CSV"
+            )
+        },
+        operation_class=described_as(CSV, besides_json=True),
+    )
+    async def show(
+        self,
+        request: UserRequest,
+        sidecar: NamedDependency[Sidecar],
+        by: By = "day",
+        first: FirstDay = None,
+        last: LastDay = None,
+        user_id: SomeId = None,
+        key_id: SomeId = None,
+        model: SomeText = None,
+        upstream: SomeText = None,
+        format: Format = None,  # noqa: A002 - the error names it
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> Response[Any]:
+        """What was used, summed by user, model, upstream, day or key; as CSV all of it at once."""
+        span = span_of(first, last)
+        wanted = UsageFilter(
+            first_day=span.first_day,
+            last_day=span.last_day,
+            user_id=user_id,
+            key_id=key_id,
+            model=model or None,
+            upstream=upstream or None,
+        )
+        if format == "csv" or (format is None and request.accept.best_match([_JSON, CSV]) == CSV):
+            return as_csv(f"usage-by-{by}", GROUP_COLUMNS, _pages(sidecar.store, by, wanted))
+        after: int | str | None = place_in(cursor, str) if by in ("model", "upstream") else place_in(cursor, int)
+        groups = usage_by(sidecar.store, by, wanted, after=after, limit=limit + 1)
+        return Response(page_of([GroupUsage.of(group) for group in groups], limit, lambda usage: usage.group))
+
+
+def _pages(store: Engine, by: Dimension, wanted: UsageFilter) -> Iterator[list[GroupUsage]]:
+    after: int | str | None = None
+    while groups := usage_by(store, by, wanted, after=after, limit=_EXPORTED_AT_ONCE):
+        yield [GroupUsage.of(group) for group in groups]
+        after = groups[-1].group
+
+
+def _quota(store: Engine, kind: str, subject: User | VirtualKey, now_ms: int) -> QuotaView:
+    balance = balance_of(store, subject_of(kind, subject.id), subject.limits.period, now_ms)
+    return QuotaView.of(subject, balance, now_ms)

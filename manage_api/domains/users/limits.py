@@ -1,0 +1,102 @@
+"""Limits of users and keys, as the routes take and give them."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from manage_api.paging import LARGEST
+from shared.model import Limits, Period, User, VirtualKey
+from shared.periods import reset_ms
+from shared.store.ledger import Balance
+
+__all__ = (
+    "LimitChanges",
+    "LimitFields",
+    "LimitsView",
+    "Models",
+    "QuotaChange",
+    "changed_limits",
+    "limits_view",
+    "sent",
+)
+
+type Subject = User | VirtualKey
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+Rate = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+Models = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...],
+    msgspec.Meta(max_length=256, description="`*` stands for any characters; none means every model."),
+]
+
+
+class LimitFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What something new may use; null means no limit."""
+
+    models: Models = ()
+    quota_tokens: Amount | None = None
+    quota_cost_micros: Amount | None = None
+    period: Period = "lifetime"
+    rpm: Rate | None = None
+    tpm: Rate | None = None
+    concurrency: Rate | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return msgspec.convert(self, Limits, from_attributes=True)
+
+
+class QuotaChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another quota; null means no limit, and what is not sent stays."""
+
+    quota_tokens: Amount | msgspec.UnsetType | None = msgspec.UNSET
+    quota_cost_micros: Amount | msgspec.UnsetType | None = msgspec.UNSET
+    period: Period | msgspec.UnsetType = msgspec.UNSET
+
+
+class LimitChanges(QuotaChange, frozen=True, kw_only=True):
+    """Other limits; null means no limit, and what is not sent stays."""
+
+    models: Models | msgspec.UnsetType = msgspec.UNSET
+    rpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    tpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
+    concurrency: Rate | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user or a key may use, and has used in the present period."""
+
+    models: tuple[str, ...]
+    quota_tokens: int | None
+    quota_cost_micros: int | None
+    period: Period
+    rpm: int | None
+    tpm: int | None
+    concurrency: int | None
+    used_tokens: int
+    used_cost_micros: int
+    resets_at: int | None
+    """When the next period begins, epoch milliseconds; null for a lifetime."""
+
+
+def limits_view(subject: Subject, spent: Balance, now_ms: int) -> dict[str, Any]:
+    """The fields of a `LimitsView`."""
+    return {
+        "models": subject.models,
+        **asdict(subject.limits),
+        "used_tokens": spent.tokens,
+        "used_cost_micros": spent.cost_micros,
+        "resets_at": reset_ms(subject.limits.period, now_ms),
+    }
+
+
+def changed_limits[T: (User, VirtualKey)](subject: T, changes: QuotaChange) -> T:
+    """The user or key with the limits and models that were sent."""
+    limits = replace(subject.limits, **sent(changes, *Limits.__struct_fields__))
+    return replace(subject, limits=limits, **sent(changes, "models"))
+
+
+def sent(changes: msgspec.Struct, *names: str) -> dict[str, Any]:
+    """Those of the fields that were sent."""
+    return {name: value for name in names if (value := getattr(changes, name, msgspec.UNSET)) is not msgspec.UNSET}

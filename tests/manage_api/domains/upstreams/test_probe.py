@@ -1,0 +1,183 @@
+"""A test of an upstream says in words what each key does, and never shows a key or what the upstream wrote."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manage_api.domains.upstreams.probe import probe, trust
+from manage_api.domains.upstreams.schemas import UpstreamReport
+from manage_api.outbound import OutboundError, tls_context
+from shared.config.schema import Upstream
+from tests.manage_api.world import ManualClock
+from tests.support.gateway import free_port
+from tests.support.rawhttp import RESET, RawServer, Received, Reply, json_reply
+
+GOOD, OTHER = "sk-good-key-1111", "sk-other-key-2222"
+TLS = tls_context({})
+
+
+def models(*names: Any) -> Reply:
+    return json_reply(
+        json.dumps({"object": "list", "data": [{"id": name, "object": "model"} for name in names]}).encode()
+    )
+
+
+class Provider:
+    """Answers each key as the test says; 401 for the others."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Reply] = {GOOD: models("a", "b")}
+        self.raw = RawServer(self._answer)
+
+    async def _answer(self, request: Received) -> Reply:
+        return self.replies.get(request.key, json_reply(b'{"error": "secret words of the upstream"}', 401))
+
+    async def asked(self, *keys: str, path: str = "", headers: Mapping[str, str] = {}) -> UpstreamReport:
+        upstream = Upstream(
+            name="a", base_url=f"http://127.0.0.1:{self.raw.port}{path}", api_keys=keys, headers=dict(headers)
+        )
+        return await probe(upstream, guarded=False, tls=TLS, clock=ManualClock())
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    provider = Provider()
+    provider.raw.start()
+    yield provider
+    provider.raw.stop()
+
+
+async def test_a_key_that_works_shows_the_models(provider: Provider) -> None:
+    report = await provider.asked(GOOD)
+
+    assert (report.works, report.models) == (True, ["a", "b"])
+    assert report.message == "It answers and lists 2 models."
+    [key] = report.keys
+    assert (key.key, key.works, key.status, key.latency_ms) == ("…1111", True, 200, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [("", "/v1/models"), ("/", "/v1/models"), ("/api/v4/", "/api/v4/models")],
+    ids=["bare", "/", "path"],
+)
+async def test_the_models_are_asked_for_beside_the_chat(provider: Provider, path: str, target: str) -> None:
+    await provider.asked(GOOD, path=path)
+
+    assert [request.target for request in provider.raw.requests] == [target]
+
+
+async def test_headers_are_those_of_the_data_plane(provider: Provider) -> None:
+    await provider.asked(GOOD, headers={"X-Team": "blüe", "Authorization": "Basic abc"})
+
+    [request] = provider.raw.requests
+    assert (request.header("host"), request.header("authorization")) == (f"127.0.0.1:{provider.raw.port}", "Basic abc")
+    assert request.header("x-team") == "blüe".encode().decode("latin-1")
+
+
+async def test_every_key_is_tried(provider: Provider) -> None:
+    report = await provider.asked("sk-bad-key-0000", GOOD, OTHER)
+
+    assert [(key.key, key.works, key.status) for key in report.keys] == [
+        ("…0000", False, 401),
+        ("…1111", True, 200),
+        ("…2222", False, 401),
+    ]
+    assert (report.works, report.message, report.models) == (False, "1 of 3 keys work.", ["a", "b"])
+
+
+async def test_an_upstream_without_a_key_is_asked_without_one(provider: Provider) -> None:
+    provider.replies[""] = models("a")
+
+    report = await provider.asked()
+
+    assert (report.works, [key.key for key in report.keys]) == (True, [""])
+    assert provider.raw.requests[0].header("authorization") is None
+
+
+WRONG = {
+    "forbidden": (Reply(status=403), "refuses this key (403)"),
+    "no money": (Reply(status=402), "no credit left (402)"),
+    "no path": (Reply(status=404), "no list of models at this address (404): check the path in base_url"),
+    "busy": (Reply(status=429), "fewer requests from this key for now (429)"),
+    "moved": (Reply(status=302, headers=[("location", "http://10.0.0.1/")]), "points to another address (302)"),
+    "odd": (Reply(status=418), "answered with an error (418)"),
+    "broken": (Reply(status=503), "has a fault (503)"),
+    "page": (json_reply(b"<html>"), "not JSON"),
+    "bytes": (json_reply(b"\xff"), "not JSON"),
+    "deep": (json_reply(b'{"data": [], "x": ' + b"[" * 100_000), "not JSON"),
+    "text": (json_reply(b'{"data": "none"}'), "not a list of models"),
+    "list": (json_reply(b"[]"), "not a list of models"),
+    "nameless": (json_reply(b'{"data": [{"name": "a"}]}'), "not a list of models"),
+    "no HTTP": (Reply(prelude=[b"SSH-2.0-x\r\n\r\n"]), "not an HTTP answer"),
+}
+
+
+@pytest.mark.parametrize(("reply", "words"), WRONG.values(), ids=WRONG)
+async def test_what_is_wrong_is_said(provider: Provider, reply: Reply, words: str) -> None:
+    provider.replies[GOOD] = reply
+
+    report = await provider.asked(GOOD)
+
+    assert words in report.message
+    assert (report.works, report.models) == (False, [])
+
+
+async def test_an_upstream_that_wants_a_key_says_so(provider: Provider) -> None:
+    assert (await provider.asked()).message == "The upstream wants a key (401)."
+
+
+async def test_names_that_cannot_be_shown_are_left_out(provider: Provider) -> None:
+    provider.replies[GOOD] = models("a", "b\x1b[2J", "c" * 300, "a")
+
+    assert (await provider.asked(GOOD)).models == ["a"]
+
+
+async def test_an_upstream_that_does_not_answer_is_asked_once(provider: Provider) -> None:
+    provider.replies = dict.fromkeys((GOOD, OTHER), Reply(prelude=[RESET]))
+
+    report = await provider.asked(GOOD, OTHER)
+
+    assert len(provider.raw.requests) == 1
+    assert report.message == "The server closed the connection without an answer."
+    assert [(key.key, key.status, key.message) for key in report.keys] == [
+        ("…1111", None, report.message),
+        ("…2222", None, report.message),
+    ]
+
+
+async def test_neither_keys_nor_addresses_nor_the_upstreams_words_are_shown(provider: Provider) -> None:
+    shown = repr([await provider.asked("sk-bad-key-0000"), await provider.asked(GOOD, OTHER)])
+    provider.raw.refuse()
+    shown += repr(await provider.asked(GOOD))
+
+    assert not [word for word in ("bad-key", "good-key", "other-key", "127.0.0.1", "secret words") if word in shown]
+
+
+async def test_a_guarded_upstream_is_not_asked_at_this_machine() -> None:
+    upstream = Upstream(name="a", base_url=f"https://127.0.0.1:{free_port()}", api_keys=(GOOD,))
+
+    report = await probe(upstream, guarded=True, tls=TLS, clock=ManualClock())
+
+    assert "leads into a private network" in report.message
+
+
+def test_what_the_data_plane_trusts_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mitm.toml").write_text('mode = "reverse:http://127.0.0.1:9"\n[options]\nssl_insecure = true\n')
+
+    assert not trust().check_hostname
+
+
+@pytest.mark.parametrize(
+    "options", ['ssl_verify_upstream_trusted_ca = "missing.pem"', "ssl_insecuer = true"], ids=["missing", "misspelt"]
+)
+def test_what_cannot_be_read_is_said(options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mitm.toml").write_text(f'mode = "reverse:http://127.0.0.1:9"\n[options]\n{options}\n')
+
+    with pytest.raises(OutboundError, match=r"mitm\.toml"):
+        trust()
