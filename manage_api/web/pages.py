@@ -1,73 +1,48 @@
-"""The page at `/`: one file without script, so that its policy can forbid everything."""
+"""The pages of those who have not signed in: `/` and `/register`."""
 
-import base64
-import hashlib
-from html import escape
-from importlib.metadata import version
+from urllib.parse import quote
 
-from litestar import Controller, MediaType, Response, get
+from litestar import Response, get
 from litestar.di import NamedDependency
 
-from manage_api.authentication import PUBLIC
-from manage_api.callers import AnyRequest, forwarded
-from manage_api.report import base_url
+from manage_api.callers import AnyRequest
 from manage_api.sidecar import Sidecar
+from manage_api.web.connect import base_url_for
+from manage_api.web.rendering import PublicPages, go, local_path, page, visitor
 
-__all__ = ("PagesController",)
-
-_STYLE = (
-    ":root{color-scheme:light dark}body{font:1.05rem/1.6 system-ui,sans-serif;max-width:42rem;margin:4rem auto;"
-    "padding:0 1rem}code{font-size:.95em}dt{font-weight:600}dd{margin:0 0 1rem}"
-)
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Thinkback</title>
-<style>{style}</style>
-<h1>Thinkback is running</h1>
-<dl>
-<dt>Base URL for Cursor and SDKs</dt><dd><code>{base_url}</code></dd>
-<dt>Upstream</dt><dd>{upstream}</dd>
-<dt>Version</dt><dd>{version}</dd>
-</dl>
-</html>
-"""
-
-_CONFIGURED = "Configured. Requests need a virtual key; an admin makes one with <code>thinkback key new USER</code>."
-_MISSING = (
-    "None is configured yet, so requests can't be answered. Set <code>UPSTREAM_BASE_URL</code> and"
-    " <code>UPSTREAM_API_KEY</code> and start Thinkback again, or write <code>[[upstreams]]</code> into its"
-    " <code>config.toml</code>: <code>config.example.toml</code> shows how, and <code>thinkback check</code> tells what"
-    " is understood."
-)
+__all__ = ("FrontPages",)
 
 
-class PagesController(Controller):
-    """Pages for people."""
+class FrontPages(PublicPages):
+    """Signing in and up."""
 
-    opt = PUBLIC
-
-    @get("/", media_type=MediaType.HTML)
+    @get("/")
     async def home(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
-        """Whether it runs, and what to do next."""
-        page = _PAGE.format(
-            style=_STYLE,
-            base_url=escape(_base_url(request, sidecar)),
-            upstream=_CONFIGURED if sidecar.snapshot.upstreams else _MISSING,
-            version=escape(version("thinkback")),
+        """The form to sign in, and for people without an account that it runs and where; else to the own pages."""
+        wanted = request.query_params.get("next", "")
+        if user := visitor(request):
+            begin = user.must_change_password or (user.role == "admin" and not sidecar.snapshot.upstreams)
+            return go("/setup" if begin and not wanted else local_path(wanted))
+        return page(
+            request,
+            "login.html",
+            base_url=base_url_for(request, sidecar.snapshot),
+            then=f"/?next={quote(local_path(wanted))}" if wanted else "/",
+            can_register=sidecar.snapshot.registration.allowed,
+            has_upstream=bool(sidecar.snapshot.upstreams),
         )
-        return Response(page, headers={"Content-Security-Policy": _POLICY})
 
-
-def _base_url(request: AnyRequest, sidecar: Sidecar) -> str:
-    """`PUBLIC_URL`, else what the browser used to come here, else where the data plane listens."""
-    scheme = forwarded(request, "proto")
-    if sidecar.snapshot.server.public_url or not scheme:
-        return base_url(sidecar.snapshot)
-    return f"{scheme}://{request.headers.get('host', '')}/v1"
+    @get("/register")
+    async def register(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+        """The form to make an account, where that is allowed."""
+        if visitor(request):
+            return go("/dashboard")
+        rules = sidecar.snapshot.registration
+        return page(
+            request,
+            "register.html",
+            base_url=base_url_for(request, sidecar.snapshot),
+            can_register=rules.allowed,
+            invite_needed=bool(rules.invite_codes),
+            quota_tokens=rules.quota_tokens,
+        )

@@ -1,0 +1,181 @@
+"""`/dashboard`, its parts, `/account` and `/requests/{entry_id}`: what users see of their own use."""
+
+from collections import Counter
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
+from litestar.params import QueryParameter
+
+from manage_api.callers import UserRequest
+from manage_api.domains.keys.schemas import KeyView
+from manage_api.domains.requests.schemas import RequestView
+from manage_api.domains.usage.schemas import DayUsage, QuotaView, Usage
+from manage_api.guards import WITH_ANY_PASSWORD
+from manage_api.paging import Cursor, RowId, SomeId, page_of_found
+from manage_api.sidecar import Sidecar
+from manage_api.web.connect import connection_for
+from manage_api.web.rendering import Pages, page
+from shared.model import User
+from shared.periods import day_of
+from shared.store.ledger import balance_of, subject_of
+from shared.store.reports import (
+    EntryFilter,
+    Outcome,
+    Sums,
+    entries_after,
+    read_details,
+    recent_entries,
+    usage_by_day_and_model,
+)
+from shared.store.virtual_keys import search_keys
+
+__all__ = ("DashboardPages",)
+
+Days = Annotated[int, QueryParameter(ge=1, le=366)]
+Status = Annotated[Outcome | None, QueryParameter()]
+
+_DAY_MS = 86_400_000
+_MOST_MODELS = 7
+_MOST_KEYS = 200
+_EXPLAINED = 200
+_PER_PAGE = 20
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the dashboard's chart and tiles show: the last days, and all of them together."""
+
+    days: list[DayUsage]
+    total: Usage
+    series: list[dict[str, Any]]
+    """Tokens per day of the models most used, and of all others together."""
+
+
+class DashboardPages(Pages):
+    """The own account."""
+
+    @get("/dashboard")
+    async def show(
+        self,
+        request: UserRequest,
+        sidecar: NamedDependency[Sidecar],
+        days: Days = 30,
+        status: Status = None,
+        key_id: SomeId = None,
+        cursor: Cursor = None,
+    ) -> Response[str]:
+        """All of it."""
+        user, now = request.user, sidecar.clock.now_ms()
+        balance = balance_of(sidecar.store, subject_of("user", user.id), user.limits.period, now)
+        return page(
+            request,
+            "dashboard.html",
+            days=days,
+            quota=QuotaView.of(user, balance, now),
+            shown=_shown(sidecar, user, days),
+            missed=_missed(sidecar, user),
+            connection=connection_for(request, sidecar.snapshot, user.models),
+            keys=_keys(sidecar, user),
+            has_upstream=bool(sidecar.snapshot.upstreams),
+            **await _requests(request, sidecar, status, key_id, cursor),
+        )
+
+    @get("/dashboard/keys")
+    async def show_keys(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+        """The table of keys, after one was changed."""
+        return page(request, "dashboard/keys.html", keys=_keys(sidecar, request.user))
+
+    @get("/dashboard/keys/{key_id:int}")
+    async def show_key(self, request: UserRequest, sidecar: NamedDependency[Sidecar], key_id: RowId) -> Response[str]:
+        """The form to change a key."""
+        found = next((key for key in _keys(sidecar, request.user) if key.id == key_id), None)
+        if found is None:
+            raise NotFoundException("There is no such key.")
+        return page(request, "dashboard/key.html", key=found)
+
+    @get("/dashboard/requests")
+    async def show_requests(
+        self,
+        request: UserRequest,
+        sidecar: NamedDependency[Sidecar],
+        status: Status = None,
+        key_id: SomeId = None,
+        cursor: Cursor = None,
+    ) -> Response[str]:
+        """The table of requests."""
+        parts = await _requests(request, sidecar, status, key_id, cursor)
+        return page(request, "dashboard/requests.html", **parts)
+
+    @get("/requests/{entry_id:int}")
+    async def show_request(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], entry_id: RowId
+    ) -> Response[str]:
+        """One request, for the drawer: one's own, for an admin anybody's."""
+        wanted = EntryFilter(user_id=None if request.user.role == "admin" else request.user.id)
+        found = entries_after(sidecar.store, wanted, after=entry_id - 1, upto=entry_id, limit=1)
+        if not found:
+            raise NotFoundException("There is no such request; perhaps it was too old to keep.")
+        return page(request, "dashboard/request.html", one=RequestView.of(*found[0]))
+
+    @get("/account", opt=WITH_ANY_PASSWORD)
+    async def show_account(self, request: UserRequest) -> Response[str]:
+        """Who one is, the password, and another secret for the key."""
+        return page(request, "account.html")
+
+
+def _shown(sidecar: Sidecar, user: User, days: int) -> Shown:
+    now = sidecar.clock.now_ms()
+    used: dict[int, list[tuple[str, Sums]]] = {day_of(now - ago * _DAY_MS): [] for ago in reversed(range(days))}
+    rows = usage_by_day_and_model(sidecar.store, user.id, first_day=min(used), last_day=max(used))
+    for day, model, sums in rows:
+        used[day].append((model, sums))
+    by_day = [DayUsage.of_models(day, models) for day, models in used.items()]
+    every = DayUsage.of_models(0, [("", sums) for _, _, sums in rows])
+    return Shown(days=by_day, total=every, series=_series(by_day))
+
+
+def _series(days: list[DayUsage]) -> list[dict[str, Any]]:
+    totals: Counter[str] = Counter()
+    for day in days:
+        totals.update({each.model: each.tokens for each in day.models})
+    top = [model for model, tokens in totals.most_common(_MOST_MODELS) if tokens]
+    series = [{"name": model or "(no model)", "values": [_tokens(day, {model}) for day in days]} for model in top]
+    if len(+totals) > len(top):
+        rest = totals.keys() - set(top)
+        series.append({"name": f"{len(+totals) - len(top)} others", "values": [_tokens(day, rest) for day in days]})
+    return series
+
+
+def _tokens(day: DayUsage, models: set[str]) -> int:
+    return sum(each.tokens for each in day.models if each.model in models)
+
+
+def _missed(sidecar: Sidecar, user: User) -> list[tuple[str, int]]:
+    """Why turns of the newest requests did not get their reasoning, the most frequent reason first."""
+    entries, _ = recent_entries(sidecar.store, EntryFilter(user_id=user.id), limit=_EXPLAINED)
+    notes = (note for _, entry in entries if entry.missing for note in read_details(entry).turns)
+    return Counter(note.why or "no reason is known" for note in notes if note.rule == "missing").most_common(3)
+
+
+def _keys(sidecar: Sidecar, user: User) -> list[KeyView]:
+    """The usable ones first, then the newest."""
+    now = sidecar.clock.now_ms()
+    rows = search_keys(sidecar.store, now_ms=now, limit=_MOST_KEYS, user_id=user.id)
+    return sorted((KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id))
+
+
+async def _requests(
+    request: UserRequest, sidecar: Sidecar, status: Outcome | None, key_id: int | None, cursor: str | None
+) -> dict[str, Any]:
+    """What the table of requests shows, and the query of its filters."""
+    wanted = EntryFilter(user_id=request.user.id, outcome=status, key_id=key_id)
+
+    def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
+        entries, following = recent_entries(sidecar.store, wanted, before=before, limit=most)
+        return [RequestView.of(*entry) for entry in entries], following
+
+    found = await page_of_found(read, cursor, _PER_PAGE)
+    names = {key.id: key.name for key in _keys(sidecar, request.user)}
+    return {"requests": found, "status": status, "key_id": key_id, "cursor": cursor, "key_names": names}

@@ -1,0 +1,70 @@
+"""`/setup`: from an empty database to the first request, for admins."""
+
+from typing import Annotated, Literal
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from manage_api.callers import UserRequest
+from manage_api.domains.requests.schemas import RequestView
+from manage_api.domains.settings.service import views
+from manage_api.guards import WITH_ANY_PASSWORD, admin_only
+from manage_api.sidecar import Sidecar
+from manage_api.web.connect import connection_for
+from manage_api.web.presets import presets
+from manage_api.web.rendering import Pages, page
+from shared.model import User
+from shared.store.reports import EntryFilter, recent_entries
+
+__all__ = ("SetupPages",)
+
+type Step = Literal["password", "upstream", "address", "connect"]
+Wanted = Annotated[Step | None, QueryParameter()]
+
+_PUBLIC_URL = "server.public_url"
+
+
+class SetupPages(Pages):
+    """The first steps; what is done can be done again."""
+
+    guards = (admin_only,)
+
+    @get("/setup", opt=WITH_ANY_PASSWORD)
+    async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar], step: Wanted = None) -> Response[str]:
+        """The step that is wanted, else the first that is not done; before any other the password."""
+        sidecar.take_over()
+        done = _done(sidecar, request.user)
+        first = next((each for each, is_done in done.items() if not is_done), "connect")
+        return page(
+            request,
+            "setup.html",
+            step=first if request.user.must_change_password else step or first,
+            done=done,
+            presets=presets(),
+            upstreams=sidecar.snapshot.upstreams,
+            private_allowed=sidecar.snapshot.server.allow_private_upstreams,
+            connection=connection_for(request, sidecar.snapshot, request.user.models),
+            public_url=next(each for each in views(sidecar) if each.name == _PUBLIC_URL),
+            found=_newest(sidecar),
+        )
+
+    @get("/setup/first-request")
+    async def show_first_request(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+        """Whether a request arrived, asked again and again until one went well."""
+        return page(request, "setup/first_request.html", found=_newest(sidecar))
+
+
+def _done(sidecar: Sidecar, user: User) -> dict[Step, bool]:
+    newest = _newest(sidecar)
+    return {
+        "password": not user.must_change_password,
+        "upstream": bool(sidecar.snapshot.upstreams),
+        "address": bool(sidecar.snapshot.server.public_url),
+        "connect": newest is not None and not newest.error_class,
+    }
+
+
+def _newest(sidecar: Sidecar) -> RequestView | None:
+    entries, _ = recent_entries(sidecar.store, EntryFilter(), limit=1)
+    return RequestView.of(*entries[0]) if entries else None

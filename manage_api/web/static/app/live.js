@@ -1,0 +1,73 @@
+// Follows the server-sent events at the address in [data-live] and refreshes that htmx region when one tells something
+// new, once a second at most; the button [data-live-pause] holds it, and #live-state says how it stands.
+
+const EACH = 1000;
+const AGAIN = 10_000;
+
+const pause = document.querySelector("[data-live-pause]");
+const said = document.querySelector("#live-state");
+
+let source = null;
+let followed = "";
+let paused = false;
+let missed = 0;
+let due = 0;
+let last = 0;
+
+function say(kind, text) {
+  if (said.textContent === text) return;
+  said.className = `state state-${kind}`;
+  said.textContent = text;
+}
+
+function show() {
+  if (paused) say("warn", missed ? `Paused, ${missed} new` : "Paused");
+  else if (source?.readyState === EventSource.OPEN) say("ok", "Live");
+  else say("idle", "Connecting");
+}
+
+function refresh() {
+  clearTimeout(due);
+  due = setTimeout(() => {
+    last = Date.now();
+    document.querySelector("[data-live]").dispatchEvent(new Event("refresh"));
+  }, Math.max(0, last + EACH - Date.now()));
+}
+
+function hear() {
+  if (paused) missed += 1;
+  else refresh();
+  show();
+}
+
+function follow() {
+  const address = document.querySelector("[data-live]").dataset.live;
+  if (address === followed && source?.readyState !== EventSource.CLOSED) return;
+  source?.close();
+  followed = address;
+  source = new EventSource(address);
+  source.addEventListener("opened", hear);
+  source.addEventListener("settled", hear);
+  source.onopen = () => {
+    if (!paused) refresh(); // what happened before it was open is not told
+    show();
+  };
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN); // refused, not only cut off
+    say("bad", "Not connected; trying again");
+  };
+  show();
+}
+
+pause.hidden = false;
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.toggleAttribute("data-paused", paused);
+  if (!paused && missed) refresh();
+  missed = 0;
+  show();
+});
+document.addEventListener("htmx:after:swap", follow); // other filters bring another address
+addEventListener("pagehide", () => source?.close());
+addEventListener("pageshow", (event) => event.persisted && follow());
+follow();

@@ -1,0 +1,74 @@
+"""A real gateway and Debian's chromium; without the browser these tests are skipped."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.browser.walker import Admin, Walker
+from tests.support.gateway import ADMIN_PASSWORD, Gateway
+from tests.support.provider import StrictProvider
+
+CONFIG = """
+[server]
+allow_private_upstreams = true
+
+[[upstreams]]
+name = "deepseek"
+base_url = "{base_url}"
+api_keys = ["sk-good"]
+models = ["deepseek-v4-pro"]
+"""
+
+expect.set_options(timeout=15_000)  # two cores are shared, and parts of pages are asked for anew every 5 s
+
+type Walk = Callable[..., Walker]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The package's, not the session's: while playwright runs, no asyncio test can (its loop is the thread's)."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="package")
+def provider() -> Iterator[StrictProvider]:
+    with StrictProvider() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def gateway(provider: StrictProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with the one upstream `deepseek`, shared by all walks: each makes its own users."""
+    config = CONFIG.format(base_url=provider.base_url)
+    with Gateway(tmp_path_factory.mktemp("browsed"), {"LOG_LEVEL": "warning"}, config=config) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def admin(gateway: Gateway) -> Admin:
+    return Admin(gateway, ADMIN_PASSWORD)
+
+
+@pytest.fixture
+def walk(browser: Browser, gateway: Gateway) -> Iterator[Walk]:
+    """Opens browsers of people: `walk(gateway, scheme="dark", width=390)`; afterwards nothing may have gone wrong."""
+    walkers: list[Walker] = []
+
+    def open_walker(at: Gateway = gateway, **look: object) -> Walker:
+        walkers.append(Walker(browser, at, **look))  # type: ignore[arg-type]
+        return walkers[-1]
+
+    yield open_walker
+    for walker in walkers:
+        walker.close()

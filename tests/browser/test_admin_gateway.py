@@ -1,0 +1,266 @@
+"""Where requests go, who asked what, and how the installation is set up: the admin's pages about the gateway."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Walk
+from tests.browser.walker import LOOKS, Admin, Walker, violations
+from tests.support.client import Conversation, fetch, sdk
+from tests.support.gateway import ADMIN_PASSWORD, Gateway, eventually
+from tests.support.provider import StrictProvider
+from tests.support.rawhttp import RawServer, Received, Reply, json_reply
+
+MODEL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+PROMPT = MODEL + "\u202eabc"
+NAME = '<b>"x/א'
+LONG = "x" * 100_000
+PHRASE = "上海明天的天气怎么样"
+CONFIG = """
+[server]
+allow_private_upstreams = true
+
+[audit]
+mode = "full"
+
+[[upstreams]]
+name = "deepseek"
+base_url = {base_url}
+api_keys = ["sk-good"]
+models = ["deepseek-v4-pro"]
+model_rewrites = [
+    {{ from = "gpt-5", to = "deepseek-v4-pro" }},
+    {{ from_pattern = "^claude-(.*)$", to_template = "ds-{{1}}" }},
+]
+
+[[upstreams]]
+name = {name}
+base_url = {base_url}
+api_keys = ["sk-good"]
+models = [{model}]
+model_rewrites = [{{ from = {name}, to = {model} }}]
+"""
+PATHS = (
+    "/admin/upstreams",
+    "/admin/upstreams/new",
+    "/admin/upstreams/config%3Adeepseek",
+    "/admin/upstreams/prices",
+    "/admin/rewrites?model=gpt-5",
+    "/admin/audit",
+    "/admin/settings",
+    "/admin/health",
+)
+
+
+async def _models(_: Received) -> Reply:
+    return json_reply(json.dumps({"data": [{"id": "lab-1"}, {"id": MODEL}]}).encode())
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[str]:
+    """The base URL of a server that lists models, one of a hostile name."""
+    server = RawServer(_models)
+    server.start()
+    yield f"http://127.0.0.1:{server.port}/v1"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def busy(provider: StrictProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway with hostile names in its configuration, whose user has asked four questions."""
+    texts = {"base_url": provider.base_url, "name": NAME, "model": MODEL}
+    config = CONFIG.format(**{key: json.dumps(text) for key, text in texts.items()})
+    with Gateway(tmp_path_factory.mktemp("busy"), {"LOG_LEVEL": "warning"}, config=config) as running:
+        key = running.new_user("lin")
+        with sdk(running.base_url, key) as client:
+            Conversation(client, "gpt-5", prompt=PHRASE).run(2)
+        for model, text in ((MODEL, PROMPT), ("deepseek-v4-pro", LONG)):
+            body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
+            fetch("POST", f"{running.base_url}/chat/completions", body, {"authorization": f"Bearer {key}"})
+        admin = Admin(running, ADMIN_PASSWORD)
+        assert eventually(lambda: len(admin.send("GET", "/api/admin/audit")["items"]) == 4)
+        yield running
+
+
+def enter(walk: Walk, gateway: Gateway, **look: object) -> Walker:
+    walker = walk(gateway, **look)
+    walker.sign_in_quietly("admin", ADMIN_PASSWORD)
+    return walker
+
+
+def test_the_audit_finds_a_chinese_phrase_and_shows_the_conversation(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy).go("/admin/audit")
+    page.keyboard.press("/")
+    page.keyboard.type("明天的天气")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url(re.compile(r"[?&]q="))
+
+    expect(page.locator("mark")).to_have_text(["明天的天气"] * 2)
+    page.get_by_role("button", name=re.compile("明天的天气")).first.click()
+    conversation = page.locator("#drawer-body .conversation")
+    expect(conversation.get_by_text(PHRASE)).to_be_visible()
+    conversation.get_by_text("recognised by a tool-call id").first.click()
+    expect(conversation.locator("details[open] .text-block").first).to_be_visible()
+
+
+def test_the_try_out_answers_as_one_types(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy).go("/admin/rewrites")
+    asked = page.get_by_label("Model that a client asks for")
+    asked.press_sequentially("claude-opus")
+    expect(page.locator("#tried")).to_contain_text("rule 2 matches: pattern ^claude-(.*)$ becomes ds-{1}")
+    expect(page).to_have_url(re.compile(r"model=claude-opus$"))
+    asked.fill("gpt-5")
+    expect(page.locator(".tried-result")).to_have_text(re.compile("gpt-5 goes to deepseek as deepseek-v4-pro"))
+    asked.fill("gpt-6")
+    expect(page.locator("#tried")).to_contain_text("No upstream serves gpt-6")
+
+
+def test_an_upstream_is_added_tested_edited_moved_and_deleted(walk: Walk, busy: Gateway, lab: str) -> None:
+    page = enter(walk, busy).go("/admin/upstreams/new")
+    page.get_by_label("Own server").check(force=True)
+    page.get_by_role("textbox", name="Name", exact=True).fill("lab")
+    page.get_by_label("Base URL").fill(lab)
+    page.get_by_role("button", name="Name", exact=True).click()
+    page.get_by_label("Asked for").fill("gpt-5")
+    page.get_by_label("Becomes").fill("lab-1")
+    page.get_by_role("button", name="Test").click()
+    expect(page.locator("[data-report]")).to_contain_text("It answers and lists 2 models.")
+    page.get_by_role("button", name="Add the upstream").click()
+
+    card = page.locator("section", has=page.get_by_role("heading", name="lab"))
+    card.get_by_role("button", name="Test").click()
+    expect(card.get_by_role("status")).to_contain_text("It answers and lists 2 models.")
+    card.get_by_role("link", name="Edit").click()
+    page.get_by_role("textbox", name="Name", exact=True).fill("deepseek")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert").last).to_contain_text("choose another name")
+    page.get_by_role("textbox", name="Name", exact=True).fill("workshop")
+    page.get_by_label("More headers").fill("X-Team: blue: green")
+    page.get_by_role("button", name="Save").click()
+
+    card = page.locator("section", has=page.get_by_role("heading", name="workshop"))
+    body = Admin(busy, ADMIN_PASSWORD).send("GET", "/api/admin/upstreams")["items"][-1]
+    assert (body["headers"], body["model_rewrites"]) == ({"X-Team": "blue: green"}, [{"from": "gpt-5", "to": "lab-1"}])
+    card.get_by_role("button", name="Delete").click()
+    page.locator("#confirm").get_by_role("button", name="Delete").click()
+    expect(card).to_have_count(0)
+
+
+def test_upstreams_change_places(walk: Walk, busy: Gateway, lab: str) -> None:
+    admin = Admin(busy, ADMIN_PASSWORD)
+    made = [admin.send("POST", "/api/admin/upstreams", {"name": name, "base_url": lab}) for name in ("one", "two")]
+    page = enter(walk, busy).go("/admin/upstreams")
+    page.get_by_role("button", name="Move two up").click()
+    expect(page.get_by_role("heading", level=2).nth(2)).to_have_text("two")
+    for each in made:
+        admin.send("DELETE", f"/api/admin/upstreams/{each['id']}")
+
+
+def test_a_price_is_set_and_changed(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy).go("/admin/upstreams/prices")
+    page.get_by_role("button", name="Set a price").click()
+    page.get_by_label("Model").fill("deepseek-v4-pro")
+    page.get_by_label("Input", exact=True).fill("0.435")
+    page.get_by_label("Output").fill("$1")
+    page.get_by_role("button", name="Save").click()
+    row = page.get_by_role("row", name=re.compile("deepseek-v4-pro"))
+    expect(row).to_contain_text("$0.435")
+
+    row.get_by_role("button", name="Edit").click()
+    page.get_by_label("Output").fill("2")
+    page.get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("$2.00")
+    row.get_by_role("button", name="Delete").click()
+    page.locator("#confirm").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No price is set here")).to_be_visible()
+
+
+def test_a_setting_is_changed_and_shows_its_source(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy).go("/admin/settings")
+    row = page.locator("li", has=page.get_by_text("ledger.max_age_days", exact=True))
+    days = page.get_by_label("ledger.max_age_days", exact=True)
+    days.fill("many")
+    row.get_by_role("button", name="Save").click()
+    expect(days).to_be_focused()
+    expect(row.locator(".invalid-feedback")).to_be_visible()
+    days.fill("180")
+    row.get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("set here")
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
+    row.get_by_role("button", name="Use the default").click()
+    expect(row).not_to_contain_text("set here")
+    expect(days).to_have_value("365")
+    fixed = page.locator("li", has=page.get_by_text("audit.mode", exact=True))
+    expect(fixed).to_contain_text("set in ./config.toml")
+
+
+def test_the_database_is_checked_and_a_backup_downloaded(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy).go("/admin/health")
+    page.get_by_role("button", name="Check for damage").click()
+    expect(page.get_by_text("it is not damaged")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download a backup").click()
+    assert download.value.path().read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "text"),
+    [
+        ("/admin/audit?q=alert(1)", "tbody .row-link", PROMPT),
+        ("/admin/audit?q=alert(1)", "td[data-name=Model]", MODEL),
+        ("/admin/audit?q=alert(1)", "td[data-name=Upstream]", NAME),
+        ("/admin/upstreams", "h2", NAME),
+        ("/admin/upstreams", ".models td", MODEL),
+        ("/admin/rewrites?model=%3Cb%3E%22x%2F%D7%90", ".tried-head a", NAME),
+        ("/admin/rewrites?model=%3Cb%3E%22x%2F%D7%90", ".tried-routes dd code", MODEL),
+        ("/admin/rewrites?model=%3Cscript%3E", "#tried", "<script>"),
+        ("/admin/audit?user=%3Cscript%3E", "[role=alert]", "<script>"),
+    ],
+    ids=["prompt", "model", "upstream", "name", "its model", "its route", "its name for it", "unknown model", "user"],
+)
+def test_what_others_wrote_is_shown_as_text(walk: Walk, busy: Gateway, path: str, field: str, text: str) -> None:
+    page = enter(walk, busy).go(path)
+    assert any(text in shown for shown in page.locator(field).all_text_contents())
+    assert page.locator("main img:not([src^='/static/']), main script").count() == 0
+
+
+def test_a_hostile_upstream_is_reached_by_its_link_and_its_models_are_text(walk: Walk, busy: Gateway, lab: str) -> None:
+    made = Admin(busy, ADMIN_PASSWORD).send("POST", "/api/admin/upstreams", {"name": "lab", "base_url": lab})
+    page = enter(walk, busy).go("/admin/upstreams")
+    card = page.locator("section", has=page.get_by_role("heading", name="lab"))
+    card.get_by_role("button", name="Test").click()
+    expect(card.get_by_role("status")).to_contain_text('lab-1, <script>alert(1)</script>"><img')
+    Admin(busy, ADMIN_PASSWORD).send("DELETE", f"/api/admin/upstreams/{made['id']}")
+    page.get_by_role("link", name=re.compile(r"View <b>")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
+
+
+def test_a_line_of_100_kb_is_cut_in_the_list_and_whole_in_the_drawer(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy, width=390).go("/admin/audit?q=xxxx")
+    opener = page.locator("tbody .row-link")
+    assert len(opener.inner_text()) < 1000
+    opener.click()
+    expect(page.locator("#drawer-body .said-user .text-block")).to_have_text(LONG)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_everybody_can_use_the_pages(walk: Walk, busy: Gateway, scheme: str, width: int) -> None:
+    walker = enter(walk, busy, scheme=scheme, width=width)
+    assert [(path, found) for path in PATHS if (found := violations(walker.go(path)))] == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_everybody_can_use_the_drawers(walk: Walk, busy: Gateway, scheme: str, width: int) -> None:
+    walker = enter(walk, busy, scheme=scheme, width=width)
+    page = walker.go(f"/admin/audit?q={PHRASE}")
+    page.locator("tbody .row-link").first.click()
+    expect(page.locator("#drawer-body .conversation")).to_be_visible()
+    assert violations(page) == []
+    page = walker.go("/admin/upstreams/prices")
+    page.get_by_role("button", name="Set a price").click()
+    expect(page.get_by_label("Holds from")).to_be_visible()
+    assert violations(page) == []

@@ -1,0 +1,88 @@
+"""From an empty database to the first real request, and the pages of the setup."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Walk
+from tests.browser.walker import LOOKS, Admin, violations
+from tests.support.client import Conversation, fetch, sdk
+from tests.support.gateway import ADMIN_PASSWORD, Gateway, eventually
+from tests.support.provider import StrictProvider
+
+EMPTY = "[server]\nallow_private_upstreams = true\n"
+HOSTILE = '"><img src=x onerror=alert(1)>'
+
+
+def upstreams(gateway: Gateway) -> int:
+    """How many the data plane uses."""
+    return int(json.loads(fetch("GET", f"{gateway.origin}/readyz").body)["upstreams"])
+
+
+def test_an_empty_gateway_is_set_up_until_the_first_request_arrives(walk: Walk, tmp_path: Path) -> None:
+    environment = {"ADMIN_PASSWORD": "admin", "LOG_LEVEL": "warning"}
+    with StrictProvider() as provider, Gateway(tmp_path, environment, config=EMPTY) as gateway:
+        page = walk(gateway).sign_in("admin", "admin", "/dashboard")
+        expect(page.get_by_role("heading", name="Choose a password")).to_be_visible()
+        page.get_by_label("Current password").fill("admin")
+        page.get_by_label("New password").fill(ADMIN_PASSWORD)
+        page.get_by_role("button", name="Change password").click()
+
+        expect(page.get_by_role("heading", name="Add an upstream")).to_be_visible()
+        page.get_by_label("Own server").check(force=True)
+        page.get_by_label("Base URL").fill(provider.base_url)
+        page.get_by_role("textbox", name="API key").fill("sk-wrong")
+        page.get_by_role("button", name="Test").click()
+        expect(page.get_by_text("The upstream refuses this key (401)").first).to_be_visible()
+        page.get_by_role("textbox", name="API key").fill("sk-good")
+        page.get_by_role("button", name="Test").click()
+        expect(page.get_by_text("It answers and lists").first).to_be_visible()
+        page.get_by_role("button", name="Save and go on").click()
+
+        expect(page.get_by_text("Cursor can't reach")).to_be_visible()
+        expect(page.get_by_text("Your browser reaches the gateway")).to_be_visible()
+        page.get_by_role("link", name="Go on").click()
+        expect(page.get_by_text("Waiting for the first request")).to_be_visible()
+        page.get_by_role("button", name="Make a key").click()
+        expect(page.locator("#secret-key")).to_contain_text("sk-")
+        key = page.locator("#secret-key").inner_text()
+        page.get_by_role("button", name="I have it").click()
+
+        assert eventually(lambda: upstreams(gateway) == 1)
+        with sdk(gateway.base_url, key) as client:
+            assert Conversation(client, "deepseek-v4-pro").ask().finish_reason
+        expect(page.get_by_text("It works.")).to_be_visible()
+
+
+def test_the_public_url_is_stored_and_what_cursor_can_not_reach_is_said(walk: Walk, tmp_path: Path) -> None:
+    with Gateway(tmp_path, {"LOG_LEVEL": "warning"}) as gateway:
+        page = walk(gateway).sign_in("admin", ADMIN_PASSWORD, "/setup?step=address")
+        page.get_by_label("Public URL").fill("think.example.com")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Must start with http:// or https://")).to_be_visible()
+        page.get_by_label("Public URL").fill("https://think.example.com")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("link", name="Open this page under https://think.example.com")).to_be_visible()
+        expect(page.get_by_text("Cursor can't reach")).to_be_hidden()
+
+
+def test_the_name_of_an_upstream_is_text(walk: Walk, admin: Admin) -> None:
+    body = {"name": HOSTILE, "base_url": "https://upstream.example.com", "models": [f"{HOSTILE}-model"]}
+    made = admin.send("POST", "/api/admin/upstreams", body)
+    try:
+        page = walk().sign_in("admin", ADMIN_PASSWORD, "/setup?step=upstream")
+        expect(page.get_by_text(HOSTILE)).to_be_visible()
+        page.goto("/setup?step=connect")
+        expect(page.get_by_text(f"{HOSTILE}-model").first).to_be_visible()
+    finally:
+        admin.send("DELETE", f"/api/admin/upstreams/{made['id']}")
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_everybody_can_use_the_setup(walk: Walk, scheme: str, width: int) -> None:
+    walker = walk(scheme=scheme, width=width)
+    walker.sign_in_quietly("admin", ADMIN_PASSWORD)
+    for step in ("password", "upstream", "address", "connect"):
+        assert violations(walker.go(f"/setup?step={step}")) == [], step

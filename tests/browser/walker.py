@@ -1,0 +1,129 @@
+"""A person at a browser: pages of one gateway, and everything about them that must not happen."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+
+from tests.support.client import fetch
+from tests.support.gateway import Gateway
+
+__all__ = ("LOOKS", "Admin", "Walker", "violations")
+
+AXE = (Path(__file__).parent / "vendor/axe-core-4.14.1/axe.min.js").read_text("utf-8")
+LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+"""How each page is looked at: the colours the system asks for, and how wide the window is."""
+
+_HEIGHTS = {1280: 900, 390: 844}
+_POLICY_WATCH = """
+    document.addEventListener("securitypolicyviolation", (event) =>
+        console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`))
+"""
+
+type Json = dict[str, Any]
+
+
+class Walker:
+    """One browser context with one page; `faults` are what must stay empty."""
+
+    def __init__(self, browser: Browser, gateway: Gateway, scheme: str = "light", width: int = 1280) -> None:
+        self.gateway = gateway
+        self.faults: list[str] = []
+        self.context: BrowserContext = browser.new_context(
+            base_url=gateway.origin,
+            color_scheme=scheme,  # type: ignore[arg-type]
+            viewport={"width": width, "height": _HEIGHTS.get(width, 900)},
+            reduced_motion="reduce",
+            locale="en-US",
+            timezone_id="America/New_York",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        self.context.set_default_timeout(10_000)
+        self.context.add_init_script(_POLICY_WATCH)
+        self.page: Page = self.context.new_page()
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("dialog", lambda dialog: (self.faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on("request", self._watch)
+
+    def go(self, path: str) -> Page:
+        """The page at this path."""
+        answer = self.page.goto(path)
+        assert answer
+        assert answer.status < 500, f"{answer.text()}\n{self.gateway.log[-3000:]}"
+        return self.page
+
+    def sign_in(self, username: str, password: str, path: str = "/") -> Page:
+        """Sign in with the form and go to a path."""
+        page = self.go("/")
+        page.get_by_label("Username").fill(username)
+        page.get_by_label("Password", exact=True).fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("button", name="Sign out")).to_be_attached()
+        return self.go(path) if path != "/" else page
+
+    def sign_in_quietly(self, username: str, password: str) -> None:
+        """The same without the form."""
+        answer = self.context.request.post("/api/login", data={"username": username, "password": password})
+        assert answer.ok, answer.text()
+
+    def close(self) -> None:
+        """Leave; raises AssertionError with what happened and must not."""
+        self.context.close()
+        assert self.faults == []
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not self._is_refusal(message):
+            self.faults.append(f"console: {message.text} {message.location}")
+
+    def _is_refusal(self, message: ConsoleMessage) -> bool:
+        """Browsers log every 4xx; one of the API is how forms learn what is wrong."""
+        address = urlsplit(str(message.location.get("url", "")))
+        return "status of 4" in message.text and address.path.startswith("/api/")
+
+    def _watch(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.gateway.origin}/", "data:", "about:")):
+            self.faults.append(f"request: {request.url}")
+
+
+class Admin:
+    """The API as the admin uses it, to prepare what a walk needs."""
+
+    def __init__(self, gateway: Gateway, password: str) -> None:
+        self._gateway = gateway
+        token = self._send("POST", "/api/login", {"username": "admin", "password": password}, {})["token"]
+        self._headers = {"authorization": f"Bearer {token}"}
+
+    def send(self, method: str, path: str, body: Json | None = None) -> Json:
+        """The JSON of a good answer."""
+        return self._send(method, path, body, self._headers)
+
+    def now_ms(self) -> int:
+        """The time of the machine, which is the gateway's."""
+        return time.time_ns() // 1_000_000
+
+    def add_user(self, username: str, password: str = "a password long enough", **fields: Any) -> Json:
+        """A new account, with its `api_key`."""
+        return self.send("POST", "/api/admin/users", {"username": username, "password": password, **fields})
+
+    def _send(self, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Json:
+        content = None if body is None else json.dumps(body).encode()
+        answer = fetch(method, self._gateway.origin + path, content, headers | {"content-type": "application/json"})
+        assert 200 <= answer.status < 300, answer
+        return json.loads(answer.body) if answer.body else {}
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong with the page (WCAG 2.2 AA and its best practices), and whether it scrolls sideways."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    told = [
+        f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return told + ([f"the page is {wide} px too wide"] if wide > 0 else [])

@@ -1,0 +1,113 @@
+from typing import Any
+
+import pytest
+from litestar.testing import AsyncTestClient
+
+from manage_api.web.pages_installation import span
+from shared.config.layers import SETTINGS
+from shared.config.stored import EDITABLE
+from shared.store.engine import Engine
+from tests.manage_api.world import bearer
+
+
+async def text_of(client: AsyncTestClient, session: str, path: str) -> str:
+    answer = await client.get(path, headers=bearer(session))
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
+async def change(client: AsyncTestClient, session: str, **settings: Any) -> None:
+    answer = await client.put("/api/admin/settings", json=settings, headers=bearer(session))
+    assert answer.status_code == 200, answer.text
+
+
+def part(text: str, name: str) -> str:
+    """The row of a setting."""
+    return text.partition(f"<code>{name}</code>")[2].partition("</li>")[0]
+
+
+@pytest.mark.parametrize("path", ["/admin/settings", "/admin/health"])
+async def test_strangers_are_sent_to_sign_in_and_users_turned_away(
+    client: AsyncTestClient, session: str, path: str
+) -> None:
+    stranger = await client.get(path, follow_redirects=False)
+    user = await client.get(path, headers=bearer(session))
+
+    assert (stranger.status_code, stranger.headers["location"]) == (303, f"/?next={path}")
+    assert user.status_code == 403
+
+
+async def test_every_setting_is_explained(client: AsyncTestClient, admin_session: str) -> None:
+    text = await text_of(client, admin_session, "/admin/settings")
+
+    assert [name for name in SETTINGS if '-about"></p>' in part(text, name)] == []
+
+
+@pytest.mark.parametrize("environ", [{"LOG_LEVEL": "warning"}], indirect=True)
+@pytest.mark.parametrize("toml", ["[ledger]\nmax_age_days = 7\n"], indirect=True)
+async def test_every_source_is_told(client: AsyncTestClient, admin_session: str) -> None:
+    await change(client, admin_session, **{"audit.mode": "full"})
+
+    text = await text_of(client, admin_session, "/admin/settings")
+
+    assert "set by <code>LOG_LEVEL</code>" in part(text, "logging.level")
+    assert "set in" in part(text, "ledger.max_age_days")
+    assert "set here" in part(text, "audit.mode")
+    assert "can be set in the file only" in part(text, "server.ui")
+
+
+async def test_what_can_be_changed_has_a_field(client: AsyncTestClient, admin_session: str) -> None:
+    text = await text_of(client, admin_session, "/admin/settings")
+
+    assert {name for name in SETTINGS if f'name="{name}"' in text} == set(EDITABLE)
+
+
+async def test_values_are_text(client: AsyncTestClient, admin_session: str) -> None:
+    await change(client, admin_session, **{"registration.invite_codes": ['</textarea><script>"x']})
+
+    text = await text_of(client, admin_session, "/admin/settings")
+
+    assert "&lt;/textarea&gt;&lt;script&gt;" in text
+
+
+async def test_health_tells_versions_and_the_data_planes(
+    client: AsyncTestClient, admin_session: str, store: Engine
+) -> None:
+    node = "INSERT INTO nodes VALUES ('<b>node', '0.1', 1, 2)"
+    store.transact(lambda work: work.run(node))
+
+    text = await text_of(client, admin_session, "/admin/health")
+
+    assert "mitmproxy" in text
+    assert "&lt;b&gt;node" in text
+    assert "none runs: requests are not answered" in text
+
+
+async def test_the_database_is_read_as_a_whole_on_demand(client: AsyncTestClient, admin_session: str) -> None:
+    assert "it is not damaged" not in await text_of(client, admin_session, "/admin/health")
+    assert "it is not damaged" in await text_of(client, admin_session, "/admin/health?check=true")
+
+
+async def test_what_can_t_be_used_is_told(client: AsyncTestClient, admin_session: str, store: Engine) -> None:
+    stored = "INSERT INTO settings (name, value, updated_at) VALUES ('audit.mode', '\"<i>\"', 1)"
+    store.transact(lambda work: work.run(stored))
+
+    text = await text_of(client, admin_session, "/admin/health")
+
+    assert "1 not in force" in text
+    assert '<code dir="auto">audit.mode</code>' in text
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (-5, "0 s"),
+        (59_999, "59 s"),
+        (60_000, "1 minute"),
+        (7_200_000, "2 hours"),
+        (86_400_000, "1 day"),
+        (90 * 86_400_000, "90 days"),
+    ],
+)
+def test_spans_are_told_in_the_largest_unit(ms: int, text: str) -> None:
+    assert span(ms) == text

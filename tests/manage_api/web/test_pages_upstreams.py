@@ -1,0 +1,151 @@
+from typing import Any
+
+import pytest
+from litestar.testing import AsyncTestClient
+
+from manage_api.web.pages_upstreams import plain_dollars
+from shared.store.engine import Engine
+from shared.store.resting import rest
+from tests.manage_api.world import ManualClock, bearer
+
+PATHS = [
+    "/admin/upstreams",
+    "/admin/upstreams/new",
+    "/admin/upstreams/prices",
+    "/admin/upstreams/prices/form",
+    "/admin/rewrites",
+]
+FILE = """
+[[upstreams]]
+name = "a b <b>"
+base_url = "https://api.deepseek.com"
+api_keys = ["sk-of-the-file-4444"]
+models = ["deepseek-v4-pro", "<script>alert(1)</script>"]
+model_rewrites = [{ from = "gpt-5", to = "deepseek-v4-pro" }]
+"""
+IN_THE_FILE = pytest.mark.parametrize("toml", [FILE], indirect=True)
+PRIVATE = "[server]\nallow_private_upstreams = true\n"
+
+
+async def text_of(client: AsyncTestClient, session: str, path: str, **query: str) -> str:
+    answer = await client.get(path, params=query, headers=bearer(session))
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_strangers_are_sent_to_sign_in_and_users_turned_away(
+    client: AsyncTestClient, session: str, path: str
+) -> None:
+    stranger = await client.get(path, follow_redirects=False)
+    user = await client.get(path, headers=bearer(session))
+
+    assert (stranger.status_code, stranger.headers["location"]) == (303, f"/?next={path}")
+    assert user.status_code == 403
+
+
+async def test_without_upstreams_the_page_says_what_to_do(client: AsyncTestClient, admin_session: str) -> None:
+    text = await text_of(client, admin_session, "/admin/upstreams")
+
+    assert "There is no upstream yet" in text
+    assert 'href="/admin/upstreams/new"' in text
+
+
+@IN_THE_FILE
+async def test_what_the_file_says_is_shown_as_text_and_can_t_be_changed(
+    client: AsyncTestClient, admin_session: str
+) -> None:
+    text = await text_of(client, admin_session, "/admin/upstreams")
+
+    assert "a b &lt;b&gt;" in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>alert" not in text
+    assert "sk-of-the-file" not in text
+    assert "DELETE /api" not in text
+
+
+@IN_THE_FILE
+async def test_an_upstream_is_found_by_the_link_to_it(client: AsyncTestClient, admin_session: str) -> None:
+    text = await text_of(client, admin_session, "/admin/upstreams/config%3Aa%2520b%2520%253Cb%253E")
+
+    assert "This upstream is set in" in text
+    assert 'value="https://api.deepseek.com"' in text
+
+
+@IN_THE_FILE
+async def test_the_profile_and_the_price_are_told(client: AsyncTestClient, admin_session: str) -> None:
+    text = await text_of(client, admin_session, "/admin/upstreams")
+
+    assert "<code>deepseek-v4</code>" in text
+    assert "by its host" in text
+    assert "$0.435" in text
+
+
+@IN_THE_FILE
+async def test_a_resting_key_is_shown_with_the_reason(
+    client: AsyncTestClient, admin_session: str, store: Engine, clock: ManualClock
+) -> None:
+    statement = rest("a b <b>", "sk-of-the-file-4444", clock.now_ms() + 60_000, "it was <i>answered</i> with 429")
+    store.transact(lambda work: work.run(*statement))
+
+    text = await text_of(client, admin_session, "/admin/upstreams")
+
+    assert "Its key rests" in text
+    assert "it was &lt;i&gt;answered&lt;/i&gt; with 429" in text
+
+
+@pytest.mark.parametrize("toml", [PRIVATE], indirect=True)
+async def test_stored_upstreams_can_be_moved_but_not_beyond_the_ends(
+    client: AsyncTestClient, admin_session: str
+) -> None:
+    for name in ("first", "second"):
+        body: Any = {"name": name, "base_url": "http://127.0.0.1:9/v1"}
+        await client.post("/api/admin/upstreams", json=body, headers=bearer(admin_session))
+
+    text = await text_of(client, admin_session, "/admin/upstreams")
+
+    assert text.count("/move") == 4
+    assert text.count('title="Up" disabled') == text.count('title="Down" disabled') == 1
+
+
+@IN_THE_FILE
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("gpt-5", "rule 1 matches"),
+        ("deepseek-v4-pro", "the model is in its list"),
+        ('"><img onerror=x>', "No upstream serves"),
+    ],
+)
+async def test_the_try_out_answers(client: AsyncTestClient, admin_session: str, model: str, told: str) -> None:
+    text = await text_of(client, admin_session, "/admin/rewrites", model=model)
+
+    assert told in text
+    assert "<img" not in text.partition('id="tried"')[2]
+
+
+@IN_THE_FILE
+async def test_a_published_price_can_be_replaced(client: AsyncTestClient, admin_session: str) -> None:
+    draft = await text_of(
+        client, admin_session, "/admin/upstreams/prices/form", upstream="a b <b>", model="deepseek-v4-pro"
+    )
+    body: Any = {"model": "deepseek-v4-pro", "from_day": 20200101, "input_micros": 1, "output_micros": 2}
+    await client.post("/api/admin/prices", json=body, headers=bearer(admin_session))
+    text = await text_of(client, admin_session, "/admin/upstreams/prices")
+
+    assert 'value="0.435"' in draft
+    assert "replaced by yours" in text
+    assert "$0.000001" in text
+
+
+async def test_a_price_that_is_gone_is_not_found(client: AsyncTestClient, admin_session: str) -> None:
+    answer = await client.get("/admin/upstreams/prices/form?price_id=7", headers=bearer(admin_session))
+
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"), [(435_000, "0.435"), (2_000_000, "2.00"), (3_625, "0.003625"), (0, "0.00"), (None, "")]
+)
+def test_prices_are_told_to_the_last_digit(micros: int | None, text: str) -> None:
+    assert plain_dollars(micros) == text
