@@ -18,7 +18,7 @@ from addon.formats.chat import request as chat_request
 from addon.formats.chat.request import ChatRequest
 from addon.formats.lowering import Abilities, lowered
 from addon.formats.registry import Endpoint
-from addon.formats.request import Request, WireFormat
+from addon.formats.request import Request, WireFormat, refused
 from addon.formats.splice import members, object_text, scalar_text
 from addon.formats.turn import Edit, Message, Reasoning
 from shared.config.schema import Upstream
@@ -113,6 +113,9 @@ def read_neutral(endpoint: Endpoint, body: bytes, unseal: Unseal) -> Asked:
         found = chat_neutral.decode(body, endpoint.deployment)
     else:
         found = translate.CLIENTS[endpoint.wire_format].decode(body)
+    if found.previous_response_id:
+        message = "Answers are not stored here: send the whole conversation instead of 'previous_response_id'."
+        raise refused("unsupported_parameter", message, "previous_response_id")
     return _neutral(endpoint.wire_format, translate.opened(found, unseal))
 
 

@@ -116,6 +116,11 @@ def test_a_hosted_tool_is_refused_by_name(desk: Desk) -> None:
         asked(desk, [ASKED], tools=[{"type": "web_search"}])
 
 
+def test_an_answer_that_is_not_stored_can_not_be_gone_on_from(desk: Desk) -> None:
+    with pytest.raises(RequestError, match="send the whole conversation"):
+        asked(desk, [ASKED], previous_response_id="resp_1")
+
+
 # -- Chat Completions over Responses ----------------------------------------------------------------------------------
 
 ENCRYPTED = "gAAAA-state-of-the-upstream"
