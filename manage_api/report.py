@@ -17,7 +17,7 @@ def base_url(snapshot: Snapshot) -> str:
     return (snapshot.server.public_url.rstrip("/") or local_url(snapshot.server.listen_addr)) + "/v1"
 
 
-def status_page(snapshot: Snapshot) -> str:
+def web_pages(snapshot: Snapshot) -> str:
     """Where a browser on this machine finds the sidecar's pages."""
     server = snapshot.server
     return local_url(server.listen_addr if server.ui == "public" else server.admin_addr) + "/"
@@ -58,7 +58,7 @@ def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
         "Base URL": base_url(snapshot),
         "Models": ", ".join(models) or ("every model of the upstream" if snapshot.upstreams else ""),
         "Upstreams": ", ".join(f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams),
-        "Status page": status_page(snapshot),
+        "Web pages": web_pages(snapshot),
         "mitmweb": mitmweb_url,
     }
     notes = _paragraphs(next_step(snapshot), reachability(snapshot), exposure(snapshot))

@@ -77,7 +77,7 @@ def up(thinkback: Command, *arguments: str, **environ: str) -> Iterator[Launched
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """A launcher that has said it is ready, for all tests that only look at it."""
     with up(Command(tmp_path_factory.mktemp("running")), ADMIN_PASSWORD="correct horse battery") as launched:
-        launched.read_until("Status page")
+        launched.read_until("Web pages")
         yield launched
 
 
@@ -114,7 +114,7 @@ def test_a_signal_to_the_launcher_alone_ends_both_programs(thinkback: Command) -
 
 
 def test_both_programs_answer_when_it_says_so(running: Launched) -> None:
-    page = re.findall(r"Status page +(\S+)", running.output)[0]
+    page = re.findall(r"Web pages +(\S+)", running.output)[0]
 
     assert f"Base URL     {page}v1\n" in running.output
     assert (get(page), get(page + "healthz")) == (200, 200)
