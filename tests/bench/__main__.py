@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.books import measure_books
+from tests.bench.pages import measure_pages
 from tests.bench.relay import measure_relay
 from tests.bench.restoring import measure_restoring
 
@@ -16,6 +17,8 @@ def main() -> None:
         print_restoring(measure_restoring(Path(directory)))
     with tempfile.TemporaryDirectory() as directory:
         print_books(measure_books(Path(directory)))
+    with tempfile.TemporaryDirectory() as directory:
+        print_pages(measure_pages(Path(directory)))
 
 
 def print_relay(found: dict[str, dict[tuple[str, str], float]]) -> None:
@@ -43,6 +46,12 @@ def print_books(found: dict[str, float]) -> None:
     say("\nThe database on the way of a request, median")
     for what, microseconds in found.items():
         say(f"{what:<40}{microseconds:>10.1f} µs")
+
+
+def print_pages(found: dict[str, float]) -> None:
+    say("\nPages over 1,000,000 exchanges and 100,000 audit records, server time, median")
+    for page, milliseconds in found.items():
+        say(f"{page:<40}{milliseconds:>10.1f} ms")
 
 
 def say(line: str) -> None:
