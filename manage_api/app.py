@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, closing
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
 
 from manage_api.authentication import Authentication
 from manage_api.browsers import SameOrigin, add_security_headers
@@ -37,6 +37,7 @@ from manage_api.web.pages_setup import SetupPages
 from manage_api.web.pages_upstreams import UpstreamPages
 from manage_api.web.pages_usage import UsagePages
 from manage_api.web.pages_users import KeysPages, UsersPages
+from manage_api.web.rendering import missing_page
 from shared.clock import Clock, SystemClock
 from shared.config.watch import Watch
 from shared.errors import StoreError
@@ -93,6 +94,7 @@ def create_app(watch: Watch, *, clock: Clock | None = None, leaving: Callable[[]
         before_send=[add_security_headers],
         exception_handlers={
             HTTPException: http_problem,
+            NotFoundException: missing_page,
             StoreError: store_problem,
             RecursionError: unreadable_problem,
             UnicodeDecodeError: unreadable_problem,

@@ -130,9 +130,8 @@ def _describe(handler: HTTPRouteHandler, *, takes_path: bool, takes_query: bool)
         413: takes_body,
         503: True,
     }
-    statuses = {status for status, can in can_happen.items() if can} | {
-        each.status_code for each in handler.raises or ()
-    }
+    raised = {error.status_code for error in handler.raises or ()}
+    statuses = raised | {status for status, can in can_happen.items() if can}
     described = {status: _problem(status) for status in sorted(statuses)}
     if handler.status_code == 204:
         described[204] = ResponseSpec(None, description="Done.")

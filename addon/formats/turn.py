@@ -238,13 +238,19 @@ def _joined(thoughts: list[Reasoning]) -> Reasoning | None:
 
 def edited(message: Message, edit: Edit) -> Message:
     """The neutral message with the edit made."""
-    held = message.parts if edit.parts is None else edit.parts
+    held = message.parts if edit.parts is None else marked(edit.parts, _mark_of(message.parts))
     parts = [_renamed(part, edit.ids) if isinstance(part, ToolCall) else part for part in held]
     if edit.parts is None and edit.reasoning is not None:
         restored = [Reasoning(text, field) for field, text in edit.reasoning.items()]
         parts = [*restored, *(part for part in parts if not isinstance(part, Reasoning))]
     result_of = edit.ids.get(message.result_of, message.result_of)
     return message_of(message.role, parts, result_of=result_of, failed=message.failed, cache=message.cache)
+
+
+def _mark_of(parts: Iterable[Part]) -> str:
+    """The last cache mark among an assistant's parts."""
+    marks = [part.cache for part in parts if isinstance(part, Text | ToolCall) and part.cache]
+    return marks[-1] if marks else ""
 
 
 def marked(parts: Iterable[Part], cache: str) -> list[Part]:

@@ -13,7 +13,7 @@ from shared.routes import known_models
 
 __all__ = ("Connection", "base_url_for", "connection_for")
 
-SERVED = frozenset({"chat"})
+SERVED = frozenset({"chat", "responses"})
 """The formats that the data plane answers; cards of programs that speak others are left out until it does."""
 
 

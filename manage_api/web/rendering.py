@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Controller, MediaType, Response
-from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.exceptions import HTTPException, NotAuthorizedException, NotFoundException
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 from markupsafe import Markup
@@ -36,7 +36,7 @@ from shared.errors import StoreError
 from shared.model import User
 from shared.store.sessions import session_user
 
-__all__ = ("Pages", "PublicPages", "go", "local_path", "page", "visitor")
+__all__ = ("Pages", "PublicPages", "go", "local_path", "missing_page", "page", "visitor")
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
@@ -113,11 +113,18 @@ def _leave(request: AnyRequest, path: str) -> Response[Any]:
     return go(path)
 
 
+def missing_page(request: AnyRequest, error: NotFoundException) -> Response[Any]:
+    """What is nowhere: a page for who looks for one, a problem for programs."""
+    if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith("/api/"):
+        return http_problem(request, error)
+    return page(request, "problem.html", http_status=error.status_code, detail="There is no such page.", code=404)
+
+
 class Pages(Controller):
     """Pages for people who have signed in; for admins' set `guards = (admin_only,)`."""
 
     include_in_schema = False
-    exception_handlers = {HTTPException: _page_problem, Exception: _unexpected}
+    exception_handlers = {HTTPException: _page_problem, NotFoundException: _page_problem, Exception: _unexpected}
 
 
 class PublicPages(Pages):

@@ -4,9 +4,6 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.walker import Admin, Walker

@@ -117,3 +117,8 @@ def test_pieces_that_stand_apart_keep_their_places() -> None:
         Refusal("no"),
         Foreign("responses", {"type": "x"}),
     )
+
+
+def test_the_stop_sequence_that_ended_a_turn_is_kept() -> None:
+    found = turn(TextDelta("a"), Finish("stop", stop_sequence="END"))
+    assert (found.finish_reason, found.stop_sequence) == ("stop", "END")

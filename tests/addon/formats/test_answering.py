@@ -43,7 +43,7 @@ def test_a_turn_is_said_in_steps_numbered_by_kind() -> None:
 
 
 def test_the_steps_of_a_turn_are_the_turn() -> None:
-    for turn in (turn_of(PARTS, "stop"), Turn(), Turn(text="a", calls=(ToolCall("x", "f", ""),))):
+    for turn in (turn_of(PARTS, "stop"), Turn(), Turn(text="a", stop_sequence="END", finish_reason="stop")):
         accumulator = Accumulator()
         for delta in deltas_of(turn):
             accumulator.add(delta)

@@ -180,3 +180,16 @@ def test_an_empty_assistant_message_is_a_message() -> None:
 def test_of_reasoning_under_two_names_the_one_that_says_something_counts() -> None:
     said = {"role": "assistant", "reasoning_content": "", "reasoning": "r"}
     assert messages_of([said], joined=False)[0].reasoning == (("reasoning", "r"),)
+
+
+def test_blocks_that_only_messages_knows_stay_as_they_are_where_it_is_spoken() -> None:
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "tool_reference", "tool_name": "f"}]}
+    items = [
+        {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s"}]},
+        {"role": "user", "content": [result, {"type": "container_upload", "file_id": "f"}]},
+    ]
+    found = messages_of(items, joined=False, foreign="messages")
+    kinds = [part.item["type"] for message in found for part in message.parts if isinstance(part, Foreign)]
+    assert kinds == ["server_tool_use", "tool_reference", "container_upload"]
+    with pytest.raises(RequestError):
+        messages_of(items, joined=False)

@@ -6,11 +6,13 @@ import pytest
 
 from addon.formats.errors import RequestError
 from addon.formats.parts import arguments_of, cache_of, parts_of
-from addon.formats.turn import File, Image, Part, Reasoning, Refusal, Text, ToolCall
+from addon.formats.turn import File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall
 
 PNG = "data:image/png;base64,AA=="
 PDF = "data:application/pdf;base64,AA=="
 BASE64 = {"type": "base64", "media_type": "image/png", "data": "AA=="}
+
+CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,11 @@ BASE64 = {"type": "base64", "media_type": "image/png", "data": "AA=="}
             id="text document",
         ),
         pytest.param(
+            [{"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}]}} | CACHED],
+            [Text("a", "5m")],
+            id="cached text document",
+        ),
+        pytest.param(
             [{"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "a"}]}],
             [Text("t\ns\na")],
             id="search result",
@@ -84,6 +91,11 @@ BASE64 = {"type": "base64", "media_type": "image/png", "data": "AA=="}
             id="tool_use",
         ),
         pytest.param(
+            [{"type": "tool_use", "id": "t", "name": "f", "input": {}} | CACHED],
+            [ToolCall("t", "f", "{}", cache="5m")],
+            id="cached tool_use",
+        ),
+        pytest.param(
             [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
             [Text("a", "1h")],
             id="cached",
@@ -93,6 +105,11 @@ BASE64 = {"type": "base64", "media_type": "image/png", "data": "AA=="}
 )
 def test_a_part_is_read_in_the_words_of_any_format(content: Any, parts: list[Part]) -> None:
     assert parts_of(content) == parts
+
+
+def test_what_only_one_format_knows_stays_as_it_is_for_its_upstreams() -> None:
+    block = {"type": "new_tool_result", "text": "a"}
+    assert parts_of([block, "b"], "messages") == [Foreign("messages", block), Text("b")]
 
 
 def test_a_part_that_nobody_here_reads_is_refused_by_name() -> None:

@@ -32,6 +32,11 @@ FUNCTION = Tool(name="f", description="d", parameters=SCHEMA)
             id="cached",
         ),
         pytest.param(
+            {"name": "f", "input_schema": SCHEMA, "defer_loading": True, "strict": True},
+            Tool(name="f", parameters=SCHEMA, strict=True, extra={"defer_loading": True}),
+            id="Messages, with more",
+        ),
+        pytest.param(
             {"type": "function", "name": "f", "parameters": None, "strict": True},
             Tool(name="f", strict=True),
             id="strict",

@@ -13,6 +13,7 @@ from addon.formats.turn import (
     ToolCall,
     Turn,
     edited,
+    marked,
     message_of,
     text_of,
     turn_of,
@@ -113,3 +114,12 @@ def test_an_edit_can_put_the_whole_turn_back() -> None:
         ToolCall("y", "f", "{}"),
         Text("a"),
     )
+
+
+def test_a_turn_that_is_put_back_keeps_the_clients_cache_mark() -> None:
+    cached = message_of("assistant", [Text("a", "5m"), ToolCall("x", "f", "{}", cache="1h")])
+    thought = Reasoning("r", "thinking", "s", "signature")
+    found = edited(cached, Edit(parts=(thought, Text("a"), CALL)))
+    assert found.parts == (thought, Text("a"), ToolCall("x", "f", "{}", cache="1h"))
+    assert edited(cached, Edit(parts=(thought,))).parts == (thought,)
+    assert marked([Text("a")], "") == [Text("a")]

@@ -48,6 +48,23 @@ async def test_who_has_the_well_known_password_can_only_change_it(
     assert 'href="/dashboard"' not in page.text
 
 
+@pytest.mark.parametrize(
+    ("path", "accept", "kind"),
+    [
+        ("/nothing", "text/html,*/*", "text/html; charset=utf-8"),
+        ("/nothing", "*/*", "application/problem+json"),
+        ("/api/nothing", "text/html,*/*", "application/problem+json"),
+    ],
+    ids=["a browser", "a program", "the API"],
+)
+async def test_what_is_nowhere_is_told_as_it_was_asked_for(
+    client: AsyncTestClient, path: str, accept: str, kind: str
+) -> None:
+    answer = await client.get(path, headers={"Accept": accept})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, kind)
+
+
 async def test_an_error_in_a_part_of_a_page_is_a_part(client: AsyncTestClient, ada: Person) -> None:
     answer = await client.get("/requests/99", headers=bearer(ada.key) | {"HX-Request": "true"})
 

@@ -1,0 +1,1 @@
+"""Anthropic Messages (https://platform.claude.com/docs/en/api/messages)."""

@@ -1,0 +1,148 @@
+"""Neutral messages as the messages and blocks of a Messages body.
+
+Roles alternate there: what follows each other is one message, in which the results of tools come first
+(https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls). Text of blanks only is refused there
+and left out here (github.com/anthropics/claude-code/issues/23440).
+"""
+
+import re
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import Any
+
+import msgspec
+
+from addon.formats.lenient import text
+from addon.formats.lowering import INPUT, Abilities
+from addon.formats.request import refused
+from addon.formats.splice import MalformedJson, value
+from addon.formats.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
+
+__all__ = ("cache_control", "conversation", "input_of", "is_object")
+
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class _Turn(msgspec.Struct):
+    role: str
+    results: list[dict[str, Any]]
+    blocks: list[dict[str, Any]]
+
+
+def conversation(messages: list[Message], abilities: Abilities) -> tuple[Any, list[dict[str, Any]]]:
+    """The `system` and the `messages` of a body. Raises RequestError for what Messages has no place for."""
+    leading = list(takewhile(lambda message: message.role == "system", messages))
+    system = [block for message in leading for block in _blocks(message.parts, abilities)]
+    turns: list[_Turn] = []
+    for message in messages[len(leading) :]:
+        _add(turns, message, abilities)
+    return _content(system), [{"role": turn.role, "content": _content(turn.results + turn.blocks)} for turn in turns]
+
+
+def cache_control(cache: str) -> dict[str, Any]:
+    """The member that a cache mark is; none for no mark."""
+    if not cache:
+        return {}
+    return {"cache_control": {"type": "ephemeral"} | ({"ttl": cache} if cache != "5m" else {})}
+
+
+def is_object(arguments: str) -> bool:
+    """Whether a call's arguments are a whole JSON object, as Messages has them."""
+    return isinstance(_decoded(arguments), dict)
+
+
+def input_of(arguments: str) -> dict[str, Any]:
+    """A call's arguments as an object; text that is none is the only member of one, like that of a lowered tool."""
+    found = _decoded(arguments)
+    if isinstance(found, dict):
+        return found
+    return {INPUT: arguments} if arguments.strip() else {}
+
+
+def _decoded(arguments: str) -> Any:
+    if not arguments.lstrip().startswith("{"):
+        return None
+    try:
+        return value(arguments.encode(errors="replace"))
+    except MalformedJson:
+        return None
+
+
+def _add(turns: list[_Turn], message: Message, abilities: Abilities) -> None:
+    blocks = _blocks(message.parts, abilities)
+    result = [_result(message, blocks)] if message.role == "tool" else []
+    if not (blocks or result):
+        return
+    role: str = message.role if message.role == "assistant" else "user"
+    if message.role == "system" and abilities.system_messages:
+        role = "system"
+    if not turns or turns[-1].role != role:
+        turns.append(_Turn(role, [], []))
+    turns[-1].results += result
+    turns[-1].blocks += [] if result else blocks
+
+
+def _result(message: Message, blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(message.result_of)}
+    if blocks:
+        block["content"] = _content(blocks)
+    return block | ({"is_error": True} if message.failed else {}) | cache_control(message.cache)
+
+
+def _content(blocks: list[dict[str, Any]]) -> Any:
+    """A text alone is a string."""
+    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+        return blocks[0]["text"]
+    return blocks
+
+
+def _blocks(parts: Iterable[Part], abilities: Abilities) -> list[dict[str, Any]]:
+    found = [_block(part, abilities) for part in parts]
+    return [block for block in found if block]
+
+
+def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
+    """The block that a part is; None for one that must be left out."""
+    match part:
+        case Text() | Refusal():
+            cache = part.cache if isinstance(part, Text) else ""
+            return {"type": "text", "text": part.text, **cache_control(cache)} if part.text.strip() else None
+        case Image():
+            return {"type": "image", "source": _source(part), **cache_control(part.cache)}
+        case File():
+            title = {"title": part.name} if part.name else {}
+            return {"type": "document", "source": _source(part), **title, **cache_control(part.cache)}
+        case Reasoning():
+            return _thought(part, unsigned=abilities.unsigned_thinking)
+        case ToolCall():
+            found = {"type": "tool_use", "id": _id(part.id), "name": part.name, "input": input_of(part.arguments)}
+            return found | cache_control(part.cache)
+        case Foreign(wire_format="messages"):
+            return part.item
+    kind = text(part.item.get("type"))
+    raise refused("unsupported_item", f"This model can't read the item '{kind}' of the conversation.")
+
+
+def _thought(part: Reasoning, *, unsigned: bool) -> dict[str, Any] | None:
+    if part.carrier == "redacted_thinking":
+        return {"type": "redacted_thinking", "data": part.opaque}
+    if part.carrier == "signature":
+        return {"type": "thinking", "thinking": part.text, "signature": part.opaque}
+    return {"type": "thinking", "thinking": part.text} if unsigned and part.quoted else None
+
+
+def _source(part: Image | File) -> dict[str, Any]:
+    if part.file_id:
+        return {"type": "file", "file_id": part.file_id}
+    if not part.url.startswith("data:"):
+        return {"type": "url", "url": part.url}
+    head, _, encoded = part.url.removeprefix("data:").partition(",")
+    if not head.endswith(";base64"):
+        raise refused("unsupported_content", "An image or file in a data: URL must be base64: send it so.")
+    media_type = head.removesuffix(";base64").partition(";")[0]
+    return {"type": "base64", "media_type": media_type, "data": encoded}
+
+
+def _id(call_id: str) -> str:
+    """Ids have letters, digits, `_` and `-` only; some providers make others."""
+    return _NOT_IN_IDS.sub("_", call_id)

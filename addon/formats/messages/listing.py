@@ -1,0 +1,39 @@
+"""What Messages clients ask for besides answers: how many tokens a request has, and which models there are.
+
+https://platform.claude.com/docs/en/api/messages-count-tokens and …/api/models-list.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from addon.formats.lenient import integer, record
+from addon.formats.splice import MalformedJson, scalar_text, value
+
+__all__ = ("decode_count", "encode_count", "encode_models")
+
+
+def encode_count(tokens: int) -> bytes:
+    """The answer to a request for a count."""
+    return scalar_text({"input_tokens": tokens})
+
+
+def decode_count(body: bytes) -> int | None:
+    """The count in an upstream's answer; None when there is none."""
+    try:
+        found = integer(record(value(body)).get("input_tokens"))
+    except MalformedJson:
+        return None
+    return found if found is not None and found >= 0 else None
+
+
+def encode_models(models: Iterable[str], created: int) -> bytes:
+    """The list of models, all on one page; `created` in Unix seconds, since nobody knows better."""
+    since = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    listed = [_model(name, since) for name in models]
+    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]} if listed else {"first_id": None, "last_id": None}
+    return scalar_text({"data": listed, "has_more": False, **ends})
+
+
+def _model(name: str, since: str) -> dict[str, Any]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": since, "lifecycle": "active"}
