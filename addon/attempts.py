@@ -168,6 +168,7 @@ class GatewayStream(HttpStream):
                 self.flow.response = response_of(plan.exchange.reply(too_large(plan.max_body)))
                 yield from self._answer_early()
         elif isinstance(event, RequestEndOfMessage):
+            self._opened_at = self._planner.clock.monotonic()
             self.flow.request.raw_content = bytes(self.request_body_buf)
             self.request_body_buf.clear()
             self.client_state = self.state_done

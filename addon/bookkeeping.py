@@ -19,6 +19,10 @@ from shared.store.ledger import Entry, Ratio
 __all__ = ("audit_record", "entry_of", "learned_from")
 
 _LISTED_TURNS = 200
+_MOST_BYTES_PER_TOKEN = 8
+_SMALL_BODY = 1000
+"""Bytes that a body has around its prompt."""
+
 _LONGEST_TEXT = 100_000
 """Characters of a message that an audit record keeps."""
 
@@ -55,9 +59,11 @@ def entry_of(exchange: Exchange, line: RequestLine, meter: Meter, *, client_left
 
 
 def learned_from(exchange: Exchange) -> Ratio | None:
-    """How many bytes made how many tokens, when the upstream counted a whole answer."""
+    """How many bytes made how many tokens, when the upstream counted a whole answer; nothing of a padded body."""
     usage = exchange.usage
     if usage is None or not usage.prompt_tokens or not exchange.sent_bytes or exchange.trouble:
+        return None
+    if exchange.sent_bytes > _MOST_BYTES_PER_TOKEN * usage.prompt_tokens + _SMALL_BODY:
         return None
     return Ratio(exchange.sent_bytes, usage.prompt_tokens, _answer_bytes(exchange), usage.completion_tokens)
 
@@ -85,8 +91,8 @@ def audit_record(exchange: Exchange, entry: Entry, mode: str) -> AuditRecord | N
 def _error_class(exchange: Exchange, status: str, *, client_left: bool) -> str:
     if client_left:
         return "client_left"
-    found = exchange.trouble or exchange.error_class
-    return found or (f"http_{status}" if not status.startswith("2") else "")
+    found = exchange.trouble or exchange.error_class or (f"http_{status}" if not status.startswith("2") else "")
+    return found[:64].encode(errors="replace").decode()  # an upstream may have chosen it
 
 
 def _usage(exchange: Exchange, meter: Meter) -> tuple[Usage, bool]:

@@ -364,6 +364,7 @@ class Exchange:
         """Make the next candidate the current one; its body is made anew only when it differs from the last one's."""
         candidate = self._remaining.pop(0)
         self.tried.append(Tried(candidate))
+        self._answer = None
         made_for = self._prepared and (self._prepared.endpoint, self._prepared.origin)
         if made_for != (self._endpoint_name, _origin_of(candidate)):
             profile = _profile_of(candidate)
@@ -435,7 +436,7 @@ class Exchange:
                 return False
             prepared = self._prepare(refused.profile, policy)
             if prepared.encoded.body != refused.encoded.body:
-                self._prepared, self._repaired = prepared, True
+                self._prepared, self._repaired, self._answer = prepared, True, None
                 self.tried.append(Tried(self.candidate))
                 return True
         return False

@@ -192,11 +192,14 @@ class Gateway(Planner):
             server.error = "private address"
 
     def _is_guarded(self, address: tuple[str, int] | None) -> bool:
-        """Whether only upstreams made in the web pages are there, which may not lead into private networks."""
-        if self._wiring.snapshot.server.allow_private_upstreams:
+        """Whether neither the sidecar nor a provisioned upstream is there: nothing else may be in a private network."""
+        snapshot = self._wiring.snapshot
+        if snapshot.server.allow_private_upstreams or address is None:
             return False
-        there = [one for one in self._wiring.snapshot.upstreams if address and (one.host, one.port) == address[:2]]
-        return bool(there) and all(one.guarded for one in there)
+        host, _, port = snapshot.server.admin_addr.rpartition(":")
+        known = {(host.strip("[]"), int(port))}
+        known |= {(one.host, one.port) for one in snapshot.upstreams if not one.guarded}
+        return address[:2] not in known
 
     def _connected(self, server: connection.Server) -> None:
         self._vetted.pop(server.id, None)
@@ -256,6 +259,8 @@ class Gateway(Planner):
         plan = self._plans.get(flow)
         if flow.response is not None and flow.response.stream and plan is not None and plan.sidecar is not None:
             flow.response.data.content = b""
+            # The client has its session; whoever looks at the flow must not get it too.
+            flow.response.headers.pop("set-cookie", None)
         self._settle(flow, str(flow.response.status_code) if flow.response else "500")
 
     def error(self, flow: http.HTTPFlow) -> None:

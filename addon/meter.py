@@ -8,7 +8,7 @@ from addon.admission.limits import Limiter, Refusal, Ticket
 from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, subjects_of
 from addon.formats.errors import Problem, RequestError
 from shared.clock import Clock
-from shared.errors import Busy
+from shared.errors import Busy, StoreError
 from shared.model import Principal
 from shared.periods import day_of
 from shared.pricing import Price
@@ -87,7 +87,7 @@ class Meter:
         opened = Opened(guess, subjects, demand, ticket)
         try:
             self.reserve(opened)
-        except RequestError:
+        except BaseException:
             self._limiter.give_back(ticket, 0)
             raise
         return opened
@@ -137,11 +137,16 @@ class Meter:
         if now - self._beaten_at < _BEAT_SECONDS:
             return
         self._beaten_at = now
-        self._engine.write_later([self._beat_statement()])
         try:
-            self._engine.transact(lambda transaction: settle_lost(transaction, self._clock.now_ms()), wait=False)
-        except Busy:
-            return  # another node does it, or this one in a few seconds
+            self._engine.transact(self._tend, wait=False)
+        except StoreError:
+            # Another node settles what is lost, or this one in a few seconds.
+            self._engine.write_later([self._beat_statement()])
+
+    def _tend(self, transaction: Transaction) -> None:
+        """Beat first: a node that slept must not take itself for dead."""
+        self._beat(transaction)
+        settle_lost(transaction, self._clock.now_ms())
 
     def _reservation(self, opened: Opened) -> Callable[[Transaction], Problem | None]:
         now = self._clock.now_ms()

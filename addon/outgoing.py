@@ -14,7 +14,7 @@ __all__ = ("Outgoing", "inflated", "outgoing_to", "returned", "without_keys")
 _FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
 """Request headers that upstreams get to see; everything else stays here."""
 
-_SECRET_HEADER = re.compile("auth|key|token|secret|cookie", re.IGNORECASE)
+_SECRET_HEADER = re.compile("auth|key|token|secret|cookie|password", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 
 _RETURNED = ("content-type", "openai-processing-ms", "request-id", "retry-after", "x-request-id")

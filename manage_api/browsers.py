@@ -1,7 +1,5 @@
 """What browsers are told with every answer, which of their requests are refused, and the cookie of their session."""
 
-from urllib.parse import urlsplit
-
 from litestar.datastructures import Cookie, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.exceptions import PermissionDeniedException
@@ -52,7 +50,8 @@ def _is_own(connection: Connection) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = connection.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+    # Not parsed: what is no URL is nobody's own.
+    return origin is None or origin.partition("://")[2] == connection.headers.get("host")
 
 
 def session_cookie(connection: Connection, token: str, lifetime: int = LIFETIME_SECONDS) -> Cookie:

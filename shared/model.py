@@ -1,10 +1,11 @@
 """The things that are stored or configured and that both programs speak of."""
 
+import re
 from typing import Literal
 
 import msgspec
 
-__all__ = ("Limits", "Period", "Principal", "Role", "Scope", "User", "VirtualKey")
+__all__ = ("Limits", "Period", "Principal", "Role", "Scope", "User", "VirtualKey", "fits")
 
 Role = Literal["admin", "user"]
 Scope = Literal["inference", "admin"]
@@ -94,3 +95,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     upstream_key: str | None = None
     """Set for pass-through callers: the key to use there."""
+
+
+def fits(pattern: str, model: str) -> bool:
+    """Whether a model is one that a pattern of a list of models allows: `*` stands for any characters."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), model, re.DOTALL) is not None

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 VERBS = {"help", "install", "run", "web", "start", "stop", "status", "log", "test", "lint", "check", "bench"}
+VERBS |= {"screenshots", "vendor"}
 
 FAKE_UV = """#!/bin/sh
 case "$1 $2" in

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 
 import msgspec
 
 from addon.formats.errors import Problem
-from shared.model import Limits, Period, Principal
+from shared.model import Limits, Period, Principal, fits
 from shared.periods import reset_ms
 from shared.pricing import Price, cost_micros
 from shared.store.ledger import Balance, Ratio, subject_of
@@ -16,6 +15,9 @@ __all__ = ("Demand", "Grant", "Subject", "demand_of", "grant", "may_use", "subje
 
 BYTES_PER_TOKEN = 4.0
 """Of a model that nothing is known of yet."""
+
+_FEWEST_BYTES, _MOST_BYTES = 1.0, 8.0
+"""What text of any kind has per token; more is padding, which must not make other requests look small."""
 
 _TRUSTED_TOKENS = 500
 """Tokens that must have been counted before their ratio is believed."""
@@ -86,20 +88,21 @@ def subjects_of(principal: Principal) -> tuple[Subject, ...]:
 def may_use(principal: Principal, model: str) -> bool:
     """Whether the caller's user and key both allow the model."""
     lists = [owner.models for owner in (principal.user, principal.key) if owner is not None and owner.models]
-    return all(any(fnmatchcase(model, pattern) for pattern in patterns) for patterns in lists)
+    return all(any(fits(pattern, model) for pattern in patterns) for patterns in lists)
 
 
 def tokens_in(size: int, counted_bytes: int, counted_tokens: int) -> int:
     """Tokens that so many bytes probably are, going by what was counted before; at least 1 unless there are none."""
     known = counted_tokens >= _TRUSTED_TOKENS and counted_bytes > 0
     per_token = counted_bytes / counted_tokens if known else BYTES_PER_TOKEN
+    per_token = min(max(per_token, _FEWEST_BYTES), _MOST_BYTES)
     return max(1, round(size / per_token)) if size else 0
 
 
 def demand_of(size: int, max_tokens: int | None, ratio: Ratio, model: str, price: Price | None) -> Demand:
     """What a body of so many bytes that allows so many tokens in the answer (None: does not say) demands."""
     prompt = tokens_in(size, ratio.prompt_bytes, ratio.prompt_tokens)
-    completion = min(_UNASKED_COMPLETION if max_tokens is None else max_tokens, _LARGEST_COMPLETION)
+    completion = min(max(0, _UNASKED_COMPLETION if max_tokens is None else max_tokens), _LARGEST_COMPLETION)
     return Demand(prompt, completion, model, price)
 
 

@@ -44,7 +44,8 @@ def error_body(wire_format: str, problem: Problem) -> bytes:
     if wire_format == "messages":
         kind = _ANTHROPIC_TYPES.get(problem.status, "invalid_request_error" if problem.status < 500 else "api_error")
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
-    error = {"message": message, "type": problem.type, "param": problem.param, "code": problem.code}
+    code = problem.code.encode(errors="replace").decode()
+    error = {"message": message, "type": problem.type, "param": problem.param, "code": code}
     return msgspec.json.encode({"error": error})
 
 

@@ -1,6 +1,6 @@
 """What people enter into their programs: the addresses of the gateway, and how to tell whether others reach it."""
 
-from fnmatch import fnmatchcase
+import re
 from urllib.parse import urlsplit
 
 import msgspec
@@ -9,9 +9,12 @@ from manage_api.addresses import is_public
 from manage_api.callers import AnyRequest, forwarded
 from manage_api.report import base_url
 from shared.config.schema import Snapshot
+from shared.model import fits
 from shared.routes import known_models
 
 __all__ = ("Connection", "base_url_for", "connection_for")
+
+_HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?", re.ASCII)
 
 SERVED = frozenset({"chat", "responses"})
 """The formats that the data plane answers; cards of programs that speak others are left out until it does."""
@@ -49,7 +52,7 @@ def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, 
 
 def _names(snapshot: Snapshot, allowed: tuple[str, ...]) -> tuple[str, ...]:
     known = known_models(snapshot.upstreams)
-    return tuple(name for name in known if not allowed or any(fnmatchcase(name, pattern) for pattern in allowed))
+    return tuple(name for name in known if not allowed or any(fits(pattern, name) for pattern in allowed))
 
 
 def base_url_for(request: AnyRequest, snapshot: Snapshot) -> str:
@@ -57,4 +60,6 @@ def base_url_for(request: AnyRequest, snapshot: Snapshot) -> str:
     scheme = forwarded(request, "proto")
     if snapshot.server.public_url or not scheme:
         return base_url(snapshot)
-    return f"{scheme}://{request.headers.get('host', '')}/v1"
+    host = request.headers.get("host", "")
+    # A client may write anything into Host; what is no name is not shown to anybody.
+    return f"{scheme}://{host}/v1" if _HOST.fullmatch(host) else base_url(snapshot)

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Controller, MediaType, Response
@@ -70,8 +70,7 @@ def go(path: str) -> Redirect:
 
 def local_path(text: str) -> str:
     """The path when it leads to one of our pages, else the dashboard's: nobody is sent to other sites (CWE-601)."""
-    split = urlsplit(text)
-    ours = text.startswith("/") and not text.startswith("//") and not (split.scheme or split.netloc)
+    ours = text.startswith("/") and not text.startswith("//")
     return text if ours and "\\" not in text and text.isprintable() and text.isascii() else "/dashboard"
 
 

@@ -292,7 +292,8 @@ _ADD_TO_DAY = """
         prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost_micros, restored, missing
     )
     SELECT
-        :day, COALESCE(:user_id, 0), COALESCE(:key_id, 0), :upstream, :model, :upstream_model,
+        :day, COALESCE(:user_id, 0), COALESCE(:key_id, 0), :upstream,
+        CASE WHEN :upstream = '' THEN '' ELSE :model END, :upstream_model,
         1, CASE WHEN :error_class = '' THEN 0 ELSE 1 END, :estimated,
         CASE WHEN :cost_micros IS NULL AND :prompt_tokens + :completion_tokens > 0 THEN 1 ELSE 0 END,
         :prompt_tokens, :completion_tokens, :reasoning_tokens, :cached_tokens, COALESCE(:cost_micros, 0),

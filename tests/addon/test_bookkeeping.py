@@ -8,12 +8,13 @@ import pytest
 
 from addon.bookkeeping import audit_record, entry_of, learned_from
 from addon.exchange import Exchange
+from addon.formats import sse
 from addon.log import RequestLine
 from shared.model import Limits, Principal, User, VirtualKey
 from shared.pricing import Price
 from shared.store.ledger import Entry, Ratio, learn_ratio
 from shared.store.prices import add_price
-from tests.addon.desk import MODEL, Desk, streamed, upstream, whole
+from tests.addon.desk import MODEL, Desk, body, streamed, upstream, whole
 from tests.addon.reasoning.chat import Json
 from tests.support.turns import Call, Turn, completion, events
 
@@ -119,6 +120,27 @@ def test_what_an_upstream_refused_costs_nothing(desk: Desk) -> None:
     assert (entry.error_class, entry.status) == ("upstream_422", 422)
 
 
+def test_a_code_that_no_database_could_hold_is_cleaned(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER, stream=True)
+    answer = exchange.stream({})
+    answer.feed(sse.event(b'{"error":{"message":"x","code":"\\ud800' + b"x" * 100 + b'"}}'))
+    entry = entered(desk, exchange, "200")
+    assert entry.error_class == "?" + "x" * 63
+    desk.meter.settle(entry, exchange.opened, None)
+    assert answer.error is not None
+    assert exchange.failed_end(exchange.stream_problem(answer.error))
+
+
+def test_an_attempt_that_failed_does_not_outshine_the_next_one(desk: Desk) -> None:
+    desk.upstreams = (upstream("one"), upstream("two"))
+    exchange = desk.open(principal=CALLER, stream=True)
+    exchange.stream({}).feed(sse.event(b'{"error":{"message":"down","code":503}}'))
+    assert exchange.refused(503, {}, b"{}") is None
+    whole(exchange, SAYING)
+    entry = entered(desk, exchange)
+    assert (entry.error_class, entry.estimated, entry.upstream) == ("", False, "two")
+
+
 def test_an_unreachable_upstream_is_named_by_its_error(desk: Desk) -> None:
     exchange = desk.open(principal=CALLER)
     exchange.unreachable("connection refused")
@@ -183,6 +205,14 @@ def test_a_counted_answer_teaches_how_many_bytes_a_token_has(desk: Desk) -> None
     assert learned_from(exchange) == Ratio(
         len(exchange.outgoing.body), usage.prompt_tokens, said, usage.completion_tokens
     )
+
+
+def test_a_padded_body_teaches_nothing(desk: Desk) -> None:
+    exchange = desk.exchange(principal=CALLER)
+    exchange.open(body() + b" " * 100_000)
+    whole(exchange, SAYING)
+    assert exchange.usage is not None
+    assert learned_from(exchange) is None
 
 
 def test_what_was_not_counted_teaches_nothing(desk: Desk) -> None:

@@ -138,6 +138,28 @@ def test_a_node_that_died_holds_nothing_for_long_and_its_exchange_is_in_the_ledg
     assert rows == [("x1", "lost", 1)]
 
 
+def test_a_node_that_slept_does_not_take_itself_for_dead(desk: Desk) -> None:
+    one = opened(desk, caller(quota_tokens=10_000))
+    desk.memory.clock.ms += DEAD_AFTER_MS
+    desk.meter.each_second()
+    settle(desk, one, prompt=5000, completion=3000)
+    assert balance(desk) == Balance(tokens=8000)
+
+
+def test_an_answer_of_less_than_nothing_is_none(desk: Desk) -> None:
+    opened(desk, caller(quota_tokens=1000, concurrency=1), max_tokens=-100_000)
+    assert balance(desk) == Balance(reserved_tokens=100)
+
+
+def test_what_fails_on_the_way_into_the_books_holds_nothing(desk: Desk) -> None:
+    limited = caller(quota_tokens=1000, concurrency=1)
+    desk.memory.engine.transact(lambda work: work.run("ALTER TABLE open_exchanges RENAME TO away"))
+    with pytest.raises(Exception, match="open_exchanges"):
+        opened(desk, limited)
+    desk.memory.engine.transact(lambda work: work.run("ALTER TABLE away RENAME TO open_exchanges"))
+    assert opened(desk, limited, "x2").reserved
+
+
 def test_a_node_that_lives_keeps_what_it_holds(desk: Desk) -> None:
     opened(desk, caller(quota_tokens=1000))
     for _ in range(20):

@@ -47,3 +47,9 @@ async def test_reading_is_open_to_links_from_other_sites(client: AsyncTestClient
     answer = await client.get("/", headers={"Sec-Fetch-Site": "cross-site"})
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "http://", "://"])
+async def test_an_origin_that_is_no_url_is_not_our_own(client: AsyncTestClient, origin: str) -> None:
+    answer = await client.post("/api/login", json={}, headers={"Origin": origin})
+    assert answer.status_code == 403

@@ -116,7 +116,7 @@ def test_a_signal_to_the_launcher_alone_ends_both_programs(thinkback: Command) -
 def test_both_programs_answer_when_it_says_so(running: Launched) -> None:
     page = re.findall(r"Web pages +(\S+)", running.output)[0]
 
-    assert f"Base URL     {page}v1\n" in running.output
+    assert f"Base URL   {page}v1\n" in running.output
     assert (get(page), get(page + "healthz")) == (200, 200)
 
 

@@ -21,6 +21,7 @@ from addon.formats.errors import RequestError
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.splice import MalformedJson, elements, members, object_text, scalar_text, value
 from addon.formats.turn import Edit, Reasoning, ToolCall, Turn
+from addon.relay import Patching
 
 type Json = dict[str, Any]
 
@@ -179,9 +180,8 @@ def minted(choice: int, index: int, _: str) -> str:
 
 def streamed(pieces: list[bytes], *, model: str = "m", coding: str = "") -> tuple[bytes, dict[int, Turn], str]:
     """Output, turns and error of a stream that arrives in these pieces and then ends."""
-    answer = StreamedAnswer(
-        model=model, hide_usage=True, mint=minted, remember=lambda *_, **__: None, content_encoding=coding
-    )
+    relay = Patching(ChatStream(model=model, hide_usage=True, mint=minted))
+    answer = StreamedAnswer(relay, remember=lambda *_, **__: None, content_encoding=coding)
     out = b"".join([*map(answer.feed, pieces), answer.end()])
     answer.stop()
     assert answer.error or out.endswith(DONE)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -91,7 +91,8 @@ async def _try(upstream: Upstream, key: str, *, guarded: bool, tls: ssl.SSLConte
 
 
 def _models_path(upstream: Upstream) -> str:
-    return (urlsplit(upstream.base_url).path.rstrip("/") or "/v1") + "/models"
+    path = (urlsplit(upstream.base_url).path.rstrip("/") or "/v1") + "/models"
+    return f"{path}?api-version={quote(upstream.version)}" if upstream.version else path
 
 
 def _headers(upstream: Upstream, key: str) -> list[tuple[str, str]]:
@@ -104,7 +105,8 @@ def _headers(upstream: Upstream, key: str) -> list[tuple[str, str]]:
         "user-agent": "thinkback",
     }
     if key:
-        ours["authorization"] = f"Bearer {key}"
+        name, before = upstream.key_header
+        ours[name] = before + key
     own = {name.lower(): text for name, text in upstream.headers.items()}
     return list((ours | own).items())
 

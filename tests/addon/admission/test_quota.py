@@ -85,6 +85,8 @@ def test_a_caller_with_an_upstreams_key_has_no_limits() -> None:
         (("deepseek-v4",), (), False),
         (("deepseek-*",), ("glm-*",), False),
         (("DEEPSEEK-*",), (), False),
+        (("deepseek-v?-pro",), (), False),
+        (("deepseek-v[4]-pro",), (), False),
     ],
 )
 def test_a_model_must_be_allowed_by_the_user_and_the_key(
@@ -104,8 +106,10 @@ def test_a_model_must_be_allowed_by_the_user_and_the_key(
         (400, (0, 0), 100),
         (400, (100, 400), 100),
         (400, (2000, 1000), 200),
+        (400, (90_000, 1000), 50),
+        (400, (10, 1000), 400),
     ],
-    ids=["nothing", "at least one", "four bytes each", "too little known", "as counted"],
+    ids=["nothing", "at least one", "four bytes each", "too little known", "as counted", "padded", "absurd"],
 )
 def test_tokens_are_guessed_from_bytes(size: int, counted: tuple[int, int], tokens: int) -> None:
     assert tokens_in(size, *counted) == tokens

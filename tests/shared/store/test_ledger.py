@@ -110,6 +110,12 @@ def test_the_day_adds_up_requests_failures_and_what_had_no_price(engine: Engine)
     assert engine.read(sums) == [(20261120, 3, 1, 1, 1, 200, 50)]
 
 
+def test_names_of_models_that_nobody_serves_make_no_rows_of_their_own(engine: Engine) -> None:
+    refused = [entry(f"x{n}", model=f"made up {n}", upstream="", upstream_model="") for n in range(5)]
+    run(engine, *(statement for one in refused for statement in settle(one)))
+    assert engine.read("SELECT model, requests FROM usage_daily") == [("", 5)]
+
+
 def test_a_new_window_begins_with_nothing_spent(engine: Engine) -> None:
     run(engine, *settle(entry("x1")), *settle(entry("x2", at=NOON + DAY)))
     assert spent(engine, period="day", now=NOON + DAY) == (120, 50)
