@@ -31,7 +31,10 @@ async function copy(button) {
 
 function openDrawer(opener) {
   const drawer = document.querySelector("#drawer");
-  document.querySelector("#drawer-title").textContent = "…";
+  const title = document.createElement("h2");
+  title.id = "drawer-title";
+  title.textContent = "…";
+  document.querySelector("#drawer-body").replaceChildren(title); // what was shown last is not what was asked for
   drawer.showModal();
   htmx.ajax("GET", opener.dataset.drawer, { target: "#drawer-body", swap: "innerHTML" });
 }
