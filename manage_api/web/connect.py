@@ -16,8 +16,8 @@ __all__ = ("Connection", "base_url_for", "connection_for")
 
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?", re.ASCII)
 
-SERVED = frozenset({"chat", "responses"})
-"""The formats that the data plane answers; cards of programs that speak others are left out until it does."""
+SERVED = frozenset({"chat"})
+"""The formats whose programs were seen working through the gateway; cards of others are left out until they were."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):

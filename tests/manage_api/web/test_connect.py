@@ -48,4 +48,4 @@ async def test_programs_whose_format_is_not_served_are_not_offered(client: Async
 
     assert "Override OpenAI Base URL" in page
     assert "ANTHROPIC_BASE_URL" not in page
-    assert "wire_api" in page
+    assert "wire_api" not in page
