@@ -120,7 +120,7 @@ class Meter:
         statements: list[Statement] = settle(entry)
         if learned is not None:
             statements.append(learn_ratio(entry.upstream_model, learned))
-        if not self._engine.try_write(statements):
+        if not self._engine.try_write(statements, overtake=True):
             self._engine.write_later(statements)
 
     def key_rests(self, upstream: str, key: str, seconds: float, why: str) -> None:

@@ -193,7 +193,8 @@ class Recall:
             now=self._clock.now_ms(),
         )
         statements = [statement, *table.add_keys(record.token, keys)]
-        if not self._engine.try_write(statements):
+        # The client may come back at once: what was thought must not wait behind the books.
+        if not self._engine.try_write(statements, overtake=True):
             self._engine.write_later(statements)
 
     def _read(self, namespace: bytes, tokens: list[str]) -> dict[str, _Held]:

@@ -33,8 +33,11 @@ class Engine(Protocol):
     def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
         """Rows of a query, on the caller's thread: a point look-up costs microseconds and never waits for a writer."""
 
-    def try_write(self, statements: Sequence[Statement]) -> bool:
-        """Commit the statements now as one transaction, or return False at once when it can't be done now."""
+    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
+        """Commit the statements now as one transaction, or return False at once when it can't be done now.
+
+        `overtake`: also while queued writes wait, for statements that may come before any of those.
+        """
 
     def write_later(self, statements: Sequence[Statement]) -> None:
         """Queue the statements for the writer thread, which commits in order and in batches."""

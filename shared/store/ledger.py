@@ -177,11 +177,12 @@ def settle_lost(transaction: Transaction, now_ms: int) -> int:
 
 
 def open_exchange(opening: Opening) -> Statement:
-    """Note that an exchange runs, and what it may use."""
+    """Note that an exchange runs, and what it may use, unless it is settled already."""
     sql = """
         INSERT INTO open_exchanges
             (exchange, node, at, user_id, key_id, reserved_tokens, reserved_cost_micros, entry)
-        VALUES (:exchange, :node, :at, :user_id, :key_id, :tokens, :cost, :entry)
+        SELECT :exchange, :node, :at, :user_id, :key_id, :tokens, :cost, :entry
+        WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
         ON CONFLICT (exchange) DO NOTHING
     """
     entry = opening.entry

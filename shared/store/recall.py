@@ -25,11 +25,12 @@ _BATCH = 400
 
 
 def keep_turn(*, token: str, namespace: bytes, parent: str | None, complete: bool, body: bytes, now: int) -> Statement:
-    """Insert the turn, or replace it by a later state of itself."""
+    """Insert the turn, or replace it by a later state of itself, in whatever order its states come."""
     sql = """
         INSERT INTO recall_turns (token, namespace, parent, complete, body, bytes, created_at, used_at)
         VALUES (:token, :namespace, :parent, :complete, :body, :bytes, :now, :now)
         ON CONFLICT (token) DO UPDATE SET complete = excluded.complete, body = excluded.body, bytes = excluded.bytes
+        WHERE recall_turns.complete = 0 AND (excluded.complete = 1 OR excluded.bytes >= recall_turns.bytes)
     """
     params = {"token": token, "namespace": namespace, "parent": parent, "complete": int(complete), "now": now}
     return sql, params | {"body": body, "bytes": len(body)}

@@ -221,9 +221,9 @@ class SqliteEngine:
         (version,) = self._reader.execute("PRAGMA data_version").fetchone()
         return int(version)
 
-    def try_write(self, statements: Sequence[Statement]) -> bool:
-        """As in the protocol; False also while queued writes wait, so that nothing overtakes them."""
-        if not self._queue.idle or not self._writing.acquire(blocking=False):
+    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
+        """As in the protocol; unless told otherwise False also while queued writes wait, so that order is kept."""
+        if not (overtake or self._queue.idle) or not self._writing.acquire(blocking=False):
             return False
         try:
             with self._transaction(patience_ms=0) as connection:

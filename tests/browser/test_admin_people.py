@@ -173,7 +173,7 @@ def test_what_others_wrote_in_the_feed_is_text(walk: Walk, gateway: Gateway, adm
 def test_names_of_users_keys_and_models_are_text_in_the_lists(walk: Walk, gateway: Gateway, admin: Admin) -> None:
     user = admin.add_user(f"{HOSTILE[:40]}{secrets.token_hex(4)}", models=[HOSTILE])
     key = admin.send("POST", f"/api/admin/users/{user['id']}/keys", {"name": HOSTILE[-40:], "models": [HOSTILE]})
-    write(gateway, at=admin.now_ms(), user_id=user["id"], key_id=key["id"], model=LONG, prompt_tokens=5)
+    write(gateway, at=admin.now_ms(), user_id=user["id"], key_id=key["id"], model=LONG, upstream="up", prompt_tokens=5)
     page = as_admin(walk(width=390), "/admin/users?q=script")
     page.get_by_role("button", name=user["username"], exact=True).click()
     expect(page.get_by_role("heading", name=user["username"])).to_be_visible()

@@ -27,7 +27,7 @@ async def test_beyond_seven_models_the_rest_is_one(
     client: AsyncTestClient, store: Engine, ada: Person, clock: ManualClock
 ) -> None:
     for number in range(10):
-        write(store, ada, clock.now_ms(), model=f"model-{number}", prompt_tokens=100 + number)
+        write(store, ada, clock.now_ms(), model=f"model-{number}", upstream="up", prompt_tokens=100 + number)
 
     page = (await client.get("/dashboard?days=1", headers=bearer(ada.key))).text
 

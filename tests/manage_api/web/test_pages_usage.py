@@ -69,7 +69,7 @@ async def test_beyond_seven_groups_the_chart_shows_the_rest_as_one(
     client: AsyncTestClient, admin: dict[str, str], store: Engine, ada: Person, clock: ManualClock
 ) -> None:
     for number in range(10):
-        write(store, ada, clock.now_ms(), model=f"model-{number}", prompt_tokens=100 + number)
+        write(store, ada, clock.now_ms(), model=f"model-{number}", upstream="up", prompt_tokens=100 + number)
 
     page = (await client.get("/admin/usage?by=model", headers=admin)).text
 

@@ -153,6 +153,11 @@ def test_what_runs_is_reserved_until_it_is_settled(engine: Engine) -> None:
     assert balance_of(engine, "user:7", "day", NOON) == Balance(tokens=240, cost_micros=100)
 
 
+def test_an_exchange_that_is_settled_does_not_open_again(engine: Engine) -> None:
+    run(engine, beat("n1", "1", NOON, NOON), *settle(entry("x1")), opening("x1"))
+    assert balance_of(engine, "user:7", "day", NOON) == Balance(tokens=120, cost_micros=50)
+
+
 def test_others_hold_and_spend_nothing_of_mine(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"), *settle(entry("x2")))
     assert balance_of(engine, "user:3", "day", NOON) == balance_of(engine, "key:7", "day", NOON) == Balance()

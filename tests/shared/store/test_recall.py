@@ -24,8 +24,10 @@ def run(engine: Engine, *statements: Statement) -> None:
     engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
 
 
-def turn(token: str, *, body: bytes = b"body", now: int = 1, namespace: bytes = NAMESPACE) -> Statement:
-    return keep_turn(token=token, namespace=namespace, parent=None, complete=True, body=body, now=now)
+def turn(
+    token: str, *, body: bytes = b"body", now: int = 1, namespace: bytes = NAMESPACE, complete: bool = True
+) -> Statement:
+    return keep_turn(token=token, namespace=namespace, parent=None, complete=complete, body=body, now=now)
 
 
 def tokens(engine: Engine) -> list[str]:
@@ -39,8 +41,15 @@ def test_turns_are_found_by_token_in_their_namespace(engine: Engine) -> None:
 
 
 def test_a_later_state_replaces_the_body_and_not_the_times(engine: Engine) -> None:
-    run(engine, turn("a", now=1), turn("a", body=b"later", now=9))
+    run(engine, turn("a", now=1, complete=False), turn("a", body=b"later", now=9))
     assert engine.read("SELECT body, bytes, created_at, used_at FROM recall_turns") == [(b"later", 5, 1, 1)]
+
+
+def test_states_of_a_turn_may_come_in_any_order(engine: Engine) -> None:
+    states = [(b"the whole", True), (b"the wh", False), (b"the", False)]
+    run(engine, *(turn("a", body=body, complete=complete) for body, complete in states))
+    run(engine, *(turn("b", body=body, complete=complete) for body, complete in states[1:]))
+    assert engine.read("SELECT body, complete FROM recall_turns ORDER BY token") == [(b"the whole", 1), (b"the wh", 0)]
 
 
 def test_many_tokens_and_keys_are_found_at_once(engine: Engine) -> None:

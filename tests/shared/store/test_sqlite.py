@@ -16,6 +16,7 @@ from shared.store import open_engine
 from shared.store.engine import Engine, Statement, Transaction
 from shared.store.sqlite import QUEUE_BYTES, SqliteEngine, connect, database_path, prepare_file
 from tests.shared.processes import run_together, start
+from tests.support.gateway import eventually
 
 COUNT = "SELECT count(*) FROM learned"
 ENDPOINTS = "SELECT endpoint FROM learned ORDER BY rowid"
@@ -143,6 +144,14 @@ def test_no_write_overtakes_an_earlier_one(engine: Engine) -> None:
             engine.write_later([learn(str(number))])
     engine.flush()
     assert engine.read(ENDPOINTS) == [(str(number),) for number in range(2000)]
+
+
+def test_what_may_come_first_does_not_wait_for_what_is_queued(engine: Engine, other: dbapi2.Connection) -> None:
+    other.execute("BEGIN IMMEDIATE")
+    engine.write_later([learn("queued")])
+    assert not engine.try_write([learn("urgent")], overtake=True)
+    other.execute("COMMIT")
+    assert eventually(lambda: engine.try_write([learn("urgent")], overtake=True))
 
 
 def test_a_queued_group_is_written_whole_or_not_at_all(engine: Engine, other: dbapi2.Connection) -> None:
