@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import post
-from tests.support.gateway import Gateway, upstream_environment
+from tests.support.gateway import Gateway, eventually, upstream_environment
 from tests.support.provider import Answer, StrictProvider
 from tests.support.turns import Call, Turn
 
@@ -38,6 +38,7 @@ def log(tmp_path: Path) -> str:
     """What the gateway prints from an empty directory over an agent's two requests."""
     call = Call("call_00_a", "Read", '{"path": "main.py"}')
     with StrictProvider() as provider, Gateway(tmp_path, environment(provider.base_url)) as gateway:
+        assert eventually(lambda: "can use it." in gateway.log, 20), "it serves before both programs have started"
         provider.script(Answer(turn=Turn(reasoning="Which file? main.py.", calls=(call,))))
         first = ask(gateway, [ASK])
         del first["reasoning_content"]
