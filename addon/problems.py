@@ -21,7 +21,8 @@ def malformed(why: str) -> Problem:
 def no_upstream() -> Problem:
     """Nothing is configured that could answer."""
     message = (
-        "No upstream is configured yet: set UPSTREAM_BASE_URL and UPSTREAM_API_KEY, or [[upstreams]] in config.toml."
+        "No upstream is configured yet: add one on the gateway's page /setup, set UPSTREAM_BASE_URL and "
+        "UPSTREAM_API_KEY, or write [[upstreams]] into config.toml."
     )
     return Problem(status=503, message=message, code="no_upstream", type="server_error")
 

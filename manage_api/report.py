@@ -46,7 +46,8 @@ def next_step(snapshot: Snapshot) -> str:
     if snapshot.upstreams:
         return ""
     return (
-        "No upstream is configured yet: set UPSTREAM_BASE_URL and UPSTREAM_API_KEY and start again, "
+        f"No upstream is configured yet: sign in as admin at {web_pages(snapshot)}setup and add one, "
+        "or set UPSTREAM_BASE_URL and UPSTREAM_API_KEY and start again, "
         f"or write [[upstreams]] into {snapshot.config_path} while it runs (config.example.toml shows how)."
     )
 
