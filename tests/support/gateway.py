@@ -188,11 +188,6 @@ class Gateway:
         assert done.returncode == 0, f"thinkback {arguments}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def await_ready(self) -> None:
-        """Return when it serves again after one of its processes was killed."""
-        assert self._process
-        self._await_ready(self._process)
-
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
         for _ in range(START_SECONDS * 20):
             if self._is_ready():
