@@ -12,7 +12,7 @@ from addon.formats.turn import Message, Turn, Usage
 from addon.log import RequestLine
 from addon.meter import Meter
 from shared.pricing import cost_micros
-from shared.security.keys import mask
+from shared.security.keys import suffix
 from shared.store.audit import AuditRecord
 from shared.store.ledger import Entry, Ratio
 
@@ -135,7 +135,7 @@ def _details(exchange: Exchange) -> str:
     tries = [
         {
             "upstream": one.candidate.upstream.name,
-            "key": mask(one.candidate.key) if one.candidate.key else "",
+            "key": suffix(one.candidate.key),
             "model": one.candidate.model,
             "outcome": one.outcome,
         }

@@ -148,6 +148,7 @@ class Exchange:
             size=size,
             max_tokens=request.max_tokens,
         )
+        self._services.meter.reserve(self.opened)
 
     def _converse(self, request: Asked) -> None:
         """Find the replayed turns, and an account that has the state of the latest one."""

@@ -72,8 +72,8 @@ class Meter:
     def open(self, principal: Principal, entry: Entry, *, host: str, size: int, max_tokens: int | None) -> Opened:
         """Admit an exchange whose first candidate, with that host, gets a body of `size` bytes.
 
-        Raises RequestError when a limit or quota does not let it begin. It may be sent once it is `reserved`, which
-        may take further calls of `reserve`.
+        Raises RequestError when a limit does not let it begin. What is opened has to be settled, and may be sent once
+        `reserve` has reserved what it may use.
         """
         price = self.price(entry.upstream, host, entry.upstream_model, entry.at)
         demand = demand_of(size, max_tokens, self.ratio(entry.upstream_model), entry.upstream_model, price)
@@ -84,13 +84,7 @@ class Meter:
         guess = msgspec.structs.replace(
             entry, prompt_tokens=demand.prompt_tokens, cost_micros=demand.cost(0) if price else None, attempts=1
         )
-        opened = Opened(guess, subjects, demand, ticket)
-        try:
-            self.reserve(opened)
-        except BaseException:
-            self._limiter.give_back(ticket, 0)
-            raise
-        return opened
+        return Opened(guess, subjects, demand, ticket)
 
     def reserve(self, opened: Opened) -> None:
         """Reserve what the exchange may use, if the database is free now. Raises RequestError when there is too little.

@@ -43,6 +43,7 @@ WITHOUT_TWIN = {
     "manage_api/domains/users/limits.py": "test_controller.py of users and keys sets limits through it",
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
+    "manage_api/domains/usage/service.py": "test_controller.py asks it for the days",
     "manage_api/domains/users/schemas.py": DECLARES,
     "manage_api/guards.py": "tests/manage_api/domains call guarded routes",
     "manage_api/sidecar.py": RUNS,

@@ -11,6 +11,7 @@ import msgspec
 from addon.formats.turn import Usage
 
 __all__ = (
+    "UNREADABLE",
     "CallDelta",
     "Delta",
     "Finish",
@@ -104,6 +105,9 @@ class StreamError(msgspec.Struct, frozen=True):
     status: int = 502
     code: str = ""
 
+
+UNREADABLE = StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
+"""What an event is that can't be read."""
 
 type Delta = (
     ReasoningDelta

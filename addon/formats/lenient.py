@@ -3,7 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ("flag", "integer", "number", "objects", "record", "strings", "text")
+import msgspec
+
+from addon.formats.splice import MalformedJson, value
+
+__all__ = ("decoded", "flag", "integer", "number", "objects", "record", "strings", "text")
+
+
+def decoded[T](decoder: msgspec.json.Decoder[T], json_text: bytes) -> T | None:
+    """What the text says, read strictly where that works, else with lone surrogates and odd numbers; None: nothing."""
+    try:
+        return decoder.decode(json_text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # the lenient reader may take it
+    try:
+        return msgspec.convert(value(json_text), decoder.type)
+    except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError):
+        return None
 
 
 def text(found: Any) -> str:

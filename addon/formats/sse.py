@@ -5,7 +5,7 @@ Linear in the bytes seen; an event ends at its blank line, whichever of LF, CRLF
 
 import re
 
-__all__ = ("EventTooLarge", "Events", "data_of", "event", "name_of")
+__all__ = ("EventTooLarge", "Events", "data_of", "event", "name_of", "said_by")
 
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes one event may have: whole tool arguments come in one event from some servers."""
@@ -60,6 +60,12 @@ def data_of(raw: bytes) -> bytes | None:
         return raw[6:-2]  # the shape nearly every event has
     found = _fields(raw, b"data")
     return b"\n".join(found) if found else None
+
+
+def said_by(raw: bytes) -> bytes:
+    """The event's data; empty when it says nothing, or only Chat Completions' end that others send too."""
+    data = (data_of(raw) or b"").strip()
+    return b"" if data == b"[DONE]" else data
 
 
 def name_of(raw: bytes) -> str:

@@ -13,22 +13,21 @@ from manage_api.callers import UserRequest
 from manage_api.domains.keys.schemas import KeyView
 from manage_api.domains.requests.schemas import RequestView
 from manage_api.domains.usage.schemas import DayUsage, QuotaView, Usage
+from manage_api.domains.usage.service import usage_of_days
 from manage_api.guards import WITH_ANY_PASSWORD
 from manage_api.paging import Cursor, RowId, SomeId, page_of_found
 from manage_api.sidecar import Sidecar
 from manage_api.web.connect import connection_for
 from manage_api.web.rendering import Pages, page
 from shared.model import User
-from shared.periods import day_of
 from shared.store.ledger import balance_of, subject_of
 from shared.store.reports import (
     EntryFilter,
     Outcome,
-    Sums,
     entries_after,
     read_details,
     recent_entries,
-    usage_by_day_and_model,
+    usage_of,
 )
 from shared.store.virtual_keys import search_keys
 
@@ -37,7 +36,6 @@ __all__ = ("DashboardPages",)
 Days = Annotated[int, QueryParameter(ge=1, le=366)]
 Status = Annotated[Outcome | None, QueryParameter()]
 
-_DAY_MS = 86_400_000
 _MOST_MODELS = 7
 _MOST_KEYS = 200
 _EXPLAINED = 200
@@ -126,14 +124,9 @@ class DashboardPages(Pages):
 
 
 def _shown(sidecar: Sidecar, user: User, days: int) -> Shown:
-    now = sidecar.clock.now_ms()
-    used: dict[int, list[tuple[str, Sums]]] = {day_of(now - ago * _DAY_MS): [] for ago in reversed(range(days))}
-    rows = usage_by_day_and_model(sidecar.store, user.id, first_day=min(used), last_day=max(used))
-    for day, model, sums in rows:
-        used[day].append((model, sums))
-    by_day = [DayUsage.of_models(day, models) for day, models in used.items()]
-    every = DayUsage.of_models(0, [("", sums) for _, _, sums in rows])
-    return Shown(days=by_day, total=every, series=_series(by_day))
+    by_day = usage_of_days(sidecar.store, user.id, now_ms=sidecar.clock.now_ms(), days=days)
+    total = Usage.of(usage_of(sidecar.store, user.id, since_day=by_day[0].day))
+    return Shown(days=by_day, total=total, series=_series(by_day))
 
 
 def _series(days: list[DayUsage]) -> list[dict[str, Any]]:

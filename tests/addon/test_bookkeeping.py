@@ -9,31 +9,20 @@ import pytest
 from addon.bookkeeping import audit_record, entry_of, learned_from
 from addon.exchange import Exchange
 from addon.formats import sse
+from addon.formats.errors import RequestError
 from addon.log import RequestLine
-from shared.model import Limits, Principal, User, VirtualKey
+from shared.model import Limits, Principal
 from shared.pricing import Price
 from shared.store.ledger import Entry, Ratio, learn_ratio
 from shared.store.prices import add_price
+from tests.addon.callers import principal, user, virtual_key
 from tests.addon.desk import MODEL, Desk, body, streamed, upstream, whole
 from tests.addon.reasoning.chat import Json
 from tests.support.turns import Call, Turn, completion, events
 
 SAYING = Turn(reasoning="thought of words", text="All of it is done.")
 CALLING = Turn(reasoning="thought of a call", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))
-ADA = User(
-    id=7,
-    username="ada",
-    role="user",
-    disabled=False,
-    epoch=0,
-    must_change_password=False,
-    created_at=0,
-    limits=Limits(),
-)
-LAPTOP = VirtualKey(
-    id=3, user_id=7, name="laptop", suffix="abcd", scope="inference", created_at=0, expires_at=None, revoked_at=None
-)
-CALLER = Principal(id="user:7", name="ada", key_suffix="abcd", user=ADA, key=LAPTOP)
+CALLER = principal(user(), virtual_key())
 PASSING = Principal(
     id="upstream:00", name="passthrough", key_suffix="cret", upstream="one", upstream_key="sk-one-secret"
 )
@@ -141,6 +130,16 @@ def test_an_attempt_that_failed_does_not_outshine_the_next_one(desk: Desk) -> No
     assert (entry.error_class, entry.estimated, entry.upstream) == ("", False, "two")
 
 
+def test_what_a_quota_refused_takes_no_place_of_those_at_once(desk: Desk) -> None:
+    limits = Limits(quota_tokens=1, concurrency=1)
+    limited = principal(user(limits=limits))
+    for _ in range(2):
+        exchange = desk.exchange(principal=limited)
+        with pytest.raises(RequestError, match="token quota"):
+            exchange.open(body())
+        desk.meter.settle(entered(desk, exchange, "429"), exchange.opened, None)
+
+
 def test_an_unreachable_upstream_is_named_by_its_error(desk: Desk) -> None:
     exchange = desk.open(principal=CALLER)
     exchange.unreachable("connection refused")
@@ -191,7 +190,7 @@ def test_restored_and_missing_turns_are_counted_and_listed(desk: Desk) -> None:
     details = json.loads(entry.details)
     assert (entry.restored, entry.missing) == (1, 1)
     assert [turn["rule"] for turn in details["turns"]] == ["id", "missing"]
-    assert details["tries"] == [{"upstream": "one", "key": "…cret", "model": MODEL, "outcome": ""}]
+    assert details["tries"] == [{"upstream": "one", "key": "cret", "model": MODEL, "outcome": ""}]
 
 
 # -- what is learned --------------------------------------------------------------------------------------------------

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from msgspec.structs import replace
 
 from addon import front
 from addon.formats.errors import Problem
 from addon.formats.registry import Endpoint, Kind
 from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
-from shared.model import Principal, User
+from shared.model import Principal
+from tests.addon.callers import principal, user
 
 THEIRS = "tp-an-upstream-key-1234"
 UP = Upstream(
@@ -19,8 +19,7 @@ UP = Upstream(
     models=("b", "a"),
     model_rewrites=(ModelRewrite(from_="alias", to="b"),),
 )
-ADA = User(id=7, username="ada", role="user", disabled=False, epoch=0, must_change_password=False, created_at=0)
-CALLER = Principal(id="user:7", name="ada", key_suffix="abcd", user=ADA)
+CALLER = principal(user())
 
 
 def admitted(*, allow_upstream_keys: bool) -> Principal | Problem:
@@ -81,7 +80,7 @@ def test_the_model_list_has_what_can_be_asked_for() -> None:
 
 
 def test_the_model_list_has_only_what_the_caller_may_use() -> None:
-    limited = replace(CALLER, user=replace(ADA, models=("ali*",)))
+    limited = principal(user(models=("ali*",)))
     ids = [model["id"] for model in json.loads(front.models(Snapshot(upstreams=(UP,)), limited).body)["data"]]
     assert ids == ["alias"]
 

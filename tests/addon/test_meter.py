@@ -7,11 +7,12 @@ from msgspec.structs import replace
 
 from addon.formats.errors import Problem, RequestError
 from addon.meter import Meter, Opened
-from shared.model import Limits, Principal, User
+from shared.model import Limits, Principal
 from shared.pricing import Price
 from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, Ratio, balance_of, read_ratio
 from shared.store.prices import add_price
 from shared.store.resting import resting
+from tests.addon.callers import principal, user
 from tests.addon.desk import Desk
 
 BODY = 400
@@ -19,28 +20,25 @@ BODY = 400
 
 
 def caller(**limits: Any) -> Principal:
-    user = User(
-        id=1,
-        username="ada",
-        role="user",
-        disabled=False,
-        epoch=0,
-        must_change_password=False,
-        created_at=0,
-        limits=Limits(**limits),
-    )
-    return Principal(id="user:1", name="ada", key_suffix="abcd", user=user)
+    return principal(user(limits=Limits(**limits)))
 
 
 def begun(desk: Desk, exchange: str = "x1") -> Entry:
     now = desk.memory.clock.now_ms()
     return Entry(
-        exchange=exchange, at=now, user_id=1, username="ada", model="m", upstream="up", upstream_model="m", status=200
+        exchange=exchange, at=now, user_id=7, username="ada", model="m", upstream="up", upstream_model="m", status=200
     )
 
 
 def opened(desk: Desk, principal: Principal, exchange: str = "x1", *, max_tokens: int = 50, size: int = BODY) -> Opened:
-    return desk.meter.open(principal, begun(desk, exchange), host="up.example", size=size, max_tokens=max_tokens)
+    """An exchange that was opened and, if it may be sent, reserved; one that may not is settled as the gateway does."""
+    one = desk.meter.open(principal, begun(desk, exchange), host="up.example", size=size, max_tokens=max_tokens)
+    try:
+        desk.meter.reserve(one)
+    except RequestError:
+        desk.meter.settle(begun(desk, exchange), one, None)
+        raise
+    return one
 
 
 def refusal(desk: Desk, principal: Principal, exchange: str = "x2") -> Problem:
@@ -56,7 +54,7 @@ def settle(desk: Desk, one: Opened, *, prompt: int = 90, completion: int = 40, l
 
 def balance(desk: Desk) -> Balance:
     desk.memory.engine.flush()
-    return balance_of(desk.memory.engine, "user:1", "lifetime", desk.memory.clock.now_ms())
+    return balance_of(desk.memory.engine, "user:7", "lifetime", desk.memory.clock.now_ms())
 
 
 def test_what_is_reserved_becomes_what_was_used(desk: Desk) -> None:
@@ -153,10 +151,12 @@ def test_an_answer_of_less_than_nothing_is_none(desk: Desk) -> None:
 
 def test_what_fails_on_the_way_into_the_books_holds_nothing(desk: Desk) -> None:
     limited = caller(quota_tokens=1000, concurrency=1)
+    one = desk.meter.open(limited, begun(desk), host="up.example", size=BODY, max_tokens=50)
     desk.memory.engine.transact(lambda work: work.run("ALTER TABLE open_exchanges RENAME TO away"))
     with pytest.raises(Exception, match="open_exchanges"):
-        opened(desk, limited)
+        desk.meter.reserve(one)
     desk.memory.engine.transact(lambda work: work.run("ALTER TABLE away RENAME TO open_exchanges"))
+    desk.meter.settle(begun(desk), one, None)
     assert opened(desk, limited, "x2").reserved
 
 

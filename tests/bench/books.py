@@ -112,7 +112,9 @@ def _opening(engine: Engine, meter: Meter, principal: Principal) -> float:
 
 def _open(meter: Meter, principal: Principal, exchange: str) -> Opened:
     entry = replace(_entry(0), exchange=exchange)
-    return meter.open(principal, entry, host="up.example", size=4000, max_tokens=None)
+    opened = meter.open(principal, entry, host="up.example", size=4000, max_tokens=None)
+    meter.reserve(opened)
+    return opened
 
 
 def _each(work: Callable[[int], object]) -> float:

@@ -111,33 +111,55 @@ def test_sums_and_balances_are_those_of_the_rows_and_nothing_stays_reserved(gate
 # -- kill -9 ----------------------------------------------------------------------------------------------------------
 
 
-async def keep_asking(gateway: Gateway, key: str, stop: asyncio.Event, who: int) -> list[Seen]:
-    seen: list[Seen] = []
-    rng = Random(who)
-    while not stop.is_set():
-        fate = rng.choice(["whole", "whole", "plain", "uncounted"])
-        answer = await ask(gateway.port, key, f"{fate} {who}.{len(seen)}")
-        seen.append(answer)
-        if not answer.status:
-            await asyncio.sleep(0.05)  # the data plane is down: its supervisor starts it again
-    return seen
+class Load:
+    """Eight clients that keep asking; what they saw is counted, so that a test can wait for so much of it."""
+
+    def __init__(self, gateway: Gateway, key: str) -> None:
+        self._gateway = gateway
+        self._key = key
+        self._changed = asyncio.Condition()
+        self.up = asyncio.Event()
+        self.over = False
+        self.seen: list[Seen] = []
+
+    async def ask_on(self, who: int) -> None:
+        """One client: asks again and again while the gateway is up."""
+        rng, asked = Random(who), 0
+        while not self.over:
+            await self.up.wait()
+            fate = rng.choice(["whole", "whole", "plain", "uncounted"])
+            answer = await ask(self._gateway.port, self._key, f"{fate} {who}.{asked}")
+            asked += 1
+            async with self._changed:
+                self.seen.append(answer)
+                self._changed.notify_all()
+
+    async def more(self, count: int) -> None:
+        """Return when so many more answers were seen."""
+        wanted = len(self.seen) + count
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.seen) >= wanted)
 
 
 async def kill_again_and_again(gateway: Gateway, key: str, books: Engine, kills: int) -> tuple[list[Seen], list[int]]:
-    """What eight clients saw, and how many settled rows were missing after each kill."""
-    stop, rng, missing = asyncio.Event(), Random(1), []
+    """What the clients saw, and how many settled rows were missing after each kill."""
+    load, rng, missing = Load(gateway, key), Random(1), []
     async with asyncio.TaskGroup() as group:
-        clients = [group.create_task(keep_asking(gateway, key, stop, who)) for who in range(8)]
+        for who in range(8):
+            group.create_task(load.ask_on(who))
         for _ in range(kills):
-            await asyncio.sleep(rng.uniform(0.2, 0.8))  # a random point
+            load.up.set()
+            await load.more(rng.randrange(1, 100))
             process = await asyncio.to_thread(gateway.data_plane)
             before = {exchange for (exchange,) in books.read("SELECT exchange FROM ledger")}
+            load.up.clear()
             process.kill()
             await asyncio.to_thread(gateway.restart)  # its supervisor would wait longer and longer
             after = {exchange for (exchange,) in books.read("SELECT exchange FROM ledger")}
             missing.append(len(before - after))
-        stop.set()
-    return [answer for client in clients for answer in client.result()], missing
+        load.over = True
+        load.up.set()
+    return load.seen, missing
 
 
 def test_killing_the_data_plane_loses_no_settled_row(gateway: Gateway, books: Engine) -> None:

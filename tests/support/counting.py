@@ -5,12 +5,11 @@ What happens to a request is the first word of its last user message, its name i
 
 import asyncio
 import json
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import msgspec
 
-from tests.support.rawhttp import CUT, Gate, Piece, RawServer, Received, Reply, json_reply
+from tests.support.rawhttp import CUT, Gate, Loopback, Piece, Received, Reply, json_reply
 
 __all__ = ("Count", "CountingProvider", "Seen", "ask", "ask_all")
 
@@ -28,26 +27,15 @@ class Count(msgspec.Struct, frozen=True):
     completion: int
 
 
-class CountingProvider:
+class CountingProvider(Loopback):
     """Chat Completions on 127.0.0.1; `books` has what it told of each request that it counted, by name."""
 
     def __init__(self, count: Count | None = None) -> None:
+        super().__init__()
         self.books: dict[str, Count | None] = {}
         """Every request that came; None: its usage was not told."""
 
         self._count = count
-        self._server = RawServer(self._answer)
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.stop()
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.port}"
 
     async def _answer(self, request: Received) -> Reply:
         body = json.loads(request.body)
@@ -107,7 +95,7 @@ class Seen(msgspec.Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Whether the answer came to its proper end."""
-        return self.status == 200 and (self.body.rstrip().endswith((b"[DONE]", b"0")) or b'"usage"' in self.body)
+        return self.status == 200 and (b"data: [DONE]" in self.body or b'"usage"' in self.body)
 
 
 async def ask(port: int, key: str, name: str, *, size: int = 0, max_tokens: int | None = None) -> Seen:

@@ -4,14 +4,12 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from tests.support.dialects import Dialect, missing_reasoning, refusal
 from tests.support.ledger import Foreign, Ledger, Rejection, Scope, thinking_disabled
-from tests.support.rawhttp import RawServer, Received, Reply, json_reply
+from tests.support.rawhttp import Loopback, Received, Reply, json_reply
 from tests.support.turns import FIELD, IdStyle, Json, Turn, TurnMaker, completion, events
 
 __all__ = ("Answer", "Refusal", "StrictProvider")
@@ -32,7 +30,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     fault: Callable[[Reply], Reply] = lambda reply: reply
 
 
-class StrictProvider:
+class StrictProvider(Loopback):
     """Chat Completions on 127.0.0.1; use as a context manager.
 
     `keys` are the accepted ones; `refused` maps other keys to what they get, and any further key gets a 401. `scope`,
@@ -51,31 +49,19 @@ class StrictProvider:
         ids: IdStyle = "unique",
         seed: int = 1,
     ) -> None:
+        super().__init__()
         self.ledger = Ledger(scope, foreign, field)
         self.rejections: list[Rejection] = []
         self.maker = TurnMaker(Random(seed), ids)
         """Makes the turns that no script gives; a test may put its own here until `reset`."""
 
         self._maker = self.maker
-        self._server = RawServer(self._answer)
         self._keys = keys
         self._refused = refused or {}
         self._field = field
         self._dialect = dialect
         self._rng = Random(seed)
         self._script: deque[Answer | Refusal] = deque()
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.stop()
-
-    @property
-    def base_url(self) -> str:
-        """The origin, without a path."""
-        return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def requests(self) -> list[Received]:

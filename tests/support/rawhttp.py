@@ -7,11 +7,12 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from http.client import responses
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 import msgspec
 
-__all__ = ("CUT", "RESET", "Gate", "Piece", "RawServer", "Received", "Reply", "json_reply")
+__all__ = ("CUT", "RESET", "Gate", "Loopback", "Piece", "RawServer", "Received", "Reply", "json_reply")
 
 type Headers = list[tuple[str, str]]
 type Answerer = Callable[[Received], Awaitable[Reply]]
@@ -244,3 +245,25 @@ def _break(writer: asyncio.StreamWriter, how: Break) -> None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
     writer.close()
+
+
+class Loopback:
+    """Something that answers on 127.0.0.1 while it is a context manager; what it answers is a subclass's own."""
+
+    def __init__(self) -> None:
+        self._server = RawServer(self._answer)
+
+    async def _answer(self, request: Received) -> Reply:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.stop()
+
+    @property
+    def base_url(self) -> str:
+        """The origin, without a path."""
+        return f"http://127.0.0.1:{self._server.port}"

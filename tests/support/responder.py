@@ -5,20 +5,20 @@ Shapes: https://platform.openai.com/docs/api-reference/responses; the refusal is
 
 import json
 from random import Random
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.rawhttp import RawServer, Received, Reply, json_reply
+from tests.support.rawhttp import Loopback, Received, Reply, json_reply
 from tests.support.turns import Json, Turn, TurnMaker
 
 __all__ = ("StrictResponder",)
 
 
-class StrictResponder:
+class StrictResponder(Loopback):
     """`/responses` on 127.0.0.1; use as a context manager. `version` and `key` are what Azure wants to see."""
 
     def __init__(self, *, key: str = "azure-key", version: str = "preview", seed: int = 1) -> None:
+        super().__init__()
         self.rejections: list[str] = []
         self.bodies: list[Json] = []
         self.maker = TurnMaker(Random(seed), "unique")
@@ -27,18 +27,9 @@ class StrictResponder:
         self._states: dict[str, str] = {}
         """Call id -> the state that was issued before it."""
 
-        self._server = RawServer(self._answer)
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.stop()
-
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.port}/openai/v1"
+        return f"{super().base_url}/openai/v1"
 
     async def _answer(self, request: Received) -> Reply:
         target = urlsplit(request.target)

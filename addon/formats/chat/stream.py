@@ -16,6 +16,7 @@ from addon.formats.chat.error_body import choice_error, error_of
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.chat.usage import usage_of
 from addon.formats.deltas import (
+    UNREADABLE,
     CallDelta,
     Delta,
     Finish,
@@ -25,6 +26,7 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
+from addon.formats.lenient import decoded
 from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
 from addon.formats.turn import text_of_part
 
@@ -112,7 +114,7 @@ class ChatStream:
         if data.strip() == b"[DONE]":
             self.done = True
             return [], DONE
-        chunk = _decoded(data)
+        chunk = decoded(_CHUNK, data)
         if chunk is None:
             return _unreadable(raw, data)
         suspect = not chunk.choices or chunk.error or chunk.base_resp or b"event" in raw
@@ -125,7 +127,7 @@ class ChatStream:
         try:
             return deltas, self._patched(raw, data, chunk, ids)
         except MalformedJson:
-            return [_not_json()], b""
+            return [UNREADABLE], b""
 
     def _renamed(self, raw: bytes, model: str) -> bytes | None:
         """The event under the client's name for the model; None when that takes a closer look."""
@@ -224,17 +226,6 @@ def _member(model: str) -> bytes:
     return b'"model":' + scalar_text(model)
 
 
-def _decoded(data: bytes) -> _Chunk | None:
-    try:
-        return _CHUNK.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # a lone surrogate or an odd shape: the lenient reader takes it
-    try:
-        return msgspec.convert(value(data), _Chunk)
-    except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError):
-        return None
-
-
 def _choice_error(choices: list[_Choice]) -> StreamError | None:
     """The error that one of the choices reports, by itself or by how it ended."""
     for choice in choices:
@@ -263,12 +254,8 @@ def _unreadable(raw: bytes, data: bytes) -> tuple[list[Delta], bytes]:
     try:
         value(data)
     except MalformedJson:
-        return [_not_json()], b""
+        return [UNREADABLE], b""
     return [], raw
-
-
-def _not_json() -> StreamError:
-    return StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
 
 
 def _said(delta: _Delta, choice: int) -> list[Delta]:

@@ -11,22 +11,22 @@ import msgspec
 from addon.formats import sse
 from addon.formats.chat.error_body import error_of
 from addon.formats.deltas import (
+    UNREADABLE,
     CallDelta,
     Delta,
     Finish,
     ForeignItem,
     OpaqueDelta,
     ReasoningDelta,
-    StreamError,
     TextDelta,
     UsageReport,
 )
-from addon.formats.lenient import record, text
+from addon.formats.lenient import decoded, record, text
 from addon.formats.messages.blocks import input_of
 from addon.formats.messages.error_body import failure_of
 from addon.formats.messages.response import finish_of
 from addon.formats.messages.usage import usage_of
-from addon.formats.splice import MalformedJson, scalar_text, value
+from addon.formats.splice import scalar_text
 
 __all__ = ("MessagesReader",)
 
@@ -89,12 +89,12 @@ class MessagesReader:
 
     def read(self, raw: bytes) -> list[Delta]:
         """The deltas of one raw event; a StreamError when it reports one or can't be read."""
-        data = sse.data_of(raw)
-        if data is None or not data.strip() or data == b"[DONE]":
+        data = sse.said_by(raw)
+        if not data:
             return []
-        event = _decoded(data)
+        event = decoded(_EVENT, data)
         if event is None:
-            return [StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")]
+            return [UNREADABLE]
         step = _STEPS.get(event.type) if isinstance(event.type, str) else None
         if step is not None:
             return step(self, event)
@@ -220,14 +220,3 @@ def _rest_of(block: _Block) -> list[Delta]:
 
 def _index(event: _Event) -> int:
     return event.index if isinstance(event.index, int) else -1
-
-
-def _decoded(data: bytes) -> _Event | None:
-    try:
-        return _EVENT.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # a lone surrogate or an odd number: the lenient reader takes it
-    try:
-        return msgspec.convert(value(data), _Event)
-    except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError):
-        return None

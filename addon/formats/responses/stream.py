@@ -10,6 +10,7 @@ import msgspec
 
 from addon.formats import sse
 from addon.formats.deltas import (
+    UNREADABLE,
     CallDelta,
     Delta,
     Finish,
@@ -17,16 +18,14 @@ from addon.formats.deltas import (
     OpaqueDelta,
     ReasoningDelta,
     RefusalDelta,
-    StreamError,
     TextDelta,
     UsageReport,
 )
-from addon.formats.lenient import objects, record, text
+from addon.formats.lenient import decoded, objects, record, text
 from addon.formats.responses.error_body import failure_of
 from addon.formats.responses.items import item_parts
 from addon.formats.responses.response import finish_of
 from addon.formats.responses.usage import usage_of
-from addon.formats.splice import MalformedJson, value
 from addon.formats.turn import SUMMARY, Foreign, Reasoning, Refusal, Text, ToolCall
 
 __all__ = ("ResponsesReader",)
@@ -76,12 +75,12 @@ class ResponsesReader:
 
     def read(self, raw: bytes) -> list[Delta]:
         """The deltas of one raw event; a StreamError when it reports one or can't be read."""
-        data = sse.data_of(raw)
-        if data is None or not data.strip() or data == b"[DONE]":
+        data = sse.said_by(raw)
+        if not data:
             return []
-        event = _decoded(data)
+        event = decoded(_EVENT, data)
         if event is None:
-            return [StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")]
+            return [UNREADABLE]
         return self._step(event)
 
     def _step(self, event: _Event) -> list[Delta]:
@@ -213,14 +212,3 @@ def _unsaid(part: object, item: _Open) -> list[Delta]:
 
 def _index(event: _Event) -> int:
     return event.output_index if isinstance(event.output_index, int) else -1
-
-
-def _decoded(data: bytes) -> _Event | None:
-    try:
-        return _EVENT.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # a lone surrogate or an odd number: the lenient reader takes it
-    try:
-        return msgspec.convert(value(data), _Event)
-    except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError):
-        return None

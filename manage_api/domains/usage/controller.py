@@ -13,12 +13,12 @@ from manage_api.callers import UserRequest
 from manage_api.domains.usage.schemas import (
     GROUP_COLUMNS,
     DailyStats,
-    DayUsage,
     GroupUsage,
     MyUsage,
     QuotaView,
     Usage,
 )
+from manage_api.domains.usage.service import usage_of_days
 from manage_api.guards import admin_only
 from manage_api.paging import (
     CSV,
@@ -40,12 +40,11 @@ from shared.model import User, VirtualKey
 from shared.periods import day_of, window_of
 from shared.store.engine import Engine
 from shared.store.ledger import balance_of, subject_of
-from shared.store.reports import Dimension, Sums, UsageFilter, usage_by, usage_by_day_and_model, usage_of
+from shared.store.reports import Dimension, UsageFilter, usage_by, usage_of
 
 __all__ = ("MyUsageController", "UsageController")
 
 _JSON = "application/json"
-_DAY_MS = 86_400_000
 _EXPORTED_AT_ONCE = 200
 
 Days = Annotated[int, QueryParameter(ge=1, le=366)]
@@ -72,12 +71,7 @@ class MyUsageController(Controller):
     @get("/api/my-stats/daily")
     async def daily(self, request: UserRequest, sidecar: NamedDependency[Sidecar], days: Days = 30) -> DailyStats:
         """What one used on each of the last days, by model."""
-        now = sidecar.clock.now_ms()
-        used: dict[int, list[tuple[str, Sums]]] = {day_of(now - ago * _DAY_MS): [] for ago in reversed(range(days))}
-        rows = usage_by_day_and_model(sidecar.store, request.user.id, first_day=min(used), last_day=max(used))
-        for day, model, sums in rows:
-            used[day].append((model, sums))
-        return DailyStats([DayUsage.of_models(day, models) for day, models in used.items()])
+        return DailyStats(usage_of_days(sidecar.store, request.user.id, now_ms=sidecar.clock.now_ms(), days=days))
 
 
 class UsageController(Controller):

@@ -9,38 +9,12 @@ from addon.formats.errors import Problem
 from shared.config.schema import Upstream
 from shared.model import Principal, User, VirtualKey
 from shared.security import keys
+from tests.addon.callers import user, virtual_key
 
 NOW = 1_000_000
 KEY = keys.mint_key()
 TOKEN = "header.claims.signature"
 THEIRS = "tp-an-upstream-key-1234"
-
-
-def user(*, disabled: bool = False, must_change_password: bool = False) -> User:
-    return User(
-        id=7,
-        username="ada",
-        role="user",
-        disabled=disabled,
-        epoch=0,
-        must_change_password=must_change_password,
-        created_at=0,
-    )
-
-
-def virtual_key(
-    *, scope: str = "inference", expires_at: int | None = None, revoked_at: int | None = None
-) -> VirtualKey:
-    return VirtualKey(
-        id=1,
-        user_id=7,
-        name="laptop",
-        suffix=keys.suffix(KEY),
-        scope="admin" if scope == "admin" else "inference",
-        created_at=0,
-        expires_at=expires_at,
-        revoked_at=revoked_at,
-    )
 
 
 def upstreams(*api_keys: str) -> tuple[Upstream, ...]:
@@ -87,8 +61,8 @@ def test_a_credential_is_found_where_clients_put_it(headers: Mapping[str, str], 
 
 
 def test_a_virtual_key_is_its_user() -> None:
-    expected = Principal(id="user:7", name="ada", key_suffix=KEY[-4:], user=user(), key=virtual_key())
-    assert shown(KEY) == expected
+    key = virtual_key(suffix=keys.suffix(KEY))
+    assert shown(KEY, key=key) == Principal(id="user:7", name="ada", key_suffix=KEY[-4:], user=user(), key=key)
 
 
 def test_a_session_is_its_user() -> None:

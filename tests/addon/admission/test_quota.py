@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from addon.admission.quota import Demand, Grant, Subject, demand_of, dollars, grant, may_use, subjects_of, tokens_in
 from addon.formats.errors import Problem
-from shared.model import Limits, Principal, User, VirtualKey
+from shared.model import Limits, Principal
 from shared.pricing import Price
 from shared.store.ledger import Balance, Ratio
+from tests.addon.callers import principal, user, virtual_key
 
 NOON = 1_795_176_000_000
 """2026-11-20 12:00 UTC."""
@@ -29,37 +30,9 @@ def refused(limits: dict[str, Any], demand: Demand = DEMAND, **balance: int) -> 
     return problem
 
 
-def user(*models: str) -> User:
-    return User(
-        id=7,
-        username="ada",
-        role="user",
-        disabled=False,
-        epoch=0,
-        must_change_password=False,
-        created_at=0,
-        models=models,
-        limits=Limits(quota_tokens=1),
-    )
-
-
-def key(*models: str) -> VirtualKey:
-    return VirtualKey(
-        id=3,
-        user_id=7,
-        name="laptop",
-        suffix="abcd",
-        scope="inference",
-        created_at=0,
-        expires_at=None,
-        revoked_at=None,
-        models=models,
-        limits=Limits(rpm=1),
-    )
-
-
 def caller(of_user: tuple[str, ...] = (), of_key: tuple[str, ...] = ()) -> Principal:
-    return Principal(id="user:7", name="ada", key_suffix="abcd", user=user(*of_user), key=key(*of_key))
+    key = virtual_key(models=of_key, limits=Limits(rpm=1))
+    return principal(user(models=of_user, limits=Limits(quota_tokens=1)), key)
 
 
 # -- who ------------------------------------------------------------------------------------------------------------
