@@ -17,6 +17,7 @@ from addon.formats.chat import neutral as chat_neutral
 from addon.formats.chat import request as chat_request
 from addon.formats.chat.request import ChatRequest
 from addon.formats.lowering import Abilities, lowered
+from addon.formats.messages.claude import is_claude, takes_budgets_only, takes_sampling
 from addon.formats.registry import Endpoint
 from addon.formats.request import Request, WireFormat, refused
 from addon.formats.splice import members, object_text, scalar_text
@@ -61,11 +62,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         extra: Mapping[str, Any],
         effort: str,
         abilities: Abilities,
-        foreign: frozenset[str],
+        unusable: frozenset[str],
     ) -> Encoded:
         """The body for an upstream; `extra` members replace or extend its top level. Raises RequestError.
 
-        `effort`, if any, wins over the client's; state in `foreign` is another account's and stays here.
+        `effort`, if any, wins over the client's; state in `unusable` stays here.
         """
         added = [(name, scalar_text(given)) for name, given in extra.items()]
         if self.plain is not None:
@@ -73,7 +74,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
                 added.append(("reasoning_effort", scalar_text(effort)))
             return Encoded(chat_request.encode(self.plain, model=model, edits=edits, extra=added))
         assert self.neutral is not None
-        request = translate.opened(translate.restored(self.neutral, edits), partial(_own, foreign))
+        request = translate.opened(translate.restored(self.neutral, edits), partial(_usable, unusable))
         if effort:
             request = replace(request, thinking=replace(request.thinking, effort=effort))
         fit = lowered(request, abilities)
@@ -83,19 +84,24 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return Encoded(body, fit.custom, fit.notes)
 
 
-def abilities_of(upstream: Upstream) -> Abilities:
-    """What an upstream takes, as configured and as is known of its host."""
+def abilities_of(upstream: Upstream, model: str) -> Abilities:
+    """What an upstream takes of a request for a model, as configured and as is known of its host."""
+    claude = is_claude(model)
     return Abilities(
         custom_tools=upstream.api == "responses",
         completion_tokens=upstream.is_azure or upstream.host == "api.openai.com",
+        adaptive_thinking=claude and not takes_budgets_only(model),
+        unsigned_thinking=not claude,
+        sampling=not claude or takes_sampling(model),
+        caches=claude,
         images=upstream.images,
         files=upstream.images,
     )
 
 
-def _own(foreign: frozenset[str], reasoning: Reasoning) -> Reasoning | None:
-    """The piece without state that is another account's; None when nothing is left of it."""
-    if reasoning.opaque not in foreign:
+def _usable(unusable: frozenset[str], reasoning: Reasoning) -> Reasoning | None:
+    """The piece without state that the upstream can't use; None when nothing is left of it."""
+    if reasoning.opaque not in unusable:
         return reasoning
     return replace(reasoning, opaque="", carrier="", id="") if reasoning.quoted else None
 

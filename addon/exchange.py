@@ -12,7 +12,8 @@ import msgspec
 from addon import asked, problems
 from addon.admission.quota import may_use
 from addon.answer import StreamedAnswer
-from addon.asked import Asked, Encoded
+from addon.asked import Asked
+from addon.copies import Copies
 from addon.formats.answering import Head
 from addon.formats.chat.error_body import full_text, message_of
 from addon.formats.deltas import StreamError
@@ -20,13 +21,13 @@ from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.registry import Endpoint
 from addon.formats.turn import Reasoning, Turn, Usage
+from addon.making import Made, Making, fault_of, origin_of, profile_of
 from addon.meter import Meter, Opened
 from addon.outgoing import Outgoing, inflated, outgoing_to, returned, without_keys
-from addon.reasoning import carried
 from addon.reasoning.conversation import Conversation
-from addon.reasoning.lessons import Lessons, steps_down
+from addon.reasoning.lessons import Lessons
 from addon.reasoning.recall import Recall
-from addon.reasoning.restore import Policy, Restoration
+from addon.reasoning.restore import Restoration
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
@@ -34,9 +35,8 @@ from addon.telling import Telling
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.model import Principal
-from shared.profiles import Profile, builtin_profiles, choose_profile, says_reasoning_is_missing
 from shared.routes import known_models, routes
-from shared.security.keys import digest, mask, suffix
+from shared.security.keys import mask, suffix
 from shared.store.ledger import Entry
 
 __all__ = ("Exchange", "Reply", "Services", "Tried")
@@ -74,17 +74,6 @@ class Tried(msgspec.Struct):
     outcome: str = ""
 
 
-class _Prepared(msgspec.Struct):
-    """A candidate's request body and how it came about."""
-
-    endpoint: str
-    origin: str
-    encoded: Encoded
-    profile: Profile
-    policy: Policy
-    restoration: Restoration
-
-
 class Exchange:
     """The life of one request."""
 
@@ -101,13 +90,11 @@ class Exchange:
         self._endpoint = endpoint
         self._headers = headers
         self._remaining: list[Candidate] = []
-        self._prepared: _Prepared | None = None
+        self._made: Made | None = None
+        self._making: Making | None = None
         self._conversation: Conversation | None = None
         self._telling: Telling | None = None
-        self._origins: dict[str, str] = {}
-        """State that the client carries, and whose it is."""
-
-        self._repaired = False
+        self._copies = Copies(services.seal_key, principal.id)
         self._answer: StreamedAnswer | None = None
         self._usage: Usage | None = None
         self._turns: dict[int, Turn] = {}
@@ -129,12 +116,12 @@ class Exchange:
 
     def open(self, body: bytes) -> None:
         """Decode, route, reserve and restore; `outgoing` is ready then. Raises RequestError."""
-        self.request = request = asked.read(self._endpoint, body, self._unseal)
+        self.request = request = asked.read(self._endpoint, body, self._copies.open)
         if not may_use(self.principal, request.model):
             raise RequestError(problems.not_allowed(request.model))
         self._remaining = self._candidates(request.model)
         if request.plain is not None and any(one.upstream.api != "chat" for one in self._remaining):
-            self.request = request = asked.read_neutral(self._endpoint, body, self._unseal)
+            self.request = request = asked.read_neutral(self._endpoint, body, self._copies.open)
         self._enter(request, self._remaining[0], len(body))
         self._converse(request)
         self._advance()
@@ -163,9 +150,13 @@ class Exchange:
         )
         head = Head(self.id, self._began_at // 1000, request.model)
         self._telling = Telling(request, head, self._talk.mint, self._seal)
+        services = self._services
+        self._making = Making(
+            request, self._talk, lessons=services.lessons, recall=services.recall, copies=self._copies
+        )
         if request.neutral is not None:
-            origin = self._talk.origin(_profile_of(self._remaining[0])) or next(reversed(self._origins.values()), "")
-            self._remaining.sort(key=lambda one: bool(origin) and _origin_of(one) != origin)
+            origin = self._talk.origin(profile_of(self._remaining[0])) or self._copies.latest_origin
+            self._remaining.sort(key=lambda one: bool(origin) and origin_of(one) != origin)
 
     @property
     def reserved(self) -> bool:
@@ -213,7 +204,7 @@ class Exchange:
 
     @property
     def restoration(self) -> Restoration | None:
-        return self._prepared.restoration if self._prepared else None
+        return self._made.restoration if self._made else None
 
     @property
     def usage(self) -> Usage | None:
@@ -228,7 +219,7 @@ class Exchange:
     def sent_bytes(self) -> int:
         """Bytes of the body that an upstream took or may be working on; 0 when all refused it."""
         working = self.tried and self.tried[-1].outcome in ("", "200")
-        return len(self._prepared.encoded.body) if working and self._prepared and self.reserved else 0
+        return len(self._made.encoded.body) if working and self._made and self.reserved else 0
 
     @property
     def trouble(self) -> str:
@@ -238,8 +229,8 @@ class Exchange:
     @property
     def outgoing(self) -> Outgoing:
         """The attempt to make now."""
-        assert self._prepared is not None
-        return outgoing_to(self.candidate, self._headers, self._prepared.encoded.body)
+        assert self._made is not None
+        return outgoing_to(self.candidate, self._headers, self._made.encoded.body)
 
     def summary(self) -> Iterator[str]:
         """One line per message: what it holds and how its turn was found; for debugging."""
@@ -265,7 +256,7 @@ class Exchange:
         """The upstream answered with an error."""
         self.tried[-1].outcome = str(status)
         body = inflated(headers, body)
-        if says_reasoning_is_missing(full_text(body)) and self._repair():
+        if self._repair(body):
             return None
         failure = classify_status(status, headers, now_epoch=self._services.clock.now_ms() / 1000)
         if failure is not None:
@@ -282,8 +273,8 @@ class Exchange:
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""
-        assert self._prepared is not None
-        relay = self._said.relay(self.candidate.upstream.api, self._prepared.encoded.custom)
+        assert self._made is not None
+        relay = self._said.relay(self.candidate.upstream.api, self._made.encoded.custom)
         self._answer = StreamedAnswer(
             relay, remember=self._remember, content_encoding=headers.get("content-encoding", "")
         )
@@ -291,24 +282,22 @@ class Exchange:
 
     def accepted(self) -> None:
         """The upstream took the request: its key works, what it was sent binds, a repair is a lesson."""
-        assert self._prepared is not None
+        assert self._made is not None
         self.tried[-1].outcome = "200"
         self.first_byte = self._services.clock.monotonic() - self._began
         if self._services.keyring.worked(self.candidate.upstream, self.candidate.key):
             self._services.meter.key_works(self.candidate.upstream.name, self.candidate.key)
-        self._talk.accepted(self._prepared.restoration)
-        if self._repaired:
-            self._learn(self._prepared.policy)
+        self._bodies.accepted(self._made)
 
     def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
         """The upstream's whole answer, not streamed; None as for `refused`."""
         assert self.request is not None
-        assert self._prepared is not None
+        assert self._made is not None
         try:
             body = Inflate(headers.get("content-encoding", "")).feed(body)
         except Unreadable as error:
             return self.reply(problems.malformed(str(error)))
-        answer = self._said.whole(self.candidate.upstream.api, self._prepared.encoded.custom, body)
+        answer = self._said.whole(self.candidate.upstream.api, self._made.encoded.custom, body)
         if answer is None:
             return self.reply(problems.malformed("the upstream's answer is not a JSON object"))
         if answer.error is not None:
@@ -346,6 +335,11 @@ class Exchange:
         return self._telling
 
     @property
+    def _bodies(self) -> Making:
+        assert self._making is not None
+        return self._making
+
+    @property
     def _talk(self) -> Conversation:
         assert self._conversation is not None
         return self._conversation
@@ -366,11 +360,7 @@ class Exchange:
         candidate = self._remaining.pop(0)
         self.tried.append(Tried(candidate))
         self._answer = None
-        made_for = self._prepared and (self._prepared.endpoint, self._prepared.origin)
-        if made_for != (self._endpoint_name, _origin_of(candidate)):
-            profile = _profile_of(candidate)
-            self._prepared = self._prepare(profile, self._services.lessons.policy(self._endpoint_name, profile))
-            self._repaired = False
+        self._made = self._bodies.make(candidate, self._made)
 
     def _next(self) -> bool:
         """Move on to the next candidate; False when there is none that would take the request."""
@@ -383,72 +373,27 @@ class Exchange:
             return True
         return False
 
-    def _prepare(self, profile: Profile, policy: Policy) -> _Prepared:
-        assert self.request is not None
-        candidate = self.candidate
-        origin = _origin_of(candidate)
-        restoration = self._talk.restore(profile, policy, origin)
-        if restoration.rejected is not None:
-            raise RequestError(problems.reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
-        encoded = self.request.encode(
-            candidate.upstream.api,
-            model=candidate.model,
-            edits=restoration.edits,
-            extra=profile.off if restoration.thinking_off else {},
-            effort=candidate.effort,
-            abilities=asked.abilities_of(candidate.upstream),
-            foreign=self._foreign(origin),
-        )
-        return _Prepared(self._endpoint_name, origin, encoded, profile, policy, restoration)
-
-    def _foreign(self, origin: str) -> frozenset[str]:
-        """State that the client carries and another account made."""
-        return frozenset(opaque for opaque, made_by in self._origins.items() if made_by != origin)
-
     def _seal(self, reasoning: Reasoning) -> str:
-        assert self._prepared is not None
-        copy = carried.Carried(reasoning, self._prepared.origin if reasoning.opaque else "")
-        return carried.sealed(self._services.seal_key, copy, self.principal.id)
-
-    def _unseal(self, reasoning: Reasoning) -> Reasoning | None:
-        found = carried.opened(self._services.seal_key, reasoning.opaque, self.principal.id)
-        if found is None:
-            return None
-        if found.reasoning.opaque:
-            self._origins[found.reasoning.opaque] = found.origin
-        return found.reasoning
+        assert self._made is not None
+        return self._copies.seal(reasoning, self._made.origin)
 
     def _remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
-        assert self._prepared is not None
-        self._talk.remember(turns, complete=complete, durable=durable, origin=self._prepared.origin)
+        assert self._made is not None
+        self._talk.remember(turns, complete=complete, durable=durable, origin=self._made.origin)
 
-    def _repair(self) -> bool:
-        """Try the same candidate once more, the mildest step further down that changes what is sent."""
-        assert self._prepared is not None
-        refused = self._prepared
-        steps = steps_down(refused.profile, refused.policy)
-        if self._repaired:
-            if steps:
-                self._learn(steps[0])
+    def _repair(self, body: bytes) -> bool:
+        """Try the same candidate once more when what it says of the request's reasoning can be mended."""
+        assert self._made is not None
+        fault = fault_of(full_text(body))
+        if fault is None:
             return False
-        for policy in steps:
-            if policy.step == "reject":
-                self._learn(policy)
-                return False
-            prepared = self._prepare(refused.profile, policy)
-            if prepared.encoded.body != refused.encoded.body:
-                self._prepared, self._repaired, self._answer = prepared, True, None
-                self.tried.append(Tried(self.candidate))
-                return True
-        return False
-
-    def _learn(self, policy: Policy) -> None:
-        assert self._prepared is not None
-        self._services.lessons.learn(self._endpoint_name, self._prepared.profile, policy)
-
-    @property
-    def _endpoint_name(self) -> str:
-        return f"{self.candidate.upstream.name} {self.candidate.model}"
+        mend = self._bodies.with_more if fault == "missing" else self._bodies.with_less
+        made = mend(self.candidate, self._made)
+        if made is None:
+            return False
+        self._made, self._answer = made, None
+        self.tried.append(Tried(self.candidate))
+        return True
 
     def _rest(self, seconds: float, why: str) -> None:
         until = self._services.clock.monotonic() + seconds
@@ -471,19 +416,6 @@ class Exchange:
 
     def _without_keys(self, body: bytes) -> bytes:
         return without_keys(body, (one.candidate for one in self.tried))
-
-
-def _profile_of(candidate: Candidate) -> Profile:
-    upstream = candidate.upstream
-    name = upstream.profile or ("responses" if upstream.api == "responses" else "")
-    return choose_profile(builtin_profiles(), name=name, host=upstream.host, model=candidate.model)
-
-
-def _origin_of(candidate: Candidate) -> str:
-    """The account that state belongs to; empty where an upstream's reasoning is text."""
-    if candidate.upstream.api == "chat":
-        return ""
-    return f"{candidate.upstream.name} {digest(candidate.key)[:16]}"
 
 
 def _error_shape(wire_format: str) -> str:

@@ -49,6 +49,9 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     system_messages: bool = False
     """Messages: it takes system messages among the others; elsewhere the user says what they say."""
 
+    caches: bool = False
+    """Messages: it caches prompts where it is told to, as Claude does; others do by themselves."""
+
     images: Taking = "take"
     files: Taking = "take"
 

@@ -27,7 +27,7 @@ from addon.formats.responses import writer as responses_writer
 from addon.formats.responses.stream import ResponsesReader
 from addon.formats.turn import Edit, Message, Reasoning, Turn, Usage, edited, message_of
 
-__all__ = ("CLIENTS", "UPSTREAMS", "Client", "Upstream", "Whole", "opened", "restored", "unthought")
+__all__ = ("CLIENTS", "UPSTREAMS", "Client", "Upstream", "Whole", "opened", "restored")
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -74,18 +74,6 @@ def _opened(message: Message, unseal: Unseal) -> Message:
         return message
     found = [unseal(part) if isinstance(part, Reasoning) and part.opaque else part for part in message.parts]
     return message_of(message.role, [part for part in found if part is not None])
-
-
-def unthought(request: Request) -> Request:
-    """The request without any reasoning, for an upstream that refuses what was put back."""
-    messages = [_without_reasoning(message) for message in request.messages]
-    return msgspec.structs.replace(request, messages=messages)
-
-
-def _without_reasoning(message: Message) -> Message:
-    if not any(isinstance(part, Reasoning) for part in message.parts):
-        return message
-    return message_of(message.role, [part for part in message.parts if not isinstance(part, Reasoning)])
 
 
 def _for_others(request: Request) -> Request:

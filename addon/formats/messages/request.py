@@ -3,6 +3,7 @@
 Members: https://platform.claude.com/docs/en/api/messages/create.
 """
 
+from itertools import takewhile
 from typing import Any
 
 from addon.formats.history import messages_of
@@ -14,7 +15,7 @@ from addon.formats.parts import parts_of
 from addon.formats.request import OutputFormat, Request, Tool, ToolChoice, model_of, opened, refused, unsupported_tool
 from addon.formats.splice import scalar_text
 from addon.formats.tools import choice_of, tools_of
-from addon.formats.turn import message_of
+from addon.formats.turn import Message, marked, message_of
 
 __all__ = ("decode", "encode", "encode_query")
 
@@ -35,6 +36,7 @@ _NAMED_WITHIN = {
 _LONGEST_USER = 64
 """Characters of a user's name that everybody takes; Claude Code's is longer (github.com/looplj/axonhub/issues/1669)."""
 
+_CACHED_FOR = "5m"
 _QUERY = ("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config")
 """Members that count (https://platform.claude.com/docs/en/api/messages-count-tokens)."""
 
@@ -115,8 +117,9 @@ def _body(request: Request, model: str, abilities: Abilities) -> dict[str, Any]:
             raise unsupported_tool(hosted)
     max_tokens = abilities.max_tokens if request.max_tokens is None else request.max_tokens
     thought = thinking.written(request, max_tokens, abilities)
-    system, messages = conversation(request.messages, abilities)
     own = request.origin == "messages"
+    kept = _cached(request.messages) if abilities.caches and not own else request.messages
+    system, messages = conversation(kept, abilities)
     tools = [*(_tool(tool, own=own) for tool in _allowed(request)), *(hosted.tool for hosted in request.hosted)]
     given = {
         "tools": tools,
@@ -130,6 +133,23 @@ def _body(request: Request, model: str, abilities: Abilities) -> dict[str, Any]:
     }
     head = {"model": model, "max_tokens": max_tokens, **({"system": system} if system else {}), "messages": messages}
     return head | _joined(_given(given), request.extra if own else {})
+
+
+def _cached(messages: list[Message]) -> list[Message]:
+    """The messages with marks where the prompt cache is to keep what was said so far, unless the client set some.
+
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching: a mark also finds what earlier ones kept.
+    """
+    if any(message.cache or any(getattr(part, "cache", "") for part in message.parts) for message in messages):
+        return messages
+    ends = {len(messages) - 1, len(list(takewhile(lambda message: message.role == "system", messages))) - 1}
+    return [_kept(message) if at in ends else message for at, message in enumerate(messages)]
+
+
+def _kept(message: Message) -> Message:
+    parts = message.parts if message.role == "tool" else marked(message.parts, _CACHED_FOR)
+    held = {"result_of": message.result_of, "cache": _CACHED_FOR if message.role == "tool" else ""}
+    return message_of(message.role, parts, failed=message.failed, **held)
 
 
 def _joined(given: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:

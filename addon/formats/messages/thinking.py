@@ -4,7 +4,6 @@
 a budget of tokens, new ones decide themselves and take an effort.
 """
 
-import re
 from typing import Any
 
 import msgspec
@@ -13,13 +12,12 @@ from addon.formats.lenient import integer, record, text
 from addon.formats.lowering import Abilities
 from addon.formats.request import Request, Thinking
 
-__all__ = ("effort_of", "read", "takes_budgets_only", "written")
+__all__ = ("effort_of", "read", "written")
 
 _BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 24_576, "max": 32_768}
 """Tokens that an effort stands for, as in pi (github.com/badlogic/pi-mono, packages/ai)."""
 
 _LEAST_BUDGET = 1_024
-_BUDGETS_ONLY = re.compile(r"(.*[./])?claude-(3|(opus|sonnet|haiku)-4(-[015])?(-\d{8}|-latest|@|-v\d|:|$))")
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -56,11 +54,6 @@ def effort_of(thinking: Thinking) -> str:
         return thinking.effort
     efforts = ("low", "medium", "high")
     return next((effort for effort in efforts if thinking.budget <= _BUDGETS[effort]), "high")
-
-
-def takes_budgets_only(model: str) -> bool:
-    """Whether a Claude model knows no adaptive thinking: those before Opus and Sonnet 4.6."""
-    return _BUDGETS_ONLY.match(model.lower()) is not None
 
 
 def written(request: Request, max_tokens: int, abilities: Abilities) -> Written:

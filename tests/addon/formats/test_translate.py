@@ -11,7 +11,7 @@ from addon.formats.answering import Head, own_state
 from addon.formats.deltas import Delta
 from addon.formats.lowering import Abilities, Raising, lowered, raised
 from addon.formats.request import Request, WireFormat
-from addon.formats.translate import CLIENTS, UPSTREAMS, opened, restored, unthought
+from addon.formats.translate import CLIENTS, UPSTREAMS, opened, restored
 from addon.formats.turn import Edit, Reasoning, Text, ToolCall, message_of
 from tests.support.grammar import read_chat, read_messages, read_responses
 
@@ -258,13 +258,6 @@ def test_copies_that_clients_carry_are_opened_or_left_out() -> None:
     request = Request(origin="chat", model="m", messages=[plain, message_of("assistant", [*carried, Text("a")])])
     found = opened(request, lambda copy: thought if copy.opaque == "ours" else None)
     assert found.messages == [plain, message_of("assistant", [thought, Text("a")])]
-
-
-def test_a_request_can_be_sent_without_any_reasoning() -> None:
-    plain = message_of("user", [Text("a")])
-    thoughts = [Reasoning("hm", "thinking", "s", "signature"), Reasoning("", "thinking", "d", "redacted_thinking")]
-    request = Request(origin="chat", model="m", messages=[plain, message_of("assistant", [*thoughts, Text("b")])])
-    assert unthought(request).messages == [plain, message_of("assistant", [Text("b")])]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from addon.formats.lowering import Abilities
-from addon.formats.messages.thinking import Written, effort_of, read, takes_budgets_only, written
+from addon.formats.messages.thinking import Written, effort_of, read, written
 from addon.formats.request import Request, Thinking, ToolChoice
 
 NEW, OLD = Abilities(), Abilities(adaptive_thinking=False)
@@ -133,25 +133,6 @@ def test_no_tool_is_forced_beside_a_budget() -> None:
     forced = asked(Thinking(effort="high"), tool_choice=ToolChoice("required"))
     assert written(forced, 32_000, OLD) == Written(DISABLED, "")
     assert written(forced, 32_000, NEW) == Written(ADAPTIVE, "high")
-
-
-@pytest.mark.parametrize(
-    ("model", "budgets_only"),
-    [
-        ("claude-3-7-sonnet-20250219", True),
-        ("claude-sonnet-4-20250514", True),
-        ("claude-opus-4-1", True),
-        ("anthropic/claude-haiku-4-5", True),
-        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", True),
-        ("claude-sonnet-4-5@20250929", True),
-        ("claude-opus-4-6", False),
-        ("claude-sonnet-4-6-20260201", False),
-        ("claude-fable-5-1", False),
-        ("deepseek-v4-pro", False),
-    ],
-)
-def test_old_claude_models_take_budgets_only(model: str, budgets_only: bool) -> None:
-    assert takes_budgets_only(model) == budgets_only
 
 
 def test_only_a_model_that_is_told_to_think_is_on() -> None:

@@ -1,0 +1,27 @@
+"""What Claude models of different ages take, by their names."""
+
+import re
+
+__all__ = ("is_claude", "takes_budgets_only", "takes_sampling")
+
+_CLAUDE = re.compile(r"(.*[./])?claude-")
+_END = r"(-\d{8}|-latest|@|-v\d|:|$)"
+_BUDGETS_ONLY = re.compile(rf"(.*[./])?claude-(3|(opus|sonnet|haiku)-4(-[015])?{_END})")
+_SAMPLING = re.compile(rf"(.*[./])?claude-(3|(opus|sonnet|haiku)-4(-[0-6])?{_END})")
+
+
+def is_claude(model: str) -> bool:
+    """Whether the model is one of Anthropic's."""
+    return _CLAUDE.match(model.lower()) is not None
+
+
+def takes_budgets_only(model: str) -> bool:
+    """Whether a Claude model knows no adaptive thinking: those before Opus and Sonnet 4.6."""
+    return _BUDGETS_ONLY.match(model.lower()) is not None
+
+
+def takes_sampling(model: str) -> bool:
+    """Whether a Claude model takes `temperature` and its kind: those before Opus 4.7
+    (github.com/BerriAI/litellm/issues/26444).
+    """
+    return _SAMPLING.match(model.lower()) is not None

@@ -1,0 +1,152 @@
+"""The bodies of one exchange: made for each candidate, and once more, milder, for one that refuses what it got."""
+
+import msgspec
+
+from addon.asked import Asked, Encoded, abilities_of
+from addon.copies import Copies
+from addon.formats.errors import RequestError
+from addon.formats.messages.error_body import ThinkingFault, thinking_fault
+from addon.formats.turn import Reasoning, edited
+from addon.problems import reasoning_unknown
+from addon.reasoning.conversation import Conversation
+from addon.reasoning.identity import digest
+from addon.reasoning.lessons import Lessons, steps_down
+from addon.reasoning.recall import Recall
+from addon.reasoning.restore import Policy, Restoration
+from addon.routing.candidates import Candidate
+from shared.profiles import Profile, builtin_profiles, choose_profile, says_reasoning_is_missing
+from shared.security import keys
+
+__all__ = ("Made", "Making", "fault_of", "origin_of", "profile_of")
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A candidate's request body and how it came about."""
+
+    endpoint: str
+    """The upstream and its model: what lessons are learnt for."""
+
+    origin: str
+    encoded: Encoded
+    profile: Profile
+    policy: Policy
+    restoration: Restoration
+    repaired: bool = False
+    """It is the second body, since the first was refused."""
+
+    lesson: Policy | None = None
+    """What is learnt for the endpoint when it takes this body."""
+
+
+class Making:
+    """Makes the bodies of one request; `copies` are those that the client carries."""
+
+    def __init__(
+        self, request: Asked, conversation: Conversation, *, lessons: Lessons, recall: Recall, copies: Copies
+    ) -> None:
+        self._request = request
+        self._conversation = conversation
+        self._lessons = lessons
+        self._recall = recall
+        self._copies = copies
+
+    def make(self, candidate: Candidate, before: Made | None) -> Made:
+        """The candidate's body; `before`, the last one made, when that would be the same. Raises RequestError."""
+        endpoint = f"{candidate.upstream.name} {candidate.model}"
+        if before is not None and (before.endpoint, before.origin) == (endpoint, origin_of(candidate)):
+            return before
+        profile = profile_of(candidate)
+        return self._made(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
+
+    def with_more(self, candidate: Candidate, refused: Made) -> Made | None:
+        """The body for an upstream that lacks reasoning, the mildest step down that changes what is sent; or None."""
+        steps = steps_down(refused.profile, refused.policy)
+        if refused.repaired:
+            if steps:
+                self._lessons.learn(refused.endpoint, refused.profile, steps[0])
+            return None
+        for policy in steps:
+            if policy.step == "reject":
+                self._lessons.learn(refused.endpoint, refused.profile, policy)
+                return None
+            made = self._made(candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=policy)
+            if made.encoded.body != refused.encoded.body:
+                return made
+        return None
+
+    def with_less(self, candidate: Candidate, refused: Made) -> Made | None:
+        """The body without any state, for an upstream that refuses some; it is not sent there again. Or None."""
+        states = self._states(refused.restoration)
+        if refused.repaired or not states:
+            return None
+        self._recall.keep_sent({_refused(refused.origin, state): "omit" for state in states})
+        made = self._made(candidate, refused.endpoint, refused.profile, refused.policy, repaired=True)
+        return made if made.encoded.body != refused.encoded.body else None
+
+    def accepted(self, made: Made) -> None:
+        """The upstream took the body: what it was sent binds."""
+        self._conversation.accepted(made.restoration)
+        if made.lesson is not None:
+            self._lessons.learn(made.endpoint, made.profile, made.lesson)
+
+    def _made(
+        self,
+        candidate: Candidate,
+        endpoint: str,
+        profile: Profile,
+        policy: Policy,
+        *,
+        repaired: bool = False,
+        lesson: Policy | None = None,
+    ) -> Made:
+        origin = origin_of(candidate)
+        restoration = self._conversation.restore(profile, policy, origin)
+        if restoration.rejected is not None:
+            raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
+        encoded = self._request.encode(
+            candidate.upstream.api,
+            model=candidate.model,
+            edits=restoration.edits,
+            extra=profile.off if restoration.thinking_off else {},
+            effort=candidate.effort,
+            abilities=abilities_of(candidate.upstream, candidate.model),
+            unusable=self._copies.foreign(origin) | self._refused(origin, restoration),
+        )
+        return Made(endpoint, origin, encoded, profile, policy, restoration, repaired, lesson)
+
+    def _states(self, restoration: Restoration) -> list[str]:
+        """All opaque state that the messages hold after restoration."""
+        request, edits = self._request, restoration.edits
+        if request.neutral is None:
+            return []
+        messages = (edited(one, edits[at]) if at in edits else one for at, one in enumerate(request.messages))
+        parts = (part for message in messages for part in message.parts)
+        return [part.opaque for part in parts if isinstance(part, Reasoning) and part.opaque]
+
+    def _refused(self, origin: str, restoration: Restoration) -> frozenset[str]:
+        """The state that this account has refused before."""
+        states = {_refused(origin, state): state for state in self._states(restoration)}
+        return frozenset(states[key] for key in self._recall.sent(states)) if states else frozenset()
+
+
+def fault_of(text: str) -> ThinkingFault | None:
+    """What an upstream's error, as `full_text` gives it, says of the reasoning in the request; None: nothing."""
+    return thinking_fault(text) or ("missing" if says_reasoning_is_missing(text) else None)
+
+
+def profile_of(candidate: Candidate) -> Profile:
+    """What the candidate demands of replayed reasoning."""
+    upstream = candidate.upstream
+    name = upstream.profile or (upstream.api if upstream.api != "chat" else "")
+    return choose_profile(builtin_profiles(), name=name, host=upstream.host, model=candidate.model)
+
+
+def origin_of(candidate: Candidate) -> str:
+    """The account that state belongs to; empty where an upstream's reasoning is text."""
+    if candidate.upstream.api == "chat":
+        return ""
+    return f"{candidate.upstream.name} {keys.digest(candidate.key)[:16]}"
+
+
+def _refused(origin: str, state: str) -> bytes:
+    return digest("refused state", origin, state)
