@@ -11,9 +11,7 @@ from addon.formats.splice import MalformedJson, value
 from addon.formats.turn import Turn, Usage
 from addon.relay import Relay
 
-__all__ = ("KEEP_ALIVE", "Remember", "StreamedAnswer")
-
-KEEP_ALIVE = b": keep-alive\n\n"
+__all__ = ("Remember", "StreamedAnswer")
 
 
 class Remember(Protocol):
@@ -43,6 +41,11 @@ class StreamedAnswer:
     def done(self) -> bool:
         """Whether the stream has announced its end."""
         return self._relay.done
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What tells the client between two events that the answer goes on."""
+        return self._relay.keep_alive
 
     @property
     def finished(self) -> bool:

@@ -34,11 +34,12 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from addon.answer import KEEP_ALIVE, StreamedAnswer
+from addon.answer import StreamedAnswer
 from addon.exchange import Exchange, Reply
 from addon.formats.deltas import StreamError
 from addon.formats.errors import error_body
 from addon.formats.inflate import Unreadable
+from addon.formats.sse import KEEP_ALIVE
 from addon.front import too_large
 from addon.http1 import Tick
 from addon.outgoing import returned
@@ -404,7 +405,7 @@ class GatewayStream(HttpStream):
         elif late := self._late(now, self._exchange.candidate.upstream.timeouts):
             yield from self._fail(StreamError(f"The upstream {late}.", 504, "upstream_timeout"))
         elif self._exchange.streams and self._silent(now):
-            yield from self._say(KEEP_ALIVE)
+            yield from self._say(self._answer.keep_alive if self._answer is not None else KEEP_ALIVE)
 
     def _silent(self, now: float) -> bool:
         waiting = self.server_state in (self.state_wait_for_response_headers, self._state_stream)

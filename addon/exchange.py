@@ -114,15 +114,27 @@ class Exchange:
 
         self.tried: list[Tried] = []
 
-    def open(self, body: bytes) -> None:
-        """Decode, route, reserve and restore; `outgoing` is ready then. Raises RequestError."""
+    kept = True
+    """Whether it goes into the books."""
+
+    def open(self, body: bytes) -> Reply | None:
+        """Decode, route, reserve and restore; `outgoing` is ready then. Raises RequestError.
+
+        A reply stands in for what no upstream has to be asked.
+        """
+        self._read(body, entered=True)
+        return None
+
+    def _read(self, body: bytes, *, entered: bool = False) -> None:
+        """Make the first attempt ready; `entered`: in the books."""
         self.request = request = asked.read(self._endpoint, body, self._copies.open)
         if not may_use(self.principal, request.model):
             raise RequestError(problems.not_allowed(request.model))
         self._remaining = self._candidates(request.model)
         if request.plain is not None and any(one.upstream.api != "chat" for one in self._remaining):
             self.request = request = asked.read_neutral(self._endpoint, body, self._copies.open)
-        self._enter(request, self._remaining[0], len(body))
+        if entered:
+            self._enter(request, self._remaining[0], len(body))
         self._converse(request)
         self._advance()
 
@@ -219,7 +231,12 @@ class Exchange:
     def sent_bytes(self) -> int:
         """Bytes of the body that an upstream took or may be working on; 0 when all refused it."""
         working = self.tried and self.tried[-1].outcome in ("", "200")
-        return len(self._made.encoded.body) if working and self._made and self.reserved else 0
+        return self.made_bytes if working and self.reserved else 0
+
+    @property
+    def made_bytes(self) -> int:
+        """Bytes of the body that is being tried."""
+        return len(self._made.encoded.body) if self._made else 0
 
     @property
     def trouble(self) -> str:
@@ -349,7 +366,10 @@ class Exchange:
         if not upstreams:
             raise RequestError(problems.no_upstream())
         found = candidates(
-            routes(upstreams, model), self._services.keyring, self.principal, self._services.clock.monotonic()
+            routes(upstreams, model, self._snapshot.tiers),
+            self._services.keyring,
+            self.principal,
+            self._services.clock.monotonic(),
         )
         if not found:
             raise RequestError(problems.unknown_model(model, known_models(upstreams)))

@@ -8,6 +8,7 @@ from addon.admission.principal import FindKey, ReadToken, credential, identify
 from addon.admission.quota import may_use
 from addon.exchange import Reply
 from addon.formats.errors import Problem, error_body, status_for
+from addon.formats.messages import listing
 from addon.formats.registry import Endpoint
 from shared.config.schema import Snapshot
 from shared.model import Principal
@@ -21,10 +22,6 @@ _PREFLIGHT = CORS | {
     "access-control-allow-methods": "GET, POST, OPTIONS",
     "access-control-allow-headers": "*, authorization",
     "access-control-max-age": "86400",
-}
-_NOT_YET = {
-    "messages": "The Anthropic Messages API is not served by this version: use /v1/chat/completions.",
-    "count_tokens": "Token counting is not served by this version.",
 }
 
 
@@ -45,9 +42,14 @@ def readiness(*, store_answers: bool, upstreams: int) -> Reply:
     return Reply(200 if store_answers else 503, _JSON, body)
 
 
-def models(snapshot: Snapshot, caller: Principal) -> Reply:
-    """The models the caller may use (https://platform.openai.com/docs/api-reference/models/list) as configured."""
+def models(snapshot: Snapshot, caller: Principal, headers: Mapping[str, str]) -> Reply:
+    """The models the caller may use as configured, in the shape that its library reads.
+
+    https://platform.openai.com/docs/api-reference/models/list, https://platform.claude.com/docs/en/api/models-list.
+    """
     names = [name for name in known_models(snapshot.upstreams) if may_use(caller, name)]
+    if "anthropic-version" in headers:
+        return Reply(200, CORS | _JSON, listing.encode_models(names, created=0))
     listed = [{"id": name, "object": "model", "created": 0, "owned_by": "thinkback"} for name in names]
     return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
 
@@ -65,8 +67,6 @@ def unfit(endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body:
     """Why a request of a known caller can't be taken, as far as its headers tell."""
     if method != endpoint.method:
         return Problem(status=405, message=f"Use {endpoint.method} here, not {method}.", code="method_not_allowed")
-    if endpoint.kind in _NOT_YET:
-        return Problem(status=400, message=_NOT_YET[endpoint.kind], code="unsupported_endpoint")
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         return Problem(status=415, message="Send the body uncompressed.", code="unsupported_content_encoding")
     length = headers.get("content-length", "0")

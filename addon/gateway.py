@@ -23,6 +23,7 @@ from mitmproxy.utils import asyncio_utils
 from addon import front, http1
 from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
 from addon.connections import GatewayHttpLayer
+from addon.counting import Counting
 from addon.exchange import Exchange, Reply
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import Endpoint, classify
@@ -243,9 +244,11 @@ class Gateway(Planner):
         with self._boundary(flow):
             body = flow.request.raw_content or b""
             try:
-                plan.exchange.open(body)
+                reply = plan.exchange.open(body)
             except RequestError as error:
-                self._answer(flow, plan.exchange.reply(error.problem))
+                reply = plan.exchange.reply(error.problem)
+            if reply is not None:
+                self._answer(flow, reply)
             self._debug(plan.exchange, body)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -297,9 +300,10 @@ class Gateway(Planner):
         if problem is not None:
             self._answer(flow, front.problem_reply(problem, endpoint.wire_format, headers.get("user-agent", "")))
         elif isinstance(caller, Principal) and endpoint.kind == "models":
-            self._answer(flow, front.models(snapshot, caller))
+            self._answer(flow, front.models(snapshot, caller, headers))
         elif isinstance(caller, Principal):
-            exchange = Exchange(self._wiring.services, snapshot, caller, endpoint, headers)
+            kind = Counting if endpoint.kind == "count_tokens" else Exchange
+            exchange = kind(self._wiring.services, snapshot, caller, endpoint, headers)
             self._seen[flow].exchange = exchange
             self._plans[flow] = Plan(exchange=exchange, max_body=max_body)
 
@@ -378,6 +382,7 @@ class Gateway(Planner):
         seen.line.seconds = self.clock.monotonic() - seen.began
         if seen.exchange is not None:
             _report(seen.line, seen.exchange)
+        if seen.exchange is not None and seen.exchange.kept:
             self._wiring.settle(seen.exchange, seen.line, client_left=client_left)
         if not (seen.routine and status == "200"):
             seen.line.write()

@@ -14,6 +14,9 @@ __all__ = ("Outgoing", "inflated", "outgoing_to", "returned", "without_keys")
 _FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
 """Request headers that upstreams get to see; everything else stays here."""
 
+_MESSAGES_VERSION = "2023-06-01"
+"""https://platform.claude.com/docs/en/api/versioning."""
+
 _SECRET_HEADER = re.compile("auth|key|token|secret|cookie|password", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 
@@ -36,6 +39,9 @@ def outgoing_to(candidate: Candidate, client: Mapping[str, str], body: bytes) ->
     """The request that takes the body to a candidate; `client` are the headers of the client's request."""
     upstream = candidate.upstream
     headers = [(name, client[name]) for name in _FORWARDED if name in client]
+    if upstream.api == "messages":
+        headers += [("anthropic-version", client.get("anthropic-version", _MESSAGES_VERSION))]
+        headers += [("anthropic-beta", client["anthropic-beta"])] if "anthropic-beta" in client else []
     headers += [
         ("host", _authority(upstream.host, upstream.port, upstream.scheme)),
         ("accept-encoding", "identity"),

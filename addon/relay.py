@@ -19,6 +19,10 @@ class Relay(Protocol):
     def done(self) -> bool:
         """Whether the upstream has announced the end, and the client got it."""
 
+    @property
+    def keep_alive(self) -> bytes:
+        """What tells the client between two events that the answer goes on."""
+
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
         """The deltas of one raw event, in the client's terms, and the bytes that say them to the client."""
 
@@ -31,6 +35,8 @@ class Relay(Protocol):
 
 class Patching:
     """Chat Completions over Chat Completions."""
+
+    keep_alive = sse.KEEP_ALIVE
 
     def __init__(self, stream: ChatStream) -> None:
         self._stream = stream
@@ -52,10 +58,12 @@ class Patching:
 class Translating:
     """Any other combination."""
 
-    def __init__(self, reader: Reader, raising: Raising, writer: Writer) -> None:
+    def __init__(self, reader: Reader, raising: Raising, writer: Writer, ping: bytes) -> None:
         self._reader = reader
         self._raising = raising
         self._writer = writer
+        self._ping = ping
+        self._begun = False
         self._whole = False
         self.done = False
 
@@ -63,13 +71,20 @@ class Translating:
         if sse.data_of(raw) is None:
             return [], raw if raw.startswith(b":") else b""
         deltas = self._raising.read(self._reader.read(raw))
-        failed = any(isinstance(delta, StreamError) for delta in deltas)
-        self._whole = self._whole or any(isinstance(delta, Finish) for delta in deltas)
-        out = self._writer.write([delta for delta in deltas if not isinstance(delta, StreamError)])
+        said: list[Delta] = [delta for delta in deltas if not isinstance(delta, StreamError)]
+        failed = len(said) != len(deltas)
+        self._whole = self._whole or any(isinstance(delta, Finish) for delta in said)
+        # What begins an answer must not be said of one that fails at once: another upstream may still answer.
+        out = self._writer.write(said) if said else b""
+        self._begun = self._begun or bool(out)
         if self._reader.done and self._whole and not failed:
             self.done = True
             out += self._writer.end()
         return deltas, out
+
+    @property
+    def keep_alive(self) -> bytes:
+        return self._ping if self._begun else sse.KEEP_ALIVE
 
     def end(self) -> bytes:
         return self._writer.end()

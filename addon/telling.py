@@ -42,7 +42,8 @@ class Telling:
         """What passes an upstream's stream on."""
         if self._asked.plain is not None:
             return self._patching()
-        return Translating(translate.UPSTREAMS[upstream].reader(), Raising(custom), self._writer())
+        ping = translate.CLIENTS[self._asked.client].ping
+        return Translating(translate.UPSTREAMS[upstream].reader(), Raising(custom), self._writer(), ping)
 
     def whole(self, upstream: WireFormat, custom: frozenset[str], body: bytes) -> Whole | None:
         """Read an upstream's whole answer; None for a body that is no answer."""

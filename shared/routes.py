@@ -1,14 +1,17 @@
 """A requested model becomes the upstreams that serve it, in their configured order."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from shared.config.schema import ModelRewrite, Upstream
+from shared.config.schema import ModelRewrite, Tiers, Upstream
 
 __all__ = ("Route", "known_models", "rewrite_for", "rewritten", "routes")
 
+_SMALL = re.compile("haiku", re.IGNORECASE)
+_BIG = re.compile("sonnet|opus|fable", re.IGNORECASE)
 _GROUP = re.compile(r"\{(\d+)\}")
 
 
@@ -23,8 +26,15 @@ class Route(msgspec.Struct, frozen=True):
     """How hard it is to think; empty: as the client says."""
 
 
-def routes(upstreams: Iterable[Upstream], model: str) -> list[Route]:
-    """The upstreams that accept the model: by a rewrite, by name, or because they take every model."""
+def routes(upstreams: Sequence[Upstream], model: str, tiers: Tiers = Tiers()) -> list[Route]:
+    """The upstreams that accept the model: by a rewrite, by name, or because they take every model.
+
+    A Claude model that no upstream names is another one in its tier.
+    """
+    stands_for = _tier_of(tiers, model)
+    if stands_for is not None and not any(_names(upstream, model) for upstream in upstreams):
+        to, effort = stands_for
+        return [replace(route, effort=route.effort or effort) for route in routes(upstreams, to)]
     found: list[Route] = []
     for upstream in upstreams:
         if rewrite := rewrite_for(upstream, model):
@@ -32,6 +42,17 @@ def routes(upstreams: Iterable[Upstream], model: str) -> list[Route]:
         elif not upstream.models or model in upstream.models:
             found.append(Route(upstream, model))
     return found
+
+
+def _tier_of(tiers: Tiers, model: str) -> tuple[str, str] | None:
+    """The model and the effort of the tier that a Claude model belongs to; None when nothing stands for it."""
+    if _SMALL.search(model):
+        return (tiers.small_model, tiers.small_effort) if tiers.small_model else None
+    return (tiers.big_model, tiers.big_effort) if tiers.big_model and _BIG.search(model) else None
+
+
+def _names(upstream: Upstream, model: str) -> bool:
+    return model in upstream.models or rewrite_for(upstream, model) is not None
 
 
 def rewritten(upstream: Upstream, model: str) -> str | None:

@@ -5,7 +5,10 @@ Linear in the bytes seen; an event ends at its blank line, whichever of LF, CRLF
 
 import re
 
-__all__ = ("EventTooLarge", "Events", "data_of", "event", "name_of", "said_by")
+__all__ = ("KEEP_ALIVE", "EventTooLarge", "Events", "data_of", "event", "name_of", "said_by")
+
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment (https://html.spec.whatwg.org/multipage/server-sent-events.html): the stream is alive."""
 
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes one event may have: whole tool arguments come in one event from some servers."""

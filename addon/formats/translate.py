@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from addon.formats import sse
 from addon.formats.answering import Head, Mint, Reader, Seal, Unseal, Writer
 from addon.formats.chat import neutral as chat_neutral
 from addon.formats.chat import response as chat_response
@@ -44,6 +45,8 @@ class Client(msgspec.Struct, frozen=True):
     decode: Callable[[bytes], Request]
     writer: Callable[[Request, Head, Mint, Seal], Writer]
     whole: Callable[[dict[int, Turn], Usage | None, Request, Head, Mint, Seal], bytes]
+    ping: bytes = sse.KEEP_ALIVE
+    """What says between two events that the stream is alive."""
 
 
 class Upstream(msgspec.Struct, frozen=True):
@@ -146,7 +149,7 @@ def _read_messages(body: bytes) -> Whole | None:
 CLIENTS: dict[WireFormat, Client] = {
     "chat": Client(chat_neutral.decode, _chat_writer, _chat_whole),
     "responses": Client(responses_request.decode, _responses_writer, _responses_whole),
-    "messages": Client(messages_request.decode, _messages_writer, _messages_whole),
+    "messages": Client(messages_request.decode, _messages_writer, _messages_whole, messages_writer.PING),
 }
 
 UPSTREAMS: dict[WireFormat, Upstream] = {

@@ -28,6 +28,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "LOG_BODY_MAX_CHARS": "logging.body_max_chars",
     "MESSAGE_LOG_MAX_CHARS": "logging.message_max_chars",
     "ALLOW_REGISTRATION": "registration.allowed",
+    "SMALL_MODEL": "tiers.small_model",
+    "SMALL_EFFORT": "tiers.small_effort",
+    "BIG_MODEL": "tiers.big_model",
+    "BIG_EFFORT": "tiers.big_effort",
 }
 """Environment names and the settings they override; a setting without a dot has no key in the file."""
 

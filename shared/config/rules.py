@@ -73,7 +73,7 @@ def public_url(text: str) -> Iterator[Finding]:
 
 def base_url(text: str) -> Iterator[Finding]:
     yield from web_address(text)
-    for added in ("/chat/completions", "/responses"):
+    for added in ("/chat/completions", "/responses", "/messages"):
         if text.partition("?")[0].rstrip("/").endswith(added):
             yield Finding(f"must end before {added}, which is added to it")
 
@@ -202,6 +202,8 @@ RULES: Mapping[str, Rule] = {
     "ledger.max_age_days": between(1, 36500),
     "audit.max_age_days": between(1, 36500),
     "audit.max_mib": between(1, 1024 * 1024),
+    "tiers.small_effort": effort,
+    "tiers.big_effort": effort,
     "upstreams": names_differ,
     "upstreams[].name": not_empty,
     "upstreams[].base_url": base_url,

@@ -12,6 +12,7 @@ __all__ = (
     "PROFILE_NAMES",
     "Api",
     "Audit",
+    "Auth",
     "Ledger",
     "Logging",
     "ModelRewrite",
@@ -19,6 +20,7 @@ __all__ = (
     "Registration",
     "Server",
     "Snapshot",
+    "Tiers",
     "Timeouts",
     "Upstream",
 )
@@ -26,9 +28,12 @@ __all__ = (
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """How hard a model can be told to think, by name; which of them a model knows is its own affair."""
 
-type Api = Literal["chat", "responses"]
+type Api = Literal["chat", "responses", "messages"]
+type Auth = Literal["", "bearer", "api-key", "x-api-key"]
 
-_PATHS = {"chat": "/chat/completions", "responses": "/responses"}
+_PATHS = {"chat": "/chat/completions", "responses": "/responses", "messages": "/messages"}
+_VERSIONED = re.compile(r"/v\d+$")
+_WITH_X_API_KEY = ("anthropic.com", "minimax.io", "minimaxi.com")
 _AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 
 PROFILE_NAMES = (
@@ -43,6 +48,7 @@ PROFILE_NAMES = (
     "field-generic",
     "none",
     "responses",
+    "messages",
 )
 """The built-in reasoning profiles (`shared/profiles.toml`)."""
 
@@ -113,6 +119,21 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     total: float = 0
 
 
+class Tiers(msgspec.Struct, frozen=True, kw_only=True):
+    """`[tiers]`: the models that stand for Claude's, for clients that only know those."""
+
+    small_model: str = ""
+    """For names with `haiku`; empty: they are asked for as they are."""
+
+    small_effort: str = ""
+    """One of `EFFORTS`; empty: as the client says."""
+
+    big_model: str = ""
+    """For names with `sonnet`, `opus` or `fable`."""
+
+    big_effort: str = ""
+
+
 class ModelRewrite(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}, omit_defaults=True):
     """`[[upstreams.model_rewrites]]`: either `from`/`to`, or `from_pattern`/`to_template` with `{1}` groups.
 
@@ -142,7 +163,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Empty: every model."""
 
     api: Api = "chat"
-    """What it speaks: Chat Completions or Responses."""
+    """What it speaks: Chat Completions, Responses or Anthropic's Messages."""
 
     path: str = ""
     """Appended to `base_url`; empty: see `request_path`. `{model}` in either is the model's name there."""
@@ -150,8 +171,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     api_version: str = ""
     """Azure's `api-version`; may also stand in `base_url`."""
 
-    auth: Literal["", "bearer", "api-key"] = ""
-    """How the key is shown; empty: `api-key` at Azure, else `bearer`."""
+    auth: Auth = ""
+    """How the key is shown; empty: `api-key` at Azure, `x-api-key` at Anthropic and MiniMax, else `bearer`."""
 
     images: Literal["take", "drop", "refuse"] = "take"
     """What becomes of pictures when a request is translated for it."""
@@ -182,10 +203,13 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def request_path(self) -> str:
-        """A bare origin gets `/v1` and the API's path, a base with a path gets the API's path after it."""
+        """A bare origin gets `/v1` and the API's path, a base with a path gets the API's path after it.
+
+        Bases for Messages have no version in most vendors' documents, whatever their path.
+        """
         base = urlsplit(self.base_url).path.rstrip("/")
-        suffix = self.path or ("" if base else "/v1") + _PATHS[self.api]
-        return base + suffix
+        versioned = _VERSIONED.search(base) if self.api == "messages" else base
+        return base + (self.path or ("" if versioned else "/v1") + _PATHS[self.api])
 
     def target(self, model: str) -> str:
         """The request target, path and query, for a model."""
@@ -206,8 +230,12 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def key_header(self) -> tuple[str, str]:
         """Name of the header that shows the key, and what stands before the key in it."""
-        auth = self.auth or ("api-key" if self.is_azure else "bearer")
-        return ("api-key", "") if auth == "api-key" else ("authorization", "Bearer ")
+        auth = self.auth or ("api-key" if self.is_azure else self._usual_auth)
+        return ("authorization", "Bearer ") if auth == "bearer" else (auth, "")
+
+    @property
+    def _usual_auth(self) -> Auth:
+        return "x-api-key" if self.api == "messages" and self.host.endswith(_WITH_X_API_KEY) else "bearer"
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str] | None, ...]:
@@ -226,6 +254,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     registration: Registration = Registration()
     ledger: Ledger = Ledger()
     audit: Audit = Audit()
+    tiers: Tiers = Tiers()
     upstreams: tuple[Upstream, ...] = ()
     database_url: str = "sqlite:data/adapter.db?mode=rwc"
     jwt_secret: str = ""

@@ -59,7 +59,13 @@ class Desk:
         self, headers: dict[str, str] | None = None, principal: Principal = USER, path: str = "/v1/chat/completions"
     ) -> Exchange:
         """An exchange of which the headers have come."""
-        services = Services(
+        endpoint = classify(path)
+        assert endpoint is not None
+        return Exchange(self.services(), Snapshot(upstreams=self.upstreams), principal, endpoint, headers or {})
+
+    def services(self) -> Services:
+        """What exchanges work with."""
+        return Services(
             recall=self.memory.recall,
             lessons=self.lessons,
             keyring=self.keyring,
@@ -69,9 +75,6 @@ class Desk:
             seal_key=b"a key that seals what clients carry"[:32],
             random=Random().randbytes,
         )
-        endpoint = classify(path)
-        assert endpoint is not None
-        return Exchange(services, Snapshot(upstreams=self.upstreams), principal, endpoint, headers or {})
 
     def open(
         self,

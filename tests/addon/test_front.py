@@ -57,8 +57,7 @@ def test_an_ordinary_request_is_fit(length: str, coding: str) -> None:
     [
         pytest.param(unfit(method="GET"), 405, "Use POST here, not GET", id="method"),
         pytest.param(unfit("models", "POST"), 405, "Use GET here, not POST", id="models by POST"),
-        pytest.param(unfit("messages"), 400, "Messages API is not served", id="messages"),
-        pytest.param(unfit("count_tokens"), 400, "not served", id="count"),
+        pytest.param(unfit("messages", "GET"), 405, "Use POST here, not GET", id="messages by GET"),
         pytest.param(unfit(content_encoding="gzip"), 415, "uncompressed", id="gzip"),
         pytest.param(unfit(content_encoding="identity, identity"), 415, "uncompressed", id="twice identity"),
         pytest.param(unfit(content_length="1001"), 413, "0 MiB", id="large"),
@@ -72,7 +71,7 @@ def test_an_unfit_request_is_told_why(problem: Problem | None, status: int, word
 
 
 def test_the_model_list_has_what_can_be_asked_for() -> None:
-    reply = front.models(Snapshot(upstreams=(UP,)), CALLER)
+    reply = front.models(Snapshot(upstreams=(UP,)), CALLER, {})
     listed = json.loads(reply.body)
     assert (reply.status, listed["object"]) == (200, "list")
     assert [model["id"] for model in listed["data"]] == ["b", "a", "alias"]
@@ -81,19 +80,27 @@ def test_the_model_list_has_what_can_be_asked_for() -> None:
 
 def test_the_model_list_has_only_what_the_caller_may_use() -> None:
     limited = principal(user(models=("ali*",)))
-    ids = [model["id"] for model in json.loads(front.models(Snapshot(upstreams=(UP,)), limited).body)["data"]]
+    ids = [model["id"] for model in json.loads(front.models(Snapshot(upstreams=(UP,)), limited, {}).body)["data"]]
     assert ids == ["alias"]
 
 
+def test_anthropics_library_gets_the_model_list_that_it_reads() -> None:
+    listed = json.loads(front.models(Snapshot(upstreams=(UP,)), CALLER, {"anthropic-version": "2023-06-01"}).body)
+    assert [(model["type"], model["id"]) for model in listed["data"]] == [
+        ("model", name) for name in ("b", "a", "alias")
+    ]
+    assert (listed["has_more"], listed["last_id"]) == (False, "alias")
+
+
 def test_without_upstreams_the_model_list_is_empty() -> None:
-    assert json.loads(front.models(Snapshot(), CALLER).body) == {"object": "list", "data": []}
+    assert json.loads(front.models(Snapshot(), CALLER, {}).body) == {"object": "list", "data": []}
 
 
 def test_browsers_may_call_from_anywhere() -> None:
     preflight = front.preflight()
     assert (preflight.status, preflight.body) == (204, b"")
     assert "authorization" in preflight.headers["access-control-allow-headers"]
-    for reply in (preflight, front.models(Snapshot(), CALLER), front.problem_reply(front.too_large(1), "chat", "")):
+    for reply in (preflight, front.models(Snapshot(), CALLER, {}), front.problem_reply(front.too_large(1), "chat", "")):
         assert reply.headers["access-control-allow-origin"] == "*"
 
 

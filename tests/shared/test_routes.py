@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.config.schema import ModelRewrite, Upstream
+from shared.config.schema import ModelRewrite, Tiers, Upstream
 from shared.routes import Route, known_models, rewrite_for, rewritten, routes
 
 
@@ -71,3 +71,39 @@ def test_the_rewrite_that_matched_is_told() -> None:
     assert rewrite_for(upstream, "a") == (first, "b")
     assert rewrite_for(upstream, "x-1") == (second, "y-1")
     assert rewrite_for(upstream, "z") is None
+
+
+TIERS = Tiers(small_model="flash", small_effort="low", big_model="pro", big_effort="high")
+
+
+@pytest.mark.parametrize(
+    ("model", "stands_for"),
+    [
+        ("claude-haiku-4-5-20251001", ("flash", "low")),
+        ("Claude-Sonnet-5", ("pro", "high")),
+        ("claude-opus-4-8", ("pro", "high")),
+        ("claude-fable-5-1[1m]", ("pro", "high")),
+        ("gpt-5", ("gpt-5", "")),
+    ],
+)
+def test_another_model_stands_for_claudes(model: str, stands_for: tuple[str, str]) -> None:
+    found = routes((upstream(name="all"),), model, TIERS)
+    assert [(route.model, route.effort) for route in found] == [stands_for]
+
+
+def test_a_claude_model_that_an_upstream_names_is_itself() -> None:
+    named = upstream(name="anthropic", models=("claude-haiku-4-5",))
+    assert [route.model for route in routes((named, upstream(name="all")), "claude-haiku-4-5", TIERS)] == [
+        "claude-haiku-4-5",
+        "claude-haiku-4-5",
+    ]
+
+
+def test_what_stands_for_a_claude_model_is_renamed_as_others_are() -> None:
+    rewrite = ModelRewrite(from_="pro", to="deployment", effort="max")
+    found = routes((upstream(rewrite),), "claude-opus-5", TIERS)
+    assert [(route.model, route.effort) for route in found] == [("deployment", "max")]
+
+
+def test_without_tiers_a_claude_model_is_asked_for_as_it_is() -> None:
+    assert [route.model for route in routes((upstream(),), "claude-haiku-4-5")] == ["claude-haiku-4-5"]

@@ -13,11 +13,11 @@ from addon.formats.messages import thinking
 from addon.formats.messages.blocks import cache_control, conversation
 from addon.formats.parts import parts_of
 from addon.formats.request import OutputFormat, Request, Tool, ToolChoice, model_of, opened, refused, unsupported_tool
-from addon.formats.splice import scalar_text
+from addon.formats.splice import members, object_text, scalar_text
 from addon.formats.tools import choice_of, tools_of
 from addon.formats.turn import Message, marked, message_of
 
-__all__ = ("decode", "encode", "encode_query")
+__all__ = ("decode", "encode", "query_of")
 
 _NAMED = frozenset(
     (
@@ -105,10 +105,9 @@ def encode(request: Request, *, model: str, abilities: Abilities) -> bytes:
     return scalar_text(_body(request, model, abilities))
 
 
-def encode_query(request: Request, *, model: str, abilities: Abilities) -> bytes:
-    """The body with which a Messages upstream is asked to count a request's tokens. Raises RequestError."""
-    body = _body(request, model, abilities)
-    return scalar_text({key: body[key] for key in _QUERY if key in body})
+def query_of(body: bytes) -> bytes:
+    """The body with which a Messages upstream is asked to count the tokens of the request with this one."""
+    return object_text([part for part in members(body) if part[0] in _QUERY])
 
 
 def _body(request: Request, model: str, abilities: Abilities) -> dict[str, Any]:

@@ -55,10 +55,10 @@ class UpstreamBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """One as it is answered, like `…a1b2`, keeps the key it stands for."""
 
     models: Annotated[list[Name], msgspec.Meta(max_length=2048)] = []
-    api: Literal["chat", "responses"] = "chat"
+    api: Literal["chat", "responses", "messages"] = "chat"
     path: Text = ""
     api_version: Name = ""
-    auth: Literal["", "bearer", "api-key"] = ""
+    auth: Literal["", "bearer", "api-key", "x-api-key"] = ""
     images: Literal["take", "drop", "refuse"] = "take"
     model_rewrites: Annotated[list[RewriteBody], msgspec.Meta(max_length=512)] = []
     profile: Name = ""
@@ -108,10 +108,10 @@ class UpstreamView(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: list[str]
     keys: list[KeyView]
     models: list[str]
-    api: Literal["chat", "responses"]
+    api: Literal["chat", "responses", "messages"]
     path: str
     api_version: str
-    auth: Literal["", "bearer", "api-key"]
+    auth: Literal["", "bearer", "api-key", "x-api-key"]
     images: Literal["take", "drop", "refuse"]
     model_rewrites: list[RewriteBody]
     profile: str

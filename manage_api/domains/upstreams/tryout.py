@@ -17,7 +17,8 @@ def try_out(sidecar: Sidecar, model: str) -> RoutesView:
     """The upstreams that serve the model for a caller who may use it; nothing is sent."""
     sidecar.take_over()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
-    found = [_route_view(route, model, rest) for route in routes(sidecar.snapshot.upstreams, model)]
+    ways = routes(sidecar.snapshot.upstreams, model, sidecar.snapshot.tiers)
+    found = [_route_view(route, model, rest) for route in ways]
     fit = (route.upstream for route in found if route.resting < max(route.keys, 1))
     return RoutesView(model=model, routes=found, chosen=next(fit, found[0].upstream if found else None))
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from shared.config.schema import ModelRewrite, Upstream
@@ -40,3 +42,33 @@ def test_only_pattern_rewrites_have_a_pattern() -> None:
 
     assert [compiled and compiled.pattern for compiled in upstream.patterns] == [None, "^a"]
     assert [rewrite.source for rewrite in upstream.model_rewrites] == ["a", "^a"]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "request_path"),
+    [
+        ("https://api.anthropic.com", "/v1/messages"),
+        ("https://api.anthropic.com/v1", "/v1/messages"),
+        ("https://api.deepseek.com/anthropic", "/anthropic/v1/messages"),
+        ("https://api.z.ai/api/anthropic/", "/api/anthropic/v1/messages"),
+    ],
+)
+def test_a_base_for_messages_gets_a_version_when_it_has_none(base_url: str, request_path: str) -> None:
+    assert Upstream(name="a", base_url=base_url, api="messages").request_path == request_path
+
+
+@pytest.mark.parametrize(
+    ("base_url", "settings", "header"),
+    [
+        ("https://api.anthropic.com", {"api": "messages"}, ("x-api-key", "")),
+        ("https://api.minimax.io/anthropic", {"api": "messages"}, ("x-api-key", "")),
+        ("https://api.moonshot.ai/anthropic", {"api": "messages"}, ("authorization", "Bearer ")),
+        ("https://api.anthropic.com", {"api": "messages", "auth": "bearer"}, ("authorization", "Bearer ")),
+        ("https://api.minimax.io", {}, ("authorization", "Bearer ")),
+        ("https://x.openai.azure.com", {}, ("api-key", "")),
+    ],
+)
+def test_a_key_is_shown_as_its_upstream_wants_it(
+    base_url: str, settings: dict[str, Any], header: tuple[str, str]
+) -> None:
+    assert Upstream(name="a", base_url=base_url, **settings).key_header == header

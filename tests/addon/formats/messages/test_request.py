@@ -7,7 +7,7 @@ import pytest
 
 from addon.formats.errors import RequestError
 from addon.formats.lowering import Abilities
-from addon.formats.messages.request import decode, encode, encode_query
+from addon.formats.messages.request import decode, encode, query_of
 from addon.formats.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
 from addon.formats.turn import Foreign, Message, Reasoning, Text, ToolCall, message_of
 
@@ -264,7 +264,7 @@ def test_a_tool_that_runs_elsewhere_is_refused_by_name() -> None:
 
 def test_a_question_for_a_count_holds_what_counts() -> None:
     request = decode(json.dumps(CLAUDE_CODE | {"temperature": 1}).encode())
-    found = json.loads(encode_query(request, model="up", abilities=Abilities()))
+    found = json.loads(query_of(encode(request, model="up", abilities=Abilities())))
     assert found.keys() == {
         *("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config"),
     }
