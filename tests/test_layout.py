@@ -43,6 +43,8 @@ WITHOUT_TWIN = {
     "manage_api/domains/users/limits.py": "test_controller.py of users and keys sets limits through it",
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
+    "addon/copies.py": "tests/addon/test_exchange_translated.py and test_exchange_messages.py carry them",
+    "addon/making.py": "tests/addon/test_exchange_repair.py and test_exchange_messages.py have bodies made",
     "manage_api/domains/usage/service.py": "test_controller.py asks it for the days",
     "manage_api/domains/users/schemas.py": DECLARES,
     "manage_api/guards.py": "tests/manage_api/domains call guarded routes",

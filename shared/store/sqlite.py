@@ -7,10 +7,10 @@ waiting: https://www.sqlite.org/lang_transaction.html).
 
 Checkpoints flush the disk, so they are left to the writer thread and never happen inside `try_write`.
 
-When the database is locked for long, the disk is full or can't be written, the writer thread keeps its queue, says so
-once and tries again until it works. The queue is bounded: beyond `QUEUE_BYTES` of parameters new writes are dropped,
-and that is logged too. A group of statements the database refuses for good (a broken constraint) is logged and dropped
-alone.
+The writer thread lingers for a moment before each batch. When the database is locked for long, the disk is full or
+read-only, it keeps its queue, says so once and tries again until it works. The queue is bounded: beyond `QUEUE_BYTES`
+of parameters new writes are dropped, and that is logged too. A group of statements the database refuses for good (a
+broken constraint) is logged and dropped alone.
 """
 
 import logging
@@ -36,7 +36,10 @@ log = logging.getLogger("thinkback.store")
 PATIENCE_MS = 5_000
 RETRY_SECONDS = 1.0
 BATCH_STATEMENTS = 200
-CHECKPOINT_STATEMENTS = 200
+CHECKPOINT_STATEMENTS = 1000
+LINGER_SECONDS = 0.02
+"""How long the writer thread waits for more to write: each commit and each change of threads costs the loop time."""
+
 QUEUE_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 512
 """What a queued statement weighs beside its parameters."""
@@ -126,6 +129,10 @@ class _Queue:
         self._bytes = 0
         self._added = 0
         self._finished = 0
+        self._waiting = 0
+        """Who waits for what is queued."""
+
+        self._hurry = threading.Event()
         self.closed = False
 
     @property
@@ -141,7 +148,8 @@ class _Queue:
             self._groups.append(group)
             self._bytes += _weight(group)
             self._added += 1
-            self._changed.notify_all()
+            if len(self._groups) == 1:
+                self._changed.notify_all()
         return True
 
     def take(self) -> list[_Group]:
@@ -150,6 +158,11 @@ class _Queue:
         statements = 0
         with self._changed:
             self._changed.wait_for(lambda: self._groups or self.closed)
+            self._hurry.clear()
+            may_linger = not (self.closed or self._waiting)
+        if may_linger:
+            self._hurry.wait(LINGER_SECONDS)
+        with self._changed:
             while self._groups and statements < BATCH_STATEMENTS:
                 batch.append(self._groups.popleft())
                 statements += len(batch[-1])
@@ -167,11 +180,15 @@ class _Queue:
         """Return when all that was queued before the call is dealt with."""
         with self._changed:
             target = self._added
+            self._waiting += 1
+            self._hurry.set()
             self._changed.wait_for(lambda: self._finished >= target)
+            self._waiting -= 1
 
     def close(self) -> None:
         with self._changed:
             self.closed = True
+            self._hurry.set()
             self._changed.notify_all()
 
     def abandon(self) -> int:

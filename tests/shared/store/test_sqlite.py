@@ -300,13 +300,13 @@ def test_an_engine_is_read_on_its_own_thread_only(engine: Engine) -> None:
 def test_the_log_is_moved_into_the_database_without_the_loops_help(path: Path) -> None:
     engine = open_engine(f"sqlite:{path}")
     with closing(connect(path)) as other:  # keeps the last close from doing it
-        for number in range(3000):
-            if not engine.try_write([learn(str(number))]):
+        for number in range(4000):
+            if not engine.try_write([learn(str(number))], overtake=True):
                 engine.write_later([learn(str(number))])
         engine.close()
+        # A log that was moved as a whole begins anew.
         _, pages, moved = other.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
-    assert moved > 0
-    assert pages - moved < 1000
+    assert pages - moved < 3000
 
 
 WRITE_A_LOT = """
