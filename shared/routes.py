@@ -8,10 +8,12 @@ from msgspec.structs import replace
 
 from shared.config.schema import ModelRewrite, Tiers, Upstream
 
-__all__ = ("Route", "known_models", "rewrite_for", "rewritten", "routes")
+__all__ = ("Route", "known_models", "rewrite_for", "rewritten", "routes", "stand_in")
 
 _SMALL = re.compile("haiku", re.IGNORECASE)
 _BIG = re.compile("sonnet|opus|fable", re.IGNORECASE)
+_SUFFIXED = re.compile(r"(.+)([-:])(none|off|nothink|minimal|low|medium|high|xhigh|max)")
+_EFFORTS = {"off": "none", "nothink": "none"}
 _GROUP = re.compile(r"\{(\d+)\}")
 
 
@@ -29,19 +31,31 @@ class Route(msgspec.Struct, frozen=True):
 def routes(upstreams: Sequence[Upstream], model: str, tiers: Tiers = Tiers()) -> list[Route]:
     """The upstreams that accept the model: by a rewrite, by name, or because they take every model.
 
-    A Claude model that no upstream names is another one in its tier.
+    A name may end in an effort, `-high` or `:high`, where the rest of it is served. A Claude model that no upstream names
+    is another one in its tier.
     """
-    stands_for = _tier_of(tiers, model)
-    if stands_for is not None and not any(_names(upstream, model) for upstream in upstreams):
+    if stands_for := stand_in(upstreams, model, tiers):
         to, effort = stands_for
         return [replace(route, effort=route.effort or effort) for route in routes(upstreams, to)]
-    found: list[Route] = []
-    for upstream in upstreams:
-        if rewrite := rewrite_for(upstream, model):
-            found.append(Route(upstream, rewrite[1], rewrite[0].effort))
-        elif not upstream.models or model in upstream.models:
-            found.append(Route(upstream, model))
-    return found
+    return [route for upstream in upstreams if (route := _route(upstream, model))]
+
+
+def _route(upstream: Upstream, model: str) -> Route | None:
+    named = _SUFFIXED.fullmatch(model)
+    if rewrite := rewrite_for(upstream, model):
+        return Route(upstream, rewrite[1], rewrite[0].effort)
+    if model in upstream.models:
+        return Route(upstream, model)
+    if named and (_names(upstream, named[1]) or (named[2] == ":" and not upstream.models)):
+        route = _route(upstream, named[1])
+        return replace(route, effort=_EFFORTS.get(named[3], named[3])) if route else None
+    return None if upstream.models else Route(upstream, model)
+
+
+def stand_in(upstreams: Sequence[Upstream], model: str, tiers: Tiers) -> tuple[str, str] | None:
+    """The model that stands for a Claude model that no upstream names, and its effort; None: it is asked for itself."""
+    found = _tier_of(tiers, model)
+    return None if found is None or any(_names(upstream, model) for upstream in upstreams) else found
 
 
 def _tier_of(tiers: Tiers, model: str) -> tuple[str, str] | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.config.schema import ModelRewrite, Tiers, Upstream
-from shared.routes import Route, known_models, rewrite_for, rewritten, routes
+from shared.routes import Route, known_models, rewrite_for, rewritten, routes, stand_in
 
 
 def exact(source: str, to: str) -> ModelRewrite:
@@ -107,3 +107,32 @@ def test_what_stands_for_a_claude_model_is_renamed_as_others_are() -> None:
 
 def test_without_tiers_a_claude_model_is_asked_for_as_it_is() -> None:
     assert [route.model for route in routes((upstream(),), "claude-haiku-4-5")] == ["claude-haiku-4-5"]
+
+
+def test_what_stands_for_a_model_is_known_without_a_route() -> None:
+    assert stand_in((), "claude-opus-5", TIERS) == ("pro", "high")
+    assert stand_in((upstream(models=("claude-opus-5",)),), "claude-opus-5", TIERS) is None
+    assert stand_in((), "gpt-5", TIERS) is None
+
+
+@pytest.mark.parametrize(
+    ("models", "asked", "found"),
+    [
+        pytest.param(("m",), "m-high", ("m", "high"), id="listed"),
+        pytest.param(("m",), "m:max", ("m", "max"), id="colon"),
+        pytest.param(("m",), "m-nothink", ("m", "none"), id="off"),
+        pytest.param(("m", "m-high"), "m-high", ("m-high", ""), id="a model of its own"),
+        pytest.param((), "m:low", ("m", "low"), id="colon where every model is taken"),
+        pytest.param((), "o4-mini-high", ("o4-mini-high", ""), id="a dash may belong to the name"),
+        pytest.param(("m",), "m-tall", None, id="no effort"),
+        pytest.param(("m",), "n-high", None, id="another model"),
+    ],
+)
+def test_a_name_may_end_in_an_effort(models: tuple[str, ...], asked: str, found: tuple[str, str] | None) -> None:
+    expected = [found] if found else []
+    assert [(route.model, route.effort) for route in routes((upstream(models=models),), asked)] == expected
+
+
+def test_a_rewritten_name_may_end_in_an_effort_too() -> None:
+    found = routes((upstream(exact("alias", "theirs"), models=("theirs",)),), "alias-high")
+    assert [(route.model, route.effort) for route in found] == [("theirs", "high")]
