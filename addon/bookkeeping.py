@@ -142,7 +142,8 @@ def _details(exchange: Exchange) -> str:
         for one in exchange.tried
     ]
     turns = exchange.restoration.diagnoses[-_LISTED_TURNS:] if exchange.restoration else []
-    return msgspec.json.encode({"tries": tries, "turns": turns}).decode()
+    notes = [_stored(note) for note in exchange.notes]
+    return msgspec.json.encode({"tries": tries, "turns": turns, "notes": notes, "policy": exchange.policy}).decode()
 
 
 # -- conversations ------------------------------------------------------------------------------------------------

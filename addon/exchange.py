@@ -6,6 +6,7 @@ what the client is told, or nothing when `outgoing` now is the next attempt. One
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import msgspec
 
@@ -21,7 +22,8 @@ from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.registry import Endpoint
 from addon.formats.turn import Reasoning, Turn, Usage
-from addon.making import Made, Making, fault_of, origin_of, profile_of
+from addon.grouping import conversation_of
+from addon.making import Made, Making, quirks_of
 from addon.meter import Meter, Opened
 from addon.outgoing import Outgoing, inflated, outgoing_to, returned, without_keys
 from addon.reasoning.conversation import Conversation
@@ -31,10 +33,12 @@ from addon.reasoning.restore import Restoration
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
+from addon.stored import StoredAnswers
 from addon.telling import Telling
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.model import Principal
+from shared.profiles import fault, says_field_is_unknown
 from shared.routes import known_models, routes
 from shared.security.keys import mask, suffix
 from shared.store.ledger import Entry
@@ -49,6 +53,7 @@ class Services(msgspec.Struct, frozen=True):
     lessons: Lessons
     keyring: Keyring
     meter: Meter
+    answers: StoredAnswers
     clock: Clock
     id_key: bytes
     """Authenticates minted tool-call ids."""
@@ -93,6 +98,7 @@ class Exchange:
         self._made: Made | None = None
         self._making: Making | None = None
         self._conversation: Conversation | None = None
+        self._conversation_id = ""
         self._telling: Telling | None = None
         self._copies = Copies(services.seal_key, principal.id)
         self._answer: StreamedAnswer | None = None
@@ -127,12 +133,14 @@ class Exchange:
 
     def _read(self, body: bytes, *, entered: bool = False) -> None:
         """Make the first attempt ready; `entered`: in the books."""
-        self.request = request = asked.read(self._endpoint, body, self._copies.open)
+        past = self._services.answers.past(self.principal.id)
+        self.request = request = asked.read(self._endpoint, body, self._copies.open, past)
         if not may_use(self.principal, request.model):
             raise RequestError(problems.not_allowed(request.model))
         self._remaining = self._candidates(request.model)
-        if request.plain is not None and any(one.upstream.api != "chat" for one in self._remaining):
-            self.request = request = asked.read_neutral(self._endpoint, body, self._copies.open)
+        if request.plain is not None and not all(asked.is_patched_for(one.upstream, body) for one in self._remaining):
+            self.request = request = asked.read_neutral(self._endpoint, body, self._copies.open, past)
+        self._conversation_id = conversation_of(self.principal.id, self._headers, request)
         if entered:
             self._enter(request, self._remaining[0], len(body))
         self._converse(request)
@@ -160,15 +168,19 @@ class Exchange:
             messages=request.messages,
             has_tools=request.has_tools,
         )
-        head = Head(self.id, self._began_at // 1000, request.model)
+        keep = partial(self._services.answers.keep, self.principal.id)
+        head = Head(self.id, self._began_at // 1000, request.model, keep)
         self._telling = Telling(request, head, self._talk.mint, self._seal)
         services = self._services
         self._making = Making(
-            request, self._talk, lessons=services.lessons, recall=services.recall, copies=self._copies
+            request,
+            self._talk,
+            snapshot=self._snapshot,
+            lessons=services.lessons,
+            recall=services.recall,
+            copies=self._copies,
         )
-        if request.neutral is not None:
-            origin = self._talk.origin(profile_of(self._remaining[0])) or self._copies.latest_origin
-            self._remaining.sort(key=lambda one: bool(origin) and origin_of(one) != origin)
+        self._remaining = self._making.ordered(self._remaining)
 
     @property
     def reserved(self) -> bool:
@@ -202,6 +214,7 @@ class Exchange:
             upstream_model=tried.model if tried else "",
             streamed=self.streams,
             attempts=len(self.tried),
+            conversation=self._conversation_id,
         )
 
     @property
@@ -217,6 +230,16 @@ class Exchange:
     @property
     def restoration(self) -> Restoration | None:
         return self._made.restoration if self._made else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the request the upstream does not get, in words."""
+        return self._made.encoded.notes if self._made else ()
+
+    @property
+    def policy(self) -> str:
+        """The profile of what is being tried, and what it says to do for turns whose reasoning is not known."""
+        return f"{self._made.profile.name}: {self._made.policy.step}" if self._made else ""
 
     @property
     def usage(self) -> Usage | None:
@@ -291,7 +314,7 @@ class Exchange:
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""
         assert self._made is not None
-        relay = self._said.relay(self.candidate.upstream.api, self._made.encoded.custom)
+        relay = self._said.relay(self.candidate.upstream.api, self._made.encoded.custom, quirks_of(self._made.profile))
         self._answer = StreamedAnswer(
             relay, remember=self._remember, content_encoding=headers.get("content-encoding", "")
         )
@@ -314,7 +337,8 @@ class Exchange:
             body = Inflate(headers.get("content-encoding", "")).feed(body)
         except Unreadable as error:
             return self.reply(problems.malformed(str(error)))
-        answer = self._said.whole(self.candidate.upstream.api, self._made.encoded.custom, body)
+        made, api = self._made, self.candidate.upstream.api
+        answer = self._said.whole(api, made.encoded.custom, body, quirks_of(made.profile))
         if answer is None:
             return self.reply(problems.malformed("the upstream's answer is not a JSON object"))
         if answer.error is not None:
@@ -404,10 +428,13 @@ class Exchange:
     def _repair(self, body: bytes) -> bool:
         """Try the same candidate once more when what it says of the request's reasoning can be mended."""
         assert self._made is not None
-        fault = fault_of(full_text(body))
-        if fault is None:
+        text = full_text(body)
+        found = fault(text)
+        if found is None:
             return False
-        mend = self._bodies.with_more if fault == "missing" else self._bodies.with_less
+        mend = self._bodies.with_more if found == "missing" else self._bodies.with_less
+        if says_field_is_unknown(text):
+            mend = self._bodies.with_none
         made = mend(self.candidate, self._made)
         if made is None:
             return False

@@ -7,19 +7,20 @@ import msgspec
 from addon.admission.principal import FindKey, ReadToken, credential, identify
 from addon.admission.quota import may_use
 from addon.exchange import Reply
-from addon.formats.errors import Problem, error_body, status_for
+from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.messages import listing
 from addon.formats.registry import Endpoint
+from addon.stored import StoredAnswers
 from shared.config.schema import Snapshot
 from shared.model import Principal
 from shared.routes import known_models
 
-__all__ = ("admit", "health", "models", "preflight", "problem_reply", "readiness", "too_large", "unfit")
+__all__ = ("admit", "health", "models", "preflight", "problem_reply", "readiness", "stored", "too_large", "unfit")
 
 CORS = {"access-control-allow-origin": "*"}
 _JSON = {"content-type": "application/json"}
 _PREFLIGHT = CORS | {
-    "access-control-allow-methods": "GET, POST, OPTIONS",
+    "access-control-allow-methods": "DELETE, GET, POST, OPTIONS",
     "access-control-allow-headers": "*, authorization",
     "access-control-max-age": "86400",
 }
@@ -54,6 +55,16 @@ def models(snapshot: Snapshot, caller: Principal, headers: Mapping[str, str]) ->
     return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
 
 
+def stored(
+    answers: StoredAnswers, caller: Principal, endpoint: Endpoint, method: str, target: str, user_agent: str
+) -> Reply:
+    """What becomes of one of the caller's stored answers; `target` is path and query."""
+    try:
+        return Reply(200, CORS | _JSON, answers.reply(caller.id, endpoint, method, target))
+    except RequestError as error:
+        return problem_reply(error.problem, endpoint.wire_format, user_agent)
+
+
 def admit(
     headers: Mapping[str, str], snapshot: Snapshot, *, find_key: FindKey, read_token: ReadToken, now_ms: int
 ) -> Principal | Problem:
@@ -65,8 +76,9 @@ def admit(
 
 def unfit(endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body: int) -> Problem | None:
     """Why a request of a known caller can't be taken, as far as its headers tell."""
-    if method != endpoint.method:
-        return Problem(status=405, message=f"Use {endpoint.method} here, not {method}.", code="method_not_allowed")
+    if method not in endpoint.methods:
+        use = " or ".join(endpoint.methods)
+        return Problem(status=405, message=f"Use {use} here, not {method}.", code="method_not_allowed")
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         return Problem(status=415, message="Send the body uncompressed.", code="unsupported_content_encoding")
     length = headers.get("content-length", "0")

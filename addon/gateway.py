@@ -301,6 +301,10 @@ class Gateway(Planner):
             self._answer(flow, front.problem_reply(problem, endpoint.wire_format, headers.get("user-agent", "")))
         elif isinstance(caller, Principal) and endpoint.kind == "models":
             self._answer(flow, front.models(snapshot, caller, headers))
+        elif isinstance(caller, Principal) and endpoint.id:
+            request, agent = flow.request, headers.get("user-agent", "")
+            answers = self._wiring.services.answers
+            self._answer(flow, front.stored(answers, caller, endpoint, request.method, request.path, agent))
         elif isinstance(caller, Principal):
             kind = Counting if endpoint.kind == "count_tokens" else Exchange
             exchange = kind(self._wiring.services, snapshot, caller, endpoint, headers)

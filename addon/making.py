@@ -1,11 +1,12 @@
 """The bodies of one exchange: made for each candidate, and once more, milder, for one that refuses what it got."""
 
 import msgspec
+from msgspec.structs import replace
 
 from addon.asked import Asked, Encoded, abilities_of
 from addon.copies import Copies
+from addon.formats.chat.carriers import Quirks
 from addon.formats.errors import RequestError
-from addon.formats.messages.error_body import ThinkingFault, thinking_fault
 from addon.formats.turn import Reasoning, edited
 from addon.problems import reasoning_unknown
 from addon.reasoning.conversation import Conversation
@@ -14,10 +15,11 @@ from addon.reasoning.lessons import Lessons, steps_down
 from addon.reasoning.recall import Recall
 from addon.reasoning.restore import Policy, Restoration
 from addon.routing.candidates import Candidate
-from shared.profiles import Profile, builtin_profiles, choose_profile, says_reasoning_is_missing
+from shared.config.schema import Snapshot
+from shared.profiles import Profile
 from shared.security import keys
 
-__all__ = ("Made", "Making", "fault_of", "origin_of", "profile_of")
+__all__ = ("Made", "Making", "quirks_of")
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -42,20 +44,36 @@ class Making:
     """Makes the bodies of one request; `copies` are those that the client carries."""
 
     def __init__(
-        self, request: Asked, conversation: Conversation, *, lessons: Lessons, recall: Recall, copies: Copies
+        self,
+        request: Asked,
+        conversation: Conversation,
+        *,
+        snapshot: Snapshot,
+        lessons: Lessons,
+        recall: Recall,
+        copies: Copies,
     ) -> None:
+        self._snapshot = snapshot
         self._request = request
         self._conversation = conversation
         self._lessons = lessons
         self._recall = recall
         self._copies = copies
 
+    def ordered(self, candidates: list[Candidate]) -> list[Candidate]:
+        """The candidates, those first whose account has the state of the latest turn that has any."""
+        origins = [self._origin_of(candidate) for candidate in candidates]
+        if not any(origins):
+            return candidates
+        latest = self._conversation.origin(self._profile_of(candidates[0])) or self._copies.latest_origin
+        return sorted(candidates, key=lambda one: bool(latest) and self._origin_of(one) != latest)
+
     def make(self, candidate: Candidate, before: Made | None) -> Made:
         """The candidate's body; `before`, the last one made, when that would be the same. Raises RequestError."""
         endpoint = f"{candidate.upstream.name} {candidate.model}"
-        if before is not None and (before.endpoint, before.origin) == (endpoint, origin_of(candidate)):
+        if before is not None and (before.endpoint, before.origin) == (endpoint, self._origin_of(candidate)):
             return before
-        profile = profile_of(candidate)
+        profile = self._profile_of(candidate)
         return self._made(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
 
     def with_more(self, candidate: Candidate, refused: Made) -> Made | None:
@@ -76,11 +94,25 @@ class Making:
 
     def with_less(self, candidate: Candidate, refused: Made) -> Made | None:
         """The body without any state, for an upstream that refuses some; it is not sent there again. Or None."""
+        if candidate.upstream.api == "chat":
+            return self._bare(candidate, refused)
         states = self._states(refused.restoration)
         if refused.repaired or not states:
             return None
         self._recall.keep_sent({_refused(refused.origin, state): "omit" for state in states})
         made = self._made(candidate, refused.endpoint, refused.profile, refused.policy, repaired=True)
+        return made if made.encoded.body != refused.encoded.body else None
+
+    def with_none(self, candidate: Candidate, refused: Made) -> Made | None:
+        """The body without reasoning of any kind, for an upstream that knows no member of messages for it. Or None."""
+        return self._bare(candidate, refused, always=True)
+
+    def _bare(self, candidate: Candidate, refused: Made, *, always: bool = False) -> Made | None:
+        policy = replace(refused.policy, repairing=True, bare="always" if always else "now")
+        if refused.repaired:
+            return None
+        lesson = policy if always else None
+        made = self._made(candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=lesson)
         return made if made.encoded.body != refused.encoded.body else None
 
     def accepted(self, made: Made) -> None:
@@ -99,7 +131,7 @@ class Making:
         repaired: bool = False,
         lesson: Policy | None = None,
     ) -> Made:
-        origin = origin_of(candidate)
+        origin = self._origin_of(candidate)
         restoration = self._conversation.restore(profile, policy, origin)
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
@@ -107,12 +139,22 @@ class Making:
             candidate.upstream.api,
             model=candidate.model,
             edits=restoration.edits,
-            extra=profile.off if restoration.thinking_off else {},
+            profile=profile,
+            thinking_off=restoration.thinking_off,
             effort=candidate.effort,
             abilities=abilities_of(candidate.upstream, candidate.model),
             unusable=self._copies.foreign(origin) | self._refused(origin, restoration),
         )
         return Made(endpoint, origin, encoded, profile, policy, restoration, repaired, lesson)
+
+    def _profile_of(self, candidate: Candidate) -> Profile:
+        return self._snapshot.profile_of(candidate.upstream, candidate.model)
+
+    def _origin_of(self, candidate: Candidate) -> str:
+        """The account that state belongs to; empty where an upstream's reasoning is text."""
+        if candidate.upstream.api == "chat" and not self._profile_of(candidate).opaque:
+            return ""
+        return f"{candidate.upstream.name} {keys.digest(candidate.key)[:16]}"
 
     def _states(self, restoration: Restoration) -> list[str]:
         """All opaque state that the messages hold after restoration."""
@@ -129,23 +171,9 @@ class Making:
         return frozenset(states[key] for key in self._recall.sent(states)) if states else frozenset()
 
 
-def fault_of(text: str) -> ThinkingFault | None:
-    """What an upstream's error, as `full_text` gives it, says of the reasoning in the request; None: nothing."""
-    return thinking_fault(text) or ("missing" if says_reasoning_is_missing(text) else None)
-
-
-def profile_of(candidate: Candidate) -> Profile:
-    """What the candidate demands of replayed reasoning."""
-    upstream = candidate.upstream
-    name = upstream.profile or (upstream.api if upstream.api != "chat" else "")
-    return choose_profile(builtin_profiles(), name=name, host=upstream.host, model=candidate.model)
-
-
-def origin_of(candidate: Candidate) -> str:
-    """The account that state belongs to; empty where an upstream's reasoning is text."""
-    if candidate.upstream.api == "chat":
-        return ""
-    return f"{candidate.upstream.name} {keys.digest(candidate.key)[:16]}"
+def quirks_of(profile: Profile) -> Quirks:
+    """How chat answers of the profile's upstreams are to be read."""
+    return Quirks(tags=profile.tags, repeats=profile.repeats)
 
 
 def _refused(origin: str, state: str) -> bytes:

@@ -8,6 +8,7 @@ from addon.asked import Asked
 from addon.formats import translate
 from addon.formats.answering import Head, Mint, Seal, Writer, deltas_of
 from addon.formats.chat import response as chat_response
+from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.stream import ChatStream
 from addon.formats.deltas import Delta, StreamError, UsageReport
 from addon.formats.errors import Problem
@@ -30,7 +31,10 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 class Telling:
-    """Speaks the client's format; `custom` are the custom tools that an upstream knows as functions."""
+    """Speaks the client's format.
+
+    `custom` are the custom tools that an upstream knows as functions, `quirks` those of its chat answers.
+    """
 
     def __init__(self, asked: Asked, head: Head, mint: Mint, seal: Seal) -> None:
         self._asked = asked
@@ -38,18 +42,21 @@ class Telling:
         self._mint = mint
         self._seal = seal
 
-    def relay(self, upstream: WireFormat, custom: frozenset[str]) -> Relay:
+    def relay(self, upstream: WireFormat, custom: frozenset[str], quirks: Quirks = Quirks()) -> Relay:
         """What passes an upstream's stream on."""
         if self._asked.plain is not None:
-            return self._patching()
+            return self._patching(quirks)
         ping = translate.CLIENTS[self._asked.client].ping
-        return Translating(translate.UPSTREAMS[upstream].reader(), Raising(custom), self._writer(), ping)
+        reader = translate.UPSTREAMS[upstream].with_quirks(quirks).reader()
+        return Translating(reader, Raising(custom), self._writer(), ping)
 
-    def whole(self, upstream: WireFormat, custom: frozenset[str], body: bytes) -> Whole | None:
+    def whole(
+        self, upstream: WireFormat, custom: frozenset[str], body: bytes, quirks: Quirks = Quirks()
+    ) -> Whole | None:
         """Read an upstream's whole answer; None for a body that is no answer."""
         if self._asked.plain is not None:
-            return self._patched(body)
-        found = translate.UPSTREAMS[upstream].whole(body)
+            return self._patched(body, quirks)
+        found = translate.UPSTREAMS[upstream].with_quirks(quirks).whole(body)
         if found is None:
             return None
         turns = {choice: raised(turn, custom) for choice, turn in found.turns.items()}
@@ -60,16 +67,16 @@ class Telling:
         relay = self._patching() if self._asked.plain is not None else self._writer()
         return relay.fail(problem)
 
-    def _patching(self) -> Relay:
-        stream = ChatStream(model=self._asked.model, hide_usage=not self._asked.usage_asked, mint=self._mint)
-        return Patching(stream)
+    def _patching(self, quirks: Quirks = Quirks()) -> Relay:
+        hide_usage = not self._asked.usage_asked
+        return Patching(ChatStream(model=self._asked.model, hide_usage=hide_usage, mint=self._mint, quirks=quirks))
 
     def _writer(self) -> Writer:
         assert self._asked.neutral is not None
         return translate.CLIENTS[self._asked.client].writer(self._asked.neutral, self._head, self._mint, self._seal)
 
-    def _patched(self, body: bytes) -> Whole | None:
-        answer = chat_response.decode(body)
+    def _patched(self, body: bytes, quirks: Quirks) -> Whole | None:
+        answer = chat_response.decode(body, quirks)
         if answer is None:
             return None
 

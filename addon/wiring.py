@@ -12,6 +12,7 @@ from addon.meter import Meter
 from addon.reasoning.lessons import Lessons
 from addon.reasoning.recall import Recall
 from addon.routing.keyring import Keyring
+from addon.stored import StoredAnswers
 from shared.clock import Clock, SystemClock
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
@@ -19,8 +20,9 @@ from shared.errors import StoreError
 from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_secret
 from shared.store import data_directory, open_engine
+from shared.store.answers import drop_old_answers
 from shared.store.audit import add_record, drop_old_records
-from shared.store.ledger import drop_old
+from shared.store.ledger import drop_old, drop_old_conversations
 from shared.store.resting import forget_rested
 from shared.store.sessions import session_user
 from shared.store.stored import read_stored
@@ -53,6 +55,7 @@ class Wiring:
             lessons=Lessons(self.engine, self.clock),
             keyring=Keyring(),
             meter=self.meter,
+            answers=StoredAnswers(self.engine, self.clock, max_age_days=self.snapshot.responses.max_age_days),
             clock=self.clock,
             id_key=derive(self._secret, "tool-call-id"),
             seal_key=derive(self._secret, "carried-reasoning"),
@@ -72,6 +75,7 @@ class Wiring:
         if self.snapshot is not before:
             configure(self.snapshot.logging)
             self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
+            self.services.answers.bound(self.snapshot.responses.max_age_days)
         now = self.clock.monotonic()
         if now - self._forgotten_at >= FORGET_SECONDS:
             self._forgotten_at = now
@@ -114,8 +118,12 @@ class Wiring:
     def _drop_old_rows(self) -> None:
         now, settings = self.clock.now_ms(), self.snapshot
         self.engine.write_later([forget_rested(now)])
-        self.engine.write_later([drop_old(now - settings.ledger.max_age_days * _DAY_MS)])
-        audit = settings.audit
+        before_ms = now - settings.ledger.max_age_days * _DAY_MS
+        self.engine.write_later([drop_old(before_ms), drop_old_conversations()])
+        audit, answers = settings.audit, settings.responses
+        self.engine.write_later(
+            drop_old_answers(before_ms=now - answers.max_age_days * _DAY_MS, max_bytes=answers.max_mib * _MIB)
+        )
         self.engine.write_later(
             drop_old_records(before_ms=now - audit.max_age_days * _DAY_MS, max_bytes=audit.max_mib * _MIB)
         )

@@ -16,6 +16,7 @@ from manage_api.domains.audit.controller import AuditController
 from manage_api.domains.keys.controller import AllKeysController, KeysController, UserKeysController
 from manage_api.domains.prices.controller import PricesController
 from manage_api.domains.requests.controller import MyRequestsController, RequestsController
+from manage_api.domains.requests.conversations import ConversationsController, MyConversationsController
 from manage_api.domains.requests.feed import Feed
 from manage_api.domains.session.controller import SessionController
 from manage_api.domains.settings.controller import SettingsController
@@ -30,6 +31,7 @@ from manage_api.sidecar import Sidecar
 from manage_api.web.assets import AssetsController
 from manage_api.web.pages import FrontPages
 from manage_api.web.pages_audit import AuditPages
+from manage_api.web.pages_conversations import AllConversationsPages, ConversationPages
 from manage_api.web.pages_dashboard import DashboardPages
 from manage_api.web.pages_installation import InstallationPages
 from manage_api.web.pages_overview import OverviewPages
@@ -58,16 +60,20 @@ def create_app(watch: Watch, *, clock: Clock | None = None, leaving: Callable[[]
     return Litestar(
         [
             AccountController,
+            AllConversationsPages,
             AllKeysController,
             AssetsController,
             AuditController,
             AuditPages,
+            ConversationPages,
+            ConversationsController,
             DashboardPages,
             FrontPages,
             InstallationController,
             InstallationPages,
             KeysController,
             KeysPages,
+            MyConversationsController,
             MyRequestsController,
             MyUsageController,
             OverviewPages,

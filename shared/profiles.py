@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from functools import cache
 from importlib.resources import files
@@ -11,17 +12,28 @@ import msgspec
 
 __all__ = (
     "Decided",
+    "Fault",
     "Profile",
+    "Profiles",
     "Step",
     "builtin_profiles",
     "choose_profile",
     "decide_profile",
-    "says_reasoning_is_missing",
+    "fault",
+    "kept_members",
+    "merged_profiles",
+    "says_field_is_unknown",
+    "thinking_members",
 )
 
-type Step = Literal["omit", "empty", "off", "reject"]
-type Decided = Literal["name", "host", "model", "default"]
+type Step = Literal["omit", "empty", "off", "trim", "reject"]
+type Decided = Literal["name", "api", "host", "model", "default"]
 """What a profile was chosen by."""
+
+type Fault = Literal["missing", "refused"]
+"""`missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale or not from there."""
+
+_LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,33 +41,77 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     family: str
-    hosts: tuple[str, ...]
-    models: tuple[str, ...]
-    writes: tuple[str, ...]
-    send: Literal["all", "current", "none"]
-    scope: Literal["tools", "calls", "current", "none"]
-    missing: tuple[Step, ...]
-    none: Literal["empty", "like-others", "omit"]
+    hosts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    send: Literal["all", "current", "none"] = "all"
+    scope: Literal["tools", "calls", "current", "none"] = "none"
+    missing: tuple[Step, ...] = ("omit",)
+    none: Literal["empty", "like-others", "omit"] = "omit"
+    fill: str = ""
+    stand_in: str = ""
+    tags: bool = False
+    repeats: bool = False
+    opaque: bool = False
     off: dict[str, Any] = {}
+    keep: dict[str, Any] = {}
+    efforts: dict[str, dict[str, Any]] = {}
 
 
-# Texts of the providers' "reasoning is missing" errors, on the whole body with backticks removed:
-# DeepSeek and MiMo (github.com/crewAIInc/crewAI/issues/5878), DeepSeek V3.2
-# (github.com/anomalyco/opencode/issues/9397), Kimi and its resellers (github.com/mastra-ai/mastra/issues/12592).
-_MISSING = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"reasoning_content.{0,12}in the thinking mode must be passed back",
-        r"missing .?reasoning_content.? field in the assistant message at message index (\d+)",
-        r"reasoning_content is missing in assistant tool call message at index (\d+)",
-        r"reasoning(_content|_text)?\b.{0,40} must be (passed|sent) back",
-    )
+# Texts of the providers' errors, on the whole body with backticks removed: DeepSeek and MiMo
+# (github.com/crewAIInc/crewAI/issues/5878), DeepSeek V3.2 (github.com/anomalyco/opencode/issues/9397), DeepSeek's
+# Messages (github.com/leookun/cursor-byok/issues/268), Kimi and its resellers
+# (github.com/mastra-ai/mastra/issues/12592), Gemini (https://ai.google.dev/gemini-api/docs/thought-signatures),
+# Anthropic (github.com/anthropics/claude-code/issues/10199), OpenAI (github.com/openai/codex/issues/8145).
+_MISSING = re.compile(
+    r"reasoning_content.{0,12}in the thinking mode must be passed back"
+    r"|content\[\]\.thinking.{0,12}in the thinking mode must be passed back"
+    r"|missing .?reasoning_content.? field in the assistant message"
+    r"|reasoning_content is missing in assistant tool call message"
+    r"|reasoning(_content|_text)?\b.{0,40} must be (passed|sent) back"
+    r"|function call .{0,60}is missing a thought_signature"
+    r"|expected .?thinking.? or .?redacted_thinking.?,? but found"
+    r"|must start with a thinking block"
+    r"|was provided without its required .?reasoning.? item"
+    r"|reasoning details must be preserved",
+    re.IGNORECASE,
+)
+# Anthropic (https://platform.claude.com/docs/en/build-with-claude/preserved-thinking,
+# github.com/anthropics/claude-code/issues/56708), Gemini and OpenRouter
+# (github.com/OpenRouterTeam/ai-sdk-provider), OpenAI and Azure (github.com/openai/codex/issues/8145), xAI
+# (github.com/router-for-me/CLIProxyAPI).
+_REFUSED = re.compile(
+    r"invalid .?(signature|data).? in .?(redacted_)?thinking.? block"
+    r"|block is bound to a different conversation"
+    r"|thinking.{0,60}blocks? in the latest assistant message cannot be modified"
+    r"|thinking(\.\w+)*.{0,2}: field required"
+    r"|corrupted thought signature|thought signature is not valid"
+    r"|invalid_encrypted_content|encrypted content .{0,200}could not be verified|could not be decrypted or parsed"
+    r"|could not decrypt the provided encrypted_content|could not decode the compaction blob"
+    r"|item with id .?(rs|msg|fc|ws|cu)_\w+.? not found"
+    r"|previous_response_not_found|previous response .{0,80}not found"
+    r"|duplicate item found with id",
+    re.IGNORECASE | re.DOTALL,
+)
+_NAMES = r"(reasoning_content|reasoning_details|reasoning_text|extra_content)"
+_COMPLAINT = r"(unrecognized request argument|extra inputs are not permitted|unknown field|is unsupported)"
+_UNKNOWN = re.compile(
+    rf"\b{_NAMES}\b.{{0,60}}{_COMPLAINT}|{_COMPLAINT}.{{0,60}}\b{_NAMES}\b"
+    rf"|\bmessages\b.{{0,60}}\breasoning\b.{{0,20}}{_COMPLAINT}",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
-def says_reasoning_is_missing(text: str) -> bool:
-    """Whether an upstream's error (its full text) demands reasoning that the request did not carry."""
-    return any(pattern.search(text) for pattern in _MISSING)
+def fault(text: str) -> Fault | None:
+    """What an upstream's error, its full text, says of the reasoning in the request; None: nothing."""
+    if _REFUSED.search(text) or says_field_is_unknown(text):
+        return "refused"
+    return "missing" if _MISSING.search(text) else None
+
+
+def says_field_is_unknown(text: str) -> bool:
+    """Whether an upstream's error says that it knows no such member of a message as reasoning came under."""
+    return bool(_UNKNOWN.search(text))
 
 
 @cache
@@ -65,20 +121,115 @@ def builtin_profiles() -> dict[str, Profile]:
     return {name: msgspec.convert({"name": name, **row}, Profile) for name, row in table.items()}
 
 
+def merged_profiles(configured: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
+    """The built-in table with a user's own profiles, which are tried first.
+
+    One with the name of a built-in changes what it names of it; another starts as the one it is `like`, else as
+    `field-generic`, and has its own name as family. Raises ValueError for one that can't be understood, in words.
+    """
+    builtin = builtin_profiles()
+    own = {name: _configured(name, dict(row), builtin) for name, row in configured.items()}
+    return own | {name: profile for name, profile in builtin.items() if name not in own}
+
+
+def _configured(name: str, row: dict[str, Any], builtin: dict[str, Profile]) -> Profile:
+    akin = "like" in row or name in builtin
+    like = row.pop("like", name if name in builtin else "field-generic")
+    if like not in builtin:
+        raise ValueError(f"profiles.{name}.like: '{like}' is none of {', '.join(builtin)}.")
+    start = msgspec.to_builtins(builtin[like])
+    if name not in builtin:
+        start |= {"hosts": [], "models": [], "family": builtin[like].family if akin else name}
+    try:
+        found = msgspec.convert(start | row | {"name": name}, Profile)
+        [re.compile(pattern) for pattern in found.models]
+    except msgspec.ValidationError as error:
+        raise ValueError(f"profiles.{name}: {error}.") from error
+    except re.error as error:
+        raise ValueError(f"profiles.{name}.models: a pattern is malformed ({error}).") from error
+    if not found.missing:
+        raise ValueError(f"profiles.{name}.missing: needs at least one step, like 'omit'.")
+    return found
+
+
+class Profiles:
+    """The table in force."""
+
+    def __init__(self, configured: Mapping[str, Mapping[str, Any]] = {}) -> None:
+        """Raises ValueError as `merged_profiles` does."""
+        self._table = merged_profiles(configured)
+        self._decided: dict[tuple[str, str, str, str], tuple[Profile, Decided]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._table)
+
+    def decide(self, *, name: str, api: str, host: str, model: str) -> tuple[Profile, Decided]:
+        """The profile of a model at an upstream, and what it was chosen by; `name` is what its configuration says."""
+        asked = (name, api, host, model)
+        if asked not in self._decided:
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()  # clients choose the names of models
+            self._decided[asked] = self._decide(*asked)
+        return self._decided[asked]
+
+    def _decide(self, name: str, api: str, host: str, model: str) -> tuple[Profile, Decided]:
+        if not name and api != "chat":
+            return self._table[api], "api"
+        return decide_profile(self._table, name=name, host=host, model=model)
+
+
+_REMEMBERED = 1024
+
+
 def choose_profile(profiles: dict[str, Profile], *, name: str, host: str, model: str) -> Profile:
     """The named profile, else the one whose host fits, else the one whose model fits, else `field-generic`."""
     return decide_profile(profiles, name=name, host=host, model=model)[0]
 
 
 def decide_profile(profiles: dict[str, Profile], *, name: str, host: str, model: str) -> tuple[Profile, Decided]:
-    """The same profile, and what it was chosen by."""
+    """The same profile, and what it was chosen by.
+
+    Of several profiles of one host it is the first that names no models or this one, else the last. One that was chosen
+    by the model alone adds nothing to requests by itself: who hosts a model need not know its vendor's members.
+    """
     if name:
         return profiles[name], "name"
-    by_host = (row for row in profiles.values() if any(fnmatch(host.lower(), pattern) for pattern in row.hosts))
-    if found := next(by_host, None):
-        return found, "host"
     bare = model.lower().rpartition("/")[2].partition(":")[0]
-    by_model = (row for row in profiles.values() if any(re.match(pattern, bare) for pattern in row.models))
-    if found := next(by_model, None):
-        return found, "model"
+    there = [row for row in profiles.values() if any(fnmatch(host.lower(), pattern) for pattern in row.hosts)]
+    if there:
+        return next((row for row in there if not row.models or _serves(row, bare)), there[-1]), "host"
+    if found := next((row for row in profiles.values() if _serves(row, bare)), None):
+        return (msgspec.structs.replace(found, keep={}) if found.keep else found), "model"
     return profiles["field-generic"], "default"
+
+
+def _serves(profile: Profile, model: str) -> bool:
+    return any(re.match(pattern, model) for pattern in profile.models)
+
+
+def thinking_members(profile: Profile, effort: str) -> dict[str, Any]:
+    """The top-level members that make an upstream think so hard; none where it has no say in it.
+
+    `effort` is `off` (or `none`), `minimal`, `low`, `medium`, `high`, `xhigh` or `max`; one that the profile does not
+    name is the next higher that it names, else its highest.
+    """
+    if effort in ("off", "none"):
+        return profile.efforts.get("off") or profile.off
+    if effort not in _LEVELS:
+        return {}
+    named = [level for level in _LEVELS if level in profile.efforts]
+    higher = [level for level in named if _LEVELS.index(level) >= _LEVELS.index(effort)]
+    return profile.efforts[(higher or named[-1:])[0]] if named else {}
+
+
+def kept_members(keep: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The top-level members to set of a profile's `keep`; what is `given` wins, member by member."""
+    wanted = {name: _joined(kept, given.get(name)) for name, kept in keep.items()}
+    return {name: made for name, made in wanted.items() if made != given.get(name)}
+
+
+def _joined(kept: Any, given: Any) -> Any:
+    if given is None:
+        return kept
+    return {**kept, **given} if isinstance(kept, dict) and isinstance(given, dict) else given

@@ -31,8 +31,8 @@ class Route(msgspec.Struct, frozen=True):
 def routes(upstreams: Sequence[Upstream], model: str, tiers: Tiers = Tiers()) -> list[Route]:
     """The upstreams that accept the model: by a rewrite, by name, or because they take every model.
 
-    A name may end in an effort, `-high` or `:high`, where the rest of it is served. A Claude model that no upstream names
-    is another one in its tier.
+    A name may end in an effort, `-high` or `:high`, where the rest of it is served. A Claude model that no upstream
+    names is another one in its tier.
     """
     if stands_for := stand_in(upstreams, model, tiers):
         to, effort = stands_for

@@ -16,9 +16,10 @@ from addon.formats.deltas import (
     TextDelta,
 )
 from addon.formats.errors import Problem
+from addon.formats.request import Request
 from addon.formats.turn import Foreign, Part, Reasoning, Refusal, Text, ToolCall, Turn
 
-__all__ = ("Head", "Mint", "OneField", "Reader", "Seal", "Unseal", "Writer", "deltas_of", "own_state")
+__all__ = ("Head", "Keep", "Mint", "OneField", "Reader", "Seal", "Unseal", "Writer", "deltas_of", "own_state")
 
 type Mint = Callable[[int, int, str], str]
 """(choice, call index, upstream's id) -> the id the client gets."""
@@ -26,6 +27,8 @@ type Mint = Callable[[int, int, str], str]
 type Seal = Callable[[Reasoning], str]
 """The state that a client carries for a piece of reasoning and gives back; empty: none."""
 
+type Keep = Callable[[Request, str, bytes], None]
+"""(request, id, JSON) of a response object that is to be stored; called before the client can see its end."""
 
 type Unseal = Callable[[Reasoning], Reasoning | None]
 """What a client's copy of a piece of reasoning holds; None: nothing that can be used."""
@@ -42,6 +45,9 @@ class Head(msgspec.Struct, frozen=True):
 
     model: str
     """The name the client used."""
+
+    keep: Keep | None = None
+    """None: nothing is stored."""
 
 
 class Reader(Protocol):

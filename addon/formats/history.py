@@ -4,20 +4,18 @@ Cursor sends Responses items under `messages`, Messages blocks inside chat messa
 chat path: what an item is is read from itself, never from the path.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from addon.formats.chat.request import REASONING_FIELDS
+from addon.formats.errors import RequestError
 from addon.formats.lenient import objects, record, text
 from addon.formats.parts import arguments_of, cache_of, parts_of
 from addon.formats.request import refused
 from addon.formats.responses.items import item_parts
 from addon.formats.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
 
-__all__ = ("FindItem", "messages_of")
-
-type FindItem = Callable[[str], dict[str, Any] | None]
-"""The stored item that an `item_reference` names, or None."""
+__all__ = ("messages_of",)
 
 _ROLES: dict[str, Role] = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 _ROLES |= {"tool": "tool", "function": "tool"}
@@ -25,13 +23,13 @@ _ROLE_NAMES = "'system', 'developer', 'user', 'assistant' or 'tool'"
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 
 
-def messages_of(items: Any, *, joined: bool, find: FindItem | None = None, foreign: str = "") -> list[Message]:
+def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]:
     """The messages of an array of messages and items; what belongs to one assistant turn is one message.
 
     `joined`: assistant messages that follow each other are one turn, which Responses splits. `foreign`: as for
     `parts_of`. Raises RequestError.
     """
-    reading = _Reading(joined, find, foreign)
+    reading = _Reading(joined, foreign)
     for item in objects(items):
         reading.take(item)
     reading.flush()
@@ -39,9 +37,8 @@ def messages_of(items: Any, *, joined: bool, find: FindItem | None = None, forei
 
 
 class _Reading:
-    def __init__(self, joined: bool, find: FindItem | None, foreign: str) -> None:
+    def __init__(self, joined: bool, foreign: str) -> None:
         self._joined = joined
-        self._find = find
         self._foreign = foreign
         self._turn: list[Part] = []
         self._said = False
@@ -53,8 +50,8 @@ class _Reading:
         """Read one message or item."""
         kind = item.get("type", "message")
         if kind == "item_reference":
-            self._refer(item)
-        elif kind in _RESULTS:
+            raise _unknown(item)
+        if kind in _RESULTS:
             result_of = text(item.get("call_id")) or text(item.get("id"))
             self._add(message_of("tool", parts_of(item.get("output")), result_of=result_of))
         elif kind == "message" or "role" in item:
@@ -72,14 +69,6 @@ class _Reading:
         self.flush()
         self.messages.append(message)
 
-    def _refer(self, item: dict[str, Any]) -> None:
-        named = text(item.get("id"))
-        found = self._find(named) if self._find else None
-        if found is None:
-            message = f"The item '{named[:80]}' is not known here: send the item itself in 'input'."
-            raise refused("item_not_found", message, "input")
-        self.take(found)
-
     def _message(self, item: dict[str, Any]) -> None:
         role = _ROLES.get(text(item.get("role")))
         if role is None:
@@ -94,6 +83,12 @@ class _Reading:
         else:
             for message in _split(role, item, self._foreign):
                 self._add(message)
+
+
+def _unknown(reference: dict[str, Any]) -> RequestError:
+    """What to raise for a reference to an item that is not stored: those that are have been put in its place."""
+    message = f"The item '{text(reference.get('id'))[:80]}' is not known here: send the item itself in 'input'."
+    return refused("item_not_found", message, "input")
 
 
 def _assistant_parts(item: dict[str, Any], foreign: str) -> Iterator[Part]:

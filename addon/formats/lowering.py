@@ -28,6 +28,8 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an upstream takes."""
 
     custom_tools: bool = False
+    """It takes more kinds of tools than functions, as Responses has them."""
+
     completion_tokens: bool = False
     """Chat: it knows `max_completion_tokens` instead of `max_tokens`, as OpenAI's own endpoint does."""
 
@@ -39,6 +41,12 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
 
     adaptive_thinking: bool = True
     """Messages: it decides itself how much to think when told `adaptive`; older models take a budget only."""
+
+    budgets: bool = True
+    """Messages: it takes a budget of tokens to think with, which new models refuse."""
+
+    efforts: bool = True
+    """Messages: it takes `output_config.effort`, which old models refuse."""
 
     unsigned_thinking: bool = False
     """Messages: it takes thinking without a signature, as DeepSeek and Kimi do and Anthropic doesn't."""
@@ -74,7 +82,10 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
     fitting = _Fitting(abilities, declared)
     messages = [fitting.message(at, message) for at, message in enumerate(request.messages)]
     tools = tuple(_mended(_as_function(tool) if tool.name in custom else tool) for tool in request.tools)
-    return Lowered(msgspec.structs.replace(request, messages=messages, tools=tools), custom, tuple(fitting.notes))
+    hosted = tuple(tool for tool in request.hosted if abilities.custom_tools or not tool.spare)
+    spared = [tool.kind for tool in request.hosted if tool not in hosted]
+    notes = (*fitting.notes, *(f"the tool '{kind}' was left out: the upstream has no such kind" for kind in spared))
+    return Lowered(msgspec.structs.replace(request, messages=messages, tools=tools, hosted=hosted), custom, notes)
 
 
 def _as_function(tool: Tool) -> Tool:

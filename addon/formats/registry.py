@@ -10,7 +10,9 @@ from addon.formats.request import WireFormat
 
 __all__ = ("Endpoint", "Kind", "classify")
 
-type Kind = Literal["chat", "responses", "messages", "count_tokens", "models", "healthz", "readyz"]
+type Kind = Literal[
+    "chat", "responses", "response", "input_items", "cancel", "messages", "count_tokens", "models", "healthz", "readyz"
+]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -20,21 +22,35 @@ class Endpoint(msgspec.Struct, frozen=True):
     deployment: str = ""
     """Azure clients name the model in the path; it wins over the body's."""
 
+    id: str = ""
+    """The stored answer that the path names."""
+
     @property
     def wire_format(self) -> WireFormat:
         """The format its answers have."""
         return _FORMATS.get(self.kind, "chat")
 
     @property
-    def method(self) -> str:
-        return "GET" if self.kind in ("models", "healthz", "readyz") else "POST"
+    def methods(self) -> tuple[str, ...]:
+        """What may be done there."""
+        if self.kind == "response":
+            return "GET", "DELETE"
+        return ("GET",) if self.kind in ("input_items", "models", "healthz", "readyz") else ("POST",)
 
 
-_FORMATS: dict[str, WireFormat] = {"count_tokens": "messages", "messages": "messages", "responses": "responses"}
+_FORMATS: dict[str, WireFormat] = {
+    "cancel": "responses",
+    "count_tokens": "messages",
+    "input_items": "responses",
+    "messages": "messages",
+    "response": "responses",
+    "responses": "responses",
+}
 
 _PREFIXED = re.compile(
     r"(?:/cursor|/v1){0,2}/(chat/completions|responses|messages/count_tokens|messages|models)/?", re.ASCII
 )
+_STORED = re.compile(r"(?:/cursor|/v1){0,2}/responses/([^/]+)(/input_items|/cancel)?/?", re.ASCII)
 _AZURE = re.compile(r"(?:/cursor)?/openai/deployments/([^/]+)/chat/completions/?", re.ASCII)
 _HEALTH: dict[str, Kind] = {"/healthz": "healthz", "/readyz": "readyz", "/cursor/health": "healthz"}
 _KINDS: dict[str, Kind] = {
@@ -44,6 +60,7 @@ _KINDS: dict[str, Kind] = {
     "messages/count_tokens": "count_tokens",
     "models": "models",
 }
+_STORED_KINDS: dict[str | None, Kind] = {None: "response", "/input_items": "input_items", "/cancel": "cancel"}
 
 
 def classify(target: str) -> Endpoint | None:
@@ -51,6 +68,8 @@ def classify(target: str) -> Endpoint | None:
     path = target.partition("?")[0]
     if match := _PREFIXED.fullmatch(path):
         return Endpoint(_KINDS[match[1]])
+    if match := _STORED.fullmatch(path):
+        return Endpoint(_STORED_KINDS[match[2]], id=unquote(match[1]))
     if match := _AZURE.fullmatch(path):
         return Endpoint("chat", deployment=unquote(match[1]))
     if kind := _HEALTH.get(path.removesuffix("/")):

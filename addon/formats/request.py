@@ -60,6 +60,8 @@ class Hosted(msgspec.Struct, frozen=True):
     wire_format: WireFormat
     kind: str
     tool: dict[str, Any]
+    spare: bool = False
+    """The client runs it after all, but no other format can declare it: models elsewhere do without."""
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
@@ -128,6 +130,9 @@ class Request(msgspec.Struct, kw_only=True):
 
     store: bool | None = None
     previous_response_id: str = ""
+    own_items: list[dict[str, Any]] | None = None
+    """A Responses client's own input, without what came before; None: its answer is not to be stored."""
+
     include: tuple[str, ...] = ()
     metadata: dict[str, Any] | None = None
     user: str = ""

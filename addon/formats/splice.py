@@ -6,7 +6,7 @@ accept it (lone surrogates, `NaN`, numbers beyond a double) and where duplicated
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = (
     "scalar_text",
     "utf8_text",
     "value",
+    "with_members",
 )
 
 type Members = list[tuple[str, bytes]]
@@ -103,6 +104,15 @@ def changed(text: bytes, path: tuple[str, ...], change: Callable[[bytes], bytes]
     parts = members(text)
     patched = [(key, changed(raw, path[1:], change) if key == path[0] else raw) for key, raw in parts]
     return object_text(patched) if patched != parts else text
+
+
+def with_members(text: bytes, changes: Mapping[str, bytes]) -> bytes:
+    """The object with these members set in their place or at the end; those without a text are left out."""
+    parts = members(text)
+    found = [(key, changes.get(key, raw)) for key, raw in parts]
+    present = {key for key, _ in parts}
+    wanted = [(key, raw) for key, raw in [*found, *((k, v) for k, v in changes.items() if k not in present)] if raw]
+    return object_text(wanted) if wanted != parts else text
 
 
 def _compact_length(found: Members) -> int:

@@ -27,7 +27,7 @@ def tools_of(found: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], tup
         if tool is not None:
             tools.append(tool)
         else:
-            hosted.append(Hosted(wire_format, text(raw.get("type")), raw))
+            hosted.append(Hosted(wire_format, text(raw.get("type")), raw, _is_spare(raw)))
     return tuple(tools), tuple(hosted)
 
 
@@ -46,6 +46,11 @@ def choice_of(found: Any) -> ToolChoice | None:
     if kind in ("function", "custom", "tool") and (name := _name(given)):
         return ToolChoice("required", (name,))
     return None
+
+
+def _is_spare(raw: dict[str, Any]) -> bool:
+    """A group of functions, or the client's own search (developers.openai.com/api/docs/guides/tools-tool-search)."""
+    return raw.get("type") == "namespace" or (raw.get("type"), raw.get("execution")) == ("tool_search", "client")
 
 
 def _name(given: dict[str, Any]) -> str:

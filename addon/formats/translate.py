@@ -5,6 +5,7 @@ upstream answers becomes deltas or turns, which are raised to what the client de
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -13,6 +14,7 @@ from addon.formats.answering import Head, Mint, Reader, Seal, Unseal, Writer
 from addon.formats.chat import neutral as chat_neutral
 from addon.formats.chat import response as chat_response
 from addon.formats.chat import writer as chat_writer
+from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.stream import ChatReader
 from addon.formats.deltas import StreamError
 from addon.formats.lowering import Abilities
@@ -59,10 +61,17 @@ class Upstream(msgspec.Struct, frozen=True):
     whole: Callable[[bytes], Whole | None]
     """None for a body that is no answer."""
 
+    def with_quirks(self, quirks: Quirks) -> "Upstream":
+        """The same for an upstream whose chat answers have these."""
+        if self.whole is not _read_chat or quirks == Quirks():
+            return self
+        return Upstream(self.encode, partial(ChatReader, quirks), partial(_read_chat, quirks=quirks))
+
 
 def restored(request: Request, edits: dict[int, Edit]) -> Request:
     """The request with edits made to its messages."""
-    messages = [edited(message, edits[at]) if at in edits else message for at, message in enumerate(request.messages)]
+    kept = [at for at in range(len(request.messages)) if at not in edits or not edits[at].dropped]
+    messages = [edited(request.messages[at], edits[at]) if at in edits else request.messages[at] for at in kept]
     return msgspec.structs.replace(request, messages=messages)
 
 
@@ -131,8 +140,8 @@ def _messages_whole(
     return messages_writer.encode(turn, usage, request, head, mint=mint, seal=seal)
 
 
-def _read_chat(body: bytes) -> Whole | None:
-    answer = chat_response.decode(body)
+def _read_chat(body: bytes, quirks: Quirks = Quirks()) -> Whole | None:
+    answer = chat_response.decode(body, quirks)
     return Whole(answer.turns, answer.usage, answer.error) if answer else None
 
 

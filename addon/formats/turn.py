@@ -93,7 +93,7 @@ class Reasoning(msgspec.Struct, frozen=True):
     """State that only its maker can read: Responses' `encrypted_content`, Messages' `signature` or redacted block."""
 
     carrier: str = ""
-    """Name under which `opaque` came: `encrypted_content`, `signature` or `redacted_thinking`."""
+    """Name under which `opaque` came: `encrypted_content`, `signature`, `redacted_thinking`, or a carrier of chat's."""
 
     id: str = ""
     """Id of the item it came in, when it came in one."""
@@ -174,10 +174,13 @@ class Message(msgspec.Struct, dict=True):
     cache: str = ""
     """On a tool message: as for `Text`."""
 
+    carried: bool = False
+    """On a chat message: it brings reasoning in another shape than a plain string."""
+
     @property
     def thinks(self) -> bool:
-        """Whether a neutral message holds reasoning, if only as state."""
-        return any(isinstance(part, Reasoning) for part in self.parts)
+        """Whether it holds reasoning in another shape than a plain string, if only as state."""
+        return self.carried or any(isinstance(part, Reasoning) for part in self.parts)
 
     @cached_property
     def text(self) -> str:
@@ -198,6 +201,15 @@ class Edit(msgspec.Struct):
 
     parts: tuple[Part, ...] | None = None
     """What a neutral message must hold instead, reasoning included; None: what it holds."""
+
+    members: dict[str, bytes] = {}
+    """Members a chat message must have, as JSON texts; empty: must not have."""
+
+    annexes: dict[str, bytes] = {}
+    """The same for `extra_content` of a chat message's calls, by their ids."""
+
+    dropped: bool = False
+    """The message must not go out."""
 
 
 def message_of(
@@ -229,7 +241,8 @@ def turn_of(parts: Iterable[Part], finish_reason: str, stop_sequence: str = "") 
     return turn if held == turn.ordered else msgspec.structs.replace(turn, parts=held)
 
 
-def _joined(thoughts: list[Reasoning]) -> Reasoning | None:
+def _joined(pieces: list[Reasoning]) -> Reasoning | None:
+    thoughts = [piece for piece in pieces if piece.field or piece.text]  # others are state alone
     if len(thoughts) < 2:
         return Reasoning(thoughts[0].text, thoughts[0].field) if thoughts else None
     said = [thought for thought in thoughts if thought.text] or thoughts[:1]

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
+from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.turn import SUMMARY, Message, Reasoning, Turn
 from addon.reasoning.identity import digest, mint, new_token
 from addon.reasoning.places import Keys, Place, places_of
@@ -64,6 +67,7 @@ class Conversation:
     def accepted(self, restoration: Restoration) -> None:
         """The upstream took the request: what it was sent binds later requests."""
         self._recall.keep_sent(restoration.sent)
+        self._recall.disown(self._namespace, restoration.disowned)
         if self._places:
             self._learn_ids(self._places[-1])
 
@@ -93,7 +97,7 @@ class Conversation:
                 made_at=self._clock.now_ms(),
                 complete=complete,
                 thoughts=thoughts,
-                origin=origin if thoughts else "",
+                origin=origin if any(is_bound(thought.reasoning) for thought in thoughts) else "",
             )
             self._recall.keep(self._namespace, record, keys.of_turn(turn, anchor), durable=durable)
 
@@ -135,5 +139,6 @@ def _thoughts(turn: Turn) -> tuple[Thought, ...]:
         if not isinstance(part, Reasoning):
             others += 1
         elif part.opaque:
-            found.append(Thought(others, part))
+            # What chat upstreams get back says the text itself.
+            found.append(Thought(others, replace(part, text="") if part.carrier in CARRIERS else part))
     return tuple(found)

@@ -1,5 +1,7 @@
 """What each endpoint has taught about turns whose reasoning is not known."""
 
+from typing import Literal
+
 import msgspec
 
 from addon.reasoning.restore import Policy
@@ -32,10 +34,14 @@ class Lessons:
 
     def learn(self, endpoint: str, profile: Profile, policy: Policy) -> None:
         """Use the policy there from now on."""
-        lesson = _Lesson(profile.name, Policy(policy.step, policy.everywhere))
+        lesson = _Lesson(profile.name, Policy(policy.step, policy.everywhere, bare=_lasting(policy)))
         self._learned[endpoint] = lesson
         text = msgspec.json.encode(lesson).decode()
         self._engine.write_later([table.keep_learned(endpoint, text, self._clock.now_ms())])
+
+
+def _lasting(policy: Policy) -> Literal["", "always"]:
+    return "always" if policy.bare == "always" else ""
 
 
 def _understood(text: str) -> _Lesson | None:

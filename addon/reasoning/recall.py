@@ -79,6 +79,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
     """Whose state that is: an upstream's account."""
 
+    disowned: bool = False
+    """The upstream has refused its state: what it thought counts as not known."""
+
 
 class _Held(msgspec.Struct):
     """A turn in memory."""
@@ -146,6 +149,14 @@ class Recall:
         self._change_keys(
             token, lambda held: tuple(key for key in held if key not in keys), table.drop_keys(token, keys)
         )
+
+    def disown(self, namespace: bytes, tokens: Collection[str]) -> None:
+        """Send what these turns thought no more; their upstream has refused it."""
+        for token, record in self.turns(namespace, tokens).items():
+            left = msgspec.structs.replace(record, reasoning=None, thoughts=(), disowned=True)
+            self._hold(token, msgspec.structs.replace(self._held[token], record=left))
+            body = scalar_text(msgspec.to_builtins(left))
+            self._engine.write_later([table.change_turn(token=token, body=body)])
 
     def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]:
         """What was sent before for turns that were not found, and when (epoch ms)."""

@@ -202,7 +202,7 @@ class _Resolver:
 
 def _unanimous(records: list[Record]) -> Record | None:
     """The one record, or what several have in common that hold the same reasoning: nothing tells which one it is."""
-    if len({(record.reasoning, record.field) for record in records}) != 1:
+    if len({(record.reasoning, record.field, record.thoughts) for record in records}) != 1:
         return None
     return records[0] if len(records) == 1 else msgspec.structs.replace(records[0], token="", parent=None)
 

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
+from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK
 from addon.formats.turn import Edit, Message, Part, Reasoning
+from addon.reasoning.parcel import Parcel, emptied, packed, written
 from addon.reasoning.places import Keys, Place
 from addon.reasoning.recall import Record
 from addon.reasoning.resolve import SURE
@@ -31,6 +33,9 @@ class Policy(msgspec.Struct, frozen=True):
     repairing: bool = False
     """The upstream has just refused: what was sent before no longer binds."""
 
+    bare: Literal["", "now", "always"] = ""
+    """No reasoning is sent: the upstream has just refused what it got, or knows nothing of the kind."""
+
 
 class Diagnosis(msgspec.Struct, frozen=True):
     """How one assistant message was resolved."""
@@ -49,10 +54,16 @@ class Restoration(msgspec.Struct):
     diagnoses: list[Diagnosis]
     thinking_off: bool
     sent: dict[bytes, str]
-    """What is sent now for turns that were not found, to be sent again: `empty`, `omit`, or `restored` at last."""
+    """What is sent now for turns that were not found, to be sent again.
+
+    `empty`, `omit`, `bare` (without what the client sent), or `restored` at last.
+    """
 
     rejected: Diagnosis | None
     """Set when policy refuses the request because of this turn."""
+
+    disowned: set[str] = msgspec.field(default_factory=set)
+    """Turns whose state the upstream has refused: it is not sent again."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -82,7 +93,14 @@ def restore(
     for place in places:
         worker.take(place)
     _map_ids(messages, places, result.edits)
+    if worker.lost_at is not None:
+        _trim(messages, worker.lost_at, result.edits)
     return result
+
+
+_ANOTHER = "its state belongs to another account of the upstream"
+_REFUSED = "the upstream refuses what was thought"
+_IN_CONTENT = {THINK, THINKING_CHUNK}
 
 
 class _Restorer:
@@ -107,9 +125,18 @@ class _Restorer:
         self._sent = sent
         self._origin = origin
         self._result = result
+        self._details: set[tuple[str, str]] = set()
+        """Identities of the details that are sent."""
+
+        self.lost_at: int | None = None
+        """The last message whose turn is not known, when the conversation is to begin after it."""
 
     def take(self, place: Place) -> None:
         before, since = self._before(place)
+        refused = place.record is not None and place.record.disowned
+        if self._policy.bare or before == "bare" or refused:
+            self._strip(place)
+            return
         if before in ("omit", "empty") and place.record is not None and since >= place.record.made_at:
             place.rule, place.record = "", None
             place.why = "found too late: what was sent before is sent again"
@@ -118,17 +145,26 @@ class _Restorer:
             self._say(place, place.rule or "missing", place.why)
         elif place.record is not None:
             self._put_back(place, place.record)
-        elif place.message.reasoning or place.message.thinks:
-            self._say(place, "client")
+        elif place.message.thinks or (place.message.reasoning and not self._profile.stand_in):
+            self._keep_copy(place)
         else:
             self._miss(place)
 
+    def _keep_copy(self, place: Place) -> None:
+        """Leave what the client sent, in the content where the upstream knows it only there."""
+        copies = [text for _, text in place.message.reasoning if text]
+        if copies and set(self._profile.writes) & _IN_CONTENT:
+            self._set(place, dict.fromkeys(self._profile.writes, copies[0]))
+        self._say(place, "client")
+
     def _put_back(self, place: Place, record: Record) -> None:
-        if record.thoughts and record.origin == self._origin and place.message.parts:
+        if any(thought.reasoning.carrier in CARRIERS for thought in record.thoughts):
+            self._unpack(place, record)
+        elif record.thoughts and record.origin == self._origin and place.message.parts:
             self._result.edits[place.at] = Edit(parts=_with_thoughts(place.message, record))
             self._say(place, place.rule)
         elif record.thoughts and record.reasoning is None:
-            self._say(place, "missing", "its state belongs to another account of the upstream")
+            self._say(place, "missing", _ANOTHER)
         elif record.reasoning is None:
             self._say(place, "known-empty")
             if self._profile.none == "empty" or (self._profile.none == "like-others" and self._field):
@@ -140,6 +176,32 @@ class _Restorer:
             self._say(place, place.rule if record.reasoning else "known-empty")
         if self._policy.repairing and place.at in self._keys:
             self._result.sent[self._keys[place.at]] = "restored"
+
+    def _unpack(self, place: Place, record: Record) -> None:
+        parcel = packed(place, record, self._profile.writes, self._origin, self._details)
+        if parcel.lost:
+            self._say(place, "missing", _ANOTHER)
+        else:
+            self._say(place, place.rule)
+        if self._profile.stand_in and place.message.calls and not parcel.annexes:
+            parcel.annexes = {0: self._profile.stand_in}  # upstreams that sign calls look at a message's first
+        self._result.edits[place.at] = written(place, parcel, record)
+
+    def _strip(self, place: Place) -> None:
+        """Send nothing of what was thought, not even what the client has sent."""
+        self._say(place, "missing", _REFUSED)
+        record, edit = place.record, emptied(place.message)
+        if edit is not None:
+            self._result.edits[place.at] = edit
+        if self._policy.bare == "always":
+            return
+        if edit is not None and place.at in self._keys:
+            self._result.sent[self._keys[place.at]] = "bare"
+        if self._policy.bare and record is not None and record.thoughts:
+            self._result.disowned.add(record.token)
+        had_state = edit is not None or (record is not None and (record.disowned or record.thoughts))
+        if self._demanded(place) or (had_state and self._profile.stand_in):
+            self._fill(place, self._policy.step)
 
     def _miss(self, place: Place) -> None:
         self._say(place, "missing", place.why)
@@ -156,8 +218,13 @@ class _Restorer:
         return self._sent.get(self._keys.get(place.at, b""), ("", 0))
 
     def _fill(self, place: Place, step: str) -> None:
-        if step == "empty":
+        if step == "empty" and self._profile.stand_in:
+            if place.message.calls:
+                self._result.edits[place.at] = written(place, Parcel(annexes={0: self._profile.stand_in}), None)
+        elif step == "empty":
             self._set(place, self._empty())
+        elif step == "trim":
+            self.lost_at = place.at
         elif step == "off":
             self._result.thinking_off = True
         elif step == "reject":
@@ -173,10 +240,12 @@ class _Restorer:
         )
 
     def _empty(self) -> dict[str, str]:
-        return dict.fromkeys(self._profile.writes or (self._field or "reasoning_content",), "")
+        return dict.fromkeys(self._profile.writes or (self._field or "reasoning_content",), self._profile.fill)
 
     def _set(self, place: Place, fields: dict[str, str]) -> None:
-        if fields or place.message.reasoning:
+        if fields.keys() & _IN_CONTENT or place.message.carried:
+            self._result.edits[place.at] = written(place, Parcel(fields=fields), place.record)
+        elif fields or place.message.reasoning:
             self._result.edits[place.at] = Edit(fields)
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
@@ -191,6 +260,16 @@ def _with_thoughts(message: Message, record: Record) -> tuple[Part, ...]:
         parts += [thought.reasoning for thought in record.thoughts if thought.at == at]
         parts.append(part)
     return (*parts, *(thought.reasoning for thought in record.thoughts if thought.at >= len(others)))
+
+
+def _trim(messages: Sequence[Message], lost_at: int, edits: dict[int, Edit]) -> None:
+    """Let the conversation begin at the user's first words after the lost turn, the system's words kept.
+
+    A lost turn that nobody spoke after stays: its calls and their results go together.
+    """
+    begins = next((at for at in range(lost_at, len(messages)) if messages[at].role == "user"), None)
+    if begins is not None:
+        edits |= {at: Edit(dropped=True) for at in range(begins) if messages[at].role != "system"}
 
 
 def _map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:

@@ -45,6 +45,8 @@ def check(value: Any, kind: inspect.Type, rules: Rules, place: str = "") -> Iter
 
 def mismatch(value: Any, kind: inspect.Type) -> str:
     """Why the value can't be of this kind; empty when it can."""
+    if isinstance(kind, inspect.AnyType):
+        return ""
     if isinstance(kind, inspect.LiteralType):
         choices = [str(choice) for choice in kind.values]
         return "" if value in kind.values else f"must be one of {', '.join(choices)}{closest(value, choices)}"

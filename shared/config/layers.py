@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from shared.config.check import check
 from shared.config.lines import key_text
 from shared.config.rules import RULES
-from shared.config.schema import Server, Snapshot, Upstream
+from shared.config.schema import Snapshot, Upstream
 from shared.config.stored import EDITABLE, Stored, StoredUpstream
 from shared.errors import Problem
 
@@ -72,7 +72,7 @@ def combine(base: Base, stored: Stored) -> Effective:
     snapshot = msgspec.convert(_tree(base, laid), Snapshot)
     upstreams = list(snapshot.upstreams)
     for upstream in stored.upstreams:
-        if reason := _why_left_out(upstream, upstreams, snapshot.server):
+        if reason := _why_left_out(upstream, upstreams, snapshot):
             problems.append(Problem(upstream_key(upstream.name), reason, source="database"))
         else:
             upstreams.append(upstream)
@@ -99,12 +99,14 @@ def _tree(base: Base, laid: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _why_left_out(upstream: StoredUpstream, others: Iterable[Upstream], server: Server) -> str:
+def _why_left_out(upstream: StoredUpstream, others: Iterable[Upstream], settings: Snapshot) -> str:
     """Why a stored upstream can't stand beside the others; empty when it can."""
     if upstream.name.casefold() in (each.name.casefold() for each in others):
         return "is left out: file or environment have an upstream of this name"
-    if upstream.scheme != "https" and not server.allow_private_upstreams:
+    if upstream.scheme != "https" and not settings.server.allow_private_upstreams:
         return "is left out: without [server] allow_private_upstreams its base_url must start with https://"
+    if upstream.profile and upstream.profile not in settings.known_profiles.names:
+        return "is left out: there is no profile of the name that it has"
     return ""
 
 

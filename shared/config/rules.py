@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from shared.config.address import split_address
 from shared.config.check import Finding, Rule, between, closest
 from shared.config.schema import EFFORTS, PROFILE_NAMES, Server, Snapshot
+from shared.profiles import merged_profiles
 
 __all__ = ("RULES",)
 
@@ -83,9 +84,23 @@ def path(text: str) -> Iterator[Finding]:
         yield Finding("must start with / and be plain ASCII without spaces, like /chat/completions")
 
 
-def profile(name: str) -> Iterator[Finding]:
-    if name and name not in PROFILE_NAMES:
-        yield Finding(f"must be one of {', '.join(PROFILE_NAMES)}{closest(name, PROFILE_NAMES)}")
+def profiles(table: dict[str, Any]) -> Iterator[Finding]:
+    for name, row in table.items():
+        try:
+            merged_profiles({name: row} if isinstance(row, dict) else {})
+        except ValueError as error:
+            yield Finding(str(error).removeprefix(f"profiles.{name}").lstrip(".: ").removesuffix("."), (name,))
+
+
+def profiles_known(tree: dict[str, Any]) -> Iterator[Finding]:
+    """Upstreams name built-in profiles or such as are configured beside them."""
+    own, upstreams = tree.get("profiles"), tree.get("upstreams")
+    known = (*(own if isinstance(own, dict) else ()), *PROFILE_NAMES)
+    for index, upstream in enumerate(upstreams if isinstance(upstreams, list) else ()):
+        name = upstream.get("profile") if isinstance(upstream, dict) else None
+        if name and isinstance(name, str) and name not in known:
+            message = f"must be one of {', '.join(known)}{closest(name, known)}"
+            yield Finding(message, ("upstreams", index, "profile"))
 
 
 def names_differ(upstreams: list[Any]) -> Iterator[Finding]:
@@ -189,6 +204,8 @@ def size(secret: str) -> int:
 
 
 RULES: Mapping[str, Rule] = {
+    "": profiles_known,
+    "profiles": profiles,
     "server": two_addresses,
     "server.listen_addr": address,
     "server.admin_addr": address,
@@ -202,6 +219,8 @@ RULES: Mapping[str, Rule] = {
     "ledger.max_age_days": between(1, 36500),
     "audit.max_age_days": between(1, 36500),
     "audit.max_mib": between(1, 1024 * 1024),
+    "responses.max_age_days": between(0, 36500),
+    "responses.max_mib": between(1, 1024 * 1024),
     "tiers.small_effort": effort,
     "tiers.big_effort": effort,
     "upstreams": names_differ,
@@ -212,7 +231,6 @@ RULES: Mapping[str, Rule] = {
     "upstreams[].models[]": not_empty,
     "upstreams[].path": path,
     "upstreams[].api_version": version,
-    "upstreams[].profile": profile,
     "upstreams[].headers": headers,
     "upstreams[].headers{}": header,
     "upstreams[].timeouts.connect": between(0, DAY),

@@ -2,10 +2,12 @@
 
 import re
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
+
+from shared.profiles import Profile, Profiles
 
 __all__ = (
     "EFFORTS",
@@ -18,6 +20,7 @@ __all__ = (
     "ModelRewrite",
     "Recall",
     "Registration",
+    "Responses",
     "Server",
     "Snapshot",
     "Tiers",
@@ -36,20 +39,7 @@ _VERSIONED = re.compile(r"/v\d+$")
 _WITH_X_API_KEY = ("anthropic.com", "minimax.io", "minimaxi.com")
 _AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 
-PROFILE_NAMES = (
-    "deepseek-v4",
-    "deepseek-legacy",
-    "deepseek-r1",
-    "mimo",
-    "kimi",
-    "glm",
-    "qwen",
-    "vllm",
-    "field-generic",
-    "none",
-    "responses",
-    "messages",
-)
+PROFILE_NAMES = Profiles().names
 """The built-in reasoning profiles (`shared/profiles.toml`)."""
 
 
@@ -107,6 +97,15 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """`last`: the last user message; `full`: the whole conversation too."""
 
     max_age_days: int = 90
+    max_mib: int = 1024
+
+
+class Responses(msgspec.Struct, frozen=True, kw_only=True):
+    """`[responses]`: how long and how much is stored of the answers that Responses clients want stored."""
+
+    max_age_days: int = 30
+    """0: nothing is stored."""
+
     max_mib: int = 1024
 
 
@@ -175,11 +174,11 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """How the key is shown; empty: `api-key` at Azure, `x-api-key` at Anthropic and MiniMax, else `bearer`."""
 
     images: Literal["take", "drop", "refuse"] = "take"
-    """What becomes of pictures when a request is translated for it."""
+    """What becomes of pictures and files."""
 
     model_rewrites: tuple[ModelRewrite, ...] = ()
     profile: str = ""
-    """A name of `PROFILE_NAMES`; empty: found by host, then model."""
+    """A name of `PROFILE_NAMES` or of `[profiles]`; empty: found by host, then model."""
 
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
@@ -245,7 +244,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One immutable view of the whole configuration."""
 
     server: Server = Server()
@@ -254,7 +253,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     registration: Registration = Registration()
     ledger: Ledger = Ledger()
     audit: Audit = Audit()
+    responses: Responses = Responses()
     tiers: Tiers = Tiers()
+    profiles: dict[str, dict[str, Any]] = {}
+    """`[profiles.<name>]`: rows of `shared/profiles.toml` that are added or changed."""
+
     upstreams: tuple[Upstream, ...] = ()
     database_url: str = "sqlite:data/adapter.db?mode=rwc"
     jwt_secret: str = ""
@@ -264,3 +267,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """`ADMIN_PASSWORD`; used when the account `admin` is first made."""
 
     config_path: str = "./config.toml"
+
+    @cached_property
+    def known_profiles(self) -> Profiles:
+        """Every reasoning profile, those of the configuration included."""
+        return Profiles(self.profiles)
+
+    def profile_of(self, upstream: Upstream, model: str) -> Profile:
+        """What an upstream demands of replayed reasoning for a model by its name there."""
+        return self.known_profiles.decide(name=upstream.profile, api=upstream.api, host=upstream.host, model=model)[0]

@@ -28,6 +28,8 @@ EDITABLE: Mapping[str, str] = {
     "audit.mode": "What is kept of what users ask: nothing, the last user message, or the whole conversation too.",
     "audit.max_age_days": "How long it is kept, in days.",
     "audit.max_mib": "How much of it is kept in the database, in MiB; the oldest goes first.",
+    "responses.max_age_days": "How long the answers of Responses clients are stored, in days; 0: not at all.",
+    "responses.max_mib": "How much of them is stored in the database, in MiB; the oldest goes first.",
 }
 """The settings the database may hold, and what they are for. None of them opens a way in."""
 

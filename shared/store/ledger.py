@@ -25,6 +25,7 @@ __all__ = (
     "balance_of",
     "beat",
     "drop_old",
+    "drop_old_conversations",
     "entry_from",
     "learn_ratio",
     "open_exchange",
@@ -39,6 +40,9 @@ DEAD_AFTER_MS = 40_000
 
 _NODE_SHOWN_MS = 86_400_000
 """Dead nodes are listed for a day."""
+
+_NEVER = 2**53
+"""No entry has a number so high."""
 
 PERIODS: tuple[Period, ...] = ("lifetime", "month", "day")
 
@@ -103,8 +107,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Network address."""
 
     user_agent: str = ""
+    conversation: str = ""
+    """Groups the requests of one chat of one caller; empty: not known."""
+
     details: str = "{}"
-    """JSON: `tries` (list of `{upstream, key, model, outcome}`) and `turns` (list of `{at, rule, why}`)."""
+    """JSON: `tries` (list of `{upstream, key, model, outcome}`), `turns` (list of `{at, rule, why}`), `notes` (list of
+    sentences) and `policy`."""
 
 
 ENTRY_COLUMNS = ", ".join(Entry.__struct_fields__)
@@ -258,8 +266,10 @@ def settle(entry: Entry) -> list[Statement]:
         for kind, number in subjects.items():
             if number is not None:
                 statements += _spend(subject_of(kind, number), entry)
-    release = "DELETE FROM open_exchanges WHERE exchange = :exchange"
-    return [*statements, (_INSERT_ENTRY, params), (release, {"exchange": entry.exchange})]
+    statements.append((_INSERT_ENTRY, params))
+    if entry.conversation:
+        statements.append((_ADD_TO_CONVERSATION, params))
+    return [*statements, ("DELETE FROM open_exchanges WHERE exchange = :exchange", {"exchange": entry.exchange})]
 
 
 def _spend(subject: str, entry: Entry) -> list[Statement]:
@@ -287,32 +297,59 @@ _SPEND = """
         window = CASE WHEN excluded.window > spending.window THEN excluded.window ELSE spending.window END
 """
 
-_ADD_TO_DAY = """
-    INSERT INTO usage_daily (
-        day, user_id, key_id, upstream, model, upstream_model, requests, failures, estimated, unpriced,
-        prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost_micros, restored, missing
-    )
+_SUMMED = {
+    "requests": "1",
+    "failures": "CASE WHEN :error_class = '' THEN 0 ELSE 1 END",
+    "estimated": ":estimated",
+    "unpriced": "CASE WHEN :cost_micros IS NULL AND :prompt_tokens + :completion_tokens > 0 THEN 1 ELSE 0 END",
+    "prompt_tokens": ":prompt_tokens",
+    "completion_tokens": ":completion_tokens",
+    "reasoning_tokens": ":reasoning_tokens",
+    "cached_tokens": ":cached_tokens",
+    "cost_micros": "COALESCE(:cost_micros, 0)",
+    "restored": ":restored",
+    "missing": ":missing",
+}
+"""What an entry adds to each sum."""
+
+
+def _added(table: str) -> str:
+    return ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMMED)
+
+
+_ADD_TO_DAY = f"""
+    INSERT INTO usage_daily (day, user_id, key_id, upstream, model, upstream_model, {", ".join(_SUMMED)})
     SELECT
         :day, COALESCE(:user_id, 0), COALESCE(:key_id, 0), :upstream,
-        CASE WHEN :upstream = '' THEN '' ELSE :model END, :upstream_model,
-        1, CASE WHEN :error_class = '' THEN 0 ELSE 1 END, :estimated,
-        CASE WHEN :cost_micros IS NULL AND :prompt_tokens + :completion_tokens > 0 THEN 1 ELSE 0 END,
-        :prompt_tokens, :completion_tokens, :reasoning_tokens, :cached_tokens, COALESCE(:cost_micros, 0),
-        :restored, :missing
+        CASE WHEN :upstream = '' THEN '' ELSE :model END, :upstream_model, {", ".join(_SUMMED.values())}
     WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
-    ON CONFLICT (day, user_id, key_id, upstream, model, upstream_model) DO UPDATE SET
-        requests = usage_daily.requests + 1,
-        failures = usage_daily.failures + excluded.failures,
-        estimated = usage_daily.estimated + excluded.estimated,
-        unpriced = usage_daily.unpriced + excluded.unpriced,
-        prompt_tokens = usage_daily.prompt_tokens + excluded.prompt_tokens,
-        completion_tokens = usage_daily.completion_tokens + excluded.completion_tokens,
-        reasoning_tokens = usage_daily.reasoning_tokens + excluded.reasoning_tokens,
-        cached_tokens = usage_daily.cached_tokens + excluded.cached_tokens,
-        cost_micros = usage_daily.cost_micros + excluded.cost_micros,
-        restored = usage_daily.restored + excluded.restored,
-        missing = usage_daily.missing + excluded.missing
-"""
+    ON CONFLICT (day, user_id, key_id, upstream, model, upstream_model) DO UPDATE SET {_added("usage_daily")}
+"""  # noqa: S608 - constants; the values are bound
+
+# An entry that was in the ledger before is not newer than the latest one of its conversation.
+_ADD_TO_CONVERSATION = f"""
+    INSERT INTO conversations (
+        conversation, latest, user_id, username, upstream, model, upstream_model, user_agent, first_at, last_at,
+        {", ".join(_SUMMED)}
+    )
+    SELECT
+        :conversation, id, COALESCE(:user_id, 0), :username, :upstream, :model, :upstream_model, :user_agent, :at, :at,
+        {", ".join(_SUMMED.values())}
+    FROM ledger WHERE exchange = :exchange AND conversation = :conversation
+    ON CONFLICT (conversation) DO UPDATE SET
+        latest = excluded.latest,
+        username = excluded.username,
+        upstream = excluded.upstream,
+        model = excluded.model,
+        upstream_model = excluded.upstream_model,
+        user_agent = excluded.user_agent,
+        first_at = CASE WHEN excluded.first_at < conversations.first_at
+            THEN excluded.first_at ELSE conversations.first_at END,
+        last_at = CASE WHEN excluded.last_at > conversations.last_at
+            THEN excluded.last_at ELSE conversations.last_at END,
+        {_added("conversations")}
+    WHERE excluded.latest > conversations.latest
+"""  # noqa: S608 - as above
 
 _INSERT_ENTRY = f"""
     INSERT INTO ledger ({ENTRY_COLUMNS})
@@ -325,6 +362,17 @@ def drop_old(before_ms: int) -> Statement:
     """Let go of the oldest entries from before that time, 500 at most; the sums per day stay."""
     sql = "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < :before ORDER BY at LIMIT 500)"
     return sql, {"before": before_ms}
+
+
+def drop_old_conversations() -> Statement:
+    """Let go of conversations that have no entry any more, 500 at most."""
+    sql = f"""
+        DELETE FROM conversations WHERE conversation IN (
+            SELECT conversation FROM conversations
+            WHERE latest < (SELECT COALESCE(MIN(id), {_NEVER}) FROM ledger) ORDER BY latest LIMIT 500
+        )
+    """  # noqa: S608 - a constant
+    return sql, {}
 
 
 # -- tokens and bytes ---------------------------------------------------------------------------------------------

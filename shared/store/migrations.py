@@ -301,6 +301,57 @@ def administration(db: Database) -> None:
     """)
 
 
+@MIGRATIONS()
+def answers(db: Database) -> None:
+    # Answers of the Responses API: input and response object are compressed JSON; previous '' begins a conversation.
+    db.execute("""
+        CREATE TABLE answers (
+            id TEXT NOT NULL PRIMARY KEY,
+            principal TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            previous TEXT NOT NULL,
+            items BLOB NOT NULL,
+            response BLOB NOT NULL,
+            bytes INTEGER NOT NULL CHECK (bytes >= 0)
+        ) STRICT
+    """)
+    db.execute("CREATE INDEX answers_created_at ON answers (created_at, id, bytes)")
+
+
+@MIGRATIONS()
+def conversations(db: Database) -> None:
+    db.execute("ALTER TABLE ledger ADD COLUMN conversation TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE INDEX ledger_conversation ON ledger (conversation, id) WHERE conversation <> ''")
+    # What the entries of a conversation used together. `latest` is the newest of them, and upstream, models and program
+    # are that one's; user_id 0: the caller showed an upstream's own key.
+    db.execute("""
+        CREATE TABLE conversations (
+            conversation TEXT NOT NULL PRIMARY KEY,
+            latest INTEGER NOT NULL UNIQUE,
+            user_id INTEGER NOT NULL,
+            username TEXT NOT NULL,
+            upstream TEXT NOT NULL,
+            model TEXT NOT NULL,
+            upstream_model TEXT NOT NULL,
+            user_agent TEXT NOT NULL,
+            first_at INTEGER NOT NULL,
+            last_at INTEGER NOT NULL,
+            requests INTEGER NOT NULL,
+            failures INTEGER NOT NULL,
+            estimated INTEGER NOT NULL,
+            unpriced INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL CHECK (prompt_tokens >= 0),
+            completion_tokens INTEGER NOT NULL CHECK (completion_tokens >= 0),
+            reasoning_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            cost_micros INTEGER NOT NULL,
+            restored INTEGER NOT NULL,
+            missing INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+    db.execute("CREATE INDEX conversations_user_id ON conversations (user_id, latest)")
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

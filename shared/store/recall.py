@@ -9,6 +9,7 @@ from shared.store.engine import Engine, Statement
 
 __all__ = (
     "add_keys",
+    "change_turn",
     "drop_keys",
     "find_learned",
     "find_sent",
@@ -34,6 +35,12 @@ def keep_turn(*, token: str, namespace: bytes, parent: str | None, complete: boo
     """
     params = {"token": token, "namespace": namespace, "parent": parent, "complete": int(complete), "now": now}
     return sql, params | {"body": body, "bytes": len(body)}
+
+
+def change_turn(*, token: str, body: bytes) -> Statement:
+    """Put another body in the place of the turn's, also of a whole one."""
+    sql = "UPDATE recall_turns SET body = :body, bytes = :bytes WHERE token = :token"
+    return sql, {"token": token, "body": body, "bytes": len(body)}
 
 
 def add_keys(token: str, keys: Iterable[bytes]) -> list[Statement]:

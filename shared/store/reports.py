@@ -18,6 +18,7 @@ __all__ = (
     "Health",
     "Outcome",
     "Sums",
+    "Tokens",
     "Try",
     "TurnNote",
     "UsageFilter",
@@ -46,7 +47,16 @@ _MOST_EXPLAINED = 500
 # -- sums ---------------------------------------------------------------------------------------------------------
 
 
-class Sums(msgspec.Struct, frozen=True, kw_only=True):
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """The tokens of exchanges."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Part of the prompt tokens."""
+
+
+class Sums(Tokens, frozen=True, kw_only=True):
     """What exchanges used together."""
 
     requests: int = 0
@@ -57,13 +67,8 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: int = 0
     """Exchanges that are not in the cost, as nobody knows their price."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
     reasoning_tokens: int = 0
     """Part of the completion tokens."""
-
-    cached_tokens: int = 0
-    """Part of the prompt tokens."""
 
     cost_micros: int = 0
     """Millionths of a US dollar."""
@@ -98,6 +103,7 @@ class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SUMS = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in Sums.__struct_fields__)
+_TOKENS = ", ".join(f"SUM({name})" for name in Tokens.__struct_fields__)
 _COLUMN: dict[Dimension, str] = {
     "user": "user_id",
     "model": "model",
@@ -188,17 +194,17 @@ def largest_usage(engine: Engine, by: Dimension, wanted: UsageFilter, *, limit: 
 
 def daily_tokens(
     engine: Engine, by: Dimension, wanted: UsageFilter, members: Sequence[int | str]
-) -> dict[int | str, dict[int, int]]:
+) -> dict[int | str, dict[int, Tokens]]:
     """The tokens that each of these few groups used on each day (YYYYMMDD) on which it used any."""
     named = {f"member{at}": member for at, member in enumerate(members)}
     column, among = _COLUMN[by], ", ".join(f":{name}" for name in named)
     sql = f"""
-        SELECT {column}, day, SUM(prompt_tokens + completion_tokens) FROM usage_daily
+        SELECT {column}, day, {_TOKENS} FROM usage_daily
         {_where(wanted)} AND {column} IN ({among}) GROUP BY {column}, day
     """  # noqa: S608 - constants; the values are bound
-    used: dict[int | str, dict[int, int]] = {member: {} for member in members}
-    for member, day, tokens in engine.read(sql, msgspec.structs.asdict(wanted) | named):
-        used[member][day] = int(tokens)
+    used: dict[int | str, dict[int, Tokens]] = {member: {} for member in members}
+    for member, day, *tokens in engine.read(sql, msgspec.structs.asdict(wanted) | named):
+        used[member][day] = Tokens(**{name: int(n) for name, n in zip(Tokens.__struct_fields__, tokens, strict=True)})
     return used
 
 
@@ -241,6 +247,11 @@ class Details(msgspec.Struct, frozen=True):
 
     tries: tuple[Try, ...] = ()
     turns: tuple[TurnNote, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What of the request the upstream did not get, in sentences."""
+
+    policy: str = ""
+    """Profile of the upstream, and the step of its ladder that is taken for turns whose reasoning is not known."""
 
 
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +265,7 @@ class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
     upstream: str | None = None
     outcome: Outcome | None = None
     error_class: str | None = None
+    conversation: str | None = None
 
 
 _LEDGER = Source(found_in="ledger", number="id", read_from="ledger", columns=f"{ENTRY_COLUMNS}, id")
@@ -271,7 +283,7 @@ def recent_entries(
     rows, following = read_newest(
         engine,
         _LEDGER,
-        finds=_of_user(wanted),
+        finds=_finds(wanted),
         sifts=_sifts(wanted),
         params=msgspec.structs.asdict(wanted),
         before=before,
@@ -284,7 +296,7 @@ def entries_after(
     engine: Engine, wanted: EntryFilter, *, after: int, upto: int, limit: int = 100
 ) -> list[tuple[int, Entry]]:
     """Entries with ids above `after` and not above `upto`, the oldest first."""
-    conditions = " AND ".join(["id > :after AND id <= :upto", *_of_user(wanted), *_sifts(wanted)])
+    conditions = " AND ".join(["id > :after AND id <= :upto", *_finds(wanted), *_sifts(wanted)])
     sql = f"SELECT {ENTRY_COLUMNS}, id FROM ledger WHERE {conditions} ORDER BY id LIMIT :limit"  # noqa: S608 - constants
     params = msgspec.structs.asdict(wanted) | {"after": after, "upto": upto, "limit": limit}
     return [_numbered(row) for row in engine.read(sql, params)]
@@ -316,7 +328,9 @@ def read_details(entry: Entry) -> Details:
         return Details()
 
 
-def _of_user(wanted: EntryFilter) -> list[str]:
+def _finds(wanted: EntryFilter) -> list[str]:
+    if wanted.conversation is not None:
+        return ["conversation = :conversation", "conversation <> ''"]  # the index has no others
     if wanted.user_id is None:
         return []
     return ["user_id = :user_id" if wanted.user_id else "user_id IS NULL"]
@@ -324,6 +338,8 @@ def _of_user(wanted: EntryFilter) -> list[str]:
 
 def _sifts(wanted: EntryFilter) -> list[str]:
     conditions = [f"{name} = :{name}" for name in _ENTRY_FILTERS if getattr(wanted, name) is not None]
+    if wanted.conversation is not None and wanted.user_id is not None:
+        conditions.append("COALESCE(user_id, 0) = :user_id")
     return conditions + ([_OUTCOME[wanted.outcome]] if wanted.outcome else [])
 
 

@@ -9,6 +9,7 @@ from addon.formats.registry import classify
 from addon.meter import Meter
 from addon.reasoning.lessons import Lessons
 from addon.routing.keyring import Keyring
+from addon.stored import StoredAnswers
 from shared.config.schema import Snapshot, Upstream
 from shared.model import Principal
 from tests.addon.reasoning.chat import ID_KEY, Json, Memory
@@ -42,6 +43,11 @@ class Desk:
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
+        self.answers = self.new_answers()
+
+    def new_answers(self) -> StoredAnswers:
+        """The stored answers as a process over the same database has them."""
+        return StoredAnswers(self.memory.engine, self.memory.clock, max_age_days=30)
 
     def new_meter(self, node: str = "node-1") -> Meter:
         """The books of a process over the same database."""
@@ -54,6 +60,7 @@ class Desk:
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
+        self.answers = self.new_answers()
 
     def exchange(
         self, headers: dict[str, str] | None = None, principal: Principal = USER, path: str = "/v1/chat/completions"
@@ -70,6 +77,7 @@ class Desk:
             lessons=self.lessons,
             keyring=self.keyring,
             meter=self.meter,
+            answers=self.answers,
             clock=self.memory.clock,
             id_key=ID_KEY,
             seal_key=b"a key that seals what clients carry"[:32],

@@ -193,6 +193,31 @@ def test_restored_and_missing_turns_are_counted_and_listed(desk: Desk) -> None:
     assert details["tries"] == [{"upstream": "one", "key": "cret", "model": MODEL, "outcome": ""}]
 
 
+def test_the_policy_for_turns_that_are_not_known_is_told(desk: Desk) -> None:
+    entry = entered(desk, desk.open(principal=CALLER))
+    assert json.loads(entry.details)["policy"] == "deepseek-v4: empty"
+
+
+def test_what_the_upstream_does_not_get_is_told(desk: Desk) -> None:
+    desk.upstreams = (upstream("one", images=False),)
+    exchange = desk.exchange(principal=CALLER, path="/v1/responses")
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+    asked = [{"role": "user", "content": [{"type": "input_text", "text": "see"}, picture]}]
+    exchange.open(json.dumps({"model": MODEL, "input": asked}).encode())
+    [note] = json.loads(entered(desk, exchange).details)["notes"]
+    assert note == "the image in message 0 was left out: the upstream takes none"
+
+
+def test_requests_of_one_conversation_have_its_name_from_the_beginning(desk: Desk) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, CALLING, principal=CALLER)
+    again, other = desk.open(messages, principal=CALLER), desk.open([{"role": "user", "content": "no"}])
+    assert again.opened is not None
+    names = {entered(desk, one).conversation for one in (again, desk.open(messages[:1], principal=CALLER))}
+    assert names == {again.opened.entry.conversation}
+    assert names.isdisjoint({"", entered(desk, other).conversation})
+
+
 # -- what is learned --------------------------------------------------------------------------------------------------
 
 

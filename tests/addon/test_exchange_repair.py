@@ -69,7 +69,7 @@ def test_an_error_at_the_head_of_a_stream_is_repaired_whatever_its_status(desk: 
     [
         ("deepseek-v4", [["", "off"], ["", "off"]]),
         ("mimo", [[None, ""], ["off"], ["off"]]),
-        ("kimi", [[None, "off"], [""], [""]]),
+        ("kimi", [[None, "off"], [" "], [" "]]),
         ("glm", [[None, ""], ["off"], ["off"]]),
         ("field-generic", [[None, ""], [None, ""]]),
     ],

@@ -116,8 +116,17 @@ def test_a_hosted_tool_is_refused_by_name(desk: Desk) -> None:
         asked(desk, [ASKED], tools=[{"type": "web_search"}])
 
 
-def test_an_answer_that_is_not_stored_can_not_be_gone_on_from(desk: Desk) -> None:
-    with pytest.raises(RequestError, match="send the whole conversation"):
+def test_a_request_goes_on_from_an_answer_and_what_was_thought_of_it(desk: Desk) -> None:
+    told = json.loads(whole(asked(desk, [ASKED]), CALLING).body)
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.restart()
+    exchange = asked(desk, [result(told["output"])], previous_response_id=told["id"])
+    assert carried(exchange) == ["thought of a call"]
+    assert [message["role"] for message in sent(exchange)["messages"]] == ["user", "assistant", "tool"]
+
+
+def test_nobody_goes_on_from_an_answer_that_is_not_there(desk: Desk) -> None:
+    with pytest.raises(RequestError, match="'resp_1' not found"):
         asked(desk, [ASKED], previous_response_id="resp_1")
 
 
@@ -203,3 +212,56 @@ def test_a_chat_conversation_goes_on_at_a_chat_upstream_after_a_responses_one(de
     exchange = chat(desk, [ASKED, message], model=MODEL)
     assert FIELD not in sent(exchange)["messages"][1] or sent(exchange)["messages"][1][FIELD] == ""
     assert whole(exchange, SAYING).status == 200
+
+
+# -- how hard to think ------------------------------------------------------------------------------------------------
+
+HIGH: Json = {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}
+OFF: Json = {"thinking": {"type": "disabled"}}
+
+
+def told(exchange: Exchange) -> Json:
+    """The members by which the upstream is told how hard to think."""
+    return {name: given for name, given in sent(exchange).items() if name in ("thinking", "reasoning_effort")}
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "members", "expected"),
+    [
+        pytest.param(f"{MODEL}-high", {}, HIGH, id="the model's name"),
+        pytest.param(f"{MODEL}:off", {"reasoning_effort": "high"}, OFF, id="the name wins"),
+        pytest.param(MODEL, {"reasoning_effort": "medium"}, HIGH, id="the client's field"),
+        pytest.param(MODEL, OFF | {"reasoning_effort": "high"}, OFF | {"reasoning_effort": "high"}, id="its own words"),
+        pytest.param(MODEL, {"reasoning_effort": "odd"}, {"reasoning_effort": "odd"}, id="a word nobody knows"),
+        pytest.param(MODEL, {}, {}, id="nothing said"),
+    ],
+)
+def test_an_effort_reaches_a_chat_upstream_in_its_own_words(
+    desk: Desk, asked_for: str, members: Json, expected: Json
+) -> None:
+    desk.upstreams = (upstream("one", models=(MODEL,)),)
+    assert told(chat(desk, [ASKED], model=asked_for, **members)) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "members", "expected"),
+    [
+        ("/v1/responses", {"input": [ASKED], "reasoning": {"effort": "high"}}, HIGH),
+        ("/v1/messages", {"messages": [ASKED], "thinking": {"type": "disabled"}}, OFF),
+        ("/v1/messages", {"messages": [ASKED], "thinking": {"type": "enabled", "budget_tokens": 16_000}}, HIGH),
+    ],
+)
+def test_what_other_formats_say_of_thinking_reaches_a_chat_upstream_too(
+    desk: Desk, path: str, members: Json, expected: Json
+) -> None:
+    exchange = desk.exchange(path=path)
+    exchange.open(json.dumps({"model": MODEL, **members}).encode())
+    assert told(exchange) == expected
+
+
+def test_a_rewrites_effort_wins_over_a_client_that_thinks_not(desk: Desk) -> None:
+    rewrite = ModelRewrite(from_="m", to=MODEL, effort="high")
+    desk.upstreams = (upstream("one", model_rewrites=(rewrite,)),)
+    exchange = desk.exchange(path="/v1/messages")
+    exchange.open(json.dumps({"model": "m", "messages": [ASKED], "thinking": {"type": "disabled"}}).encode())
+    assert told(exchange) == HIGH

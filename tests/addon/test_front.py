@@ -57,6 +57,7 @@ def test_an_ordinary_request_is_fit(length: str, coding: str) -> None:
     [
         pytest.param(unfit(method="GET"), 405, "Use POST here, not GET", id="method"),
         pytest.param(unfit("models", "POST"), 405, "Use GET here, not POST", id="models by POST"),
+        pytest.param(unfit("response", "POST"), 405, "Use GET or DELETE here, not POST", id="an answer by POST"),
         pytest.param(unfit("messages", "GET"), 405, "Use POST here, not GET", id="messages by GET"),
         pytest.param(unfit(content_encoding="gzip"), 415, "uncompressed", id="gzip"),
         pytest.param(unfit(content_encoding="identity, identity"), 415, "uncompressed", id="twice identity"),

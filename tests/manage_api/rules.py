@@ -24,9 +24,12 @@ ROUTES = {
         GET /account
         GET /api/keys
         GET /api/me
+        GET /api/my-conversations
         GET /api/my-requests
         GET /api/my-stats/daily
         GET /api/my-usage
+        GET /conversations
+        GET /conversations/{conversation:str}
         GET /dashboard
         GET /dashboard/keys
         GET /dashboard/keys/{key_id:int}
@@ -48,6 +51,7 @@ ROUTES = {
         GET /admin
         GET /admin/audit
         GET /admin/audit/{record_id:int}
+        GET /admin/conversations
         GET /admin/health
         GET /admin/keys
         GET /admin/keys/{key_id:int}
@@ -72,6 +76,7 @@ ROUTES = {
         GET /api/admin/audit/export
         GET /api/admin/audit/{record_id:int}
         GET /api/admin/backup
+        GET /api/admin/conversations
         GET /api/admin/health
         GET /api/admin/keys
         GET /api/admin/overview

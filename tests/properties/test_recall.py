@@ -45,6 +45,9 @@ class Said(msgspec.Struct):
     certain: bool = False
     """Whatever the client does from here on, the turn can be told from all others."""
 
+    first: str = ""
+    """Id of the first call it was made with."""
+
 
 class Client:
     """One conversation, its true history, and what its client does to it."""
@@ -56,7 +59,7 @@ class Client:
         self.keeps_ids = True
 
     def fork(self) -> "Client":
-        other = Client(self.chat.memory, self.rng, self.chat.principal, self.chat.profile.name)
+        other = type(self)(self.chat.memory, self.rng, self.chat.principal, self.chat.profile.name)
         other.history, other.keeps_ids = list(self.history), self.keeps_ids
         return other
 
@@ -67,7 +70,7 @@ class Client:
         message = self._answered(given, complete)
         calls = message.get("tool_calls", [])
         unique = bool(calls) or len(given.text) > 64
-        reasoning = given.reasoning.text if given.reasoning else None
+        reasoning = self._thought(given)
         said = Said("assistant", given.text, calls, reasoning=reasoning, certain=unique and complete)
         if not complete:
             said.text = given.text[: self.rng.randint(0, len(given.text))]
@@ -77,6 +80,14 @@ class Client:
         self.history += [Said("tool", f"result {self.rng.random()}", result_of=one["id"]) for one in said.calls]
         if not calls:
             self.history.append(Said("user", self.rng.choice(PROMPTS)))
+
+    def _thought(self, given: Turn) -> str | None:
+        """What must come back with the turn."""
+        return given.reasoning.text if given.reasoning else None
+
+    def _carried(self, message: Json) -> str:
+        """What came back with it."""
+        return message.get(FIELD) or ""
 
     def _made(self, number: int) -> Turn:
         rng = self.rng
@@ -156,9 +167,13 @@ class Client:
             message["tool_call_id"] = said.result_of
         if said.calls:
             message["tool_calls"] = [self._spelled_call(made) for made in said.calls]
-        if said.reasoning and self.rng.random() < 0.1:
-            message[FIELD] = said.reasoning.strip()
+        if self.rng.random() < 0.1 and (copy := self._copy(said)):
+            message[FIELD] = copy
         return message
+
+    def _copy(self, said: Said) -> str | None:
+        """The reasoning as the client sends it itself."""
+        return said.reasoning and said.reasoning.strip()
 
     def _content(self, said: Said) -> Any:
         text = said.text
@@ -184,7 +199,7 @@ class Client:
 
     def _judge(self, sent: list[Json]) -> None:
         answers = [said for said in self.history if said.role == "assistant"]
-        carried = [message.get(FIELD) or "" for message in sent if message["role"] == "assistant"]
+        carried = [self._carried(message) for message in sent if message["role"] == "assistant"]
         for said, found in zip(answers, carried, strict=True):
             mine = said.reasoning or ""
             assert found in (mine, mine.strip(), ""), "another turn's reasoning"

@@ -1,5 +1,7 @@
 """The profile table is sound, finds the right row, and knows what providers say when reasoning is missing."""
 
+import re
+
 import pytest
 
 from shared.config.schema import PROFILE_NAMES
@@ -8,7 +10,11 @@ from shared.profiles import (
     builtin_profiles,
     choose_profile,
     decide_profile,
-    says_reasoning_is_missing,
+    fault,
+    kept_members,
+    merged_profiles,
+    says_field_is_unknown,
+    thinking_members,
 )
 
 
@@ -45,7 +51,27 @@ def test_a_profile_can_do_what_its_ladder_says(profile: Profile) -> None:
         ("llm.example", "deepseek-v3.2", "deepseek-legacy"),
         ("llm.example", "deepseek-r1-0528", "deepseek-r1"),
         ("llm.example", "mimo-v2.5-pro", "mimo"),
-        ("llm.example", "moonshotai/Kimi-K2-Thinking", "kimi"),
+        ("llm.example", "moonshotai/Kimi-K2-Thinking", "kimi-thinking"),
+        ("api.moonshot.ai", "kimi-k2.5", "kimi"),
+        ("api.moonshot.ai", "kimi-k2.6", "kimi-keep"),
+        ("api.moonshot.ai", "kimi-k3", "kimi-thinking"),
+        ("dashscope-intl.aliyuncs.com", "qwen3.7-max", "qwen"),
+        ("api.minimax.io", "MiniMax-M2.7", "minimax"),
+        ("openrouter.ai", "deepseek/deepseek-v4-pro", "openrouter"),
+        ("ai-gateway.vercel.sh", "anthropic/claude-opus-4.8", "vercel"),
+        ("generativelanguage.googleapis.com", "gemini-3.1-pro-preview", "gemini"),
+        ("api.x.ai", "grok-4.3", "xai"),
+        ("api.mistral.ai", "magistral-medium-latest", "mistral"),
+        ("api.groq.com", "qwen/qwen3-32b", "groq"),
+        ("api.cerebras.ai", "gpt-oss-120b", "cerebras"),
+        ("api.cerebras.ai", "zai-glm-4.7", "cerebras-glm"),
+        ("api.together.xyz", "zai-org/GLM-5.1", "together"),
+        ("api.fireworks.ai", "accounts/fireworks/models/kimi-k2p6", "fireworks"),
+        ("api.siliconflow.cn", "moonshotai/Kimi-K2-Thinking", "siliconflow"),
+        ("ark.cn-beijing.volces.com", "doubao-seed-2-0", "ark"),
+        ("api.sambanova.ai", "DeepSeek-R1", "sambanova"),
+        ("integrate.api.nvidia.com", "qwen/qwen3", "vllm"),
+        ("api.deepinfra.com", "m", "open-models"),
         ("llm.example", "glm-4.7", "glm"),
         ("llm.example", "Qwen3-Max", "qwen"),
         ("llm.example", "my-deepseek-v4", "field-generic"),
@@ -74,6 +100,102 @@ def test_a_named_profile_decides_before_all() -> None:
     assert chosen(name="vllm", host="api.deepseek.com", model="deepseek-v4-pro") == "vllm"
 
 
+def test_the_vendor_s_own_members_are_for_its_own_host() -> None:
+    def kept(host: str) -> object:
+        return decide_profile(builtin_profiles(), name="", host=host, model="glm-5")[0].keep
+
+    assert kept("api.z.ai")
+    assert not kept("llm.example")
+
+
+# -- members ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("profile", "effort", "members"),
+    [
+        ("deepseek-v4", "off", {"thinking": {"type": "disabled"}}),
+        ("deepseek-v4", "none", {"thinking": {"type": "disabled"}}),
+        ("deepseek-v4", "minimal", {"thinking": {"type": "enabled"}, "reasoning_effort": "low"}),
+        ("deepseek-v4", "medium", {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}),
+        ("deepseek-v4", "max", {"thinking": {"type": "enabled"}, "reasoning_effort": "max"}),
+        ("openrouter", "xhigh", {"reasoning": {"effort": "xhigh"}}),
+        ("gemini", "max", {"reasoning_effort": "high"}),
+        ("kimi-thinking", "off", {}),
+        ("vllm", "low", {"chat_template_kwargs": {"enable_thinking": True, "thinking": True}}),
+        ("sambanova", "high", {}),
+        ("deepseek-v4", "", {}),
+        ("deepseek-v4", "hardest", {}),
+    ],
+)
+def test_an_effort_is_said_in_the_profile_s_words(profile: str, effort: str, members: object) -> None:
+    assert thinking_members(builtin_profiles()[profile], effort) == members
+
+
+@pytest.mark.parametrize("profile", builtin_profiles().values(), ids=builtin_profiles())
+def test_efforts_have_names_that_are_known(profile: Profile) -> None:
+    assert profile.efforts.keys() <= {"off", "minimal", "low", "medium", "high", "xhigh", "max"}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, {"thinking": {"type": "enabled", "clear_thinking": False}}),
+        ({"thinking": {"type": "disabled"}}, {"thinking": {"type": "disabled", "clear_thinking": False}}),
+        ({"thinking": {"type": "enabled", "clear_thinking": True}}, {}),
+        ({"thinking": "odd"}, {}),
+    ],
+    ids=str,
+)
+def test_what_the_client_says_itself_wins(given: dict[str, object], kept: object) -> None:
+    assert kept_members(builtin_profiles()["glm"].keep, given) == kept
+
+
+# -- a user's own ----------------------------------------------------------------------------------------------------
+
+
+def test_a_user_s_profile_is_tried_first() -> None:
+    table = merged_profiles({"mine": {"hosts": ["*.z.ai"], "writes": ["thoughts"], "tags": True}})
+    mine = choose_profile(table, name="", host="api.z.ai", model="glm-5")
+    assert (mine.name, mine.family, mine.writes, mine.tags, mine.none) == (
+        "mine",
+        "mine",
+        ("thoughts",),
+        True,
+        "like-others",
+    )
+    assert set(table) == {"mine", *builtin_profiles()}
+
+
+def test_a_user_s_profile_may_be_like_another() -> None:
+    mine = merged_profiles({"mine": {"like": "kimi", "models": ["house-"]}})["mine"]
+    assert (mine.family, mine.scope, mine.hosts, mine.models) == ("kimi", "calls", (), ("house-",))
+
+
+def test_a_built_in_profile_can_be_changed() -> None:
+    glm = merged_profiles({"glm": {"keep": {}}})["glm"]
+    assert (glm.keep, glm.hosts, glm.family) == ({}, builtin_profiles()["glm"].hosts, "glm")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"like": "nobody"}, "profiles.mine.like: 'nobody' is none of"),
+        ({"scope": "some"}, "profiles.mine: Invalid enum value 'some'"),
+        ({"wirtes": []}, "profiles.mine: Object contains unknown field `wirtes`"),
+        ({"models": ["("]}, "profiles.mine.models: a pattern is malformed"),
+        ({"missing": []}, "profiles.mine.missing: needs at least one step"),
+    ],
+    ids=str,
+)
+def test_a_profile_that_makes_no_sense_is_refused_in_words(row: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        merged_profiles({"mine": row})
+
+
+# -- what providers say ----------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -82,10 +204,54 @@ def test_a_named_profile_decides_before_all() -> None:
         "Missing reasoning_content field in the assistant message at message index 2",
         "thinking is enabled but reasoning_content is missing in assistant tool call message at index 3",
         "The reasoning_text in the thinking mode must be passed back",
+        "The content[].thinking in the thinking mode must be passed back to the API.",
+        "Function call is missing a thought_signature in functionCall parts.",
+        "Function call default_api:Read in the 2. content block is missing a thought_signature.",
+        "messages.1.content.0.type: Expected thinking or redacted_thinking, but found tool_use.",
+        "a final assistant message must start with a thinking block",
+        "Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_1'.",
+        "Reasoning details must be preserved when using tools.",
     ],
 )
 def test_a_provider_that_misses_reasoning_is_understood(text: str) -> None:
-    assert says_reasoning_is_missing(f"Param Incorrect\n{text}\n400")
+    assert fault(f"Param Incorrect\n{text}\n400") == "missing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "messages.3.content.0: Invalid signature in thinking block",
+        "The block is bound to a different conversation.",
+        "thinking or redacted_thinking blocks in the latest assistant message cannot be modified.",
+        "messages.1.content.0.thinking.signature: Field required",
+        "Corrupted thought signature.",
+        "Thought signature is not valid",
+        "invalid_encrypted_content",
+        "The encrypted content gAAA could not be verified. Reason: Encrypted content could not be decrypted or parsed.",
+        "Could not decrypt the provided encrypted_content",
+        "Item with id 'rs_1' not found. Items are not persisted when store is set to false.",
+        "Previous response with id 'resp_1' not found.",
+        "Duplicate item found with id rs_1.",
+    ],
+)
+def test_a_provider_that_refuses_state_is_understood(text: str) -> None:
+    assert fault(f"Provider returned error\n{text}") == "refused"
+    assert not says_field_is_unknown(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unrecognized request argument supplied: reasoning_content",
+        "messages.1.assistant.reasoning_content: Extra inputs are not permitted",
+        "'messages.2' : for 'role:assistant' the following must be satisfied[('messages.2' : property "
+        "'reasoning_details' is unsupported)]",
+        "unknown field reasoning_content",
+        "messages.1.assistant.reasoning: Extra inputs are not permitted",
+    ],
+)
+def test_a_provider_that_knows_no_such_member_is_understood(text: str) -> None:
+    assert (fault(text), says_field_is_unknown(text)) == ("refused", True)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +262,44 @@ def test_a_provider_that_misses_reasoning_is_understood(text: str) -> None:
         "max_tokens must be passed as an integer",
         "The tool_call_id must be passed back",
         "reasoning_effort is not supported by this model",
-        "unknown field reasoning_content",
+        "Unsupported parameter: 'reasoning_effort'",
+        "thinking: Extra inputs are not permitted",
+        "max_tokens: Field required",
     ],
 )
 def test_other_complaints_are_not_taken_for_it(text: str) -> None:
-    assert not says_reasoning_is_missing(text)
+    assert fault(text) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("The `content[].thinking` in the thinking mode must be passed back to the API.", "missing"),
+        (
+            "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When "
+            "`thinking` is enabled, a final `assistant` message must start with a thinking block",
+            "missing",
+        ),
+        ("thinking is enabled but reasoning_content is missing in assistant tool call message at index 2", "missing"),
+        ("messages.3.content.0: Invalid `signature` in `thinking` block", "refused"),
+        ("messages.1.content.0: Invalid `data` in `redacted_thinking` block", "refused"),
+        ("messages.1.content.0.thinking.signature: Field required", "refused"),
+        ("messages.1.content.0.redacted_thinking.data: Field required", "refused"),
+        (
+            "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different …",
+            "refused",
+        ),
+        ("The block is bound to a different conversation.", "refused"),
+        (
+            "messages.5.content.1: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be "
+            "modified. These blocks must remain as they were in the original response.",
+            "refused",
+        ),
+        ("max_tokens: Field required", None),
+        ("`max_tokens` must be greater than `thinking.budget_tokens`.", None),
+        ("messages: text content blocks must be non-empty", None),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True], ids=["plain", "wrapped"])
+def test_an_error_that_names_the_thinking_is_told_from_others(message: str, expected: str | None, nested: bool) -> None:
+    assert fault(f"Provider returned error\n{message}" if nested else message.replace("`", "")) == expected

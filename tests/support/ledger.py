@@ -10,13 +10,16 @@ from tests.support.turns import FIELD, Call, Json, Turn, canonical, text_of
 
 __all__ = ("Fault", "Foreign", "Ledger", "Rejection", "Scope", "thinking_disabled")
 
-type Scope = Literal["all", "tools", "tool_turns", "none"]
-"""Which assistant turns must carry their reasoning; `tools`: all, when the request has tools."""
+type Scope = Literal["all", "tools", "tool_turns", "current_calls", "none"]
+"""Which assistant turns must carry their reasoning; `tools`: all, when the request has tools.
+
+`current_calls`: turns with calls after the user's last words.
+"""
 
 type Foreign = Literal["empty", "absent", "any", "reject"]
 """What a turn that was never issued must carry: `""`, no field, anything; `reject`: refused while thinking is on."""
 
-type Fault = Literal["missing", "altered", "foreign", "unknown id", "orphan result"]
+type Fault = Literal["missing", "altered", "foreign", "unknown id", "orphan result", "unknown member", "duplicate"]
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -82,6 +85,10 @@ class Ledger:
                 return bool(request.get("tools"))
             case "tool_turns":
                 return bool(message.get("tool_calls"))
+            case "current_calls":
+                messages = request["messages"]
+                last = max(at for at, one in enumerate(messages) if one["role"] == "user")
+                return bool(message.get("tool_calls")) and any(one is message for one in messages[last:])
             case scope:
                 return scope == "all"
 

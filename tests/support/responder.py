@@ -14,6 +14,10 @@ from tests.support.turns import Json, Turn, TurnMaker
 __all__ = ("StrictResponder",)
 
 
+_CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+"""Items that are calls, and what they are called with."""
+
+
 class StrictResponder(Loopback):
     """`/responses` on 127.0.0.1; use as a context manager. `version` and `key` are what Azure wants to see."""
 
@@ -24,6 +28,9 @@ class StrictResponder(Loopback):
         self.maker = TurnMaker(Random(seed), "unique")
         self._key = key
         self._version = version
+        self.issued: list[str] = []
+        """The state of every answer."""
+
         self._states: dict[str, str] = {}
         """Call id -> the state that was issued before it."""
 
@@ -42,7 +49,7 @@ class StrictResponder(Loopback):
             return self._refuse(400, fault)
         self.bodies.append(body)
         turn = self.maker.make({"messages": [], "tools": body.get("tools", []), **body})
-        items = self._items(turn)
+        items = self._items(turn, {tool["name"] for tool in body.get("tools", ()) if tool["type"] == "custom"})
         response = {
             "id": f"resp_{len(self.bodies)}",
             "object": "response",
@@ -66,19 +73,21 @@ class StrictResponder(Loopback):
             kind = item.get("type", "message")
             if kind == "reasoning":
                 state = item.get("encrypted_content") or ""
-            elif kind == "function_call":
+            elif kind in _CALLS:
                 wanted = self._states.get(item["call_id"])
                 if wanted is None:
                     return f"No such call: {item['call_id']}"
                 if wanted != state:
-                    return "Item of type 'function_call' was provided without its required 'reasoning' item."
+                    return f"Item of type '{kind}' was provided without its required 'reasoning' item."
             elif kind == "message":
                 state = state if item.get("role") == "assistant" else ""
         return ""
 
-    def _items(self, turn: Turn) -> list[Json]:
+    def _items(self, turn: Turn, custom: set[str]) -> list[Json]:
+        """The items of a turn; calls of `custom` tools hold text instead of arguments."""
         number = len(self.bodies)
         state = f"gAAAA-{number}-" + "".join(self.maker.rng.choices("abcdef0123456789", k=24))
+        self.issued.append(state)
         items: list[Json] = [{"type": "reasoning", "id": f"rs_{number}", "summary": [], "encrypted_content": state}]
         if turn.text:
             content = [{"type": "output_text", "text": turn.text, "annotations": []}]
@@ -86,8 +95,9 @@ class StrictResponder(Loopback):
             items.append({**item, "content": content})
         for at, call in enumerate(turn.calls):
             self._states[call_id := f"call_{number}_{at}"] = state
-            said = {"call_id": call_id, "name": call.name, "arguments": call.arguments, "status": "completed"}
-            items.append({"type": "function_call", "id": f"fc_{number}_{at}", **said})
+            kind = "custom_tool_call" if call.name in custom else "function_call"
+            said = {"call_id": call_id, "name": call.name, _CALLS[kind]: call.arguments, "status": "completed"}
+            items.append({"type": kind, "id": f"fc_{number}_{at}", **said})
         return items
 
 
@@ -100,7 +110,8 @@ def _streamed(response: Json) -> Reply:
 
 
 def _item_events(at: int, item: Json) -> list[bytes]:
-    bare = {**item, "content": []} if item["type"] == "message" else {**item, "arguments": ""}
+    member = _CALLS.get(item["type"], "content")
+    bare = {**item, member: [] if member == "content" else ""}
     where: Json = {"output_index": at, "item_id": item["id"]}
     pieces = [_event("response.output_item.added", item=item if item["type"] == "reasoning" else bare, **where)]
     if item["type"] == "message":
@@ -109,9 +120,10 @@ def _item_events(at: int, item: Json) -> list[bytes]:
         halves = [text[:middle], text[middle:]]
         pieces += [_event("response.output_text.delta", delta=half, content_index=0, **where) for half in halves]
         pieces.append(_event("response.output_text.done", text=text, content_index=0, **where))
-    elif item["type"] == "function_call":
-        pieces.append(_event("response.function_call_arguments.delta", delta=item["arguments"], **where))
-        pieces.append(_event("response.function_call_arguments.done", arguments=item["arguments"], **where))
+    elif item["type"] in _CALLS:
+        kind = f"response.{item['type']}_{member}"
+        pieces.append(_event(f"{kind}.delta", delta=item[member], **where))
+        pieces.append(_event(f"{kind}.done", **{member: item[member]}, **where))
     return [*pieces, _event("response.output_item.done", item=item, **where)]
 
 

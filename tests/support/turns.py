@@ -19,9 +19,12 @@ __all__ = (
     "Json",
     "Turn",
     "TurnMaker",
+    "call_deltas",
     "canonical",
     "completion",
+    "cut",
     "events",
+    "message_of",
     "text_of",
 )
 
@@ -148,22 +151,38 @@ def canonical(arguments: str) -> str:
         return arguments
 
 
-def completion(turn: Turn, model: str, *, field: str = FIELD) -> bytes:
-    """The body of a non-streamed answer."""
+def message_of(turn: Turn, field: str = FIELD) -> Json:
+    """The turn as a message, its reasoning a plain string."""
     message: Json = {"role": "assistant", "content": turn.text}
     if turn.reasoning is not None:
         message[field] = turn.reasoning
     if turn.calls:
         message["tool_calls"] = [_call_json(call, index) for index, call in enumerate(turn.calls)]
+    return message
+
+
+def completion(turn: Turn, model: str, *, field: str = FIELD, message: Json | None = None) -> bytes:
+    """The body of a non-streamed answer; `message` in place of the usual one."""
+    message = message_of(turn, field) if message is None else message
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": turn.finish_reason}
     body = {"id": "chatcmpl-strict", "object": "chat.completion", "created": 1760000000, "model": model}
     return _dump({**body, "choices": [choice], "usage": _usage(turn)})
 
 
-def events(turn: Turn, model: str, rng: Random, *, usage: bool = False, field: str = FIELD) -> list[bytes]:
-    """The events of a streamed answer, `data: [DONE]` last; a usage chunk before it when asked for."""
-    deltas = list(_deltas(turn, rng, field))
-    frames = [_chunk(model, [_choice(delta)]) for delta in deltas]
+def events(
+    turn: Turn,
+    model: str,
+    rng: Random,
+    *,
+    usage: bool = False,
+    field: str = FIELD,
+    deltas: Iterable[Json] | None = None,
+) -> list[bytes]:
+    """The events of a streamed answer, `data: [DONE]` last; a usage chunk before it when asked for.
+
+    `deltas` come in place of the usual ones.
+    """
+    frames = [_chunk(model, [_choice(delta)]) for delta in deltas or _deltas(turn, rng, field)]
     frames.append(_chunk(model, [_choice({"content": ""}, turn.finish_reason)]))
     if usage:
         frames = [{**frame, "usage": None} for frame in frames]
@@ -175,17 +194,22 @@ def events(turn: Turn, model: str, rng: Random, *, usage: bool = False, field: s
 def _deltas(turn: Turn, rng: Random, field: str) -> Iterable[Json]:
     first: Json = {"role": "assistant", "content": None}
     yield first if turn.reasoning is None else first | {field: ""}
-    for piece in _cut(turn.reasoning or "", rng):
+    for piece in cut(turn.reasoning or "", rng):
         yield {"content": None, field: piece}
-    for piece in _cut(turn.text, rng):
+    for piece in cut(turn.text, rng):
         yield {"content": piece} if turn.reasoning is None else {"content": piece, field: None}
+    yield from call_deltas(turn, rng)
+
+
+def call_deltas(turn: Turn, rng: Random) -> Iterable[Json]:
+    """The tool calls in fragments."""
     for index, call in enumerate(turn.calls):
         yield {"tool_calls": [_call_json(Call(call.id, call.name, ""), index)]}
-        for piece in _cut(call.arguments, rng):
+        for piece in cut(call.arguments, rng):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
 
 
-def _cut(text: str, rng: Random) -> Iterable[str]:
+def cut(text: str, rng: Random) -> Iterable[str]:
     start = 0
     while start < len(text):
         end = start + rng.randint(1, 25)

@@ -7,6 +7,7 @@ Responses bodies, Messages shapes, and mixtures.
 from collections.abc import Iterator
 from typing import Any
 
+from addon.formats.chat import carriers
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.history import messages_of
 from addon.formats.lenient import flag, integer, number, objects, record, strings, text
@@ -71,7 +72,10 @@ def is_plain(body: bytes) -> bool:
 
 
 def _is_plain_tool(tool: dict[str, Any]) -> bool:
-    return isinstance(tool.get("function"), dict)
+    """Some upstreams demand that a schema says that it is an object's."""
+    function = tool.get("function")
+    schema = function.get("parameters") if isinstance(function, dict) else {}
+    return schema is None or record(schema).get("type") == "object"
 
 
 def _is_foreign(message: dict[str, Any]) -> bool:
@@ -302,9 +306,8 @@ def _assistant(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = {"role": "assistant", "content": said or (None if calls else "")}
     for part in message.parts:
         match part:
-            case Reasoning() if part.quoted:
-                field = part.field if part.field in REASONING_FIELDS else REASONING_FIELDS[0]
-                found[field] = found.get(field, "") + part.text
+            case Reasoning():
+                _carry(found, part, said, calls)
             case Refusal():
                 found["refusal"] = part.text
             case Foreign():
@@ -313,6 +316,28 @@ def _assistant(message: Message) -> dict[str, Any]:
     if calls:
         found["tool_calls"] = calls
     return found
+
+
+def _carry(found: dict[str, Any], part: Reasoning, said: str, calls: list[dict[str, Any]]) -> None:
+    """Put a piece of reasoning where its upstream had it."""
+    match part.carrier:
+        case carriers.ANNEX:
+            if part.id.isdecimal() and int(part.id) < len(calls):
+                calls[int(part.id)][carriers.ANNEX] = value(part.opaque.encode())
+            return
+        case carriers.THINK:
+            found["content"] = part.opaque + said
+            return
+        case carriers.THINKING_CHUNK:
+            found["content"] = [*value(part.opaque.encode()), *([{"type": "text", "text": said}] if said else [])]
+            return
+        case carriers.DETAILS:
+            found[carriers.DETAILS] = value(part.opaque.encode())
+            if found[carriers.DETAILS]:
+                return
+    if part.quoted or (part.carrier == carriers.DETAILS and part.text):
+        field = part.field if part.field in REASONING_FIELDS else REASONING_FIELDS[0]
+        found[field] = found.get(field, "") + part.text
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.chat.content import THINKING_CHUNK, with_thinking
 from addon.formats.request import model_of, refuse_duplicates, refused
 from addon.formats.splice import (
     MalformedJson,
@@ -18,13 +17,17 @@ from addon.formats.splice import (
     scalar_text,
     utf8_text,
     value,
+    with_members,
 )
 from addon.formats.turn import Edit, Message, ToolCall
 
-__all__ = ("REASONING_FIELDS", "ChatRequest", "decode", "edited", "encode")
+__all__ = ("ANNEX", "REASONING_FIELDS", "ChatRequest", "decode", "edited", "encode")
 
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Names under which upstreams give and take reasoning as a plain string."""
+
+ANNEX = "extra_content"
+"""Member of a tool call that holds what its upstream wants back with it."""
 
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 _ROLES |= {"tool": "tool", "function": "tool"}
@@ -41,6 +44,7 @@ class _Wire(msgspec.Struct):
     reasoning_content: Any = None
     reasoning: Any = None
     reasoning_text: Any = None
+    reasoning_details: Any = None
 
 
 _WIRE = msgspec.json.Decoder(_Wire)
@@ -101,20 +105,28 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
     if request.stream and not request.usage_asked:
         changes["stream_options"] = _with_usage(dict(request.parts).get("stream_options", b"null"))
     if edits:
-        texts = [edited(raw, edits[i]) if i in edits else raw for i, raw in enumerate(request.raw_messages)]
+        texts = [text for i, raw in enumerate(request.raw_messages) for text in _kept(raw, edits.get(i))]
         if texts != request.raw_messages:
             changes["messages"] = array_text(texts)
     return object_text(_replaced(request.parts, changes)) if changes else request.body
 
 
+def _kept(raw: bytes, edit: Edit | None) -> list[bytes]:
+    if edit is None:
+        return [raw]
+    return [] if edit.dropped else [edited(raw, edit)]
+
+
 def edited(raw: bytes, edit: Edit) -> bytes:
     """The text of a message with the edit made; untouched members keep their bytes."""
+    if edit.annexes:
+        raw = changed(raw, ("tool_calls",), partial(_with_annexes, annexes=edit.annexes))
     raw = _with_ids(raw, edit.ids)
+    if edit.members:
+        raw = with_members(raw, edit.members)
     if edit.reasoning is None:
         return raw
-    if thinking := edit.reasoning.get(THINKING_CHUNK):
-        raw = _with_content(raw, thinking)
-    added: Members = [(field, scalar_text(text)) for field, text in edit.reasoning.items() if field != THINKING_CHUNK]
+    added: Members = [(field, scalar_text(text)) for field, text in edit.reasoning.items()]
     if b'"reasoning' not in raw:
         if not added:
             return raw
@@ -124,10 +136,14 @@ def edited(raw: bytes, edit: Edit) -> bytes:
     return object_text([part for part in members(raw) if part[0] not in REASONING_FIELDS] + added)
 
 
-def _with_content(raw: bytes, thinking: str) -> bytes:
-    parts = members(raw)
-    content = [("content", with_thinking(dict(parts).get("content", b"null"), thinking))]
-    return object_text([*(part for part in parts if part[0] != "content"), *content])
+def _with_annexes(calls: bytes, annexes: dict[str, bytes]) -> bytes:
+    """The calls with what belongs to each beside it."""
+    return array_text([_with_annex(call, annexes) for call in elements(calls)])
+
+
+def _with_annex(call: bytes, annexes: dict[str, bytes]) -> bytes:
+    call_id = value(dict(members(call)).get("id", b'""'))
+    return with_members(call, {ANNEX: annexes[call_id]}) if call_id in annexes else call
 
 
 def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
@@ -205,6 +221,7 @@ def _message(raw: bytes) -> Message:
         calls=_calls(wire),
         result_of=wire.tool_call_id if isinstance(wire.tool_call_id, str) else "",
         reasoning=tuple((field, text) for field in REASONING_FIELDS if isinstance(text := getattr(wire, field), str)),
+        carried=wire.reasoning_details is not None or any(ANNEX in call for call in _dicts(wire.tool_calls)),
     )
 
 

@@ -4,17 +4,27 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from addon.formats import sse
+from addon.formats.accumulate import Accumulator
+from addon.formats.chat.carriers import ANNEX, DETAILS, Carrying, Changes, Quirks, annex_of
 from addon.formats.chat.content import THINKING_CHUNK, thought_of
 from addon.formats.chat.error_body import choice_error, error_of
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.chat.stream import DONE, Mint
 from addon.formats.chat.usage import usage_of
-from addon.formats.deltas import StreamError
-from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
-from addon.formats.turn import Reasoning, Refusal, ToolCall, Turn, Usage, text_of
+from addon.formats.deltas import Delta, ReasoningDelta, StreamError, TextDelta
+from addon.formats.splice import (
+    MalformedJson,
+    array_text,
+    changed,
+    elements,
+    members,
+    object_text,
+    scalar_text,
+    value,
+    with_members,
+)
+from addon.formats.turn import Part, Reasoning, Refusal, ToolCall, Turn, Usage, text_of, turn_of
 
 __all__ = ("Answer", "as_stream", "decode")
 
@@ -22,7 +32,7 @@ __all__ = ("Answer", "as_stream", "decode")
 class Answer:
     """A whole answer of an upstream."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, quirks: Quirks = Quirks()) -> None:
         """Raises MalformedJson when the body is no JSON object."""
         self._body = body
         self._parts = members(body)
@@ -31,30 +41,34 @@ class Answer:
         choices = [_dict(value(choice)) for choice in self._choices]
         self.error: StreamError | None = _error(found, choices)
         self.usage: Usage | None = usage_of(_member(found, "usage"))
-        self.turns: dict[int, Turn] = {position: _turn(choice) for position, choice in enumerate(choices)}
+        read = [_turn(choice, quirks) for choice in choices]
+        self.turns: dict[int, Turn] = {position: turn for position, (turn, _) in enumerate(read)}
+        self._changes = [changes for _, changes in read]
 
     def patched(self, *, model: str, mint: Mint) -> bytes:
         """The body for the client: the model it asked for, our tool-call ids."""
-        if _member(dict(self._parts), "model") == model and not any(turn.calls for turn in self.turns.values()):
+        as_it_is = not any(self._changes) and not any(turn.calls for turn in self.turns.values())
+        if as_it_is and _member(dict(self._parts), "model") == model:
             return self._body
         changes: dict[str, bytes] = {"choices": array_text([self._minted(p, mint) for p in range(len(self._choices))])}
         changes["model"] = scalar_text(model)
         return object_text([(key, changes.get(key, raw)) for key, raw in self._parts])
 
     def _minted(self, position: int, mint: Mint) -> bytes:
-        ids = iter([mint(position, at, call.id) for at, call in enumerate(self.turns[position].calls)])
-        if not self.turns[position].calls:
-            return self._choices[position]
+        calls, changes, choice = self.turns[position].calls, self._changes[position], self._choices[position]
+        ids = iter([mint(position, at, call.id) for at, call in enumerate(calls)])
         try:
-            return changed(self._choices[position], ("message", "tool_calls"), partial(_with_ids, ids=ids))
+            if calls:
+                choice = changed(choice, ("message", "tool_calls"), partial(_with_ids, ids=ids))
+            return changed(choice, ("message",), partial(with_members, changes=changes)) if changes else choice
         except MalformedJson:
-            return self._choices[position]  # something else stands where calls should: the client will say so
+            return choice  # something else stands where calls should: the client will say so
 
 
-def decode(body: bytes) -> Answer | None:
+def decode(body: bytes, quirks: Quirks = Quirks()) -> Answer | None:
     """The answer in a body, or None when it is not one."""
     try:
-        return Answer(body)
+        return Answer(body, quirks)
     except MalformedJson:
         return None
 
@@ -90,25 +104,35 @@ def _member(found: dict[str, bytes], key: str) -> Any:
     return value(found.get(key, b"null"))
 
 
-def _turn(choice: dict[str, Any]) -> Turn:
-    message, finish = _dict(choice.get("message")), choice.get("finish_reason")
-    turn = Turn(
-        text=text_of(scalar_text(message.get("content"))),
-        calls=_calls(message),
-        reasoning=_reasoning(message),
-        finish_reason=_text(finish),
-    )
-    refusal = _text(message.get("refusal"))
-    return msgspec.structs.replace(turn, parts=(*turn.ordered, Refusal(refusal))) if refusal else turn
+def _turn(choice: dict[str, Any], quirks: Quirks) -> tuple[Turn, Changes]:
+    """The turn, and what the client gets otherwise than it came."""
+    message = _dict(choice.get("message"))
+    said, changes = Carrying(0, quirks).read(_said(message), message.get(DETAILS), message.get("content"), ends=True)
+    heard = Accumulator()
+    for delta in said:
+        heard.add(delta)
+    parts: list[Part] = [part for turn in heard.turns().values() for part in turn.ordered]
+    for at, call in enumerate(_calls(message)):
+        parts += [*_annex(message, at), call]
+    if refusal := _text(message.get("refusal")):
+        parts.append(Refusal(refusal))
+    return turn_of(parts, _text(choice.get("finish_reason"))), changes
 
 
-def _reasoning(message: dict[str, Any]) -> Reasoning | None:
-    given = [Reasoning(message[field], field) for field in REASONING_FIELDS if isinstance(message.get(field), str)]
+def _said(message: dict[str, Any]) -> list[Delta]:
+    given = [ReasoningDelta(message[field], field) for field in REASONING_FIELDS if isinstance(message.get(field), str)]
     content = message.get("content")
     thoughts = [thought_of(part) for part in content] if isinstance(content, list) else []
     if chunks := [thought for thought in thoughts if thought is not None]:
-        given.append(Reasoning("".join(chunks), THINKING_CHUNK))
-    return next((reasoning for reasoning in given if reasoning.text), given[0] if given else None)
+        given.append(ReasoningDelta("".join(chunks), THINKING_CHUNK))
+    text = text_of(scalar_text(content))
+    return [*given, *([TextDelta(text)] if text else [])]
+
+
+def _annex(message: dict[str, Any], at: int) -> list[Reasoning]:
+    calls = message.get("tool_calls")
+    given = _dict(calls[at]).get(ANNEX) if isinstance(calls, list) and at < len(calls) else None
+    return [Reasoning("", "", (annex := annex_of(given, at)).opaque, annex.carrier, annex.id)] if given else []
 
 
 def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:

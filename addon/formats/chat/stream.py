@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from addon.formats import sse
+from addon.formats.chat.carriers import Carrying, Changes, Quirks, annex_of
 from addon.formats.chat.content import THINKING_CHUNK, thought_of
 from addon.formats.chat.error_body import choice_error, error_of
 from addon.formats.chat.request import REASONING_FIELDS
@@ -27,7 +28,17 @@ from addon.formats.deltas import (
     UsageReport,
 )
 from addon.formats.lenient import decoded
-from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
+from addon.formats.splice import (
+    MalformedJson,
+    array_text,
+    changed,
+    elements,
+    members,
+    object_text,
+    scalar_text,
+    value,
+    with_members,
+)
 from addon.formats.turn import text_of_part
 
 __all__ = ("DONE", "ChatReader", "ChatStream", "Mint")
@@ -47,6 +58,7 @@ class _Call(msgspec.Struct):
     index: Any = None
     id: Any = None
     function: _Function | None = None
+    extra_content: Any = None
 
 
 class _Open(msgspec.Struct):
@@ -68,6 +80,7 @@ class _Delta(msgspec.Struct):
     reasoning_content: Any = None
     reasoning: Any = None
     reasoning_text: Any = None
+    reasoning_details: Any = None
     refusal: Any = None
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
@@ -96,14 +109,26 @@ class _Chunk(msgspec.Struct):
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
+type _Ids = dict[tuple[int, int], tuple[int, str]]
+"""By the places of choice and call in an event: the call's index and its id, if any."""
+
+
 class ChatStream:
     """Reads one upstream's chat stream event by event."""
 
-    def __init__(self, *, model: str, hide_usage: bool, mint: Mint) -> None:
+    def __init__(self, *, model: str, hide_usage: bool, mint: Mint, quirks: Quirks = Quirks()) -> None:
         self._model = model
         self._hide_usage = hide_usage
         self._mint = mint
+        self._quirks = quirks
+        self._plain = quirks == Quirks()
+        """Whether reasoning has come in plain strings only, and may come so only."""
+
+        self._changes: dict[int, Changes] = {}
+        """What the client gets otherwise than it came of the event's deltas, by their position."""
+
         self._calls: dict[int, _Calls] = {}
+        self._carrying: dict[int, Carrying] = {}
         self.done = False
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
@@ -135,16 +160,23 @@ class ChatStream:
         theirs = _member(model)
         return raw.replace(theirs, _member(self._model)) if theirs in raw else None
 
-    def _read(self, chunk: _Chunk) -> tuple[list[Delta], dict[tuple[int, int], tuple[int, str]]]:
+    def _read(self, chunk: _Chunk) -> tuple[list[Delta], _Ids]:
         deltas: list[Delta] = []
-        ids: dict[tuple[int, int], tuple[int, str]] = {}
+        ids: _Ids = {}
+        if self._changes:
+            self._changes = {}
         for position, choice in enumerate(chunk.choices or ()):
             number = choice.index if isinstance(choice.index, int) else position
-            if choice.delta is not None:
-                deltas += _said(choice.delta, number)
-                for place, call in enumerate(choice.delta.tool_calls or ()):
+            if (delta := choice.delta) is not None:
+                said = _said(delta, number)
+                if not self._plain or delta.reasoning_details is not None or delta.content.__class__ is list:
+                    said = self._carried(position, choice, delta, number, said)
+                deltas += said
+                for place, call in enumerate(delta.tool_calls or ()):
                     calls = self._calls.get(number) or self._calls.setdefault(number, _Calls(number))
                     step, begins = calls.step(call)
+                    if call.extra_content:
+                        deltas.append(annex_of(call.extra_content, step.index, number))
                     deltas.append(step)
                     if begins:
                         ids[position, place] = step.index, self._mint(number, step.index, step.id)
@@ -159,30 +191,40 @@ class ChatStream:
             deltas.append(UsageReport(usage))
         return deltas, ids
 
-    def _patched(self, raw: bytes, data: bytes, chunk: _Chunk, ids: dict[tuple[int, int], tuple[int, str]]) -> bytes:
+    def _carried(self, position: int, choice: _Choice, delta: _Delta, number: int, said: list[Delta]) -> list[Delta]:
+        self._plain = False
+        carrying = self._carrying.get(number) or self._carrying.setdefault(number, Carrying(number, self._quirks))
+        ends = bool(choice.finish_reason or delta.tool_calls)
+        found, changes = carrying.read(said, delta.reasoning_details, delta.content, ends=ends)
+        if changes:
+            self._changes[position] = changes
+        return found
+
+    def _patched(self, raw: bytes, data: bytes, chunk: _Chunk, ids: _Ids) -> bytes:
         rename = isinstance(chunk.model, str) and chunk.model != self._model
-        if not rename and not ids:
+        edited = ids or self._changes
+        if not rename and not edited:
             return raw
-        if not ids and (renamed := self._renamed(raw, chunk.model)):
+        if not edited and (renamed := self._renamed(raw, chunk.model)):
             return renamed
         parts = members(data)
-        changes = {"model": scalar_text(self._model)} if rename else {}
-        if ids:
-            changes["choices"] = _with_ids(dict(parts)["choices"], ids)
-        return sse.event(object_text([(key, changes.get(key, text)) for key, text in parts]), sse.name_of(raw))
+        new = {"model": scalar_text(self._model)} if rename else {}
+        if edited:
+            new["choices"] = _edited(dict(parts)["choices"], ids, self._changes)
+        return sse.event(object_text([(key, new.get(key, text)) for key, text in parts]), sse.name_of(raw))
 
 
 class ChatReader(ChatStream):
     """Reads an upstream's chat stream for a client of another format: nothing is patched."""
 
-    def __init__(self) -> None:
-        super().__init__(model="", hide_usage=False, mint=lambda choice, index, call_id: call_id)
+    def __init__(self, quirks: Quirks = Quirks()) -> None:
+        super().__init__(model="", hide_usage=False, mint=lambda choice, index, call_id: call_id, quirks=quirks)
 
     def read(self, raw: bytes) -> list[Delta]:
         """The deltas of one raw event."""
         return self.feed(raw)[0]
 
-    def _patched(self, raw: bytes, data: bytes, chunk: _Chunk, ids: dict[tuple[int, int], tuple[int, str]]) -> bytes:
+    def _patched(self, raw: bytes, data: bytes, chunk: _Chunk, ids: _Ids) -> bytes:
         return b""
 
 
@@ -286,12 +328,14 @@ def _chunks_said(content: Any, choice: int) -> list[Delta]:
     ]
 
 
-def _with_ids(choices: bytes, ids: dict[tuple[int, int], tuple[int, str]]) -> bytes:
-    """The `choices` with the calls' indexes and ids replaced."""
+def _edited(choices: bytes, ids: _Ids, changes: dict[int, Changes]) -> bytes:
+    """The `choices` with the calls' indexes and ids and the deltas' members replaced."""
     texts = elements(choices)
     for position in {position for position, _ in ids}:
         calls = {place: new for (at, place), new in ids.items() if at == position}
         texts[position] = changed(texts[position], ("delta", "tool_calls"), partial(_renumbered, calls=calls))
+    for position, new in changes.items():
+        texts[position] = changed(texts[position], ("delta",), partial(with_members, changes=new))
     return array_text(texts)
 
 

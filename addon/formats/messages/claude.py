@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ("is_claude", "takes_budgets_only", "takes_sampling")
+__all__ = ("is_claude", "takes_budgets", "takes_budgets_only", "takes_sampling")
 
 _CLAUDE = re.compile(r"(.*[./])?claude-")
 _END = r"(-\d{8}|-latest|@|-v\d|:|$)"
@@ -18,6 +18,13 @@ def is_claude(model: str) -> bool:
 def takes_budgets_only(model: str) -> bool:
     """Whether a Claude model knows no adaptive thinking: those before Opus and Sonnet 4.6."""
     return _BUDGETS_ONLY.match(model.lower()) is not None
+
+
+def takes_budgets(model: str) -> bool:
+    """Whether a Claude model takes a budget of thinking: those before Opus 4.7
+    (github.com/earendil-works/pi/issues/3297).
+    """
+    return takes_sampling(model)
 
 
 def takes_sampling(model: str) -> bool:

@@ -62,16 +62,17 @@ def written(request: Request, max_tokens: int, abilities: Abilities) -> Written:
     A budget is less than `max_tokens`, and no tool may be forced beside it.
     """
     said, own = request.thinking, request.origin == "messages"
-    effort = said.effort if own else ""
+    effort = said.effort if own and abilities.efforts else ""
     if said.switch == "disabled" or said.effort == "none":
         return Written({"type": "disabled"}, effort)
     if not said.switch and (own or not (said.effort or said.budget)):
         return Written({}, effort)
     shown = {"display": said.display} if own else {"display": "summarized"} if said.summary else {}
     shown = {key: kept for key, kept in shown.items() if kept}
-    if abilities.adaptive_thinking and not (own and said.switch == "enabled"):
-        kind = said.switch if own else "adaptive"
-        return Written({"type": kind, **shown}, effort if own else _known(effort_of(said)))
+    counts = own and said.switch == "enabled"
+    if abilities.adaptive_thinking and not (counts and abilities.budgets):
+        kind = said.switch if own and not counts else "adaptive"
+        return Written({"type": kind, **shown}, _known(effort_of(said)))
     budget = _fitting(said.budget or _BUDGETS.get(said.effort, _BUDGETS["medium"]), max_tokens)
     if budget is None or (request.tool_choice is not None and request.tool_choice.mode == "required"):
         return Written({"type": "disabled"}, effort)

@@ -104,15 +104,20 @@ class MessageItem:
 
 
 class ThoughtItem:
-    """A piece of reasoning: its text as a summary for those who want to see one, its state for those who carry it."""
+    """A piece of reasoning: its text as a summary for those who want to see one, its state for those who carry it.
 
-    def __init__(self, index: int, name: str, part: int, *, shown: bool, seal: Seal | None) -> None:
+    `carried`: the client is one of the latter; what is stored has the state in any case.
+    """
+
+    def __init__(self, index: int, name: str, part: int, *, shown: bool, carried: bool, seal: Seal | None) -> None:
         self.index = index
         self.part = part
         self.done = False
         self.opaque: OpaqueDelta | None = None
         self._seal = seal
         self._shown = shown
+        self._carried = carried
+        self._state = ""
         self._item: dict[str, Any] = {"type": "reasoning", "id": f"rs_{name}", "summary": []}
         self._where = b'"item_id":%b,"output_index":%d,"summary_index":0' % (scalar_text(self._item["id"]), index)
         self._pieces: list[str] = []
@@ -143,13 +148,19 @@ class ThoughtItem:
             done = b'%b,"part":%b' % (self._where, scalar_text(part))
             out.append(("response.reasoning_summary_part.done", done))
             self._item["summary"] = [part]
-        if self._seal and (state := self._seal(self._reasoning(text))):
-            self._item["encrypted_content"] = state
+        if self._seal:
+            self._state = self._seal(self._reasoning(text))
+        if self._carried:
+            self._item = self.kept()
         self.done = True
         _tell(self, "done", out)
 
     def whole(self) -> dict[str, Any]:
         return self._item
+
+    def kept(self) -> dict[str, Any]:
+        """The item as it is stored."""
+        return self._item | ({"encrypted_content": self._state} if self._state else {})
 
     def _reasoning(self, text: str) -> Reasoning:
         if self.opaque is None:

@@ -3,17 +3,17 @@
 Members: https://platform.openai.com/docs/api-reference/responses/create.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
-from addon.formats.history import FindItem, messages_of
-from addon.formats.lenient import flag, integer, number, record, strings, text
+from addon.formats.history import messages_of
+from addon.formats.lenient import flag, integer, number, objects, record, strings, text
 from addon.formats.request import OutputFormat, Request, Thinking, Tool, model_of, opened, refused
 from addon.formats.responses.items import items_of
 from addon.formats.splice import scalar_text
 from addon.formats.tools import choice_of, tools_of
 from addon.formats.turn import Message, Text, message_of
 
-__all__ = ("SHARED", "decode", "decoded", "encode", "text_of", "tool_choice_of", "tools_given")
+__all__ = ("SHARED", "Past", "decode", "decoded", "encode", "text_of", "tool_choice_of", "tools_given")
 
 SHARED = frozenset(("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier"))
 """Members without a neutral name that Chat Completions and Responses both have."""
@@ -27,23 +27,37 @@ _NAMED = frozenset(Request.__struct_fields__) | {
 _ENCRYPTED = "reasoning.encrypted_content"
 
 
-def decode(body: bytes, *, find: FindItem | None = None) -> Request:
-    """Read a Responses request; `find` knows the items that `item_reference`s name. Raises RequestError."""
-    return decoded(opened(body), find=find)
+class Past(Protocol):
+    """What is stored of a caller's answers."""
+
+    def conversation(self, answer_id: str) -> list[dict[str, Any]]:
+        """The items that were asked and answered up to an answer, itself included. Raises RequestError."""
+
+    def item(self, item_id: str) -> dict[str, Any] | None:
+        """The item that an `item_reference` names, or None. Raises RequestError."""
 
 
-def decoded(found: dict[str, Any], *, find: FindItem | None = None) -> Request:
-    """The request in the members of a Responses body. Raises RequestError."""
+def decode(body: bytes, *, past: Past | None = None) -> Request:
+    """Read a Responses request; without `past` nothing is stored. Raises RequestError."""
+    return decoded(opened(body), past=past)
+
+
+def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:
+    """The request in the members of a Responses body; what it goes on from stands in its messages, too.
+
+    Instructions are those of this request alone, as the API documents it. Raises RequestError.
+    """
     for member in ("background", "conversation", "prompt"):
         if found.get(member):
             message = f"'{member}' is not supported here: leave it out and send the whole conversation in 'input'."
             raise refused("unsupported_parameter", message, member)
     tools, hosted = tools_of(found.get("tools"), "responses")
+    previous, own = text(found.get("previous_response_id")), _own_items(found, past)
     shape, reasoning = record(found.get("text")), record(found.get("reasoning"))
     return Request(
         origin="responses",
         model=model_of(found.get("model")),
-        messages=_messages(found, find),
+        messages=_messages(found, _before(previous, past) + own),
         tools=tools,
         hosted=hosted,
         tool_choice=choice_of(found.get("tool_choice")),
@@ -60,7 +74,8 @@ def decoded(found: dict[str, Any], *, find: FindItem | None = None) -> Request:
         stream=found.get("stream") is True,
         usage_asked=True,
         store=flag(found, "store"),
-        previous_response_id=text(found.get("previous_response_id")),
+        previous_response_id=previous,
+        own_items=own if past is not None and found.get("store") is not False else None,
         include=strings(found.get("include")),
         metadata=record(found.get("metadata")) or None,
         user=text(found.get("user")),
@@ -68,14 +83,35 @@ def decoded(found: dict[str, Any], *, find: FindItem | None = None) -> Request:
     )
 
 
-def _messages(found: dict[str, Any], find: FindItem | None) -> list[Message]:
-    items, instructions = found.get("input", []), text(found.get("instructions"))
+def _own_items(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]:
+    """The items of the request's input, with those that are referred to."""
+    items = found.get("input", [])
     if isinstance(items, str):
-        items = [{"role": "user", "content": items}]
+        return [{"role": "user", "content": items}]
     if not isinstance(items, list):
         raise refused("invalid_input", "The request's 'input' is neither a text nor an array of items.", "input")
+    return [_referred(item, past) for item in objects(items)]
+
+
+def _referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:
+    """The item, or the one it refers to when that is stored."""
+    found = past.item(text(item.get("id"))) if past and item.get("type") == "item_reference" else None
+    return found or item
+
+
+def _before(previous: str, past: Past | None) -> list[dict[str, Any]]:
+    if not previous:
+        return []
+    if past is None:
+        message = "Answers are not stored here: send the whole conversation instead of 'previous_response_id'."
+        raise refused("unsupported_parameter", message, "previous_response_id")
+    return past.conversation(previous)
+
+
+def _messages(found: dict[str, Any], items: list[dict[str, Any]]) -> list[Message]:
+    instructions = text(found.get("instructions"))
     system = [message_of("system", [Text(instructions)])] if instructions else []
-    return system + messages_of(items, joined=True, find=find)
+    return system + messages_of(items, joined=True)
 
 
 def _output_format(found: dict[str, Any]) -> OutputFormat | None:

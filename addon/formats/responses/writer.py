@@ -4,6 +4,7 @@ Events: https://platform.openai.com/docs/api-reference/responses-streaming. Ever
 may be open beside each other, texts and reasoning are done before the next item begins.
 """
 
+from functools import partial
 from typing import Any
 
 from addon.formats.answering import Head, Mint, OneField, Seal, deltas_of
@@ -39,7 +40,9 @@ class ResponsesWriter:
     def __init__(self, request: Request, head: Head, *, mint: Mint, seal: Seal) -> None:
         self._name = head.id
         self._mint = mint
-        self._seal: Seal | None = seal if "reasoning.encrypted_content" in request.include else None
+        self._keep = partial(head.keep, request) if head.keep and request.own_items is not None else None
+        self._carried = "reasoning.encrypted_content" in request.include
+        self._seal: Seal | None = seal if self._carried or self._keep else None
         self._shown = bool(request.thinking.summary)
         self._echo = scalar_text(_echoed(request, head))[1:]
         self._sequence = 0
@@ -66,7 +69,7 @@ class ResponsesWriter:
         """The end of a stream whose turn is whole."""
         begun = self._begun()
         self._status = "incomplete" if self._cut else "completed"
-        return begun + self._told(f"response.{self._status}")
+        return begun + self._ended()
 
     def fail(self, problem: Problem) -> bytes:
         """The end of a stream that failed."""
@@ -75,19 +78,25 @@ class ResponsesWriter:
         self._end_all("incomplete", out)
         ended = self._sent(out)
         self._status = "failed"
-        return begun + ended + self._told("response.failed", error_object(problem))
+        return begun + ended + self._ended(error_object(problem))
 
-    def response(self, error: dict[str, Any] | None = None) -> bytes:
-        """The response object as far as it has come."""
+    def response(self, error: dict[str, Any] | None = None, *, kept: bool = False) -> bytes:
+        """The response object as far as it has come, as it is told or as it is `kept`."""
         cut = {"reason": self._cut} if self._status == "incomplete" else None
         found = {
             "status": self._status,
             "error": error,
             "incomplete_details": cut,
-            "output": [item.whole() for item in self._items if item.done],
+            "output": [_kept(item) if kept else item.whole() for item in self._items if item.done],
             "usage": usage_object(self._usage) if self._usage else None,
         }
         return scalar_text(found)[:-1] + b"," + self._echo
+
+    def _ended(self, error: dict[str, Any] | None = None) -> bytes:
+        """The last event; what is to be stored is stored before it is seen."""
+        if self._keep is not None:
+            self._keep(f"resp_{self._name}", self.response(error, kept=True))
+        return self._told(f"response.{self._status}", error)
 
     def _told(self, kind: str, error: dict[str, Any] | None = None) -> bytes:
         return self._sent([(kind, b'"response":' + self.response(error))])
@@ -151,7 +160,9 @@ class ResponsesWriter:
             return self._open
         self._end_open(out)
         name, self._thoughts = self._next_name, max(self._thoughts, part + 1)
-        self._open = item = ThoughtItem(len(self._items), name, part, shown=self._shown, seal=self._seal)
+        self._open = item = ThoughtItem(
+            len(self._items), name, part, shown=self._shown, carried=self._carried, seal=self._seal
+        )
         self._begin(item, out)
         return item
 
@@ -198,6 +209,10 @@ def encode(turn: Turn, usage: Usage | None, request: Request, head: Head, *, min
     return writer.response()
 
 
+def _kept(item: Item) -> dict[str, Any]:
+    return item.kept() if isinstance(item, ThoughtItem) else item.whole()
+
+
 def _echoed(request: Request, head: Head) -> dict[str, Any]:
     """The members of a response that say what was asked."""
     thinking = request.thinking
@@ -213,7 +228,7 @@ def _echoed(request: Request, head: Head) -> dict[str, Any]:
         "parallel_tool_calls": request.parallel_tool_calls is not False,
         "previous_response_id": request.previous_response_id or None,
         "reasoning": {"effort": thinking.effort or None, "summary": thinking.summary or None},
-        "store": request.store is not False,
+        "store": head.keep is not None and request.own_items is not None,
         "temperature": request.temperature,
         "text": {"format": {"type": "text"}} | text_of(request),
         "tool_choice": tool_choice_of(request) or "auto",

@@ -34,6 +34,7 @@ def _wanted(
     upstream: SomeText = None,
     status: Status = None,
     error_class: SomeText = None,
+    conversation: SomeText = None,
 ) -> EntryFilter:
     return EntryFilter(
         key_id=key_id,
@@ -41,6 +42,7 @@ def _wanted(
         upstream=upstream or None,
         outcome=status,
         error_class=error_class or None,
+        conversation=conversation or None,
     )
 
 

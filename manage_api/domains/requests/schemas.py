@@ -4,10 +4,11 @@ from typing import Self
 
 import msgspec
 
+from manage_api.domains.usage.schemas import Usage
 from shared.store.ledger import Entry
 from shared.store.reports import Health, Try, TurnNote, read_details
 
-__all__ = ("Overview", "RequestView", "UpstreamHealth")
+__all__ = ("ConversationView", "Overview", "RequestView", "UpstreamHealth")
 
 
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +68,18 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
 
     client: str
     user_agent: str
+    conversation: str
+    """The one it belongs to; empty: not known."""
+
     tries: tuple[Try, ...]
     turns: tuple[TurnNote, ...]
     """How each replayed turn was resolved."""
+
+    notes: tuple[str, ...]
+    """What of the request the upstream did not get, in sentences."""
+
+    policy: str
+    """The upstream's profile, and what is done for turns whose reasoning is not known."""
 
     @classmethod
     def of(cls, number: int | None, entry: Entry) -> Self:
@@ -81,7 +91,31 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
             id=number,
             tries=tuple(msgspec.structs.replace(each, key=_masked(each.key)) for each in details.tries),
             turns=details.turns,
+            notes=details.notes,
+            policy=details.policy,
         )
+
+
+class ConversationView(Usage, frozen=True, kw_only=True):
+    """What the requests of one conversation used together."""
+
+    conversation: str
+    user_id: int
+    """0: the caller showed an upstream's own key."""
+
+    username: str
+    model: str
+    """The one that was asked for last."""
+
+    upstream: str
+    """Of the latest request, as the next two."""
+
+    upstream_model: str
+    user_agent: str
+    first_at: int
+    """When the first request came, epoch milliseconds."""
+
+    last_at: int
 
 
 class UpstreamHealth(Health, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from manage_api.problems import Conflict
 from manage_api.sidecar import Sidecar
 from shared.config.draft import ENVIRONMENT
 from shared.config.layers import SETTINGS, Source, setting_fault
-from shared.config.schema import Snapshot
+from shared.config.schema import EFFORTS, Snapshot
 from shared.config.stored import EDITABLE
 
 __all__ = ("check", "views")
@@ -49,18 +49,24 @@ def _fault(name: str, value: Value | None) -> str:
 
 def _view(sidecar: Sidecar, name: str, problem: str) -> SettingView:
     source = sidecar.watch.sources[name]
-    kind = SETTINGS[name]
     return SettingView(
         name=name,
         about=EDITABLE.get(name, ""),
         value=_plain(sidecar.snapshot, name),
         default=_plain(Snapshot(), name),
-        choices=[str(choice) for choice in kind.values] if isinstance(kind, inspect.LiteralType) else [],
+        choices=_choices(name),
         source=source,
         set_by=_set_by(sidecar, name, source),
         editable=name in EDITABLE and source not in _OVER_STORED,
         problem=problem,
     )
+
+
+def _choices(name: str) -> list[str]:
+    if name.endswith("_effort"):
+        return ["", *EFFORTS]
+    kind = SETTINGS[name]
+    return [str(choice) for choice in kind.values] if isinstance(kind, inspect.LiteralType) else []
 
 
 def _plain(snapshot: Snapshot, name: str) -> Value:

@@ -5,6 +5,7 @@ import ssl
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from manage_api.domains.upstreams.schemas import KeyReport, UpstreamReport
 from manage_api.outbound import Answer, OutboundError, fetch, tls_context
@@ -19,6 +20,8 @@ __all__ = ("probe", "trust")
 _AT_ONCE = 8
 _MOST_MODELS = 2048
 _LONGEST_NAME = 256
+_LONGEST_PAGE = 1000
+"""Of Anthropic's list, which else has 20 models."""
 
 
 class _Model(msgspec.Struct):
@@ -26,7 +29,10 @@ class _Model(msgspec.Struct):
 
 
 class _Models(msgspec.Struct):
-    """The answer of `GET /models` as OpenAI documents it (https://platform.openai.com/docs/api-reference/models)."""
+    """The answer of `GET /models`, as much as OpenAI's and Anthropic's have in common.
+
+    https://platform.openai.com/docs/api-reference/models, https://platform.claude.com/docs/en/api/models/list
+    """
 
     data: list[_Model]
 
@@ -57,7 +63,7 @@ async def probe(upstream: Upstream, *, guarded: bool, tls: ssl.SSLContext, clock
 
     trials = [await tried(first)]
     if trials[0].report.status is None:
-        trials += [_Trial(msgspec.structs.replace(trials[0].report, key=mask(key))) for key in others]
+        trials += [_Trial(replace(trials[0].report, key=mask(key))) for key in others]
     else:
         trials += await asyncio.gather(*map(tried, others))
     return _summary(trials)
@@ -80,7 +86,7 @@ async def _try(upstream: Upstream, key: str, *, guarded: bool, tls: ssl.SSLConte
     status: int | None = None
     models: list[str] = []
     try:
-        answer = await fetch(upstream, _models_path(upstream), _headers(upstream, key), guarded=guarded, tls=tls)
+        answer = await fetch(upstream, _target(upstream), _headers(upstream, key), guarded=guarded, tls=tls)
         status = answer.status
         works, message, models = _judge(answer, key)
     except OutboundError as error:
@@ -90,9 +96,14 @@ async def _try(upstream: Upstream, key: str, *, guarded: bool, tls: ssl.SSLConte
     return _Trial(KeyReport(key=shown, works=works, status=status, latency_ms=latency_ms, message=message), models)
 
 
-def _models_path(upstream: Upstream) -> str:
-    path = (urlsplit(upstream.base_url).path.rstrip("/") or "/v1") + "/models"
-    return f"{path}?api-version={quote(upstream.version)}" if upstream.version else path
+def _target(upstream: Upstream) -> str:
+    """Beside where requests go; of Azure's deployments, above them."""
+    # The path of Chat Completions has two parts; that of Responses has one, after the same base.
+    beside = replace(upstream, path="", api="messages" if upstream.api == "messages" else "responses").request_path
+    path = beside.rpartition("/")[0].partition("/deployments/")[0] + "/models"
+    if upstream.version:
+        return f"{path}?api-version={quote(upstream.version)}"
+    return f"{path}?limit={_LONGEST_PAGE}" if upstream.api == "messages" else path
 
 
 def _headers(upstream: Upstream, key: str) -> list[tuple[str, str]]:
@@ -104,6 +115,8 @@ def _headers(upstream: Upstream, key: str) -> list[tuple[str, str]]:
         "connection": "close",
         "user-agent": "thinkback",
     }
+    if upstream.api == "messages":
+        ours["anthropic-version"] = "2023-06-01"
     if key:
         name, before = upstream.key_header
         ours[name] = before + key

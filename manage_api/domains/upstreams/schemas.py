@@ -10,6 +10,7 @@ __all__ = (
     "KeyReport",
     "KeyView",
     "Place",
+    "ProfileBy",
     "RewriteBody",
     "RouteView",
     "RoutesView",
@@ -22,6 +23,7 @@ __all__ = (
 Text = Annotated[str, msgspec.Meta(max_length=2048)]
 Name = Annotated[str, msgspec.Meta(max_length=256)]
 Secret = Annotated[str, msgspec.Meta(max_length=4096)]
+ProfileBy = Literal["api", "name", "host", "model", "default"]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 
 
@@ -157,9 +159,12 @@ class RouteView(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """What it is called there."""
 
+    effort: str
+    """How hard it is to think; empty: as the client says."""
+
     profile: str
-    profile_by: Literal["name", "host", "model", "default"]
-    """What the profile was chosen by; `name`: it is set."""
+    profile_by: ProfileBy
+    """What the profile was chosen by; `name`: it is set, `api`: it is that of what the upstream speaks."""
 
     keys: int
     resting: int
@@ -170,6 +175,9 @@ class RoutesView(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request for a model would go."""
 
     model: str
+    stand_in: str | None
+    """The model that `[tiers]` has for it; null: it is asked for itself."""
+
     routes: list[RouteView]
     """In the configured order; empty: no upstream serves it."""
 

@@ -95,7 +95,10 @@ async def unsaved(sidecar: Sidecar, body: UpstreamBody, known: Upstream | None =
         plain["headers"] = unmasked_headers(body.headers, trusted.headers if trusted else {})
     except MaskError as error:
         raise invalid(error.field, error) from None
-    if faults := upstream_faults(plain):
+    faults = upstream_faults(plain)
+    if body.profile and body.profile not in (names := sidecar.snapshot.known_profiles.names):
+        faults = faults | {"profile": f"must be one of {', '.join(names)}"}
+    if faults:
         raise ValidationException(extra=[{"key": key, "message": message} for key, message in faults.items()])
     upstream = msgspec.convert(plain, Upstream)
     await _refuse_private(sidecar, upstream)

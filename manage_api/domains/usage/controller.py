@@ -18,7 +18,7 @@ from manage_api.domains.usage.schemas import (
     QuotaView,
     Usage,
 )
-from manage_api.domains.usage.service import usage_of_days
+from manage_api.domains.usage.service import usage_filter, usage_of_days
 from manage_api.guards import admin_only
 from manage_api.paging import (
     CSV,
@@ -105,14 +105,7 @@ class UsageController(Controller):
     ) -> Response[Any]:
         """What was used, summed by user, model, upstream, day or key; as CSV all of it at once."""
         span = span_of(first, last)
-        wanted = UsageFilter(
-            first_day=span.first_day,
-            last_day=span.last_day,
-            user_id=user_id,
-            key_id=key_id,
-            model=model or None,
-            upstream=upstream or None,
-        )
+        wanted = usage_filter(span, user_id=user_id, key_id=key_id, model=model, upstream=upstream)
         if format == "csv" or (format is None and request.accept.best_match([_JSON, CSV]) == CSV):
             return as_csv(f"usage-by-{by}", GROUP_COLUMNS, _pages(sidecar.store, by, wanted))
         after: int | str | None = place_in(cursor, str) if by in ("model", "upstream") else place_in(cursor, int)

@@ -45,9 +45,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
     """Turns whose reasoning was not found."""
 
+    cached_share: float | None
+    """The part of the prompt tokens that came from the upstream's cache, from 0 to 1; null: no prompt was counted."""
+
     @classmethod
     def of(cls, sums: Sums, **more: object) -> Self:
-        return cls(**asdict(sums) | more, tokens=sums.prompt_tokens + sums.completion_tokens)
+        share = sums.cached_tokens / sums.prompt_tokens if sums.prompt_tokens else None
+        return cls(**asdict(sums) | more, tokens=sums.prompt_tokens + sums.completion_tokens, cached_share=share)
 
 
 class QuotaView(msgspec.Struct, frozen=True, kw_only=True):

@@ -152,12 +152,6 @@ def test_a_failed_result_with_a_picture_is_read_whole() -> None:
     assert found == message_of("tool", [Image(PNG)], result_of="c1", failed=True, cache="5m")
 
 
-def test_a_reference_is_the_item_it_names() -> None:
-    stored = {"rs_1": RESPONSES[2]}
-    found = messages_of([{"type": "item_reference", "id": "rs_1"}, RESPONSES[3]], joined=True, find=stored.get)
-    assert found[0].parts == (Reasoning("hm", "reasoning_text"), Text("I read"))
-
-
 @pytest.mark.parametrize(
     ("item", "code"),
     [

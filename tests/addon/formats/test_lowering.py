@@ -7,7 +7,7 @@ import pytest
 from addon.formats.deltas import CallDelta, Delta, Finish, TextDelta
 from addon.formats.errors import RequestError
 from addon.formats.lowering import Abilities, Raising, lowered, raised
-from addon.formats.request import Request, Tool
+from addon.formats.request import Hosted, Request, Tool
 from addon.formats.turn import File, Image, Message, Text, ToolCall, Turn, message_of
 
 PATCH = "*** Begin Patch\n*** End Patch"
@@ -38,6 +38,16 @@ def test_a_custom_tool_becomes_a_function_of_one_text_that_tells_the_grammar() -
 def test_an_upstream_that_knows_custom_tools_gets_them_as_they_are() -> None:
     low = lowered(asked(), Abilities(custom_tools=True))
     assert (low.request.tools, low.custom) == ((APPLY_PATCH,), frozenset())
+
+
+@pytest.mark.parametrize(("custom_tools", "sent"), [(False, 1), (True, 2)], ids=["functions", "all kinds"])
+def test_spare_tools_stay_out_where_they_are_not_known(custom_tools: bool, sent: int) -> None:
+    request = asked()
+    request.hosted = (Hosted("responses", "web_search", {}), Hosted("responses", "namespace", {}, spare=True))
+    low = lowered(request, Abilities(custom_tools=custom_tools))
+    assert low.request.hosted == request.hosted[:sent]
+    assert [note for note in low.notes if "'namespace'" in note] == list(low.notes)
+    assert len(low.notes) == 2 - sent
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,15 @@ def test_llm_paths_are_ours_under_every_prefix(prefix: str, path: str, kind: Kin
     assert classify(f"{prefix}/{path}{end}") == Endpoint(kind)
 
 
+@pytest.mark.parametrize("end", ["", "/", "?stream=true"])
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(
+    ("path", "kind"), [("", "response"), ("/input_items", "input_items"), ("/cancel", "cancel")], ids=str
+)
+def test_a_path_names_a_stored_answer(prefix: str, path: str, kind: Kind, end: str) -> None:
+    assert classify(f"{prefix}/responses/resp%5F1{path}{end}") == Endpoint(kind, id="resp_1")
+
+
 @pytest.mark.parametrize("prefix", ["", "/cursor"])
 def test_an_azure_path_names_the_model(prefix: str) -> None:
     target = f"{prefix}/openai/deployments/team%2Fgpt%205/chat/completions?api-version=2024-12-01-preview"
@@ -43,6 +52,9 @@ def test_health_is_ours(path: str, kind: Kind) -> None:
         "/api/login",
         "/v1/chat",
         "/v1/chat/completions/x",
+        "/v1/responses/resp_1/x",
+        "/v1/responses//input_items",
+        "/v1/responses/resp_1//cancel",
         "/v1/chat//completions",
         "//v1/models",
         "/v1/models//",
@@ -67,16 +79,19 @@ def test_any_other_path_is_the_sidecars(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "wire_format", "method"),
+    ("kind", "wire_format", "methods"),
     [
-        ("chat", "chat", "POST"),
-        ("responses", "responses", "POST"),
-        ("messages", "messages", "POST"),
-        ("count_tokens", "messages", "POST"),
-        ("models", "chat", "GET"),
-        ("healthz", "chat", "GET"),
-        ("readyz", "chat", "GET"),
+        ("chat", "chat", ("POST",)),
+        ("responses", "responses", ("POST",)),
+        ("response", "responses", ("GET", "DELETE")),
+        ("input_items", "responses", ("GET",)),
+        ("cancel", "responses", ("POST",)),
+        ("messages", "messages", ("POST",)),
+        ("count_tokens", "messages", ("POST",)),
+        ("models", "chat", ("GET",)),
+        ("healthz", "chat", ("GET",)),
+        ("readyz", "chat", ("GET",)),
     ],
 )
-def test_an_endpoint_knows_its_format_and_method(kind: Kind, wire_format: str, method: str) -> None:
-    assert (Endpoint(kind).wire_format, Endpoint(kind).method) == (wire_format, method)
+def test_an_endpoint_knows_its_format_and_methods(kind: Kind, wire_format: str, methods: tuple[str, ...]) -> None:
+    assert (Endpoint(kind).wire_format, Endpoint(kind).methods) == (wire_format, methods)

@@ -68,6 +68,18 @@ def test_a_tool_that_the_upstream_runs_is_kept_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "spare"),
+    [
+        pytest.param({"type": "namespace", "name": "agents", "tools": []}, True, id="group"),
+        pytest.param({"type": "tool_search", "execution": "client"}, True, id="own search"),
+        pytest.param({"type": "tool_search"}, False, id="hosted search"),
+    ],
+)
+def test_what_only_responses_declares_but_the_client_runs_can_be_spared(raw: dict[str, Any], spare: bool) -> None:
+    assert tools_of([raw], "responses") == ((), (Hosted("responses", raw["type"], raw, spare),))
+
+
+@pytest.mark.parametrize(
     ("found", "choice"),
     [
         (None, None),

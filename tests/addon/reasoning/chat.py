@@ -95,6 +95,9 @@ class Chat:
         self.principal = principal
         self.profile: Profile = builtin_profiles()[profile]
         self.policy = Policy(self.profile.missing[0])
+        self.origin = ""
+        """The account that its requests go to."""
+
         self.tools: Json = {"tools": [{"type": "function"}]} if tools else {}
         self.messages: list[Json] = [{"role": "system", "content": "You are an agent."}]
         self.restoration: Restoration | None = None
@@ -117,7 +120,7 @@ class Chat:
             messages=request.messages,
             has_tools=request.has_tools,
         )
-        self.restoration = self.talk.restore(self.profile, self.policy)
+        self.restoration = self.talk.restore(self.profile, self.policy, self.origin)
         self.sent = chat_request.encode(request, model="m", edits=self.restoration.edits, extra=[])
 
     def send(self) -> list[Json]:
@@ -131,7 +134,7 @@ class Chat:
     def answer(self, given: Turn, *, complete: bool = True, results: str = "fine") -> Json:
         """Send, and let the model answer; the client keeps the answer, and the results of its calls."""
         self.send()
-        self.talk.remember({0: given}, complete=complete, durable=True)
+        self.talk.remember({0: given}, complete=complete, durable=True, origin=self.origin)
         message = self.kept(given)
         self.messages.append(message)
         for made in message.get("tool_calls", []):

@@ -258,7 +258,7 @@ def test_a_lesson_overrides_what_was_omitted_before(memory: Memory) -> None:
     chat.say_elsewhere(foreign())
     assert chat.carried() == [None]
     chat.policy = Policy("empty", everywhere=True)
-    assert chat.carried() == [""]
+    assert chat.carried() == [" "]
 
 
 def test_a_repair_puts_back_what_was_found_too_late_and_it_stays(memory: Memory) -> None:

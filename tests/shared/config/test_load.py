@@ -117,3 +117,41 @@ def test_two_readings_of_a_file_are_equal(config: ConfigFile) -> None:
 
     assert config.load(text) == config.load(text)
     assert config.load(text).upstreams == (Upstream(name="upstream", base_url="https://a.b"),)
+
+
+OWN_PROFILE = """
+[profiles.ours]
+like = "vllm"
+hosts = ["llm.example.internal"]
+
+[[upstreams]]
+name = "a"
+base_url = "https://elsewhere.example/v1"
+profile = "ours"
+"""
+
+
+def test_own_profiles_are_found_by_host_and_by_name(config: ConfigFile) -> None:
+    snapshot = config.load(OWN_PROFILE)
+    there = Upstream(name="b", base_url="https://llm.example.internal")
+
+    assert snapshot.profile_of(there, "m").name == "ours"
+    assert snapshot.profile_of(snapshot.upstreams[0], "m").writes == ("reasoning_content", "reasoning")
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ('[profiles.ours]\nlike = "nothing"', "1 profiles.ours: like: 'nothing' is none of"),
+        ("[profiles.glm]\ncolour = 1", "1 profiles.glm: "),
+        ("profiles = 1", "1 profiles: must be a table"),
+        (
+            '[[upstreams]]\nname = "a"\nbase_url = "https://x.example"\nprofile = "ours"',
+            "4 upstreams[0].profile: must be",
+        ),
+    ],
+)
+def test_a_profile_that_can_not_be_understood_is_refused(config: ConfigFile, written: str, complaint: str) -> None:
+    [found] = config.complaints(written)
+
+    assert found.startswith(complaint)

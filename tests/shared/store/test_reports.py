@@ -13,6 +13,7 @@ from shared.store.reports import (
     EntryFilter,
     Group,
     Sums,
+    Tokens,
     Try,
     TurnNote,
     UsageFilter,
@@ -33,6 +34,8 @@ from tests.shared.store.plans import Explained
 DAY = 86_400_000
 NOON = 1_795_176_000_000
 """2026-11-20 12:00 UTC."""
+
+CONVERSATION_STEP = "SEARCH ledger USING INDEX ledger_conversation (conversation=? AND id>? AND id<?)"
 
 
 def entry(exchange: str, **members: Any) -> Entry:
@@ -139,7 +142,8 @@ def test_the_largest_groups_come_first(used: Engine) -> None:
 
 def test_the_tokens_of_a_few_groups_are_told_by_day(used: Engine) -> None:
     found = daily_tokens(used, "model", UsageFilter(last_day=2026_11_21), ["m", "b", "none"])
-    assert found == {"m": {2026_11_20: 120}, "b": {2026_11_21: 120}, "none": {}}
+    tokens = Tokens(prompt_tokens=100, completion_tokens=20)
+    assert found == {"m": {2026_11_20: tokens}, "b": {2026_11_21: tokens}, "none": {}}
     assert daily_tokens(used, "model", UsageFilter(), []) == {}
 
 
@@ -237,8 +241,10 @@ def test_what_came_since_is_read_in_order(engine: Engine) -> None:
         (EntryFilter(user_id=1), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
         (EntryFilter(user_id=0), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
         (EntryFilter(user_id=1, model="m"), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
+        (EntryFilter(conversation="c"), CONVERSATION_STEP),
+        (EntryFilter(conversation="c", user_id=1), CONVERSATION_STEP),
     ],
-    ids=["all", "model", "user", "nobody", "user and model"],
+    ids=["all", "model", "user", "nobody", "user and model", "conversation", "conversation of a user"],
 )
 def test_no_page_of_entries_reads_the_whole_ledger_or_sorts_it(engine: Engine, wanted: EntryFilter, step: str) -> None:
     watched = Explained(engine)

@@ -7,7 +7,7 @@ import pytest
 
 from addon.formats.chat.error_body import error_of, full_text, message_of
 from addon.formats.deltas import StreamError
-from shared.profiles import says_reasoning_is_missing
+from shared.profiles import fault
 
 MISSING = "The `reasoning_content` in the thinking mode must be passed back to the API."
 OPENROUTER = {"message": "Provider returned error", "code": 400, "metadata": {"raw": MISSING, "provider_name": "X"}}
@@ -91,7 +91,7 @@ WRAPPED: dict[str, Any] = {
 @pytest.mark.parametrize("body", WRAPPED.values(), ids=WRAPPED)
 def test_words_are_found_however_they_are_wrapped(body: object) -> None:
     assert MISSING.replace("`", "") in full_text(json.dumps(body).encode())
-    assert says_reasoning_is_missing(full_text(json.dumps(body, ensure_ascii=False, indent=1).encode()))
+    assert fault(full_text(json.dumps(body, ensure_ascii=False, indent=1).encode())) == "missing"
 
 
 @pytest.mark.parametrize(

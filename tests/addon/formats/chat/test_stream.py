@@ -73,11 +73,6 @@ def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
         pytest.param({"content": "a\u2028data: [DONE]<think>"}, [TextDelta("a\u2028data: [DONE]<think>")], id="text"),
         pytest.param({"reasoning_content": ""}, [ReasoningDelta("", "reasoning_content")], id="empty reasoning"),
         pytest.param({"reasoning_content": None, "content": "a"}, [TextDelta("a")], id="null reasoning"),
-        pytest.param(
-            {"content": [THINKING, {"type": "text", "text": "a"}, {"type": "image_url"}]},
-            [ReasoningDelta("rs", "content[].thinking"), TextDelta("a")],
-            id="typed chunks",
-        ),
         pytest.param({"reasoning_text": "r"}, [ReasoningDelta("r", "reasoning_text")], id="third name"),
         pytest.param(
             {"reasoning": "r", "reasoning_content": "r"},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.messages.claude import is_claude, takes_budgets_only, takes_sampling
+from addon.formats.messages.claude import is_claude, takes_budgets, takes_budgets_only, takes_sampling
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_old_claude_models_take_budgets_only(model: str, budgets_only: bool) -> 
         ("claude-fable-5-1", False),
     ],
 )
-def test_new_claude_models_take_no_temperature(model: str, sampling: bool) -> None:
-    assert takes_sampling(model) == sampling
+def test_new_claude_models_take_no_temperature_and_no_budget(model: str, sampling: bool) -> None:
+    assert takes_sampling(model) == takes_budgets(model) == sampling
 
 
 @pytest.mark.parametrize(

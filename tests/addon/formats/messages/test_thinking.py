@@ -8,7 +8,7 @@ from addon.formats.lowering import Abilities
 from addon.formats.messages.thinking import Written, effort_of, read, written
 from addon.formats.request import Request, Thinking, ToolChoice
 
-NEW, OLD = Abilities(), Abilities(adaptive_thinking=False)
+NEW, OLD = Abilities(), Abilities(adaptive_thinking=False, efforts=False)
 ADAPTIVE, DISABLED = {"type": "adaptive"}, {"type": "disabled"}
 
 
@@ -94,7 +94,7 @@ def test_what_other_clients_want_is_told_as_the_upstream_knows_it(said: Thinking
         pytest.param(
             Thinking(switch="adaptive", effort="high", display="omitted", summary="auto"),
             Written(ADAPTIVE | {"display": "omitted"}, "high"),
-            Written(enabled(16_384) | {"display": "omitted"}, "high"),
+            Written(enabled(16_384) | {"display": "omitted"}, ""),
             id="adaptive",
         ),
         pytest.param(
@@ -103,7 +103,7 @@ def test_what_other_clients_want_is_told_as_the_upstream_knows_it(said: Thinking
             Written(enabled(3_999), ""),
             id="budget",
         ),
-        pytest.param(Thinking(effort="low"), Written({}, "low"), Written({}, "low"), id="effort alone"),
+        pytest.param(Thinking(effort="low"), Written({}, "low"), Written({}, ""), id="effort alone"),
         pytest.param(Thinking(switch="disabled"), Written(DISABLED, ""), Written(DISABLED, ""), id="off"),
     ],
 )
@@ -112,6 +112,17 @@ def test_what_a_messages_client_says_stays_as_it_is_where_the_upstream_knows_it(
 ) -> None:
     assert written(asked(said, "messages"), 32_000, NEW) == new
     assert written(asked(said, "messages"), 32_000, OLD) == old
+
+
+def test_a_budget_is_an_effort_where_the_upstream_takes_no_budget() -> None:
+    said = Thinking(switch="enabled", budget=3_999, display="summarized", summary="auto")
+    newest = written(asked(said, "messages"), 32_000, Abilities(budgets=False))
+    assert newest == Written(ADAPTIVE | {"display": "summarized"}, "medium")
+
+
+def test_models_of_others_take_an_effort_beside_a_budget() -> None:
+    said = asked(Thinking(switch="adaptive", effort="high"), "messages")
+    assert written(said, 32_000, Abilities(adaptive_thinking=False)) == Written(enabled(16_384), "high")
 
 
 @pytest.mark.parametrize(

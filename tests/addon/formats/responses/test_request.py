@@ -85,7 +85,6 @@ def test_all_that_codex_sends_is_read() -> None:
     [
         ({"input": "hi"}, "messages", [message_of("user", [Text("hi")])]),
         ({"max_output_tokens": 7}, "max_tokens", 7),
-        ({"previous_response_id": "resp_1"}, "previous_response_id", "resp_1"),
         ({"metadata": {"k": "v"}}, "metadata", {"k": "v"}),
         ({"text": {"format": {"type": "json_object"}}}, "output_format", OutputFormat()),
         ({"text": {"format": {"type": "text"}}}, "output_format", None),
@@ -102,6 +101,7 @@ def test_a_member_is_read(members: Json, field: str, expected: object) -> None:
     ("members", "code", "param"),
     [
         ({"background": True}, "unsupported_parameter", "background"),
+        ({"previous_response_id": "resp_1"}, "unsupported_parameter", "previous_response_id"),
         ({"conversation": "conv_1"}, "unsupported_parameter", "conversation"),
         ({"prompt": {"id": "p"}}, "unsupported_parameter", "prompt"),
         ({"input": {}}, "invalid_input", "input"),
@@ -117,10 +117,46 @@ def test_what_is_not_served_is_refused_by_name(members: Json, code: str, param: 
     assert (problem.status, problem.code, problem.param) == (400, code, param)
 
 
+CALL: Json = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+HELLO: Json = {"role": "user", "content": "hello"}
+
+
+class Stored:
+    """One answer, `resp_1`, and its item `fc_1`."""
+
+    def conversation(self, answer_id: str) -> list[Json]:
+        return {"resp_1": [HELLO, CALL]}[answer_id]
+
+    def item(self, item_id: str) -> Json | None:
+        return {"fc_1": CALL}.get(item_id)
+
+
+def going_on(**members: Any) -> Request:
+    return decode(json.dumps({"model": "m", "input": [], **members}).encode(), past=Stored())
+
+
 def test_references_are_looked_up() -> None:
-    item = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
-    body = b'{"model":"m","input":[{"type":"item_reference","id":"fc_1"}]}'
-    assert decode(body, find={"fc_1": item}.get).messages[0].calls[0].name == "f"
+    request = going_on(input=[{"type": "item_reference", "id": "fc_1"}])
+    assert request.messages[0].calls[0].name == "f"
+    assert request.own_items == [CALL]
+    with pytest.raises(RequestError, match="'fc_2' is not known"):
+        going_on(input=[{"type": "item_reference", "id": "fc_2"}])
+
+
+def test_what_a_request_goes_on_from_stands_before_its_own_input_and_behind_its_instructions() -> None:
+    result = {"type": "function_call_output", "call_id": "c", "output": "fine"}
+    request = going_on(previous_response_id="resp_1", input=[result], instructions="be brief")
+    assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool"]
+    assert (request.own_items, request.previous_response_id) == ([result], "resp_1")
+
+
+@pytest.mark.parametrize(
+    ("members", "own"),
+    [({"input": "hello"}, [HELLO]), ({"store": True}, []), ({"store": None}, []), ({"store": False}, None)],
+    ids=str,
+)
+def test_an_answer_is_stored_unless_the_client_says_otherwise(members: Json, own: list[Json] | None) -> None:
+    assert going_on(**members).own_items == own
 
 
 def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent_back() -> None:

@@ -193,6 +193,54 @@ def test_a_response_says_what_was_asked() -> None:
     assert (found["id"], found["created_at"], found["model"]) == ("resp_abc", 7, "m")
 
 
+class Keeping:
+    """What was given to be stored, and how much of the answer was told before."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, Json]] = []
+
+    def keep(self, request: Request, answer_id: str, response: bytes) -> None:
+        self.kept.append((answer_id, json.loads(response)))
+
+    def writer(self, **more: Any) -> ResponsesWriter:
+        head = Head("abc", 7, "m", self.keep)
+        return ResponsesWriter(asking(**{"own_items": []} | more), head, mint=minted, seal=sealed)
+
+
+def test_an_answer_is_stored_as_it_was_told_before_its_end_is_seen() -> None:
+    keeping = Keeping()
+    writing = keeping.writer()
+    begun = writing.write([TextDelta("a"), Finish("stop"), UsageReport(USAGE)])
+    assert keeping.kept == []
+    told = read_responses(begun + writing.end())
+    assert keeping.kept == [("resp_abc", told)]
+    assert told["store"] is True
+
+
+@pytest.mark.parametrize("include", [(), ("reasoning.encrypted_content",)], ids=["not to be carried", "to be carried"])
+def test_what_is_stored_has_the_state_whether_the_client_wants_to_see_it_or_not(include: tuple[str, ...]) -> None:
+    keeping = Keeping()
+    writing = keeping.writer(include=include)
+    begun = writing.write([ReasoningDelta("r", "reasoning_content"), Finish("stop")])
+    (told,) = read_responses(begun + writing.end())["output"]
+    assert keeping.kept[0][1]["output"][0] == told | {"encrypted_content": "sealed r reasoning_content "}
+    assert ("encrypted_content" in told) == bool(include)
+
+
+def test_a_failure_is_stored_as_one() -> None:
+    keeping = Keeping()
+    keeping.writer().fail(Problem(status=502, message="m", code="x"))
+    [(_, kept)] = keeping.kept
+    assert (kept["status"], kept["error"]["message"]) == ("failed", "m")
+
+
+def test_nothing_is_stored_of_a_request_that_does_not_want_it_or_where_nothing_is() -> None:
+    keeping = Keeping()
+    assert read_responses(keeping.writer(own_items=None).end())["store"] is False
+    assert keeping.kept == []
+    assert read_responses(streamed(request=asking(own_items=[])))["store"] is False
+
+
 def test_a_whole_answer_is_the_last_word_of_its_stream() -> None:
     turn = Turn(text="a", reasoning=Reasoning("r", "reasoning_content"), finish_reason="stop")
     whole = json.loads(encode(turn, USAGE, asking(), HEAD, mint=minted, seal=sealed))

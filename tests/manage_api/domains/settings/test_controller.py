@@ -23,10 +23,16 @@ NEW = {
     "registration.allowed": False,
     "registration.quota_tokens": 1000,
     "registration.invite_codes": ["one", "två"],
+    "tiers.small_model": "glm-5-air",
+    "tiers.small_effort": "none",
+    "tiers.big_model": "glm-5",
+    "tiers.big_effort": "max",
     "ledger.max_age_days": 30,
     "audit.mode": "off",
     "audit.max_age_days": 1,
     "audit.max_mib": 2,
+    "responses.max_age_days": 0,
+    "responses.max_mib": 3,
 }
 
 
@@ -85,6 +91,13 @@ async def test_every_editable_setting_is_changed_and_put_back(admin: Admin, stor
     assert (await admin.change(dict.fromkeys(NEW))).status_code == 200
     assert {setting["source"] for setting in (await admin.settings()).values()} == {"default"}
     assert setting_rows(store) == []
+
+
+async def test_an_effort_is_one_of_few(admin: Admin) -> None:
+    shown = (await admin.settings())["tiers.big_effort"]
+
+    assert shown["choices"] == ["", "none", "minimal", "low", "medium", "high", "xhigh", "max"]
+    assert (await admin.change({"tiers.big_effort": "utmost"})).status_code == 400
 
 
 async def test_what_is_not_sent_stays(admin: Admin) -> None:

@@ -1,7 +1,7 @@
 """A test of an upstream says in words what each key does, and never shows a key or what the upstream wrote."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,8 @@ class Provider:
     async def _answer(self, request: Received) -> Reply:
         return self.replies.get(request.key, json_reply(b'{"error": "secret words of the upstream"}', 401))
 
-    async def asked(self, *keys: str, path: str = "", headers: Mapping[str, str] = {}) -> UpstreamReport:
-        upstream = Upstream(
-            name="a", base_url=f"http://127.0.0.1:{self.raw.port}{path}", api_keys=keys, headers=dict(headers)
-        )
+    async def asked(self, *keys: str, path: str = "", **fields: Any) -> UpstreamReport:
+        upstream = Upstream(name="a", base_url=f"http://127.0.0.1:{self.raw.port}{path}", api_keys=keys, **fields)
         return await probe(upstream, guarded=False, tls=TLS, clock=ManualClock())
 
 
@@ -60,12 +58,23 @@ async def test_a_key_that_works_shows_the_models(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "target"),
-    [("", "/v1/models"), ("/", "/v1/models"), ("/api/v4/", "/api/v4/models")],
-    ids=["bare", "/", "path"],
+    ("api", "path", "target"),
+    [
+        ("chat", "", "/v1/models"),
+        ("chat", "/", "/v1/models"),
+        ("chat", "/api/v4/", "/api/v4/models"),
+        ("responses", "/v1", "/v1/models"),
+        ("responses", "/openai/v1?api-version=preview", "/openai/v1/models?api-version=preview"),
+        ("chat", "/openai/deployments/{model}?api-version=2024-10-21", "/openai/models?api-version=2024-10-21"),
+        ("messages", "", "/v1/models?limit=1000"),
+        ("messages", "/v1", "/v1/models?limit=1000"),
+        ("messages", "/anthropic", "/anthropic/v1/models?limit=1000"),
+    ],
 )
-async def test_the_models_are_asked_for_beside_the_chat(provider: Provider, path: str, target: str) -> None:
-    await provider.asked(GOOD, path=path)
+async def test_the_models_are_asked_for_beside_the_answers(
+    provider: Provider, api: Any, path: str, target: str
+) -> None:
+    await provider.asked(GOOD, path=path, api=api)
 
     assert [request.target for request in provider.raw.requests] == [target]
 
@@ -76,6 +85,37 @@ async def test_headers_are_those_of_the_data_plane(provider: Provider) -> None:
     [request] = provider.raw.requests
     assert (request.header("host"), request.header("authorization")) == (f"127.0.0.1:{provider.raw.port}", "Basic abc")
     assert request.header("x-team") == "blüe".encode().decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("auth", "shown"), [("", ("authorization", f"Bearer {GOOD}")), ("x-api-key", ("x-api-key", GOOD))]
+)
+async def test_messages_are_spoken_in_their_version_with_the_key_where_it_belongs(
+    provider: Provider, auth: Any, shown: tuple[str, str]
+) -> None:
+    await provider.asked(GOOD, api="messages", auth=auth)
+
+    [request] = provider.raw.requests
+    assert request.header("anthropic-version") == "2023-06-01"
+    assert [pair for pair in request.headers if GOOD in pair[1]] == [shown]
+
+
+async def test_anthropic_s_list_is_read(provider: Provider) -> None:
+    model = {"type": "model", "id": "claude-x", "display_name": "Claude X", "created_at": "2026-01-01T00:00:00Z"}
+    listed = {"data": [model], "has_more": False, "first_id": "claude-x", "last_id": "claude-x"}
+    provider.replies[GOOD] = json_reply(json.dumps(listed).encode())
+
+    report = await provider.asked(GOOD, api="messages")
+
+    assert (report.works, report.models) == (True, ["claude-x"])
+
+
+async def test_an_endpoint_for_messages_without_a_list_says_so(provider: Provider) -> None:
+    provider.replies[GOOD] = Reply(status=404)
+
+    assert (
+        "A few providers have no such list." in (await provider.asked(GOOD, path="/anthropic", api="messages")).message
+    )
 
 
 async def test_every_key_is_tried(provider: Provider) -> None:

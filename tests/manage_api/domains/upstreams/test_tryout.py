@@ -20,6 +20,17 @@ name = "lab"
 base_url = "https://llm.example/v1"
 """
 
+SPOKEN = """
+[tiers]
+big_model = "ds"
+big_effort = "high"
+
+[[upstreams]]
+name = "lab"
+base_url = "https://api.deepseek.com/anthropic"
+api = "messages"
+model_rewrites = [{ from = "ds", to = "deepseek-v4-pro" }, { from = "fast", to = "flash", effort = "none" }]
+"""
 CONFIGURED = pytest.mark.parametrize("toml", [CONFIG], indirect=True)
 
 
@@ -70,6 +81,34 @@ async def test_the_profile_comes_with_its_reason(client: AsyncTestClient, key: s
     ]
 
 
+@pytest.mark.parametrize("toml", [SPOKEN], indirect=True)
+async def test_the_profile_is_that_of_what_an_upstream_speaks(client: AsyncTestClient, key: str) -> None:
+    [route] = (await routes(client, key, "m"))["routes"]
+
+    assert (route["profile"], route["profile_by"]) == ("messages", "api")
+
+
+@pytest.mark.parametrize("toml", [SPOKEN], indirect=True)
+@pytest.mark.parametrize(
+    ("model", "stand_in", "expected"),
+    [
+        ("claude-opus-4", "ds", ("rewrite", 1, "deepseek-v4-pro", "high")),
+        ("claude-haiku-4", None, ("every-model", None, "claude-haiku-4", "")),
+        ("fast", None, ("rewrite", 2, "flash", "none")),
+        ("ds-low", None, ("rewrite", 1, "deepseek-v4-pro", "low")),
+        ("m:max", None, ("every-model", None, "m", "max")),
+    ],
+)
+async def test_what_stands_for_a_model_and_its_effort_are_told(
+    client: AsyncTestClient, key: str, model: str, stand_in: str | None, expected: Any
+) -> None:
+    found = await routes(client, key, model)
+
+    [route] = found["routes"]
+    assert found["stand_in"] == stand_in
+    assert (route["by"], route["rule"], route["model"], route["effort"]) == expected
+
+
 @CONFIGURED
 async def test_an_upstream_whose_keys_all_rest_is_not_asked_first(
     client: AsyncTestClient, key: str, store: Engine, clock: ManualClock
@@ -86,4 +125,6 @@ async def test_an_upstream_whose_keys_all_rest_is_not_asked_first(
 
 @pytest.mark.parametrize("toml", [CONFIG.rpartition("[[upstreams]]")[0]], indirect=True)
 async def test_a_model_that_nobody_serves_has_no_route(client: AsyncTestClient, key: str) -> None:
-    assert await routes(client, key, "gpt-6") == {"model": "gpt-6", "routes": [], "chosen": None}
+    found = await routes(client, key, "gpt-6")
+
+    assert found == {"model": "gpt-6", "stand_in": None, "routes": [], "chosen": None}

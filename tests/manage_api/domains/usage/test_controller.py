@@ -45,7 +45,7 @@ async def test_my_usage_tells_what_it_is_made_of(client: AsyncTestClient, ada: P
 
     tokens = {"prompt_tokens": 200, "completion_tokens": 40, "reasoning_tokens": 5, "cached_tokens": 60}
     marks = {"failures": 1, "estimated": 1, "unpriced": 1, "restored": 3, "missing": 1}
-    assert today == {"requests": 2, "tokens": 240, "cost_micros": 50} | tokens | marks
+    assert today == {"requests": 2, "tokens": 240, "cost_micros": 50, "cached_share": 0.3} | tokens | marks
 
 
 async def test_my_usage_is_nobody_elses(client: AsyncTestClient, ada: Person, people: People, books: Books) -> None:
@@ -280,3 +280,15 @@ async def test_everybodys_usage_is_for_admins(client: AsyncTestClient, ada: Pers
         for query in ({}, {"user_id": 1}, {"format": "csv"}):
             answer = await client.get(EVERYBODYS, params=query, headers=bearer(credential))
             assert answer.status_code == 403
+
+
+async def test_upstreams_tell_the_part_that_came_from_their_caches(
+    client: AsyncTestClient, admin: str, books: Books
+) -> None:
+    books.settle(upstream="fresh")
+    books.settle(upstream="kept", prompt_tokens=100, cached_tokens=75)
+    books.settle(upstream="refused", prompt_tokens=0)
+
+    groups = (await answered(client, EVERYBODYS, admin, by="upstream"))["items"]
+
+    assert {one["group"]: one["cached_share"] for one in groups} == {"fresh": 0.0, "kept": 0.75, "refused": None}

@@ -1,0 +1,82 @@
+"""Stored answers of the Responses API: what a caller asked, what came back, and the answer it went on from."""
+
+import msgspec
+
+from shared.store.engine import Engine, Statement
+
+__all__ = ("StoredAnswer", "add_answer", "delete_answer", "drop_old_answers", "find_answer")
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer; it is its caller's alone."""
+
+    id: str
+    principal: str
+    created_at: int
+    """Epoch milliseconds."""
+
+    previous: str
+    """The answer it went on from, or empty."""
+
+    items: bytes
+    """The request's own input, a JSON array, compressed by zlib."""
+
+    response: bytes
+    """The response object, JSON, compressed by zlib."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes."""
+        return len(self.items) + len(self.response)
+
+
+def add_answer(answer: StoredAnswer) -> Statement:
+    """Keep the answer, unless there is one of this id."""
+    sql = """
+        INSERT INTO answers (id, principal, created_at, previous, items, response, bytes)
+        VALUES (:id, :principal, :created_at, :previous, :items, :response, :bytes)
+        ON CONFLICT (id) DO NOTHING
+    """
+    return sql, msgspec.structs.asdict(answer) | {"bytes": answer.size}
+
+
+def delete_answer(principal: str, answer_id: str) -> Statement:
+    """Let go of the caller's answer."""
+    return "DELETE FROM answers WHERE id = :id AND principal = :principal", {"id": answer_id, "principal": principal}
+
+
+def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> list[Statement]:
+    """Let go of answers from before that time, then of the oldest while all are larger than `max_bytes`.
+
+    Each of the two lets go of `batch` at most: to be repeated.
+    """
+    expired = """
+        DELETE FROM answers WHERE id IN (
+            SELECT id FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :batch
+        )
+    """
+    surplus = """
+        DELETE FROM answers WHERE id IN (
+            SELECT id FROM (
+                SELECT id, sum(bytes) OVER (ORDER BY created_at, id) - bytes AS older
+                FROM (SELECT id, created_at, bytes FROM answers ORDER BY created_at, id LIMIT :batch) AS oldest
+            ) AS running
+            WHERE older < (SELECT sum(bytes) FROM answers) - :max_bytes
+        )
+    """
+    return [
+        (expired, {"before": before_ms, "batch": batch}),
+        (surplus, {"max_bytes": max_bytes, "batch": batch}),
+    ]
+
+
+def find_answer(engine: Engine, principal: str, answer_id: str, *, since_ms: int) -> StoredAnswer | None:
+    """The caller's answer, unless it is from before that time."""
+    rows = engine.read(
+        """
+        SELECT id, principal, created_at, previous, items, response FROM answers
+        WHERE id = :id AND principal = :principal AND created_at >= :since
+        """,
+        {"id": answer_id, "principal": principal, "since": since_ms},
+    )
+    return StoredAnswer(**dict(zip(StoredAnswer.__struct_fields__, rows[0], strict=True))) if rows else None

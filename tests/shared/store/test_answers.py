@@ -1,0 +1,79 @@
+"""Answers are kept once, found by their caller alone, and let go of in time."""
+
+from typing import Any
+
+import pytest
+
+from shared.store.answers import StoredAnswer, add_answer, delete_answer, drop_old_answers, find_answer
+from shared.store.engine import Engine, Statement
+from tests.shared.store.plans import Explained
+
+NOW = 1_795_000_000_000
+
+
+def answer(answer_id: str = "resp_1", **changes: Any) -> StoredAnswer:
+    usual = {"principal": "user:7", "created_at": NOW, "previous": "", "items": b"items", "response": b"response"}
+    return StoredAnswer(id=answer_id, **usual | changes)
+
+
+def run(engine: Engine, *statements: Statement) -> None:
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+
+
+def found(engine: Engine, answer_id: str = "resp_1", principal: str = "user:7", since_ms: int = 0) -> bool:
+    return find_answer(engine, principal, answer_id, since_ms=since_ms) is not None
+
+
+def left(engine: Engine) -> list[str]:
+    return [answer_id for (answer_id,) in engine.read("SELECT id FROM answers ORDER BY id")]
+
+
+def test_an_answer_is_found_as_it_was_kept(engine: Engine) -> None:
+    run(engine, add_answer(answer(previous="resp_0")))
+    assert find_answer(engine, "user:7", "resp_1", since_ms=NOW) == answer(previous="resp_0")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"principal": "user:8"}, {"answer_id": "resp_2"}, {"since_ms": NOW + 1}],
+    ids=["another caller", "another answer", "too old"],
+)
+def test_nothing_else_is_found(engine: Engine, wanted: Any) -> None:
+    run(engine, add_answer(answer()))
+    assert not found(engine, **wanted)
+
+
+def test_an_answer_is_kept_once(engine: Engine) -> None:
+    run(engine, add_answer(answer()), add_answer(answer(principal="user:8")))
+    assert found(engine)
+    assert left(engine) == ["resp_1"]
+
+
+def test_only_its_caller_deletes_an_answer(engine: Engine) -> None:
+    run(engine, add_answer(answer()), delete_answer("user:8", "resp_1"))
+    assert left(engine) == ["resp_1"]
+    run(engine, delete_answer("user:7", "resp_1"))
+    assert left(engine) == []
+
+
+def test_old_answers_go_a_batch_at_a_time(engine: Engine) -> None:
+    run(engine, *(add_answer(answer(f"resp_{at}", created_at=NOW + at)) for at in range(5)))
+    run(engine, *drop_old_answers(before_ms=NOW + 3, max_bytes=1000, batch=2))
+    assert left(engine) == ["resp_2", "resp_3", "resp_4"]
+    run(engine, *drop_old_answers(before_ms=NOW + 3, max_bytes=1000, batch=2))
+    assert left(engine) == ["resp_3", "resp_4"]
+
+
+def test_the_oldest_answers_give_way_when_there_is_too_much(engine: Engine) -> None:
+    run(engine, *(add_answer(answer(f"resp_{at}", created_at=NOW + at, response=b"x" * 95)) for at in range(5)))
+    run(engine, *drop_old_answers(before_ms=0, max_bytes=200))
+    assert left(engine) == ["resp_3", "resp_4"]
+
+
+def test_letting_go_reads_indexes_only(engine: Engine) -> None:
+    watched = Explained(engine)
+    for sql, params in drop_old_answers(before_ms=NOW, max_bytes=0):
+        watched.read(sql.replace("DELETE FROM answers WHERE", "SELECT id FROM answers WHERE"), params)
+    tables = [step for step in watched.steps if "answers" in step]
+    assert tables
+    assert [step for step in tables if "COVERING INDEX" not in step] == []
