@@ -8,16 +8,13 @@ import msgspec
 from manage_api.addresses import is_public
 from manage_api.callers import AnyRequest, forwarded
 from manage_api.report import base_url
-from shared.config.schema import Snapshot
+from shared.config.schema import Snapshot, Tiers
 from shared.model import fits
 from shared.routes import known_models
 
 __all__ = ("Connection", "base_url_for", "connection_for")
 
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?", re.ASCII)
-
-SERVED = frozenset({"chat"})
-"""The formats whose programs were seen working through the gateway; cards of others are left out until they were."""
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +31,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """Cursor's servers can reach it, as far as the name tells."""
 
     encrypted: bool
-    formats: frozenset[str] = SERVED
+    tiers: Tiers
+    """What stands for Claude's models."""
 
 
 def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, ...]) -> Connection:
@@ -47,6 +45,7 @@ def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, 
         models=_names(snapshot, allowed),
         public=is_public(split.hostname or ""),
         encrypted=split.scheme == "https",
+        tiers=snapshot.tiers,
     )
 
 

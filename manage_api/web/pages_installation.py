@@ -13,8 +13,11 @@ from manage_api.domains.system.service import check_integrity, report
 from manage_api.guards import admin_only
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
+from shared.routes import known_models
 
 __all__ = ("InstallationPages",)
+
+_MOST_KNOWN = 50
 
 _ABOUT = {
     "server.listen_addr": "Where clients and browsers reach Thinkback; a change takes a restart.",
@@ -34,8 +37,10 @@ _TITLES = {
     "logging": "Log",
     "recall": "Remembered reasoning",
     "registration": "Registration",
+    "tiers": "Claude’s models",
     "ledger": "Requests",
     "audit": "Audit",
+    "responses": "Stored answers",
 }
 
 
@@ -52,6 +57,7 @@ class InstallationPages(Pages):
             "admin/settings.html",
             sections=_sections(views(sidecar)),
             about=_ABOUT,
+            known=known_models(sidecar.snapshot.upstreams)[:_MOST_KNOWN],
             config_path=sidecar.snapshot.config_path,
         )
 

@@ -11,7 +11,7 @@ from litestar.params import PathParameter, QueryParameter
 from manage_api.callers import UserRequest
 from manage_api.domains.prices.schemas import PriceView
 from manage_api.domains.prices.service import published
-from manage_api.domains.upstreams.schemas import UpstreamBody, UpstreamView
+from manage_api.domains.upstreams.schemas import ProfileBy, UpstreamBody, UpstreamView
 from manage_api.domains.upstreams.service import view, views
 from manage_api.domains.upstreams.tryout import try_out
 from manage_api.guards import admin_only
@@ -19,10 +19,9 @@ from manage_api.paging import Cursor, SomeId, SomeText, page_of, place_in
 from manage_api.sidecar import Sidecar
 from manage_api.web.presets import presets
 from manage_api.web.rendering import Pages, page
-from shared.config.schema import PROFILE_NAMES, Upstream
+from shared.config.schema import EFFORTS, Upstream
 from shared.periods import day_of
 from shared.pricing import Price, list_prices_day
-from shared.profiles import Decided, builtin_profiles, decide_profile
 from shared.routes import known_models
 from shared.store.prices import find_price, list_set_prices
 
@@ -46,7 +45,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     """A profile, and what it was chosen by for which of the models."""
 
     profile: str
-    by: Decided
+    by: ProfileBy
     models: list[str]
 
 
@@ -161,7 +160,8 @@ def _form(request: UserRequest, sidecar: Sidecar, shown: UpstreamView | Upstream
         one=shown,
         stored=isinstance(shown, UpstreamView),
         presets=presets(),
-        profiles=PROFILE_NAMES,
+        profiles={name: name for name in sidecar.snapshot.known_profiles.names},
+        efforts=EFFORTS,
         config_path=sidecar.snapshot.config_path,
         private_allowed=sidecar.snapshot.server.allow_private_upstreams,
     )
@@ -175,24 +175,25 @@ def _cards(sidecar: Sidecar) -> list[Card]:
 
 
 def _card(sidecar: Sidecar, shown: UpstreamView, place: int | None, *, last: bool) -> Card:
-    upstream = Upstream(name=shown.name, base_url=shown.base_url, profile=shown.profile)
+    upstream = Upstream(name=shown.name, base_url=shown.base_url, api=shown.api, profile=shown.profile)
     names = list(dict.fromkeys([*shown.models, *(rewrite.to for rewrite in shown.model_rewrites if rewrite.to)]))
     return Card(
         view=shown,
         place=place,
         last=last,
         models=[Served(name=name, price=_price(sidecar, upstream, name)) for name in names],
-        profiles=_profiles(upstream, names),
+        profiles=_profiles(sidecar, upstream, names),
         resting=sum(key.resting_until is not None for key in shown.keys),
     )
 
 
-def _profiles(upstream: Upstream, models: list[str]) -> list[Detected]:
+def _profiles(sidecar: Sidecar, upstream: Upstream, models: list[str]) -> list[Detected]:
     """The profiles in use; without models the one for a model of any name."""
-    table = builtin_profiles()
-    found: dict[tuple[str, Decided], list[str]] = {}
+    found: dict[tuple[str, ProfileBy], list[str]] = {}
     for model in models or [""]:
-        profile, by = decide_profile(table, name=upstream.profile, host=upstream.host, model=model)
+        profile, by = sidecar.snapshot.known_profiles.decide(
+            name=upstream.profile, api=upstream.api, host=upstream.host, model=model
+        )
         found.setdefault((profile.name, by), []).append(model)
     return [Detected(profile=name, by=by, models=served) for (name, by), served in found.items()]
 

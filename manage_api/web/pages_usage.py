@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from manage_api.callers import UserRequest
 from manage_api.domains.usage.controller import By
 from manage_api.domains.usage.schemas import GroupUsage, Usage
+from manage_api.domains.usage.service import usage_filter
 from manage_api.guards import admin_only
 from manage_api.paging import FirstDay, LastDay, SomeId, SomeText, Span, span_of
 from manage_api.sidecar import Sidecar
@@ -20,6 +21,7 @@ from shared.store.reports import (
     Dimension,
     Group,
     Sums,
+    Tokens,
     UsageFilter,
     daily_tokens,
     largest_usage,
@@ -54,13 +56,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def usage(self) -> UsageFilter:
-        return UsageFilter(
-            first_day=self.span.first_day,
-            last_day=self.span.last_day,
-            user_id=self.user_id,
-            key_id=self.key_id,
-            model=self.model or None,
-            upstream=self.upstream or None,
+        return usage_filter(
+            self.span, user_id=self.user_id, key_id=self.key_id, model=self.model, upstream=self.upstream
         )
 
     def query(self, **other: Any) -> dict[str, Any]:
@@ -171,29 +168,37 @@ def _shown(store: Engine, asked: Asked) -> dict[str, Any]:
 
 
 def _chart(store: Engine, asked: Asked, groups: list[Group], by_day: list[Group]) -> dict[str, Any]:
-    """The days and the tokens on each, by what is asked for; of very many days the last ones."""
+    """The days and the tokens on each, by what is asked for, and what came from caches; of many days the last ones."""
     days = _days(asked.span)
-    used = {group.group: group for group in by_day}
+    used: dict[int, Tokens] = {int(group.group): group for group in by_day}
     if asked.by == "day":
         kinds = (("Prompt", "prompt_tokens"), ("Answer", "completion_tokens"))
         series = [{"name": text, "values": [getattr(used.get(day), kind, 0) for day in days]} for text, kind in kinds]
-        return {"days": days, "series": series}
+        return {"days": days, "series": series, "cached": [_cached("All", used, days)]}
     top = [group for group in groups[:_SERIES] if _tokens(group)]
     tokens = daily_tokens(store, asked.by, asked.usage, [group.group for group in top])
-    series = [{"name": _label(asked.by, one), "values": [tokens[one.group].get(day, 0) for day in days]} for one in top]
+    labels = {one.group: _label(asked.by, one) for one in top}
+    series = [{"name": labels[one], "values": [_tokens(tokens[one].get(day)) for day in days]} for one in labels]
     if len(groups) > len(top):
         shown = [sum(values) for values in zip(*(each["values"] for each in series), strict=True)] or [0] * len(days)
         rest = [_tokens(used.get(day)) - part for day, part in zip(days, shown, strict=True)]
         series.append({"name": "All others", "values": rest})
-    return {"days": days, "series": series}
+    return {"days": days, "series": series, "cached": [_cached(labels[one], tokens[one], days) for one in labels]}
+
+
+def _cached(name: str, used: dict[int, Tokens], days: list[int]) -> dict[str, Any]:
+    """How many percent of each day's prompts came from caches; None: there was no prompt."""
+    found = [used.get(day, Tokens()) for day in days]
+    shares = [100 * one.cached_tokens / one.prompt_tokens if one.prompt_tokens else None for one in found]
+    return {"name": name, "values": [None if share is None else round(share, 1) for share in shares]}
 
 
 def _total(days: list[Group]) -> Sums:
     return Sums(**{name: sum(getattr(day, name) for day in days) for name in Sums.__struct_fields__})
 
 
-def _tokens(group: Group | None) -> int:
-    return group.prompt_tokens + group.completion_tokens if group else 0
+def _tokens(used: Tokens | None) -> int:
+    return used.prompt_tokens + used.completion_tokens if used else 0
 
 
 def _days(span: Span) -> list[int]:

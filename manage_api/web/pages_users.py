@@ -1,5 +1,7 @@
 """`/admin/users` and `/admin/keys`: accounts and virtual keys, for admins."""
 
+from typing import Any
+
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
@@ -49,28 +51,26 @@ class UsersPages(Pages):
     @get("/admin/users/{user_id:int}")
     async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId) -> Response[str]:
         """One account, for the drawer."""
-        owner = _user(sidecar, user_id)
-        return page(request, "admin/users_one.html", one=_details(sidecar, owner), keys=_keys_of(sidecar, owner))
+        return _account(request, sidecar, user_id, "admin/users_one.html", keys=_keys_of(sidecar, user_id))
 
     @get("/admin/users/{user_id:int}/quota")
     async def show_quota(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
     ) -> Response[str]:
         """The form for the quota of an account, for its dialog."""
-        return page(request, "admin/users_quota.html", one=_details(sidecar, _user(sidecar, user_id)))
+        return _account(request, sidecar, user_id, "admin/users_quota.html")
 
     @get("/admin/users/{user_id:int}/keys")
     async def show_keys(self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId) -> Response[str]:
         """The keys of an account, after one was changed."""
-        owner = _user(sidecar, user_id)
-        return page(request, "admin/users_keys.html", one=_details(sidecar, owner), keys=_keys_of(sidecar, owner))
+        return _account(request, sidecar, user_id, "admin/users_keys.html", keys=_keys_of(sidecar, user_id))
 
     @get("/admin/users/{user_id:int}/keys/new")
     async def show_new_key(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
     ) -> Response[str]:
         """The form to make a key for an account, for the drawer."""
-        return page(request, "admin/users_new_key.html", one=_details(sidecar, _user(sidecar, user_id)))
+        return _account(request, sidecar, user_id, "admin/users_new_key.html")
 
 
 class KeysPages(Pages):
@@ -109,8 +109,10 @@ def _user(sidecar: Sidecar, user_id: int) -> User:
     raise NotFoundException("There is no such account; perhaps it was deleted meanwhile.")
 
 
-def _details(sidecar: Sidecar, user: User) -> UserDetails:
-    return UserDetails.of(user, *_spent(sidecar, "user", user))
+def _account(request: UserRequest, sidecar: Sidecar, user_id: int, template: str, **shown: Any) -> Response[str]:
+    """A part of a page that is about one account."""
+    owner = _user(sidecar, user_id)
+    return page(request, template, one=UserDetails.of(owner, *_spent(sidecar, "user", owner)), **shown)
 
 
 def _spent(sidecar: Sidecar, kind: str, subject: User | VirtualKey) -> tuple[Balance, int]:
@@ -119,8 +121,8 @@ def _spent(sidecar: Sidecar, kind: str, subject: User | VirtualKey) -> tuple[Bal
     return balance_of(sidecar.store, subject_of(kind, subject.id), subject.limits.period, now), now
 
 
-def _keys_of(sidecar: Sidecar, user: User) -> list[KeyView]:
+def _keys_of(sidecar: Sidecar, user_id: int) -> list[KeyView]:
     """The usable ones first, then the newest."""
     now = sidecar.clock.now_ms()
-    rows = search_keys(sidecar.store, now_ms=now, limit=_KEYS_SHOWN, user_id=user.id)
+    rows = search_keys(sidecar.store, now_ms=now, limit=_KEYS_SHOWN, user_id=user_id)
     return sorted((KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id))

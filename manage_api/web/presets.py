@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from manage_api.web.connect import SERVED
+from shared.config.schema import Api
 
 __all__ = ("Preset", "presets")
 
@@ -18,19 +18,27 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str
     """For its upstream."""
 
-    format: str
+    format: Api
     """What it is spoken to in."""
 
     base_url: str
+    messages: str = ""
+    """Its base URL for Messages, when that is another format at another place."""
+
     keys: str = ""
     """Where its keys are made."""
 
     note: str = ""
 
+    @property
+    def told(self) -> str:
+        """The note, and where else it can be spoken to."""
+        also = f"It also speaks Messages, at {self.messages}." if self.messages else ""
+        return f"{self.note} {also}".strip()
+
 
 @cache
 def presets() -> tuple[Preset, ...]:
-    """Those whose format is served."""
+    """In the order of the table."""
     table = tomllib.loads(Path(__file__).with_name("presets.toml").read_text("utf-8"))
-    known = msgspec.convert(table["presets"], list[Preset])
-    return tuple(preset for preset in known if preset.format in SERVED)
+    return tuple(msgspec.convert(table["presets"], list[Preset]))

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import sync_playwright
 
 from shared.store import open_engine
-from tests.browser.seed import PASSWORD, seed
+from tests.browser.seed import PASSWORD, TALK, seed
 from tests.browser.walker import LOOKS, Admin, Walker
 from tests.support.gateway import ADMIN_PASSWORD, Gateway
 from tests.support.provider import StrictProvider
@@ -44,10 +44,13 @@ PAGES = {
     "address": ("admin", "/setup?step=address"),
     "connect": ("admin", "/setup?step=connect"),
     "dashboard": ("lin", "/dashboard"),
+    "conversations": ("lin", "/conversations"),
+    "conversation": ("lin", f"/conversations/{TALK}"),
     "account": ("lin", "/account"),
     "overview": ("admin", "/admin"),
     "users": ("admin", "/admin/users"),
     "keys": ("admin", "/admin/keys"),
+    "all-conversations": ("admin", "/admin/conversations"),
     "usage": ("admin", "/admin/usage?by=model"),
     "upstreams": ("admin", "/admin/upstreams"),
     "upstream": ("admin", "/admin/upstreams/config%3Adeepseek"),

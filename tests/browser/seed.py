@@ -11,7 +11,7 @@ from shared.store.engine import Engine, Transaction
 from shared.store.ledger import Entry, settle
 from tests.browser.walker import Admin
 
-__all__ = ("PASSWORD", "seed")
+__all__ = ("PASSWORD", "TALK", "seed")
 
 PASSWORD = "a password long enough"
 DAYS = 90
@@ -58,6 +58,22 @@ CONVERSATION = {
         "reasoning": "A coroutine can be awaited once.",
     },
 }
+TALK = "5eed5eed5eed5eed5eed5eed"
+"""A conversation in which the cache was missed twice."""
+
+TALK_STEPS = (
+    (9_120, 0, "good", "empty", ("200",)),
+    (10_400, 8_960, "good", "empty", ("200",)),
+    (13_150, 10_240, "good", "empty", ("200",)),
+    (17_820, 12_800, "good", "empty", ("200",)),
+    (21_310, 2_048, "pare", "empty", ("429", "200")),
+    (24_900, 21_248, "pare", "empty", ("200",)),
+    (29_480, 24_832, "pare", "empty", ("200",)),
+    (33_000, 1_024, "pare", "off", ("400", "200")),
+    (36_870, 32_896, "pare", "off", ("200",)),
+)
+"""Prompt tokens, cached ones, the key's end, what was done for turns that are not found, outcomes."""
+
 AGENTS = ("Cursor/1.0", "openai/python 2.8.1", "codex_cli_rs/0.60")
 
 
@@ -78,6 +94,37 @@ def seed(store: Engine, admin: Admin) -> None:
         if ago < RECORDED_DAYS:
             records = [add_record(_record(random, entry)) for entry in entries]
             store.transact(lambda work, records=records: [work.run(*record) for record in records])
+    lin = people[0]
+    talk = [_step(_entry(random, now, lin, keys[lin["id"]]), number, now) for number in range(len(TALK_STEPS))]
+    store.transact(lambda work: _write(work, talk))
+
+
+def _step(entry: Entry, number: int, now: int) -> Entry:
+    """One request of the conversation `TALK`."""
+    prompt, cached, key, step, outcomes = TALK_STEPS[number]
+    missing = int(step == "off")
+    turns = [{"at": 2 * at + 2, "rule": "id", "why": ""} for at in range(number)]
+    if missing:
+        turns[0] = {"at": 2, "rule": "missing", "why": WHY[0]}
+    tries = [{"upstream": "deepseek", "key": f"…{key}", "model": MODELS[0][2], "outcome": each} for each in outcomes]
+    told = {"tries": tries, "turns": turns, "policy": f"deepseek-v4: {step}"}
+    return msgspec.structs.replace(
+        entry,
+        at=now - (len(TALK_STEPS) - number) * 90_000,
+        conversation=TALK,
+        model=MODELS[0][0],
+        upstream=MODELS[0][1],
+        upstream_model=MODELS[0][2],
+        upstream_key=key,
+        status=200,
+        error_class="",
+        prompt_tokens=prompt,
+        cached_tokens=cached,
+        restored=number - missing,
+        missing=missing,
+        user_agent="Cursor/1.0",
+        details=msgspec.json.encode(told).decode(),
+    )
 
 
 def _keys(admin: Admin, person: dict) -> list[dict]:
@@ -136,6 +183,7 @@ def _entry(random: Random, day: int, person: dict, key: tuple[int, str]) -> Entr
         missing=missing,
         client="203.0.113.7",
         user_agent=random.choice(AGENTS),
+        conversation=f"{person['id']:x}d{day // DAY_MS:x}",
         details=msgspec.json.encode({"tries": tries, "turns": notes}).decode(),
     )
 

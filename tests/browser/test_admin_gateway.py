@@ -43,6 +43,26 @@ api_keys = ["sk-good"]
 models = [{model}]
 model_rewrites = [{{ from = {name}, to = {model} }}]
 """
+WHOLE = {
+    "name": "whole",
+    "api_keys": ["sk-one-1111", "sk-two-2222"],
+    "models": ["lab-1", "one,two"],
+    "api": "messages",
+    "path": "/own/{model}/messages",
+    "api_version": "2025-04-01-preview",
+    "auth": "api-key",
+    "images": "drop",
+    "model_rewrites": [
+        {"from": "claude", "to": "lab-1", "effort": "xhigh"},
+        {"from_pattern": "^gpt-(.*)$", "to_template": "lab-{1}", "effort": "low"},
+        {"from": "other", "to": "lab-2"},
+    ],
+    "profile": "deepseek-v4",
+    "headers": {"X-Team": "blue: green", "X-Token": "of-the-team-3333"},
+    "timeouts": {"connect": 1.5, "first_byte": 86399.125, "idle": 7, "total": 8},
+}
+"""An upstream with nothing left to its default."""
+
 PATHS = (
     "/admin/upstreams",
     "/admin/upstreams/new",
@@ -147,6 +167,37 @@ def test_an_upstream_is_added_tested_edited_moved_and_deleted(walk: Walk, busy: 
     card.get_by_role("button", name="Delete").click()
     page.locator("#confirm").get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)
+
+
+def test_a_preset_fills_the_form_and_follows_what_it_is_to_speak(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy).go("/admin/upstreams/new")
+    speaks, url = page.get_by_label("Speaks"), page.get_by_label("Base URL")
+    page.get_by_label("Anthropic").check(force=True)
+    expect(speaks).to_have_value("messages")
+    expect(url).to_have_value("https://api.anthropic.com")
+    expect(page.locator("#upstream-base_url-hint")).to_contain_text("/v1/messages is added", use_inner_text=True)
+
+    page.get_by_label("Kimi").check(force=True)
+    expect(speaks).to_have_value("chat")
+    expect(page.locator("[data-preset-note]")).to_contain_text("https://api.moonshot.ai/anthropic")
+    expect(page.locator("#upstream-base_url-hint")).not_to_contain_text("/v1/messages", use_inner_text=True)
+    speaks.select_option("messages")
+    expect(url).to_have_value("https://api.moonshot.ai/anthropic")
+    url.fill("https://kimi.example.com")
+    speaks.select_option("chat")
+    expect(url).to_have_value("https://kimi.example.com")
+
+
+def test_a_save_without_changes_changes_nothing(walk: Walk, busy: Gateway, lab: str) -> None:
+    admin = Admin(busy, ADMIN_PASSWORD)
+    made = admin.send("POST", "/api/admin/upstreams", WHOLE | {"base_url": lab})
+    try:
+        page = enter(walk, busy).go(f"/admin/upstreams/{made['id']}")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_url("**/admin/upstreams")
+        assert admin.send("GET", f"/api/admin/upstreams/{made['id']}") == made
+    finally:
+        admin.send("DELETE", f"/api/admin/upstreams/{made['id']}")
 
 
 def test_upstreams_change_places(walk: Walk, busy: Gateway, lab: str) -> None:

@@ -1,3 +1,4 @@
+import html
 from typing import Any
 
 import pytest
@@ -43,9 +44,39 @@ def test_models_are_those_that_are_known_and_allowed() -> None:
     assert connection(allowed=("g*",)).models == ("glm-5", "gpt-5")
 
 
-async def test_programs_whose_format_is_not_served_are_not_offered(client: AsyncTestClient, ada: Person) -> None:
-    page = (await client.get("/dashboard", headers=await signed_in(client, ada))).text
+TIERS = '[tiers]\nbig_model = "glm-5"\nsmall_model = "glm-5-air"\n'
 
-    assert "Override OpenAI Base URL" in page
-    assert "ANTHROPIC_BASE_URL" not in page
-    assert "wire_api" not in page
+
+async def dashboard(client: AsyncTestClient, person: Person) -> str:
+    return html.unescape((await client.get("/dashboard", headers=await signed_in(client, person))).text)
+
+
+@pytest.mark.parametrize("environ", [{"PUBLIC_URL": "https://think.example.com"}], indirect=True)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Override OpenAI Base URL",
+        "ANTHROPIC_BASE_URL=https://think.example.com\n",
+        'base_url = "https://think.example.com/v1"\n',
+        'wire_api = "responses"',
+        "curl https://think.example.com/v1/chat/completions",
+    ],
+    ids=["Cursor", "Claude Code", "Codex's address", "Codex's format", "curl"],
+)
+async def test_every_program_is_told_what_it_needs(client: AsyncTestClient, ada: Person, line: str) -> None:
+    assert line in await dashboard(client, ada)
+
+
+@pytest.mark.parametrize("toml", [TIERS], indirect=True)
+async def test_what_stands_for_claude_s_models_is_told(client: AsyncTestClient, ada: Person) -> None:
+    page = await dashboard(client, ada)
+
+    assert '<code dir="auto">glm-5</code> here, its small ones (haiku) <code dir="auto">glm-5-air</code>' in page
+    assert "claude --model" not in page
+
+
+async def test_only_an_admin_is_led_to_where_it_is_chosen(client: AsyncTestClient, ada: Person, root: Person) -> None:
+    pages = [await dashboard(client, person) for person in (ada, root)]
+
+    assert ['href="/admin/settings#tiers"' in page for page in pages] == [False, True]
+    assert ["claude --model MODEL" in page for page in pages] == [True, True]

@@ -4,6 +4,7 @@ from litestar.testing import AsyncTestClient
 from manage_api.web.pages_audit import excerpt
 from shared.store.engine import Engine
 from tests.manage_api.books import Books
+from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import ManualClock, Person, bearer
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>\u202e'
@@ -14,21 +15,11 @@ def books(store: Engine, clock: ManualClock) -> Books:
     return Books(store, clock)
 
 
-async def text_of(client: AsyncTestClient, session: str, path: str = "/admin/audit", **query: str) -> str:
-    answer = await client.get(path, params=query, headers=bearer(session))
-    assert answer.status_code == 200, answer.text
-    return str(answer.text)
-
-
 @pytest.mark.parametrize("path", ["/admin/audit", "/admin/audit/1"])
 async def test_strangers_are_sent_to_sign_in_and_users_turned_away(
     client: AsyncTestClient, session: str, path: str
 ) -> None:
-    stranger = await client.get(path, follow_redirects=False)
-    user = await client.get(path, headers=bearer(session))
-
-    assert (stranger.status_code, stranger.headers["location"]) == (303, f"/?next={path}")
-    assert user.status_code == 403
+    assert await turned_away(client, session, path)
 
 
 async def test_a_part_of_a_text_finds_it_and_is_marked(
@@ -37,7 +28,7 @@ async def test_a_part_of_a_text_finds_it_and_is_marked(
     books.record(ada, "请帮我查一下上海的天气")
     books.record(ada, "something else")
 
-    text = await text_of(client, admin_session, q="上海的")
+    text = await text_of(client, admin_session, "/admin/audit", q="上海的")
 
     assert "请帮我查一下<mark>上海的</mark>天气" in text
     assert "something else" not in text
@@ -61,7 +52,7 @@ async def test_filters_are_those_of_the_url(
 ) -> None:
     books.record(ada, "the only question")
 
-    text = await text_of(client, admin_session, **query)
+    text = await text_of(client, admin_session, "/admin/audit", **query)
 
     assert ("the only question" in text) == found
     assert ("Nothing was found" in text) != found
@@ -73,7 +64,7 @@ async def test_records_of_deleted_users_are_found_by_number(
     books.record(ada, "the only question")
     await client.delete(f"/api/admin/users/{ada.user.id}", headers=bearer(admin_session))
 
-    assert "the only question" in await text_of(client, admin_session, user=str(ada.user.id))
+    assert "the only question" in await text_of(client, admin_session, "/admin/audit", user=str(ada.user.id))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +81,7 @@ async def test_records_of_deleted_users_are_found_by_number(
 async def test_what_can_t_be_looked_for_is_told(
     client: AsyncTestClient, admin_session: str, query: dict[str, str], told: str
 ) -> None:
-    assert told in await text_of(client, admin_session, **query)
+    assert told in await text_of(client, admin_session, "/admin/audit", **query)
 
 
 async def test_pages_follow_each_other_and_keep_the_filters(
@@ -99,23 +90,23 @@ async def test_pages_follow_each_other_and_keep_the_filters(
     for number in range(51):
         books.record(ada, f"question {number:03}")
 
-    first = await text_of(client, admin_session, q="question")
+    first = await text_of(client, admin_session, "/admin/audit", q="question")
     cursor = first.partition("?q=question&amp;cursor=")[2].partition('"')[0]
-    second = await text_of(client, admin_session, q="question", cursor=cursor)
+    second = await text_of(client, admin_session, "/admin/audit", q="question", cursor=cursor)
 
     assert ("<mark>question</mark> 050" in first, "<mark>question</mark> 000" in first) == (True, False)
     assert "<mark>question</mark> 000" in second
 
 
 async def test_the_export_has_the_same_filters(client: AsyncTestClient, admin_session: str, ada: Person) -> None:
-    text = await text_of(client, admin_session, q="a b", user="ada")
+    text = await text_of(client, admin_session, "/admin/audit", q="a b", user="ada")
 
     assert f"/api/admin/audit/export?q=a+b&amp;user_id={ada.user.id}&amp;format=csv" in text
 
 
 @pytest.mark.parametrize("toml", ['[audit]\nmode = "off"\n'], indirect=True)
 async def test_that_it_is_off_is_told_with_what_to_do(client: AsyncTestClient, admin_session: str) -> None:
-    text = await text_of(client, admin_session)
+    text = await text_of(client, admin_session, "/admin/audit")
 
     assert "The audit is off" in text
     assert 'href="/admin/settings#audit"' in text
@@ -142,7 +133,7 @@ async def test_a_long_line_is_cut_in_the_list_and_whole_in_the_drawer(
 ) -> None:
     books.record(ada, "x" * 100_000)
 
-    assert len(await text_of(client, admin_session)) < 30_000
+    assert len(await text_of(client, admin_session, "/admin/audit")) < 30_000
     assert "x" * 100_000 in await text_of(client, admin_session, "/admin/audit/1")
 
 

@@ -7,13 +7,8 @@ from manage_api.web.pages_installation import span
 from shared.config.layers import SETTINGS
 from shared.config.stored import EDITABLE
 from shared.store.engine import Engine
+from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import bearer
-
-
-async def text_of(client: AsyncTestClient, session: str, path: str) -> str:
-    answer = await client.get(path, headers=bearer(session))
-    assert answer.status_code == 200, answer.text
-    return str(answer.text)
 
 
 async def change(client: AsyncTestClient, session: str, **settings: Any) -> None:
@@ -30,11 +25,7 @@ def part(text: str, name: str) -> str:
 async def test_strangers_are_sent_to_sign_in_and_users_turned_away(
     client: AsyncTestClient, session: str, path: str
 ) -> None:
-    stranger = await client.get(path, follow_redirects=False)
-    user = await client.get(path, headers=bearer(session))
-
-    assert (stranger.status_code, stranger.headers["location"]) == (303, f"/?next={path}")
-    assert user.status_code == 403
+    assert await turned_away(client, session, path)
 
 
 async def test_every_setting_is_explained(client: AsyncTestClient, admin_session: str) -> None:
@@ -62,6 +53,15 @@ async def test_what_can_be_changed_has_a_field(client: AsyncTestClient, admin_se
     assert {name for name in SETTINGS if f'name="{name}"' in text} == set(EDITABLE)
 
 
+async def test_an_effort_is_chosen_from_a_list(client: AsyncTestClient, admin_session: str) -> None:
+    await change(client, admin_session, **{"tiers.big_effort": "high"})
+
+    row = part(await text_of(client, admin_session, "/admin/settings"), "tiers.big_effort")
+
+    assert '<option value="">not set</option>' in row
+    assert '<option value="high" selected>high</option>' in row
+
+
 async def test_values_are_text(client: AsyncTestClient, admin_session: str) -> None:
     await change(client, admin_session, **{"registration.invite_codes": ['</textarea><script>"x']})
 
@@ -85,7 +85,7 @@ async def test_health_tells_versions_and_the_data_planes(
 
 async def test_the_database_is_read_as_a_whole_on_demand(client: AsyncTestClient, admin_session: str) -> None:
     assert "it is not damaged" not in await text_of(client, admin_session, "/admin/health")
-    assert "it is not damaged" in await text_of(client, admin_session, "/admin/health?check=true")
+    assert "it is not damaged" in await text_of(client, admin_session, "/admin/health", check="true")
 
 
 async def test_what_can_t_be_used_is_told(client: AsyncTestClient, admin_session: str, store: Engine) -> None:

@@ -1,11 +1,14 @@
+import re
 from typing import Any
 
 import pytest
 from litestar.testing import AsyncTestClient
 
+from manage_api.domains.upstreams.schemas import RewriteBody, TimeoutsBody, UpstreamBody
 from manage_api.web.pages_upstreams import plain_dollars
 from shared.store.engine import Engine
 from shared.store.resting import rest
+from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import ManualClock, bearer
 
 PATHS = [
@@ -27,21 +30,11 @@ IN_THE_FILE = pytest.mark.parametrize("toml", [FILE], indirect=True)
 PRIVATE = "[server]\nallow_private_upstreams = true\n"
 
 
-async def text_of(client: AsyncTestClient, session: str, path: str, **query: str) -> str:
-    answer = await client.get(path, params=query, headers=bearer(session))
-    assert answer.status_code == 200, answer.text
-    return str(answer.text)
-
-
 @pytest.mark.parametrize("path", PATHS)
 async def test_strangers_are_sent_to_sign_in_and_users_turned_away(
     client: AsyncTestClient, session: str, path: str
 ) -> None:
-    stranger = await client.get(path, follow_redirects=False)
-    user = await client.get(path, headers=bearer(session))
-
-    assert (stranger.status_code, stranger.headers["location"]) == (303, f"/?next={path}")
-    assert user.status_code == 403
+    assert await turned_away(client, session, path)
 
 
 async def test_without_upstreams_the_page_says_what_to_do(client: AsyncTestClient, admin_session: str) -> None:
@@ -70,6 +63,17 @@ async def test_an_upstream_is_found_by_the_link_to_it(client: AsyncTestClient, a
 
     assert "This upstream is set in" in text
     assert 'value="https://api.deepseek.com"' in text
+
+
+@pytest.mark.parametrize("path", ["/admin/upstreams/new", "/admin/upstreams/config%3Aa%2520b%2520%253Cb%253E"])
+@IN_THE_FILE
+async def test_the_form_has_a_field_for_every_member(client: AsyncTestClient, admin_session: str, path: str) -> None:
+    text = await text_of(client, admin_session, path)
+
+    shown = set(re.findall(r'name="([a-z_/0]+)"', text))
+    rewrite = {f"model_rewrites/0/{name}" for name in RewriteBody.__struct_encode_fields__}
+    timeouts = {f"timeouts/{name}" for name in TimeoutsBody.__struct_fields__}
+    assert {*UpstreamBody.__struct_fields__, *rewrite, *timeouts} - shown == {"model_rewrites", "timeouts"}
 
 
 @IN_THE_FILE

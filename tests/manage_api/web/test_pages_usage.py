@@ -170,3 +170,20 @@ async def test_only_admins_see_it(client: AsyncTestClient, ada: Person) -> None:
 
     assert (stranger.status_code, stranger.headers["location"]) == (303, "/?next=/admin/usage")
     assert user.status_code == 403
+
+
+@pytest.mark.usefixtures("used")
+async def test_the_part_of_the_prompts_from_caches_is_drawn_by_day(
+    client: AsyncTestClient, admin: dict[str, str], store: Engine, ada: Person, clock: ManualClock
+) -> None:
+    write(store, ada, clock.now_ms(), model="small", upstream="main", prompt_tokens=60, cached_tokens=50)
+
+    pages = [(await client.get(f"/admin/usage?by={by}", headers=admin)).text for by in ("day", "upstream")]
+    found = [re.search(r'id="cached-values">(.*?)</script>', page) for page in pages]
+    drawn = [json.loads(one[1])["series"] for one in found if one]
+
+    assert [(each["name"], each["values"][-3:]) for each in drawn[0]] == [("All", [None, 0.0, 33.3])]
+    assert [(each["name"], each["values"][-2:]) for each in drawn[1]] == [
+        ("spare", [0.0, None]),
+        ("main", [None, 33.3]),
+    ]

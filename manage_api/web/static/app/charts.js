@@ -32,7 +32,8 @@ function dataset(series, at, kind) {
     borderWidth: kind === "line" ? 2 : 0,
     borderRadius: 3,
     maxBarThickness: 28,
-    pointRadius: 0,
+    pointRadius: kind === "line" ? 2 : 0,
+    spanGaps: true,
     tension: 0.3,
   };
 }

@@ -7,12 +7,23 @@ function choose(preset) {
   const { keys, note } = preset.dataset;
   form.elements.name.value = preset.getAttribute("data-set-name");
   form.elements.base_url.value = preset.getAttribute("data-set-base_url");
+  form.elements.api.value = preset.getAttribute("data-set-api");
   const link = form.querySelector("[data-preset-keys]");
   link.hidden = !keys;
   link.href = keys || "#";
   const barred = "private" in preset.dataset;
   const told = "In private networks or without TLS it needs allow_private_upstreams = true under [server] in config.toml.";
   form.querySelector("[data-preset-note]").textContent = barred ? `${note} ${told}` : note;
+}
+
+// A preset's base URL follows what it is to speak, as long as nobody has changed it.
+function readdress(select) {
+  const preset = select.form.querySelector("[data-preset]:checked");
+  const { messages } = preset?.dataset ?? {};
+  if (!messages) return;
+  const url = select.form.elements.base_url;
+  const others = preset.getAttribute("data-set-base_url");
+  if ([messages, others].includes(url.value)) url.value = select.value === "messages" ? messages : others;
 }
 
 function line(kind, text) {
@@ -66,6 +77,7 @@ async function check(place) {
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-preset]")) choose(event.target);
+  if (event.target.matches("select[name=api]")) readdress(event.target);
 });
 document.addEventListener("answered", (event) => {
   const place = placeOf(event.target);
