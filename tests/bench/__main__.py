@@ -4,7 +4,9 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from addon.formats.request import WireFormat
 from tests.bench.books import measure_books
+from tests.bench.formats import COMBINATIONS, Combination, measure_formats
 from tests.bench.pages import measure_pages
 from tests.bench.relay import measure_relay
 from tests.bench.restoring import measure_restoring
@@ -13,6 +15,8 @@ from tests.bench.restoring import measure_restoring
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         print_relay(asyncio.run(measure_relay(Path(directory))))
+    with tempfile.TemporaryDirectory() as directory:
+        print_formats(*measure_formats(Path(directory)))
     with tempfile.TemporaryDirectory() as directory:
         print_restoring(measure_restoring(Path(directory)))
     with tempfile.TemporaryDirectory() as directory:
@@ -32,6 +36,18 @@ def print_relay(found: dict[str, dict[tuple[str, str], float]]) -> None:
         base = found["direct"][row]
         bare, ours = found["bare"][row] - base, found["gateway"][row] - base
         say(f"{f'added latency {percentile} ms':<40}{'':>10}{bare:>10.2f}{ours:>10.2f}{ours / bare:>15.2f}x")
+
+
+def print_formats(relaying: dict[Combination, float], whole: dict[Combination, float]) -> None:
+    say("\nCPU per chunk by client and upstream format, µs, and what that is to the same format on both sides")
+    say(f"{'':<40}{'translating':>20}{'gateway':>20}")
+    for client, upstream in COMBINATIONS:
+        figures = [f"{found[client, upstream]:.1f} {_beside(found, client, upstream)}" for found in (relaying, whole)]
+        say(f"{f'{client} over {upstream}':<40}{figures[0]:>20}{figures[1]:>20}")
+
+
+def _beside(found: dict[Combination, float], client: WireFormat, upstream: WireFormat) -> str:
+    return f"{found[client, upstream] / found[client, client]:>7.2f}x"
 
 
 def print_restoring(found: dict[str, float]) -> None:

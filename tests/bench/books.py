@@ -71,6 +71,7 @@ def _entry(number: int) -> Entry:
         status=200,
         prompt_tokens=1000,
         completion_tokens=100,
+        conversation=f"c{number // 40}",
     )
 
 

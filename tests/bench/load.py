@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import msgspec
 
-__all__ = ("DELTAS", "CannedUpstream", "Load", "Sample", "request")
+__all__ = ("DELTAS", "CannedUpstream", "Load", "Sample", "chunked", "request")
 
 DELTAS = 100
 """Text deltas in a streamed answer."""
@@ -49,7 +49,12 @@ def _events() -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-EVENTS = [b"%x\r\n%b\r\n" % (len(event), event) for event in _events()]
+def chunked(events: Iterable[bytes]) -> list[bytes]:
+    """Each event as a chunk of its own."""
+    return [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
+
+
+EVENTS = chunked(_events())
 PLAIN_BODY = PLAIN % (MODEL, USAGE)
 PLAIN_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
     len(PLAIN_BODY),
@@ -78,7 +83,7 @@ class CannedUpstream(asyncio.Protocol):
         if b'"stream":true' not in body:
             self._transport.write(PLAIN_ANSWER)
             return
-        sending = asyncio.ensure_future(self._stream(PACE if b'"paced"' in body else 0))
+        sending = asyncio.ensure_future(self._stream(self.events(head), 0 if b'"flood"' in body else PACE))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
@@ -86,9 +91,13 @@ class CannedUpstream(asyncio.Protocol):
         for sending in self._sending:
             sending.cancel()
 
-    async def _stream(self, pace: float) -> None:
+    def events(self, head: bytes) -> list[bytes]:
+        """What is streamed to the request with this head."""
+        return EVENTS
+
+    async def _stream(self, events: list[bytes], pace: float) -> None:
         self._transport.write(STREAM_HEAD)
-        for event in EVENTS:
+        for event in events:
             self._transport.write(event)
             await asyncio.sleep(pace)
         self._transport.write(b"0\r\n\r\n")

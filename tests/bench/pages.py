@@ -9,7 +9,7 @@ from litestar.testing import AsyncTestClient
 
 from manage_api.app import create_app
 from shared.config.watch import Watch
-from tests.bench.past import PASSWORD, make_past
+from tests.bench.past import ENDLESS, PASSWORD, make_past
 
 __all__ = ("measure_pages",)
 
@@ -28,6 +28,14 @@ PAGES = (
     "/admin/usage?by=model",
     "/admin/settings",
     "/admin/health",
+    "/conversations",
+    f"/conversations/{ENDLESS}",
+    "/admin/conversations",
+    "/admin/conversations?model=glm-5.2",
+    "/admin/conversations?model=nobody",
+    "/admin/usage?by=upstream",
+    "/api/my-conversations",
+    f"/api/admin/requests?conversation={ENDLESS}",
     "/api/my-requests",
     "/api/admin/requests",
     "/api/admin/usage?by=user",

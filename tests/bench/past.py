@@ -12,7 +12,10 @@ from shared.store import open_engine
 from shared.store.ledger import ENTRY_COLUMNS, Entry
 from shared.store.sqlite import connect
 
-__all__ = ("PASSWORD", "make_past")
+__all__ = ("ENDLESS", "PASSWORD", "make_past")
+
+ENDLESS = "endless"
+"""A conversation that has very many requests."""
 
 PASSWORD = "correct horse battery staple"
 MODELS = ("deepseek-v4-pro", "deepseek-v4-flash", "mimo-v2.5-pro", "kimi-k2.6", "glm-5.2")
@@ -92,6 +95,7 @@ def _entry(rng: Random, n: int, count: int) -> Sequence[Any]:
         restored=5,
         client="203.0.113.5",
         user_agent="Cursor/1.0",
+        conversation=ENDLESS if user == 2 and n % 10 == 0 else f"{user:x}c{n // 400:x}",
         details=json.dumps(details),
     )
     return [getattr(entry, name) for name in Entry.__struct_fields__]
@@ -118,6 +122,13 @@ def _sum_up(db: Any) -> None:
             upstream_model, COUNT(*), SUM(error_class <> ''), 0, 0, SUM(prompt_tokens), SUM(completion_tokens), 0,
             SUM(cached_tokens), SUM(cost_micros), SUM(restored), SUM(missing)
         FROM ledger GROUP BY 1, 2, 3, 4, 5, 6
+    """)
+    db.execute("""
+        INSERT INTO conversations
+        SELECT conversation, MAX(id), user_id, username, upstream, model, upstream_model, user_agent, MIN(at), MAX(at),
+            COUNT(*), SUM(error_class <> ''), 0, 0, SUM(prompt_tokens), SUM(completion_tokens), 0, SUM(cached_tokens),
+            SUM(cost_micros), SUM(restored), SUM(missing)
+        FROM ledger GROUP BY conversation
     """)
     db.execute("""
         INSERT INTO spending SELECT 'user:' || user_id, 'lifetime', 0, SUM(prompt_tokens + completion_tokens),

@@ -1,0 +1,111 @@
+"""What each client format costs over each upstream format, by the chunk: its translation, and all of the gateway."""
+
+import asyncio
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from addon.formats.answering import Head
+from addon.formats.chat.stream import ChatStream
+from addon.formats.lowering import Raising
+from addon.formats.request import WireFormat
+from addon.formats.translate import CLIENTS, UPSTREAMS
+from addon.formats.turn import Reasoning
+from addon.relay import Patching, Relay, Translating
+from tests.bench.load import CannedUpstream, Load, chunked
+from tests.bench.streams import FORMATS, asked, stream
+from tests.support.gateway import Gateway
+
+__all__ = ("COMBINATIONS", "Combination", "measure_formats")
+
+type Combination = tuple[WireFormat, WireFormat]
+"""Client and upstream."""
+
+CHUNKS = 2000
+REPEATS = 20
+ROUNDS = 3
+STREAMS = 32
+DELTAS = 100
+"""Of a paced stream."""
+
+COMBINATIONS: list[Combination] = [(client, upstream) for client in FORMATS for upstream in FORMATS]
+UPSTREAM = """
+[[upstreams]]
+name = "{api}"
+base_url = "http://127.0.0.1:{port}"
+api = "{api}"
+api_keys = ["sk-good"]
+models = ["{api}"]
+"""
+
+
+def measure_formats(directory: Path) -> tuple[dict[Combination, float], dict[Combination, float]]:
+    """Microseconds of CPU by the chunk: of relaying in process (the best repeat), and of the data plane (medians)."""
+    relaying: dict[Combination, float] = dict.fromkeys(COMBINATIONS, 1e9)
+    events = {upstream: stream(upstream, CHUNKS) for upstream in FORMATS}
+    for _ in range(REPEATS):
+        for client, upstream in COMBINATIONS:
+            spent = _relaying(_relay(client, upstream), events[upstream])
+            relaying[client, upstream] = min(relaying[client, upstream], spent)
+    return relaying, asyncio.run(_whole(directory))
+
+
+def _relaying(relay: Relay, events: list[bytes]) -> float:
+    began = time.process_time()
+    for event in events:
+        relay.feed(event)
+    spent = time.process_time() - began
+    assert relay.done
+    return spent / CHUNKS * 1e6
+
+
+def _relay(client: WireFormat, upstream: WireFormat) -> Relay:
+    if client == upstream == "chat":
+        return Patching(ChatStream(model="m", hide_usage=False, mint=_mint))
+    speaks = CLIENTS[client]
+    _, body = asked(client, "m")
+    writer = speaks.writer(speaks.decode(body), Head("abc", 7, "m"), _mint, _seal)
+    return Translating(UPSTREAMS[upstream].reader(), Raising(frozenset()), writer, speaks.ping)
+
+
+def _mint(choice: int, index: int, upstreams: str) -> str:
+    return f"call_{choice}_{index}"
+
+
+def _seal(reasoning: Reasoning) -> str:
+    return reasoning.opaque
+
+
+class FormatsUpstream(CannedUpstream):
+    """Answers each path in its format."""
+
+    streams = {asked(one, "")[0].encode(): chunked(stream(one, DELTAS)) for one in FORMATS}
+
+    def events(self, head: bytes) -> list[bytes]:
+        return self.streams[head.split(b" ")[1]]
+
+
+async def _whole(directory: Path) -> dict[Combination, float]:
+    server = await asyncio.get_running_loop().create_server(FormatsUpstream, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    found: defaultdict[Combination, list[float]] = defaultdict(list)
+    with Gateway(directory, config="".join(UPSTREAM.format(api=api, port=port) for api in FORMATS)) as gateway:
+        key = gateway.new_user("bench")
+        process = gateway.data_plane()
+        for _ in range(ROUNDS):
+            for client, upstream in COMBINATIONS:
+                load = Load(gateway.port, _request(client, upstream, key))
+                before = sum(process.cpu_times()[:2])
+                await load.run(connections=STREAMS, each=1)
+                spent = sum(process.cpu_times()[:2]) - before
+                found[client, upstream].append(spent / (STREAMS * DELTAS) * 1e6)
+    server.close()
+    await server.wait_closed()
+    return {combination: median(figures) for combination, figures in found.items()}
+
+
+def _request(client: WireFormat, upstream: WireFormat, key: str) -> bytes:
+    path, body = asked(client, upstream)
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: Bearer {key}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
