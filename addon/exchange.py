@@ -38,7 +38,7 @@ from addon.telling import Telling
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.model import Principal
-from shared.profiles import fault, says_field_is_unknown
+from shared.profiles import Fault, fault, says_field_is_unknown
 from shared.routes import known_models, routes
 from shared.security.keys import mask, suffix
 from shared.store.ledger import Entry
@@ -426,21 +426,28 @@ class Exchange:
         self._talk.remember(turns, complete=complete, durable=durable, origin=self._made.origin)
 
     def _repair(self, body: bytes) -> bool:
-        """Try the same candidate once more when what it says of the request's reasoning can be mended."""
+        """Try the same candidate once more when what it says of the request can be mended."""
         assert self._made is not None
         text = full_text(body)
         found = fault(text)
         if found is None:
             return False
-        mend = self._bodies.with_more if found == "missing" else self._bodies.with_less
-        if says_field_is_unknown(text):
-            mend = self._bodies.with_none
-        made = mend(self.candidate, self._made)
+        made = self._mended(found, self._made, unknown=says_field_is_unknown(text))
         if made is None:
             return False
         self._made, self._answer = made, None
         self.tried.append(Tried(self.candidate))
         return True
+
+    def _mended(self, found: Fault, refused: Made, *, unknown: bool) -> Made | None:
+        if found in ("pictures", "in a row"):
+            policy = refused.policy
+            pictures, in_a_row = policy.pictures and found != "pictures", policy.in_a_row and found != "in a row"
+            return self._bodies.plainer(self.candidate, refused, pictures=pictures, in_a_row=in_a_row)
+        if unknown:
+            return self._bodies.with_none(self.candidate, refused)
+        mend = self._bodies.with_more if found == "missing" else self._bodies.with_less
+        return mend(self.candidate, refused)
 
     def _rest(self, seconds: float, why: str) -> None:
         until = self._services.clock.monotonic() + seconds

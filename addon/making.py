@@ -3,8 +3,9 @@
 import msgspec
 from msgspec.structs import replace
 
-from addon.asked import Asked, Encoded, abilities_of
+from addon.asked import Asked
 from addon.copies import Copies
+from addon.encoding import Encoded, Wanted, encode
 from addon.formats.chat.carriers import Quirks
 from addon.formats.errors import RequestError
 from addon.formats.turn import Reasoning, edited
@@ -103,6 +104,15 @@ class Making:
         made = self._made(candidate, refused.endpoint, refused.profile, refused.policy, repaired=True)
         return made if made.encoded.body != refused.encoded.body else None
 
+    def plainer(self, candidate: Candidate, refused: Made, *, pictures: bool, in_a_row: bool) -> Made | None:
+        """The body without pictures, or with the user's messages in a row as one, from now on. Or None."""
+        policy = replace(refused.policy, pictures=pictures, in_a_row=in_a_row)
+        if policy == refused.policy or candidate.upstream.api != "chat":
+            return None
+        self._lessons.learn(refused.endpoint, refused.profile, policy)
+        made = self._made(candidate, refused.endpoint, refused.profile, policy, repaired=refused.repaired)
+        return made if made.encoded.body != refused.encoded.body else None
+
     def with_none(self, candidate: Candidate, refused: Made) -> Made | None:
         """The body without reasoning of any kind, for an upstream that knows no member of messages for it. Or None."""
         return self._bare(candidate, refused, always=True)
@@ -135,16 +145,18 @@ class Making:
         restoration = self._conversation.restore(profile, policy, origin)
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
-        encoded = self._request.encode(
-            candidate.upstream.api,
+        wanted = Wanted(
+            upstream=candidate.upstream,
             model=candidate.model,
-            edits=restoration.edits,
             profile=profile,
-            thinking_off=restoration.thinking_off,
+            edits=restoration.edits,
             effort=candidate.effort,
-            abilities=abilities_of(candidate.upstream, candidate.model),
+            thinking_off=restoration.thinking_off,
             unusable=self._copies.foreign(origin) | self._refused(origin, restoration),
+            pictures=policy.pictures,
+            in_a_row=policy.in_a_row,
         )
+        encoded = encode(self._request, wanted)
         return Made(endpoint, origin, encoded, profile, policy, restoration, repaired, lesson)
 
     def _profile_of(self, candidate: Candidate) -> Profile:

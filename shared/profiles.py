@@ -30,8 +30,12 @@ type Step = Literal["omit", "empty", "off", "trim", "reject"]
 type Decided = Literal["name", "api", "host", "model", "default"]
 """What a profile was chosen by."""
 
-type Fault = Literal["missing", "refused"]
-"""`missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale or not from there."""
+type Fault = Literal["missing", "refused", "pictures", "in a row"]
+"""What an upstream refuses that can be mended.
+
+`missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale or not from there.
+`pictures`: it takes none. `in a row`: it does not take two messages of the user without an answer between.
+"""
 
 _LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
@@ -102,11 +106,28 @@ _UNKNOWN = re.compile(
 )
 
 
+# DeepSeek, Moonshot, OpenRouter and llama.cpp of pictures; the templates of Mistral and vLLM of messages in a row
+# (github.com/cursor/cursor/issues/2605).
+_PICTURES = re.compile(
+    r"unknown variant .?image_url|image input is not (supported|enabled)|no endpoints found that support image"
+    r"|does not support (image|vision|multimodal)|images? (is|are) not supported|not a multimodal model",
+    re.IGNORECASE,
+)
+_IN_A_ROW = re.compile(
+    r"roles must alternate|(successive|consecutive) (user|assistant)|(user|assistant) messages? in a row",
+    re.IGNORECASE,
+)
+
+
 def fault(text: str) -> Fault | None:
-    """What an upstream's error, its full text, says of the reasoning in the request; None: nothing."""
+    """What an upstream's error, its full text, says of what can be mended in the request; None: nothing."""
     if _REFUSED.search(text) or says_field_is_unknown(text):
         return "refused"
-    return "missing" if _MISSING.search(text) else None
+    if _MISSING.search(text):
+        return "missing"
+    if _PICTURES.search(text):
+        return "pictures"
+    return "in a row" if _IN_A_ROW.search(text) else None
 
 
 def says_field_is_unknown(text: str) -> bool:

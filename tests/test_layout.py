@@ -44,6 +44,7 @@ WITHOUT_TWIN = {
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
     "addon/copies.py": "tests/addon/test_exchange_translated.py and test_exchange_messages.py carry them",
+    "addon/encoding.py": "tests/addon/test_exchange_translated.py and test_exchange_messages.py read what it makes",
     "addon/making.py": "tests/addon/test_exchange_repair.py and test_exchange_messages.py have bodies made",
     "manage_api/domains/usage/service.py": "test_controller.py asks it for the days",
     "manage_api/domains/users/schemas.py": DECLARES,

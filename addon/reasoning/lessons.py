@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from addon.reasoning.restore import Policy
 from shared.clock import Clock
@@ -34,7 +35,7 @@ class Lessons:
 
     def learn(self, endpoint: str, profile: Profile, policy: Policy) -> None:
         """Use the policy there from now on."""
-        lesson = _Lesson(profile.name, Policy(policy.step, policy.everywhere, bare=_lasting(policy)))
+        lesson = _Lesson(profile.name, replace(policy, repairing=False, bare=_lasting(policy)))
         self._learned[endpoint] = lesson
         text = msgspec.json.encode(lesson).decode()
         self._engine.write_later([table.keep_learned(endpoint, text, self._clock.now_ms())])
@@ -59,4 +60,4 @@ def steps_down(profile: Profile, policy: Policy) -> list[Policy]:
     )
     if policy.everywhere:
         ladder = ladder[1:]
-    return [Policy(step, everywhere=True, repairing=True) for step in ladder if step != "omit"]
+    return [replace(policy, step=step, everywhere=True, repairing=True, bare="") for step in ladder if step != "omit"]

@@ -36,6 +36,10 @@ class Policy(msgspec.Struct, frozen=True):
     bare: Literal["", "now", "always"] = ""
     """No reasoning is sent: the upstream has just refused what it got, or knows nothing of the kind."""
 
+    pictures: bool = True
+    in_a_row: bool = True
+    """What else the upstream has shown to take, or not: pictures, two messages of the user in a row."""
+
 
 class Diagnosis(msgspec.Struct, frozen=True):
     """How one assistant message was resolved."""

@@ -231,3 +231,63 @@ def test_a_strict_upstream_is_no_help_to_one_that_failed(desk: Desk) -> None:
     assert reply is not None
     assert (reply.status, reply.body) == (503, error("down for now"))
     assert [one.candidate.upstream.name for one in exchange.tried] == ["one"]
+
+
+# -- what else an upstream refuses ------------------------------------------------------------------------------------
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+
+
+def test_pictures_that_an_upstream_refuses_are_left_out_from_then_on(desk: Desk) -> None:
+    asked = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, PICTURE]}]
+    exchange = desk.open(asked)
+    refusal = error("messages[0]: unknown variant `image_url`, expected `text`")
+    assert exchange.refused(400, {}, refusal) is None
+    assert b"image_url" not in exchange.outgoing.body
+    assert "the image in message 0 was left out" in exchange.notes[0]
+    assert b"image_url" not in desk.open(asked).outgoing.body
+
+
+def test_messages_in_a_row_that_an_upstream_refuses_are_joined_from_then_on(desk: Desk) -> None:
+    asked = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
+    exchange = desk.open(asked)
+    refusal = error("Conversation roles must alternate user/assistant/user/assistant/...")
+    assert exchange.refused(400, {}, refusal) is None
+    desk.restart()
+    for later in (exchange, desk.open(asked)):
+        [message] = json.loads(later.outgoing.body)["messages"]
+        assert [part["text"] for part in message["content"]] == ["one", "two"]
+
+
+def test_what_was_left_out_already_is_told_when_it_is_refused_again(desk: Desk) -> None:
+    exchange = desk.open([{"role": "user", "content": [PICTURE]}])
+    refusal = error("this model does not support image input")
+    assert exchange.refused(400, {}, refusal) is None
+    assert exchange.refused(400, {}, refusal) is not None
+
+
+@pytest.mark.parametrize(
+    ("host", "given", "reached"),
+    [
+        ("one.example", {"max_completion_tokens": 7}, {"max_tokens": 7}),
+        ("one.example", {"max_tokens": 7, "max_completion_tokens": 8}, {"max_tokens": 7, "max_completion_tokens": 8}),
+        ("api.openai.com", {"max_tokens": 7}, {"max_completion_tokens": 7}),
+    ],
+)
+def test_a_limit_goes_by_the_name_that_its_upstream_knows(
+    desk: Desk, host: str, given: dict[str, int], reached: dict[str, int]
+) -> None:
+    desk.upstreams = (upstream("one", base_url=f"https://{host}"),)
+    sent = json.loads(desk.open(None, **given).outgoing.body)
+    assert {name: kept for name, kept in sent.items() if name.startswith("max_")} == reached
+
+
+def test_functions_reach_an_upstream_as_tools(desk: Desk) -> None:
+    exchange = desk.exchange()
+    function = {"name": "Read", "parameters": {"type": "object"}}
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "functions": [function]}
+    exchange.open(json.dumps(asked | {"function_call": {"name": "Read"}}).encode())
+    sent = json.loads(exchange.outgoing.body)
+    assert sent["tools"] == [{"type": "function", "function": function}]
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "Read"}}
+    assert "functions" not in sent

@@ -303,3 +303,19 @@ def test_other_complaints_are_not_taken_for_it(text: str) -> None:
 @pytest.mark.parametrize("nested", [False, True], ids=["plain", "wrapped"])
 def test_an_error_that_names_the_thinking_is_told_from_others(message: str, expected: str | None, nested: bool) -> None:
     assert fault(f"Provider returned error\n{message}" if nested else message.replace("`", "")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Failed to deserialize: messages[1]: unknown variant `image_url`, expected `text`", "pictures"),
+        ("No endpoints found that support image input", "pictures"),
+        ("image input is not supported - hint: you may need to provide the mmproj", "pictures"),
+        ("Conversation roles must alternate user/assistant/user/assistant/...", "in a row"),
+        ("The model does not support successive user or assistant messages", "in a row"),
+        ("image_url is not a valid URL", None),
+        ("The image is too large", None),
+    ],
+)
+def test_what_else_an_upstream_refuses_is_understood(text: str, expected: str | None) -> None:
+    assert fault(text) == expected

@@ -62,6 +62,8 @@ def is_plain(body: bytes) -> bool:
         found = dict(members(body))
         if "messages" not in found or "input" in found or "system" in found:
             return "messages" not in found and "input" not in found
+        if value(found.get("functions", b"null")):
+            return False  # what came before `tools`; few upstreams still know it
         if not all(map(_is_plain_tool, objects(value(found.get("tools", b"null"))))):
             return False
         if not any(mark in found["messages"] for mark in _MARKS):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from addon.asked import abilities_of
+from addon.encoding import abilities_of
 from addon.formats.chat import request as chat_request
 from addon.formats.chat.neutral import is_plain
 from addon.formats.errors import RequestError
