@@ -25,9 +25,12 @@ from addon.formats.turn import Reasoning, Turn, Usage
 from addon.grouping import conversation_of
 from addon.making import Made, Making, quirks_of
 from addon.meter import Meter, Opened
+from addon.mirroring import Mirror, style_for
 from addon.outgoing import Outgoing, inflated, outgoing_to, returned, without_keys
+from addon.overflow import hears_usage, is_context_overflow, signal
 from addon.reasoning.conversation import Conversation
 from addon.reasoning.lessons import Lessons
+from addon.reasoning.mirror import new_token, stripped
 from addon.reasoning.recall import Recall
 from addon.reasoning.restore import Restoration
 from addon.routing.candidates import Candidate, candidates
@@ -133,6 +136,7 @@ class Exchange:
 
     def _read(self, body: bytes, *, entered: bool = False) -> None:
         """Make the first attempt ready; `entered`: in the books."""
+        body = stripped(body, self._services.id_key)
         past = self._services.answers.past(self.principal.id)
         self.request = request = asked.read(self._endpoint, body, self._copies.open, past)
         if not may_use(self.principal, request.model):
@@ -298,6 +302,8 @@ class Exchange:
         body = inflated(headers, body)
         if self._repair(body):
             return None
+        if signalled := self._signal(body):
+            return signalled
         failure = classify_status(status, headers, now_epoch=self._services.clock.now_ms() / 1000)
         if failure is not None:
             self._rest(failure.rest, f"it was answered with {status}")
@@ -314,7 +320,8 @@ class Exchange:
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""
         assert self._made is not None
-        relay = self._said.relay(self.candidate.upstream.api, self._made.encoded.custom, quirks_of(self._made.profile))
+        made, api = self._made, self.candidate.upstream.api
+        relay = self._said.relay(api, made.encoded.custom, quirks_of(made.profile), self._mirror)
         self._answer = StreamedAnswer(
             relay, remember=self._remember, content_encoding=headers.get("content-encoding", "")
         )
@@ -338,7 +345,7 @@ class Exchange:
         except Unreadable as error:
             return self.reply(problems.malformed(str(error)))
         made, api = self._made, self.candidate.upstream.api
-        answer = self._said.whole(api, made.encoded.custom, body, quirks_of(made.profile))
+        answer = self._said.whole(api, made.encoded.custom, body, quirks_of(made.profile), self._mirror)
         if answer is None:
             return self.reply(problems.malformed("the upstream's answer is not a JSON object"))
         if answer.error is not None:
@@ -384,6 +391,21 @@ class Exchange:
     def _talk(self) -> Conversation:
         assert self._conversation is not None
         return self._conversation
+
+    @property
+    def _mirror(self) -> Mirror | None:
+        services, is_chat = self._services, self._endpoint.wire_format == "chat"
+        style = style_for(self.principal.user, self.candidate.upstream) if is_chat else None
+        return Mirror(style, lambda: new_token(services.random(16), services.id_key)) if style else None
+
+    def _signal(self, body: bytes) -> Reply | None:
+        """What makes Cursor summarise a conversation that is too long, where that is wanted."""
+        assert self.request is not None
+        wanted = self.candidate.upstream.compact_signal and hears_usage(self.request)
+        if not wanted or not is_context_overflow(full_text(body)):
+            return None
+        self.error_class = "context_overflow"
+        return Reply(200, *signal(self.request, self.id, self._began_at // 1000))
 
     def _candidates(self, model: str) -> list[Candidate]:
         upstreams = self._snapshot.upstreams

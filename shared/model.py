@@ -5,12 +5,15 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ("Limits", "Period", "Principal", "Role", "Scope", "User", "VirtualKey", "fits")
+__all__ = ("Limits", "MirrorWish", "Period", "Principal", "Role", "Scope", "User", "VirtualKey", "fits")
 
 Role = Literal["admin", "user"]
 Scope = Literal["inference", "admin"]
 Period = Literal["lifetime", "month", "day"]
 """What a quota is for; months and days are those of UTC."""
+
+MirrorWish = Literal["", "off", "details", "think"]
+"""A user's own value of an upstream's `mirror`; empty: as the upstream says."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +56,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """The models that may be asked for, `*` standing for any characters; empty: every model."""
 
     limits: Limits = Limits()
+    mirror: MirrorWish = ""
 
 
 class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):

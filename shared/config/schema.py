@@ -176,6 +176,12 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     images: Literal["take", "drop", "refuse"] = "take"
     """What becomes of pictures and files."""
 
+    mirror: Literal["off", "details", "think"] = "off"
+    """Whether clients of Chat Completions are shown the reasoning in the content, and in which element."""
+
+    compact_signal: bool = False
+    """A conversation that is too long for it is answered with a usage that makes Cursor summarise."""
+
     model_rewrites: tuple[ModelRewrite, ...] = ()
     profile: str = ""
     """A name of `PROFILE_NAMES` or of `[profiles]`; empty: found by host, then model."""

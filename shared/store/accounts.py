@@ -6,7 +6,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from shared.errors import StoreError
-from shared.model import Limits, Role, User
+from shared.model import Limits, MirrorWish, Role, User
 from shared.store.engine import Engine, Row, Transaction
 from shared.store.ledger import Balance, subject_of
 from shared.store.subjects import limit_params, limits_from, models_from, name_fault, page_params
@@ -24,6 +24,7 @@ __all__ = (
     "replace_hash",
     "search_users",
     "set_disabled",
+    "set_mirror",
     "set_password",
     "update_user",
     "user_from",
@@ -31,7 +32,8 @@ __all__ = (
 
 USER_COLUMNS = (
     "users.id, users.username, users.role, users.disabled, users.epoch, users.must_change_password, users.created_at, "
-    "users.models, users.quota_tokens, users.quota_cost_micros, users.period, users.rpm, users.tpm, users.concurrency"
+    "users.models, users.quota_tokens, users.quota_cost_micros, users.period, users.rpm, users.tpm, users.concurrency, "
+    "users.mirror"
 )
 """In the order `user_from` wants."""
 
@@ -171,6 +173,12 @@ def set_password(engine: Engine, user_id: int, password_hash: str, *, must_chang
     return bool(engine.transact(lambda transaction: transaction.run(sql, params)))
 
 
+def set_mirror(engine: Engine, user_id: int, mirror: MirrorWish) -> bool:
+    """Take over how the user wants the reasoning shown; False when there is no such account."""
+    sql = "UPDATE users SET mirror = :mirror WHERE id = :id RETURNING id"
+    return bool(engine.transact(lambda transaction: transaction.run(sql, {"id": user_id, "mirror": mirror})))
+
+
 def replace_hash(engine: Engine, user_id: int, *, old: str, new: str) -> None:
     """Store the same password's hash at another cost, unless the password was changed meanwhile; sessions go on."""
     sql = "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old"
@@ -189,6 +197,7 @@ def user_from(row: Row) -> User:
         created_at=row[6],
         models=models_from(row[7]),
         limits=limits_from(row[8:14]),
+        mirror=row[14],
     )
 
 

@@ -352,6 +352,14 @@ def conversations(db: Database) -> None:
     db.execute("CREATE INDEX conversations_user_id ON conversations (user_id, latest)")
 
 
+@MIGRATIONS()
+def mirror(db: Database) -> None:
+    # How the user wants the reasoning shown; '': as the upstream's setting says.
+    db.execute("""
+        ALTER TABLE users ADD COLUMN mirror TEXT NOT NULL DEFAULT '' CHECK (mirror IN ('', 'off', 'details', 'think'))
+    """)
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

@@ -52,6 +52,8 @@ WHOLE = {
     "api_version": "2025-04-01-preview",
     "auth": "api-key",
     "images": "drop",
+    "mirror": "think",
+    "compact_signal": True,
     "model_rewrites": [
         {"from": "claude", "to": "lab-1", "effort": "xhigh"},
         {"from_pattern": "^gpt-(.*)$", "to_template": "lab-{1}", "effort": "low"},

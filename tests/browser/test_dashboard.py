@@ -89,6 +89,16 @@ def test_limits_of_a_key_are_changed_in_place_and_a_wrong_one_is_told_at_its_fie
     expect(page.get_by_role("row", name="first").get_by_text("$2.50 in all")).to_be_visible()
 
 
+def test_how_thinking_is_shown_in_cursor_is_chosen_and_kept(walk: Walk, admin: Admin) -> None:
+    name = admin.add_user(new_name("ada"))["username"]
+    page = walk().sign_in(name, PASSWORD, "/account")
+    page.get_by_label("Show what the model thinks").select_option("As a block that unfolds")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Show what the model thinks")).to_have_value("details")
+
+
 def test_the_password_is_changed_and_the_key_gets_another_secret(walk: Walk, admin: Admin) -> None:
     name = admin.add_user(new_name("alan"))["username"]
     page = walk().sign_in(name, PASSWORD, "/account")

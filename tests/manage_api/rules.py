@@ -40,6 +40,7 @@ ROUTES = {
     "every caller but inference keys": """
         DELETE /api/keys/{key_id:int}
         PATCH /api/keys/{key_id:int}
+        PATCH /api/me
         POST /api/change-password
         POST /api/keys
     """,

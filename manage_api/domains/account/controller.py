@@ -2,7 +2,7 @@
 
 import asyncio
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotAuthorizedException, TooManyRequestsException
 from litestar.params import JSONBody
@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from manage_api.browsers import session_cookie
 from manage_api.callers import UserRequest, client_address
-from manage_api.domains.account.schemas import Me, PasswordChange
+from manage_api.domains.account.schemas import Me, MeChanges, PasswordChange
 from manage_api.domains.keys.schemas import KeySecret, KeyView
 from manage_api.domains.session.schemas import Token
 from manage_api.domains.session.service import hashed, new_session, verified_user
@@ -21,7 +21,7 @@ from manage_api.guards import WITH_ANY_PASSWORD, no_inference_key
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
 from shared.model import User, VirtualKey
-from shared.store.accounts import find_user, set_password
+from shared.store.accounts import find_user, set_mirror, set_password
 from shared.store.ledger import Balance, balance_of, subject_of
 
 __all__ = ("AccountController",)
@@ -33,15 +33,16 @@ class AccountController(Controller):
     @get("/api/me", opt=WITH_ANY_PASSWORD)
     async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Me:
         """Who the caller is, what it may use and what it has used."""
-        user, key, now = request.user, request.auth, sidecar.clock.now_ms()
-        spent = _balance(sidecar, "user", user)
-        return Me(
-            **asdict(UserDetails.of(user, spent, now)),
-            reserved_tokens=spent.reserved_tokens,
-            reserved_cost_micros=spent.reserved_cost_micros,
-            auth="key" if key else "session",
-            key=KeyView.of(key, user.username, _balance(sidecar, "key", key), now) if key else None,
-        )
+        return _me(sidecar, request.user, request.auth)
+
+    @patch("/api/me", guards=[no_inference_key])
+    async def change(self, data: JSONBody[MeChanges], request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Me:
+        """Change how reasoning is shown."""
+        await asyncio.to_thread(set_mirror, sidecar.store, request.user.id, data.mirror)
+        changed = find_user(sidecar.store, request.user.id)
+        if not changed:
+            raise NotAuthorizedException("The account was deleted.")
+        return _me(sidecar, changed, request.auth)
 
     @post(
         "/api/change-password",
@@ -89,3 +90,16 @@ class AccountController(Controller):
 def _balance(sidecar: Sidecar, kind: str, subject: User | VirtualKey) -> Balance:
     name = subject_of(kind, subject.id)
     return balance_of(sidecar.store, name, subject.limits.period, sidecar.clock.now_ms())
+
+
+def _me(sidecar: Sidecar, user: User, key: VirtualKey | None) -> Me:
+    now = sidecar.clock.now_ms()
+    spent = _balance(sidecar, "user", user)
+    return Me(
+        **asdict(UserDetails.of(user, spent, now)),
+        reserved_tokens=spent.reserved_tokens,
+        reserved_cost_micros=spent.reserved_cost_micros,
+        auth="key" if key else "session",
+        mirror=user.mirror,
+        key=KeyView.of(key, user.username, _balance(sidecar, "key", key), now) if key else None,
+    )

@@ -6,8 +6,9 @@ import msgspec
 
 from manage_api.domains.keys.schemas import KeyView
 from manage_api.domains.users.schemas import Password, UserDetails
+from shared.model import MirrorWish
 
-__all__ = ("Me", "PasswordChange")
+__all__ = ("Me", "MeChanges", "PasswordChange")
 
 
 class Me(UserDetails, frozen=True, kw_only=True):
@@ -18,8 +19,18 @@ class Me(UserDetails, frozen=True, kw_only=True):
 
     reserved_cost_micros: int
     auth: Literal["session", "key"]
+    mirror: MirrorWish
+    """How the reasoning is shown in Cursor; empty: as the upstream's setting says."""
+
     key: KeyView | None
     """The virtual key that was shown, whose limits hold too; null for a session."""
+
+
+class MeChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What shall be different about one's own account."""
+
+    mirror: MirrorWish
+    """How the reasoning is shown in Cursor; empty: as the upstream's setting says."""
 
 
 class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

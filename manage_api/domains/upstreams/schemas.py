@@ -62,6 +62,8 @@ class UpstreamBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_version: Name = ""
     auth: Literal["", "bearer", "api-key", "x-api-key"] = ""
     images: Literal["take", "drop", "refuse"] = "take"
+    mirror: Literal["off", "details", "think"] = "off"
+    compact_signal: bool = False
     model_rewrites: Annotated[list[RewriteBody], msgspec.Meta(max_length=512)] = []
     profile: Name = ""
     headers: Annotated[dict[Name, Secret], msgspec.Meta(max_length=64)] = {}
@@ -115,6 +117,8 @@ class UpstreamView(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str
     auth: Literal["", "bearer", "api-key", "x-api-key"]
     images: Literal["take", "drop", "refuse"]
+    mirror: Literal["off", "details", "think"]
+    compact_signal: bool
     model_rewrites: list[RewriteBody]
     profile: str
     headers: dict[str, str]

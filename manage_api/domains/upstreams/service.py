@@ -199,6 +199,8 @@ def _view(
         api_version=upstream.api_version,
         auth=upstream.auth,
         images=upstream.images,
+        mirror=upstream.mirror,
+        compact_signal=upstream.compact_signal,
         model_rewrites=msgspec.convert(upstream.model_rewrites, list[RewriteBody], from_attributes=True),
         profile=upstream.profile,
         headers=masked_headers(upstream.headers),

@@ -18,6 +18,7 @@ from shared.store.accounts import (
     replace_hash,
     search_users,
     set_disabled,
+    set_mirror,
     set_password,
     update_user,
 )
@@ -91,6 +92,13 @@ def test_accounts_are_listed_page_by_page(engine: Engine) -> None:
     users = [add(engine, name) for name in "abcde"]
     assert list_users(engine, limit=2) == users[:2]
     assert list_users(engine, after=users[1].id) == users[2:]
+
+
+def test_how_reasoning_is_shown_is_changed_and_ends_no_session(engine: Engine) -> None:
+    user = add(engine, "ada")
+    assert set_mirror(engine, user.id, "details")
+    assert find_user(engine, user.id) == replace(user, mirror="details")
+    assert not set_mirror(engine, 99, "off")
 
 
 def test_a_new_password_ends_the_sessions(engine: Engine) -> None:

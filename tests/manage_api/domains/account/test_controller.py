@@ -47,7 +47,23 @@ async def test_me_is_who_the_session_is_for_with_what_it_may_use(
         "period": "lifetime",
         **dict.fromkeys(("used_tokens", "used_cost_micros", "reserved_tokens", "reserved_cost_micros"), 0),
         "auth": "session",
+        "mirror": "",
     }
+
+
+async def test_how_reasoning_is_shown_is_ones_own_choice(client: AsyncTestClient, ada: Person, session: str) -> None:
+    changed = await client.patch("/api/me", json={"mirror": "details"}, headers=bearer(session))
+
+    assert (changed.status_code, changed.json()["mirror"]) == (200, "details")
+    assert (await me(client, ada.key))["mirror"] == "details"
+
+
+@pytest.mark.parametrize("body", [{"mirror": "upside down"}, {}, {"role": "admin", "mirror": "off"}])
+async def test_nothing_else_about_oneself_can_be_changed(
+    client: AsyncTestClient, session: str, body: dict[str, str]
+) -> None:
+    assert (await client.patch("/api/me", json=body, headers=bearer(session))).status_code == 400
+    assert ((await me(client, session))["mirror"], (await me(client, session))["role"]) == ("", "user")
 
 
 async def test_me_says_what_was_used_and_when_it_begins_anew(

@@ -88,6 +88,8 @@ async def test_an_upstream_is_made_and_shown_with_its_secrets_masked(admin: Admi
         "api_version": "",
         "auth": "",
         "images": "take",
+        "mirror": "off",
+        "compact_signal": False,
         "path": "",
         "profile": "",
         "headers": {"X-Team": "blue", "X-Api-Key": "…3333"},
