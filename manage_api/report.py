@@ -6,6 +6,7 @@ from urllib.parse import urljoin, urlsplit
 
 from manage_api.addresses import is_public, local_url
 from shared.config.schema import Snapshot, Upstream
+from shared.profiles import Decided
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
@@ -85,11 +86,11 @@ def checked(snapshot: Snapshot) -> str:
         "Sidecar": snapshot.server.admin_addr,
         "Base URL": base_url(snapshot),
     }
-    upstreams = ["", *(line for upstream in snapshot.upstreams for line in _upstream(upstream))]
+    upstreams = ["", *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream))]
     return "\n".join([*_rows(rows), *upstreams, *_paragraphs(next_step(snapshot))])
 
 
-def _upstream(upstream: Upstream) -> list[str]:
+def _upstream(snapshot: Snapshot, upstream: Upstream) -> list[str]:
     rows = {
         "endpoint": urljoin(upstream.base_url, upstream.request_path),
         "keys": ", ".join(map(mask, upstream.api_keys)) or "none",
@@ -97,9 +98,32 @@ def _upstream(upstream: Upstream) -> list[str]:
         "rewrites": ", ".join(
             f"{rewrite.source} → {rewrite.to or rewrite.to_template}" for rewrite in upstream.model_rewrites
         ),
-        "profile": upstream.profile or "found by host, then model",
+        "profile": _profiles(snapshot, upstream),
     }
     return [f"Upstream {upstream.name}", *_rows(rows)]
+
+
+def _profiles(snapshot: Snapshot, upstream: Upstream) -> str:
+    """What its models demand of replayed reasoning, and how that was found."""
+    targets = (rewrite.to for rewrite in upstream.model_rewrites if rewrite.to)
+    found: dict[str, list[str]] = {}
+    for model in dict.fromkeys((*upstream.models, *targets)) or [""]:
+        profile, by = snapshot.known_profiles.decide(
+            name=upstream.profile, api=upstream.api, host=upstream.host, model=model
+        )
+        found.setdefault(f"{profile.name}, {_FOUND_BY[by]}", []).append(model)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{', '.join(models)}: {profile}" for profile, models in found.items())
+
+
+_FOUND_BY: dict[Decided, str] = {
+    "api": "by what it speaks",
+    "default": "since neither its host nor the model's name is known",
+    "host": "by its host",
+    "model": "by the model's name",
+    "name": "as configured",
+}
 
 
 def _models(upstream: Upstream) -> Iterable[str]:
