@@ -4,6 +4,8 @@ Plain Chat Completions for upstreams that speak it are patched, so that all else
 combination goes through the neutral request.
 """
 
+import re
+
 import msgspec
 
 from addon.formats import translate
@@ -33,14 +35,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[Message]
     max_tokens: int | None
     usage_asked: bool
+    structured: bool
+    """Whether the answer's text must have a shape, like JSON's."""
+
     plain: ChatRequest | None = None
     neutral: Request | None = None
 
 
 def is_patched_for(upstream: Upstream, body: bytes) -> bool:
     """Whether an upstream gets a plain Chat Completions body as it is, but for what is restored."""
-    refused = upstream.images == "refuse" and (b'"image_url"' in body or b'"file"' in body)
+    refused = upstream.images == "refuse" and _PICTURE.search(body)
     return upstream.api == "chat" and not refused
+
+
+_PICTURE = re.compile(rb'"type"\s*:\s*"(image|image_url|input_image|file|input_file)"')
 
 
 def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> Asked:
@@ -76,6 +84,7 @@ def _plain(found: ChatRequest) -> Asked:
         messages=found.messages,
         max_tokens=found.max_tokens,
         usage_asked=found.usage_asked,
+        structured=any(name == "response_format" and b"json" in raw for name, raw in found.parts),
         plain=found,
     )
 
@@ -89,5 +98,6 @@ def _neutral(client: WireFormat, found: Request) -> Asked:
         messages=found.messages,
         max_tokens=found.max_tokens,
         usage_asked=found.usage_asked,
+        structured=found.output_format is not None,
         neutral=found,
     )

@@ -342,7 +342,8 @@ class GatewayStream(HttpStream):
             yield from self._finish()
             return
         problem = self._exchange.stream_problem(error)
-        reply = self._exchange.refused(error.status, {}, error_body("chat", problem))
+        api = self._exchange.candidate.upstream.api
+        reply = self._exchange.refused(error.status, {"content-type": "application/json"}, error_body(api, problem))
         if reply is None and self._upstream is not None:
             # The next attempt follows when the connection's end has been reported, lest that be taken for its own.
             yield from self._abort()

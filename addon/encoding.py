@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from addon.asked import Asked
 from addon.formats import translate
 from addon.formats.chat import request as chat_request
-from addon.formats.chat.fitting import fitted
+from addon.formats.chat.fitting import fitted, typed
 from addon.formats.chat.request import ChatRequest
 from addon.formats.lowering import Abilities, lowered
 from addon.formats.messages.claude import is_claude, takes_budgets, takes_budgets_only, takes_sampling
@@ -25,7 +25,8 @@ __all__ = ("Encoded", "Wanted", "abilities_of", "encode")
 
 _EFFORT = "reasoning_effort"
 _LIMITS = ("max_completion_tokens", "max_tokens")
-"""OpenAI's own endpoint knows the first alone, many others only the second."""
+_OPENAI = ("api.openai.com", ".openai.azure.com")
+"""Models that reason know `max_completion_tokens` alone there (https://platform.openai.com/docs/api-reference/chat)."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     upstream: Upstream
     model: str
     profile: Profile
+    sure: bool
+    """Whether the upstream is known to speak as the profile says, not only guessed by the model's name."""
+
     edits: dict[int, Edit]
     effort: str
     """How hard to think, whatever the client says; empty: as it says."""
@@ -94,13 +98,17 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
 
 
 def _patched(plain: ChatRequest, wanted: Wanted, abilities: Abilities) -> bytes:
-    knobs = _knobs(wanted, wanted.effort or _said_by(plain, wanted.profile))
+    said = _said_by(plain, wanted.profile) if wanted.sure else ""
+    knobs = _knobs(wanted, wanted.effort or said)
+    if said and knobs == {_EFFORT: said}:
+        knobs = {}  # it says so already
     parts = _without(plain.parts, _EFFORT if knobs else "")
-    limit, other = _LIMITS if abilities.completion_tokens else _LIMITS[::-1]
     limits = {name: raw for name, raw in parts if name in _LIMITS}
-    renamed = [(limit, limits[other])] if other in limits and limit not in limits else []
-    parts = _without(parts, other if renamed else "")
-    added = [*_texts(knobs | _kept(wanted.profile, parts, knobs)), *renamed]
+    renamed = list(limits) == ["max_tokens"] and wanted.upstream.host.endswith(_OPENAI)
+    parts = _without(parts, "max_tokens" if renamed else "")
+    added = _texts(knobs | _kept(wanted.profile, parts, knobs))
+    added += [("max_completion_tokens", limits["max_tokens"])] if renamed else []
+    added += [("tools", tools) for name, raw in parts if name == "tools" and (tools := typed(raw)) is not raw]
     return chat_request.encode(replace(plain, parts=parts), model=wanted.model, edits=wanted.edits, extra=added)
 
 
@@ -143,7 +151,7 @@ def _tuned(body: bytes, request: Request, wanted: Wanted) -> bytes:
         changes = wanted.profile.off if wanted.thinking_off else {}
         parts = members(body) if changes else []
     else:
-        changes = _knobs(wanted, _effort_in(request))
+        changes = _knobs(wanted, _effort_in(request)) if wanted.sure or wanted.effort or wanted.thinking_off else {}
         parts = _without(members(body), _EFFORT if changes else "")
         changes = changes | _kept(wanted.profile, parts, changes)
     return object_text([*(one for one in parts if one[0] not in changes), *_texts(changes)]) if changes else body

@@ -41,7 +41,6 @@ from addon.telling import Telling
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.model import Principal
-from shared.profiles import Fault, fault, says_field_is_unknown
 from shared.routes import known_models, routes
 from shared.security.keys import mask, suffix
 from shared.store.ledger import Entry
@@ -394,8 +393,9 @@ class Exchange:
 
     @property
     def _mirror(self) -> Mirror | None:
-        services, is_chat = self._services, self._endpoint.wire_format == "chat"
-        style = style_for(self.principal.user, self.candidate.upstream) if is_chat else None
+        services, request = self._services, self.request
+        shows = self._endpoint.wire_format == "chat" and request is not None and not request.structured
+        style = style_for(self.principal.user, self.candidate.upstream) if shows else None
         return Mirror(style, lambda: new_token(services.random(16), services.id_key)) if style else None
 
     def _signal(self, body: bytes) -> Reply | None:
@@ -450,26 +450,12 @@ class Exchange:
     def _repair(self, body: bytes) -> bool:
         """Try the same candidate once more when what it says of the request can be mended."""
         assert self._made is not None
-        text = full_text(body)
-        found = fault(text)
-        if found is None:
-            return False
-        made = self._mended(found, self._made, unknown=says_field_is_unknown(text))
+        made = self._bodies.mended(self.candidate, self._made, full_text(body))
         if made is None:
             return False
         self._made, self._answer = made, None
         self.tried.append(Tried(self.candidate))
         return True
-
-    def _mended(self, found: Fault, refused: Made, *, unknown: bool) -> Made | None:
-        if found in ("pictures", "in a row"):
-            policy = refused.policy
-            pictures, in_a_row = policy.pictures and found != "pictures", policy.in_a_row and found != "in a row"
-            return self._bodies.plainer(self.candidate, refused, pictures=pictures, in_a_row=in_a_row)
-        if unknown:
-            return self._bodies.with_none(self.candidate, refused)
-        mend = self._bodies.with_more if found == "missing" else self._bodies.with_less
-        return mend(self.candidate, refused)
 
     def _rest(self, seconds: float, why: str) -> None:
         until = self._services.clock.monotonic() + seconds

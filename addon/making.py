@@ -17,7 +17,7 @@ from addon.reasoning.recall import Recall
 from addon.reasoning.restore import Policy, Restoration
 from addon.routing.candidates import Candidate
 from shared.config.schema import Snapshot
-from shared.profiles import Profile
+from shared.profiles import Profile, complains_of, fault, says_field_is_unknown
 from shared.security import keys
 
 __all__ = ("Made", "Making", "quirks_of")
@@ -63,28 +63,44 @@ class Making:
 
     def ordered(self, candidates: list[Candidate]) -> list[Candidate]:
         """The candidates, those first whose account has the state of the latest turn that has any."""
-        origins = [self._origin_of(candidate) for candidate in candidates]
-        if not any(origins):
-            return candidates
         latest = self._conversation.origin(self._profile_of(candidates[0])) or self._copies.latest_origin
         return sorted(candidates, key=lambda one: bool(latest) and self._origin_of(one) != latest)
 
     def make(self, candidate: Candidate, before: Made | None) -> Made:
         """The candidate's body; `before`, the last one made, when that would be the same. Raises RequestError."""
         endpoint = f"{candidate.upstream.name} {candidate.model}"
-        if before is not None and (before.endpoint, before.origin) == (endpoint, self._origin_of(candidate)):
-            return before
         profile = self._profile_of(candidate)
+        if before is not None and before.endpoint == endpoint:
+            if before.origin == self._origin_of(candidate):
+                return before
+            # Another key: what the upstream has taught in this request holds.
+            policy, repaired, lesson = before.policy, before.repaired, before.lesson
+            return self._made(candidate, endpoint, profile, policy, repaired=repaired, lesson=lesson)
         return self._made(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
 
-    def with_more(self, candidate: Candidate, refused: Made) -> Made | None:
+    def mended(self, candidate: Candidate, refused: Made, text: str) -> Made | None:
+        """Another body for an upstream that says this (`full_text`) of the one it got; None when there is none.
+
+        What helped is learnt for the endpoint when the upstream takes it, not before: it may have quoted a client.
+        """
+        if complains_of(text, refused.profile.keep):
+            return self._plainer(candidate, refused, replace(refused.policy, keep=False))
+        match fault(text):
+            case "missing":
+                return self._with_more(candidate, refused)
+            case "pictures":
+                return self._plainer(candidate, refused, replace(refused.policy, pictures=False))
+            case "in a row":
+                return self._plainer(candidate, refused, replace(refused.policy, in_a_row=False))
+            case "refused" if says_field_is_unknown(text):
+                return self._bare(candidate, refused, always=True)
+            case "refused":
+                return self._with_less(candidate, refused)
+        return None
+
+    def _with_more(self, candidate: Candidate, refused: Made) -> Made | None:
         """The body for an upstream that lacks reasoning, the mildest step down that changes what is sent; or None."""
-        steps = steps_down(refused.profile, refused.policy)
-        if refused.repaired:
-            if steps:
-                self._lessons.learn(refused.endpoint, refused.profile, steps[0])
-            return None
-        for policy in steps:
+        for policy in steps_down(refused.profile, refused.policy):
             if policy.step == "reject":
                 self._lessons.learn(refused.endpoint, refused.profile, policy)
                 return None
@@ -93,7 +109,7 @@ class Making:
                 return made
         return None
 
-    def with_less(self, candidate: Candidate, refused: Made) -> Made | None:
+    def _with_less(self, candidate: Candidate, refused: Made) -> Made | None:
         """The body without any state, for an upstream that refuses some; it is not sent there again. Or None."""
         if candidate.upstream.api == "chat":
             return self._bare(candidate, refused)
@@ -104,18 +120,14 @@ class Making:
         made = self._made(candidate, refused.endpoint, refused.profile, refused.policy, repaired=True)
         return made if made.encoded.body != refused.encoded.body else None
 
-    def plainer(self, candidate: Candidate, refused: Made, *, pictures: bool, in_a_row: bool) -> Made | None:
-        """The body without pictures, or with the user's messages in a row as one, from now on. Or None."""
-        policy = replace(refused.policy, pictures=pictures, in_a_row=in_a_row)
+    def _plainer(self, candidate: Candidate, refused: Made, policy: Policy) -> Made | None:
+        """The body without what a chat upstream does not take, from now on; or None."""
         if policy == refused.policy or candidate.upstream.api != "chat":
             return None
-        self._lessons.learn(refused.endpoint, refused.profile, policy)
-        made = self._made(candidate, refused.endpoint, refused.profile, policy, repaired=refused.repaired)
+        made = self._made(
+            candidate, refused.endpoint, refused.profile, policy, repaired=refused.repaired, lesson=policy
+        )
         return made if made.encoded.body != refused.encoded.body else None
-
-    def with_none(self, candidate: Candidate, refused: Made) -> Made | None:
-        """The body without reasoning of any kind, for an upstream that knows no member of messages for it. Or None."""
-        return self._bare(candidate, refused, always=True)
 
     def _bare(self, candidate: Candidate, refused: Made, *, always: bool = False) -> Made | None:
         policy = replace(refused.policy, repairing=True, bare="always" if always else "now")
@@ -148,7 +160,8 @@ class Making:
         wanted = Wanted(
             upstream=candidate.upstream,
             model=candidate.model,
-            profile=profile,
+            profile=profile if policy.keep else replace(profile, keep={}),
+            sure=self._snapshot.decided_profile(candidate.upstream, candidate.model)[1] in ("name", "host"),
             edits=restoration.edits,
             effort=candidate.effort,
             thinking_off=restoration.thinking_off,
@@ -163,9 +176,7 @@ class Making:
         return self._snapshot.profile_of(candidate.upstream, candidate.model)
 
     def _origin_of(self, candidate: Candidate) -> str:
-        """The account that state belongs to; empty where an upstream's reasoning is text."""
-        if candidate.upstream.api == "chat" and not self._profile_of(candidate).opaque:
-            return ""
+        """The account that state belongs to; reasoning that is text is not bound by it."""
         return f"{candidate.upstream.name} {keys.digest(candidate.key)[:16]}"
 
     def _states(self, restoration: Restoration) -> list[str]:

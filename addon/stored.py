@@ -32,6 +32,12 @@ LONGEST_CHAIN = 1_000
 LONGEST_CONVERSATION = 64 * 1024 * 1024
 """Bytes of JSON that a request may go on from."""
 
+MOST_ITEMS = 20_000
+"""Items that it may go on from."""
+
+MOST_REFERENCES = 200
+"""Answers whose items a request may refer to."""
+
 _DAY_MS = 86_400_000
 _WRITTEN_AT_ONCE = 256 * 1024
 """Bytes: what is larger is left to the writer thread, as the event loop would feel it."""
@@ -139,6 +145,7 @@ class Past:
     def __init__(self, find: _Find) -> None:
         self._find = find
         self._room = LONGEST_CONVERSATION
+        self._left = MOST_ITEMS
         self._items: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         """Items of answers that were referred to, by their id."""
 
@@ -167,6 +174,8 @@ class Past:
     def _named(self, answer_id: str, side: str) -> dict[str, dict[str, Any]]:
         """The items of an answer by their id: what was asked, or what was answered."""
         if (answer_id, side) not in self._items:
+            if len(self._items) == MOST_REFERENCES:
+                raise _too_long()
             answer, read = self._find(answer_id), self._own if side == "i" else self._said
             items = read(answer) if answer else []
             self._items[answer_id, side] = {text(item.get("id")): item for item in items}
@@ -175,8 +184,10 @@ class Past:
     def _chain(self, answer_id: str) -> list[StoredAnswer]:
         """The answer and those before it, newest first, up to one that is not there."""
         answers: list[StoredAnswer] = []
+        held = 0
         while answer_id and (answer := self._find(answer_id)) is not None:
-            if len(answers) == LONGEST_CHAIN:
+            held += answer.size
+            if len(answers) == LONGEST_CHAIN or held > LONGEST_CONVERSATION:
                 raise _too_long()
             answers.append(answer)
             answer_id = answer.previous
@@ -184,16 +195,23 @@ class Past:
 
     def _own(self, answer: StoredAnswer) -> list[dict[str, Any]]:
         """What was asked."""
-        json = zlib.decompress(answer.items)
-        self._take(len(json))
-        return objects(value(json))
+        return self._counted(objects(value(self._unpacked(answer.items))))
 
     def _said(self, answer: StoredAnswer) -> list[dict[str, Any]]:
         """What was answered."""
-        json = zlib.decompress(answer.response)
+        found = decoded(_OUTPUT, self._unpacked(answer.response))
+        return self._counted(objects(found.output) if found else [])
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        json = zlib.decompress(packed)
         self._take(len(json))
-        found = decoded(_OUTPUT, json)
-        return objects(found.output) if found else []
+        return json
+
+    def _counted(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self._left -= len(items)
+        if self._left < 0:
+            raise _too_long()
+        return items
 
     def _take(self, size: int) -> None:
         self._room -= size

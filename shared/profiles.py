@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from functools import cache
 from importlib.resources import files
@@ -18,6 +18,7 @@ __all__ = (
     "Step",
     "builtin_profiles",
     "choose_profile",
+    "complains_of",
     "decide_profile",
     "fault",
     "kept_members",
@@ -98,10 +99,13 @@ _REFUSED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NAMES = r"(reasoning_content|reasoning_details|reasoning_text|extra_content)"
-_COMPLAINT = r"(unrecognized request argument|extra inputs are not permitted|unknown field|is unsupported)"
+_COMPLAINT = (
+    r"(unrecognized request argument|extra inputs are not permitted|unknown (field|parameter|name)|is unsupported"
+    r"|additional properties are not allowed)"
+)
 _UNKNOWN = re.compile(
     rf"\b{_NAMES}\b.{{0,60}}{_COMPLAINT}|{_COMPLAINT}.{{0,60}}\b{_NAMES}\b"
-    rf"|\bmessages\b.{{0,60}}\breasoning\b.{{0,20}}{_COMPLAINT}",
+    rf"|\bmessages\b.{{0,60}}\breasoning\b.{{0,20}}{_COMPLAINT}|{_COMPLAINT}.{{0,40}}\bmessages\b.{{0,20}}\breasoning\b",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -109,9 +113,9 @@ _UNKNOWN = re.compile(
 # DeepSeek, Moonshot, OpenRouter and llama.cpp of pictures; the templates of Mistral and vLLM of messages in a row
 # (github.com/cursor/cursor/issues/2605).
 _PICTURES = re.compile(
-    r"unknown variant .?image_url|image input is not (supported|enabled)|no endpoints found that support image"
-    r"|does not support (image|vision|multimodal)|images? (is|are) not supported|not a multimodal model",
-    re.IGNORECASE,
+    r"unknown variant .?image_url|image input is not (supported|enabled)|not a multimodal model"
+    r"|does not support (vision|multimodal|images?( inputs?)?([.,;\"]|$))",
+    re.IGNORECASE | re.MULTILINE,
 )
 _IN_A_ROW = re.compile(
     r"roles must alternate|(successive|consecutive) (user|assistant)|(user|assistant) messages? in a row",
@@ -128,6 +132,13 @@ def fault(text: str) -> Fault | None:
     if _PICTURES.search(text):
         return "pictures"
     return "in a row" if _IN_A_ROW.search(text) else None
+
+
+def complains_of(text: str, names: Iterable[str]) -> bool:
+    """Whether an upstream's error says that it knows no such top-level member of a request."""
+    found = "|".join(map(re.escape, names))
+    said = rf"\b({found})\b.{{0,60}}{_COMPLAINT}|{_COMPLAINT}.{{0,60}}\b({found})\b"
+    return bool(found and re.search(said, text, re.IGNORECASE | re.DOTALL))
 
 
 def says_field_is_unknown(text: str) -> bool:
@@ -156,7 +167,7 @@ def merged_profiles(configured: Mapping[str, Mapping[str, Any]]) -> dict[str, Pr
 def _configured(name: str, row: dict[str, Any], builtin: dict[str, Profile]) -> Profile:
     akin = "like" in row or name in builtin
     like = row.pop("like", name if name in builtin else "field-generic")
-    if like not in builtin:
+    if not isinstance(like, str) or like not in builtin:
         raise ValueError(f"profiles.{name}.like: '{like}' is none of {', '.join(builtin)}.")
     start = msgspec.to_builtins(builtin[like])
     if name not in builtin:
@@ -166,7 +177,7 @@ def _configured(name: str, row: dict[str, Any], builtin: dict[str, Profile]) -> 
         [re.compile(pattern) for pattern in found.models]
     except msgspec.ValidationError as error:
         raise ValueError(f"profiles.{name}: {error}.") from error
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"profiles.{name}.models: a pattern is malformed ({error}).") from error
     if not found.missing:
         raise ValueError(f"profiles.{name}.missing: needs at least one step, like 'omit'.")
@@ -212,7 +223,8 @@ def decide_profile(profiles: dict[str, Profile], *, name: str, host: str, model:
     """The same profile, and what it was chosen by.
 
     Of several profiles of one host it is the first that names no models or this one, else the last. One that was chosen
-    by the model alone adds nothing to requests by itself: who hosts a model need not know its vendor's members.
+    by the model alone adds nothing to requests by itself, and sends reasoning back as it came: who hosts a model need
+    not speak as its vendor does.
     """
     if name:
         return profiles[name], "name"
@@ -221,7 +233,7 @@ def decide_profile(profiles: dict[str, Profile], *, name: str, host: str, model:
     if there:
         return next((row for row in there if not row.models or _serves(row, bare)), there[-1]), "host"
     if found := next((row for row in profiles.values() if _serves(row, bare)), None):
-        return (msgspec.structs.replace(found, keep={}) if found.keep else found), "model"
+        return msgspec.structs.replace(found, keep={}, writes=(), tags=True), "model"
     return profiles["field-generic"], "default"
 
 

@@ -27,6 +27,9 @@ type Cut = tuple[int, int]
 """Where something to leave out begins and ends."""
 
 _NAME = b"--thinkback"
+_MOST_MARKS = 5_000
+"""Marks that a body may hold; no conversation has so many, and each is looked at closely."""
+
 _RANDOM, _MAC = 6, 6
 _LEAD = "\n\n"
 """What parts a block from text before it, and from what comes after it."""
@@ -77,7 +80,7 @@ def stripped(body: bytes, key: bytes) -> bytes:
     A block that has no end goes on to the end of the assistant's message; elsewhere it stays. A text part of an
     assistant's content that was nothing but a block goes as a whole, and so does such a message among Responses items.
     """
-    if _NAME not in body:
+    if not 0 < body.count(_NAME) <= _MOST_MARKS:
         return body
     try:
         cuts = list(_in_body(body, _Keyring(key)))

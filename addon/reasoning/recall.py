@@ -154,7 +154,8 @@ class Recall:
         """Send what these turns thought no more; their upstream has refused it."""
         for token, record in self.turns(namespace, tokens).items():
             left = msgspec.structs.replace(record, reasoning=None, thoughts=(), disowned=True)
-            self._hold(token, msgspec.structs.replace(self._held[token], record=left))
+            if held := self._held.get(token):
+                self._hold(token, msgspec.structs.replace(held, record=left))
             body = scalar_text(msgspec.to_builtins(left))
             self._engine.write_later([table.change_turn(token=token, body=body)])
 

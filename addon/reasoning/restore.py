@@ -38,7 +38,9 @@ class Policy(msgspec.Struct, frozen=True):
 
     pictures: bool = True
     in_a_row: bool = True
-    """What else the upstream has shown to take, or not: pictures, two messages of the user in a row."""
+    keep: bool = True
+    """What else the upstream has shown to take, or not: pictures, two messages of the user in a row, the members that
+    its profile keeps."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
@@ -155,11 +157,16 @@ class _Restorer:
             self._miss(place)
 
     def _keep_copy(self, place: Place) -> None:
-        """Leave what the client sent, in the content where the upstream knows it only there."""
+        """Leave what the client sent, under a name that the upstream knows."""
+        writes = self._profile.writes
         copies = [text for _, text in place.message.reasoning if text]
-        if copies and set(self._profile.writes) & _IN_CONTENT:
-            self._set(place, dict.fromkeys(self._profile.writes, copies[0]))
-        self._say(place, "client")
+        if not writes or {field for field, _ in place.message.reasoning} & set(writes):
+            self._say(place, "client")
+        elif copies:
+            self._set(place, dict.fromkeys(writes, copies[0]))
+            self._say(place, "client")
+        else:
+            self._miss(place)
 
     def _put_back(self, place: Place, record: Record) -> None:
         if any(thought.reasoning.carrier in CARRIERS for thought in record.thoughts):
@@ -173,8 +180,8 @@ class _Restorer:
             self._say(place, "known-empty")
             if self._profile.none == "empty" or (self._profile.none == "like-others" and self._field):
                 self._set(place, self._empty())
-            elif self._policy.everywhere:
-                self._fill(place, self._policy.step)
+            elif self._policy.everywhere and self._policy.step == "empty":
+                self._fill(place, "empty")
         else:
             self._set(place, dict.fromkeys(self._profile.writes or (record.field,), record.reasoning))
             self._say(place, place.rule if record.reasoning else "known-empty")

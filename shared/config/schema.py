@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
-from shared.profiles import Profile, Profiles
+from shared.profiles import Decided, Profile, Profiles
 
 __all__ = (
     "EFFORTS",
@@ -281,4 +281,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def profile_of(self, upstream: Upstream, model: str) -> Profile:
         """What an upstream demands of replayed reasoning for a model by its name there."""
-        return self.known_profiles.decide(name=upstream.profile, api=upstream.api, host=upstream.host, model=model)[0]
+        return self.decided_profile(upstream, model)[0]
+
+    def decided_profile(self, upstream: Upstream, model: str) -> tuple[Profile, Decided]:
+        """The same, and what it was chosen by."""
+        return self.known_profiles.decide(name=upstream.profile, api=upstream.api, host=upstream.host, model=model)

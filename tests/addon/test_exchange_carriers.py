@@ -160,5 +160,34 @@ def test_a_conversation_is_shortened_where_nothing_milder_is_left(desk: Desk) ->
     exchange = desk.open(messages)
     assert exchange.refused(400, {}, refused) is None
     assert turn_of(exchange)["reasoning_content"] == " "
-    assert exchange.refused(400, {}, refused) is not None
-    assert [message["role"] for message in sent(desk.open(messages))["messages"]] == ["system", "user"]
+    assert exchange.refused(400, {}, refused) is None
+    assert [message["role"] for message in sent(exchange)["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [({"reasoning": "a copy"}, "a copy"), ({"reasoning_details": [{"type": "reasoning.text", "text": "x"}]}, "")],
+)
+def test_a_copy_under_another_name_goes_under_the_one_that_the_upstream_reads(
+    desk: Desk, members: Json, expected: str
+) -> None:
+    desk.upstreams = (upstream(profile="deepseek-v4"),)
+    elsewhere = {"role": "assistant", "content": "Elsewhere.", **members}
+    exchange = desk.open([*ASKED, elsewhere, {"role": "user", "content": "go on"}])
+    [turn] = [message for message in sent(exchange)["messages"] if message["role"] == "assistant"]
+    assert turn["reasoning_content"] == expected
+
+
+def test_minimax_s_turns_go_back_whole_though_it_gives_all_the_same_id(desk: Desk) -> None:
+    desk.upstreams = (upstream(base_url="https://api.minimax.io/v1"),)
+    messages = list(ASKED)
+    for at in range(3):
+        details = [{"type": "reasoning.text", "id": "reasoning-text-1", "index": 0, "text": f"thought {at}"}]
+        message = {"role": "assistant", "content": f"answer {at}", "reasoning_details": details}
+        reply = desk.open(messages).whole(
+            200, {}, json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+        )
+        assert reply is not None
+        messages += [{"role": "assistant", "content": f"answer {at}"}, {"role": "user", "content": "go on"}]
+    back = [one for one in sent(desk.open(messages))["messages"] if one["role"] == "assistant"]
+    assert [one["reasoning_details"][0]["text"] for one in back] == ["thought 0", "thought 1", "thought 2"]

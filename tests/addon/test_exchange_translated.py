@@ -239,7 +239,7 @@ def told(exchange: Exchange) -> Json:
 def test_an_effort_reaches_a_chat_upstream_in_its_own_words(
     desk: Desk, asked_for: str, members: Json, expected: Json
 ) -> None:
-    desk.upstreams = (upstream("one", models=(MODEL,)),)
+    desk.upstreams = (upstream("one", base_url="https://api.deepseek.com", models=(MODEL,)),)
     assert told(chat(desk, [ASKED], model=asked_for, **members)) == expected
 
 
@@ -254,6 +254,7 @@ def test_an_effort_reaches_a_chat_upstream_in_its_own_words(
 def test_what_other_formats_say_of_thinking_reaches_a_chat_upstream_too(
     desk: Desk, path: str, members: Json, expected: Json
 ) -> None:
+    desk.upstreams = (upstream("one", base_url="https://api.deepseek.com"),)
     exchange = desk.exchange(path=path)
     exchange.open(json.dumps({"model": MODEL, **members}).encode())
     assert told(exchange) == expected

@@ -12,7 +12,7 @@ from tests.support.turns import FIELD, Call, Turn
 
 CHAT = "/v1/chat/completions"
 ODD_MESSAGE = '{ "content" : [ {"text":"\\u0041\\ud83e é 🧠", "type":"text", "x_new": 1.0e+2} ],\n "role":"user" }'
-TOOLS = '[{"type":"function","function":{"name":"Read"}}]'
+TOOLS = '[{"type":"function","function":{"name":"Read","parameters":{"type":"object"}}}]'
 ODD_FIELDS = '"temperature":1.00,"big":123456789012345678901234567890.10,"x_unknown":{"b": 1,"a":[ ]}'
 
 

@@ -29,8 +29,12 @@ to = "strong-model"
 from_pattern = "^(gpt|my-alias-thinking)-high$"
 to_template = "strong-model"
 effort = "high"
+
+[profiles.strict]
+like = "deepseek-v4"
+efforts = {{}}
 """
-CHAT = 'profile = "deepseek-v4"\nimages = "drop"\napi_keys = ["sk-good"]'
+CHAT = 'profile = "strict"\nimages = "drop"\napi_keys = ["sk-good"]'
 RESPONSES = 'api = "responses"\napi_version = "preview"\napi_keys = ["azure-key"]'
 
 PATCHING = {"hybrid-3.14.27", "hybrid-luna", "hybrid-mixed-tools", "responses-apply-patch", "responses-custom-items"}

@@ -12,7 +12,7 @@ from shared.store import open_engine
 from tests.e2e.trio import CLIENTS, MODELS, UPSTREAMS, ScriptedResponder, Trio
 from tests.support.client import post
 from tests.support.gateway import Gateway
-from tests.support.messenger import StrictMessenger, overloaded
+from tests.support.messenger import StrictMessenger, overloaded, overloaded_at_once
 from tests.support.provider import Answer, Refusal
 from tests.support.talks import FailedResponseError, MessagesTalk, Result, Talk, anthropic_sdk
 from tests.support.turns import Json, Turn
@@ -222,6 +222,18 @@ def test_a_fault_in_the_middle_of_a_stream_is_the_clients_own_error(trio: Trio, 
     talk.say("Hello.")
     with pytest.raises(FAILS[client], match="Overloaded"):
         talk.ask(streamed=True)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_fault_at_the_head_of_a_stream_is_told_as_an_error_of_the_clients_own(trio: Trio, client: str) -> None:
+    trio.messages.script(Answer(fault=overloaded_at_once, turn=Turn(reasoning="why", text="Never said.")))
+    talk = trio.talk(client, "think-adaptive")
+    talk.say("Hello.")
+    with pytest.raises((anthropic.APIStatusError, openai.APIStatusError), match="Overloaded") as caught:
+        talk.ask(streamed=True)
+    assert caught.value.response.headers["content-type"].startswith("application/json")
+    if client == "messages":
+        assert caught.value.response.json()["type"] == "error"
 
 
 # -- What else a Messages client asks -------------------------------------------------------------------------------

@@ -309,11 +309,13 @@ def test_an_error_that_names_the_thinking_is_told_from_others(message: str, expe
     ("text", "expected"),
     [
         ("Failed to deserialize: messages[1]: unknown variant `image_url`, expected `text`", "pictures"),
-        ("No endpoints found that support image input", "pictures"),
+        ("This model does not support images.", "pictures"),
         ("image input is not supported - hint: you may need to provide the mmproj", "pictures"),
         ("Conversation roles must alternate user/assistant/user/assistant/...", "in a row"),
         ("The model does not support successive user or assistant messages", "in a row"),
         ("image_url is not a valid URL", None),
+        ("animated GIF images are not supported", None),
+        ("does not support image content in tool messages", None),
         ("The image is too large", None),
     ],
 )

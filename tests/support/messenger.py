@@ -17,7 +17,7 @@ from tests.support.rawhttp import Loopback, Piece, Received, Reply, json_reply
 from tests.support.signatures import Signatures, blocks_of, thinks
 from tests.support.turns import Json, Turn, TurnMaker
 
-__all__ = ("StrictMessenger", "overloaded")
+__all__ = ("StrictMessenger", "overloaded", "overloaded_at_once")
 
 _COUNTED = {"model", "system", "messages", "tools", "tool_choice", "thinking", "output_config", "context_management"}
 _KNOWN = _COUNTED | {
@@ -144,10 +144,17 @@ class StrictMessenger(Loopback):
         yield {"type": "thinking", "thinking": shown, "signature": state}
 
 
+_OVERLOADED: Json = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+
+
 def overloaded(reply: Reply) -> Reply:
     """The fault of a streamed answer that breaks in its middle."""
-    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    return msgspec.structs.replace(reply, pieces=[*reply.pieces[: len(reply.pieces) // 2], _event(error)])
+    return msgspec.structs.replace(reply, pieces=[*reply.pieces[: len(reply.pieces) // 2], _event(_OVERLOADED)])
+
+
+def overloaded_at_once(reply: Reply) -> Reply:
+    """The fault of a streamed answer that begins with an error."""
+    return msgspec.structs.replace(reply, pieces=[_event(_OVERLOADED)])
 
 
 def _error(refused: Refusal) -> Reply:

@@ -57,6 +57,8 @@ class Details:
 def _are_one(known: Any, item: dict[str, Any]) -> bool:
     if not isinstance(known, dict) or known.get("type") != item.get("type"):
         return False
+    if known.get("signature") is not None and any(isinstance(item.get(name), str) for name in _TEXTS.values()):
+        return False  # a signature is of the text before it
     return all(known.get(name) in (None, item.get(name)) or item.get(name) is None for name in _OWN)
 
 
@@ -93,7 +95,10 @@ def is_sendable(item: Any) -> bool:
 
 
 def identity_of(item: Any) -> tuple[str, str] | None:
-    """What may stand in a request once ("Duplicate item found with id"); None for an item without an id."""
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+    """What may stand in a request once ("Duplicate item found with id"); None for an item that may stand there again.
+
+    Only what is encrypted goes by its id: MiniMax gives the texts of all its answers the same one.
+    """
+    if not isinstance(item, dict) or not isinstance(item.get("id"), str) or item.get("data") is None:
         return None
     return str(item.get("type")), item["id"]

@@ -62,8 +62,6 @@ def is_plain(body: bytes) -> bool:
         found = dict(members(body))
         if "messages" not in found or "input" in found or "system" in found:
             return "messages" not in found and "input" not in found
-        if value(found.get("functions", b"null")):
-            return False  # what came before `tools`; few upstreams still know it
         if not all(map(_is_plain_tool, objects(value(found.get("tools", b"null"))))):
             return False
         if not any(mark in found["messages"] for mark in _MARKS):
@@ -74,10 +72,7 @@ def is_plain(body: bytes) -> bool:
 
 
 def _is_plain_tool(tool: dict[str, Any]) -> bool:
-    """Some upstreams demand that a schema says that it is an object's."""
-    function = tool.get("function")
-    schema = function.get("parameters") if isinstance(function, dict) else {}
-    return schema is None or record(schema).get("type") == "object"
+    return isinstance(tool.get("function"), dict)
 
 
 def _is_foreign(message: dict[str, Any]) -> bool:

@@ -145,6 +145,8 @@ def test_own_profiles_are_found_by_host_and_by_name(config: ConfigFile) -> None:
         ('[profiles.ours]\nlike = "nothing"', "1 profiles.ours: like: 'nothing' is none of"),
         ("[profiles.glm]\ncolour = 1", "1 profiles.glm: "),
         ("profiles = 1", "1 profiles: must be a table"),
+        ('[profiles.ours]\nlike = ["deepseek-v4"]', "1 profiles.ours: like: "),
+        ('[profiles.ours]\nmodels = ["a{99999999999999}"]', "1 profiles.ours: models: "),
         (
             '[[upstreams]]\nname = "a"\nbase_url = "https://x.example"\nprofile = "ours"',
             "4 upstreams[0].profile: must be",

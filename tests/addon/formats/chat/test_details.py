@@ -74,3 +74,16 @@ def test_a_text_that_lacks_its_signature_is_not_sendable(item: object, sendable:
 )
 def test_an_item_is_known_by_its_id(item: object, identity: tuple[str, str] | None) -> None:
     assert identity_of(item) == identity
+
+
+def test_texts_may_have_the_id_that_all_of_them_have() -> None:
+    assert identity_of(TEXT | {"id": "reasoning-text-1"}) is None
+
+
+def test_what_follows_a_signature_is_another_text() -> None:
+    details = Details()
+    for text, signature in (("one", None), (None, "S1"), (" two", None), (None, "S2")):
+        given = {"text": text, "signature": signature}
+        details.add([{"type": "reasoning.text", "index": 0} | {key: kept for key, kept in given.items() if kept}])
+    found = [(item["text"], item["signature"]) for item in json.loads(details.text)]
+    assert found == [("one", "S1"), (" two", "S2")]

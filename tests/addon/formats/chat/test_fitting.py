@@ -29,7 +29,7 @@ def test_a_picture_becomes_a_remark_and_a_note() -> None:
         WORDS,
         {"type": "text", "text": "[image left out: this model can't read it]"},
     ]
-    assert notes == ("the image in message 1 was left out: the upstream takes none",)
+    assert notes == ("a picture or file in message 1 was left out: the upstream takes none",)
 
 
 def test_the_users_messages_in_a_row_become_one() -> None:
@@ -53,3 +53,8 @@ def test_other_members_of_a_fitted_body_keep_their_bytes() -> None:
     assert b'"seed":1e400' in found
     assert b'"name":"\\u00e9"' in found
     assert found.endswith(b'"x":1.0}')
+
+
+def test_many_messages_in_a_row_are_joined_in_one_go() -> None:
+    found, _ = fitted(body(*(user("a") for _ in range(20_000))), pictures=True, in_a_row=False)
+    assert [len(message["content"]) for message in messages_of(found)] == [20_000]
