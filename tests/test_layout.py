@@ -16,14 +16,14 @@ DECLARES = "it only declares"
 RUNS = "tests/e2e runs it in a real gateway"
 WITHOUT_TWIN = {
     "addon/asked.py": "tests/addon/test_exchange_translated.py reads through it",
-    "addon/connections.py": "tests/addon/test_attempts.py drives it",
+    "addon/edge/http_layer.py": "tests/addon/edge/test_llm_stream.py drives it",
     "addon/formats/deltas.py": DECLARES,
     "addon/formats/messages/output.py": "test_writer.py reads what its blocks say",
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
-    "addon/gateway.py": RUNS,
+    "addon/edge/gateway.py": RUNS,
     "addon/main.py": RUNS,
     "addon/outgoing.py": "tests/addon/test_exchange.py looks at what goes out",
-    "addon/plan.py": RUNS,
+    "addon/edge/plan.py": RUNS,
     "addon/problems.py": "tests/addon/test_exchange.py reads what it says",
     "addon/relay.py": "tests/addon/test_answer.py and test_exchange_translated.py listen to it",
     "addon/telling.py": "tests/addon/test_exchange_translated.py listens to it",

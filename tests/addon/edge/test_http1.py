@@ -12,8 +12,8 @@ from mitmproxy.proxy.layers.http import _events, _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from addon import http1
-from addon.http1 import ClientHttp1, Tick, UpstreamHttp1
+from addon.edge import http1
+from addon.edge.http1 import ClientHttp1, Tick, UpstreamHttp1
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-0123456789abcdef\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"

@@ -3,7 +3,7 @@
 mitmproxy has no hook that sends a flow again. Its HTTP layer is sans-io, so a subclass can: it never forwards
 `flow.request`, which is there to be looked at, with keys masked, but what the flow's `Plan` says; a flow without a plan
 goes nowhere.
-Private parts of mitmproxy 12 are used: `tests/addon/test_canary.py` fails when one of them changes.
+Private parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
 import logging
@@ -35,15 +35,15 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from addon.answer import StreamedAnswer
+from addon.edge.http1 import Tick
+from addon.edge.plan import Plan, Planner, connect_words, fault, lowered, request_for, response_of, sidecar_down, told
 from addon.exchange import Exchange, Reply
 from addon.formats.deltas import StreamError
 from addon.formats.errors import error_body
 from addon.formats.inflate import Unreadable
 from addon.formats.sse import KEEP_ALIVE
 from addon.front import too_large
-from addon.http1 import Tick
 from addon.outgoing import returned
-from addon.plan import Plan, Planner, connect_words, fault, lowered, request_for, response_of, sidecar_down, told
 from shared.config.schema import Timeouts
 
 __all__ = ("GatewayStream",)

@@ -1,15 +1,15 @@
 """The client's side of a connection: mitmproxy's HTTP layer with our streams in it.
 
-Private parts of mitmproxy 12 are used: `tests/addon/test_canary.py` fails when one of them changes.
+Private parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
 
-from addon.attempts import GatewayStream
-from addon.http1 import ClientHttp1, Tick
-from addon.plan import Planner
+from addon.edge.http1 import ClientHttp1, Tick
+from addon.edge.llm_stream import GatewayStream
+from addon.edge.plan import Planner
 
 __all__ = ("GatewayHttpLayer",)
 

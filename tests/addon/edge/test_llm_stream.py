@@ -11,9 +11,9 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy import commands, context, events, mode_specs
 from mitmproxy.test import taddons
 
-from addon import http1
-from addon.connections import GatewayHttpLayer
-from addon.gateway import Gateway
+from addon.edge import http1
+from addon.edge.gateway import Gateway
+from addon.edge.http_layer import GatewayHttpLayer
 from addon.wiring import Wiring
 from shared.security import keys
 from shared.store.accounts import create_user

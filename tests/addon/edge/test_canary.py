@@ -13,9 +13,11 @@ from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _base, _events, _http1
 
-from addon import attempts, connections, http1
-from addon.http1 import ClientHttp1, UpstreamHttp1
-from tests.addon.test_http1 import context
+from addon.edge import http1
+from addon.edge import http_layer as connections
+from addon.edge import llm_stream as attempts
+from addon.edge.http1 import ClientHttp1, UpstreamHttp1
+from tests.addon.edge.test_http1 import context
 
 
 @pytest.fixture(autouse=True)

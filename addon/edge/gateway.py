@@ -20,15 +20,16 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.tls import TlsData
 from mitmproxy.utils import asyncio_utils
 
-from addon import front, http1
+from addon import front
 from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
-from addon.connections import GatewayHttpLayer
 from addon.counting import Counting
+from addon.edge import http1
+from addon.edge.http_layer import GatewayHttpLayer
+from addon.edge.plan import Plan, Planner, lowered
 from addon.exchange import Exchange, Reply
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import Endpoint, classify
 from addon.log import RequestLine, masked
-from addon.plan import Plan, Planner, lowered
 from addon.wiring import Wiring
 from shared.model import Principal
 from shared.security.addresses import is_public_address

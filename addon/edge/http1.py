@@ -2,7 +2,7 @@
 
 mitmproxy has no limit on header size, on pipelined bytes or on slow clients, takes a 1xx for the final response and
 crashes on trailers (its SECURITY.md counts denial of service as ordinary bugs). These subclasses use private parts of
-mitmproxy 12: `tests/addon/test_canary.py` fails when one of them changes.
+mitmproxy 12: `tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
 import asyncio

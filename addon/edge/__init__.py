@@ -1,0 +1,1 @@
+"""Where the data plane meets mitmproxy: the only folder that imports it."""
