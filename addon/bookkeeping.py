@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from addon.admission.quota import tokens_in
-from addon.exchange import Exchange
+from addon.exchange.exchange import Exchange
 from addon.formats.turn import Message, Turn, Usage
 from addon.log import RequestLine
 from addon.meter import Meter

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from addon.bookkeeping import audit_record, entry_of, learned_from
-from addon.exchange import Exchange, Services
+from addon.exchange.exchange import Exchange, Services
+from addon.exchange.stored_answers import StoredAnswers
 from addon.log import RequestLine, configure
 from addon.meter import Meter
 from addon.reasoning.lessons import Lessons
 from addon.reasoning.recall import Recall
 from addon.routing.keyring import Keyring
-from addon.stored import StoredAnswers
 from shared.clock import Clock, SystemClock
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch

@@ -20,13 +20,13 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.tls import TlsData
 from mitmproxy.utils import asyncio_utils
 
-from addon import front
 from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
-from addon.counting import Counting
 from addon.edge import http1
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.plan import Plan, Planner, lowered
-from addon.exchange import Exchange, Reply
+from addon.exchange import local_answers as front
+from addon.exchange.count_tokens import Counting
+from addon.exchange.exchange import Exchange, Reply
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import Endpoint, classify
 from addon.log import RequestLine, masked

@@ -34,16 +34,16 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from addon.answer import StreamedAnswer
 from addon.edge.http1 import Tick
 from addon.edge.plan import Plan, Planner, connect_words, fault, lowered, request_for, response_of, sidecar_down, told
-from addon.exchange import Exchange, Reply
+from addon.exchange.answer import StreamedAnswer
+from addon.exchange.exchange import Exchange, Reply
+from addon.exchange.local_answers import too_large
+from addon.exchange.upstream_request import returned
 from addon.formats.deltas import StreamError
 from addon.formats.errors import error_body
 from addon.formats.inflate import Unreadable
 from addon.formats.sse import KEEP_ALIVE
-from addon.front import too_large
-from addon.outgoing import returned
 from shared.config.schema import Timeouts
 
 __all__ = ("GatewayStream",)

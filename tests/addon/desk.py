@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from random import Random
 
-from addon.exchange import Exchange, Reply, Services
+from addon.exchange.exchange import Exchange, Reply, Services
+from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.registry import classify
 from addon.meter import Meter
 from addon.reasoning.lessons import Lessons
 from addon.routing.keyring import Keyring
-from addon.stored import StoredAnswers
 from shared.config.schema import Snapshot, Upstream
 from shared.model import Principal
 from tests.addon.reasoning.chat import ID_KEY, Json, Memory

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from addon.bookkeeping import audit_record, entry_of, learned_from
-from addon.exchange import Exchange
+from addon.exchange.exchange import Exchange
 from addon.formats import sse
 from addon.formats.errors import RequestError
 from addon.log import RequestLine

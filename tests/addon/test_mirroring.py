@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from addon.exchange import Exchange
+from addon.exchange.exchange import Exchange
 from addon.formats import sse
 from addon.formats.chat.stream import DONE, ChatStream
 from addon.formats.deltas import Delta, OpaqueDelta, ReasoningDelta

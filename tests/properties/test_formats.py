@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from addon.answer import StreamedAnswer
+from addon.exchange.answer import StreamedAnswer
 from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.chat import request as chat_request

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.answering import Head, own_state
 from addon.formats.request import Request
 from addon.formats.responses.items import items_of
@@ -14,7 +15,6 @@ from addon.formats.responses.request import decode
 from addon.formats.responses.writer import encode
 from addon.formats.splice import scalar_text, value
 from addon.formats.turn import Message, Turn
-from addon.stored import StoredAnswers
 from shared.clock import SystemClock
 from shared.store import open_engine
 from tests.properties.test_formats_neutral import answers, conversations, minted

@@ -1,7 +1,7 @@
 """All the ways in which clients lose or change what a turn is found by, one number each.
 
 Not here: 4, since nothing is mirrored into contents yet; 13, since Responses and Messages bodies are not served yet; 29
-(keys, upstream and effort change) and 32 (whole and streamed answers), which tests/addon/test_exchange.py has.
+(keys, upstream and effort change) and 32 (whole and streamed answers), which tests/addon/exchange/test_exchange.py has.
 """
 
 import json

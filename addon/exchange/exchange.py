@@ -10,11 +10,17 @@ from functools import partial
 
 import msgspec
 
-from addon import asked, problems
+from addon import asked
 from addon.admission.quota import may_use
-from addon.answer import StreamedAnswer
 from addon.asked import Asked
 from addon.copies import Copies
+from addon.exchange import problems
+from addon.exchange.answer import StreamedAnswer
+from addon.exchange.compaction import hears_usage, is_context_overflow, signal
+from addon.exchange.conversation_id import conversation_of
+from addon.exchange.stored_answers import StoredAnswers
+from addon.exchange.upstream_bodies import Made, Making, quirks_of
+from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to, returned, without_keys
 from addon.formats.answering import Head
 from addon.formats.chat.error_body import full_text, message_of
 from addon.formats.deltas import StreamError
@@ -22,12 +28,8 @@ from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.registry import Endpoint
 from addon.formats.turn import Reasoning, Turn, Usage
-from addon.grouping import conversation_of
-from addon.making import Made, Making, quirks_of
 from addon.meter import Meter, Opened
 from addon.mirroring import Mirror, style_for
-from addon.outgoing import Outgoing, inflated, outgoing_to, returned, without_keys
-from addon.overflow import hears_usage, is_context_overflow, signal
 from addon.reasoning.conversation import Conversation
 from addon.reasoning.lessons import Lessons
 from addon.reasoning.mirror import new_token, stripped
@@ -36,7 +38,6 @@ from addon.reasoning.restore import Restoration
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
-from addon.stored import StoredAnswers
 from addon.telling import Telling
 from shared.clock import Clock
 from shared.config.schema import Snapshot

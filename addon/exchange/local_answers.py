@@ -6,11 +6,11 @@ import msgspec
 
 from addon.admission.principal import FindKey, ReadToken, credential, identify
 from addon.admission.quota import may_use
-from addon.exchange import Reply
+from addon.exchange.exchange import Reply
+from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.messages import listing
 from addon.formats.registry import Endpoint
-from addon.stored import StoredAnswers
 from shared.config.schema import Snapshot
 from shared.model import Principal
 from shared.routes import known_models

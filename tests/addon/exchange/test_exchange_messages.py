@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from addon.exchange import Exchange
+from addon.exchange.exchange import Exchange
 from addon.formats import sse
 from shared.config.schema import ModelRewrite, Upstream
 from tests.addon.desk import MODEL, Desk, error, upstream, whole

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from addon import front
+from addon.exchange import local_answers as front
 from addon.formats.errors import Problem
 from addon.formats.registry import Endpoint, Kind
 from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from addon.admission.quota import tokens_in
-from addon.exchange import Exchange, Reply
+from addon.exchange.exchange import Exchange, Reply
+from addon.exchange.upstream_request import Outgoing, inflated
 from addon.formats.messages.listing import decode_count, encode_count
 from addon.formats.messages.request import query_of
 from addon.formats.turn import File, Image
-from addon.outgoing import Outgoing, inflated
 
 __all__ = ("Counting",)
 

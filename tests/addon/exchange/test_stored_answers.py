@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from addon.exchange.stored_answers import LONGEST_CHAIN, LONGEST_CONVERSATION, StoredAnswers
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import classify
 from addon.formats.responses.request import decode
-from addon.stored import LONGEST_CHAIN, LONGEST_CONVERSATION, StoredAnswers
 from tests.addon.reasoning.chat import Json, Memory
 
 ADA = "user:1"

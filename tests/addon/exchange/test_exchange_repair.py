@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from addon.exchange import Exchange
+from addon.exchange.exchange import Exchange
 from addon.formats.errors import RequestError
 from addon.reasoning.restore import Policy
 from shared.profiles import builtin_profiles

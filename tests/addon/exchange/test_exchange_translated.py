@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.exchange import Exchange
+from addon.exchange.exchange import Exchange
 from addon.formats import sse
 from addon.formats.errors import RequestError
 from shared.config.schema import ModelRewrite, Upstream

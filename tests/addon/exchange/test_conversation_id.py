@@ -5,8 +5,8 @@ import json
 import pytest
 
 from addon.asked import Asked, read
+from addon.exchange.conversation_id import conversation_of
 from addon.formats.registry import classify
-from addon.grouping import conversation_of
 from tests.addon.reasoning.chat import Json
 
 SYSTEM = {"role": "system", "content": "You are a coding agent."}

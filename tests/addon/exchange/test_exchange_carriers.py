@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from addon.exchange import Exchange
+from addon.exchange.exchange import Exchange
 from tests.addon.desk import Desk, body, error, upstream
 from tests.addon.reasoning.chat import Json
 from tests.support.carriers import CARRIERS

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from addon.exchange import Exchange
+from addon.exchange.compaction import is_context_overflow
+from addon.exchange.exchange import Exchange
 from addon.formats.chat.error_body import full_text
-from addon.overflow import is_context_overflow
 from tests.addon.desk import Desk, error, upstream
 
 TOO_LONG = {

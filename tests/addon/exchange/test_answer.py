@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.answer import StreamedAnswer
+from addon.exchange.answer import StreamedAnswer
 from addon.formats import sse
 from addon.formats.chat.stream import DONE, ChatStream
 from addon.formats.deltas import StreamError

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from addon.counting import Counting
-from addon.exchange import Reply
+from addon.exchange.count_tokens import Counting
+from addon.exchange.exchange import Reply
 from addon.formats.errors import RequestError
 from addon.formats.registry import Endpoint
 from shared.config.schema import Snapshot

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 from addon.asked import Asked
 from addon.copies import Copies
 from addon.encoding import Encoded, Wanted, encode
+from addon.exchange.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
 from addon.formats.errors import RequestError
 from addon.formats.turn import Reasoning, edited
-from addon.problems import reasoning_unknown
 from addon.reasoning.conversation import Conversation
 from addon.reasoning.identity import digest
 from addon.reasoning.lessons import Lessons, steps_down

@@ -1,0 +1,1 @@
+"""One request's life, from its headers to settlement, without mitmproxy."""
