@@ -7,13 +7,12 @@ from collections.abc import Callable
 from functools import partial
 
 from addon.formats import sse
-from addon.formats.answering import OneField
+from addon.formats.answering import OneField, Relay
 from addon.formats.deltas import CallDelta, Delta, OpaqueDelta, ReasoningDelta, StreamError, TextDelta, UsageReport
 from addon.formats.errors import Problem
 from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
 from addon.formats.turn import Turn
 from addon.reasoning.mirror import Block, Style
-from addon.relay import Relay
 from shared.config.schema import Upstream
 from shared.model import User
 

@@ -1,7 +1,5 @@
 """How one upstream's stream becomes the client's: patched where both speak Chat Completions, else written anew."""
 
-from typing import Protocol
-
 from addon.formats import sse
 from addon.formats.answering import Reader, Writer
 from addon.formats.chat.stream import DONE, ChatStream
@@ -9,28 +7,7 @@ from addon.formats.deltas import Delta, Finish, StreamError
 from addon.formats.errors import Problem, error_body
 from addon.formats.lowering import Raising
 
-__all__ = ("Patching", "Relay", "Translating")
-
-
-class Relay(Protocol):
-    """Takes an upstream's events; after `end` or `fail`, or once it is `done`, nothing more."""
-
-    @property
-    def done(self) -> bool:
-        """Whether the upstream has announced the end, and the client got it."""
-
-    @property
-    def keep_alive(self) -> bytes:
-        """What tells the client between two events that the answer goes on."""
-
-    def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
-        """The deltas of one raw event, in the client's terms, and the bytes that say them to the client."""
-
-    def end(self) -> bytes:
-        """The end for the client of an answer whose upstream did not announce it."""
-
-    def fail(self, problem: Problem) -> bytes:
-        """The end for the client of an answer that failed."""
+__all__ = ("Patching", "Translating")
 
 
 class Patching:

@@ -6,7 +6,7 @@ import msgspec
 
 from addon.asked import Asked
 from addon.formats import translate
-from addon.formats.answering import Head, Mint, Seal, Writer, deltas_of
+from addon.formats.answering import Head, Mint, Relay, Seal, Writer, deltas_of
 from addon.formats.chat import response as chat_response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.stream import ChatStream
@@ -16,7 +16,7 @@ from addon.formats.lowering import Raising, raised
 from addon.formats.request import WireFormat
 from addon.formats.turn import Turn, Usage
 from addon.mirroring import Mirror, Mirroring
-from addon.relay import Patching, Relay, Translating
+from addon.relay import Patching, Translating
 
 __all__ = ("Telling", "Whole")
 

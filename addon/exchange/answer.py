@@ -4,12 +4,12 @@ from typing import Protocol
 
 from addon.formats import sse
 from addon.formats.accumulate import Accumulator
+from addon.formats.answering import Relay
 from addon.formats.deltas import CallDelta, Finish, StreamError
 from addon.formats.errors import Problem
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.splice import MalformedJson, value
 from addon.formats.turn import Turn, Usage
-from addon.relay import Relay
 
 __all__ = ("Remember", "StreamedAnswer")
 

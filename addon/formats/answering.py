@@ -19,7 +19,7 @@ from addon.formats.errors import Problem
 from addon.formats.request import Request
 from addon.formats.turn import Foreign, Part, Reasoning, Refusal, Text, ToolCall, Turn
 
-__all__ = ("Head", "Keep", "Mint", "OneField", "Reader", "Seal", "Unseal", "Writer", "deltas_of", "own_state")
+__all__ = ("Head", "Keep", "Mint", "OneField", "Reader", "Relay", "Seal", "Unseal", "Writer", "deltas_of", "own_state")
 
 type Mint = Callable[[int, int, str], str]
 """(choice, call index, upstream's id) -> the id the client gets."""
@@ -71,6 +71,27 @@ class Writer(Protocol):
 
     def fail(self, problem: Problem) -> bytes:
         """The end of a stream that failed after it began."""
+
+
+class Relay(Protocol):
+    """Takes an upstream's events; after `end` or `fail`, or once it is `done`, nothing more."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the upstream has announced the end, and the client got it."""
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What tells the client between two events that the answer goes on."""
+
+    def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
+        """The deltas of one raw event, in the client's terms, and the bytes that say them to the client."""
+
+    def end(self) -> bytes:
+        """The end for the client of an answer whose upstream did not announce it."""
+
+    def fail(self, problem: Problem) -> bytes:
+        """The end for the client of an answer that failed."""
 
 
 class OneField:
