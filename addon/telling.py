@@ -15,7 +15,7 @@ from addon.formats.errors import Problem
 from addon.formats.lowering import Raising, raised
 from addon.formats.request import WireFormat
 from addon.formats.turn import Turn, Usage
-from addon.mirroring import Mirror, Mirroring
+from addon.mirror.stream import Mirror, Mirroring
 from addon.relay import Patching, Translating
 
 __all__ = ("Telling", "Whole")

@@ -29,10 +29,10 @@ from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.registry import Endpoint
 from addon.formats.turn import Reasoning, Turn, Usage
 from addon.meter import Meter, Opened
-from addon.mirroring import Mirror, style_for
+from addon.mirror.blocks import new_token, stripped
+from addon.mirror.stream import Mirror, style_for
 from addon.reasoning.conversation import Conversation
 from addon.reasoning.lessons import Lessons
-from addon.reasoning.mirror import new_token, stripped
 from addon.reasoning.recall import Recall
 from addon.reasoning.restore import Restoration
 from addon.routing.candidates import Candidate, candidates

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from addon.formats import sse
 from addon.formats.chat.stream import ChatStream
-from addon.mirroring import Mirror, Mirroring
-from addon.reasoning.mirror import Block, Style, new_token, stripped
+from addon.mirror.blocks import Block, Style, new_token, stripped
+from addon.mirror.stream import Mirror, Mirroring
 from addon.relay import Patching
 
 type Spell = Callable[[Any], bytes]

@@ -12,7 +12,7 @@ from addon.formats.deltas import CallDelta, Delta, OpaqueDelta, ReasoningDelta, 
 from addon.formats.errors import Problem
 from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
 from addon.formats.turn import Turn
-from addon.reasoning.mirror import Block, Style
+from addon.mirror.blocks import Block, Style
 from shared.config.schema import Upstream
 from shared.model import User
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.reasoning.mirror import Block, Style, new_token, stripped
+from addon.mirror.blocks import Block, Style, new_token, stripped
 from tests.addon.reasoning.chat import Json
 
 type Spell = Callable[[Any], bytes]

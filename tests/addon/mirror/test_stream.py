@@ -12,8 +12,8 @@ from addon.formats import sse
 from addon.formats.chat.stream import DONE, ChatStream
 from addon.formats.deltas import Delta, OpaqueDelta, ReasoningDelta
 from addon.formats.errors import Problem
-from addon.mirroring import Mirror, Mirroring
-from addon.reasoning.mirror import Block, Style
+from addon.mirror.blocks import Block, Style
+from addon.mirror.stream import Mirror, Mirroring
 from addon.relay import Patching
 from shared.model import Principal
 from tests.addon.callers import principal, user

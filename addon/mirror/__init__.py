@@ -1,0 +1,1 @@
+"""Reasoning shown within the content, for clients that show it nowhere else."""
