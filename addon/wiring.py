@@ -10,8 +10,8 @@ from addon.exchange.exchange import Exchange, Services
 from addon.exchange.stored_answers import StoredAnswers
 from addon.log import RequestLine, configure
 from addon.meter import Meter
-from addon.reasoning.lessons import Lessons
-from addon.reasoning.recall import Recall
+from addon.recall.lessons import Lessons
+from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
 from shared.clock import Clock, SystemClock
 from shared.config.schema import Snapshot

@@ -43,7 +43,7 @@ WITHOUT_TWIN = {
     "manage_api/domains/users/limits.py": "test_controller.py of users and keys sets limits through it",
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
-    "addon/copies.py": "exchange/test_exchange_translated.py and test_exchange_messages.py carry them",
+    "addon/recall/copies.py": "exchange/test_exchange_translated.py and test_exchange_messages.py carry them",
     "addon/encoding.py": "exchange/test_exchange_translated.py and test_exchange_messages.py read what it makes",
     "addon/exchange/upstream_bodies.py": "exchange/test_exchange_repair.py and _messages.py have bodies made",
     "manage_api/domains/usage/service.py": "test_controller.py asks it for the days",

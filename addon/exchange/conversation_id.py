@@ -9,7 +9,7 @@ import msgspec
 from addon.asked import Asked
 from addon.formats.lenient import decoded, record, text
 from addon.formats.turn import Message
-from addon.reasoning.identity import digest, query_of
+from addon.recall.identity import digest, query_of
 
 __all__ = ("conversation_of",)
 

@@ -13,7 +13,6 @@ import msgspec
 from addon import asked
 from addon.admission.quota import may_use
 from addon.asked import Asked
-from addon.copies import Copies
 from addon.exchange import problems
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.compaction import hears_usage, is_context_overflow, signal
@@ -31,10 +30,11 @@ from addon.formats.turn import Reasoning, Turn, Usage
 from addon.meter import Meter, Opened
 from addon.mirror.blocks import new_token, stripped
 from addon.mirror.stream import Mirror, style_for
-from addon.reasoning.conversation import Conversation
-from addon.reasoning.lessons import Lessons
-from addon.reasoning.recall import Recall
-from addon.reasoning.restore import Restoration
+from addon.recall.copies import Copies
+from addon.recall.lessons import Lessons
+from addon.recall.memory import Recall
+from addon.recall.replay import Conversation
+from addon.recall.restore import Restoration
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring

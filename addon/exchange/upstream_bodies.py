@@ -4,17 +4,17 @@ import msgspec
 from msgspec.structs import replace
 
 from addon.asked import Asked
-from addon.copies import Copies
 from addon.encoding import Encoded, Wanted, encode
 from addon.exchange.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
 from addon.formats.errors import RequestError
 from addon.formats.turn import Reasoning, edited
-from addon.reasoning.conversation import Conversation
-from addon.reasoning.identity import digest
-from addon.reasoning.lessons import Lessons, steps_down
-from addon.reasoning.recall import Recall
-from addon.reasoning.restore import Policy, Restoration
+from addon.recall.copies import Copies
+from addon.recall.identity import digest
+from addon.recall.lessons import Lessons, steps_down
+from addon.recall.memory import Recall
+from addon.recall.replay import Conversation
+from addon.recall.restore import Policy, Restoration
 from addon.routing.candidates import Candidate
 from shared.config.schema import Snapshot
 from shared.profiles import Profile, complains_of, fault, says_field_is_unknown

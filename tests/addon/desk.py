@@ -8,11 +8,11 @@ from addon.exchange.exchange import Exchange, Reply, Services
 from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.registry import classify
 from addon.meter import Meter
-from addon.reasoning.lessons import Lessons
+from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring
 from shared.config.schema import Snapshot, Upstream
 from shared.model import Principal
-from tests.addon.reasoning.chat import ID_KEY, Json, Memory
+from tests.addon.recall.chat import ID_KEY, Json, Memory
 from tests.support.turns import Turn, completion, events
 
 __all__ = ("CURSOR", "MODEL", "USER", "Desk", "error", "upstream")

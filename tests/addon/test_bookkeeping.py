@@ -17,7 +17,7 @@ from shared.store.ledger import Entry, Ratio, learn_ratio
 from shared.store.prices import add_price
 from tests.addon.callers import principal, user, virtual_key
 from tests.addon.desk import MODEL, Desk, body, streamed, upstream, whole
-from tests.addon.reasoning.chat import Json
+from tests.addon.recall.chat import Json
 from tests.support.turns import Call, Turn, completion, events
 
 SAYING = Turn(reasoning="thought of words", text="All of it is done.")

@@ -17,7 +17,7 @@ from addon.formats.chat.stream import ChatReader, ChatStream
 from addon.formats.chat.tags import Tags
 from addon.formats.turn import Reasoning, Turn
 from shared.profiles import builtin_profiles
-from tests.addon.reasoning.chat import Memory
+from tests.addon.recall.chat import Memory
 from tests.properties.test_recall import HAPPENINGS, STEPS, Client, Said
 from tests.support.carriers import CARRIERS, Carrier
 from tests.support.turns import Call, Json, completion, events

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from addon.formats.turn import Turn
-from tests.addon.reasoning.chat import FIELD, Chat, Memory, call, turn
+from tests.addon.recall.chat import FIELD, Chat, Memory, call, turn
 
 type Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ import pytest
 from addon.asked import Asked, read
 from addon.exchange.conversation_id import conversation_of
 from addon.formats.registry import classify
-from tests.addon.reasoning.chat import Json
+from tests.addon.recall.chat import Json
 
 SYSTEM = {"role": "system", "content": "You are a coding agent."}
 ANSWER = {"role": "assistant", "content": "Done."}

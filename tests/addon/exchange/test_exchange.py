@@ -15,7 +15,7 @@ from addon.formats.inflate import Unreadable
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Principal
 from tests.addon.desk import CURSOR, MODEL, Desk, body, error, streamed, upstream, whole
-from tests.addon.reasoning.chat import FIELD, Json
+from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn, completion, events
 
 CALLING = Turn(reasoning="thought of a call", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))

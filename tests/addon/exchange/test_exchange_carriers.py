@@ -7,7 +7,7 @@ import pytest
 
 from addon.exchange.exchange import Exchange
 from tests.addon.desk import Desk, body, error, upstream
-from tests.addon.reasoning.chat import Json
+from tests.addon.recall.chat import Json
 from tests.support.carriers import CARRIERS
 from tests.support.dialects import missing_reasoning
 from tests.support.turns import Call, Turn, completion, events

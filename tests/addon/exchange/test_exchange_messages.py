@@ -9,7 +9,7 @@ from addon.exchange.exchange import Exchange
 from addon.formats import sse
 from shared.config.schema import ModelRewrite, Upstream
 from tests.addon.desk import MODEL, Desk, error, upstream, whole
-from tests.addon.reasoning.chat import FIELD, Json
+from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn
 
 CALLING = Turn(reasoning="thought of a call", text="Let me see.", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))

@@ -6,10 +6,10 @@ import pytest
 
 from addon.exchange.exchange import Exchange
 from addon.formats.errors import RequestError
-from addon.reasoning.restore import Policy
+from addon.recall.restore import Policy
 from shared.profiles import builtin_profiles
 from tests.addon.desk import CURSOR, MODEL, Desk, body, error, upstream, whole
-from tests.addon.reasoning.chat import FIELD, Json
+from tests.addon.recall.chat import FIELD, Json
 from tests.support.dialects import Dialect, missing_reasoning
 from tests.support.turns import Turn
 

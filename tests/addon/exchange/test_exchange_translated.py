@@ -12,7 +12,7 @@ from addon.formats.errors import RequestError
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Principal
 from tests.addon.desk import MODEL, Desk, upstream, whole
-from tests.addon.reasoning.chat import FIELD, Json
+from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn, events
 
 CALLING = Turn(reasoning="thought of a call", text="Let me see.", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))

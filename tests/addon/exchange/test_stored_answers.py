@@ -11,7 +11,7 @@ from addon.exchange.stored_answers import LONGEST_CHAIN, LONGEST_CONVERSATION, S
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import classify
 from addon.formats.responses.request import decode
-from tests.addon.reasoning.chat import Json, Memory
+from tests.addon.recall.chat import Json, Memory
 
 ADA = "user:1"
 EVE = "user:2"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addon.mirror.blocks import Block, Style, new_token, stripped
-from tests.addon.reasoning.chat import Json
+from tests.addon.recall.chat import Json
 
 type Spell = Callable[[Any], bytes]
 

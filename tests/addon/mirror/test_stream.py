@@ -18,7 +18,7 @@ from addon.relay import Patching
 from shared.model import Principal
 from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, USER, Desk, body, streamed, upstream, whole
-from tests.addon.reasoning.chat import Json
+from tests.addon.recall.chat import Json
 from tests.support.client import CLIENTS, Reply, replay
 from tests.support.turns import Call, Turn, events
 

@@ -17,9 +17,9 @@ from addon.formats.chat.tags import CLOSE, OPEN
 from addon.formats.lenient import record as dict_of
 from addon.formats.splice import scalar_text, value
 from addon.formats.turn import Edit, Message, Part, Reasoning, Text
-from addon.reasoning.identity import normal_text
-from addon.reasoning.places import Place
-from addon.reasoning.recall import Record
+from addon.recall.identity import normal_text
+from addon.recall.memory import Record
+from addon.recall.turn_keys import Place
 
 __all__ = ("Parcel", "emptied", "packed", "written")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from addon.reasoning.recall import MAX_CANDIDATES, Recall, Record
+from addon.recall.memory import MAX_CANDIDATES, Recall, Record
 from shared.store import open_engine
-from tests.addon.reasoning.chat import Memory, StoppedClock
+from tests.addon.recall.chat import Memory, StoppedClock
 
 NAMESPACE = b"namespace"
 KEY = b"a key"

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from addon.reasoning.restore import Policy
+from addon.recall.restore import Policy
 from shared.clock import Clock
 from shared.profiles import Profile
 from shared.store import recall as table

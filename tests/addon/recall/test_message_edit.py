@@ -9,9 +9,9 @@ from addon.formats.chat import request as chat_request
 from addon.formats.request import Request
 from addon.formats.translate import restored
 from addon.formats.turn import Reasoning, Text, ToolCall, Turn, message_of, turn_of
-from addon.reasoning.conversation import Conversation
-from addon.reasoning.restore import Policy
-from tests.addon.reasoning.chat import ID_KEY, Chat, Json, Memory, call, turn
+from addon.recall.replay import Conversation
+from addon.recall.restore import Policy
+from tests.addon.recall.chat import ID_KEY, Chat, Json, Memory, call, turn
 
 SENTINEL = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 SIGNED: Json = {"type": "reasoning.text", "text": "r", "signature": "s"}

@@ -6,8 +6,8 @@ from functools import cached_property
 import msgspec
 
 from addon.formats.turn import Message, ToolCall, Turn
-from addon.reasoning.identity import MintedId, canonical_arguments, digest, normal_text, query_of, read_minted
-from addon.reasoning.recall import Record
+from addon.recall.identity import MintedId, canonical_arguments, digest, normal_text, query_of, read_minted
+from addon.recall.memory import Record
 
 __all__ = ("LONG_TEXT", "Anchor", "Asked", "Keys", "Place", "places_of")
 

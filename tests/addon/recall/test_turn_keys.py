@@ -3,8 +3,8 @@
 import pytest
 
 from addon.formats.turn import Message, ToolCall, Turn
-from addon.reasoning.identity import digest, mint, new_token
-from addon.reasoning.places import Anchor, Keys, Place, places_of
+from addon.recall.identity import digest, mint, new_token
+from addon.recall.turn_keys import Anchor, Keys, Place, places_of
 
 KEY = b"the gateway's key"
 FIRST, SECOND = new_token(b"first random bytes"), new_token(b"second random byte")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from addon.reasoning.lessons import Lessons, steps_down
-from addon.reasoning.restore import Policy
+from addon.recall.lessons import Lessons, steps_down
+from addon.recall.restore import Policy
 from shared.profiles import Step, builtin_profiles
 from shared.store.recall import keep_learned
-from tests.addon.reasoning.chat import Memory
+from tests.addon.recall.chat import Memory
 
 PROFILES = builtin_profiles()
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from addon.formats.turn import Turn
-from addon.reasoning.restore import Policy
-from tests.addon.reasoning.chat import FIELD, Chat, Json, Memory, call, turn
+from addon.recall.restore import Policy
+from tests.addon.recall.chat import FIELD, Chat, Json, Memory, call, turn
 
 LONG = "I have read the whole file and changed the three places that were wrong. All the tests pass."
 

@@ -3,11 +3,11 @@
 import pytest
 
 from addon.formats.turn import Message
-from addon.reasoning.conversation import Conversation
-from addon.reasoning.identity import MintedId, read_minted
-from addon.reasoning.restore import Policy
+from addon.recall.identity import MintedId, read_minted
+from addon.recall.replay import Conversation
+from addon.recall.restore import Policy
 from shared.profiles import builtin_profiles
-from tests.addon.reasoning.chat import ID_KEY, Chat, Memory, call, turn
+from tests.addon.recall.chat import ID_KEY, Chat, Memory, call, turn
 
 PROFILES = builtin_profiles()
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from addon.formats.chat import request as chat_request
 from addon.formats.turn import Reasoning, ToolCall, Turn
-from addon.reasoning.conversation import Conversation
-from addon.reasoning.recall import Recall
-from addon.reasoning.restore import Policy, Restoration
+from addon.recall.memory import Recall
+from addon.recall.replay import Conversation
+from addon.recall.restore import Policy, Restoration
 from shared.profiles import Profile, builtin_profiles
 from shared.store import open_engine
 from shared.store.engine import Engine

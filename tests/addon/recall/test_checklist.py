@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.addon.reasoning.chat import Chat, Json, Memory, call, turn
+from tests.addon.recall.chat import Chat, Json, Memory, call, turn
 
 LONG = "I have read the whole file and changed the three places that were wrong. All the tests pass."
 SHELL = call("Shell", '{"command": "ls", "timeout": 10.0, "note": "caf\\u00e9"}', "call_1")

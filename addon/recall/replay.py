@@ -6,11 +6,11 @@ from msgspec.structs import replace
 
 from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.turn import SUMMARY, Message, Reasoning, Turn
-from addon.reasoning.identity import digest, mint, new_token
-from addon.reasoning.places import Keys, Place, places_of
-from addon.reasoning.recall import Recall, Record, Thought
-from addon.reasoning.resolve import resolve
-from addon.reasoning.restore import Policy, Restoration, restore
+from addon.recall.identity import digest, mint, new_token
+from addon.recall.memory import Recall, Record, Thought
+from addon.recall.resolve import resolve
+from addon.recall.restore import Policy, Restoration, restore
+from addon.recall.turn_keys import Keys, Place, places_of
 from shared.clock import Clock
 from shared.profiles import Profile
 

@@ -19,9 +19,9 @@ from typing import Protocol
 import msgspec
 
 from addon.formats.turn import Message
-from addon.reasoning.identity import normal_text
-from addon.reasoning.places import LONG_TEXT, Keys, Place
-from addon.reasoning.recall import MAX_CANDIDATES, Record
+from addon.recall.identity import normal_text
+from addon.recall.memory import MAX_CANDIDATES, Record
+from addon.recall.turn_keys import LONG_TEXT, Keys, Place
 
 __all__ = ("SURE", "Lookup", "resolve")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from addon.formats.turn import Reasoning
-from addon.reasoning.carried import Carried, opened, sealed
+from addon.recall.sealed import Carried, opened, sealed
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 COPY = Carried(Reasoning("思考 because", "reasoning_content", "state", "encrypted_content", "rs_1"), "azure 0011")

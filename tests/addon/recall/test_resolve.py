@@ -3,7 +3,7 @@
 import pytest
 
 from addon.formats.turn import ToolCall
-from tests.addon.reasoning.chat import Chat, Json, Memory, call, turn
+from tests.addon.recall.chat import Chat, Json, Memory, call, turn
 
 LONG = "I have read the whole file and changed the three places that were wrong. All the tests pass."
 

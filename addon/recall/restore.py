@@ -8,10 +8,10 @@ import msgspec
 
 from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK
 from addon.formats.turn import Edit, Message, Part, Reasoning
-from addon.reasoning.parcel import Parcel, emptied, packed, written
-from addon.reasoning.places import Keys, Place
-from addon.reasoning.recall import Record
-from addon.reasoning.resolve import SURE
+from addon.recall.memory import Record
+from addon.recall.message_edit import Parcel, emptied, packed, written
+from addon.recall.resolve import SURE
+from addon.recall.turn_keys import Keys, Place
 from shared.profiles import Profile, Step
 
 __all__ = ("Diagnosis", "Policy", "Restoration", "Sent", "restore")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.addon.reasoning.chat import Memory
+from tests.addon.recall.chat import Memory
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from addon.reasoning.identity import (
+from addon.recall.identity import (
     MintedId,
     canonical_arguments,
     digest,
