@@ -15,7 +15,7 @@ LONGEST = 500
 DECLARES = "it only declares"
 RUNS = "tests/e2e runs it in a real gateway"
 WITHOUT_TWIN = {
-    "addon/asked.py": "exchange/test_exchange_translated.py reads through it",
+    "addon/translation/read.py": "exchange/test_exchange_translated.py reads through it",
     "addon/edge/http_layer.py": "tests/addon/edge/test_llm_stream.py drives it",
     "addon/formats/deltas.py": DECLARES,
     "addon/formats/messages/output.py": "test_writer.py reads what its blocks say",
@@ -25,9 +25,9 @@ WITHOUT_TWIN = {
     "addon/exchange/upstream_request.py": "exchange/test_exchange.py looks at what goes out",
     "addon/edge/plan.py": RUNS,
     "addon/exchange/problems.py": "exchange/test_exchange.py reads what it says",
-    "addon/relay.py": "exchange/test_answer.py and test_exchange_translated.py listen to it",
-    "addon/telling.py": "exchange/test_exchange_translated.py listens to it",
-    "addon/wiring.py": RUNS,
+    "addon/translation/relay.py": "exchange/test_answer.py and test_exchange_translated.py listen to it",
+    "addon/translation/telling.py": "exchange/test_exchange_translated.py listens to it",
+    "addon/node.py": RUNS,
     "manage_api/__main__.py": RUNS,
     "manage_api/domains/account/schemas.py": DECLARES,
     "manage_api/domains/audit/schemas.py": DECLARES,
@@ -44,7 +44,7 @@ WITHOUT_TWIN = {
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
     "addon/recall/copies.py": "exchange/test_exchange_translated.py and test_exchange_messages.py carry them",
-    "addon/encoding.py": "exchange/test_exchange_translated.py and test_exchange_messages.py read what it makes",
+    "addon/translation/encoding.py": "exchange/test_exchange_translated.py and _messages.py read what it makes",
     "addon/exchange/upstream_bodies.py": "exchange/test_exchange_repair.py and _messages.py have bodies made",
     "manage_api/domains/usage/service.py": "test_controller.py asks it for the days",
     "manage_api/domains/users/schemas.py": DECLARES,

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from addon.asked import Asked
 from addon.formats.lenient import decoded, record, text
 from addon.formats.turn import Message
 from addon.recall.identity import digest, query_of
+from addon.translation.read import Asked
 
 __all__ = ("conversation_of",)
 

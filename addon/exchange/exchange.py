@@ -10,9 +10,7 @@ from functools import partial
 
 import msgspec
 
-from addon import asked
 from addon.admission.quota import may_use
-from addon.asked import Asked
 from addon.exchange import problems
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.compaction import hears_usage, is_context_overflow, signal
@@ -38,7 +36,9 @@ from addon.recall.restore import Restoration
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
-from addon.telling import Telling
+from addon.translation import read as asked
+from addon.translation.read import Asked
+from addon.translation.telling import Telling
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.model import Principal

@@ -3,8 +3,6 @@
 import msgspec
 from msgspec.structs import replace
 
-from addon.asked import Asked
-from addon.encoding import Encoded, Wanted, encode
 from addon.exchange.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
 from addon.formats.errors import RequestError
@@ -16,6 +14,8 @@ from addon.recall.memory import Recall
 from addon.recall.replay import Conversation
 from addon.recall.restore import Policy, Restoration
 from addon.routing.candidates import Candidate
+from addon.translation.encoding import Encoded, Wanted, encode
+from addon.translation.read import Asked
 from shared.config.schema import Snapshot
 from shared.profiles import Profile, complains_of, fault, says_field_is_unknown
 from shared.security import keys

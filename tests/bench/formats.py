@@ -12,7 +12,7 @@ from addon.formats.lowering import Raising
 from addon.formats.request import WireFormat
 from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.formats.turn import Reasoning
-from addon.relay import Patching, Translating
+from addon.translation.relay import Patching, Translating
 from tests.bench.load import CannedUpstream, Load, chunked
 from tests.bench.streams import FORMATS, asked, stream
 from tests.support.gateway import Gateway

@@ -21,7 +21,7 @@ from addon.formats.errors import RequestError
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.splice import MalformedJson, elements, members, object_text, scalar_text, value
 from addon.formats.turn import Edit, Reasoning, ToolCall, Turn
-from addon.relay import Patching
+from addon.translation.relay import Patching
 
 type Json = dict[str, Any]
 

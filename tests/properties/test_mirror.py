@@ -13,7 +13,7 @@ from addon.formats import sse
 from addon.formats.chat.stream import ChatStream
 from addon.mirror.blocks import Block, Style, new_token, stripped
 from addon.mirror.stream import Mirror, Mirroring
-from addon.relay import Patching
+from addon.translation.relay import Patching
 
 type Spell = Callable[[Any], bytes]
 type Said = list[tuple[str, str]]

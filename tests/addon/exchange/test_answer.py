@@ -13,7 +13,7 @@ from addon.formats.deltas import StreamError
 from addon.formats.errors import Problem
 from addon.formats.inflate import Unreadable
 from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
-from addon.relay import Patching
+from addon.translation.relay import Patching
 
 CUT = "The upstream ended its answer in the middle."
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from addon.asked import Asked, read
 from addon.exchange.conversation_id import conversation_of
 from addon.formats.registry import classify
+from addon.translation.read import Asked, read
 from tests.addon.recall.chat import Json
 
 SYSTEM = {"role": "system", "content": "You are a coding agent."}

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from addon.encoding import abilities_of
 from addon.formats.chat import request as chat_request
 from addon.formats.chat.neutral import is_plain
 from addon.formats.errors import RequestError
 from addon.formats.lowering import lowered
 from addon.formats.request import WireFormat
 from addon.formats.translate import CLIENTS, UPSTREAMS
+from addon.translation.encoding import abilities_of
 from shared.config.schema import Upstream
 from tests.addon.formats.sayings import BASES, SAYINGS, Json, Saying
 

@@ -14,7 +14,7 @@ from addon.formats.deltas import Delta, OpaqueDelta, ReasoningDelta
 from addon.formats.errors import Problem
 from addon.mirror.blocks import Block, Style
 from addon.mirror.stream import Mirror, Mirroring
-from addon.relay import Patching
+from addon.translation.relay import Patching
 from shared.model import Principal
 from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, USER, Desk, body, streamed, upstream, whole

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from addon.asked import Asked
 from addon.formats import translate
 from addon.formats.answering import Head, Mint, Relay, Seal, Writer, deltas_of
 from addon.formats.chat import response as chat_response
@@ -16,7 +15,8 @@ from addon.formats.lowering import Raising, raised
 from addon.formats.request import WireFormat
 from addon.formats.turn import Turn, Usage
 from addon.mirror.stream import Mirror, Mirroring
-from addon.relay import Patching, Translating
+from addon.translation.read import Asked
+from addon.translation.relay import Patching, Translating
 
 __all__ = ("Telling", "Whole")
 

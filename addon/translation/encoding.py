@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from addon.asked import Asked
 from addon.formats import translate
 from addon.formats.chat import request as chat_request
 from addon.formats.chat.fitting import fitted, typed
@@ -18,6 +17,7 @@ from addon.formats.messages.thinking import effort_of
 from addon.formats.request import Request, Thinking
 from addon.formats.splice import Members, members, object_text, scalar_text, value
 from addon.formats.turn import Edit, Reasoning
+from addon.translation.read import Asked
 from shared.config.schema import EFFORTS, Upstream
 from shared.profiles import Profile, kept_members, thinking_members
 

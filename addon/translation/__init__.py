@@ -1,0 +1,1 @@
+"""Client format by upstream format: the same is patched, another is translated."""
