@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from addon.admission.quota import tokens_in
 from addon.exchange.exchange import Exchange
 from addon.formats.turn import Message, Turn, Usage
+from addon.ledger.meter import Meter
 from addon.log import RequestLine
-from addon.meter import Meter
 from shared.pricing import cost_micros
 from shared.security.keys import suffix
 from shared.store.audit import AuditRecord

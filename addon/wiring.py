@@ -8,8 +8,8 @@ from importlib.metadata import version
 from addon.bookkeeping import audit_record, entry_of, learned_from
 from addon.exchange.exchange import Exchange, Services
 from addon.exchange.stored_answers import StoredAnswers
+from addon.ledger.meter import Meter
 from addon.log import RequestLine, configure
-from addon.meter import Meter
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring

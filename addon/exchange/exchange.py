@@ -25,7 +25,7 @@ from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.registry import Endpoint
 from addon.formats.turn import Reasoning, Turn, Usage
-from addon.meter import Meter, Opened
+from addon.ledger.meter import Meter, Opened
 from addon.mirror.blocks import new_token, stripped
 from addon.mirror.stream import Mirror, style_for
 from addon.recall.copies import Copies

@@ -8,7 +8,7 @@ from time import perf_counter_ns
 
 from msgspec.structs import replace
 
-from addon.meter import Meter, Opened
+from addon.ledger.meter import Meter, Opened
 from shared.clock import SystemClock
 from shared.model import Limits, Principal, User
 from shared.security.keys import digest, mint_key, suffix

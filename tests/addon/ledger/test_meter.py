@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from addon.formats.errors import Problem, RequestError
-from addon.meter import Meter, Opened
+from addon.ledger.meter import Meter, Opened
 from shared.model import Limits, Principal
 from shared.pricing import Price
 from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, Ratio, balance_of, read_ratio

@@ -1,0 +1,1 @@
+"""The books: exchanges are opened before they are sent, and settled once."""
