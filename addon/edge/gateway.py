@@ -30,7 +30,7 @@ from addon.exchange.exchange import Exchange, Reply
 from addon.formats.errors import Problem, RequestError
 from addon.formats.registry import Endpoint, classify
 from addon.log import RequestLine, masked
-from addon.wiring import Wiring
+from addon.node import Node
 from shared.model import Principal
 from shared.security.addresses import is_public_address
 from shared.security.keys import mask
@@ -73,9 +73,9 @@ class _Seen(msgspec.Struct):
 class Gateway(Planner):
     """Admits, plans and settles each flow."""
 
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-        self.clock = wiring.clock
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.clock = node.clock
         self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
         self._seen: WeakKeyDictionary[http.HTTPFlow, _Seen] = WeakKeyDictionary()
         self._connecting: dict[str, asyncio.TimerHandle] = {}
@@ -109,7 +109,7 @@ class Gateway(Planner):
         if self._ticking is not None:
             self._ticking.cancel()
         # Streams that are being cut are settled after this hook: the store must still take them.
-        self._wiring.engine.flush()
+        self._node.engine.flush()
 
     def _refuse_other_options(self) -> None:
         wrong = [name for name, value in BASELINE.items() if getattr(ctx.options, name) != value]
@@ -125,7 +125,7 @@ class Gateway(Planner):
         while True:
             await asyncio.sleep(1)
             try:
-                self._wiring.each_second()
+                self._node.each_second()
                 self._forget_shown_flows()
             except Exception:
                 _log.exception("the periodic work failed")
@@ -195,7 +195,7 @@ class Gateway(Planner):
 
     def _is_guarded(self, address: tuple[str, int] | None) -> bool:
         """Whether neither the sidecar nor a provisioned upstream is there: nothing else may be in a private network."""
-        snapshot = self._wiring.snapshot
+        snapshot = self._node.snapshot
         if snapshot.server.allow_private_upstreams or address is None:
             return False
         host, _, port = snapshot.server.admin_addr.rpartition(":")
@@ -209,7 +209,7 @@ class Gateway(Planner):
             timer.cancel()
 
     def _connect_seconds(self, address: tuple[str, int] | None) -> float:
-        upstreams = self._wiring.snapshot.upstreams
+        upstreams = self._node.snapshot.upstreams
         asked = [one.timeouts.connect for one in upstreams if address and (one.host, one.port) == address[:2]]
         return min(asked, default=10)
 
@@ -271,7 +271,7 @@ class Gateway(Planner):
         self._settle(flow, "gone", client_left=True)
 
     def _plan_endpoint(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
-        snapshot = self._wiring.snapshot
+        snapshot = self._node.snapshot
         self._seen[flow].routine = endpoint.kind in ("healthz", "readyz")
         if flow.request.method == "OPTIONS":
             self._answer(flow, front.preflight())
@@ -279,18 +279,18 @@ class Gateway(Planner):
             self._answer(flow, front.health())
         elif endpoint.kind == "readyz":
             self._answer(
-                flow, front.readiness(store_answers=self._wiring.store_answers(), upstreams=len(snapshot.upstreams))
+                flow, front.readiness(store_answers=self._node.store_answers(), upstreams=len(snapshot.upstreams))
             )
         else:
             self._plan_call(flow, endpoint, headers)
 
     def _plan_call(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
-        snapshot, max_body = self._wiring.snapshot, self._wiring.snapshot.server.max_body_mib * _MIB
+        snapshot, max_body = self._node.snapshot, self._node.snapshot.server.max_body_mib * _MIB
         caller = front.admit(
             headers,
             snapshot,
-            find_key=self._wiring.find_key,
-            read_token=self._wiring.read_token,
+            find_key=self._node.find_key,
+            read_token=self._node.read_token,
             now_ms=self.clock.now_ms(),
         )
         if isinstance(caller, Principal):
@@ -304,18 +304,18 @@ class Gateway(Planner):
             self._answer(flow, front.models(snapshot, caller, headers))
         elif isinstance(caller, Principal) and endpoint.id:
             request, agent = flow.request, headers.get("user-agent", "")
-            answers = self._wiring.services.answers
+            answers = self._node.services.answers
             self._answer(flow, front.stored(answers, caller, endpoint, request.method, request.path, agent))
         elif isinstance(caller, Principal):
             kind = Counting if endpoint.kind == "count_tokens" else Exchange
-            exchange = kind(self._wiring.services, snapshot, caller, endpoint, headers)
+            exchange = kind(self._node.services, snapshot, caller, endpoint, headers)
             self._seen[flow].exchange = exchange
             self._plans[flow] = Plan(exchange=exchange, max_body=max_body)
 
     def _plan_sidecar(
         self, flow: http.HTTPFlow, fields: tuple[tuple[bytes, bytes], ...], headers: dict[str, str]
     ) -> None:
-        server = self._wiring.snapshot.server
+        server = self._node.snapshot.server
         if server.ui == "local":
             problem = Problem(status=404, message="There is nothing here.", code="not_found")
             self._answer(flow, front.problem_reply(problem, "chat", ""))
@@ -336,7 +336,7 @@ class Gateway(Planner):
 
     def _scheme(self, flow: http.HTTPFlow, headers: dict[str, str]) -> str:
         """`https` when a trusted proxy in front of us says so."""
-        trusted = self._wiring.snapshot.server.trusted_proxies
+        trusted = self._node.snapshot.server.trusted_proxies
         said = headers.get("x-forwarded-proto", "")
         return "https" if said == "https" and is_trusted(_peer(flow), trusted) else "http"
 
@@ -364,7 +364,7 @@ class Gateway(Planner):
     # -- the log --------------------------------------------------------------------------------------------------
 
     def _look(self, flow: http.HTTPFlow, headers: dict[str, str]) -> None:
-        settings = self._wiring.snapshot
+        settings = self._node.snapshot
         line = RequestLine(
             client=client_address(_peer(flow), headers.get("x-forwarded-for", ""), settings.server.trusted_proxies),
             user_agent=headers.get("user-agent", ""),
@@ -388,7 +388,7 @@ class Gateway(Planner):
         if seen.exchange is not None:
             _report(seen.line, seen.exchange)
         if seen.exchange is not None and seen.exchange.kept:
-            self._wiring.settle(seen.exchange, seen.line, client_left=client_left)
+            self._node.settle(seen.exchange, seen.line, client_left=client_left)
         if not (seen.routine and status == "200"):
             seen.line.write()
         flow.comment = seen.line.text()
@@ -396,7 +396,7 @@ class Gateway(Planner):
     def _debug(self, exchange: Exchange, body: bytes) -> None:
         if not _log.isEnabledFor(logging.DEBUG):
             return
-        limits = self._wiring.snapshot.logging
+        limits = self._node.snapshot.logging
         for line in exchange.summary():
             _log.debug("%s", masked(line, limits.message_max_chars))
         _log.debug("body: %s", masked(body.decode(errors="replace"), limits.body_max_chars))

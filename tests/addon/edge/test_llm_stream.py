@@ -14,7 +14,7 @@ from mitmproxy.test import taddons
 from addon.edge import http1
 from addon.edge.gateway import Gateway
 from addon.edge.http_layer import GatewayHttpLayer
-from addon.wiring import Wiring
+from addon.node import Node
 from shared.security import keys
 from shared.store.accounts import create_user
 from shared.store.virtual_keys import create_key
@@ -142,28 +142,26 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def wiring(tmp_path: Path, clock: Clock) -> Iterator[Wiring]:
+def node(tmp_path: Path, clock: Clock) -> Iterator[Node]:
     (tmp_path / "config.toml").write_text(CONFIG)
     environ = {"CONFIG_PATH": str(tmp_path / "config.toml"), "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db"}
-    made = Wiring(environ, clock)
+    made = Node(environ, clock)
     yield made
     made.engine.close()
 
 
 @pytest.fixture
-def key(wiring: Wiring) -> str:
+def key(node: Node) -> str:
     minted = keys.mint_key()
-    user = create_user(wiring.engine, username="ada", password_hash="-", role="user", must_change_password=False, now=1)
-    create_key(
-        wiring.engine, user_id=user.id, name="k", scope="inference", digest=keys.digest(minted), suffix="k", now=1
-    )
+    user = create_user(node.engine, username="ada", password_hash="-", role="user", must_change_password=False, now=1)
+    create_key(node.engine, user_id=user.id, name="k", scope="inference", digest=keys.digest(minted), suffix="k", now=1)
     return minted
 
 
 @pytest.fixture
-def gateway(wiring: Wiring) -> Gateway:
+def gateway(node: Node) -> Gateway:
     http1.install()
-    gateway = Gateway(wiring)
+    gateway = Gateway(node)
     gateway.watched = False
     return gateway
 
@@ -323,8 +321,8 @@ def test_a_chunked_body_beyond_the_limit_is_answered_at_once(line: Line, key: st
     assert not line.upstreams
 
 
-def test_a_fault_inside_the_gateway_is_answered_and_forwards_nothing(line: Line, key: str, wiring: Wiring) -> None:
-    wiring.engine.close()
+def test_a_fault_inside_the_gateway_is_answered_and_forwards_nothing(line: Line, key: str, node: Node) -> None:
+    node.engine.close()
     line.says(request(key))
     assert line.answer.startswith(b"HTTP/1.1 500")
     assert not line.upstreams

@@ -28,14 +28,14 @@ from shared.store.sessions import session_user
 from shared.store.stored import read_stored
 from shared.store.virtual_keys import find_key
 
-__all__ = ("Wiring",)
+__all__ = ("Node",)
 
 FORGET_SECONDS = 600
 _MIB = 1024 * 1024
 _DAY_MS = 86_400_000
 
 
-class Wiring:
+class Node:
     """Holds what the addon works with. Raises ConfigError or StoreError when it can't be made."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
