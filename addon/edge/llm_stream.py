@@ -42,8 +42,8 @@ from addon.exchange.local_answers import too_large
 from addon.exchange.upstream_request import returned
 from addon.formats.deltas import StreamError
 from addon.formats.errors import error_body
-from addon.formats.inflate import Unreadable
-from addon.formats.sse import KEEP_ALIVE
+from addon.formats.wire.inflate import Unreadable
+from addon.formats.wire.sse import KEEP_ALIVE
 from shared.config.schema import Timeouts
 
 __all__ = ("GatewayStream",)

@@ -2,14 +2,14 @@
 
 from typing import Protocol
 
-from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.answering import Relay
 from addon.formats.deltas import CallDelta, Finish, StreamError
 from addon.formats.errors import Problem
-from addon.formats.inflate import Inflate, Unreadable
-from addon.formats.splice import MalformedJson, value
 from addon.formats.turn import Turn, Usage
+from addon.formats.wire import sse
+from addon.formats.wire.inflate import Inflate, Unreadable
+from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("Remember", "StreamedAnswer")
 

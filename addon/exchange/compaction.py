@@ -6,7 +6,7 @@ Cursor shows an error and stops there; a usage near its own limit makes it summa
 import re
 
 from addon.formats.chat import response
-from addon.formats.splice import scalar_text
+from addon.formats.wire.splice import scalar_text
 from addon.translation.read import Asked
 
 __all__ = ("PROMPT_TOKENS", "hears_usage", "is_context_overflow", "signal")

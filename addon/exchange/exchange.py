@@ -22,9 +22,9 @@ from addon.formats.answering import Head
 from addon.formats.chat.error_body import full_text, message_of
 from addon.formats.deltas import StreamError
 from addon.formats.errors import Problem, RequestError, error_body, status_for
-from addon.formats.inflate import Inflate, Unreadable
 from addon.formats.registry import Endpoint
 from addon.formats.turn import Reasoning, Turn, Usage
+from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.ledger.meter import Meter, Opened
 from addon.mirror.blocks import new_token, stripped
 from addon.mirror.stream import Mirror, style_for

@@ -15,11 +15,11 @@ from urllib.parse import parse_qs
 import msgspec
 
 from addon.formats.errors import Problem, RequestError
-from addon.formats.lenient import decoded, objects, text
 from addon.formats.registry import Endpoint
 from addon.formats.request import Request, refused
 from addon.formats.responses.listing import Query, listed, page, shown
-from addon.formats.splice import scalar_text, value
+from addon.formats.wire.lenient import decoded, objects, text
+from addon.formats.wire.splice import scalar_text, value
 from shared.clock import Clock
 from shared.store.answers import StoredAnswer, add_answer, delete_answer, find_answer
 from shared.store.engine import Engine

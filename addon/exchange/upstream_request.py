@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from addon.formats.inflate import Inflate, Unreadable
+from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.routing.candidates import Candidate
 from shared.security.keys import mask
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.errors import RequestError
-from addon.formats.lenient import objects, record, text
 from addon.formats.parts import arguments_of, cache_of, parts_of
 from addon.formats.request import refused
 from addon.formats.responses.items import item_parts
 from addon.formats.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
+from addon.formats.wire.lenient import objects, record, text
 
 __all__ = ("messages_of",)
 

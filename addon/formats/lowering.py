@@ -11,10 +11,10 @@ from typing import Any, Literal
 import msgspec
 
 from addon.formats.deltas import CallDelta, Delta, Finish
-from addon.formats.lenient import record, text
 from addon.formats.request import Request, Tool, refused
-from addon.formats.splice import MalformedJson, scalar_text, value
 from addon.formats.turn import File, Image, Message, Part, Text, ToolCall, Turn, message_of, turn_of
+from addon.formats.wire.lenient import record, text
+from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = ("Abilities", "Lowered", "Raising", "lowered", "raised")
 

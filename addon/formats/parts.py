@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from addon.formats.chat.content import thought_of
-from addon.formats.lenient import objects, record, text
 from addon.formats.request import refused
-from addon.formats.splice import scalar_text
 from addon.formats.turn import File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall, marked, text_of_part
+from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("arguments_of", "cache_of", "parts_of")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.lenient import flag, objects, record, text
 from addon.formats.parts import cache_of
 from addon.formats.request import Hosted, Tool, ToolChoice, WireFormat
+from addon.formats.wire.lenient import flag, objects, record, text
 
 __all__ = ("choice_of", "tools_of")
 

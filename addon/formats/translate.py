@@ -9,7 +9,6 @@ from functools import partial
 
 import msgspec
 
-from addon.formats import sse
 from addon.formats.answering import Head, Mint, Reader, Seal, Unseal, Writer
 from addon.formats.chat import neutral as chat_neutral
 from addon.formats.chat import response as chat_response
@@ -29,6 +28,7 @@ from addon.formats.responses import response as responses_response
 from addon.formats.responses import writer as responses_writer
 from addon.formats.responses.stream import ResponsesReader
 from addon.formats.turn import Edit, Message, Reasoning, Turn, Usage, edited, message_of
+from addon.formats.wire import sse
 
 __all__ = ("CLIENTS", "UPSTREAMS", "Client", "Upstream", "Whole", "opened", "restored")
 

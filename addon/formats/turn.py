@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from addon.formats.splice import MalformedJson, value
+from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = (
     "SUMMARY",

@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from addon.formats.splice import MalformedJson, elements, members, value
+from addon.formats.wire.splice import MalformedJson, elements, members, value
 
 __all__ = ("Block", "Style", "new_token", "stripped")
 

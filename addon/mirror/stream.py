@@ -6,12 +6,21 @@ What the upstream said goes out as it is, and is what is remembered: blocks are 
 from collections.abc import Callable
 from functools import partial
 
-from addon.formats import sse
 from addon.formats.answering import OneField, Relay
 from addon.formats.deltas import CallDelta, Delta, OpaqueDelta, ReasoningDelta, StreamError, TextDelta, UsageReport
 from addon.formats.errors import Problem
-from addon.formats.splice import MalformedJson, array_text, changed, elements, members, object_text, scalar_text, value
 from addon.formats.turn import Turn
+from addon.formats.wire import sse
+from addon.formats.wire.splice import (
+    MalformedJson,
+    array_text,
+    changed,
+    elements,
+    members,
+    object_text,
+    scalar_text,
+    value,
+)
 from addon.mirror.blocks import Block, Style
 from shared.config.schema import Upstream
 from shared.model import User

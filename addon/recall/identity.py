@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.splice import MalformedJson, value
+from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = (
     "MintedId",

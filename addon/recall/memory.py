@@ -11,8 +11,8 @@ from sys import getsizeof
 
 import msgspec
 
-from addon.formats.splice import scalar_text, value
 from addon.formats.turn import Reasoning
+from addon.formats.wire.splice import scalar_text, value
 from shared.clock import Clock
 from shared.store import recall as table
 from shared.store.engine import Engine, Statement

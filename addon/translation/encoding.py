@@ -15,8 +15,8 @@ from addon.formats.lowering import Abilities, lowered
 from addon.formats.messages.claude import is_claude, takes_budgets, takes_budgets_only, takes_sampling
 from addon.formats.messages.thinking import effort_of
 from addon.formats.request import Request, Thinking
-from addon.formats.splice import Members, members, object_text, scalar_text, value
 from addon.formats.turn import Edit, Reasoning
+from addon.formats.wire.splice import Members, members, object_text, scalar_text, value
 from addon.translation.read import Asked
 from shared.config.schema import EFFORTS, Upstream
 from shared.profiles import Profile, kept_members, thinking_members

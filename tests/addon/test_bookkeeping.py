@@ -8,8 +8,8 @@ import pytest
 
 from addon.bookkeeping import audit_record, entry_of, learned_from
 from addon.exchange.exchange import Exchange
-from addon.formats import sse
 from addon.formats.errors import RequestError
+from addon.formats.wire import sse
 from addon.log import RequestLine
 from shared.model import Limits, Principal
 from shared.pricing import Price

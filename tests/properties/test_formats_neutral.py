@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.answering import Head, deltas_of, own_state
 from addon.formats.chat.neutral import is_plain
@@ -17,7 +16,6 @@ from addon.formats.errors import Problem, RequestError
 from addon.formats.lowering import Abilities, Raising, lowered, raised
 from addon.formats.messages.blocks import input_of
 from addon.formats.request import OutputFormat, Request, Thinking, Tool, ToolChoice, WireFormat
-from addon.formats.splice import scalar_text, value
 from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.formats.turn import (
     SUMMARY,
@@ -35,6 +33,8 @@ from addon.formats.turn import (
     message_of,
     turn_of,
 )
+from addon.formats.wire import sse
+from addon.formats.wire.splice import scalar_text, value
 from tests.properties.test_formats import SURROGATES, TEXTS, cuts, json_texts, utf8
 from tests.support.grammar import read_chat, read_responses
 

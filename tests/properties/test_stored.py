@@ -13,8 +13,8 @@ from addon.formats.request import Request
 from addon.formats.responses.items import items_of
 from addon.formats.responses.request import decode
 from addon.formats.responses.writer import encode
-from addon.formats.splice import scalar_text, value
 from addon.formats.turn import Message, Turn
+from addon.formats.wire.splice import scalar_text, value
 from shared.clock import SystemClock
 from shared.store import open_engine
 from tests.properties.test_formats_neutral import answers, conversations, minted

@@ -15,9 +15,9 @@ from addon.formats.chat.details import Details, is_secret
 from addon.formats.chat.request import ANNEX
 from addon.formats.chat.tags import THINK, Tags
 from addon.formats.deltas import CallDelta, Delta, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta
-from addon.formats.lenient import objects
-from addon.formats.splice import scalar_text, value
 from addon.formats.turn import Reasoning
+from addon.formats.wire.lenient import objects
+from addon.formats.wire.splice import scalar_text, value
 
 __all__ = (
     "ANNEX",

@@ -7,7 +7,7 @@ gateway have the same. Steps join as in OpenRouter's own client (github.com/Open
 from collections.abc import Iterable
 from typing import Any
 
-from addon.formats.splice import scalar_text
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("Details", "identity_of", "is_secret", "is_sendable")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addon.formats.deltas import StreamError
-from addon.formats.splice import MalformedJson, value
+from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("choice_error", "error_of", "full_text", "message_of")
 

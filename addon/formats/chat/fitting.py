@@ -3,8 +3,17 @@
 from itertools import groupby
 from typing import Any
 
-from addon.formats.lenient import record, text
-from addon.formats.splice import MalformedJson, array_text, changed, elements, members, scalar_text, value, with_members
+from addon.formats.wire.lenient import record, text
+from addon.formats.wire.splice import (
+    MalformedJson,
+    array_text,
+    changed,
+    elements,
+    members,
+    scalar_text,
+    value,
+    with_members,
+)
 
 __all__ = ("fitted", "typed")
 

@@ -10,7 +10,6 @@ from typing import Any
 from addon.formats.chat import carriers
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.history import messages_of
-from addon.formats.lenient import flag, integer, number, objects, record, strings, text
 from addon.formats.parts import parts_of
 from addon.formats.request import (
     OutputFormat,
@@ -24,9 +23,10 @@ from addon.formats.request import (
     unsupported_tool,
 )
 from addon.formats.responses.request import SHARED, decoded
-from addon.formats.splice import MalformedJson, members, scalar_text, value
 from addon.formats.tools import choice_of, tools_of
 from addon.formats.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall, message_of
+from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
+from addon.formats.wire.splice import MalformedJson, members, scalar_text, value
 
 __all__ = ("decode", "encode", "is_plain")
 

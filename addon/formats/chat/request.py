@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from addon.formats.request import model_of, refuse_duplicates, refused
-from addon.formats.splice import (
+from addon.formats.turn import Edit, Message, ToolCall
+from addon.formats.wire.splice import (
     MalformedJson,
     Members,
     array_text,
@@ -19,7 +20,6 @@ from addon.formats.splice import (
     value,
     with_members,
 )
-from addon.formats.turn import Edit, Message, ToolCall
 
 __all__ = ("ANNEX", "REASONING_FIELDS", "ChatRequest", "decode", "edited", "encode")
 

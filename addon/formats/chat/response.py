@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.chat.carriers import ANNEX, DETAILS, Carrying, Changes, Quirks, annex_of
 from addon.formats.chat.content import THINKING_CHUNK, thought_of
@@ -13,7 +12,9 @@ from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.chat.stream import DONE, Mint
 from addon.formats.chat.usage import usage_of
 from addon.formats.deltas import Delta, ReasoningDelta, StreamError, TextDelta
-from addon.formats.splice import (
+from addon.formats.turn import Part, Reasoning, Refusal, ToolCall, Turn, Usage, text_of, turn_of
+from addon.formats.wire import sse
+from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
     changed,
@@ -24,7 +25,6 @@ from addon.formats.splice import (
     value,
     with_members,
 )
-from addon.formats.turn import Part, Reasoning, Refusal, ToolCall, Turn, Usage, text_of, turn_of
 
 __all__ = ("Answer", "as_stream", "decode")
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from addon.formats import sse
 from addon.formats.chat.carriers import Carrying, Changes, Quirks, annex_of
 from addon.formats.chat.content import THINKING_CHUNK, thought_of
 from addon.formats.chat.error_body import choice_error, error_of
@@ -27,8 +26,10 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.lenient import decoded
-from addon.formats.splice import (
+from addon.formats.turn import text_of_part
+from addon.formats.wire import sse
+from addon.formats.wire.lenient import decoded
+from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
     changed,
@@ -39,7 +40,6 @@ from addon.formats.splice import (
     value,
     with_members,
 )
-from addon.formats.turn import text_of_part
 
 __all__ = ("DONE", "ChatReader", "ChatStream", "Mint")
 

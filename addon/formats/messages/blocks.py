@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.lenient import text
 from addon.formats.lowering import INPUT, Abilities
 from addon.formats.request import refused
-from addon.formats.splice import MalformedJson, value
 from addon.formats.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
+from addon.formats.wire.lenient import text
+from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("cache_control", "conversation", "input_of", "is_object")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from addon.formats.lenient import integer, record
-from addon.formats.splice import MalformedJson, scalar_text, value
+from addon.formats.wire.lenient import integer, record
+from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = ("decode_count", "encode_count", "encode_models")
 

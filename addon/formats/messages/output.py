@@ -10,8 +10,8 @@ from addon.formats.answering import Seal
 from addon.formats.deltas import OpaqueDelta
 from addon.formats.lowering import INPUT
 from addon.formats.messages.blocks import input_of, is_object
-from addon.formats.splice import scalar_text
 from addon.formats.turn import Reasoning
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("Block", "CallBlock", "ForeignBlock", "TextBlock", "ThoughtBlock")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from addon.formats import sse
 from addon.formats.chat.error_body import error_of
 from addon.formats.deltas import (
     UNREADABLE,
@@ -21,12 +20,13 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.lenient import decoded, record, text
 from addon.formats.messages.blocks import input_of
 from addon.formats.messages.error_body import failure_of
 from addon.formats.messages.response import finish_of
 from addon.formats.messages.usage import usage_of
-from addon.formats.splice import scalar_text
+from addon.formats.wire import sse
+from addon.formats.wire.lenient import decoded, record, text
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("MessagesReader",)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.lenient import integer, record, text
 from addon.formats.lowering import Abilities
 from addon.formats.request import Request, Thinking
+from addon.formats.wire.lenient import integer, record, text
 
 __all__ = ("effort_of", "read", "written")
 

@@ -7,8 +7,8 @@ all three.
 
 from typing import Any
 
-from addon.formats.lenient import integer, record
 from addon.formats.turn import Usage
+from addon.formats.wire.lenient import integer, record
 
 __all__ = ("usage_object", "usage_of")
 

@@ -6,7 +6,6 @@ Events: https://platform.claude.com/docs/en/build-with-claude/streaming.
 from itertools import count
 from typing import Any
 
-from addon.formats import sse
 from addon.formats.answering import Head, Mint, OneField, Seal, deltas_of
 from addon.formats.deltas import (
     CallDelta,
@@ -24,8 +23,9 @@ from addon.formats.errors import Problem, error_body
 from addon.formats.messages.output import Block, CallBlock, ForeignBlock, TextBlock, ThoughtBlock
 from addon.formats.messages.usage import usage_object
 from addon.formats.request import Request
-from addon.formats.splice import scalar_text
 from addon.formats.turn import Turn, Usage
+from addon.formats.wire import sse
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("PING", "MessagesWriter", "encode")
 

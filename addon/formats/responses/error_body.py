@@ -9,7 +9,7 @@ from typing import Any
 from addon.formats.chat.error_body import error_of
 from addon.formats.deltas import StreamError
 from addon.formats.errors import Problem
-from addon.formats.lenient import text
+from addon.formats.wire.lenient import text
 
 __all__ = ("error_object", "failure_of")
 

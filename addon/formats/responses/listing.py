@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from addon.formats.lenient import text
 from addon.formats.request import refused
+from addon.formats.wire.lenient import text
 
 __all__ = ("Query", "listed", "page", "shown")
 

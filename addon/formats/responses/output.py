@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 from addon.formats.answering import Seal
 from addon.formats.deltas import OpaqueDelta
-from addon.formats.splice import scalar_text
 from addon.formats.turn import Reasoning, ToolCall
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("CallItem", "ForeignOutput", "Item", "MessageItem", "Sent", "ThoughtItem")
 

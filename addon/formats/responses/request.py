@@ -6,12 +6,12 @@ Members: https://platform.openai.com/docs/api-reference/responses/create.
 from typing import Any, Protocol
 
 from addon.formats.history import messages_of
-from addon.formats.lenient import flag, integer, number, objects, record, strings, text
 from addon.formats.request import OutputFormat, Request, Thinking, Tool, model_of, opened, refused
 from addon.formats.responses.items import items_of
-from addon.formats.splice import scalar_text
 from addon.formats.tools import choice_of, tools_of
 from addon.formats.turn import Message, Text, message_of
+from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("SHARED", "Past", "decode", "decoded", "encode", "text_of", "tool_choice_of", "tools_given")
 

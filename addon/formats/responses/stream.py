@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from addon.formats import sse
 from addon.formats.deltas import (
     UNREADABLE,
     CallDelta,
@@ -21,12 +20,13 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.lenient import decoded, objects, record, text
 from addon.formats.responses.error_body import failure_of
 from addon.formats.responses.items import item_parts
 from addon.formats.responses.response import finish_of
 from addon.formats.responses.usage import usage_of
 from addon.formats.turn import SUMMARY, Foreign, Reasoning, Refusal, Text, ToolCall
+from addon.formats.wire import sse
+from addon.formats.wire.lenient import decoded, objects, record, text
 
 __all__ = ("ResponsesReader",)
 

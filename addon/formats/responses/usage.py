@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from addon.formats.lenient import integer, record
 from addon.formats.turn import Usage
+from addon.formats.wire.lenient import integer, record
 
 __all__ = ("usage_object", "usage_of")
 

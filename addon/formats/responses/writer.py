@@ -26,8 +26,8 @@ from addon.formats.responses.error_body import error_object
 from addon.formats.responses.output import CallItem, ForeignOutput, Item, MessageItem, Sent, ThoughtItem
 from addon.formats.responses.request import text_of, tool_choice_of, tools_given
 from addon.formats.responses.usage import usage_object
-from addon.formats.splice import scalar_text
 from addon.formats.turn import ToolCall, Turn, Usage
+from addon.formats.wire.splice import scalar_text
 
 __all__ = ("ResponsesWriter", "encode")
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from addon.exchange.answer import StreamedAnswer
-from addon.formats import sse
 from addon.formats.chat.stream import DONE, ChatStream
 from addon.formats.deltas import StreamError
 from addon.formats.errors import Problem
-from addon.formats.inflate import Unreadable
 from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+from addon.formats.wire import sse
+from addon.formats.wire.inflate import Unreadable
 from addon.translation.relay import Patching
 
 CUT = "The upstream ended its answer in the middle."

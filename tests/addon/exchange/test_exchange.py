@@ -11,7 +11,7 @@ from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.upstream_request import returned
 from addon.formats.deltas import StreamError
 from addon.formats.errors import RequestError
-from addon.formats.inflate import Unreadable
+from addon.formats.wire.inflate import Unreadable
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Principal
 from tests.addon.desk import CURSOR, MODEL, Desk, body, error, streamed, upstream, whole

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats import sse
+from addon.formats.wire import sse
 from shared.config.schema import ModelRewrite, Upstream
 from tests.addon.desk import MODEL, Desk, error, upstream, whole
 from tests.addon.recall.chat import FIELD, Json

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats import sse
 from addon.formats.errors import RequestError
+from addon.formats.wire import sse
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Principal
 from tests.addon.desk import MODEL, Desk, upstream, whole

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.answering import Head, own_state
 from addon.formats.deltas import Delta
@@ -13,6 +12,7 @@ from addon.formats.lowering import Abilities, Raising, lowered, raised
 from addon.formats.request import Request, WireFormat
 from addon.formats.translate import CLIENTS, UPSTREAMS, opened, restored
 from addon.formats.turn import Edit, Reasoning, Text, ToolCall, message_of
+from addon.formats.wire import sse
 from tests.support.grammar import read_chat, read_messages, read_responses
 
 type Json = dict[str, Any]

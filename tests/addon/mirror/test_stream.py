@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats import sse
 from addon.formats.chat.stream import DONE, ChatStream
 from addon.formats.deltas import Delta, OpaqueDelta, ReasoningDelta
 from addon.formats.errors import Problem
+from addon.formats.wire import sse
 from addon.mirror.blocks import Block, Style
 from addon.mirror.stream import Mirror, Mirroring
 from addon.translation.relay import Patching

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from addon.formats import sse
 from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks, is_bound
 from addon.formats.chat.neutral import encode
@@ -13,6 +12,7 @@ from addon.formats.chat.stream import ChatReader, ChatStream
 from addon.formats.deltas import CallDelta, Delta, Finish, OpaqueDelta, ReasoningDelta, TextDelta
 from addon.formats.request import Request
 from addon.formats.turn import Part, Reasoning, Text, ToolCall, message_of
+from addon.formats.wire import sse
 from tests.support.turns import Json
 
 TAGS = Quirks(tags=True)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.chat.response import Answer, as_stream, decode
 from addon.formats.chat.stream import ChatStream
 from addon.formats.deltas import StreamError
 from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+from addon.formats.wire import sse
 
 CALLS = [
     {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.deltas import (
     CallDelta,
@@ -20,6 +19,7 @@ from addon.formats.deltas import (
 )
 from addon.formats.messages.stream import MessagesReader
 from addon.formats.turn import Turn, Usage
+from addon.formats.wire import sse
 
 type Json = dict[str, Any]
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from addon.formats import sse
 from addon.formats.accumulate import Accumulator
 from addon.formats.deltas import (
     CallDelta,
@@ -21,6 +20,7 @@ from addon.formats.deltas import (
 )
 from addon.formats.responses.stream import ResponsesReader
 from addon.formats.turn import Refusal, Text, Turn, Usage
+from addon.formats.wire import sse
 
 type Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from addon.formats.inflate import FREE_BYTES, MAX_BYTES, MAX_RATIO, Inflate, TooLarge, Unreadable
+from addon.formats.wire.inflate import FREE_BYTES, MAX_BYTES, MAX_RATIO, Inflate, TooLarge, Unreadable
 
 TEXT = 'data: {"text":"思考 🧠"}\n\n'.encode() * 200
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.sse import MAX_EVENT, Events, EventTooLarge, data_of, event, name_of
+from addon.formats.wire.sse import MAX_EVENT, Events, EventTooLarge, data_of, event, name_of
 
 STREAMS = {
     "LF": b"data: 1\n\ndata: 2\n\n",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from addon.formats.splice import (
+from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
     changed,

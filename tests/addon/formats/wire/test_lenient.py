@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.lenient import flag, integer, number, objects, record, strings, text
+from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
 
 ODD: list[Any] = [None, True, 7, 1.5, "s", ["s", {}], {"a": 1}]
 
