@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from addon.admission.quota import tokens_in
 from addon.exchange.exchange import Exchange
-from addon.formats.turn import Message, Turn, Usage
+from addon.formats.neutral.turn import Message, Turn, Usage
 from addon.ledger.meter import Meter
 from addon.log import RequestLine
 from shared.pricing import cost_micros

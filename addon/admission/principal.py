@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Callable, Mapping
 
-from addon.formats.errors import Problem
+from addon.formats.neutral.problem import Problem
 from shared.config.schema import Upstream
 from shared.model import Principal, User, VirtualKey
 from shared.security import keys

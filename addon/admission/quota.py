@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from addon.formats.errors import Problem
+from addon.formats.neutral.problem import Problem
 from shared.model import Limits, Period, Principal, fits
 from shared.periods import reset_ms
 from shared.pricing import Price, cost_micros

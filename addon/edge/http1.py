@@ -21,7 +21,7 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders, ResponseData
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.server import ConnectionHandler
 
-from addon.formats.errors import Problem, error_body
+from addon.formats.neutral.problem import Problem, error_body
 from shared.clock import Clock
 
 __all__ = ("ClientHttp1", "Tick", "UpstreamHttp1", "install")

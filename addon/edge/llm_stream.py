@@ -40,8 +40,8 @@ from addon.exchange.answer import StreamedAnswer
 from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.local_answers import too_large
 from addon.exchange.upstream_request import returned
-from addon.formats.deltas import StreamError
-from addon.formats.errors import error_body
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.problem import error_body
 from addon.formats.wire.inflate import Unreadable
 from addon.formats.wire.sse import KEEP_ALIVE
 from shared.config.schema import Timeouts

@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from addon.formats.accumulate import Accumulator
-from addon.formats.answering import Relay
-from addon.formats.deltas import CallDelta, Finish, StreamError
-from addon.formats.errors import Problem
-from addon.formats.turn import Turn, Usage
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.deltas import CallDelta, Finish, StreamError
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import Relay
+from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.formats.wire.splice import MalformedJson, value

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.turn import Message
+from addon.formats.neutral.turn import Message
 from addon.formats.wire.lenient import decoded, record, text
 from addon.recall.identity import digest, query_of
 from addon.translation.read import Asked

@@ -13,7 +13,7 @@ from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.upstream_request import Outgoing, inflated
 from addon.formats.messages.listing import decode_count, encode_count
 from addon.formats.messages.request import query_of
-from addon.formats.turn import File, Image
+from addon.formats.neutral.turn import File, Image
 
 __all__ = ("Counting",)
 

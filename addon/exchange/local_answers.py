@@ -8,8 +8,8 @@ from addon.admission.principal import FindKey, ReadToken, credential, identify
 from addon.admission.quota import may_use
 from addon.exchange.exchange import Reply
 from addon.exchange.stored_answers import StoredAnswers
-from addon.formats.errors import Problem, RequestError, error_body, status_for
 from addon.formats.messages import listing
+from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
 from addon.formats.registry import Endpoint
 from shared.config.schema import Snapshot
 from shared.model import Principal

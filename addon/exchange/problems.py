@@ -1,6 +1,6 @@
 """Why an exchange can't go on, in words for whoever asked."""
 
-from addon.formats.errors import Problem
+from addon.formats.neutral.problem import Problem
 
 __all__ = (
     "books_busy",

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from addon.formats.errors import Problem, RequestError
+from addon.formats.neutral.problem import Problem, RequestError
+from addon.formats.neutral.request import Request, refused
 from addon.formats.registry import Endpoint
-from addon.formats.request import Request, refused
 from addon.formats.responses.listing import Query, listed, page, shown
 from addon.formats.wire.lenient import decoded, objects, text
 from addon.formats.wire.splice import scalar_text, value

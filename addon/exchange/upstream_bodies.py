@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from addon.exchange.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
-from addon.formats.errors import RequestError
-from addon.formats.turn import Reasoning, edited
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.turn import Reasoning, edited
 from addon.recall.copies import Copies
 from addon.recall.identity import digest
 from addon.recall.lessons import Lessons, steps_down

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from addon.formats.chat.request import REASONING_FIELDS
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import refused
+from addon.formats.neutral.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
 from addon.formats.parts import arguments_of, cache_of, parts_of
-from addon.formats.request import refused
 from addon.formats.responses.items import item_parts
-from addon.formats.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
 from addon.formats.wire.lenient import objects, record, text
 
 __all__ = ("messages_of",)

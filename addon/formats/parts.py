@@ -8,8 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 from addon.formats.chat.content import thought_of
-from addon.formats.request import refused
-from addon.formats.turn import File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall, marked, text_of_part
+from addon.formats.neutral.request import refused
+from addon.formats.neutral.turn import (
+    File,
+    Foreign,
+    Image,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    marked,
+    text_of_part,
+)
 from addon.formats.wire.lenient import objects, record, text
 from addon.formats.wire.splice import scalar_text
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from addon.formats.request import WireFormat
+from addon.formats.neutral.request import WireFormat
 
 __all__ = ("Endpoint", "Kind", "classify")
 

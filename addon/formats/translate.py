@@ -9,25 +9,25 @@ from functools import partial
 
 import msgspec
 
-from addon.formats.answering import Head, Mint, Reader, Seal, Unseal, Writer
 from addon.formats.chat import neutral as chat_neutral
 from addon.formats.chat import response as chat_response
 from addon.formats.chat import writer as chat_writer
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.stream import ChatReader
-from addon.formats.deltas import StreamError
-from addon.formats.lowering import Abilities
 from addon.formats.messages import request as messages_request
 from addon.formats.messages import response as messages_response
 from addon.formats.messages import writer as messages_writer
 from addon.formats.messages.stream import MessagesReader
 from addon.formats.messages.thinking import effort_of
-from addon.formats.request import Request, WireFormat
+from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.protocols import Head, Mint, Reader, Seal, Unseal, Writer
+from addon.formats.neutral.request import Request, WireFormat
+from addon.formats.neutral.turn import Edit, Message, Reasoning, Turn, Usage, edited, message_of
 from addon.formats.responses import request as responses_request
 from addon.formats.responses import response as responses_response
 from addon.formats.responses import writer as responses_writer
 from addon.formats.responses.stream import ResponsesReader
-from addon.formats.turn import Edit, Message, Reasoning, Turn, Usage, edited, message_of
 from addon.formats.wire import sse
 
 __all__ = ("CLIENTS", "UPSTREAMS", "Client", "Upstream", "Whole", "opened", "restored")

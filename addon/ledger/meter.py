@@ -6,7 +6,7 @@ import msgspec
 
 from addon.admission.limits import Limiter, Refusal, Ticket
 from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, subjects_of
-from addon.formats.errors import Problem, RequestError
+from addon.formats.neutral.problem import Problem, RequestError
 from shared.clock import Clock
 from shared.errors import Busy, StoreError
 from shared.model import Principal

@@ -6,10 +6,18 @@ What the upstream said goes out as it is, and is what is remembered: blocks are 
 from collections.abc import Callable
 from functools import partial
 
-from addon.formats.answering import OneField, Relay
-from addon.formats.deltas import CallDelta, Delta, OpaqueDelta, ReasoningDelta, StreamError, TextDelta, UsageReport
-from addon.formats.errors import Problem
-from addon.formats.turn import Turn
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Delta,
+    OpaqueDelta,
+    ReasoningDelta,
+    StreamError,
+    TextDelta,
+    UsageReport,
+)
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import OneField, Relay
+from addon.formats.neutral.turn import Turn
 from addon.formats.wire import sse
 from addon.formats.wire.splice import (
     MalformedJson,

@@ -1,6 +1,6 @@
 """Reasoning that one caller carries for us, sealed on the way out and opened on the way in."""
 
-from addon.formats.turn import Reasoning
+from addon.formats.neutral.turn import Reasoning
 from addon.recall import sealed as carried
 
 __all__ = ("Copies",)

@@ -11,7 +11,7 @@ from sys import getsizeof
 
 import msgspec
 
-from addon.formats.turn import Reasoning
+from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire.splice import scalar_text, value
 from shared.clock import Clock
 from shared.store import recall as table

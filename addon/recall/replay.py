@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from addon.formats.chat.carriers import CARRIERS, is_bound
-from addon.formats.turn import SUMMARY, Message, Reasoning, Turn
+from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
 from addon.recall.identity import digest, mint, new_token
 from addon.recall.memory import Recall, Record, Thought
 from addon.recall.resolve import resolve

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import msgspec
 
-from addon.formats.turn import Message
+from addon.formats.neutral.turn import Message
 from addon.recall.identity import normal_text
 from addon.recall.memory import MAX_CANDIDATES, Record
 from addon.recall.turn_keys import LONG_TEXT, Keys, Place

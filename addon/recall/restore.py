@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK
-from addon.formats.turn import Edit, Message, Part, Reasoning
+from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
 from addon.recall.memory import Record
 from addon.recall.message_edit import Parcel, emptied, packed, written
 from addon.recall.resolve import SURE

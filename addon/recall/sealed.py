@@ -5,7 +5,7 @@ import binascii
 
 import msgspec
 
-from addon.formats.turn import Reasoning
+from addon.formats.neutral.turn import Reasoning
 from shared.security.sealing import SealError, seal, unseal
 
 __all__ = ("Carried", "opened", "sealed")

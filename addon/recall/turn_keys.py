@@ -5,7 +5,7 @@ from functools import cached_property
 
 import msgspec
 
-from addon.formats.turn import Message, ToolCall, Turn
+from addon.formats.neutral.turn import Message, ToolCall, Turn
 from addon.recall.identity import MintedId, canonical_arguments, digest, normal_text, query_of, read_minted
 from addon.recall.memory import Record
 

@@ -11,11 +11,11 @@ from addon.formats import translate
 from addon.formats.chat import request as chat_request
 from addon.formats.chat.fitting import fitted, typed
 from addon.formats.chat.request import ChatRequest
-from addon.formats.lowering import Abilities, lowered
 from addon.formats.messages.claude import is_claude, takes_budgets, takes_budgets_only, takes_sampling
 from addon.formats.messages.thinking import effort_of
-from addon.formats.request import Request, Thinking
-from addon.formats.turn import Edit, Reasoning
+from addon.formats.neutral.adapt import Abilities, lowered
+from addon.formats.neutral.request import Request, Thinking
+from addon.formats.neutral.turn import Edit, Reasoning
 from addon.formats.wire.splice import Members, members, object_text, scalar_text, value
 from addon.translation.read import Asked
 from shared.config.schema import EFFORTS, Upstream

@@ -9,15 +9,15 @@ import re
 import msgspec
 
 from addon.formats import translate
-from addon.formats.answering import Unseal
 from addon.formats.chat import neutral as chat_neutral
 from addon.formats.chat import request as chat_request
 from addon.formats.chat.request import ChatRequest
+from addon.formats.neutral.protocols import Unseal
+from addon.formats.neutral.request import Request, WireFormat
+from addon.formats.neutral.turn import Message
 from addon.formats.registry import Endpoint
-from addon.formats.request import Request, WireFormat
 from addon.formats.responses import request as responses_request
 from addon.formats.responses.request import Past
-from addon.formats.turn import Message
 from shared.config.schema import Upstream
 
 __all__ = ("Asked", "is_patched_for", "read", "read_neutral")

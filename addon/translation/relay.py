@@ -1,10 +1,10 @@
 """How one upstream's stream becomes the client's: patched where both speak Chat Completions, else written anew."""
 
-from addon.formats.answering import Reader, Writer
 from addon.formats.chat.stream import DONE, ChatStream
-from addon.formats.deltas import Delta, Finish, StreamError
-from addon.formats.errors import Problem, error_body
-from addon.formats.lowering import Raising
+from addon.formats.neutral.adapt import Raising
+from addon.formats.neutral.deltas import Delta, Finish, StreamError
+from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.neutral.protocols import Reader, Writer
 from addon.formats.wire import sse
 
 __all__ = ("Patching", "Translating")

@@ -5,15 +5,15 @@ from collections.abc import Callable
 import msgspec
 
 from addon.formats import translate
-from addon.formats.answering import Head, Mint, Relay, Seal, Writer, deltas_of
 from addon.formats.chat import response as chat_response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.stream import ChatStream
-from addon.formats.deltas import Delta, StreamError, UsageReport
-from addon.formats.errors import Problem
-from addon.formats.lowering import Raising, raised
-from addon.formats.request import WireFormat
-from addon.formats.turn import Turn, Usage
+from addon.formats.neutral.adapt import Raising, raised
+from addon.formats.neutral.deltas import Delta, StreamError, UsageReport
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import Head, Mint, Relay, Seal, Writer, deltas_of
+from addon.formats.neutral.request import WireFormat
+from addon.formats.neutral.turn import Turn, Usage
 from addon.mirror.stream import Mirror, Mirroring
 from addon.translation.read import Asked
 from addon.translation.relay import Patching, Translating

@@ -8,7 +8,7 @@ import pytest
 
 from addon.bookkeeping import audit_record, entry_of, learned_from
 from addon.exchange.exchange import Exchange
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
 from addon.formats.wire import sse
 from addon.log import RequestLine
 from shared.model import Limits, Principal

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from addon.formats.request import WireFormat
+from addon.formats.neutral.request import WireFormat
 from tests.bench.books import measure_books
 from tests.bench.formats import COMBINATIONS, Combination, measure_formats
 from tests.bench.pages import measure_pages

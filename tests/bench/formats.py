@@ -6,12 +6,12 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from addon.formats.answering import Head, Relay
 from addon.formats.chat.stream import ChatStream
-from addon.formats.lowering import Raising
-from addon.formats.request import WireFormat
+from addon.formats.neutral.adapt import Raising
+from addon.formats.neutral.protocols import Head, Relay
+from addon.formats.neutral.request import WireFormat
+from addon.formats.neutral.turn import Reasoning
 from addon.formats.translate import CLIENTS, UPSTREAMS
-from addon.formats.turn import Reasoning
 from addon.translation.relay import Patching, Translating
 from tests.bench.load import CannedUpstream, Load, chunked
 from tests.bench.streams import FORMATS, asked, stream

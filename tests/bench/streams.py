@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from addon.formats.request import WireFormat
+from addon.formats.neutral.request import WireFormat
 
 __all__ = ("FORMATS", "asked", "stream")
 

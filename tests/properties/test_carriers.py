@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.formats.accumulate import Accumulator
 from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.details import Details
 from addon.formats.chat.stream import ChatReader, ChatStream
 from addon.formats.chat.tags import Tags
-from addon.formats.turn import Reasoning, Turn
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.turn import Reasoning, Turn
 from shared.profiles import builtin_profiles
 from tests.addon.recall.chat import Memory
 from tests.properties.test_recall import HAPPENINGS, STEPS, Client, Said

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.formats.answering import deltas_of, own_state
-from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta
-from addon.formats.request import Request
+from addon.formats.neutral.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta
+from addon.formats.neutral.protocols import deltas_of, own_state
+from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import SUMMARY, Foreign, Part, Reasoning, Text, ToolCall, Turn, Usage, turn_of
 from addon.formats.translate import CLIENTS, UPSTREAMS
-from addon.formats.turn import SUMMARY, Foreign, Part, Reasoning, Text, ToolCall, Turn, Usage, turn_of
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text, value
 from tests.properties.test_formats import SURROGATES, TEXTS, cuts, json_texts, utf8

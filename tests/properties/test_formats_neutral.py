@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.formats.accumulate import Accumulator
-from addon.formats.answering import Head, deltas_of, own_state
 from addon.formats.chat.neutral import is_plain
-from addon.formats.deltas import Delta, StreamError, UsageReport
-from addon.formats.errors import Problem, RequestError
-from addon.formats.lowering import Abilities, Raising, lowered, raised
 from addon.formats.messages.blocks import input_of
-from addon.formats.request import OutputFormat, Request, Thinking, Tool, ToolChoice, WireFormat
-from addon.formats.translate import CLIENTS, UPSTREAMS
-from addon.formats.turn import (
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised
+from addon.formats.neutral.deltas import Delta, StreamError, UsageReport
+from addon.formats.neutral.problem import Problem, RequestError
+from addon.formats.neutral.protocols import Head, deltas_of, own_state
+from addon.formats.neutral.request import OutputFormat, Request, Thinking, Tool, ToolChoice, WireFormat
+from addon.formats.neutral.turn import (
     SUMMARY,
     File,
     Foreign,
@@ -33,6 +32,7 @@ from addon.formats.turn import (
     message_of,
     turn_of,
 )
+from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text, value
 from tests.properties.test_formats import SURROGATES, TEXTS, cuts, json_texts, utf8

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from addon.formats.turn import Turn
+from addon.formats.neutral.turn import Turn
 from tests.addon.recall.chat import FIELD, Chat, Memory, call, turn
 
 type Json = dict[str, Any]

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addon.exchange.stored_answers import StoredAnswers
-from addon.formats.answering import Head, own_state
-from addon.formats.request import Request
+from addon.formats.neutral.protocols import Head, own_state
+from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import Message, Turn
 from addon.formats.responses.items import items_of
 from addon.formats.responses.request import decode
 from addon.formats.responses.writer import encode
-from addon.formats.turn import Message, Turn
 from addon.formats.wire.splice import scalar_text, value
 from shared.clock import SystemClock
 from shared.store import open_engine

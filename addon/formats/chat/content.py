@@ -5,7 +5,7 @@ Mistral's shape: https://docs.mistral.ai/capabilities/reasoning (`thinking` chun
 
 from typing import Any
 
-from addon.formats.turn import text_of_part
+from addon.formats.neutral.turn import text_of_part
 
 __all__ = ("THINKING_CHUNK", "is_thinking", "thinking_chunk", "thought_of")
 

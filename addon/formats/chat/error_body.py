@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from addon.formats.deltas import StreamError
+from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("choice_error", "error_of", "full_text", "message_of")

@@ -10,8 +10,7 @@ from typing import Any
 from addon.formats.chat import carriers
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.history import messages_of
-from addon.formats.parts import parts_of
-from addon.formats.request import (
+from addon.formats.neutral.request import (
     OutputFormat,
     Request,
     Thinking,
@@ -22,9 +21,21 @@ from addon.formats.request import (
     refused,
     unsupported_tool,
 )
+from addon.formats.neutral.turn import (
+    File,
+    Foreign,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    message_of,
+)
+from addon.formats.parts import parts_of
 from addon.formats.responses.request import SHARED, decoded
 from addon.formats.tools import choice_of, tools_of
-from addon.formats.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall, message_of
 from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
 from addon.formats.wire.splice import MalformedJson, members, scalar_text, value
 

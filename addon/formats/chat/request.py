@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.request import model_of, refuse_duplicates, refused
-from addon.formats.turn import Edit, Message, ToolCall
+from addon.formats.neutral.request import model_of, refuse_duplicates, refused
+from addon.formats.neutral.turn import Edit, Message, ToolCall
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,

@@ -15,7 +15,7 @@ from addon.formats.chat.content import THINKING_CHUNK, thought_of
 from addon.formats.chat.error_body import choice_error, error_of
 from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.chat.usage import usage_of
-from addon.formats.deltas import (
+from addon.formats.neutral.deltas import (
     UNREADABLE,
     CallDelta,
     Delta,
@@ -26,7 +26,7 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.turn import text_of_part
+from addon.formats.neutral.turn import text_of_part
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decoded
 from addon.formats.wire.splice import (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from addon.formats.turn import Usage
+from addon.formats.neutral.turn import Usage
 
 __all__ = ("usage_of",)
 

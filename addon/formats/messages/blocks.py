@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.lowering import INPUT, Abilities
-from addon.formats.request import refused
-from addon.formats.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
+from addon.formats.neutral.adapt import INPUT, Abilities
+from addon.formats.neutral.request import refused
+from addon.formats.neutral.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
 from addon.formats.wire.lenient import text
 from addon.formats.wire.splice import MalformedJson, value
 

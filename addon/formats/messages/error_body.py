@@ -6,7 +6,7 @@ Shapes: https://platform.claude.com/docs/en/api/errors.
 from typing import Any
 
 from addon.formats.chat.error_body import error_of
-from addon.formats.deltas import StreamError
+from addon.formats.neutral.deltas import StreamError
 
 __all__ = ("failure_of",)
 

@@ -6,11 +6,11 @@ One block is open at a time. What a chat upstream says in between is held: a blo
 from collections.abc import Iterator
 from typing import Any
 
-from addon.formats.answering import Seal
-from addon.formats.deltas import OpaqueDelta
-from addon.formats.lowering import INPUT
 from addon.formats.messages.blocks import input_of, is_object
-from addon.formats.turn import Reasoning
+from addon.formats.neutral.adapt import INPUT
+from addon.formats.neutral.deltas import OpaqueDelta
+from addon.formats.neutral.protocols import Seal
+from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("Block", "CallBlock", "ForeignBlock", "TextBlock", "ThoughtBlock")

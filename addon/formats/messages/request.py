@@ -7,13 +7,22 @@ from itertools import takewhile
 from typing import Any
 
 from addon.formats.history import messages_of
-from addon.formats.lowering import Abilities
 from addon.formats.messages import thinking
 from addon.formats.messages.blocks import cache_control, conversation
+from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.request import (
+    OutputFormat,
+    Request,
+    Tool,
+    ToolChoice,
+    model_of,
+    opened,
+    refused,
+    unsupported_tool,
+)
+from addon.formats.neutral.turn import Message, marked, message_of
 from addon.formats.parts import parts_of
-from addon.formats.request import OutputFormat, Request, Tool, ToolChoice, model_of, opened, refused, unsupported_tool
 from addon.formats.tools import choice_of, tools_of
-from addon.formats.turn import Message, marked, message_of
 from addon.formats.wire.lenient import flag, integer, number, record, strings, text
 from addon.formats.wire.splice import members, object_text, scalar_text
 

@@ -9,7 +9,11 @@ from typing import Any
 import msgspec
 
 from addon.formats.chat.error_body import error_of
-from addon.formats.deltas import (
+from addon.formats.messages.blocks import input_of
+from addon.formats.messages.error_body import failure_of
+from addon.formats.messages.response import finish_of
+from addon.formats.messages.usage import usage_of
+from addon.formats.neutral.deltas import (
     UNREADABLE,
     CallDelta,
     Delta,
@@ -20,10 +24,6 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.messages.blocks import input_of
-from addon.formats.messages.error_body import failure_of
-from addon.formats.messages.response import finish_of
-from addon.formats.messages.usage import usage_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decoded, record, text
 from addon.formats.wire.splice import scalar_text

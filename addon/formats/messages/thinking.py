@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.lowering import Abilities
-from addon.formats.request import Request, Thinking
+from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.request import Request, Thinking
 from addon.formats.wire.lenient import integer, record, text
 
 __all__ = ("effort_of", "read", "written")

@@ -7,7 +7,7 @@ all three.
 
 from typing import Any
 
-from addon.formats.turn import Usage
+from addon.formats.neutral.turn import Usage
 from addon.formats.wire.lenient import integer, record
 
 __all__ = ("usage_object", "usage_of")

@@ -6,8 +6,9 @@ Events: https://platform.claude.com/docs/en/build-with-claude/streaming.
 from itertools import count
 from typing import Any
 
-from addon.formats.answering import Head, Mint, OneField, Seal, deltas_of
-from addon.formats.deltas import (
+from addon.formats.messages.output import Block, CallBlock, ForeignBlock, TextBlock, ThoughtBlock
+from addon.formats.messages.usage import usage_object
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -19,11 +20,10 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.errors import Problem, error_body
-from addon.formats.messages.output import Block, CallBlock, ForeignBlock, TextBlock, ThoughtBlock
-from addon.formats.messages.usage import usage_object
-from addon.formats.request import Request
-from addon.formats.turn import Turn, Usage
+from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.neutral.protocols import Head, Mint, OneField, Seal, deltas_of
+from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from addon.formats.neutral.request import refused
+from addon.formats.neutral.turn import SUMMARY, File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
 from addon.formats.parts import arguments_of
-from addon.formats.request import refused
-from addon.formats.turn import SUMMARY, File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
 from addon.formats.wire.lenient import objects, text
 
 __all__ = ("call_item", "item_parts", "items_of", "reasoning_item")

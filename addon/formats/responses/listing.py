@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from addon.formats.request import refused
+from addon.formats.neutral.request import refused
 from addon.formats.wire.lenient import text
 
 __all__ = ("Query", "listed", "page", "shown")

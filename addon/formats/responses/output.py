@@ -2,9 +2,9 @@
 
 from typing import Any, Protocol
 
-from addon.formats.answering import Seal
-from addon.formats.deltas import OpaqueDelta
-from addon.formats.turn import Reasoning, ToolCall
+from addon.formats.neutral.deltas import OpaqueDelta
+from addon.formats.neutral.protocols import Seal
+from addon.formats.neutral.turn import Reasoning, ToolCall
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("CallItem", "ForeignOutput", "Item", "MessageItem", "Sent", "ThoughtItem")

@@ -6,10 +6,10 @@ Members: https://platform.openai.com/docs/api-reference/responses/create.
 from typing import Any, Protocol
 
 from addon.formats.history import messages_of
-from addon.formats.request import OutputFormat, Request, Thinking, Tool, model_of, opened, refused
+from addon.formats.neutral.request import OutputFormat, Request, Thinking, Tool, model_of, opened, refused
+from addon.formats.neutral.turn import Message, Text, message_of
 from addon.formats.responses.items import items_of
 from addon.formats.tools import choice_of, tools_of
-from addon.formats.turn import Message, Text, message_of
 from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
 from addon.formats.wire.splice import scalar_text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.deltas import (
+from addon.formats.neutral.deltas import (
     UNREADABLE,
     CallDelta,
     Delta,
@@ -20,11 +20,11 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
+from addon.formats.neutral.turn import SUMMARY, Foreign, Reasoning, Refusal, Text, ToolCall
 from addon.formats.responses.error_body import failure_of
 from addon.formats.responses.items import item_parts
 from addon.formats.responses.response import finish_of
 from addon.formats.responses.usage import usage_of
-from addon.formats.turn import SUMMARY, Foreign, Reasoning, Refusal, Text, ToolCall
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decoded, objects, record, text
 

@@ -7,8 +7,7 @@ may be open beside each other, texts and reasoning are done before the next item
 from functools import partial
 from typing import Any
 
-from addon.formats.answering import Head, Mint, OneField, Seal, deltas_of
-from addon.formats.deltas import (
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -20,13 +19,14 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.errors import Problem
-from addon.formats.request import Request
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import Head, Mint, OneField, Seal, deltas_of
+from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import ToolCall, Turn, Usage
 from addon.formats.responses.error_body import error_object
 from addon.formats.responses.output import CallItem, ForeignOutput, Item, MessageItem, Sent, ThoughtItem
 from addon.formats.responses.request import text_of, tool_choice_of, tools_given
 from addon.formats.responses.usage import usage_object
-from addon.formats.turn import ToolCall, Turn, Usage
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("ResponsesWriter", "encode")

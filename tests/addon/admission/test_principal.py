@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from addon.admission.principal import credential, identify, passthrough_principal, user_principal
-from addon.formats.errors import Problem
+from addon.formats.neutral.problem import Problem
 from shared.config.schema import Upstream
 from shared.model import Principal, User, VirtualKey
 from shared.security import keys

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addon.admission.quota import Demand, Grant, Subject, demand_of, dollars, grant, may_use, subjects_of, tokens_in
-from addon.formats.errors import Problem
+from addon.formats.neutral.problem import Problem
 from shared.model import Limits, Principal
 from shared.pricing import Price
 from shared.store.ledger import Balance, Ratio

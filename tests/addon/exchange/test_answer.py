@@ -8,9 +8,9 @@ import pytest
 
 from addon.exchange.answer import StreamedAnswer
 from addon.formats.chat.stream import DONE, ChatStream
-from addon.formats.deltas import StreamError
-from addon.formats.errors import Problem
-from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.turn import Reasoning, ToolCall, Turn, Usage
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Unreadable
 from addon.translation.relay import Patching

@@ -7,7 +7,7 @@ import pytest
 
 from addon.exchange.count_tokens import Counting
 from addon.exchange.exchange import Reply
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
 from addon.formats.registry import Endpoint
 from shared.config.schema import Snapshot
 from tests.addon.callers import principal, user

@@ -9,8 +9,8 @@ import pytest
 
 from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.upstream_request import returned
-from addon.formats.deltas import StreamError
-from addon.formats.errors import RequestError
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.problem import RequestError
 from addon.formats.wire.inflate import Unreadable
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Principal

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
 from addon.recall.restore import Policy
 from shared.profiles import builtin_profiles
 from tests.addon.desk import CURSOR, MODEL, Desk, body, error, upstream, whole

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
 from addon.formats.wire import sse
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Principal

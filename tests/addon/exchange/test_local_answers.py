@@ -5,7 +5,7 @@ import json
 import pytest
 
 from addon.exchange import local_answers as front
-from addon.formats.errors import Problem
+from addon.formats.neutral.problem import Problem
 from addon.formats.registry import Endpoint, Kind
 from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
 from shared.model import Principal

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.request import Request, WireFormat
+from addon.formats.neutral.request import Request, WireFormat
 
 __all__ = ("BASES", "SAYINGS", "Json", "Saying")
 

@@ -13,9 +13,9 @@ import pytest
 
 from addon.formats.chat import request as chat_request
 from addon.formats.chat.neutral import is_plain
-from addon.formats.errors import RequestError
-from addon.formats.lowering import lowered
-from addon.formats.request import WireFormat
+from addon.formats.neutral.adapt import lowered
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import WireFormat
 from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.translation.encoding import abilities_of
 from shared.config.schema import Upstream

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.turn import File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall
 from addon.formats.parts import arguments_of, cache_of, parts_of
-from addon.formats.turn import File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall
 
 PNG = "data:image/png;base64,AA=="
 PDF = "data:application/pdf;base64,AA=="

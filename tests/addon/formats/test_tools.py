@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.request import Hosted, Tool, ToolChoice
+from addon.formats.neutral.request import Hosted, Tool, ToolChoice
 from addon.formats.tools import choice_of, tools_of
 
 SCHEMA = {"type": "object", "properties": {}}

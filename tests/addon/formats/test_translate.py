@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from addon.formats.accumulate import Accumulator
-from addon.formats.answering import Head, own_state
-from addon.formats.deltas import Delta
-from addon.formats.lowering import Abilities, Raising, lowered, raised
-from addon.formats.request import Request, WireFormat
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised
+from addon.formats.neutral.deltas import Delta
+from addon.formats.neutral.protocols import Head, own_state
+from addon.formats.neutral.request import Request, WireFormat
+from addon.formats.neutral.turn import Edit, Reasoning, Text, ToolCall, message_of
 from addon.formats.translate import CLIENTS, UPSTREAMS, opened, restored
-from addon.formats.turn import Edit, Reasoning, Text, ToolCall, message_of
 from addon.formats.wire import sse
 from tests.support.grammar import read_chat, read_messages, read_responses
 

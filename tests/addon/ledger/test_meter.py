@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from addon.formats.errors import Problem, RequestError
+from addon.formats.neutral.problem import Problem, RequestError
 from addon.ledger.meter import Meter, Opened
 from shared.model import Limits, Principal
 from shared.pricing import Price

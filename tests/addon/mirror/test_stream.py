@@ -9,8 +9,8 @@ import pytest
 
 from addon.exchange.exchange import Exchange
 from addon.formats.chat.stream import DONE, ChatStream
-from addon.formats.deltas import Delta, OpaqueDelta, ReasoningDelta
-from addon.formats.errors import Problem
+from addon.formats.neutral.deltas import Delta, OpaqueDelta, ReasoningDelta
+from addon.formats.neutral.problem import Problem
 from addon.formats.wire import sse
 from addon.mirror.blocks import Block, Style
 from addon.mirror.stream import Mirror, Mirroring

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from addon.formats.chat import request as chat_request
-from addon.formats.turn import Reasoning, ToolCall, Turn
+from addon.formats.neutral.turn import Reasoning, ToolCall, Turn
 from addon.recall.memory import Recall
 from addon.recall.replay import Conversation
 from addon.recall.restore import Policy, Restoration

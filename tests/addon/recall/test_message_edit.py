@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from addon.formats.chat import request as chat_request
-from addon.formats.request import Request
+from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import Reasoning, Text, ToolCall, Turn, message_of, turn_of
 from addon.formats.translate import restored
-from addon.formats.turn import Reasoning, Text, ToolCall, Turn, message_of, turn_of
 from addon.recall.replay import Conversation
 from addon.recall.restore import Policy
 from tests.addon.recall.chat import ID_KEY, Chat, Json, Memory, call, turn

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.turn import Message
+from addon.formats.neutral.turn import Message
 from addon.recall.identity import MintedId, read_minted
 from addon.recall.replay import Conversation
 from addon.recall.restore import Policy

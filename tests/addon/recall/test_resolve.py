@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.turn import ToolCall
+from addon.formats.neutral.turn import ToolCall
 from tests.addon.recall.chat import Chat, Json, Memory, call, turn
 
 LONG = "I have read the whole file and changed the three places that were wrong. All the tests pass."

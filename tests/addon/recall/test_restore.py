@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from addon.formats.turn import Turn
+from addon.formats.neutral.turn import Turn
 from addon.recall.restore import Policy
 from tests.addon.recall.chat import FIELD, Chat, Json, Memory, call, turn
 

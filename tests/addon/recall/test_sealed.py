@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.turn import Reasoning
+from addon.formats.neutral.turn import Reasoning
 from addon.recall.sealed import Carried, opened, sealed
 
 SECRET = b"0123456789abcdef0123456789abcdef"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.turn import Message, ToolCall, Turn
+from addon.formats.neutral.turn import Message, ToolCall, Turn
 from addon.recall.identity import digest, mint, new_token
 from addon.recall.turn_keys import Anchor, Keys, Place, places_of
 

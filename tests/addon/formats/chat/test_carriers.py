@@ -9,9 +9,9 @@ from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks, is_bound
 from addon.formats.chat.neutral import encode
 from addon.formats.chat.stream import ChatReader, ChatStream
-from addon.formats.deltas import CallDelta, Delta, Finish, OpaqueDelta, ReasoningDelta, TextDelta
-from addon.formats.request import Request
-from addon.formats.turn import Part, Reasoning, Text, ToolCall, message_of
+from addon.formats.neutral.deltas import CallDelta, Delta, Finish, OpaqueDelta, ReasoningDelta, TextDelta
+from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import Part, Reasoning, Text, ToolCall, message_of
 from addon.formats.wire import sse
 from tests.support.turns import Json
 

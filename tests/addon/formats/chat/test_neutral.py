@@ -6,10 +6,21 @@ from typing import Any
 import pytest
 
 from addon.formats.chat.neutral import decode, encode, is_plain
-from addon.formats.errors import RequestError
-from addon.formats.lowering import Abilities, lowered
-from addon.formats.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
-from addon.formats.turn import SUMMARY, File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall, message_of
+from addon.formats.neutral.adapt import Abilities, lowered
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
+from addon.formats.neutral.turn import (
+    SUMMARY,
+    File,
+    Foreign,
+    Image,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    message_of,
+)
 
 type Json = dict[str, Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from addon.formats.chat.request import ChatRequest, decode, edited, encode
-from addon.formats.errors import Problem, RequestError
-from addon.formats.turn import Edit, Message, ToolCall
+from addon.formats.neutral.problem import Problem, RequestError
+from addon.formats.neutral.turn import Edit, Message, ToolCall
 from addon.formats.wire.splice import scalar_text
 
 ODD = rb'{ "content" : [ {"text":"\u0041\ud83d \u2028\\", "x": 1.0e+2} ],  "role":"user", "big": 1e400 }'

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from addon.formats.accumulate import Accumulator
 from addon.formats.chat.response import Answer, as_stream, decode
 from addon.formats.chat.stream import ChatStream
-from addon.formats.deltas import StreamError
-from addon.formats.turn import Reasoning, ToolCall, Turn, Usage
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.turn import Reasoning, ToolCall, Turn, Usage
 from addon.formats.wire import sse
 
 CALLS = [

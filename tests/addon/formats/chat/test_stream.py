@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from addon.formats.accumulate import Accumulator
 from addon.formats.chat.stream import DONE, ChatStream
-from addon.formats.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
-from addon.formats.turn import ToolCall, Turn, Usage
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
+from addon.formats.neutral.turn import ToolCall, Turn, Usage
 from addon.formats.wire import sse
 
 NOT_JSON = StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from addon.formats.chat.usage import usage_of
-from addon.formats.turn import Usage
+from addon.formats.neutral.turn import Usage
 
 BOTH: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 THOUGHT: dict[str, Any] = {"completion_tokens_details": {"reasoning_tokens": 94}}

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion
 
-from addon.formats.answering import Head
 from addon.formats.chat.response import decode
 from addon.formats.chat.writer import ChatWriter, encode, usage_object
-from addon.formats.deltas import (
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -20,9 +19,10 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.errors import Problem
-from addon.formats.request import Request, Tool
-from addon.formats.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage, turn_of
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import Head
+from addon.formats.neutral.request import Request, Tool
+from addon.formats.neutral.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage, turn_of
 from tests.support.grammar import ChatHeard, read_chat
 
 HEAD = Head("abc", 7, "m")

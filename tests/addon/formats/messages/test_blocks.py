@@ -4,10 +4,21 @@ from typing import Any
 
 import pytest
 
-from addon.formats.errors import RequestError
-from addon.formats.lowering import Abilities
 from addon.formats.messages.blocks import cache_control, conversation, input_of, is_object
-from addon.formats.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall, message_of
+from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.turn import (
+    File,
+    Foreign,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    message_of,
+)
 
 type Json = dict[str, Any]
 

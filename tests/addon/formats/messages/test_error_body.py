@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from addon.formats.deltas import StreamError
 from addon.formats.messages.error_body import failure_of
+from addon.formats.neutral.deltas import StreamError
 
 
 @pytest.mark.parametrize(

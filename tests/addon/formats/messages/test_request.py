@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from addon.formats.errors import RequestError
-from addon.formats.lowering import Abilities
 from addon.formats.messages.request import decode, encode, query_of
-from addon.formats.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
-from addon.formats.turn import Foreign, Message, Reasoning, Text, ToolCall, message_of
+from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
+from addon.formats.neutral.turn import Foreign, Message, Reasoning, Text, ToolCall, message_of
 
 type Json = dict[str, Any]
 

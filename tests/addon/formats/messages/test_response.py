@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from addon.formats.deltas import StreamError
 from addon.formats.messages.response import Answer, decode, finish_of
-from addon.formats.turn import Foreign, Part, Reasoning, Text, ToolCall, Usage, turn_of
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.turn import Foreign, Part, Reasoning, Text, ToolCall, Usage, turn_of
 
 SEARCH = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}}
 FAILED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}

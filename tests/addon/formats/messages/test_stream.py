@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from addon.formats.accumulate import Accumulator
-from addon.formats.deltas import (
+from addon.formats.messages.stream import MessagesReader
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -17,8 +18,7 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.messages.stream import MessagesReader
-from addon.formats.turn import Turn, Usage
+from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.wire import sse
 
 type Json = dict[str, Any]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from addon.formats.lowering import Abilities
 from addon.formats.messages.thinking import Written, effort_of, read, written
-from addon.formats.request import Request, Thinking, ToolChoice
+from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.request import Request, Thinking, ToolChoice
 
 NEW, OLD = Abilities(), Abilities(adaptive_thinking=False, efforts=False)
 ADAPTIVE, DISABLED = {"type": "adaptive"}, {"type": "disabled"}

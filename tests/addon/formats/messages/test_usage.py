@@ -6,7 +6,7 @@ import pytest
 from anthropic.types import Usage as AnthropicUsage
 
 from addon.formats.messages.usage import usage_object, usage_of
-from addon.formats.turn import Usage
+from addon.formats.neutral.turn import Usage
 
 USAGE = Usage(prompt_tokens=9, completion_tokens=5, reasoning_tokens=2, cached_tokens=4, cache_write_tokens=1)
 

@@ -8,8 +8,9 @@ import anthropic
 import httpx2
 import pytest
 
-from addon.formats.answering import Head
-from addon.formats.deltas import (
+from addon.formats.messages.usage import usage_object
+from addon.formats.messages.writer import PING, MessagesWriter, encode
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -21,11 +22,10 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.errors import Problem
-from addon.formats.messages.usage import usage_object
-from addon.formats.messages.writer import PING, MessagesWriter, encode
-from addon.formats.request import Request, Thinking
-from addon.formats.turn import Part, Reasoning, Text, ToolCall, Usage, turn_of
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import Head
+from addon.formats.neutral.request import Request, Thinking
+from addon.formats.neutral.turn import Part, Reasoning, Text, ToolCall, Usage, turn_of
 from tests.support.grammar import events, read_messages
 
 type Json = dict[str, Any]

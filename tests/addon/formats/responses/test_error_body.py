@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from openai.types.responses import ResponseError
 
-from addon.formats.deltas import StreamError
-from addon.formats.errors import Problem
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.problem import Problem
 from addon.formats.responses.error_body import error_object, failure_of
 
 

@@ -4,9 +4,20 @@ from typing import Any
 
 import pytest
 
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.turn import (
+    SUMMARY,
+    File,
+    Foreign,
+    Image,
+    Message,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    message_of,
+)
 from addon.formats.responses.items import item_parts, items_of
-from addon.formats.turn import SUMMARY, File, Foreign, Image, Message, Reasoning, Refusal, Text, ToolCall, message_of
 
 type Json = dict[str, Any]
 

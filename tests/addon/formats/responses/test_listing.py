@@ -6,7 +6,7 @@ import pytest
 from openai.types.responses import ResponseItem
 from pydantic import TypeAdapter
 
-from addon.formats.errors import RequestError
+from addon.formats.neutral.problem import RequestError
 from addon.formats.responses.listing import Query, listed, page, shown
 
 type Json = dict[str, Any]

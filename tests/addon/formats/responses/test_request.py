@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from addon.formats.errors import RequestError
-from addon.formats.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import Hosted, OutputFormat, Request, Thinking, Tool, ToolChoice
+from addon.formats.neutral.turn import Message, Reasoning, Text, message_of
 from addon.formats.responses.request import decode, encode
-from addon.formats.turn import Message, Reasoning, Text, message_of
 
 type Json = dict[str, Any]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from addon.formats.deltas import StreamError
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.turn import SUMMARY, Foreign, Part, Reasoning, Refusal, Text, ToolCall, Usage, turn_of
 from addon.formats.responses.response import Answer, decode, finish_of
-from addon.formats.turn import SUMMARY, Foreign, Part, Reasoning, Refusal, Text, ToolCall, Usage, turn_of
 
 SAID = {"type": "message", "id": "msg", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}
 SEARCH = {"type": "web_search_call", "id": "ws", "status": "completed"}

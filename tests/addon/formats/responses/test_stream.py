@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from addon.formats.accumulate import Accumulator
-from addon.formats.deltas import (
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -18,8 +18,8 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
+from addon.formats.neutral.turn import Refusal, Text, Turn, Usage
 from addon.formats.responses.stream import ResponsesReader
-from addon.formats.turn import Refusal, Text, Turn, Usage
 from addon.formats.wire import sse
 
 type Json = dict[str, Any]

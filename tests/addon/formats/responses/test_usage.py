@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from openai.types.responses import ResponseUsage
 
+from addon.formats.neutral.turn import Usage
 from addon.formats.responses.usage import usage_object, usage_of
-from addon.formats.turn import Usage
 
 USAGE = Usage(prompt_tokens=9, completion_tokens=5, reasoning_tokens=2, cached_tokens=4, cache_write_tokens=1)
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.answering import Head, Seal
-from addon.formats.deltas import (
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -18,11 +17,12 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.errors import Problem
-from addon.formats.request import Request, Thinking, Tool
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import Head, Seal
+from addon.formats.neutral.request import Request, Thinking, Tool
+from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.responses.usage import usage_object
 from addon.formats.responses.writer import ResponsesWriter, encode
-from addon.formats.turn import Reasoning, Turn, Usage
 from tests.support.grammar import events, read_responses
 
 type Json = dict[str, Any]

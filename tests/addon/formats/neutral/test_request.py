@@ -2,8 +2,8 @@
 
 import pytest
 
-from addon.formats.errors import RequestError
-from addon.formats.request import Hosted, model_of, opened, unsupported_tool
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import Hosted, model_of, opened, unsupported_tool
 
 
 def test_a_body_is_opened_whatever_precedes_it() -> None:

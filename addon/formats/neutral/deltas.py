@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.turn import Usage
+from addon.formats.neutral.turn import Usage
 
 __all__ = (
     "UNREADABLE",

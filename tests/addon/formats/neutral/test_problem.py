@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from addon.formats.errors import Problem, RequestError, error_body, status_for
+from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
 
 
 def problem(status: int = 400, code: str = "some_code", message: str = "Words.") -> Problem:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from addon.formats.deltas import CallDelta, Delta, Finish, TextDelta
-from addon.formats.errors import RequestError
-from addon.formats.lowering import Abilities, Raising, lowered, raised
-from addon.formats.request import Hosted, Request, Tool
-from addon.formats.turn import File, Image, Message, Text, ToolCall, Turn, message_of
+from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised
+from addon.formats.neutral.deltas import CallDelta, Delta, Finish, TextDelta
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import Hosted, Request, Tool
+from addon.formats.neutral.turn import File, Image, Message, Text, ToolCall, Turn, message_of
 
 PATCH = "*** Begin Patch\n*** End Patch"
 LOWERED = '{"input":"*** Begin Patch\\n*** End Patch"}'

@@ -1,6 +1,6 @@
 """Deltas become turns: pieces are collected and joined once."""
 
-from addon.formats.deltas import (
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -11,7 +11,7 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage, turn_of
+from addon.formats.neutral.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage, turn_of
 
 __all__ = ("Accumulator",)
 

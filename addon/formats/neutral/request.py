@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from addon.formats.errors import Problem, RequestError
-from addon.formats.turn import Message
+from addon.formats.neutral.problem import Problem, RequestError
+from addon.formats.neutral.turn import Message
 from addon.formats.wire.splice import MalformedJson, Members, members, utf8_text, value
 
 __all__ = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.turn import (
+from addon.formats.neutral.turn import (
     SUMMARY,
     Edit,
     Message,

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from addon.formats.deltas import (
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -15,9 +15,9 @@ from addon.formats.deltas import (
     RefusalDelta,
     TextDelta,
 )
-from addon.formats.errors import Problem
-from addon.formats.request import Request
-from addon.formats.turn import Foreign, Part, Reasoning, Refusal, Text, ToolCall, Turn
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import Foreign, Part, Reasoning, Refusal, Text, ToolCall, Turn
 
 __all__ = ("Head", "Keep", "Mint", "OneField", "Reader", "Relay", "Seal", "Unseal", "Writer", "deltas_of", "own_state")
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from addon.formats.deltas import CallDelta, Delta, Finish
-from addon.formats.request import Request, Tool, refused
-from addon.formats.turn import File, Image, Message, Part, Text, ToolCall, Turn, message_of, turn_of
+from addon.formats.neutral.deltas import CallDelta, Delta, Finish
+from addon.formats.neutral.request import Request, Tool, refused
+from addon.formats.neutral.turn import File, Image, Message, Part, Text, ToolCall, Turn, message_of, turn_of
 from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 

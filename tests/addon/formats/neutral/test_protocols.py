@@ -1,9 +1,9 @@
 """What writers share: one name for reasoning, and the steps of a whole turn."""
 
-from addon.formats.accumulate import Accumulator
-from addon.formats.answering import OneField, deltas_of, own_state
-from addon.formats.deltas import CallDelta, Finish, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta
-from addon.formats.turn import Reasoning, Refusal, Text, ToolCall, Turn, turn_of
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.deltas import CallDelta, Finish, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta
+from addon.formats.neutral.protocols import OneField, deltas_of, own_state
+from addon.formats.neutral.turn import Reasoning, Refusal, Text, ToolCall, Turn, turn_of
 
 PARTS = [
     Reasoning("r", "thinking", "s", "signature", "id"),

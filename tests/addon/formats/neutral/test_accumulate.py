@@ -1,7 +1,7 @@
 """Deltas in any order become the turn that was said."""
 
-from addon.formats.accumulate import Accumulator
-from addon.formats.deltas import (
+from addon.formats.neutral.accumulate import Accumulator
+from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
     Finish,
@@ -13,7 +13,7 @@ from addon.formats.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage
+from addon.formats.neutral.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage
 
 
 def accumulated(*deltas: Delta) -> Accumulator:

@@ -1,0 +1,1 @@
+"""What every format is read into and written from: requests, turns, deltas."""
