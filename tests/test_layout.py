@@ -17,7 +17,9 @@ RUNS = "tests/e2e runs it in a real gateway"
 WITHOUT_TWIN = {
     "addon/translation/read.py": "exchange/test_exchange_translated.py reads through it",
     "addon/edge/http_layer.py": "tests/addon/edge/test_llm_stream.py drives it",
+    "addon/formats/chat/error_body.py": "test_response.py and test_patch_stream.py read through it",
     "addon/formats/neutral/deltas.py": DECLARES,
+    "addon/formats/tolerant/items.py": "responses/test_items.py reads through it what is written there",
     "addon/formats/messages/output.py": "test_writer.py reads what its blocks say",
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
     "addon/edge/gateway.py": RUNS,

@@ -28,7 +28,7 @@ from addon.exchange import local_answers as front
 from addon.exchange.count_tokens import Counting
 from addon.exchange.exchange import Exchange, Reply
 from addon.formats.neutral.problem import Problem, RequestError
-from addon.formats.registry import Endpoint, classify
+from addon.formats.paths import Endpoint, classify
 from addon.log import RequestLine, masked
 from addon.node import Node
 from shared.model import Principal

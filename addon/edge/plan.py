@@ -9,8 +9,8 @@ from mitmproxy.proxy import commands
 
 from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.upstream_request import Outgoing
-from addon.formats.chat.error_body import message_of
 from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.tolerant.error_body import message_of
 from shared.clock import Clock
 
 __all__ = (

@@ -18,12 +18,12 @@ from addon.exchange.conversation_id import conversation_of
 from addon.exchange.stored_answers import StoredAnswers
 from addon.exchange.upstream_bodies import Made, Making, quirks_of
 from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to, returned, without_keys
-from addon.formats.chat.error_body import full_text, message_of
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
 from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
-from addon.formats.registry import Endpoint
+from addon.formats.paths import Endpoint
+from addon.formats.tolerant.error_body import full_text, message_of
 from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.ledger.meter import Meter, Opened
 from addon.mirror.blocks import new_token, stripped

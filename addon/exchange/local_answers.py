@@ -10,7 +10,7 @@ from addon.exchange.exchange import Reply
 from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.messages import listing
 from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
-from addon.formats.registry import Endpoint
+from addon.formats.paths import Endpoint
 from shared.config.schema import Snapshot
 from shared.model import Principal
 from shared.routes import known_models

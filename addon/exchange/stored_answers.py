@@ -16,7 +16,7 @@ import msgspec
 
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.request import Request, refused
-from addon.formats.registry import Endpoint
+from addon.formats.paths import Endpoint
 from addon.formats.responses.listing import Query, listed, page, shown
 from addon.formats.wire.lenient import decoded, objects, text
 from addon.formats.wire.splice import scalar_text, value

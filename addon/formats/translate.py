@@ -9,15 +9,16 @@ from functools import partial
 
 import msgspec
 
-from addon.formats.chat import neutral as chat_neutral
+from addon.formats import cursor
+from addon.formats.chat import request as chat_request
 from addon.formats.chat import response as chat_response
 from addon.formats.chat import writer as chat_writer
 from addon.formats.chat.carriers import Quirks
-from addon.formats.chat.stream import ChatReader
+from addon.formats.chat.patch_stream import ChatReader
 from addon.formats.messages import request as messages_request
 from addon.formats.messages import response as messages_response
 from addon.formats.messages import writer as messages_writer
-from addon.formats.messages.stream import MessagesReader
+from addon.formats.messages.reader import MessagesReader
 from addon.formats.messages.thinking import effort_of
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.deltas import StreamError
@@ -27,7 +28,7 @@ from addon.formats.neutral.turn import Edit, Message, Reasoning, Turn, Usage, ed
 from addon.formats.responses import request as responses_request
 from addon.formats.responses import response as responses_response
 from addon.formats.responses import writer as responses_writer
-from addon.formats.responses.stream import ResponsesReader
+from addon.formats.responses.reader import ResponsesReader
 from addon.formats.wire import sse
 
 __all__ = ("CLIENTS", "UPSTREAMS", "Client", "Upstream", "Whole", "opened", "restored")
@@ -97,7 +98,7 @@ def _for_others(request: Request) -> Request:
 
 
 def _for_chat(request: Request, model: str, abilities: Abilities) -> bytes:
-    return chat_neutral.encode(_for_others(request), model=model, completion_tokens=abilities.completion_tokens)
+    return chat_request.encode(_for_others(request), model=model, completion_tokens=abilities.completion_tokens)
 
 
 def _for_responses(request: Request, model: str, abilities: Abilities) -> bytes:
@@ -156,7 +157,7 @@ def _read_messages(body: bytes) -> Whole | None:
 
 
 CLIENTS: dict[WireFormat, Client] = {
-    "chat": Client(chat_neutral.decode, _chat_writer, _chat_whole),
+    "chat": Client(cursor.decode, _chat_writer, _chat_whole),
     "responses": Client(responses_request.decode, _responses_writer, _responses_whole),
     "messages": Client(messages_request.decode, _messages_writer, _messages_whole, messages_writer.PING),
 }

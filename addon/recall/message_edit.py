@@ -11,10 +11,10 @@ import msgspec
 
 from addon.formats.chat import carriers
 from addon.formats.chat.carriers import ANNEX, DETAILS, THINK, THINKING_CHUNK
-from addon.formats.chat.content import thinking_chunk
 from addon.formats.chat.details import identity_of, is_secret, is_sendable
 from addon.formats.chat.tags import CLOSE, OPEN
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning, Text
+from addon.formats.tolerant.content import thinking_chunk
 from addon.formats.wire.lenient import record as dict_of
 from addon.formats.wire.splice import scalar_text, value
 from addon.recall.identity import normal_text

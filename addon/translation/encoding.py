@@ -8,9 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from addon.formats import translate
-from addon.formats.chat import request as chat_request
+from addon.formats.chat import patch_request
 from addon.formats.chat.fitting import fitted, typed
-from addon.formats.chat.request import ChatRequest
+from addon.formats.chat.patch_request import ChatRequest
 from addon.formats.messages.claude import is_claude, takes_budgets, takes_budgets_only, takes_sampling
 from addon.formats.messages.thinking import effort_of
 from addon.formats.neutral.adapt import Abilities, lowered
@@ -109,7 +109,7 @@ def _patched(plain: ChatRequest, wanted: Wanted, abilities: Abilities) -> bytes:
     added = _texts(knobs | _kept(wanted.profile, parts, knobs))
     added += [("max_completion_tokens", limits["max_tokens"])] if renamed else []
     added += [("tools", tools) for name, raw in parts if name == "tools" and (tools := typed(raw)) is not raw]
-    return chat_request.encode(replace(plain, parts=parts), model=wanted.model, edits=wanted.edits, extra=added)
+    return patch_request.encode(replace(plain, parts=parts), model=wanted.model, edits=wanted.edits, extra=added)
 
 
 def _said_by(plain: ChatRequest, profile: Profile) -> str:

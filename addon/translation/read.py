@@ -8,14 +8,13 @@ import re
 
 import msgspec
 
-from addon.formats import translate
-from addon.formats.chat import neutral as chat_neutral
-from addon.formats.chat import request as chat_request
-from addon.formats.chat.request import ChatRequest
+from addon.formats import cursor, translate
+from addon.formats.chat import patch_request
+from addon.formats.chat.patch_request import ChatRequest
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, WireFormat
 from addon.formats.neutral.turn import Message
-from addon.formats.registry import Endpoint
+from addon.formats.paths import Endpoint
 from addon.formats.responses import request as responses_request
 from addon.formats.responses.request import Past
 from shared.config.schema import Upstream
@@ -56,8 +55,8 @@ def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> 
 
     Raises RequestError.
     """
-    if endpoint.wire_format == "chat" and chat_neutral.is_plain(body):
-        found = chat_request.decode(body, endpoint.deployment)
+    if endpoint.wire_format == "chat" and cursor.is_plain(body):
+        found = patch_request.decode(body, endpoint.deployment)
         # Cursor replays the calls of a custom tool after a switch to a mode that no longer declares it.
         if all(call.arguments.lstrip()[:1] in ("", "{") for message in found.messages for call in message.calls):
             return _plain(found)
@@ -67,7 +66,7 @@ def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> 
 def read_neutral(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> Asked:
     """Read a request that some upstream gets in another format. Raises RequestError."""
     if endpoint.wire_format == "chat":
-        found = chat_neutral.decode(body, endpoint.deployment)
+        found = cursor.decode(body, endpoint.deployment)
     elif endpoint.wire_format == "responses":
         found = responses_request.decode(body, past=past)
     else:

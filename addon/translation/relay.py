@@ -1,6 +1,6 @@
 """How one upstream's stream becomes the client's: patched where both speak Chat Completions, else written anew."""
 
-from addon.formats.chat.stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.adapt import Raising
 from addon.formats.neutral.deltas import Delta, Finish, StreamError
 from addon.formats.neutral.problem import Problem, error_body

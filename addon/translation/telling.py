@@ -7,7 +7,7 @@ import msgspec
 from addon.formats import translate
 from addon.formats.chat import response as chat_response
 from addon.formats.chat.carriers import Quirks
-from addon.formats.chat.stream import ChatStream
+from addon.formats.chat.patch_stream import ChatStream
 from addon.formats.neutral.adapt import Raising, raised
 from addon.formats.neutral.deltas import Delta, StreamError, UsageReport
 from addon.formats.neutral.problem import Problem

@@ -6,7 +6,7 @@ from random import Random
 
 from addon.exchange.exchange import Exchange, Reply, Services
 from addon.exchange.stored_answers import StoredAnswers
-from addon.formats.registry import classify
+from addon.formats.paths import classify
 from addon.ledger.meter import Meter
 from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring

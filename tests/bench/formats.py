@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from addon.formats.chat.stream import ChatStream
+from addon.formats.chat.patch_stream import ChatStream
 from addon.formats.neutral.adapt import Raising
 from addon.formats.neutral.protocols import Head, Relay
 from addon.formats.neutral.request import WireFormat

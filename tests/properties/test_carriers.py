@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.details import Details
-from addon.formats.chat.stream import ChatReader, ChatStream
+from addon.formats.chat.patch_stream import ChatReader, ChatStream
 from addon.formats.chat.tags import Tags
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.turn import Reasoning, Turn

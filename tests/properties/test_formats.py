@@ -10,14 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from addon.exchange.answer import StreamedAnswer
-from addon.formats.chat import request as chat_request
+from addon.formats.chat import patch_request as chat_request
 from addon.formats.chat import response as chat_response
-from addon.formats.chat.error_body import full_text
-from addon.formats.chat.request import REASONING_FIELDS
-from addon.formats.chat.stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.turn import Edit, Reasoning, ToolCall, Turn
+from addon.formats.tolerant.content import REASONING_FIELDS
+from addon.formats.tolerant.error_body import full_text
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.formats.wire.splice import MalformedJson, elements, members, object_text, scalar_text, value

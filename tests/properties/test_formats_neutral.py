@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.formats.chat.neutral import is_plain
+from addon.formats.cursor import is_plain
 from addon.formats.messages.blocks import input_of
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised

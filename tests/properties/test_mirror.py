@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.formats.chat.stream import ChatStream
+from addon.formats.chat.patch_stream import ChatStream
 from addon.formats.wire import sse
 from addon.mirror.blocks import Block, Style, new_token, stripped
 from addon.mirror.stream import Mirror, Mirroring

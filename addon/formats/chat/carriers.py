@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.chat.content import THINKING_CHUNK, is_thinking, thought_of
 from addon.formats.chat.details import Details, is_secret
-from addon.formats.chat.request import ANNEX
+from addon.formats.chat.patch_request import ANNEX
 from addon.formats.chat.tags import THINK, Tags
 from addon.formats.neutral.deltas import CallDelta, Delta, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta
 from addon.formats.neutral.turn import Reasoning
+from addon.formats.tolerant.content import THINKING_CHUNK, is_thinking, thought_of
 from addon.formats.wire.lenient import objects
 from addon.formats.wire.splice import scalar_text, value
 

@@ -1,258 +1,303 @@
-"""Chat requests: read what routing and recall need, patch the rest byte for byte."""
+"""Chat bodies as neutral requests, and neutral requests as chat bodies.
 
-from functools import partial
+Members: https://platform.openai.com/docs/api-reference/chat/create.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
-from addon.formats.neutral.request import model_of, refuse_duplicates, refused
-from addon.formats.neutral.turn import Edit, Message, ToolCall
-from addon.formats.wire.splice import (
-    MalformedJson,
-    Members,
-    array_text,
-    changed,
-    elements,
-    members,
-    object_text,
-    scalar_text,
-    utf8_text,
-    value,
-    with_members,
+from addon.formats.chat import carriers
+from addon.formats.neutral.request import (
+    SHARED,
+    OutputFormat,
+    Request,
+    Thinking,
+    Tool,
+    ToolChoice,
+    model_of,
+    opened,
+    refused,
+    unsupported_tool,
 )
+from addon.formats.neutral.turn import (
+    File,
+    Foreign,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    message_of,
+)
+from addon.formats.tolerant.content import REASONING_FIELDS
+from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.parts import parts_of
+from addon.formats.tolerant.tools import choice_of, tools_of
+from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
+from addon.formats.wire.splice import scalar_text, value
 
-__all__ = ("ANNEX", "REASONING_FIELDS", "ChatRequest", "decode", "edited", "encode")
+__all__ = ("decode", "decoded", "encode")
 
-REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
-"""Names under which upstreams give and take reasoning as a plain string."""
+_NAMED = frozenset(Request.__struct_fields__) | {
+    *("input", "system", "functions", "function_call", "max_completion_tokens", "stop_sequences", "response_format"),
+    *("reasoning_effort", "reasoning", "stream_options", "n"),
+}
+"""Members that a neutral request has names for."""
 
-ANNEX = "extra_content"
-"""Member of a tool call that holds what its upstream wants back with it."""
+_SAME_NAME = (
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop"),
+    *("parallel_tool_calls", "verbosity", "user"),
+)
+"""Members that are called the same here and there."""
 
-_ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
-_ROLES |= {"tool": "tool", "function": "tool"}
-
-
-class _Wire(msgspec.Struct):
-    """A message as it comes; anything may be of any type."""
-
-    role: Any = None
-    content: msgspec.Raw = msgspec.Raw(b"null")
-    tool_calls: Any = None
-    function_call: Any = None
-    tool_call_id: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    reasoning_text: Any = None
-    reasoning_details: Any = None
-
-
-_WIRE = msgspec.json.Decoder(_Wire)
-
-
-class ChatRequest(msgspec.Struct):
-    """A decoded chat request and the text it was made of."""
-
-    body: bytes
-    parts: Members
-    model: str
-    stream: bool
-    usage_asked: bool
-    """Whether the client wants to see the streamed usage chunk."""
-
-    has_tools: bool
-    raw_messages: list[bytes]
-    messages: list[Message]
-
-    @property
-    def max_tokens(self) -> int | None:
-        """How long the answer may be; None when the client does not say."""
-        found = dict(self.parts)
-        asked = (value(found.get(name, b"null")) for name in ("max_completion_tokens", "max_tokens"))
-        return next((number for number in asked if type(number) is int and number >= 0), None)
+_OWN = ("top_k", "store", "metadata")
+"""Members that many chat upstreams refuse: passed on for those only who sent them to the chat path."""
 
 
-def decode(body: bytes, deployment: str = "") -> ChatRequest:
-    """Read a chat request; `deployment` names the model instead of the body. Raises RequestError."""
-    try:
-        utf8_text(body)
-        parts = members(body)
-        refuse_duplicates(parts)
-        found = dict(parts)
-        raw_messages = elements(_messages_text(found))
-        return ChatRequest(
-            body=body,
-            parts=parts,
-            model=model_of(deployment or value(found.get("model", b"null"))),
-            stream=found.get("stream") == b"true",
-            usage_asked=_usage_asked(found.get("stream_options", b"null")),
-            has_tools=found.get("tools", b"null") not in (b"null", b"[]"),
-            raw_messages=raw_messages,
-            messages=[_message(raw) for raw in raw_messages],
-        )
-    except MalformedJson as error:
-        raise refused("invalid_json", f"The request is refused: {error}.") from error
+def decode(body: bytes, deployment: str = "") -> Request:
+    """Read a chat body; `deployment` names the model instead of it. Raises RequestError."""
+    found = opened(body)
+    if deployment:
+        found["model"] = deployment
+    return decoded(found)
 
 
-def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: Members) -> bytes:
-    """The body for the upstream: the client's own bytes wherever nothing must change.
-
-    `extra` members replace or extend the top level. Streamed usage is always asked for, since metering needs it.
-    """
-    changes: dict[str, bytes] = dict(extra)
-    if model != request.model or not _names_model(request, model):
-        changes["model"] = scalar_text(model)
-    if request.stream and not request.usage_asked:
-        changes["stream_options"] = _with_usage(dict(request.parts).get("stream_options", b"null"))
-    if edits:
-        texts = [text for i, raw in enumerate(request.raw_messages) for text in _kept(raw, edits.get(i))]
-        if texts != request.raw_messages:
-            changes["messages"] = array_text(texts)
-    return object_text(_replaced(request.parts, changes)) if changes else request.body
-
-
-def _kept(raw: bytes, edit: Edit | None) -> list[bytes]:
-    if edit is None:
-        return [raw]
-    return [] if edit.dropped else [edited(raw, edit)]
-
-
-def edited(raw: bytes, edit: Edit) -> bytes:
-    """The text of a message with the edit made; untouched members keep their bytes."""
-    if edit.annexes:
-        raw = changed(raw, ("tool_calls",), partial(_with_annexes, annexes=edit.annexes))
-    raw = _with_ids(raw, edit.ids)
-    if edit.members:
-        raw = with_members(raw, edit.members)
-    if edit.reasoning is None:
-        return raw
-    added: Members = [(field, scalar_text(text)) for field, text in edit.reasoning.items()]
-    if b'"reasoning' not in raw:
-        if not added:
-            return raw
-        return raw.rstrip()[:-1] + b"," + object_text(added)[1:]
-    if [part for part in members(raw) if part[0] in REASONING_FIELDS] == added:
-        return raw
-    return object_text([part for part in members(raw) if part[0] not in REASONING_FIELDS] + added)
-
-
-def _with_annexes(calls: bytes, annexes: dict[str, bytes]) -> bytes:
-    """The calls with what belongs to each beside it."""
-    return array_text([_with_annex(call, annexes) for call in elements(calls)])
-
-
-def _with_annex(call: bytes, annexes: dict[str, bytes]) -> bytes:
-    call_id = value(dict(members(call)).get("id", b'""'))
-    return with_members(call, {ANNEX: annexes[call_id]}) if call_id in annexes else call
-
-
-def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
-    patched = raw
-    for old, new in ids.items():
-        text = scalar_text(old)
-        head, _, tail = patched.partition(text)
-        if text in tail or not head.endswith((b'id":', b'id": ')):
-            return _with_ids_in_place(raw, ids)
-        # It stands there once, as an id: within a longer string its quotes would be escaped.
-        patched = head + scalar_text(new) + tail
-    return patched
-
-
-def _with_ids_in_place(raw: bytes, ids: dict[str, str]) -> bytes:
-    parts = members(raw)
-    mapped = [(key, _mapped(key, text, ids)) for key, text in parts]
-    return object_text(mapped) if mapped != parts else raw
-
-
-def _mapped(key: str, text: bytes, ids: dict[str, str]) -> bytes:
-    if key == "tool_calls" and text.startswith(b"["):
-        calls, change = elements(text), partial(_own_id, ids=ids)
-        mapped = [changed(call, ("id",), change) if call.startswith(b"{") else call for call in calls]
-        return array_text(mapped) if mapped != calls else text
-    return _own_id(text, ids) if key == "tool_call_id" else text
-
-
-def _own_id(text: bytes, ids: dict[str, str]) -> bytes:
-    found = value(text)
-    return scalar_text(ids[found]) if isinstance(found, str) and found in ids else text
-
-
-def _names_model(request: ChatRequest, model: str) -> bool:
-    """False when the path named the model and the body says something else."""
-    return any(key == "model" and value(raw) == model for key, raw in request.parts)
-
-
-def _messages_text(found: dict[str, bytes]) -> bytes:
-    if found.get("messages", b"").startswith(b"["):
-        return found["messages"]
-    if "messages" in found:
-        message = "The request's 'messages' is not an array."
-    elif "input" in found:
-        message = (
-            "This is a Responses body ('input'), which this version does not serve: send 'messages' (Chat Completions)."
-        )
-    else:
-        message = "The request has no 'messages'."
-    raise refused("missing_messages", message, "messages")
-
-
-def _usage_asked(stream_options: bytes) -> bool:
-    options = value(stream_options)
-    return isinstance(options, dict) and options.get("include_usage") is True
-
-
-def _with_usage(stream_options: bytes) -> bytes:
-    options = value(stream_options)
-    given = members(stream_options) if isinstance(options, dict) else []
-    return object_text(_replaced(given, {"include_usage": b"true"}))
-
-
-def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
-    kept = [(key, changes.get(key, raw)) for key, raw in parts]
-    present = {key for key, _ in parts}
-    return kept + [(key, raw) for key, raw in changes.items() if key not in present]
-
-
-def _message(raw: bytes) -> Message:
-    wire = _wire(raw)
-    return Message(
-        role=_ROLES.get(wire.role, "") if isinstance(wire.role, str) else "",  # type: ignore[arg-type]
-        content=bytes(wire.content),
-        calls=_calls(wire),
-        result_of=wire.tool_call_id if isinstance(wire.tool_call_id, str) else "",
-        reasoning=tuple((field, text) for field in REASONING_FIELDS if isinstance(text := getattr(wire, field), str)),
-        carried=wire.reasoning_details is not None or any(ANNEX in call for call in _dicts(wire.tool_calls)),
+def decoded(found: dict[str, Any]) -> Request:
+    """The request in the members of a chat body. Raises RequestError."""
+    messages = found.get("messages")
+    if not isinstance(messages, list):
+        what = "is not an array" if "messages" in found else "is missing"
+        raise refused("missing_messages", f"The request's 'messages' {what}.", "messages")
+    tools, hosted = tools_of([*objects(found.get("tools")), *_legacy_functions(found.get("functions"))], "chat")
+    system = parts_of(found.get("system"))
+    return Request(
+        origin="chat",
+        model=model_of(found.get("model")),
+        messages=[*([message_of("system", system)] if system else []), *messages_of(messages, joined=False)],
+        tools=tools,
+        hosted=hosted,
+        tool_choice=choice_of(found.get("tool_choice") or _legacy_choice(found.get("function_call"))),
+        parallel_tool_calls=flag(found, "parallel_tool_calls"),
+        max_tokens=_either(integer(found.get("max_completion_tokens")), integer(found.get("max_tokens"))),
+        temperature=number(found.get("temperature")),
+        top_p=number(found.get("top_p")),
+        top_k=integer(found.get("top_k")),
+        presence_penalty=number(found.get("presence_penalty")),
+        frequency_penalty=number(found.get("frequency_penalty")),
+        seed=integer(found.get("seed")),
+        stop=strings(found.get("stop")) or strings(found.get("stop_sequences")),
+        output_format=_output_format(record(found.get("response_format"))),
+        verbosity=text(found.get("verbosity")),
+        thinking=_thinking(found),
+        stream=found.get("stream") is True,
+        usage_asked=record(found.get("stream_options")).get("include_usage") is True,
+        store=flag(found, "store"),
+        metadata=record(found.get("metadata")) or None,
+        user=text(found.get("user")),
+        extra={key: kept for key, kept in found.items() if key not in _NAMED},
     )
 
 
-def _wire(raw: bytes) -> _Wire:
-    try:
-        return _WIRE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # a lone surrogate or an odd number: the lenient reader takes it
-    try:
-        parts = dict(members(raw))
-    except MalformedJson:
-        return _Wire()  # not an object: the upstream will say so
-    content = msgspec.Raw(parts.pop("content", b"null"))
-    known = {key: value(text) for key, text in parts.items() if key in _Wire.__struct_fields__}
-    return _Wire(content=content, **known)
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
 
 
-def _calls(wire: _Wire) -> tuple[ToolCall, ...]:
-    calls = [_call(call.get("id"), call.get("function")) for call in _dicts(wire.tool_calls)]
-    if isinstance(wire.function_call, dict):
-        calls.append(_call(None, wire.function_call))
-    return tuple(calls)
+def _legacy_functions(functions: Any) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": one} for one in functions] if isinstance(functions, list) else []
 
 
-def _call(call_id: Any, function: Any) -> ToolCall:
-    function = function if isinstance(function, dict) else {}
-    name, arguments = function.get("name"), function.get("arguments")
-    if not isinstance(arguments, str):
-        arguments = scalar_text(arguments).decode() if arguments is not None else ""
-    return ToolCall(call_id if isinstance(call_id, str) else "", name if isinstance(name, str) else "", arguments)
+def _legacy_choice(found: Any) -> Any:
+    return {"type": "function", "function": found} if isinstance(found, dict) else found
 
 
-def _dicts(found: Any) -> list[dict[str, Any]]:
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+def _output_format(found: dict[str, Any]) -> OutputFormat | None:
+    kind, given = found.get("type"), record(found.get("json_schema"))
+    if kind == "json_object":
+        return OutputFormat()
+    if kind != "json_schema":
+        return None
+    return OutputFormat(
+        schema=record(given.get("schema")),
+        name=text(given.get("name")),
+        description=text(given.get("description")),
+        strict=flag(given, "strict"),
+    )
+
+
+def _thinking(found: dict[str, Any]) -> Thinking:
+    """OpenAI's `reasoning_effort`, OpenRouter's `reasoning`, and the `thinking` of Anthropic, DeepSeek and others."""
+    reasoning, thinking = record(found.get("reasoning")), record(found.get("thinking"))
+    budget = integer(thinking.get("budget_tokens"))
+    switch = text(thinking.get("type"))
+    if reasoning.get("enabled") is not None:
+        switch = switch or ("enabled" if reasoning["enabled"] else "disabled")
+    return Thinking(
+        effort=text(found.get("reasoning_effort")) or text(reasoning.get("effort")),
+        budget=integer(reasoning.get("max_tokens")) if budget is None else budget,
+        switch=switch,
+        summary=text(reasoning.get("summary")),
+    )
+
+
+def encode(request: Request, *, model: str, completion_tokens: bool = False) -> bytes:
+    """The body for a chat upstream; streamed usage is always asked for, since metering needs it.
+
+    `completion_tokens`: the upstream knows `max_completion_tokens` (OpenAI's own), not `max_tokens`. Raises
+    RequestError for what Chat Completions has no place for.
+    """
+    for hosted in request.hosted:
+        if hosted.wire_format != "chat":
+            raise unsupported_tool(hosted)
+    names = (*_SAME_NAME, *(_OWN if request.origin == "chat" else ()))
+    given = {name: getattr(request, name) for name in names} | {
+        "max_completion_tokens" if completion_tokens else "max_tokens": request.max_tokens,
+        "tools": [*map(_tool, request.tools), *(hosted.tool for hosted in request.hosted)],
+        "tool_choice": _choice(request.tool_choice, request.tools),
+        "response_format": _response_format(request.output_format),
+        "stream": request.stream or None,
+        "stream_options": {"include_usage": True} if request.stream else None,
+        **_thinking_members(request),
+    }
+    extra = {key: kept for key, kept in request.extra.items() if request.origin == "chat" or key in SHARED}
+    return scalar_text({"model": model, "messages": list(_messages(request.messages)), **_given(given), **extra})
+
+
+def _thinking_members(request: Request) -> dict[str, Any]:
+    """A switch is passed to those who were meant to get it: OpenAI and others refuse the member."""
+    thinking = request.thinking
+    switch = {"type": thinking.switch, "budget_tokens": thinking.budget}
+    meant = thinking.switch and request.origin == "chat"
+    return {"reasoning_effort": thinking.effort, "thinking": _given(switch) if meant else None}
+
+
+def _response_format(wanted: OutputFormat | None) -> dict[str, Any] | None:
+    if wanted is None:
+        return None
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    given = {"name": wanted.name, "description": wanted.description, "strict": wanted.strict, "schema": wanted.schema}
+    return {"type": "json_schema", "json_schema": _given(given)}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    given = {"name": tool.name, "description": tool.description}
+    if tool.custom:
+        grammar = {key: kept for key, kept in (tool.grammar or {}).items() if key != "type"}
+        form = {"type": "grammar", "grammar": grammar} if grammar else None
+        return {"type": "custom", "custom": _given(given | {"format": form})}
+    return {"type": "function", "function": _given(given | {"parameters": tool.parameters, "strict": tool.strict})}
+
+
+def _given(named: dict[str, Any]) -> dict[str, Any]:
+    """The members that say something."""
+    return {key: kept for key, kept in named.items() if kept not in (None, "", (), [])}
+
+
+def _choice(choice: ToolChoice | None, tools: tuple[Tool, ...]) -> Any:
+    if choice is None:
+        return None
+    custom = {tool.name for tool in tools if tool.custom}
+    named = [_named(name, "custom" if name in custom else "function") for name in choice.names]
+    if not named:
+        return choice.mode
+    if choice.mode == "required" and len(named) == 1:
+        return named[0]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
+
+
+def _named(name: str, kind: str) -> dict[str, Any]:
+    return {"type": kind, kind: {"name": name}}
+
+
+def _messages(messages: list[Message]) -> Iterator[dict[str, Any]]:
+    """Pictures in tool results, which chat has no place for, follow the results as the user's."""
+    pictures: list[Part] = []
+    for message in messages:
+        if pictures and message.role != "tool":
+            yield {"role": "user", "content": [_part(part) for part in pictures]}
+            pictures = []
+        if message.role == "assistant":
+            yield _assistant(message)
+        elif message.role == "tool":
+            yield {"role": "tool", "tool_call_id": message.result_of, "content": _flat(message.parts, "\n")}
+            pictures += [part for part in message.parts if isinstance(part, Image | File)]
+        else:
+            yield {"role": message.role, "content": _content(message)}
+    if pictures:
+        yield {"role": "user", "content": [_part(part) for part in pictures]}
+
+
+def _flat(parts: tuple[Part, ...], between: str) -> str:
+    return between.join(part.text for part in parts if isinstance(part, Text))
+
+
+def _content(message: Message) -> Any:
+    """A system message is one text: its parts stand apart there as paragraphs."""
+    if message.role == "system":
+        return _flat(message.parts, "\n\n")
+    if len(message.parts) == 1 and isinstance(message.parts[0], Text):
+        return message.parts[0].text
+    return [_part(part) for part in message.parts] or ""
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Image():
+            if not part.url:
+                raise refused("unsupported_content", "An uploaded image can't be passed on: send it as a data: URL.")
+            return {"type": "image_url", "image_url": _given({"url": part.url, "detail": part.detail})}
+        case File():
+            held = "file_url" if part.url.startswith(("http:", "https:")) else "file_data"
+            given = {"filename": part.name, held: part.url, "file_id": part.file_id}
+            return {"type": "file", "file": _given(given)}
+    raise refused("unsupported_content", "A message of the user or the system holds what only an assistant says.")
+
+
+def _assistant(message: Message) -> dict[str, Any]:
+    said = _flat(message.parts, "")
+    calls = [_call(call) for call in message.calls]
+    found: dict[str, Any] = {"role": "assistant", "content": said or (None if calls else "")}
+    for part in message.parts:
+        match part:
+            case Reasoning():
+                _carry(found, part, said, calls)
+            case Refusal():
+                found["refusal"] = part.text
+            case Foreign():
+                kind = text(part.item.get("type"))
+                raise refused("unsupported_item", f"This model can't read the item '{kind}' of the conversation.")
+    if calls:
+        found["tool_calls"] = calls
+    return found
+
+
+def _carry(found: dict[str, Any], part: Reasoning, said: str, calls: list[dict[str, Any]]) -> None:
+    """Put a piece of reasoning where its upstream had it."""
+    match part.carrier:
+        case carriers.ANNEX:
+            if part.id.isdecimal() and int(part.id) < len(calls):
+                calls[int(part.id)][carriers.ANNEX] = value(part.opaque.encode())
+            return
+        case carriers.THINK:
+            found["content"] = part.opaque + said
+            return
+        case carriers.THINKING_CHUNK:
+            found["content"] = [*value(part.opaque.encode()), *([{"type": "text", "text": said}] if said else [])]
+            return
+        case carriers.DETAILS:
+            found[carriers.DETAILS] = value(part.opaque.encode())
+            if found[carriers.DETAILS]:
+                return
+    if part.quoted or (part.carrier == carriers.DETAILS and part.text):
+        field = part.field if part.field in REASONING_FIELDS else REASONING_FIELDS[0]
+        found[field] = found.get(field, "") + part.text
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    if call.custom:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

@@ -5,14 +5,14 @@ from functools import partial
 from typing import Any
 
 from addon.formats.chat.carriers import ANNEX, DETAILS, Carrying, Changes, Quirks, annex_of
-from addon.formats.chat.content import THINKING_CHUNK, thought_of
-from addon.formats.chat.error_body import choice_error, error_of
-from addon.formats.chat.request import REASONING_FIELDS
-from addon.formats.chat.stream import DONE, Mint
+from addon.formats.chat.error_body import choice_error
+from addon.formats.chat.patch_stream import DONE, Mint
 from addon.formats.chat.usage import usage_of
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.deltas import Delta, ReasoningDelta, StreamError, TextDelta
 from addon.formats.neutral.turn import Part, Reasoning, Refusal, ToolCall, Turn, Usage, text_of, turn_of
+from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
+from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
 from addon.formats.wire.splice import (
     MalformedJson,

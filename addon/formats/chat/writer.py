@@ -6,13 +6,13 @@ out as a call of a function with the raw text as its arguments, which is what Cu
 
 from typing import Any
 
-from addon.formats.chat.request import REASONING_FIELDS
-from addon.formats.chat.stream import DONE
+from addon.formats.chat.patch_stream import DONE
 from addon.formats.neutral.deltas import CallDelta, Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Head, Mint, OneField
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Reasoning, Refusal, ToolCall, Turn, Usage
+from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text
 

@@ -5,8 +5,8 @@ Shapes: https://platform.claude.com/docs/en/api/errors.
 
 from typing import Any
 
-from addon.formats.chat.error_body import error_of
 from addon.formats.neutral.deltas import StreamError
+from addon.formats.tolerant.error_body import error_of
 
 __all__ = ("failure_of",)
 

@@ -6,7 +6,6 @@ Members: https://platform.claude.com/docs/en/api/messages/create.
 from itertools import takewhile
 from typing import Any
 
-from addon.formats.history import messages_of
 from addon.formats.messages import thinking
 from addon.formats.messages.blocks import cache_control, conversation
 from addon.formats.neutral.adapt import Abilities
@@ -21,8 +20,9 @@ from addon.formats.neutral.request import (
     unsupported_tool,
 )
 from addon.formats.neutral.turn import Message, marked, message_of
-from addon.formats.parts import parts_of
-from addon.formats.tools import choice_of, tools_of
+from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.parts import parts_of
+from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import flag, integer, number, record, strings, text
 from addon.formats.wire.splice import members, object_text, scalar_text
 

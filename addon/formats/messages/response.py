@@ -6,7 +6,7 @@ from addon.formats.messages.error_body import failure_of
 from addon.formats.messages.usage import usage_of
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import ToolCall, Turn, Usage, turn_of
-from addon.formats.parts import parts_of
+from addon.formats.tolerant.parts import parts_of
 from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import MalformedJson, value
 

@@ -9,6 +9,7 @@ from addon.formats.neutral.turn import Message
 from addon.formats.wire.splice import MalformedJson, Members, members, utf8_text, value
 
 __all__ = (
+    "SHARED",
     "Hosted",
     "OutputFormat",
     "Request",
@@ -24,6 +25,9 @@ __all__ = (
 )
 
 type WireFormat = Literal["chat", "responses", "messages"]
+
+SHARED = frozenset(("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier"))
+"""Members without a neutral name that Chat Completions and Responses both have."""
 
 _ROUTING_KEYS = ("model", "stream", "messages", "input")
 _LONGEST_MODEL = 256

@@ -6,9 +6,9 @@ Shapes: https://platform.openai.com/docs/api-reference/responses-streaming/respo
 
 from typing import Any
 
-from addon.formats.chat.error_body import error_of
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
+from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire.lenient import text
 
 __all__ = ("error_object", "failure_of")

@@ -5,18 +5,15 @@ Members: https://platform.openai.com/docs/api-reference/responses/create.
 
 from typing import Any, Protocol
 
-from addon.formats.history import messages_of
-from addon.formats.neutral.request import OutputFormat, Request, Thinking, Tool, model_of, opened, refused
+from addon.formats.neutral.request import SHARED, OutputFormat, Request, Thinking, Tool, model_of, opened, refused
 from addon.formats.neutral.turn import Message, Text, message_of
 from addon.formats.responses.items import items_of
-from addon.formats.tools import choice_of, tools_of
+from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
 from addon.formats.wire.splice import scalar_text
 
-__all__ = ("SHARED", "Past", "decode", "decoded", "encode", "text_of", "tool_choice_of", "tools_given")
-
-SHARED = frozenset(("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier"))
-"""Members without a neutral name that Chat Completions and Responses both have."""
+__all__ = ("Past", "decode", "decoded", "encode", "text_of", "tool_choice_of", "tools_given")
 
 _NAMED = frozenset(Request.__struct_fields__) | {
     *("input", "instructions", "max_output_tokens", "text", "reasoning", "stream_options"),

@@ -5,8 +5,8 @@ from typing import Any
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import ToolCall, Turn, Usage, turn_of
 from addon.formats.responses.error_body import failure_of
-from addon.formats.responses.items import item_parts
 from addon.formats.responses.usage import usage_of
+from addon.formats.tolerant.items import item_parts
 from addon.formats.wire.lenient import objects, record, text
 from addon.formats.wire.splice import MalformedJson, value
 

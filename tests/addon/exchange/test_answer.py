@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addon.exchange.answer import StreamedAnswer
-from addon.formats.chat.stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.turn import Reasoning, ToolCall, Turn, Usage

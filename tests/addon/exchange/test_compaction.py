@@ -6,7 +6,7 @@ import pytest
 
 from addon.exchange.compaction import is_context_overflow
 from addon.exchange.exchange import Exchange
-from addon.formats.chat.error_body import full_text
+from addon.formats.tolerant.error_body import full_text
 from tests.addon.desk import Desk, error, upstream
 
 TOO_LONG = {

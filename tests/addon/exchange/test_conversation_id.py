@@ -5,7 +5,7 @@ import json
 import pytest
 
 from addon.exchange.conversation_id import conversation_of
-from addon.formats.registry import classify
+from addon.formats.paths import classify
 from addon.translation.read import Asked, read
 from tests.addon.recall.chat import Json
 

@@ -8,7 +8,7 @@ import pytest
 from addon.exchange.count_tokens import Counting
 from addon.exchange.exchange import Reply
 from addon.formats.neutral.problem import RequestError
-from addon.formats.registry import Endpoint
+from addon.formats.paths import Endpoint
 from shared.config.schema import Snapshot
 from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, USER, Desk, error, upstream

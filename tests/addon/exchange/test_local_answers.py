@@ -6,7 +6,7 @@ import pytest
 
 from addon.exchange import local_answers as front
 from addon.formats.neutral.problem import Problem
-from addon.formats.registry import Endpoint, Kind
+from addon.formats.paths import Endpoint, Kind
 from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
 from shared.model import Principal
 from tests.addon.callers import principal, user

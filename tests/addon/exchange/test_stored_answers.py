@@ -9,7 +9,7 @@ import pytest
 
 from addon.exchange.stored_answers import LONGEST_CHAIN, LONGEST_CONVERSATION, StoredAnswers
 from addon.formats.neutral.problem import Problem, RequestError
-from addon.formats.registry import classify
+from addon.formats.paths import classify
 from addon.formats.responses.request import decode
 from tests.addon.recall.chat import Json, Memory
 

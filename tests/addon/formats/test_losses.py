@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from addon.formats.chat import request as chat_request
-from addon.formats.chat.neutral import is_plain
+from addon.formats.chat import patch_request as chat_request
+from addon.formats.cursor import is_plain
 from addon.formats.neutral.adapt import lowered
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import WireFormat

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats.chat.stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.deltas import Delta, OpaqueDelta, ReasoningDelta
 from addon.formats.neutral.problem import Problem
 from addon.formats.wire import sse

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from addon.formats.chat import request as chat_request
+from addon.formats.chat import patch_request as chat_request
 from addon.formats.neutral.turn import Reasoning, ToolCall, Turn
 from addon.recall.memory import Recall
 from addon.recall.replay import Conversation

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.chat import request as chat_request
+from addon.formats.chat import patch_request as chat_request
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Reasoning, Text, ToolCall, Turn, message_of, turn_of
 from addon.formats.translate import restored

@@ -7,8 +7,8 @@ import pytest
 
 from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks, is_bound
-from addon.formats.chat.neutral import encode
-from addon.formats.chat.stream import ChatReader, ChatStream
+from addon.formats.chat.patch_stream import ChatReader, ChatStream
+from addon.formats.chat.request import encode
 from addon.formats.neutral.deltas import CallDelta, Delta, Finish, OpaqueDelta, ReasoningDelta, TextDelta
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Part, Reasoning, Text, ToolCall, message_of

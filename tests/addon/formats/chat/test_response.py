@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from addon.formats.chat.patch_stream import ChatStream
 from addon.formats.chat.response import Answer, as_stream, decode
-from addon.formats.chat.stream import ChatStream
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import Reasoning, ToolCall, Turn, Usage

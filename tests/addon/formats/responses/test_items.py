@@ -17,7 +17,8 @@ from addon.formats.neutral.turn import (
     ToolCall,
     message_of,
 )
-from addon.formats.responses.items import item_parts, items_of
+from addon.formats.responses.items import items_of
+from addon.formats.tolerant.items import item_parts
 
 type Json = dict[str, Any]
 

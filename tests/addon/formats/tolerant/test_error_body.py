@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from addon.formats.chat.error_body import error_of, full_text, message_of
 from addon.formats.neutral.deltas import StreamError
+from addon.formats.tolerant.error_body import error_of, full_text, message_of
 from shared.profiles import fault
 
 MISSING = "The `reasoning_content` in the thinking mode must be passed back to the API."

@@ -19,7 +19,7 @@ from addon.formats.neutral.deltas import (
     UsageReport,
 )
 from addon.formats.neutral.turn import Refusal, Text, Turn, Usage
-from addon.formats.responses.stream import ResponsesReader
+from addon.formats.responses.reader import ResponsesReader
 from addon.formats.wire import sse
 
 type Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Message contents that are lists of typed chunks, with the reasoning in chunks of its own.
+"""Where a message holds its reasoning: in a member beside the content, or in chunks of the content.
 
 Mistral's shape: https://docs.mistral.ai/capabilities/reasoning (`thinking` chunks, to be sent back as they came).
 """
@@ -7,7 +7,10 @@ from typing import Any
 
 from addon.formats.neutral.turn import text_of_part
 
-__all__ = ("THINKING_CHUNK", "is_thinking", "thinking_chunk", "thought_of")
+__all__ = ("REASONING_FIELDS", "THINKING_CHUNK", "is_thinking", "thinking_chunk", "thought_of")
+
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
+"""Members of a chat message under which upstreams give and take reasoning as a plain string."""
 
 THINKING_CHUNK = "content[].thinking"
 """The field under which reasoning is known that came as a chunk of the content."""

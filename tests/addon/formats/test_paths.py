@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.registry import Endpoint, Kind, classify
+from addon.formats.paths import Endpoint, Kind, classify
 
 ENDPOINTS: dict[str, Kind] = {
     "chat/completions": "chat",

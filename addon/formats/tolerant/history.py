@@ -7,12 +7,12 @@ chat path: what an item is is read from itself, never from the path.
 from collections.abc import Iterator
 from typing import Any
 
-from addon.formats.chat.request import REASONING_FIELDS
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import refused
 from addon.formats.neutral.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
-from addon.formats.parts import arguments_of, cache_of, parts_of
-from addon.formats.responses.items import item_parts
+from addon.formats.tolerant.content import REASONING_FIELDS
+from addon.formats.tolerant.items import item_parts
+from addon.formats.tolerant.parts import arguments_of, cache_of, parts_of
 from addon.formats.wire.lenient import objects, record, text
 
 __all__ = ("messages_of",)

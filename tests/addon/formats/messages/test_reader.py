@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.messages.stream import MessagesReader
+from addon.formats.messages.reader import MessagesReader
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.deltas import (
     CallDelta,

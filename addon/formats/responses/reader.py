@@ -22,9 +22,9 @@ from addon.formats.neutral.deltas import (
 )
 from addon.formats.neutral.turn import SUMMARY, Foreign, Reasoning, Refusal, Text, ToolCall
 from addon.formats.responses.error_body import failure_of
-from addon.formats.responses.items import item_parts
 from addon.formats.responses.response import finish_of
 from addon.formats.responses.usage import usage_of
+from addon.formats.tolerant.items import item_parts
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decoded, objects, record, text
 

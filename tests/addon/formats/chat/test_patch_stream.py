@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.chat.stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
 from addon.formats.neutral.turn import ToolCall, Turn, Usage

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from addon.formats.neutral.request import Hosted, Tool, ToolChoice
-from addon.formats.tools import choice_of, tools_of
+from addon.formats.tolerant.tools import choice_of, tools_of
 
 SCHEMA = {"type": "object", "properties": {}}
 GRAMMAR = {"syntax": "lark", "definition": "start: /a/"}

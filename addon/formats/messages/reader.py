@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.chat.error_body import error_of
 from addon.formats.messages.blocks import input_of
 from addon.formats.messages.error_body import failure_of
 from addon.formats.messages.response import finish_of
@@ -24,6 +23,7 @@ from addon.formats.neutral.deltas import (
     TextDelta,
     UsageReport,
 )
+from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decoded, record, text
 from addon.formats.wire.splice import scalar_text

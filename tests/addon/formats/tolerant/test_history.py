@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from addon.formats.history import messages_of
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.turn import SUMMARY, Foreign, Image, Message, Reasoning, Refusal, Text, ToolCall, message_of
+from addon.formats.tolerant.history import messages_of
 
 PNG = "data:image/png;base64,AA=="
 CALL, OTHER = ToolCall("c1", "Read", '{"path":"a"}'), ToolCall("c2", "Grep", "{}")

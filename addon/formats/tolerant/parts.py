@@ -7,7 +7,6 @@ refusal` · Messages: `text image document thinking redacted_thinking tool_use t
 from collections.abc import Callable
 from typing import Any
 
-from addon.formats.chat.content import thought_of
 from addon.formats.neutral.request import refused
 from addon.formats.neutral.turn import (
     File,
@@ -21,6 +20,7 @@ from addon.formats.neutral.turn import (
     marked,
     text_of_part,
 )
+from addon.formats.tolerant.content import thought_of
 from addon.formats.wire.lenient import objects, record, text
 from addon.formats.wire.splice import scalar_text
 

@@ -6,7 +6,7 @@ import pytest
 
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.turn import File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall
-from addon.formats.parts import arguments_of, cache_of, parts_of
+from addon.formats.tolerant.parts import arguments_of, cache_of, parts_of
 
 PNG = "data:image/png;base64,AA=="
 PDF = "data:application/pdf;base64,AA=="

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from addon.formats.neutral.request import Hosted, Tool, ToolChoice, WireFormat
-from addon.formats.parts import cache_of
+from addon.formats.tolerant.parts import cache_of
 from addon.formats.wire.lenient import flag, objects, record, text
 
 __all__ = ("choice_of", "tools_of")

@@ -11,9 +11,7 @@ from typing import Any
 import msgspec
 
 from addon.formats.chat.carriers import Carrying, Changes, Quirks, annex_of
-from addon.formats.chat.content import THINKING_CHUNK, thought_of
-from addon.formats.chat.error_body import choice_error, error_of
-from addon.formats.chat.request import REASONING_FIELDS
+from addon.formats.chat.error_body import choice_error
 from addon.formats.chat.usage import usage_of
 from addon.formats.neutral.deltas import (
     UNREADABLE,
@@ -27,6 +25,8 @@ from addon.formats.neutral.deltas import (
     UsageReport,
 )
 from addon.formats.neutral.turn import text_of_part
+from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
+from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decoded
 from addon.formats.wire.splice import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.chat.content import thinking_chunk, thought_of
+from addon.formats.tolerant.content import thinking_chunk, thought_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""The bodies that Cursor sends to the chat path: Responses bodies, Messages shapes, and mixtures of all three.
+
+What a body is is read from itself, never from the path.
+"""
+
+from typing import Any
+
+from addon.formats.chat import request as chat_request
+from addon.formats.neutral.request import Request, opened
+from addon.formats.neutral.turn import Message
+from addon.formats.responses import request as responses_request
+from addon.formats.tolerant.history import messages_of
+from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.splice import MalformedJson, members, value
+
+__all__ = ("decode", "is_plain")
+
+_MARKS = tuple(
+    f'"{mark}"'.encode()
+    for mark in (
+        *("custom", "custom_tool_call", "custom_tool_call_output", "function_call", "function_call_output"),
+        *("image", "input_image", "input_text", "item_reference", "output_text", "redacted_thinking", "tool_result"),
+        *("document", "input_file", "tool_use"),
+    )
+)
+"""Types of items and parts that plain chat messages don't have (`function_call` is looked at twice)."""
+
+
+def is_plain(body: bytes) -> bool:
+    """Whether a body is plain Chat Completions, which chat upstreams take as it is; so is one that nobody can read."""
+    try:
+        found = dict(members(body))
+        if "messages" not in found or "input" in found or "system" in found:
+            return "messages" not in found and "input" not in found
+        if not all(map(_is_plain_tool, objects(value(found.get("tools", b"null"))))):
+            return False
+        if not any(mark in found["messages"] for mark in _MARKS):
+            return True
+        return not any(map(_is_foreign, objects(value(found["messages"]))))
+    except MalformedJson:
+        return True
+
+
+def _is_plain_tool(tool: dict[str, Any]) -> bool:
+    return isinstance(tool.get("function"), dict)
+
+
+def _is_foreign(message: dict[str, Any]) -> bool:
+    held = [message, *objects(message.get("content")), *objects(message.get("tool_calls"))]
+    kinds = [text(one.get("type")) for one in held]
+    return any(f'"{kind}"'.encode() in _MARKS for kind in kinds)
+
+
+def decode(body: bytes, deployment: str = "") -> Request:
+    """Read any body that comes to the chat path; `deployment` names the model instead of it. Raises RequestError."""
+    found = opened(body)
+    if deployment:
+        found["model"] = deployment
+    items = found.get("input")
+    if isinstance(items, str | list) and (items or "messages" not in found):
+        request = responses_request.decoded(found)
+        request.usage_asked = record(found.get("stream_options")).get("include_usage") is True
+        request.messages += _results_beside(found.get("messages"), request.messages)
+        return request
+    return chat_request.decoded(found)
+
+
+def _results_beside(messages: Any, known: list[Message]) -> list[Message]:
+    """Tool results that a mixed body holds under `messages` only, for calls that stand in its `input`."""
+    if not isinstance(messages, list):
+        return []
+    answered = {message.result_of for message in known}
+    open_calls = {call.id for message in known for call in message.calls} - answered
+    results = [message for message in messages_of(messages, joined=False) if message.role == "tool"]
+    return [message for message in results if message.result_of in open_calls]
