@@ -7,7 +7,7 @@ import msgspec
 
 from manage_api.addresses import is_public
 from manage_api.callers import AnyRequest, forwarded
-from manage_api.report import base_url
+from manage_api.command.report import base_url
 from shared.config.schema import Snapshot, Tiers
 from shared.model import fits
 from shared.routes import known_models

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.manage_api.command import Command
+from tests.manage_api.command.running import Command
 
 
 @pytest.fixture

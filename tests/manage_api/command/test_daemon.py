@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from manage_api.daemon import Daemon
-from tests.manage_api.command import Command
+from manage_api.command.daemon import Daemon
+from tests.manage_api.command.running import Command
 from tests.support.gateway import eventually
 
 
@@ -67,7 +67,7 @@ def test_the_process_that_holds_the_lock_is_the_one_that_runs(tmp_path: Path) ->
 
 
 def test_a_start_that_fails_tells_where_to_read_why(thinkback: Command, tmp_path: Path) -> None:
-    mitm = (Path(__file__).parents[2] / "mitm.toml").read_text()
+    mitm = (Path(__file__).parents[3] / "mitm.toml").read_text()
     (tmp_path / "mitm.toml").write_text(mitm.replace("[options]", '[options]\nbody_size_limit = "much"'))
 
     done = thinkback("start")

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from manage_api.supervise import Program, is_healthy, supervise
+from manage_api.command.supervise import Program, is_healthy, supervise
 from shared.clock import SystemClock
 from tests.support.gateway import eventually, free_port
 
@@ -132,7 +132,7 @@ def test_no_program_outlives_a_killed_launcher(stage: Stage) -> None:
     program = stage.server("child")
     code = f"""
 import asyncio
-from manage_api.supervise import Program, supervise
+from manage_api.command.supervise import Program, supervise
 from shared.clock import SystemClock
 program = Program(name="child", command={program.command!r}, environ={{}}, url={program.url!r})
 async def main():

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from manage_api.launcher import prepare
+from manage_api.command.launcher import prepare
 from shared.store import open_engine
 from shared.store.settings import change_settings
-from tests.manage_api.command import THINKBACK, Command
+from tests.manage_api.command.running import THINKBACK, Command
 from tests.support.gateway import free_port
 
-MITM = (Path(__file__).parents[2] / "mitm.toml").read_text()
+MITM = (Path(__file__).parents[3] / "mitm.toml").read_text()
 
 
 class Launched:

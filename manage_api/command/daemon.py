@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
-from manage_api.supervise import is_healthy
+from manage_api.command.supervise import is_healthy
 from shared.errors import ThinkbackError
 
 __all__ = ("Daemon", "DaemonError")
@@ -68,7 +68,7 @@ class Daemon:
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                (sys.executable, "-m", "manage_api.cli", "up", "--background"),
+                (sys.executable, "-m", "manage_api.command.cli", "up", "--background"),
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

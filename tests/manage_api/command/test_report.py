@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from manage_api import report
+from manage_api.command import report
 from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
 from shared.store.bootstrap import FirstAccount
 

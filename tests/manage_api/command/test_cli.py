@@ -13,7 +13,7 @@ from shared.security.secrets import load_secret
 from shared.store import open_engine
 from shared.store.settings import change_settings
 from shared.store.upstreams import add_upstream
-from tests.manage_api.command import Command
+from tests.manage_api.command.running import Command
 
 
 @pytest.fixture

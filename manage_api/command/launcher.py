@@ -15,10 +15,10 @@ from pathlib import Path
 import argon2
 import msgspec
 
-from manage_api import report
 from manage_api.addresses import local_url, why_taken
-from manage_api.daemon import Daemon
-from manage_api.supervise import Program, Say, supervise
+from manage_api.command import report
+from manage_api.command.daemon import Daemon
+from manage_api.command.supervise import Program, Say, supervise
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import MitmSettings, find_mitm, load_mitm
