@@ -9,8 +9,9 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotFoundException
 
-from manage_api.authentication import Authentication
-from manage_api.browsers import SameOrigin, add_security_headers
+from manage_api.access.authentication import Authentication
+from manage_api.access.guards import own_password
+from manage_api.access.same_origin import SameOrigin, add_security_headers
 from manage_api.domains.account.controller import AccountController
 from manage_api.domains.audit.controller import AuditController
 from manage_api.domains.keys.controller import AllKeysController, KeysController, UserKeysController
@@ -24,7 +25,6 @@ from manage_api.domains.system.controller import InstallationController, SystemC
 from manage_api.domains.upstreams.controller import RoutesController, UpstreamsController
 from manage_api.domains.usage.controller import MyUsageController, UsageController
 from manage_api.domains.users.controller import UsersController
-from manage_api.guards import own_password
 from manage_api.openapi import ClosedStructs, Description, describe
 from manage_api.problems import http_problem, store_problem, unexpected_problem, unreadable_problem
 from manage_api.sidecar import Sidecar

@@ -17,7 +17,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.typing import FieldDefinition
 from litestar.utils.helpers import unwrap_partial
 
-from manage_api.authentication import PUBLIC
+from manage_api.access.authentication import PUBLIC
 from manage_api.problems import PROBLEM_TYPE, Problem
 from manage_api.web.assets import SWAGGER_UI, asset
 

@@ -50,7 +50,7 @@ WITHOUT_TWIN = {
     "addon/exchange/upstream_bodies.py": "exchange/test_exchange_repair.py and _messages.py have bodies made",
     "manage_api/domains/usage/service.py": "test_controller.py asks it for the days",
     "manage_api/domains/users/schemas.py": DECLARES,
-    "manage_api/guards.py": "tests/manage_api/domains call guarded routes",
+    "manage_api/access/guards.py": "tests/manage_api/domains call guarded routes",
     "manage_api/sidecar.py": RUNS,
     "shared/clock.py": DECLARES,
     "shared/config/stored.py": DECLARES,

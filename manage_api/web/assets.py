@@ -12,8 +12,8 @@ from litestar.datastructures import CacheControlHeader
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from manage_api.authentication import PUBLIC
-from manage_api.callers import AnyRequest
+from manage_api.access.authentication import PUBLIC
+from manage_api.access.callers import AnyRequest
 
 __all__ = ("SWAGGER_UI", "AssetsController", "asset")
 

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from manage_api.access.callers import AnyRequest, forwarded
 from manage_api.addresses import is_public
-from manage_api.callers import AnyRequest, forwarded
 from manage_api.command.report import base_url
 from shared.config.schema import Snapshot, Tiers
 from shared.model import fits

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from manage_api.callers import AnyRequest
+from manage_api.access.callers import AnyRequest
 from manage_api.sidecar import Sidecar
 from manage_api.web.connect import base_url_for
 from manage_api.web.rendering import PublicPages, go, local_path, page, visitor

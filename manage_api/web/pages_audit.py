@@ -9,9 +9,9 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException, ValidationException
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.audit.schemas import AuditDetails, AuditItem
-from manage_api.guards import admin_only
 from manage_api.paging import LARGEST, Cursor, FirstDay, LastDay, Page, RowId, SomeText, page_of_found, span_of
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page

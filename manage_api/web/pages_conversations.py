@@ -6,11 +6,11 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.requests.conversations import page_of_conversations
 from manage_api.domains.requests.drops import Step, steps
 from manage_api.domains.requests.schemas import ConversationView, RequestView
-from manage_api.guards import admin_only
 from manage_api.paging import Cursor, Page, SomeText, page_of_found
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page

@@ -9,12 +9,12 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import WITH_ANY_PASSWORD
 from manage_api.domains.keys.schemas import KeyView
 from manage_api.domains.requests.schemas import RequestView
 from manage_api.domains.usage.schemas import DayUsage, QuotaView, Usage
 from manage_api.domains.usage.service import usage_of_days
-from manage_api.guards import WITH_ANY_PASSWORD
 from manage_api.paging import Cursor, RowId, SomeId, page_of_found
 from manage_api.sidecar import Sidecar
 from manage_api.web.connect import connection_for

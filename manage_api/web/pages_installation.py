@@ -6,11 +6,11 @@ from itertools import groupby
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.settings.schemas import SettingView
 from manage_api.domains.settings.service import views
 from manage_api.domains.system.service import check_integrity, report
-from manage_api.guards import admin_only
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
 from shared.routes import known_models

@@ -10,10 +10,10 @@ from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
 from msgspec.structs import replace
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.requests.feed import fits
 from manage_api.domains.requests.schemas import RequestView, UpstreamHealth
-from manage_api.guards import admin_only
 from manage_api.paging import SomeText, page_of_found
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page

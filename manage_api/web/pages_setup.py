@@ -6,10 +6,10 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import WITH_ANY_PASSWORD, admin_only
 from manage_api.domains.requests.schemas import RequestView
 from manage_api.domains.settings.service import views
-from manage_api.guards import WITH_ANY_PASSWORD, admin_only
 from manage_api.sidecar import Sidecar
 from manage_api.web.connect import connection_for
 from manage_api.web.presets import presets

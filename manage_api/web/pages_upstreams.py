@@ -8,13 +8,13 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter, QueryParameter
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.prices.schemas import PriceView
 from manage_api.domains.prices.service import published
 from manage_api.domains.upstreams.schemas import ProfileBy, UpstreamBody, UpstreamView
 from manage_api.domains.upstreams.service import view, views
 from manage_api.domains.upstreams.tryout import try_out
-from manage_api.guards import admin_only
 from manage_api.paging import Cursor, SomeId, SomeText, page_of, place_in
 from manage_api.sidecar import Sidecar
 from manage_api.web.presets import presets

@@ -7,11 +7,11 @@ import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.usage.controller import By
 from manage_api.domains.usage.schemas import GroupUsage, Usage
 from manage_api.domains.usage.service import usage_filter
-from manage_api.guards import admin_only
 from manage_api.paging import FirstDay, LastDay, SomeId, SomeText, Span, span_of
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page

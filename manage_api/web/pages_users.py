@@ -6,10 +6,10 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.keys.schemas import KeyView
 from manage_api.domains.users.schemas import UserDetails
-from manage_api.guards import admin_only
 from manage_api.paging import Cursor, Page, RowId, SomeText, page_of, place_in
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page

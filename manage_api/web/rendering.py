@@ -25,9 +25,9 @@ from litestar.response import Redirect
 from litestar.status_codes import HTTP_303_SEE_OTHER
 from markupsafe import Markup
 
-from manage_api.authentication import PUBLIC
-from manage_api.browsers import shown_cookie
-from manage_api.callers import AnyRequest
+from manage_api.access.authentication import PUBLIC
+from manage_api.access.callers import AnyRequest
+from manage_api.access.same_origin import shown_cookie
 from manage_api.problems import Problem, http_problem, store_problem, unexpected_problem
 from manage_api.sidecar import Sidecar
 from manage_api.web.assets import asset

@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.types import Message, Scope
 from msgspec.structs import replace
 
-from manage_api.authentication import PUBLIC
+from manage_api.access.authentication import PUBLIC
 from shared.security.tokens import issue_token
 from shared.store.accounts import find_user, set_password, update_user
 from shared.store.engine import Engine

@@ -9,15 +9,15 @@ from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 from msgspec.structs import asdict
 
-from manage_api.browsers import session_cookie
-from manage_api.callers import UserRequest, client_address
+from manage_api.access.callers import UserRequest, client_address
+from manage_api.access.guards import WITH_ANY_PASSWORD, no_inference_key
+from manage_api.access.same_origin import session_cookie
 from manage_api.domains.account.schemas import Me, MeChanges, PasswordChange
 from manage_api.domains.keys.schemas import KeySecret, KeyView
 from manage_api.domains.session.schemas import Token
 from manage_api.domains.session.service import hashed, new_session, verified_user
 from manage_api.domains.users.schemas import UserDetails
 from manage_api.domains.users.service import regenerate_key
-from manage_api.guards import WITH_ANY_PASSWORD, no_inference_key
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
 from shared.model import User, VirtualKey

@@ -9,8 +9,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from manage_api.access.guards import admin_only
 from manage_api.domains.audit.schemas import LINE_COLUMNS, AuditDetails, AuditItem, AuditLine
-from manage_api.guards import admin_only
 from manage_api.paging import (
     CSV,
     JSONL,

@@ -8,10 +8,10 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import JSONBody
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only, no_inference_key
 from manage_api.domains.keys.schemas import KeyChanges, KeyView, KeyWithSecret, NewKey
 from manage_api.domains.users.service import give_key
-from manage_api.guards import admin_only, no_inference_key
 from manage_api.paging import Cursor, Limit, Page, RowId, SomeText, page_of, place_in
 from manage_api.problems import Conflict, invalid
 from manage_api.sidecar import Sidecar

@@ -8,9 +8,9 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import JSONBody
 
+from manage_api.access.guards import admin_only
 from manage_api.domains.prices.schemas import PriceBody, PriceView
 from manage_api.domains.prices.service import published
-from manage_api.guards import admin_only
 from manage_api.paging import Cursor, Limit, Page, RowId, page_of, place_in
 from manage_api.problems import Conflict, conflict_problem, invalid
 from manage_api.sidecar import Sidecar

@@ -10,10 +10,10 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 from msgspec.structs import replace
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.requests.feed import MOST_LISTENERS, Feed
 from manage_api.domains.requests.schemas import Overview, RequestView, UpstreamHealth
-from manage_api.guards import admin_only
 from manage_api.paging import LARGEST, Cursor, Limit, Page, SomeId, SomeText, described_as, page_of_found
 from manage_api.sidecar import Sidecar
 from shared.store.engine import Engine

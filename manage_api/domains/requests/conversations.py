@@ -3,9 +3,9 @@
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.requests.schemas import ConversationView
-from manage_api.guards import admin_only
 from manage_api.paging import Cursor, Limit, Page, SomeId, SomeText, page_of_found
 from manage_api.sidecar import Sidecar
 from shared.store.conversations import ConversationFilter, recent_conversations

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import msgspec
 from litestar.exceptions import HTTPException
 
-from manage_api.authentication import Authentication
-from manage_api.callers import UserRequest
+from manage_api.access.authentication import Authentication
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.requests.schemas import RequestView
-from manage_api.guards import admin_only
 from manage_api.sidecar import Sidecar
 from shared.store.engine import Engine
 from shared.store.ledger import Entry

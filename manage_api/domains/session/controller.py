@@ -10,9 +10,9 @@ from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from msgspec.structs import asdict
 
-from manage_api.authentication import PUBLIC
-from manage_api.browsers import no_cookie, session_cookie, shown_cookie
-from manage_api.callers import AnyRequest, bearer, client_address
+from manage_api.access.authentication import PUBLIC
+from manage_api.access.callers import AnyRequest, bearer, client_address
+from manage_api.access.same_origin import no_cookie, session_cookie, shown_cookie
 from manage_api.domains.session.schemas import Registered, Registration, SignIn, Token
 from manage_api.domains.session.service import new_session, opened, take_attempt, verified_user
 from manage_api.domains.users.schemas import UserDetails

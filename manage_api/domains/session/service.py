@@ -6,10 +6,10 @@ from typing import Any
 
 from litestar.exceptions import TooManyRequestsException
 
+from manage_api.access.throttle import Throttle
 from manage_api.domains.users.service import open_account
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
-from manage_api.throttle import Throttle
 from shared.model import User
 from shared.security.passwords import check_password, hash_password, needs_rehash, password_fault
 from shared.security.tokens import issue_token

@@ -6,9 +6,9 @@ from litestar import Controller, get, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from manage_api.access.guards import admin_only
 from manage_api.domains.settings.schemas import Changes, SettingView
 from manage_api.domains.settings.service import check, views
-from manage_api.guards import admin_only
 from manage_api.paging import Page
 from manage_api.problems import Conflict
 from manage_api.sidecar import Sidecar

@@ -12,10 +12,10 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from manage_api.authentication import PUBLIC
+from manage_api.access.authentication import PUBLIC
+from manage_api.access.guards import admin_only
 from manage_api.domains.system.schemas import Health, HealthReport, PublicConfig
 from manage_api.domains.system.service import check_integrity, copy_database, report
-from manage_api.guards import admin_only
 from manage_api.sidecar import Sidecar
 
 __all__ = ("InstallationController", "SystemController")

@@ -9,7 +9,8 @@ from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
-from manage_api.callers import UserRequest
+from manage_api.access.callers import UserRequest
+from manage_api.access.guards import admin_only
 from manage_api.domains.usage.schemas import (
     GROUP_COLUMNS,
     DailyStats,
@@ -19,7 +20,6 @@ from manage_api.domains.usage.schemas import (
     Usage,
 )
 from manage_api.domains.usage.service import usage_filter, usage_of_days
-from manage_api.guards import admin_only
 from manage_api.paging import (
     CSV,
     Cursor,

@@ -11,6 +11,7 @@ from litestar.response import Stream
 from litestar.status_codes import HTTP_200_OK
 from msgspec.structs import asdict
 
+from manage_api.access.guards import admin_only
 from manage_api.domains.session.service import hashed, opened
 from manage_api.domains.users.limits import QuotaChange, changed_limits
 from manage_api.domains.users.schemas import (
@@ -22,7 +23,6 @@ from manage_api.domains.users.schemas import (
     UserDetails,
     UserWithKey,
 )
-from manage_api.guards import admin_only
 from manage_api.paging import CSV, Cursor, Limit, Page, RowId, SomeText, as_csv, described_as, page_of, place_in
 from manage_api.problems import Conflict, conflict_problem
 from manage_api.sidecar import Sidecar

@@ -4,7 +4,7 @@ import pytest
 from litestar.connection import ASGIConnection
 from litestar.testing import RequestFactory
 
-from manage_api.callers import bearer, client_address, forwarded
+from manage_api.access.callers import bearer, client_address, forwarded
 
 
 def connection(peer: str, **headers: str) -> ASGIConnection[Any, Any, Any, Any]:

@@ -3,8 +3,8 @@
 from litestar.exceptions import NotAuthorizedException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
-from manage_api.browsers import shown_cookie
-from manage_api.callers import Connection, bearer
+from manage_api.access.callers import Connection, bearer
+from manage_api.access.same_origin import shown_cookie
 from manage_api.sidecar import Sidecar
 from shared.model import User, VirtualKey
 from shared.security.keys import digest, looks_like_key

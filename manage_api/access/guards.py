@@ -3,7 +3,7 @@
 from litestar.exceptions import PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 
-from manage_api.callers import Connection
+from manage_api.access.callers import Connection
 from shared.model import User
 
 __all__ = ("WITH_ANY_PASSWORD", "admin_only", "no_inference_key", "own_password")

@@ -6,7 +6,7 @@ from litestar.exceptions import PermissionDeniedException
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from manage_api.callers import Connection, forwarded
+from manage_api.access.callers import Connection, forwarded
 from shared.security.tokens import LIFETIME_SECONDS
 
 __all__ = ("SameOrigin", "add_security_headers", "no_cookie", "session_cookie", "shown_cookie")

@@ -1,0 +1,1 @@
+"""Who calls the sidecar, and what they may."""
