@@ -22,10 +22,10 @@ from shared.security.secrets import derive, load_secret
 from shared.store import data_directory, open_engine
 from shared.store.answers import drop_old_answers
 from shared.store.audit import add_record, drop_old_records
+from shared.store.key_rests import forget_rested
 from shared.store.ledger import drop_old, drop_old_conversations
-from shared.store.resting import forget_rested
+from shared.store.overrides import read_stored
 from shared.store.sessions import session_user
-from shared.store.stored import read_stored
 from shared.store.virtual_keys import find_key
 
 __all__ = ("Node",)

@@ -11,8 +11,8 @@ import tomlkit
 
 from manage_api.domains.upstreams.secrecy import is_secret_header
 from shared.config.layers import Source
+from shared.config.overrides import EDITABLE, StoredUpstream
 from shared.config.schema import Snapshot, Upstream
-from shared.config.stored import EDITABLE, StoredUpstream
 from shared.errors import ThinkbackError
 from shared.security.keys import suffix
 

@@ -19,7 +19,7 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.response import Stream
 
 from manage_api.problems import invalid
-from shared.store.newest import END
+from shared.store.paging import END
 
 __all__ = (
     "CSV",

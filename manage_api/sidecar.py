@@ -10,7 +10,7 @@ from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.security.secrets import derive
 from shared.store.engine import Engine
-from shared.store.stored import read_stored
+from shared.store.overrides import read_stored
 
 __all__ = ("Sidecar",)
 

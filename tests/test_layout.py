@@ -53,7 +53,7 @@ WITHOUT_TWIN = {
     "manage_api/access/guards.py": "tests/manage_api/domains call guarded routes",
     "manage_api/sidecar.py": RUNS,
     "shared/clock.py": DECLARES,
-    "shared/config/stored.py": DECLARES,
+    "shared/config/overrides.py": DECLARES,
     "shared/errors.py": DECLARES,
     "shared/model.py": DECLARES,
     "shared/store/engine.py": DECLARES,

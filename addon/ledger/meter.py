@@ -13,6 +13,7 @@ from shared.model import Principal
 from shared.periods import day_of
 from shared.pricing import Price
 from shared.store.engine import Engine, Statement, Transaction
+from shared.store.key_rests import rest, works_again
 from shared.store.ledger import (
     DEAD_AFTER_MS,
     Entry,
@@ -27,7 +28,6 @@ from shared.store.ledger import (
     settle_lost,
 )
 from shared.store.prices import find_price
-from shared.store.resting import rest, works_again
 
 __all__ = ("Meter", "Opened")
 

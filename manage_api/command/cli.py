@@ -36,7 +36,7 @@ from shared.store import data_directory, open_engine
 from shared.store.accounts import find_user_by_name, list_users, set_disabled, set_password
 from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
-from shared.store.stored import read_stored
+from shared.store.overrides import read_stored
 from shared.store.virtual_keys import list_keys, revoke_key
 
 __all__ = ("main",)

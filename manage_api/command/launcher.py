@@ -27,7 +27,7 @@ from shared.errors import ThinkbackError
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.bootstrap import FirstAccount, ensure_admin
-from shared.store.stored import read_stored
+from shared.store.overrides import read_stored
 
 __all__ = ("LaunchError", "Prepared", "prepare", "run")
 

@@ -18,8 +18,8 @@ from manage_api.paging import SomeText, page_of_found
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
 from shared.store.accounts import find_user_by_name
+from shared.store.feed import Attempt, read_recent
 from shared.store.ledger import Entry
-from shared.store.recent import Attempt, read_recent
 from shared.store.reports import EntryFilter, Outcome, count_running, read_health, recent_entries, running_exchanges
 
 __all__ = ("OverviewPages",)

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from shared.config.check import check
 from shared.config.lines import key_text
+from shared.config.overrides import EDITABLE, Stored, StoredUpstream
 from shared.config.rules import RULES
 from shared.config.schema import Snapshot, Upstream
-from shared.config.stored import EDITABLE, Stored, StoredUpstream
 from shared.errors import Problem
 
 __all__ = ("SETTINGS", "Base", "Effective", "Source", "combine", "setting_fault", "upstream_key")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from shared.config.document import Document
 from shared.config.draft import Draft
 from shared.config.layers import Base, combine
+from shared.config.overrides import Stored
 from shared.config.schema import Snapshot
-from shared.config.stored import Stored
 from shared.errors import ConfigError, Problem
 
 __all__ = ("config_path", "load", "read_base")

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from shared.config.layers import Source, combine
 from shared.config.load import config_path, read_base
+from shared.config.overrides import Stored
 from shared.config.schema import Snapshot
-from shared.config.stored import Stored
 from shared.errors import ConfigError, Problem
 
 __all__ = ("RESTART_SETTINGS", "Watch")

@@ -6,7 +6,7 @@ import zlib
 import msgspec
 
 from shared.store.engine import Engine, Row, Statement
-from shared.store.newest import END, Source, read_newest
+from shared.store.paging import END, Source, read_newest
 
 __all__ = (
     "AuditFilter",

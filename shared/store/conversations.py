@@ -3,7 +3,7 @@
 import msgspec
 
 from shared.store.engine import Engine, Row
-from shared.store.newest import END, Source, read_newest
+from shared.store.paging import END, Source, read_newest
 from shared.store.reports import Sums
 
 __all__ = ("Conversation", "ConversationFilter", "find_conversation", "recent_conversations")

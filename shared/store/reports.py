@@ -8,7 +8,7 @@ import msgspec
 
 from shared.store.engine import Engine, Row
 from shared.store.ledger import ENTRY_COLUMNS, Entry, entry_from
-from shared.store.newest import END, Source, read_newest
+from shared.store.paging import END, Source, read_newest
 
 __all__ = (
     "Details",

@@ -12,9 +12,9 @@ from msgspec import inspect
 
 from shared.config.check import check
 from shared.config.lines import key_text
+from shared.config.overrides import StoredUpstream
 from shared.config.rules import RULES
 from shared.config.schema import Upstream
-from shared.config.stored import StoredUpstream
 from shared.errors import StoreError
 from shared.security.sealing import SealError, seal, unseal
 from shared.store.engine import Engine, Row, Transaction

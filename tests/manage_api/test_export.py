@@ -9,8 +9,8 @@ import pytest
 from manage_api.export import exported
 from shared.config.layers import Base, Effective, combine
 from shared.config.load import load
+from shared.config.overrides import EDITABLE, Stored, StoredUpstream
 from shared.config.schema import ModelRewrite, Timeouts
-from shared.config.stored import EDITABLE, Stored, StoredUpstream
 from shared.errors import ThinkbackError
 
 EXAMPLE = (Path(__file__).parents[2] / "config.example.toml").read_text()

@@ -31,7 +31,7 @@ from manage_api.paging import (
 from manage_api.sidecar import Sidecar
 from shared.store.audit import AuditFilter, StoredRecord, find_record, search
 from shared.store.engine import Engine
-from shared.store.newest import END
+from shared.store.paging import END
 
 __all__ = ("AuditController",)
 

@@ -12,8 +12,8 @@ from manage_api.problems import Conflict
 from manage_api.sidecar import Sidecar
 from shared.config.draft import ENVIRONMENT
 from shared.config.layers import SETTINGS, Source, setting_fault
+from shared.config.overrides import EDITABLE
 from shared.config.schema import EFFORTS, Snapshot
-from shared.config.stored import EDITABLE
 
 __all__ = ("check", "views")
 

@@ -14,10 +14,10 @@ from manage_api.paging import LARGEST
 from manage_api.problems import Conflict, invalid
 from manage_api.sidecar import Sidecar
 from shared.config.layers import upstream_key
+from shared.config.overrides import StoredUpstream
 from shared.config.schema import Upstream
-from shared.config.stored import StoredUpstream
 from shared.security.keys import digest, mask
-from shared.store.resting import Resting, resting
+from shared.store.key_rests import Resting, resting
 from shared.store.upstreams import (
     UpstreamRow,
     add_upstream,

@@ -8,7 +8,7 @@ from manage_api.sidecar import Sidecar
 from shared.profiles import Profiles
 from shared.routes import Route, rewrite_for, routes, stand_in
 from shared.security.keys import digest
-from shared.store.resting import Resting, resting
+from shared.store.key_rests import Resting, resting
 
 __all__ = ("try_out",)
 

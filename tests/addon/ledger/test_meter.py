@@ -9,9 +9,9 @@ from addon.formats.neutral.problem import Problem, RequestError
 from addon.ledger.meter import Meter, Opened
 from shared.model import Limits, Principal
 from shared.pricing import Price
+from shared.store.key_rests import resting
 from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, Ratio, balance_of, read_ratio
 from shared.store.prices import add_price
-from shared.store.resting import resting
 from tests.addon.callers import principal, user
 from tests.addon.desk import Desk
 

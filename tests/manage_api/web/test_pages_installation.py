@@ -5,7 +5,7 @@ from litestar.testing import AsyncTestClient
 
 from manage_api.web.pages_installation import span
 from shared.config.layers import SETTINGS
-from shared.config.stored import EDITABLE
+from shared.config.overrides import EDITABLE
 from shared.store.engine import Engine
 from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import bearer

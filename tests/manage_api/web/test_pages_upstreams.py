@@ -7,7 +7,7 @@ from litestar.testing import AsyncTestClient
 from manage_api.domains.upstreams.schemas import RewriteBody, TimeoutsBody, UpstreamBody
 from manage_api.web.pages_upstreams import plain_dollars
 from shared.store.engine import Engine
-from shared.store.resting import rest
+from shared.store.key_rests import rest
 from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import ManualClock, bearer
 

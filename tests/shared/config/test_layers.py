@@ -3,8 +3,8 @@
 import pytest
 
 from shared.config.layers import SETTINGS, Base, combine
+from shared.config.overrides import EDITABLE, Stored, StoredUpstream
 from shared.config.schema import Upstream
-from shared.config.stored import EDITABLE, Stored, StoredUpstream
 from shared.errors import Problem
 
 FILE = {

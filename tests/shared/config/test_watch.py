@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config.stored import Stored
+from shared.config.overrides import Stored
 from shared.config.watch import Watch
 from shared.errors import ConfigError
 

@@ -6,7 +6,7 @@ from httpx import Response
 from litestar.testing import AsyncTestClient
 
 from shared.config.layers import SETTINGS
-from shared.config.stored import EDITABLE
+from shared.config.overrides import EDITABLE
 from shared.store.engine import Engine
 from shared.store.settings import change_settings, setting_rows
 from tests.manage_api.strangers import strangers

@@ -8,8 +8,8 @@ from litestar.testing import AsyncTestClient
 
 from shared.security.secrets import load_secret
 from shared.store.engine import Engine
-from shared.store.resting import rest
-from shared.store.stored import read_stored
+from shared.store.key_rests import rest
+from shared.store.overrides import read_stored
 from tests.manage_api.strangers import strangers
 from tests.manage_api.world import ManualClock, People, Person, bearer, fields
 from tests.support.rawhttp import RawServer, Received, Reply, json_reply

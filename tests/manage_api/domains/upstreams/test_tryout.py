@@ -4,7 +4,7 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from shared.store.engine import Engine
-from shared.store.resting import rest
+from shared.store.key_rests import rest
 from tests.manage_api.world import ManualClock, People, Person, bearer
 
 CONFIG = """

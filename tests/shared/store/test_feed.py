@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from shared.store.engine import Engine
+from shared.store.feed import Attempt, Replays, read_recent
 from shared.store.ledger import Entry, settle
-from shared.store.recent import Attempt, Replays, read_recent
 
 
 def exchange(engine: Engine, *outcomes: str, turns: str = "", **members: Any) -> None:

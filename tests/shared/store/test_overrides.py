@@ -1,8 +1,8 @@
+from shared.config.overrides import Stored
 from shared.config.schema import Upstream
-from shared.config.stored import Stored
 from shared.store.engine import Engine
+from shared.store.overrides import read_stored
 from shared.store.settings import change_settings
-from shared.store.stored import read_stored
 from shared.store.upstreams import add_upstream
 
 SECRET = b"s" * 32

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from shared.config.layers import upstream_key
-from shared.config.stored import Stored
+from shared.config.overrides import Stored
 from shared.errors import Problem
 from shared.store.engine import Engine, Row
 from shared.store.settings import setting_rows

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.store.engine import Engine
-from shared.store.newest import END, WINDOW, Source, read_newest
+from shared.store.paging import END, WINDOW, Source, read_newest
 from tests.shared.store.plans import Explained
 
 ROWS = 2 * WINDOW + 10

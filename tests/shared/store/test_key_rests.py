@@ -1,6 +1,6 @@
 from shared.security.keys import digest
 from shared.store.engine import Engine
-from shared.store.resting import Resting, forget_rested, rest, resting, works_again
+from shared.store.key_rests import Resting, forget_rested, rest, resting, works_again
 
 KEY = "sk-a-key-of-some-length"
 
