@@ -26,7 +26,7 @@ WITHOUT_TWIN = {
     "addon/main.py": RUNS,
     "addon/exchange/upstream_request.py": "exchange/test_exchange.py looks at what goes out",
     "addon/edge/plan.py": RUNS,
-    "addon/exchange/problems.py": "exchange/test_exchange.py reads what it says",
+    "addon/admission/problems.py": "exchange/test_exchange.py reads what it says",
     "addon/translation/relay.py": "exchange/test_answer.py and test_exchange_translated.py listen to it",
     "addon/translation/telling.py": "exchange/test_exchange_translated.py listens to it",
     "addon/node.py": RUNS,

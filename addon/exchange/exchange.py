@@ -10,8 +10,8 @@ from functools import partial
 
 import msgspec
 
+from addon.admission import problems
 from addon.admission.quota import may_use
-from addon.exchange import problems
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.compaction import hears_usage, is_context_overflow, signal
 from addon.exchange.conversation_id import conversation_of

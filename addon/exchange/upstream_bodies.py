@@ -3,7 +3,7 @@
 import msgspec
 from msgspec.structs import replace
 
-from addon.exchange.problems import reasoning_unknown
+from addon.admission.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.turn import Reasoning, edited
