@@ -22,7 +22,7 @@ from mitmproxy.utils import asyncio_utils
 
 from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
 from addon.edge import http1
-from addon.edge.http_layer import GatewayHttpLayer
+from addon.edge.http_layer import GatewayHttpLayer, widen_backlog
 from addon.edge.plan import Plan, Planner, lowered
 from addon.exchange import local_answers as front
 from addon.exchange.count_tokens import Counting
@@ -102,6 +102,7 @@ class Gateway(Planner):
 
     def running(self) -> None:
         self._refuse_other_options()
+        widen_backlog(ctx.master.addons.get("proxyserver").servers)
         self.watched = ctx.master.addons.get("view") is not None or len(ctx.options.scripts) > 1
         self._ticking = asyncio_utils.create_task(self._tick(), name="thinkback each second", keep_ref=True)
 

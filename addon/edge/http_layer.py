@@ -1,17 +1,27 @@
-"""The client's side of a connection: mitmproxy's HTTP layer with our streams in it.
+"""The client's side of a connection: mitmproxy's HTTP layer with our streams in it, and the sockets it comes in by.
 
 Private parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
+import asyncio
+import socket
+from collections.abc import Iterable
+from typing import Any
+
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
+from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 
 from addon.edge.http1 import ClientHttp1, Tick
 from addon.edge.llm_stream import GatewayStream
 from addon.edge.plan import Planner
 
-__all__ = ("GatewayHttpLayer",)
+__all__ = ("GatewayHttpLayer", "widen_backlog")
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted. With asyncio's 100, a burst of clients has the kernel drop connections,
+which come a second later or never."""
 
 
 class GatewayHttpLayer(HttpLayer):
@@ -43,3 +53,19 @@ class GatewayHttpLayer(HttpLayer):
         for connection in [known for known in self.connections if known.error and known is not self.context.client]:
             del self.connections[connection]
         yield from super().get_connection(event, reuse=reuse)
+
+
+def widen_backlog(instances: Iterable[ServerInstance[Any]]) -> None:
+    """Let BACKLOG connections wait at each listening socket: a second `listen` changes the number."""
+    for instance in instances:
+        if isinstance(instance, AsyncioServerInstance):
+            for server in instance._servers:
+                _widen(server)
+
+
+def _widen(server: object) -> None:
+    if not isinstance(server, asyncio.Server):
+        return
+    for listening in server.sockets:
+        with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+            same.listen(BACKLOG)

@@ -8,6 +8,7 @@ import pytest
 from tests.support.client import Conversation, post, sdk
 from tests.support.gateway import Gateway, eventually
 from tests.support.provider import StrictProvider
+from tests.support.sockets import backlog_of
 
 UPSTREAM = '[[upstreams]]\nname = "{name}"\nbase_url = "{url}"\napi_keys = ["sk-good"]\nmodels = ["{name}-model"]\n'
 
@@ -19,6 +20,12 @@ def test_without_an_upstream_it_starts_and_says_what_to_do(tmp_path: Path) -> No
         assert answer.status >= 400
         assert "upstream" in answer.json["error"]["message"]
         assert "upstream" in gateway.log
+
+
+def test_a_burst_of_1024_connections_waits_to_be_accepted(tmp_path: Path) -> None:
+    with Gateway(tmp_path) as gateway:
+        at_most = int(Path("/proc/sys/net/core/somaxconn").read_text("ascii"))
+        assert backlog_of(gateway.port) == min(1024, at_most)
 
 
 def test_ctrl_c_stops_both_programs(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from types import ModuleType
 import h11
 import pytest
 from h11 import _readers, _receivebuffer
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.proxy import commands, events, layer, mode_servers
 from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _base, _events, _http1
@@ -144,6 +145,12 @@ def test_the_layers_still_keep_their_state_where_we_look() -> None:
         buffer.clear()
         assert not buffer
     assert {"context", "_handle_event", "handle_event"} <= set(dir(layer.Layer(here)))
+
+
+def test_a_listening_instance_still_keeps_its_servers_where_we_look() -> None:
+    instance = mode_servers.ServerInstance.make("reverse:http://127.0.0.1:9", Proxyserver())
+    assert isinstance(instance, mode_servers.AsyncioServerInstance)
+    assert instance._servers == []
 
 
 def overridden(own: type) -> Iterator[str]:
