@@ -4,6 +4,7 @@ from addon.formats.neutral.problem import Problem
 
 __all__ = (
     "books_busy",
+    "books_unwritable",
     "malformed",
     "no_upstream",
     "not_allowed",
@@ -37,6 +38,12 @@ def books_busy() -> Problem:
     """The database was locked for too long."""
     message = "The gateway can't check the quota just now: try again in a moment."
     return Problem(status=503, message=message, code="quota_unavailable", type="server_error", retry_after="2")
+
+
+def books_unwritable() -> Problem:
+    """The database can't be written: its disk is full, say."""
+    message = "The gateway can't record usage, as its database can't be written: tell the administrator."
+    return Problem(status=503, message=message, code="usage_not_recorded", type="server_error", retry_after="10")
 
 
 def unknown_model(model: str, known: list[str]) -> Problem:

@@ -60,7 +60,7 @@ LINGER_SECONDS = 1
 
 RESERVE_SECONDS = 2
 RESERVE_RETRY_SECONDS = 0.01
-"""How long a request waits for the database, when its caller has a quota."""
+"""How long a request waits for the database; then only callers without a quota go on."""
 
 SIDECAR_SECONDS = 5
 SIDECAR_RETRY_SECONDS = 0.2

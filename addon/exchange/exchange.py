@@ -195,10 +195,10 @@ class Exchange:
         """Try again to reserve what the request may use; the reply when that is refused, or given up."""
         assert self.opened is not None
         try:
-            self._services.meter.reserve(self.opened)
+            self._services.meter.reserve(self.opened, give_up=give_up)
         except RequestError as error:
             return self.reply(error.problem)
-        return self.reply(problems.books_busy()) if give_up and not self.reserved else None
+        return None
 
     def entry(self, candidate: Candidate | None = None) -> Entry:
         """What the ledger is told of who asks for what, and of the candidate that would answer or answered."""

@@ -1,9 +1,11 @@
 """The books of one node: exchanges are opened before they are sent, and settled once."""
 
+import logging
 from collections.abc import Callable
 
 import msgspec
 
+from addon.admission import problems
 from addon.admission.limits import Limiter, Refusal, Ticket
 from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, subjects_of
 from addon.formats.neutral.problem import Problem, RequestError
@@ -31,6 +33,8 @@ from shared.store.prices import find_price
 
 __all__ = ("Meter", "Opened")
 
+_log = logging.getLogger("thinkback.books")
+
 _BEAT_SECONDS = DEAD_AFTER_MS / 4000
 
 
@@ -57,6 +61,9 @@ class Meter:
         self._node = node
         self._version = version
         self._limiter = Limiter()
+        self._goes_unwritten = False
+        """Whether the log says that exchanges go on without having been written."""
+
         self._started_at = clock.now_ms()
         self._beaten_at = clock.monotonic()
         engine.transact(self._beat)
@@ -86,23 +93,22 @@ class Meter:
         )
         return Opened(guess, subjects, demand, ticket)
 
-    def reserve(self, opened: Opened) -> None:
-        """Reserve what the exchange may use, if the database is free now. Raises RequestError when there is too little.
+    def reserve(self, opened: Opened, *, give_up: bool = False) -> None:
+        """Enter the exchange into the books, with what it may use, so that it may be sent.
 
-        Only callers with a quota depend on the database; what others may use is noted when it suits the writer.
+        While another write is under way nothing changes; with `give_up`, or when the database can't be written at all,
+        a caller without a quota goes on unwritten. Raises RequestError when the exchange may not go on.
         """
-        if not any(subject.has_quota for subject in opened.subjects):
-            held = Grant(
-                opened.demand.prompt_tokens + opened.demand.completion_tokens,
-                opened.demand.cost(opened.demand.completion_tokens),
-            )
-            self._engine.write_later([open_exchange(self._opening(opened, held))])
-            opened.reserved = True
-            return
         try:
             problem = self._engine.transact(self._reservation(opened), wait=False)
         except Busy:
+            if give_up:
+                self._go_on_unwritten(opened, problems.books_busy())
             return
+        except StoreError:
+            self._go_on_unwritten(opened, problems.books_unwritable())
+            return
+        self._goes_unwritten = False
         if problem is not None:
             raise RequestError(problem)
         opened.reserved = True
@@ -141,6 +147,21 @@ class Meter:
         """Beat first: a node that slept must not take itself for dead."""
         self._beat(transaction)
         settle_lost(transaction, self._clock.now_ms())
+
+    def _go_on_unwritten(self, opened: Opened, problem: Problem) -> None:
+        """Queue the opening, unless a quota depends on it: then the problem is raised."""
+        if any(subject.has_quota for subject in opened.subjects):
+            raise RequestError(problem)
+        if not self._goes_unwritten:
+            self._goes_unwritten = True
+            _log.error(
+                "The database can't be written: requests of callers without a quota go on, and are entered when it can."
+            )
+        # Written after the exchange's settlement it changes nothing, so the two need no order.
+        tokens = opened.demand.prompt_tokens + opened.demand.completion_tokens
+        held = Grant(tokens, opened.demand.cost(opened.demand.completion_tokens))
+        self._engine.write_later([open_exchange(self._opening(opened, held))])
+        opened.reserved = True
 
     def _reservation(self, opened: Opened) -> Callable[[Transaction], Problem | None]:
         now = self._clock.now_ms()

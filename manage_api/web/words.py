@@ -34,6 +34,7 @@ _TROUBLE = {
     "upstream_timeout": "The upstream took too long.",
     "upstream_too_large": "The upstream's answer was larger than the gateway takes.",
     "upstream_unreachable": "The upstream could not be reached.",
+    "usage_not_recorded": "The database could not be written, so a quota could not be charged: is the disk full?",
 }
 _FAMILIES = {
     "invalid": "The request had something in it that is not valid: its {}.",

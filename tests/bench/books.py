@@ -94,8 +94,8 @@ def _writes(engine: Engine, user: User) -> dict[str, float]:
     free = Principal(id="user:1", name="a", key_suffix="abcd", user=user)
     limited = replace(free, user=replace(user, limits=Limits(quota_tokens=10**12)))
     return {
-        "opening, without a quota (queued)": _opening(engine, meter, free),
-        "opening, with a quota (reserved)": _opening(engine, meter, limited),
+        "opening, without a quota": _opening(engine, meter, free),
+        "opening, with a quota": _opening(engine, meter, limited),
         "settling (committed at once)": _each(lambda n: meter.settle(_entry(ENTRIES + n), None, None)),
     }
 

@@ -33,7 +33,9 @@ def status_for(problem: Problem, user_agent: str) -> int:
     return 400 if readable and user_agent.startswith("Cursor/") else problem.status
 
 
-_FOR_THE_USER = frozenset({"insufficient_quota", "no_upstream", "upstream_auth_error", "gateway_error"})
+_FOR_THE_USER = frozenset(
+    {"insufficient_quota", "no_upstream", "upstream_auth_error", "usage_not_recorded", "gateway_error"}
+)
 """Problems that no retry mends: a person has to read them."""
 
 

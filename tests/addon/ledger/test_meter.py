@@ -1,5 +1,6 @@
 """The books of one node: opened before anything is sent, settled once, right whoever else writes."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from shared.pricing import Price
 from shared.store.key_rests import resting
 from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, Ratio, balance_of, read_ratio
 from shared.store.prices import add_price
+from shared.store.sqlite import connect
 from tests.addon.callers import principal, user
-from tests.addon.desk import Desk
+from tests.addon.desk import USER, Desk
 
 BODY = 400
 """Bytes: 100 tokens, as long as nothing is known of the model."""
@@ -64,12 +66,71 @@ def test_what_is_reserved_becomes_what_was_used(desk: Desk) -> None:
     assert balance(desk) == Balance(tokens=130)
 
 
-def test_a_caller_without_a_quota_waits_for_nothing(desk: Desk) -> None:
+def test_every_exchange_is_in_the_books_before_it_may_be_sent(desk: Desk) -> None:
+    for exchange, caller_ in (("x1", caller()), ("x2", caller(quota_tokens=1000)), ("x3", USER)):
+        assert opened(desk, caller_, exchange).reserved
+    with closing(connect(desk.memory.path)) as other:
+        assert other.execute("SELECT exchange FROM open_exchanges ORDER BY exchange").fetchall() == [
+            ("x1",),
+            ("x2",),
+            ("x3",),
+        ]
+
+
+def test_a_locked_database_holds_a_caller_without_a_quota_up_but_not_for_good(desk: Desk) -> None:
     with desk.memory.locked():
         one = opened(desk, caller())
+        assert not one.reserved
+        desk.meter.reserve(one, give_up=True)
         assert one.reserved
         desk.meter.settle(one.entry, one, None)
     assert balance(desk) == Balance(tokens=100)
+
+
+def test_a_settlement_that_overtakes_its_opening_leaves_nothing_open(desk: Desk) -> None:
+    with desk.memory.full_disk():
+        one = opened(desk, caller())
+    # The writer thread tries again in a second; the settlement does not wait for it.
+    desk.meter.settle(one.entry, one, None)
+    assert balance(desk) == Balance(tokens=100)
+    assert desk.memory.engine.read("SELECT count(*) FROM open_exchanges") == [(0,)]
+
+
+def test_a_database_that_stays_locked_turns_a_limited_caller_away(desk: Desk) -> None:
+    with desk.memory.locked():
+        one = opened(desk, caller(quota_tokens=1000, concurrency=1))
+        with pytest.raises(RequestError) as refused:
+            desk.meter.reserve(one, give_up=True)
+        desk.meter.settle(begun(desk), one, None)
+    problem = refused.value.problem
+    assert (problem.status, problem.code, problem.retry_after) == (503, "quota_unavailable", "2")
+    assert opened(desk, caller(quota_tokens=1000, concurrency=1), "x2").reserved
+
+
+def test_a_full_disk_turns_a_limited_caller_away_at_once(desk: Desk) -> None:
+    with desk.memory.full_disk():
+        one = desk.meter.open(caller(quota_tokens=1000), begun(desk), host="up.example", size=BODY, max_tokens=50)
+        with pytest.raises(RequestError) as refused:
+            desk.meter.reserve(one)
+        desk.meter.settle(begun(desk), one, None)
+    assert (refused.value.problem.status, refused.value.problem.code) == (503, "usage_not_recorded")
+    assert "can't record" in refused.value.problem.message
+    assert balance(desk) == Balance()
+    assert opened(desk, caller(quota_tokens=1000), "x2").reserved
+
+
+def test_a_full_disk_lets_callers_without_a_quota_go_on_and_says_so_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.memory.full_disk():
+        for exchange in ("x1", "x2", "x3"):
+            one = opened(desk, caller(), exchange)
+            assert one.reserved
+            desk.meter.settle(one.entry, one, None)
+    assert balance(desk) == Balance(tokens=300)
+    assert [record.message for record in caplog.records if record.name == "thinkback.books"] == [
+        "The database can't be written: requests of callers without a quota go on, and are entered when it can."
+    ]
 
 
 def test_a_locked_database_holds_a_limited_caller_up_and_lets_it_go_on(desk: Desk) -> None:

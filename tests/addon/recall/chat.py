@@ -1,6 +1,7 @@
 """A client's conversation with a model, with recall in between: what the client holds, and what the upstream gets."""
 
 import json
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ type Json = dict[str, Any]
 
 FIELD = "reasoning_content"
 ID_KEY = b"a key for the tests that is secret"
+_FULL_AT = 4096
+"""Bytes: less than the first frame of a write-ahead log, more than a test writes to its log."""
 
 
 class StoppedClock:
@@ -66,6 +69,16 @@ class Memory:
         yield
         other.execute("COMMIT")
         other.close()
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """No file of this process takes more than a few bytes meanwhile: every commit fails."""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL_AT, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     def forget(self, token: str) -> None:
         """Lose one turn, as pruning does, and everything held in memory."""

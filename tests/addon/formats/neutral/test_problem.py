@@ -59,6 +59,8 @@ def test_words_that_no_text_can_hold_are_told_all_the_same(wire_format: str) -> 
         (502, "upstream_unreachable", 502),
         (502, "upstream_auth_error", 400),
         (503, "no_upstream", 400),
+        (503, "quota_unavailable", 503),
+        (503, "usage_not_recorded", 400),
     ],
 )
 def test_cursor_gets_a_400_where_a_person_must_read(status: int, code: str, for_cursor: int) -> None:
