@@ -54,6 +54,9 @@ _PASSING = _BUSY | {
 }
 """Failures of the surroundings, not of the statement: the same write may work later."""
 
+_FAILING = _PASSING | {dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB}
+"""With failures of the file: no fault of the caller's either, but the same write will not work later."""
+
 type _Group = tuple[Statement, ...]
 
 
@@ -245,8 +248,8 @@ class SqliteEngine:
         try:
             with self._transaction(patience_ms=0) as connection:
                 _execute(connection, statements)
-        except dbapi2.OperationalError as error:
-            if _code(error) in _PASSING:
+        except dbapi2.DatabaseError as error:
+            if _code(error) in _FAILING:
                 return False
             raise
         finally:
@@ -272,10 +275,10 @@ class SqliteEngine:
         try:
             with self._transaction(patience_ms=patience_ms) as connection:
                 result = work(_Work(connection))
-        except dbapi2.OperationalError as error:
+        except dbapi2.DatabaseError as error:
             if _code(error) in _BUSY:
                 raise Busy(f"The database is busy ({error}): try again.") from error
-            if _code(error) in _PASSING:
+            if _code(error) in _FAILING:
                 raise StoreError(f"The database can't be written now ({error}): try again.") from error
             raise
         finally:

@@ -407,3 +407,32 @@ def test_queued_writes_survive_a_full_disk(path: Path) -> None:
     process = start(FILL_THE_DISK, f"sqlite:{path}")
     out, err = process.communicate(timeout=60)
     assert out == "ERROR\nWARNING\n[(100,)]\n", err
+
+
+@pytest.fixture
+def damaged(path: Path) -> Iterator[SqliteEngine]:
+    """An engine over a file in which one table's pages are destroyed."""
+    with closing(open_engine(f"sqlite:{path}")) as engine:
+        [(page,)] = engine.read("SELECT rootpage FROM sqlite_master WHERE name = 'learned'")
+        [(size,)] = engine.read("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with closing(SqliteEngine(path)) as engine:
+        yield engine
+
+
+def test_a_damaged_file_refuses_a_transaction_in_words(damaged: SqliteEngine) -> None:
+    with pytest.raises(StoreError, match="can't be written"):
+        damaged.transact(lambda work: work.run(*learn("a")), wait=False)
+
+
+def test_a_damaged_table_costs_only_its_own_writes(damaged: SqliteEngine, caplog: pytest.LogCaptureFixture) -> None:
+    assert not damaged.try_write([learn("a")])
+    damaged.write_later([learn("a")])
+    damaged.write_later([("INSERT INTO settings (name, value, updated_at) VALUES ('x', '1', 0)", {})])
+    damaged.flush()
+    assert damaged.read("SELECT value FROM settings WHERE name = 'x'") == [("1",)]
+    assert [record.message for record in caplog.records] == [
+        "A queued write was refused and dropped (database disk image is malformed)."
+    ]
