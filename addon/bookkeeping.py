@@ -1,4 +1,6 @@
-"""What the books get of a finished exchange: its entry in the ledger, what was learned of tokens, its audit record."""
+"""What the books get of a finished exchange: its entry in the ledger, what was learned of
+tokens, its audit record.
+"""
 
 import zlib
 from typing import Any
@@ -59,17 +61,23 @@ def entry_of(exchange: Exchange, line: RequestLine, meter: Meter, *, client_left
 
 
 def learned_from(exchange: Exchange) -> Ratio | None:
-    """How many bytes made how many tokens, when the upstream counted a whole answer; nothing of a padded body."""
+    """How many bytes made how many tokens, when the upstream counted a whole answer;
+    nothing of a padded body.
+    """
     usage = exchange.usage
     if usage is None or not usage.prompt_tokens or not exchange.sent_bytes or exchange.trouble:
         return None
     if exchange.sent_bytes > _MOST_BYTES_PER_TOKEN * usage.prompt_tokens + _SMALL_BODY:
         return None
-    return Ratio(exchange.sent_bytes, usage.prompt_tokens, _answer_bytes(exchange), usage.completion_tokens)
+    return Ratio(
+        exchange.sent_bytes, usage.prompt_tokens, _answer_bytes(exchange), usage.completion_tokens
+    )
 
 
 def audit_record(exchange: Exchange, entry: Entry, mode: str) -> AuditRecord | None:
-    """The record of what a user asked; None when audit is off, and for callers with an upstream's key."""
+    """The record of what a user asked; None when audit is off, and for callers with an
+    upstream's key.
+    """
     if mode == "off" or exchange.request is None or entry.user_id is None:
         return None
     asked = next((one for one in reversed(exchange.request.messages) if one.role == "user"), None)
@@ -91,7 +99,11 @@ def audit_record(exchange: Exchange, entry: Entry, mode: str) -> AuditRecord | N
 def _error_class(exchange: Exchange, status: str, *, client_left: bool) -> str:
     if client_left:
         return "client_left"
-    found = exchange.trouble or exchange.error_class or (f"http_{status}" if not status.startswith("2") else "")
+    found = (
+        exchange.trouble
+        or exchange.error_class
+        or (f"http_{status}" if not status.startswith("2") else "")
+    )
     return found[:64].encode(errors="replace").decode()  # an upstream may have chosen it
 
 
@@ -104,7 +116,9 @@ def _usage(exchange: Exchange, meter: Meter) -> tuple[Usage, bool]:
     ratio = meter.ratio(exchange.candidate.model)
     return Usage(
         prompt_tokens=tokens_in(exchange.sent_bytes, ratio.prompt_bytes, ratio.prompt_tokens),
-        completion_tokens=tokens_in(_answer_bytes(exchange), ratio.answer_bytes, ratio.answer_tokens),
+        completion_tokens=tokens_in(
+            _answer_bytes(exchange), ratio.answer_bytes, ratio.answer_tokens
+        ),
     ), True
 
 
@@ -113,14 +127,20 @@ def _answer_bytes(exchange: Exchange) -> int:
 
 
 def _turn_bytes(turn: Turn) -> int:
-    said = [turn.text, turn.reasoning.text if turn.reasoning else "", *(call.arguments for call in turn.calls)]
+    said = [
+        turn.text,
+        turn.reasoning.text if turn.reasoning else "",
+        *(call.arguments for call in turn.calls),
+    ]
     return sum(len(text.encode(errors="replace")) for text in said)
 
 
 def _cost(exchange: Exchange, entry: Entry, usage: Usage, meter: Meter) -> int | None:
     if not (usage.prompt_tokens or usage.completion_tokens):
         return 0
-    price = meter.price(entry.upstream, exchange.candidate.upstream.host, entry.upstream_model, entry.at)
+    price = meter.price(
+        entry.upstream, exchange.candidate.upstream.host, entry.upstream_model, entry.at
+    )
     if price is None:
         return None
     return cost_micros(
@@ -143,22 +163,30 @@ def _details(exchange: Exchange) -> str:
     ]
     turns = exchange.restoration.diagnoses[-_LISTED_TURNS:] if exchange.restoration else []
     notes = [_stored(note) for note in exchange.notes]
-    return msgspec.json.encode({"tries": tries, "turns": turns, "notes": notes, "policy": exchange.policy}).decode()
+    return msgspec.json.encode(
+        {"tries": tries, "turns": turns, "notes": notes, "policy": exchange.policy}
+    ).decode()
 
 
-# -- conversations ------------------------------------------------------------------------------------------------
+# -- conversations ---------------------------------------------------------------------------------
 
 
 def _conversation(exchange: Exchange) -> bytes:
-    """`{"messages": […], "answer": {…}}`, compressed; the oldest messages are left out of a very long one."""
+    """`{"messages": […], "answer": {…}}`, compressed; the oldest messages are left out of a
+    very long one.
+    """
     assert exchange.request is not None
     edits = exchange.restoration.edits if exchange.restoration else {}
-    rules = {one.at: one.rule for one in exchange.restoration.diagnoses} if exchange.restoration else {}
+    rules = (
+        {one.at: one.rule for one in exchange.restoration.diagnoses} if exchange.restoration else {}
+    )
     shown: list[dict[str, Any]] = []
     room = _LONGEST_CONVERSATION
     for at in range(len(exchange.request.messages) - 1, -1, -1):
         edit = edits.get(at)
-        message = _shown(exchange.request.messages[at], edit.reasoning if edit else None, rules.get(at, ""))
+        message = _shown(
+            exchange.request.messages[at], edit.reasoning if edit else None, rules.get(at, "")
+        )
         room -= len(msgspec.json.encode(message))
         if room < 0:
             break
@@ -170,7 +198,10 @@ def _conversation(exchange: Exchange) -> bytes:
 def _shown(message: Message, reasoning: dict[str, str] | None, rule: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"role": message.role, "text": _stored(message.text)}
     if message.calls:
-        shown["calls"] = [{"name": _stored(call.name), "arguments": _stored(call.arguments)} for call in message.calls]
+        shown["calls"] = [
+            {"name": _stored(call.name), "arguments": _stored(call.arguments)}
+            for call in message.calls
+        ]
     if reasoning:
         shown["reasoning"] = _stored(next(iter(reasoning.values())))
         shown["restored"] = rule
@@ -178,7 +209,9 @@ def _shown(message: Message, reasoning: dict[str, str] | None, rule: str) -> dic
 
 
 def _shown_turn(turn: Turn) -> dict[str, Any]:
-    calls = [{"name": _stored(call.name), "arguments": _stored(call.arguments)} for call in turn.calls]
+    calls = [
+        {"name": _stored(call.name), "arguments": _stored(call.arguments)} for call in turn.calls
+    ]
     shown: dict[str, Any] = {"text": _stored(turn.text), "calls": calls}
     if turn.reasoning:
         shown["reasoning"] = _stored(turn.reasoning.text)
@@ -187,4 +220,6 @@ def _shown_turn(turn: Turn) -> dict[str, Any]:
 
 def _stored(text: str) -> str:
     """The text as a database takes it: bounded, without NUL and lone surrogates."""
-    return text[:_LONGEST_TEXT].replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
+    return (
+        text[:_LONGEST_TEXT].replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
+    )

@@ -30,7 +30,9 @@ _SECRETS = [
 """What is kept of a secret stands before and after the rest of it."""
 
 _LONGEST_SECRET = 4096
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _STATUS_COLORS = {2: "32", 3: "36", 4: "33", 5: "31"}
 
 
@@ -72,7 +74,9 @@ class RequestLine(msgspec.Struct, kw_only=True):
         if self.tries:
             parts.append("tries=" + ",".join(self.tries))
         if self.restored:
-            parts.append("turns=" + ",".join(f"{rule}:{count}" for rule, count in self.restored.items()))
+            parts.append(
+                "turns=" + ",".join(f"{rule}:{count}" for rule, count in self.restored.items())
+            )
         if self.first_byte is not None:
             parts.append(f"ttfb={self.first_byte:.3f}s")
         if self.tokens is not None:
@@ -88,7 +92,9 @@ class RequestLine(msgspec.Struct, kw_only=True):
 
 
 def masked(text: str, limit: int = 0) -> str:
-    """The text without secrets and without characters that steer a terminal, cut to `limit` characters if given."""
+    """The text without secrets and without characters that steer a terminal, cut to `limit`
+    characters if given.
+    """
     length = len(text)
     if limit:
         text = text[: limit + _LONGEST_SECRET]
@@ -100,7 +106,9 @@ def masked(text: str, limit: int = 0) -> str:
 
 
 def wants_color(setting: str, environ: Mapping[str, str], stream: TextIO) -> bool:
-    """`always` and `never` decide; else NO_COLOR (https://no-color.org), else whether a terminal listens."""
+    """`always` and `never` decide; else NO_COLOR (https://no-color.org), else whether a
+    terminal listens.
+    """
     if setting in ("always", "never"):
         return setting == "always"
     return not environ.get("NO_COLOR") and stream.isatty()
@@ -122,7 +130,9 @@ class _Formatter(logging.Formatter):
         self._color = color
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        time = (
+            datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        )
         status = str(getattr(record, "status", ""))
         level = "" if record.levelno == logging.INFO or status else f"{record.levelname.lower()}: "
         line = f"{time} {level}{record.getMessage()}"

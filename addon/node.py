@@ -48,14 +48,20 @@ class Node:
         self._laid_version: int | None = None
         self._take_over()
         self._forgotten_at = self.clock.monotonic()
-        self.meter = Meter(self.engine, self.clock, node=secrets.token_hex(8), version=version("thinkback"))
-        self.recall = Recall(self.engine, self.clock, memory_bytes=self.snapshot.recall.memory_mib * _MIB)
+        self.meter = Meter(
+            self.engine, self.clock, node=secrets.token_hex(8), version=version("thinkback")
+        )
+        self.recall = Recall(
+            self.engine, self.clock, memory_bytes=self.snapshot.recall.memory_mib * _MIB
+        )
         self.services = Services(
             recall=self.recall,
             lessons=Lessons(self.engine, self.clock),
             keyring=Keyring(),
             meter=self.meter,
-            answers=StoredAnswers(self.engine, self.clock, max_age_days=self.snapshot.responses.max_age_days),
+            answers=StoredAnswers(
+                self.engine, self.clock, max_age_days=self.snapshot.responses.max_age_days
+            ),
             clock=self.clock,
             id_key=derive(self._secret, "tool-call-id"),
             seal_key=derive(self._secret, "carried-reasoning"),
@@ -80,7 +86,9 @@ class Node:
         if now - self._forgotten_at >= FORGET_SECONDS:
             self._forgotten_at = now
             limits = self.snapshot.recall
-            self.recall.forget_old(max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB)
+            self.recall.forget_old(
+                max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB
+            )
             self._drop_old_rows()
 
     def settle(self, exchange: Exchange, line: RequestLine, *, client_left: bool) -> None:
@@ -122,10 +130,14 @@ class Node:
         self.engine.write_later([drop_old(before_ms), drop_old_conversations()])
         audit, answers = settings.audit, settings.responses
         self.engine.write_later(
-            drop_old_answers(before_ms=now - answers.max_age_days * _DAY_MS, max_bytes=answers.max_mib * _MIB)
+            drop_old_answers(
+                before_ms=now - answers.max_age_days * _DAY_MS, max_bytes=answers.max_mib * _MIB
+            )
         )
         self.engine.write_later(
-            drop_old_records(before_ms=now - audit.max_age_days * _DAY_MS, max_bytes=audit.max_mib * _MIB)
+            drop_old_records(
+                before_ms=now - audit.max_age_days * _DAY_MS, max_bytes=audit.max_mib * _MIB
+            )
         )
 
     @property

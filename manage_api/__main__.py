@@ -19,7 +19,11 @@ log = logging.getLogger("thinkback.sidecar")
 
 def main() -> None:
     """Serve until a signal; exit code 2 for a configuration that can't be used."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s sidecar %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s sidecar %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         watch = Watch(os.environ)

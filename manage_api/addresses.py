@@ -38,7 +38,9 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(host: str) -> bool:
-    """Whether the Internet can reach this host; a name is taken to be public unless custom says otherwise."""
+    """Whether the Internet can reach this host; a name is taken to be public unless custom
+    says otherwise.
+    """
     try:
         return ipaddress.ip_address(host).is_global
     except ValueError:

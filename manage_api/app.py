@@ -17,7 +17,10 @@ from manage_api.domains.audit.controller import AuditController
 from manage_api.domains.keys.controller import AllKeysController, KeysController, UserKeysController
 from manage_api.domains.prices.controller import PricesController
 from manage_api.domains.requests.controller import MyRequestsController, RequestsController
-from manage_api.domains.requests.conversations import ConversationsController, MyConversationsController
+from manage_api.domains.requests.conversations import (
+    ConversationsController,
+    MyConversationsController,
+)
 from manage_api.domains.requests.feed import Feed
 from manage_api.domains.session.controller import SessionController
 from manage_api.domains.settings.controller import SettingsController
@@ -51,8 +54,11 @@ __all__ = ("create_app",)
 _LARGEST_BODY = 1024 * 1024
 
 
-def create_app(watch: Watch, *, clock: Clock | None = None, leaving: Callable[[], bool] = lambda: False) -> Litestar:
-    """The application for one configuration; it opens the database when it starts, on the thread of its loop.
+def create_app(
+    watch: Watch, *, clock: Clock | None = None, leaving: Callable[[], bool] = lambda: False
+) -> Litestar:
+    """The application for one configuration; it opens the database when it starts, on the
+    thread of its loop.
 
     Once `leaving` says so, answers without an end come to it.
     """

@@ -12,7 +12,9 @@ __all__ = ("back_up",)
 
 
 def back_up(engine: Engine, target: Path) -> None:
-    """Write a compact copy to `target`, readable by its owner only; StoreError when it exists or can't be written."""
+    """Write a compact copy to `target`, readable by its owner only; StoreError when it
+    exists or can't be written.
+    """
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         engine.read("VACUUM INTO :target", {"target": str(target)})

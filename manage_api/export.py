@@ -21,14 +21,20 @@ __all__ = ("exported",)
 _BEGINNING = "# Thinkback's configuration; docs/configuration.md explains every setting.\n"
 
 
-def exported(text: str, snapshot: Snapshot, sources: Mapping[str, Source], *, with_keys: bool) -> str:
-    """The file `text` with every setting and upstream of the snapshot that is in the database; comments stay.
+def exported(
+    text: str, snapshot: Snapshot, sources: Mapping[str, Source], *, with_keys: bool
+) -> str:
+    """The file `text` with every setting and upstream of the snapshot that is in the
+    database; comments stay.
 
-    Without `with_keys`, keys and secret headers give way to words that tell which they are, also those in `text`.
-    Raises ThinkbackError when the file is laid out in a way that lines can't be added to.
+    Without `with_keys`, keys and secret headers give way to words that tell which they are,
+    also those in `text`. Raises ThinkbackError when the file is laid out in a way that
+    lines can't be added to.
     """
     document = tomlkit.parse(text or _BEGINNING)
-    stored = [_plain(upstream) for upstream in snapshot.upstreams if isinstance(upstream, StoredUpstream)]
+    stored = [
+        _plain(upstream) for upstream in snapshot.upstreams if isinstance(upstream, StoredUpstream)
+    ]
     if not with_keys:
         for upstream in [*_upstreams_in(document), *stored]:
             _hide_secrets(upstream)
@@ -51,7 +57,8 @@ def _checked(text: str, wanted: Mapping[str, Any]) -> str:
     except ValueError:
         pass
     raise ThinkbackError(
-        "The configuration file can't be added to: write its settings below headers like [audit], not as audit.mode or "
+        "The configuration file can't be added to: write its settings below headers "
+        "like [audit], not as audit.mode or "
         "audit = {…}, and its upstreams below [[upstreams]]."
     )
 
@@ -59,7 +66,11 @@ def _checked(text: str, wanted: Mapping[str, Any]) -> str:
 def _plain(upstream: Upstream) -> dict[str, Any]:
     """What a person would write: without what is the default anyway."""
     defaults = _as_file(Upstream(name="", base_url=""))
-    return {key: value for key, value in _as_file(upstream).items() if key != "id" and value != defaults.get(key)}
+    return {
+        key: value
+        for key, value in _as_file(upstream).items()
+        if key != "id" and value != defaults.get(key)
+    }
 
 
 def _as_file(value: object) -> Any:
@@ -89,13 +100,18 @@ def _placeholder(number: int, key: str) -> str:
 
 
 def _set(lines: list[str], section: str, key: str, line: str, about: str) -> None:
-    """Write a setting where a person would: over its commented line, else below the header, else at the end."""
+    """Write a setting where a person would: over its commented line, else below the header,
+    else at the end.
+    """
     header = re.compile(rf"\s*\[\s*{section}\s*\]")
     at = next((number for number, each in enumerate(lines) if header.match(each)), None)
     if at is None:
         lines += ["", f"[{section}]"]
         at = len(lines) - 1
-    end = next((number for number in range(at + 1, len(lines)) if lines[number].lstrip().startswith("[")), len(lines))
+    end = next(
+        (number for number in range(at + 1, len(lines)) if lines[number].lstrip().startswith("[")),
+        len(lines),
+    )
     commented = re.compile(rf"#\s?{key}\s*=")
     for number in range(at + 1, end):
         if commented.match(lines[number]):

@@ -28,13 +28,18 @@ _POLICY = (
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _ABOUT = (
-    "Accounts, virtual keys, quotas, usage and settings. Errors are `application/problem+json` (RFC 9457). The LLM"
+    "Accounts, virtual keys, quotas, usage and settings. Errors are "
+    "`application/problem+json` (RFC 9457). The LLM"
     " API under `/v1` is what the providers document and not described here."
 )
 _SCHEMES: dict[str, Any] = {
-    "session": SecurityScheme("http", scheme="bearer", bearer_format="JWT", description="From `POST /api/login`."),
+    "session": SecurityScheme(
+        "http", scheme="bearer", bearer_format="JWT", description="From `POST /api/login`."
+    ),
     "virtual_key": SecurityScheme(
-        "http", scheme="bearer", description="`sk-…`; administration needs one with the scope `admin`."
+        "http",
+        scheme="bearer",
+        description="`sk-…`; administration needs one with the scope `admin`.",
     ),
     "cookie": SecurityScheme(
         "apiKey",
@@ -68,7 +73,9 @@ _PAGE = """<!doctype html>
 
 
 def describe() -> OpenAPIConfig:
-    """`/schema/openapi.json`, and Swagger UI at `/schema`: for anybody, as they tell only what the source does."""
+    """`/schema/openapi.json`, and Swagger UI at `/schema`: for anybody, as they tell only
+    what the source does.
+    """
     return OpenAPIConfig(
         title="Thinkback",
         version=version("thinkback"),
@@ -86,21 +93,27 @@ def describe() -> OpenAPIConfig:
 
 
 class Description(ReceiveRoutePlugin):
-    """Describes what all routes share: tag, who may call, and how they say no, also for the errors in `raises`."""
+    """Describes what all routes share: tag, who may call, and how they say no, also for the
+    errors in `raises`.
+    """
 
     def receive_route(self, route: BaseRoute) -> None:
         if isinstance(route, HTTPRoute):
             for handler, takes in route.route_handler_map.values():
                 if handler.resolve_include_in_schema():
                     _describe(
-                        handler, takes_path=bool(route.path_parameters), takes_query=bool(takes.expected_query_params)
+                        handler,
+                        takes_path=bool(route.path_parameters),
+                        takes_query=bool(takes.expected_query_params),
                     )
 
 
 class ClosedStructs(StructSchemaPlugin):
     """Describes that a body takes no other fields, where it takes none."""
 
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+    def to_openapi_schema(
+        self, field_definition: FieldDefinition, schema_creator: SchemaCreator
+    ) -> Schema:
         schema = super().to_openapi_schema(field_definition, schema_creator)
         if field_definition.type_.__struct_config__.forbid_unknown_fields:
             schema.additional_properties = False

@@ -1,4 +1,6 @@
-"""Calls the sidecar makes to upstreams: only where they may lead, bounded in time and size; no redirect is followed."""
+"""Calls the sidecar makes to upstreams: only where they may lead, bounded in time and size;
+no redirect is followed.
+"""
 
 import asyncio
 import errno
@@ -44,7 +46,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 async def refuse_private(host: str) -> None:
-    """Raise OutboundError when the host leads anywhere but to the Internet; a name that does not resolve leads nowhere.
+    """Raise OutboundError when the host leads anywhere but to the Internet; a name that
+    does not resolve leads nowhere.
 
     What a name resolves to may change: whoever connects has to look again.
     """
@@ -67,7 +70,8 @@ async def fetch(
 ) -> Answer:
     """GET a path of the upstream's host; OutboundError when there is no answer.
 
-    When `guarded`, every address of the host must be public, and it is one of those that is connected to.
+    When `guarded`, every address of the host must be public, and it is one of those that is
+    connected to.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -78,20 +82,34 @@ async def fetch(
     except TimeoutError:
         raise OutboundError(f"There was no answer within {seconds} seconds.") from None
     except ssl.SSLCertVerificationError as error:
-        raise OutboundError(f"The certificate of the server is not valid: {error.verify_message}.") from None
+        raise OutboundError(
+            f"The certificate of the server is not valid: {error.verify_message}."
+        ) from None
     except ssl.SSLError:
-        raise OutboundError("The TLS handshake failed: perhaps the server speaks plain http at this port.") from None
+        raise OutboundError(
+            "The TLS handshake failed: perhaps the server speaks plain http at this port."
+        ) from None
     except OSError as error:
-        raise OutboundError(_FAILURES.get(error.errno or 0, "The server could not be reached.")) from None
+        raise OutboundError(
+            _FAILURES.get(error.errno or 0, "The server could not be reached.")
+        ) from None
     except h11.RemoteProtocolError:
         raise OutboundError("What came back is not an HTTP answer.") from None
 
 
 def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """What mitmproxy with these options trusts upstreams by, so that a test tells what the data plane would meet."""
-    file, folder = (options.get(f"ssl_verify_upstream_trusted_{kind}") for kind in ("ca", "confdir"))
-    context = ssl.create_default_context(cafile=file or (None if folder else certifi.where()), capath=folder)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python's own addition; mitmproxy does not ask for it
+    """What mitmproxy with these options trusts upstreams by, so that a test tells what the
+    data plane would meet.
+    """
+    file, folder = (
+        options.get(f"ssl_verify_upstream_trusted_{kind}") for kind in ("ca", "confdir")
+    )
+    context = ssl.create_default_context(
+        cafile=file or (None if folder else certifi.where()), capath=folder
+    )
+    context.verify_flags &= (
+        ~ssl.VERIFY_X509_STRICT
+    )  # Python's own addition; mitmproxy does not ask for it
     if options.get("ssl_insecure"):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -99,12 +117,16 @@ def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 async def _resolve(host: str) -> list[str]:
-    """Every address of the host, whatever its spelling, as the system's resolver gives them to all programs.
+    """Every address of the host, whatever its spelling, as the system's resolver gives them
+    to all programs.
 
-    A dot at the end is left away: with it some resolvers do not know `localhost` and addresses, and others do.
+    A dot at the end is left away: with it some resolvers do not know `localhost` and
+    addresses, and others do.
     """
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host.rstrip("."), None, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host.rstrip("."), None, type=socket.SOCK_STREAM
+        )
     except (OSError, UnicodeError):
         raise OutboundError(f"The name {host} does not resolve: check base_url.") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
@@ -113,7 +135,8 @@ async def _resolve(host: str) -> list[str]:
 def _refuse_private(host: str, addresses: Sequence[str]) -> None:
     if not all(map(is_public_address, addresses)):
         raise OutboundError(
-            f"{host} leads into a private network or to this machine, which only upstreams in config.toml may, "
+            f"{host} leads into a private network or to this machine, which only "
+            "upstreams in config.toml may, "
             "unless [server] allow_private_upstreams is true."
         )
 
@@ -126,11 +149,17 @@ def _request(target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
         raise OutboundError("The headers of this upstream can't be sent.") from None
 
 
-async def _exchange(upstream: Upstream, addresses: Sequence[str], request: h11.Request, tls: ssl.SSLContext) -> Answer:
-    reader, writer = await _connect(upstream, addresses, tls if upstream.scheme == "https" else None)
+async def _exchange(
+    upstream: Upstream, addresses: Sequence[str], request: h11.Request, tls: ssl.SSLContext
+) -> Answer:
+    reader, writer = await _connect(
+        upstream, addresses, tls if upstream.scheme == "https" else None
+    )
     try:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
-        writer.write((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
+        writer.write(
+            (connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b"")
+        )
         return await _read(connection, reader)
     finally:
         writer.transport.abort()
@@ -145,7 +174,9 @@ async def _connect(
     for address in others:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                return await asyncio.open_connection(address, upstream.port, ssl=tls, server_hostname=name)
+                return await asyncio.open_connection(
+                    address, upstream.port, ssl=tls, server_hostname=name
+                )
         except ssl.SSLError:
             raise
         except OSError:

@@ -1,7 +1,8 @@
 """What the routes over long lists take and give.
 
-A list answers `{"items": […], "next": …}`: the cursor in `next` asks for what follows, null says that nothing does. A
-page of a search can be short, even empty, before the end, as one request looks through so much and no more.
+A list answers `{"items": […], "next": …}`: the cursor in `next` asks for what follows, null
+says that nothing does. A page of a search can be short, even empty, before the end, as one
+request looks through so much and no more.
 """
 
 import asyncio
@@ -52,10 +53,16 @@ RowId = Annotated[int, PathParameter(ge=1, le=LARGEST)]
 
 SomeId = Annotated[int | None, QueryParameter(ge=0, le=LARGEST)]
 SomeText = Annotated[str | None, QueryParameter(max_length=1024)]
-FirstDay = Annotated[str | None, QueryParameter(name="from", description="The first day, of UTC: 2026-11-20.")]
-LastDay = Annotated[str | None, QueryParameter(name="to", description="The last day, of UTC: 2026-11-20.")]
+FirstDay = Annotated[
+    str | None, QueryParameter(name="from", description="The first day, of UTC: 2026-11-20.")
+]
+LastDay = Annotated[
+    str | None, QueryParameter(name="to", description="The last day, of UTC: 2026-11-20.")
+]
 Limit = Annotated[int, QueryParameter(ge=1, le=200)]
-Cursor = Annotated[str | None, QueryParameter(max_length=8192, description="The `next` of the page before.")]
+Cursor = Annotated[
+    str | None, QueryParameter(max_length=8192, description="The `next` of the page before.")
+]
 
 CSV = "text/csv"
 JSONL = "application/jsonl"
@@ -74,7 +81,9 @@ class Page[T](msgspec.Struct, frozen=True):
 
 
 def page_of[T](rows: Sequence[T], limit: int, place: Callable[[T], int | str]) -> Page[T]:
-    """The page of a list that was asked for one row more than `limit`; `place` is what the next page begins after."""
+    """The page of a list that was asked for one row more than `limit`; `place` is what the
+    next page begins after.
+    """
     items = list(rows[:limit])
     return Page(items, cursor_for(place(items[-1])) if len(rows) > limit else None)
 
@@ -84,8 +93,9 @@ async def page_of_found[T](
 ) -> Page[T]:
     """The page of a search through a table that is read newest first.
 
-    `read` takes the number that rows must be below, and how many are wanted at most; it gives rows, and the number for
-    the next call, None at the end. It is called until the page is full, or so often that others must have their turn.
+    `read` takes the number that rows must be below, and how many are wanted at most; it
+    gives rows, and the number for the next call, None at the end. It is called until the
+    page is full, or so often that others must have their turn.
     """
     items: list[T] = []
     before = place_in(cursor, int) or END
@@ -107,11 +117,15 @@ def cursor_for(place: int | str) -> str:
 
 
 def place_in[T](cursor: str | None, kind: type[T]) -> T | None:
-    """The place in a cursor; None for the beginning. Raises the error for `cursor` when it is not one of ours."""
+    """The place in a cursor; None for the beginning. Raises the error for `cursor` when it
+    is not one of ours.
+    """
     if not cursor:
         return None
     try:
-        place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
+        place = msgspec.json.decode(
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind
+        )
     except ValueError:  # msgspec's and binascii's errors are ValueErrors
         place = None
     if place is None or (isinstance(place, int) and not 0 <= place <= LARGEST):
@@ -162,7 +176,9 @@ def described_as(*media_types: str, besides_json: bool = False) -> type[Operatio
         def __post_init__(self) -> None:
             answer = (self.responses or {})["200"]
             assert isinstance(answer, OpenAPIResponse)
-            texts = {kind: OpenAPIMediaType(Schema(type=OpenAPIType.STRING)) for kind in media_types}
+            texts = {
+                kind: OpenAPIMediaType(Schema(type=OpenAPIType.STRING)) for kind in media_types
+            }
             answer.content = {**(answer.content or {}), **texts} if besides_json else texts
 
     return Texts
@@ -203,7 +219,9 @@ def as_jsonl(name: str, pages: Iterable[Sequence[Any]]) -> Stream:
 
 
 def _cell(value: Any) -> Any:
-    """Spreadsheets run what begins like a formula, so that gets an apostrophe in front (OWASP, “CSV Injection”)."""
+    """Spreadsheets run what begins like a formula, so that gets an apostrophe in front
+    (OWASP, “CSV Injection”).
+    """
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
@@ -220,4 +238,8 @@ def _download(
             yield part(rows)
             await asyncio.sleep(0)  # other requests have their turn between two pages
 
-    return Stream(parts(), media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return Stream(
+        parts(),
+        media_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -29,7 +29,9 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request was not done: `detail` is for people, `fields` names what is wrong in the body or the query."""
+    """Why a request was not done: `detail` is for people, `fields` names what is wrong in
+    the body or the query.
+    """
 
     title: str
     status: int
@@ -49,7 +51,9 @@ def invalid(field: str, message: object) -> ValidationException:
 
 
 def http_problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """`title`, `status`, `detail`, and `fields` with a message for each field of the body that is wrong."""
+    """`title`, `status`, `detail`, and `fields` with a message for each field of the body
+    that is wrong.
+    """
     if not isinstance(error, ValidationException):
         return _problem(error.status_code, error.headers, detail=error.detail)
     found: list[Any] = error.extra if isinstance(error.extra, list) else []
@@ -71,14 +75,23 @@ def store_problem(request: Request[Any, Any, Any], error: StoreError) -> Respons
 
 def unreadable_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """A body that Litestar does not refuse by itself, though the decoder stumbles over it."""
-    log.info("%s %s had a body that can't be read (%s)", request.method, request.url.path, type(error).__name__)
-    return _problem(400, None, detail="The body can't be read: send JSON in UTF-8 that is not nested deeply.")
+    log.info(
+        "%s %s had a body that can't be read (%s)",
+        request.method,
+        request.url.path,
+        type(error).__name__,
+    )
+    return _problem(
+        400, None, detail="The body can't be read: send JSON in UTF-8 that is not nested deeply."
+    )
 
 
 def unexpected_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """What nobody thought of: the log has the error, the caller learns only that there was one."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _problem(500, None, detail="Something went wrong here; the log of the sidecar says what.")
+    return _problem(
+        500, None, detail="Something went wrong here; the log of the sidecar says what."
+    )
 
 
 def _problem(status: int, headers: dict[str, str] | None, **members: Any) -> Response[Problem]:

@@ -21,7 +21,9 @@ _HASHES_AT_ONCE = 2
 
 
 class Sidecar:
-    """The collaborators of every route; made when the application starts, on the thread of its loop."""
+    """The collaborators of every route; made when the application starts, on the thread of
+    its loop.
+    """
 
     def __init__(self, *, store: Engine, watch: Watch, secret: bytes, clock: Clock) -> None:
         self.store = store
@@ -49,7 +51,9 @@ class Sidecar:
         return self.snapshot.jwt_secret or derive(self.secret, "jwt")
 
     async def hash[**P, R](self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a function of `shared.security.passwords` off the loop, two at a time: a flood must not take the CPU."""
+        """Run a function of `shared.security.passwords` off the loop, two at a time: a
+        flood must not take the CPU.
+        """
         async with self._hashing:
             return await asyncio.to_thread(work, *args, **kwargs)
 

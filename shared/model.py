@@ -5,7 +5,17 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ("Limits", "MirrorWish", "Period", "Principal", "Role", "Scope", "User", "VirtualKey", "fits")
+__all__ = (
+    "Limits",
+    "MirrorWish",
+    "Period",
+    "Principal",
+    "Role",
+    "Scope",
+    "User",
+    "VirtualKey",
+    "fits",
+)
 
 Role = Literal["admin", "user"]
 Scope = Literal["inference", "admin"]
@@ -82,7 +92,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who the caller of the data plane is."""
 
     id: str
-    """Stable name of the caller: `user:7`, or `upstream:` and a digest for a caller with an upstream's own key."""
+    """Stable name of the caller: `user:7`, or `upstream:` and a digest for a caller with an
+    upstream's own key.
+    """
 
     name: str
     """For the log: the user's name or `passthrough`."""
@@ -102,5 +114,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(pattern: str, model: str) -> bool:
-    """Whether a model is one that a pattern of a list of models allows: `*` stands for any characters."""
+    """Whether a model is one that a pattern of a list of models allows: `*` stands for any
+    characters.
+    """
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), model, re.DOTALL) is not None

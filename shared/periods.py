@@ -13,7 +13,9 @@ def day_of(now_ms: int) -> int:
 
 
 def window_of(period: Period, now_ms: int) -> int:
-    """The window of a period that a time (epoch ms) falls into: YYYYMMDD, YYYYMM, or 0 for a lifetime."""
+    """The window of a period that a time (epoch ms) falls into: YYYYMMDD, YYYYMM, or 0 for
+    a lifetime.
+    """
     now = _utc(now_ms)
     match period:
         case "day":

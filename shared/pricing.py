@@ -1,4 +1,6 @@
-"""What tokens cost. Money is whole millionths of a US dollar; the published prices are in `list_prices.toml`."""
+"""What tokens cost. Money is whole millionths of a US dollar; the published prices are in
+`list_prices.toml`.
+"""
 
 import tomllib
 from collections.abc import Mapping
@@ -21,8 +23,12 @@ class Price(msgspec.Struct, frozen=True):
     """For prompt tokens the upstream had in its cache; None: as any other."""
 
 
-def cost_micros(price: Price, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> int:
-    """The cost in millionths of a US dollar, half of one rounded up; the cached tokens are some of the prompt's."""
+def cost_micros(
+    price: Price, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int
+) -> int:
+    """The cost in millionths of a US dollar, half of one rounded up; the cached tokens are
+    some of the prompt's.
+    """
     cached_tokens = min(cached_tokens, prompt_tokens)
     cached_micros = price.input_micros if price.cached_micros is None else price.cached_micros
     total = (
@@ -52,4 +58,7 @@ def list_prices_day() -> int:
 def _published() -> tuple[int, dict[str, dict[str, Price]]]:
     table = tomllib.loads((files(__package__) / "list_prices.toml").read_text())
     as_of = table.pop("as_of")
-    return as_of, {host: {model: Price(*micros) for model, micros in models.items()} for host, models in table.items()}
+    return as_of, {
+        host: {model: Price(*micros) for model, micros in models.items()}
+        for host, models in table.items()
+    }

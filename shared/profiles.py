@@ -34,8 +34,9 @@ type Decided = Literal["name", "api", "host", "model", "default"]
 type Fault = Literal["missing", "refused", "pictures", "in a row"]
 """What an upstream refuses that can be mended.
 
-`missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale or not from there.
-`pictures`: it takes none. `in a row`: it does not take two messages of the user without an answer between.
+`missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale
+or not from there. `pictures`: it takes none. `in a row`: it does not take two messages of
+the user without an answer between.
 """
 
 _LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
@@ -63,11 +64,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     efforts: dict[str, dict[str, Any]] = {}
 
 
-# Texts of the providers' errors, on the whole body with backticks removed: DeepSeek and MiMo
-# (github.com/crewAIInc/crewAI/issues/5878), DeepSeek V3.2 (github.com/anomalyco/opencode/issues/9397), DeepSeek's
-# Messages (github.com/leookun/cursor-byok/issues/268), Kimi and its resellers
-# (github.com/mastra-ai/mastra/issues/12592), Gemini (https://ai.google.dev/gemini-api/docs/thought-signatures),
-# Anthropic (github.com/anthropics/claude-code/issues/10199), OpenAI (github.com/openai/codex/issues/8145).
+# Texts of the providers' errors, on the whole body with backticks removed: DeepSeek and
+# MiMo (github.com/crewAIInc/crewAI/issues/5878), DeepSeek V3.2
+# (github.com/anomalyco/opencode/issues/9397), DeepSeek's Messages
+# (github.com/leookun/cursor-byok/issues/268), Kimi and its resellers
+# (github.com/mastra-ai/mastra/issues/12592), Gemini
+# (https://ai.google.dev/gemini-api/docs/thought-signatures), Anthropic
+# (github.com/anthropics/claude-code/issues/10199), OpenAI
+# (github.com/openai/codex/issues/8145).
 _MISSING = re.compile(
     r"reasoning_content.{0,12}in the thinking mode must be passed back"
     r"|content\[\]\.thinking.{0,12}in the thinking mode must be passed back"
@@ -83,15 +87,16 @@ _MISSING = re.compile(
 )
 # Anthropic (https://platform.claude.com/docs/en/build-with-claude/preserved-thinking,
 # github.com/anthropics/claude-code/issues/56708), Gemini and OpenRouter
-# (github.com/OpenRouterTeam/ai-sdk-provider), OpenAI and Azure (github.com/openai/codex/issues/8145), xAI
-# (github.com/router-for-me/CLIProxyAPI).
+# (github.com/OpenRouterTeam/ai-sdk-provider), OpenAI and Azure
+# (github.com/openai/codex/issues/8145), xAI (github.com/router-for-me/CLIProxyAPI).
 _REFUSED = re.compile(
     r"invalid .?(signature|data).? in .?(redacted_)?thinking.? block"
     r"|block is bound to a different conversation"
     r"|thinking.{0,60}blocks? in the latest assistant message cannot be modified"
     r"|thinking(\.\w+)*.{0,2}: field required"
     r"|corrupted thought signature|thought signature is not valid"
-    r"|invalid_encrypted_content|encrypted content .{0,200}could not be verified|could not be decrypted or parsed"
+    r"|invalid_encrypted_content|encrypted content .{0,200}could not be verified"
+    r"|could not be decrypted or parsed"
     r"|could not decrypt the provided encrypted_content|could not decode the compaction blob"
     r"|item with id .?(rs|msg|fc|ws|cu)_\w+.? not found"
     r"|previous_response_not_found|previous response .{0,80}not found"
@@ -100,7 +105,8 @@ _REFUSED = re.compile(
 )
 _NAMES = r"(reasoning_content|reasoning_details|reasoning_text|extra_content)"
 _COMPLAINT = (
-    r"(unrecognized request argument|extra inputs are not permitted|unknown (field|parameter|name)|is unsupported"
+    r"(unrecognized request argument|extra inputs are not permitted"
+    r"|unknown (field|parameter|name)|is unsupported"
     r"|additional properties are not allowed)"
 )
 _UNKNOWN = re.compile(
@@ -110,21 +116,26 @@ _UNKNOWN = re.compile(
 )
 
 
-# DeepSeek, Moonshot, OpenRouter and llama.cpp of pictures; the templates of Mistral and vLLM of messages in a row
-# (github.com/cursor/cursor/issues/2605).
+# DeepSeek, Moonshot, OpenRouter and llama.cpp of pictures; the templates of Mistral and
+# vLLM of messages in a row (github.com/cursor/cursor/issues/2605).
 _PICTURES = re.compile(
     r"unknown variant .?image_url|image input is not (supported|enabled)|not a multimodal model"
     r"|does not support (vision|multimodal|images?( inputs?)?([.,;\"]|$))",
     re.IGNORECASE | re.MULTILINE,
 )
 _IN_A_ROW = re.compile(
-    r"roles must alternate|(successive|consecutive) (user|assistant)|(user|assistant) messages? in a row",
+    (
+        r"roles must alternate|(successive|consecutive) "
+        r"(user|assistant)|(user|assistant) messages? in a row"
+    ),
     re.IGNORECASE,
 )
 
 
 def fault(text: str) -> Fault | None:
-    """What an upstream's error, its full text, says of what can be mended in the request; None: nothing."""
+    """What an upstream's error, its full text, says of what can be mended in the request;
+    None: nothing.
+    """
     if _REFUSED.search(text) or says_field_is_unknown(text):
         return "refused"
     if _MISSING.search(text):
@@ -142,7 +153,9 @@ def complains_of(text: str, names: Iterable[str]) -> bool:
 
 
 def says_field_is_unknown(text: str) -> bool:
-    """Whether an upstream's error says that it knows no such member of a message as reasoning came under."""
+    """Whether an upstream's error says that it knows no such member of a message as
+    reasoning came under.
+    """
     return bool(_UNKNOWN.search(text))
 
 
@@ -156,8 +169,9 @@ def builtin_profiles() -> dict[str, Profile]:
 def merged_profiles(configured: Mapping[str, Mapping[str, Any]]) -> dict[str, Profile]:
     """The built-in table with a user's own profiles, which are tried first.
 
-    One with the name of a built-in changes what it names of it; another starts as the one it is `like`, else as
-    `field-generic`, and has its own name as family. Raises ValueError for one that can't be understood, in words.
+    One with the name of a built-in changes what it names of it; another starts as the one
+    it is `like`, else as `field-generic`, and has its own name as family. Raises ValueError
+    for one that can't be understood, in words.
     """
     builtin = builtin_profiles()
     own = {name: _configured(name, dict(row), builtin) for name, row in configured.items()}
@@ -197,7 +211,9 @@ class Profiles:
         return tuple(self._table)
 
     def decide(self, *, name: str, api: str, host: str, model: str) -> tuple[Profile, Decided]:
-        """The profile of a model at an upstream, and what it was chosen by; `name` is what its configuration says."""
+        """The profile of a model at an upstream, and what it was chosen by; `name` is what
+        its configuration says.
+        """
         asked = (name, api, host, model)
         if asked not in self._decided:
             if len(self._decided) >= _REMEMBERED:
@@ -215,23 +231,33 @@ _REMEMBERED = 1024
 
 
 def choose_profile(profiles: dict[str, Profile], *, name: str, host: str, model: str) -> Profile:
-    """The named profile, else the one whose host fits, else the one whose model fits, else `field-generic`."""
+    """The named profile, else the one whose host fits, else the one whose model fits, else
+    `field-generic`.
+    """
     return decide_profile(profiles, name=name, host=host, model=model)[0]
 
 
-def decide_profile(profiles: dict[str, Profile], *, name: str, host: str, model: str) -> tuple[Profile, Decided]:
+def decide_profile(
+    profiles: dict[str, Profile], *, name: str, host: str, model: str
+) -> tuple[Profile, Decided]:
     """The same profile, and what it was chosen by.
 
-    Of several profiles of one host it is the first that names no models or this one, else the last. One that was chosen
-    by the model alone adds nothing to requests by itself, and sends reasoning back as it came: who hosts a model need
-    not speak as its vendor does.
+    Of several profiles of one host it is the first that names no models or this one, else
+    the last. One that was chosen by the model alone adds nothing to requests by itself, and
+    sends reasoning back as it came: who hosts a model need not speak as its vendor does.
     """
     if name:
         return profiles[name], "name"
     bare = model.lower().rpartition("/")[2].partition(":")[0]
-    there = [row for row in profiles.values() if any(fnmatch(host.lower(), pattern) for pattern in row.hosts)]
+    there = [
+        row
+        for row in profiles.values()
+        if any(fnmatch(host.lower(), pattern) for pattern in row.hosts)
+    ]
     if there:
-        return next((row for row in there if not row.models or _serves(row, bare)), there[-1]), "host"
+        return next(
+            (row for row in there if not row.models or _serves(row, bare)), there[-1]
+        ), "host"
     if found := next((row for row in profiles.values() if _serves(row, bare)), None):
         return msgspec.structs.replace(found, keep={}, writes=(), tags=True), "model"
     return profiles["field-generic"], "default"
@@ -244,8 +270,8 @@ def _serves(profile: Profile, model: str) -> bool:
 def thinking_members(profile: Profile, effort: str) -> dict[str, Any]:
     """The top-level members that make an upstream think so hard; none where it has no say in it.
 
-    `effort` is `off` (or `none`), `minimal`, `low`, `medium`, `high`, `xhigh` or `max`; one that the profile does not
-    name is the next higher that it names, else its highest.
+    `effort` is `off` (or `none`), `minimal`, `low`, `medium`, `high`, `xhigh` or `max`; one
+    that the profile does not name is the next higher that it names, else its highest.
     """
     if effort in ("off", "none"):
         return profile.efforts.get("off") or profile.off
@@ -257,7 +283,9 @@ def thinking_members(profile: Profile, effort: str) -> dict[str, Any]:
 
 
 def kept_members(keep: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The top-level members to set of a profile's `keep`; what is `given` wins, member by member."""
+    """The top-level members to set of a profile's `keep`; what is `given` wins, member by
+    member.
+    """
     wanted = {name: _joined(kept, given.get(name)) for name, kept in keep.items()}
     return {name: made for name, made in wanted.items() if made != given.get(name)}
 

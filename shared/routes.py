@@ -29,10 +29,11 @@ class Route(msgspec.Struct, frozen=True):
 
 
 def routes(upstreams: Sequence[Upstream], model: str, tiers: Tiers = Tiers()) -> list[Route]:
-    """The upstreams that accept the model: by a rewrite, by name, or because they take every model.
+    """The upstreams that accept the model: by a rewrite, by name, or because they take
+    every model.
 
-    A name may end in an effort, `-high` or `:high`, where the rest of it is served. A Claude model that no upstream
-    names is another one in its tier.
+    A name may end in an effort, `-high` or `:high`, where the rest of it is served. A
+    Claude model that no upstream names is another one in its tier.
     """
     if stands_for := stand_in(upstreams, model, tiers):
         to, effort = stands_for
@@ -53,13 +54,19 @@ def _route(upstream: Upstream, model: str) -> Route | None:
 
 
 def stand_in(upstreams: Sequence[Upstream], model: str, tiers: Tiers) -> tuple[str, str] | None:
-    """The model that stands for a Claude model that no upstream names, and its effort; None: it is asked for itself."""
+    """The model that stands for a Claude model that no upstream names, and its effort;
+    None: it is asked for itself.
+    """
     found = _tier_of(tiers, model)
-    return None if found is None or any(_names(upstream, model) for upstream in upstreams) else found
+    return (
+        None if found is None or any(_names(upstream, model) for upstream in upstreams) else found
+    )
 
 
 def _tier_of(tiers: Tiers, model: str) -> tuple[str, str] | None:
-    """The model and the effort of the tier that a Claude model belongs to; None when nothing stands for it."""
+    """The model and the effort of the tier that a Claude model belongs to; None when
+    nothing stands for it.
+    """
     if _SMALL.search(model):
         return (tiers.small_model, tiers.small_effort) if tiers.small_model else None
     return (tiers.big_model, tiers.big_effort) if tiers.big_model and _BIG.search(model) else None
@@ -86,11 +93,15 @@ def rewrite_for(upstream: Upstream, model: str) -> tuple[ModelRewrite, str] | No
 
 
 def known_models(upstreams: Iterable[Upstream]) -> list[str]:
-    """The names a client may ask for as far as the configuration lists them: models and exact rewrites' sources."""
+    """The names a client may ask for as far as the configuration lists them: models and
+    exact rewrites' sources.
+    """
     names: dict[str, None] = {}
     for upstream in upstreams:
         names |= dict.fromkeys(upstream.models)
-        names |= dict.fromkeys(rewrite.from_ for rewrite in upstream.model_rewrites if rewrite.from_)
+        names |= dict.fromkeys(
+            rewrite.from_ for rewrite in upstream.model_rewrites if rewrite.from_
+        )
     return list(names)
 
 

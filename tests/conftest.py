@@ -9,6 +9,8 @@ from tests.support.provider import StrictProvider
 
 @pytest.fixture
 def provider() -> Iterator[StrictProvider]:
-    """A strict provider of the test's own that speaks DeepSeek's dialect and takes the key `sk-good`."""
+    """A strict provider of the test's own that speaks DeepSeek's dialect and takes the key
+    `sk-good`.
+    """
     with StrictProvider() as running:
         yield running

@@ -30,8 +30,14 @@ def fields(struct: type) -> dict[str, inspect.Field]:
 
 def sections() -> dict[str, type]:
     """The headings of the file's tables in the documentation."""
-    tables = {f"[{name}]": field.type.cls for name, field in fields(Snapshot).items() if is_table(field)}
-    lists = {"[[upstreams]]": Upstream, "[[upstreams.model_rewrites]]": ModelRewrite, "[upstreams.timeouts]": Timeouts}
+    tables = {
+        f"[{name}]": field.type.cls for name, field in fields(Snapshot).items() if is_table(field)
+    }
+    lists = {
+        "[[upstreams]]": Upstream,
+        "[[upstreams.model_rewrites]]": ModelRewrite,
+        "[upstreams.timeouts]": Timeouts,
+    }
     return tables | lists
 
 
@@ -47,7 +53,11 @@ def rows(heading: str) -> dict[str, str]:
 
 def written(default: Any) -> str:
     """A default as TOML writes it."""
-    return str(default) if isinstance(default, dict) else msgspec.json.encode(default).decode().replace(",", ", ")
+    return (
+        str(default)
+        if isinstance(default, dict)
+        else msgspec.json.encode(default).decode().replace(",", ", ")
+    )
 
 
 def plain(settings: Snapshot | Upstream) -> dict[str, Any]:
@@ -69,8 +79,16 @@ def test_every_key_of_the_file_is_documented(heading: str) -> None:
 
 @pytest.mark.parametrize("heading", sections())
 def test_a_documented_default_is_the_real_one(heading: str) -> None:
-    prose = {"timeouts": "below", "from": "none", "to": "none", "from_pattern": "none", "to_template": "none"}
-    optional = {key: field for key, field in fields(sections()[heading]).items() if not field.required}
+    prose = {
+        "timeouts": "below",
+        "from": "none",
+        "to": "none",
+        "from_pattern": "none",
+        "to_template": "none",
+    }
+    optional = {
+        key: field for key, field in fields(sections()[heading]).items() if not field.required
+    }
 
     documented = rows(f"`{heading}`")
 
@@ -88,7 +106,9 @@ def test_a_documented_environment_default_is_the_real_one(name: str, setting: st
 
     documented = rows("Environment variables")[name]
 
-    assert documented.strip("`") in ({"none", "random"} if default == "" else {written(default).strip('"')})
+    assert documented.strip("`") in (
+        {"none", "random"} if default == "" else {written(default).strip('"')}
+    )
 
 
 @pytest.mark.parametrize("profile", PROFILE_NAMES)
@@ -107,7 +127,9 @@ def test_the_endpoint_table_is_what_happens() -> None:
     assert len(examples) == 3
 
 
-def test_the_documented_problems_are_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_problems_are_what_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("config.toml").write_text(
         '[logging]\ncolor = "auto"\n[[upstreams]]\nname = "a"\nbase_url = "api.deepseek.com"\napi_kyes = ["sk-1"]\n'
@@ -132,7 +154,10 @@ def test_the_example_can_be_uncommented(tmp_path: Path) -> None:
 
     [upstream] = load({"CONFIG_PATH": str(file)}).upstreams
 
-    assert [rewrite.source for rewrite in upstream.model_rewrites] == ["gpt-5.3-codex", "^gpt-(.*)$"]
+    assert [rewrite.source for rewrite in upstream.model_rewrites] == [
+        "gpt-5.3-codex",
+        "^gpt-(.*)$",
+    ]
 
 
 def test_the_example_shows_every_setting_with_its_default() -> None:
@@ -161,6 +186,8 @@ def test_the_example_names_the_settings_that_only_the_environment_has() -> None:
 def test_every_option_in_mitm_toml_is_explained() -> None:
     lines = (ROOT / "mitm.toml").read_text().splitlines()
 
-    unexplained = [line for before, line in pairwise(lines) if " = " in line and not before.startswith("#")]
+    unexplained = [
+        line for before, line in pairwise(lines) if " = " in line and not before.startswith("#")
+    ]
 
     assert unexplained == []

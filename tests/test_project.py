@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-VERBS = {"help", "install", "run", "web", "start", "stop", "status", "log", "test", "lint", "check", "bench"}
+VERBS = {
+    "help",
+    "install",
+    "run",
+    "web",
+    "start",
+    "stop",
+    "status",
+    "log",
+    "test",
+    "lint",
+    "check",
+    "bench",
+}
 VERBS |= {"screenshots", "vendor"}
 
 FAKE_UV = """#!/bin/sh
@@ -30,7 +43,9 @@ esac
 
 
 class Checkout:
-    """A directory with the real Makefile and a `uv` on PATH that installs stand-ins and notes what it was asked."""
+    """A directory with the real Makefile and a `uv` on PATH that installs stand-ins and
+    notes what it was asked.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -46,7 +61,13 @@ class Checkout:
         """What `make` printed."""
         environ = {"PATH": f"{self._path}:/usr/bin:/bin", "PINNED": pinned}
         done = subprocess.run(
-            ["make", *verbs], cwd=self.directory, env=environ, capture_output=True, text=True, timeout=30, check=False
+            ["make", *verbs],
+            cwd=self.directory,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -107,8 +128,12 @@ def test_a_changed_lock_is_installed(checkout: Checkout, changed: str) -> None:
     assert len(checkout.synced()) == 2
 
 
-@pytest.mark.parametrize(("pinned", "python"), [("3.13", "pin"), ("", ">=3.12,<3.15")], ids=["pinned", "another"])
-def test_where_the_pinned_python_is_missing_another_will_do(checkout: Checkout, pinned: str, python: str) -> None:
+@pytest.mark.parametrize(
+    ("pinned", "python"), [("3.13", "pin"), ("", ">=3.12,<3.15")], ids=["pinned", "another"]
+)
+def test_where_the_pinned_python_is_missing_another_will_do(
+    checkout: Checkout, pinned: str, python: str
+) -> None:
     checkout.make("install", pinned=pinned)
 
     assert checkout.synced()[0].split("--python ")[1] == f"/usr/bin/python-for-{python} --no-dev"
@@ -116,7 +141,13 @@ def test_where_the_pinned_python_is_missing_another_will_do(checkout: Checkout, 
 
 @pytest.mark.parametrize(
     ("verb", "command"),
-    [("web", "up --web"), ("start", "start"), ("stop", "stop"), ("status", "status"), ("log", "log -f")],
+    [
+        ("web", "up --web"),
+        ("start", "start"),
+        ("stop", "stop"),
+        ("status", "status"),
+        ("log", "log -f"),
+    ],
 )
 def test_a_verb_is_a_thin_name_for_the_command(checkout: Checkout, verb: str, command: str) -> None:
     assert checkout.make(verb) == f"thinkback {command}\n"

@@ -1,4 +1,6 @@
-"""What the README's first screen says is true: its transcript is what a run prints, its commands exist."""
+"""What the README's first screen says is true: its transcript is what a run prints, its
+commands exist.
+"""
 
 import json
 import re
@@ -38,11 +40,17 @@ def log(tmp_path: Path) -> str:
     """What the gateway prints from an empty directory over an agent's two requests."""
     call = Call("call_00_a", "Read", '{"path": "main.py"}')
     with StrictProvider() as provider, Gateway(tmp_path, environment(provider.base_url)) as gateway:
-        assert eventually(lambda: "can use it." in gateway.log, 20), "it serves before both programs have started"
+        assert eventually(lambda: "can use it." in gateway.log, 20), (
+            "it serves before both programs have started"
+        )
         provider.script(Answer(turn=Turn(reasoning="Which file? main.py.", calls=(call,))))
         first = ask(gateway, [ASK])
         del first["reasoning_content"]
-        result = {"role": "tool", "tool_call_id": first["tool_calls"][0]["id"], "content": "print('hello')"}
+        result = {
+            "role": "tool",
+            "tool_call_id": first["tool_calls"][0]["id"],
+            "content": "print('hello')",
+        }
         ask(gateway, [ASK, first, result])
         assert not provider.rejections
         return gateway.log
@@ -57,14 +65,18 @@ def ask(gateway: Gateway, messages: list[dict[str, object]]) -> dict[str, object
     key = re.search(r"sk-\w{43}", gateway.log)
     assert key
     body = json.dumps({"model": "deepseek-v4-pro", "messages": messages, "tools": TOOLS}).encode()
-    answer = post(gateway.origin, "/v1/chat/completions", body, key=key[0], **{"user-agent": "Cursor/1.0"})
+    answer = post(
+        gateway.origin, "/v1/chat/completions", body, key=key[0], **{"user-agent": "Cursor/1.0"}
+    )
     return dict(answer.json["choices"][0]["message"])
 
 
 def test_the_transcript_is_what_a_run_prints(log: str) -> None:
     block = re.search(r"```console\n\$ [^\n]* make run\n(.*?)```", README, re.DOTALL)
     assert block
-    assert [shape(line) for line in log.splitlines()] == [shape(line) for line in block[1].splitlines()]
+    assert [shape(line) for line in log.splitlines()] == [
+        shape(line) for line in block[1].splitlines()
+    ]
 
 
 def test_every_command_that_the_readme_names_exists() -> None:

@@ -1,7 +1,9 @@
-"""Fetch the files of others that browsers get from us, at pinned versions (`make vendor`; needs npm).
+"""Fetch the files of others that browsers get from us, at pinned versions (`make vendor`;
+needs npm).
 
-What comes out is committed, so nobody else needs npm or another host. To take a new version, change it here, put in the
-integrity that `npm view PACKAGE@VERSION dist.integrity` tells, run, and delete the old folder.
+What comes out is committed, so nobody else needs npm or another host. To take a new
+version, change it here, put in the integrity that `npm view PACKAGE@VERSION dist.integrity`
+tells, run, and delete the old folder.
 """
 
 import base64
@@ -57,7 +59,13 @@ PACKAGES = (
         "swagger-ui-dist",
         "5.35.0",
         "sha512-U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ==",
-        ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "LICENSE", "NOTICE"),
+        (
+            "swagger-ui.css",
+            "swagger-ui-bundle.js",
+            "swagger-ui-bundle.js.LICENSE.txt",
+            "LICENSE",
+            "NOTICE",
+        ),
     ),
 )
 
@@ -65,7 +73,9 @@ PACKAGES = (
 def main() -> None:
     """Write every package's folder, or stop at the first that is not what it was."""
     for package in PACKAGES:
-        target = package.folder / f"{package.name.replace('@', '').replace('/', '-')}-{package.version}"
+        target = (
+            package.folder / f"{package.name.replace('@', '').replace('/', '-')}-{package.version}"
+        )
         print(target.relative_to(ROOT))
         with TemporaryDirectory() as work:
             unpack(fetch(package, Path(work)), package.files, target)
@@ -74,7 +84,11 @@ def main() -> None:
 def fetch(package: Package, work: Path) -> Path:
     """The package's archive, as npm's registry has it."""
     wanted = f"{package.name}@{package.version}"
-    subprocess.run(["npm", "pack", "--silent", "--pack-destination", work, wanted], check=True, capture_output=True)
+    subprocess.run(
+        ["npm", "pack", "--silent", "--pack-destination", work, wanted],
+        check=True,
+        capture_output=True,
+    )
     [archive] = work.iterdir()
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if integrity != package.integrity:

@@ -32,7 +32,9 @@ _HOP_BY_HOP = {
     "upgrade",
 }
 _FRAMING = {"content-length", "host", "transfer-encoding"}
-"""mitmproxy frames the body for the next hop by these: whatever a client lists in `Connection`, they stay."""
+"""mitmproxy frames the body for the next hop by these: whatever a client lists in
+`Connection`, they stay.
+"""
 
 _FORWARDING = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
 
@@ -40,8 +42,8 @@ _FORWARDING = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-
 def head_fault(method: str, target: str, http_version: str, fields: Fields) -> str:
     """Why the head of a request is refused, or an empty string.
 
-    mitmproxy passes control characters, folded lines and absolute-form targets on; others downstream may read them
-    differently (RFC 9112 §11.2).
+    mitmproxy passes control characters, folded lines and absolute-form targets on; others
+    downstream may read them differently (RFC 9112 §11.2).
     """
     if not _METHOD.fullmatch(method):
         return "the method is not a word of capital letters"
@@ -57,7 +59,9 @@ def head_fault(method: str, target: str, http_version: str, fields: Fields) -> s
 
 
 def client_address(peer: str, forwarded_for: str, trusted: tuple[str, ...]) -> str:
-    """The client's address: the peer, or for trusted proxies the last hop before them in `X-Forwarded-For`."""
+    """The client's address: the peer, or for trusted proxies the last hop before them in
+    `X-Forwarded-For`.
+    """
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     address = peer
     while is_trusted(address, trusted) and hops:
@@ -75,8 +79,14 @@ def is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
 
 
 def without_hop_by_hop(fields: Fields) -> list[tuple[bytes, bytes]]:
-    """The fields that may be passed on (RFC 9110 §7.6.1), without those that claim where the request came from."""
-    listed = b",".join(text for name, text in fields if name.lower() == b"connection").decode("latin-1").lower()
+    """The fields that may be passed on (RFC 9110 §7.6.1), without those that claim where
+    the request came from.
+    """
+    listed = (
+        b",".join(text for name, text in fields if name.lower() == b"connection")
+        .decode("latin-1")
+        .lower()
+    )
     dropped = (_HOP_BY_HOP | _FORWARDING | {name.strip() for name in listed.split(",")}) - _FRAMING
     return [(name, text) for name, text in fields if name.decode("latin-1").lower() not in dropped]
 

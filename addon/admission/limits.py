@@ -77,7 +77,10 @@ class Limiter:
 
     def _refusal(self, subject: Subject, tokens: int, now: float) -> Refusal | None:
         limits = subject.limits
-        if limits.concurrency is not None and self._running.get(subject.name, 0) >= limits.concurrency:
+        if (
+            limits.concurrency is not None
+            and self._running.get(subject.name, 0) >= limits.concurrency
+        ):
             return Refusal(subject, f"requests at once ({limits.concurrency})", _RETRY_SECONDS)
         if wait := _wait(self._requests, subject.name, limits.rpm, 1, now):
             return Refusal(subject, f"requests per minute ({limits.rpm})", ceil(wait))
@@ -91,7 +94,9 @@ class Limiter:
                 bucket.level -= amount
 
 
-def _wait(buckets: dict[str, _Bucket], name: str, per_minute: int | None, wanted: int, now: float) -> float:
+def _wait(
+    buckets: dict[str, _Bucket], name: str, per_minute: int | None, wanted: int, now: float
+) -> float:
     if per_minute is None:
         buckets.pop(name, None)
         return 0.0

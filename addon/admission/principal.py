@@ -18,7 +18,9 @@ type ReadToken = Callable[[str], User | None]
 
 
 def credential(headers: Mapping[str, str]) -> str:
-    """What the caller shows: `Authorization: Bearer`, `api-key` (Azure clients) or `x-api-key` (Anthropic clients)."""
+    """What the caller shows: `Authorization: Bearer`, `api-key` (Azure clients) or
+    `x-api-key` (Anthropic clients).
+    """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
@@ -26,18 +28,27 @@ def credential(headers: Mapping[str, str]) -> str:
 
 
 def identify(
-    shown: str, *, find_key: FindKey, read_token: ReadToken, upstreams: tuple[Upstream, ...], now_ms: int
+    shown: str,
+    *,
+    find_key: FindKey,
+    read_token: ReadToken,
+    upstreams: tuple[Upstream, ...],
+    now_ms: int,
 ) -> Principal | Problem:
     """The caller behind a credential; a key is looked up by its digest alone."""
     if not shown:
-        return _refused("No API key was sent: put a Thinkback key (sk-…) into 'Authorization: Bearer'.")
+        return _refused(
+            "No API key was sent: put a Thinkback key (sk-…) into 'Authorization: Bearer'."
+        )
     if found := find_key(keys.digest(shown)):
         return _of_key(*found, now_ms)
     if principal := passthrough_principal(shown, upstreams):
         return principal
     if shown.count(".") == 2 and (user := read_token(shown)):
         return user_principal(user)
-    return _refused(f"The API key {keys.mask(shown)} is not known here: check it, or ask for a new one.")
+    return _refused(
+        f"The API key {keys.mask(shown)} is not known here: check it, or ask for a new one."
+    )
 
 
 def user_principal(user: User, key: VirtualKey | None = None) -> Principal | Problem:
@@ -46,12 +57,19 @@ def user_principal(user: User, key: VirtualKey | None = None) -> Principal | Pro
     if user.disabled:
         return _refused("This account is disabled: ask the administrator.")
     if user.must_change_password:
-        return _refused("The account still has its well-known password: change it first (log in to the web page).")
-    return Principal(id=f"user:{user.id}", name=user.username, key_suffix=key_suffix, user=user, key=key)
+        return _refused(
+            "The account still has its well-known password: change it first (log "
+            "in to the web page)."
+        )
+    return Principal(
+        id=f"user:{user.id}", name=user.username, key_suffix=key_suffix, user=user, key=key
+    )
 
 
 def passthrough_principal(shown: str, upstreams: tuple[Upstream, ...]) -> Principal | None:
-    """The caller who shows a configured upstream's own key; compared by digest, in constant time."""
+    """The caller who shows a configured upstream's own key; compared by digest, in constant
+    time.
+    """
     digest = keys.digest(shown)
     found: Principal | None = None
     for upstream in upstreams:
@@ -74,7 +92,9 @@ def _of_key(key: VirtualKey, user: User, now_ms: int) -> Principal | Problem:
     if key.expires_at is not None and key.expires_at <= now_ms:
         return _refused(f"The API key …{key.suffix} has expired: make a new one.")
     if key.scope != "inference":
-        return _refused(f"The API key …{key.suffix} is for the management API only: use an inference key.")
+        return _refused(
+            f"The API key …{key.suffix} is for the management API only: use an inference key."
+        )
     return user_principal(user, key)
 
 

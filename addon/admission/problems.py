@@ -16,13 +16,19 @@ __all__ = (
 
 def malformed(why: str) -> Problem:
     """The upstream sent what is no answer."""
-    return Problem(status=502, message=f"{why[:1].upper()}{why[1:]}.", code="upstream_malformed", type="upstream_error")
+    return Problem(
+        status=502,
+        message=f"{why[:1].upper()}{why[1:]}.",
+        code="upstream_malformed",
+        type="upstream_error",
+    )
 
 
 def no_upstream() -> Problem:
     """Nothing is configured that could answer."""
     message = (
-        "No upstream is configured yet: add one on the gateway's page /setup, set UPSTREAM_BASE_URL and "
+        "No upstream is configured yet: add one on the gateway's page /setup, set "
+        "UPSTREAM_BASE_URL and "
         "UPSTREAM_API_KEY, or write [[upstreams]] into config.toml."
     )
     return Problem(status=503, message=message, code="no_upstream", type="server_error")
@@ -30,20 +36,39 @@ def no_upstream() -> Problem:
 
 def not_allowed(model: str) -> Problem:
     """The model exists, but not for this caller."""
-    message = f"The model '{model[:200]}' is not among those that your account or key may use: ask the administrator."
-    return Problem(status=403, message=message, code="model_not_allowed", type="permission_error", param="model")
+    message = (
+        f"The model '{model[:200]}' is not among those that your account or key may "
+        "use: ask the administrator."
+    )
+    return Problem(
+        status=403,
+        message=message,
+        code="model_not_allowed",
+        type="permission_error",
+        param="model",
+    )
 
 
 def books_busy() -> Problem:
     """The database was locked for too long."""
     message = "The gateway can't check the quota just now: try again in a moment."
-    return Problem(status=503, message=message, code="quota_unavailable", type="server_error", retry_after="2")
+    return Problem(
+        status=503, message=message, code="quota_unavailable", type="server_error", retry_after="2"
+    )
 
 
 def books_unwritable() -> Problem:
     """The database can't be written: its disk is full, say."""
-    message = "The gateway can't record usage, as its database can't be written: tell the administrator."
-    return Problem(status=503, message=message, code="usage_not_recorded", type="server_error", retry_after="10")
+    message = (
+        "The gateway can't record usage, as its database can't be written: tell the administrator."
+    )
+    return Problem(
+        status=503,
+        message=message,
+        code="usage_not_recorded",
+        type="server_error",
+        retry_after="10",
+    )
 
 
 def unknown_model(model: str, known: list[str]) -> Problem:
@@ -55,7 +80,10 @@ def unknown_model(model: str, known: list[str]) -> Problem:
 
 def reasoning_unknown(at: int, why: str) -> Problem:
     """The turn at that place has no reasoning, and the upstream's policy is to refuse then."""
-    message = f"The reasoning of message {at} is not known ({why}): start a new chat, or remove that message."
+    message = (
+        f"The reasoning of message {at} is not known ({why}): start a new chat, or "
+        "remove that message."
+    )
     return Problem(status=400, message=message, code="reasoning_not_known", param=f"messages[{at}]")
 
 

@@ -11,13 +11,24 @@ from shared.periods import reset_ms
 from shared.pricing import Price, cost_micros
 from shared.store.ledger import Balance, Ratio, subject_of
 
-__all__ = ("Demand", "Grant", "Subject", "demand_of", "grant", "may_use", "subjects_of", "tokens_in")
+__all__ = (
+    "Demand",
+    "Grant",
+    "Subject",
+    "demand_of",
+    "grant",
+    "may_use",
+    "subjects_of",
+    "tokens_in",
+)
 
 BYTES_PER_TOKEN = 4.0
 """Of a model that nothing is known of yet."""
 
 _FEWEST_BYTES, _MOST_BYTES = 1.0, 8.0
-"""What text of any kind has per token; more is padding, which must not make other requests look small."""
+"""What text of any kind has per token; more is padding, which must not make other requests
+look small.
+"""
 
 _TRUSTED_TOKENS = 500
 """Tokens that must have been counted before their ratio is believed."""
@@ -78,7 +89,9 @@ def subjects_of(principal: Principal) -> tuple[Subject, ...]:
     """Whose limits hold for a caller; none for one with an upstream's own key."""
     found = []
     if principal.user is not None:
-        found.append(Subject(subject_of("user", principal.user.id), "your account", principal.user.limits))
+        found.append(
+            Subject(subject_of("user", principal.user.id), "your account", principal.user.limits)
+        )
     if principal.key is not None:
         called = f"the key “{principal.key.name}” (…{principal.key.suffix})"
         found.append(Subject(subject_of("key", principal.key.id), called, principal.key.limits))
@@ -87,38 +100,57 @@ def subjects_of(principal: Principal) -> tuple[Subject, ...]:
 
 def may_use(principal: Principal, model: str) -> bool:
     """Whether the caller's user and key both allow the model."""
-    lists = [owner.models for owner in (principal.user, principal.key) if owner is not None and owner.models]
+    lists = [
+        owner.models
+        for owner in (principal.user, principal.key)
+        if owner is not None and owner.models
+    ]
     return all(any(fits(pattern, model) for pattern in patterns) for patterns in lists)
 
 
 def tokens_in(size: int, counted_bytes: int, counted_tokens: int) -> int:
-    """Tokens that so many bytes probably are, going by what was counted before; at least 1 unless there are none."""
+    """Tokens that so many bytes probably are, going by what was counted before; at least 1
+    unless there are none.
+    """
     known = counted_tokens >= _TRUSTED_TOKENS and counted_bytes > 0
     per_token = counted_bytes / counted_tokens if known else BYTES_PER_TOKEN
     per_token = min(max(per_token, _FEWEST_BYTES), _MOST_BYTES)
     return max(1, round(size / per_token)) if size else 0
 
 
-def demand_of(size: int, max_tokens: int | None, ratio: Ratio, model: str, price: Price | None) -> Demand:
-    """What a body of so many bytes that allows so many tokens in the answer (None: does not say) demands."""
+def demand_of(
+    size: int, max_tokens: int | None, ratio: Ratio, model: str, price: Price | None
+) -> Demand:
+    """What a body of so many bytes that allows so many tokens in the answer (None: does not
+    say) demands.
+    """
     prompt = tokens_in(size, ratio.prompt_bytes, ratio.prompt_tokens)
-    completion = min(max(0, _UNASKED_COMPLETION if max_tokens is None else max_tokens), _LARGEST_COMPLETION)
+    completion = min(
+        max(0, _UNASKED_COMPLETION if max_tokens is None else max_tokens), _LARGEST_COMPLETION
+    )
     return Demand(prompt, completion, model, price)
 
 
-def grant(demand: Demand, balances: Iterable[tuple[Subject, Balance]], now_ms: int) -> Grant | Problem:
+def grant(
+    demand: Demand, balances: Iterable[tuple[Subject, Balance]], now_ms: int
+) -> Grant | Problem:
     """What to reserve: the prompt must fit into every quota, the answer gets what is left of them.
 
-    An answer that is longer than what is held for it overdraws the quota by the difference, and no further request
-    begins.
+    An answer that is longer than what is held for it overdraws the quota by the difference,
+    and no further request begins.
     """
-    tokens, cost = demand.prompt_tokens + demand.completion_tokens, demand.cost(demand.completion_tokens)
+    tokens, cost = (
+        demand.prompt_tokens + demand.completion_tokens,
+        demand.cost(demand.completion_tokens),
+    )
     for subject, balance in balances:
         limits = subject.limits
         if limits.quota_tokens is not None:
             left = limits.quota_tokens - balance.tokens - balance.reserved_tokens
             if left < demand.prompt_tokens:
-                return _exceeded(subject, now_ms, _token_words(subject, balance, demand.prompt_tokens))
+                return _exceeded(
+                    subject, now_ms, _token_words(subject, balance, demand.prompt_tokens)
+                )
             tokens = min(tokens, left)
         if limits.quota_cost_micros is not None:
             if demand.price is None:
@@ -130,7 +162,7 @@ def grant(demand: Demand, balances: Iterable[tuple[Subject, Balance]], now_ms: i
     return Grant(tokens, cost)
 
 
-# -- words --------------------------------------------------------------------------------------------------------
+# -- words -----------------------------------------------------------------------------------------
 
 _PERIOD_WORDS: dict[Period, str] = {"lifetime": "", "month": " this month", "day": " today"}
 
@@ -144,7 +176,10 @@ def _token_words(subject: Subject, balance: Balance, needed: int) -> str:
         used += f", {balance.reserved_tokens:,} more are held by running requests"
     if balance.tokens >= quota:
         return f"The token quota of {subject.called} is used up: {used}."
-    return f"The token quota of {subject.called} is too small for this request (about {needed:,} tokens): {used}."
+    return (
+        f"The token quota of {subject.called} is too small for this request (about "
+        f"{needed:,} tokens): {used}."
+    )
 
 
 def _cost_words(subject: Subject, balance: Balance) -> str:
@@ -161,7 +196,9 @@ def _cost_words(subject: Subject, balance: Balance) -> str:
 def dollars(micros: int) -> str:
     """An amount of millionths of a US dollar, to the cent or as exactly as it needs."""
     return (
-        f"${micros / 1_000_000:,.2f}" if micros % 10_000 == 0 or micros >= 10_000_000 else f"${micros / 1_000_000:.6f}"
+        f"${micros / 1_000_000:,.2f}"
+        if micros % 10_000 == 0 or micros >= 10_000_000
+        else f"${micros / 1_000_000:.6f}"
     )
 
 
@@ -169,7 +206,9 @@ def _exceeded(subject: Subject, now_ms: int, words: str) -> Problem:
     resets = reset_ms(subject.limits.period, now_ms)
     if resets is None:
         words += "" if "ask the administrator" in words else " Ask the administrator for more."
-        return Problem(status=429, message=words, code="insufficient_quota", type="insufficient_quota")
+        return Problem(
+            status=429, message=words, code="insufficient_quota", type="insufficient_quota"
+        )
     moment = datetime.fromtimestamp(resets // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Problem(
         status=429,
@@ -182,7 +221,10 @@ def _exceeded(subject: Subject, now_ms: int, words: str) -> Problem:
 
 def _unpriced(subject: Subject, model: str) -> Problem:
     message = (
-        f"The model '{model[:200]}' has no price, so it can't be charged to the budget of {subject.called}: "
+        f"The model '{model[:200]}' has no price, so it can't be charged to the budget "
+        f"of {subject.called}: "
         "ask the administrator to set one."
     )
-    return Problem(status=429, message=message, code="insufficient_quota", type="insufficient_quota")
+    return Problem(
+        status=429, message=message, code="insufficient_quota", type="insufficient_quota"
+    )

@@ -1,7 +1,8 @@
 """The mitmproxy addon: hooks become exchanges, and nothing gets through that was not let through.
 
-mitmproxy forwards a request unmodified when a hook fails. Here that cannot reach anybody: a flow is forwarded only by
-its `Plan` (see `attempts`), which is the last thing a hook makes, and mitmproxy's own target is a closed port.
+mitmproxy forwards a request unmodified when a hook fails. Here that cannot reach anybody: a
+flow is forwarded only by its `Plan` (see `attempts`), which is the last thing a hook makes,
+and mitmproxy's own target is a closed port.
 """
 
 import asyncio
@@ -52,9 +53,18 @@ BASELINE: dict[str, object] = {
     "client_replay": [],
     "server_replay": [],
 }
-"""mitmproxy options that must hold, whoever launched it: another value would open a way past the gateway."""
+"""mitmproxy options that must hold, whoever launched it: another value would open a way
+past the gateway.
+"""
 
-_SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "cookie", "set-cookie", "proxy-authorization")
+_SECRET_HEADERS = (
+    "authorization",
+    "api-key",
+    "x-api-key",
+    "cookie",
+    "set-cookie",
+    "proxy-authorization",
+)
 _MIB = 1024 * 1024
 _log = logging.getLogger("thinkback")
 
@@ -95,7 +105,7 @@ class Gateway(Planner):
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         return self._plans.get(flow)
 
-    # -- life -----------------------------------------------------------------------------------------------------
+    # -- life --------------------------------------------------------------------------------------
 
     def load(self, loader: Loader) -> None:
         http1.install()
@@ -104,7 +114,9 @@ class Gateway(Planner):
         self._refuse_other_options()
         widen_backlog(ctx.master.addons.get("proxyserver").servers)
         self.watched = ctx.master.addons.get("view") is not None or len(ctx.options.scripts) > 1
-        self._ticking = asyncio_utils.create_task(self._tick(), name="thinkback each second", keep_ref=True)
+        self._ticking = asyncio_utils.create_task(
+            self._tick(), name="thinkback each second", keep_ref=True
+        )
 
     def done(self) -> None:
         if self._ticking is not None:
@@ -114,11 +126,16 @@ class Gateway(Planner):
 
     def _refuse_other_options(self) -> None:
         wrong = [name for name, value in BASELINE.items() if getattr(ctx.options, name) != value]
-        sinks = [mode for mode in ctx.options.mode if not mode.startswith("reverse:http://127.0.0.1:9@")]
+        sinks = [
+            mode for mode in ctx.options.mode if not mode.startswith("reverse:http://127.0.0.1:9@")
+        ]
         for name in wrong:
             _log.error("mitmproxy's option %s must be %r: mend mitm.toml", name, BASELINE[name])
         for mode in sinks:
-            _log.error("mitmproxy's mode must be reverse:http://127.0.0.1:9@…, not %s: mend mitm.toml", mode)
+            _log.error(
+                "mitmproxy's mode must be reverse:http://127.0.0.1:9@…, not %s: mend mitm.toml",
+                mode,
+            )
         if wrong or sinks:
             raise SystemExit(1)
 
@@ -137,11 +154,14 @@ class Gateway(Planner):
         if view is not None and len(view) > _SHOWN_FLOWS:
             view.remove(list(view)[: len(view) - _SHOWN_FLOWS])
 
-    # -- connections ----------------------------------------------------------------------------------------------
+    # -- connections -------------------------------------------------------------------------------
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
-        # Every connection is plain HTTP/1 for the gateway; without this, TLS and raw TCP would be guessed.
-        if nextlayer.context.layers and isinstance(nextlayer.context.layers[-1], modes.ReverseProxy):
+        # Every connection is plain HTTP/1 for the gateway; without this, TLS and raw TCP
+        # would be guessed.
+        if nextlayer.context.layers and isinstance(
+            nextlayer.context.layers[-1], modes.ReverseProxy
+        ):
             nextlayer.layer = GatewayHttpLayer(nextlayer.context, self)
 
     def client_connected(self, client: connection.Client) -> None:
@@ -163,7 +183,8 @@ class Gateway(Planner):
 
     def server_connected(self, hook: server_hooks.ServerConnectionHookData) -> None:
         if name := self._vetted.pop(hook.server.id, None):
-            # Its name again, by which later requests find the open connection; mitmproxy refuses the change when open.
+            # Its name again, by which later requests find the open connection; mitmproxy
+            # refuses the change when open.
             object.__setattr__(hook.server, "address", name)
         if not hook.server.tls:
             self._connected(hook.server)
@@ -178,12 +199,16 @@ class Gateway(Planner):
         self._connected(hook.server)
 
     async def _vet(self, server: connection.Server, seconds: float | None) -> None:
-        """Let a connection be made to a public address only, and to the very one that was looked at."""
+        """Let a connection be made to a public address only, and to the very one that was
+        looked at.
+        """
         assert server.address is not None
         host, port = server.address
         loop = asyncio.get_running_loop()
         try:
-            found = await asyncio.wait_for(loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), seconds)
+            found = await asyncio.wait_for(
+                loop.getaddrinfo(host, port, type=socket.SOCK_STREAM), seconds
+            )
         except (OSError, UnicodeError, TimeoutError) as error:
             server.error = str(error) or "its name does not resolve"
             return
@@ -195,7 +220,9 @@ class Gateway(Planner):
             server.error = "private address"
 
     def _is_guarded(self, address: tuple[str, int] | None) -> bool:
-        """Whether neither the sidecar nor a provisioned upstream is there: nothing else may be in a private network."""
+        """Whether neither the sidecar nor a provisioned upstream is there: nothing else may
+        be in a private network.
+        """
         snapshot = self._node.snapshot
         if snapshot.server.allow_private_upstreams or address is None:
             return False
@@ -211,10 +238,14 @@ class Gateway(Planner):
 
     def _connect_seconds(self, address: tuple[str, int] | None) -> float:
         upstreams = self._node.snapshot.upstreams
-        asked = [one.timeouts.connect for one in upstreams if address and (one.host, one.port) == address[:2]]
+        asked = [
+            one.timeouts.connect
+            for one in upstreams
+            if address and (one.host, one.port) == address[:2]
+        ]
         return min(asked, default=10)
 
-    # -- requests -------------------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         with self._boundary(flow):
@@ -222,7 +253,9 @@ class Gateway(Planner):
             headers = lowered(flow.request.headers)
             _mask(flow.request.headers)
             self._look(flow, headers)
-            fault = head_fault(flow.request.method, flow.request.path, flow.request.http_version, fields)
+            fault = head_fault(
+                flow.request.method, flow.request.path, flow.request.http_version, fields
+            )
             if fault or flow.request.authority:
                 problem = Problem(
                     status=400,
@@ -230,7 +263,9 @@ class Gateway(Planner):
                     code="bad_request",
                 )
                 # What follows such a head can't be trusted to be a request.
-                self._answer(flow, front.problem_reply(problem, "chat", ""), {"connection": "close"})
+                self._answer(
+                    flow, front.problem_reply(problem, "chat", ""), {"connection": "close"}
+                )
             elif endpoint := classify(flow.request.path):
                 self._plan_endpoint(flow, endpoint, headers)
             else:
@@ -262,7 +297,12 @@ class Gateway(Planner):
 
     def response(self, flow: http.HTTPFlow) -> None:
         plan = self._plans.get(flow)
-        if flow.response is not None and flow.response.stream and plan is not None and plan.sidecar is not None:
+        if (
+            flow.response is not None
+            and flow.response.stream
+            and plan is not None
+            and plan.sidecar is not None
+        ):
             flow.response.data.content = b""
             # The client has its session; whoever looks at the flow must not get it too.
             flow.response.headers.pop("set-cookie", None)
@@ -271,7 +311,9 @@ class Gateway(Planner):
     def error(self, flow: http.HTTPFlow) -> None:
         self._settle(flow, "gone", client_left=True)
 
-    def _plan_endpoint(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
+    def _plan_endpoint(
+        self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]
+    ) -> None:
         snapshot = self._node.snapshot
         self._seen[flow].routine = endpoint.kind in ("healthz", "readyz")
         if flow.request.method == "OPTIONS":
@@ -280,7 +322,10 @@ class Gateway(Planner):
             self._answer(flow, front.health())
         elif endpoint.kind == "readyz":
             self._answer(
-                flow, front.readiness(store_answers=self._node.store_answers(), upstreams=len(snapshot.upstreams))
+                flow,
+                front.readiness(
+                    store_answers=self._node.store_answers(), upstreams=len(snapshot.upstreams)
+                ),
             )
         else:
             self._plan_call(flow, endpoint, headers)
@@ -300,13 +345,18 @@ class Gateway(Planner):
         else:
             problem = caller
         if problem is not None:
-            self._answer(flow, front.problem_reply(problem, endpoint.wire_format, headers.get("user-agent", "")))
+            self._answer(
+                flow,
+                front.problem_reply(problem, endpoint.wire_format, headers.get("user-agent", "")),
+            )
         elif isinstance(caller, Principal) and endpoint.kind == "models":
             self._answer(flow, front.models(snapshot, caller, headers))
         elif isinstance(caller, Principal) and endpoint.id:
             request, agent = flow.request, headers.get("user-agent", "")
             answers = self._node.services.answers
-            self._answer(flow, front.stored(answers, caller, endpoint, request.method, request.path, agent))
+            self._answer(
+                flow, front.stored(answers, caller, endpoint, request.method, request.path, agent)
+            )
         elif isinstance(caller, Principal):
             kind = Counting if endpoint.kind == "count_tokens" else Exchange
             exchange = kind(self._node.services, snapshot, caller, endpoint, headers)
@@ -329,9 +379,11 @@ class Gateway(Planner):
         request.headers["connection"] = "close"
         request.data.host, request.data.port = host.strip("[]"), int(port)
         request.data.scheme, request.data.authority = b"http", b""
-        # Small bodies are read first, so that a request can wait for a sidecar that is just starting.
+        # Small bodies are read first, so that a request can wait for a sidecar that is just
+        # starting.
         flow.request.stream = (
-            int(headers.get("content-length", "0") or 0) > _SMALL_BODY or "transfer-encoding" in headers
+            int(headers.get("content-length", "0") or 0) > _SMALL_BODY
+            or "transfer-encoding" in headers
         )
         self._plans[flow] = Plan(sidecar=request)
 
@@ -342,7 +394,9 @@ class Gateway(Planner):
         return "https" if said == "https" and is_trusted(_peer(flow), trusted) else "http"
 
     def _answer(self, flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) -> None:
-        flow.request.headers.pop("expect", None)  # nobody is asked to go on with a body that nobody reads
+        flow.request.headers.pop(
+            "expect", None
+        )  # nobody is asked to go on with a body that nobody reads
         flow.response = http.Response.make(reply.status, reply.body, {**reply.headers, **extra})
 
     @contextmanager
@@ -355,19 +409,24 @@ class Gateway(Planner):
             _log.exception("a hook failed; the request is refused")
             self._plans.pop(flow, None)
             problem = Problem(
-                status=500, message="The gateway failed on this request.", code="gateway_error", type="server_error"
+                status=500,
+                message="The gateway failed on this request.",
+                code="gateway_error",
+                type="server_error",
             )
             self._answer(flow, front.problem_reply(problem, "chat", ""))
         else:
             if plan is not None:
                 self._plans.setdefault(flow, plan)
 
-    # -- the log --------------------------------------------------------------------------------------------------
+    # -- the log -----------------------------------------------------------------------------------
 
     def _look(self, flow: http.HTTPFlow, headers: dict[str, str]) -> None:
         settings = self._node.snapshot
         line = RequestLine(
-            client=client_address(_peer(flow), headers.get("x-forwarded-for", ""), settings.server.trusted_proxies),
+            client=client_address(
+                _peer(flow), headers.get("x-forwarded-for", ""), settings.server.trusted_proxies
+            ),
             user_agent=headers.get("user-agent", ""),
             method=flow.request.method,
             path=flow.request.path.partition("?")[0][:200],
@@ -419,7 +478,11 @@ def _report(line: RequestLine, exchange: Exchange) -> None:
         line.restored = exchange.restoration.counts
     line.first_byte, line.note = exchange.first_byte, exchange.trouble
     if exchange.usage is not None:
-        line.tokens = exchange.usage.prompt_tokens, exchange.usage.cached_tokens, exchange.usage.completion_tokens
+        line.tokens = (
+            exchange.usage.prompt_tokens,
+            exchange.usage.cached_tokens,
+            exchange.usage.completion_tokens,
+        )
 
 
 def _mask(headers: http.Headers) -> None:

@@ -1,8 +1,9 @@
 """HTTP/1 towards clients and upstreams, with the bounds that mitmproxy leaves to us.
 
-mitmproxy has no limit on header size, on pipelined bytes or on slow clients, takes a 1xx for the final response and
-crashes on trailers (its SECURITY.md counts denial of service as ordinary bugs). These subclasses use private parts of
-mitmproxy 12: `tests/addon/edge/test_canary.py` fails when one of them changes.
+mitmproxy has no limit on header size, on pipelined bytes or on slow clients, takes a 1xx
+for the final response and crashes on trailers (its SECURITY.md counts denial of service as
+ordinary bugs). These subclasses use private parts of mitmproxy 12:
+`tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
 import asyncio
@@ -68,14 +69,19 @@ class ClientHttp1(Http1Server):
             yield from self._usable(super()._handle_event(event))
 
     def _usable(self, work: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
-        """What is to be done, without requests that have just been refused and without mitmproxy's log.
+        """What is to be done, without requests that have just been refused and without
+        mitmproxy's log.
 
         It logs heads that it can't use, whatever keys they hold; mitmweb shows its log.
         """
         closed = False
         for command in work:
             closed = closed or isinstance(command, commands.CloseConnection)
-            refused = closed and isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders)
+            refused = (
+                closed
+                and isinstance(command, ReceiveHttp)
+                and isinstance(command.event, RequestHeaders)
+            )
             if not refused and not isinstance(command, commands.Log):
                 yield command
 
@@ -94,7 +100,9 @@ class ClientHttp1(Http1Server):
 
     def _parse(self, received: bytes) -> layer.CommandGenerator[None]:
         if not self.buf and self.state == self.read_headers:
-            received = received.lstrip(b"\r\n")  # RFC 9112 §2.2: a server should ignore it before a request
+            received = received.lstrip(
+                b"\r\n"
+            )  # RFC 9112 §2.2: a server should ignore it before a request
             if not received:
                 return
             self._since, self._received = self._clock.monotonic(), 0
@@ -110,8 +118,9 @@ class ClientHttp1(Http1Server):
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and not event.data:
-            # The answer before has just ended, deep inside the upstream's event, whose connection is not ready for
-            # the next request; and a thousand requests sent ahead would be as many levels of recursion.
+            # The answer before has just ended, deep inside the upstream's event, whose
+            # connection is not ready for the next request; and a thousand requests sent
+            # ahead would be as many levels of recursion.
             self._ahead = True
             yield commands.RequestWakeup(0)
         else:
@@ -139,7 +148,9 @@ class UpstreamHttp1(Http1Client):
     """The upstream's side of a connection."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if not (isinstance(event, events.DataReceived) and self.conn.state is ConnectionState.CLOSED):
+        if not (
+            isinstance(event, events.DataReceived) and self.conn.state is ConnectionState.CLOSED
+        ):
             yield from super()._handle_event(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
@@ -169,10 +180,14 @@ class _ChunkedReader(ChunkedReader):
 
 
 def make_error_response(status_code: int, message: str = "") -> bytes:
-    """A head and body for errors below our own: JSON without the cause, which may tell of internals."""
+    """A head and body for errors below our own: JSON without the cause, which may tell of
+    internals.
+    """
     text, code = _ERRORS.get(status_code, _ERRORS[502])
     body = error_body("chat", Problem(status=status_code, message=text, code=code))
-    head = f"HTTP/1.1 {status_code} Error\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    head = (
+        f"HTTP/1.1 {status_code} Error\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    )
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -188,7 +203,9 @@ _read_until_closed = ConnectionHandler.handle_connection
 
 
 async def _handle_connection(self: ConnectionHandler, connection: Connection) -> None:
-    """mitmproxy's own, which forgets the socket and tells nobody when it is cancelled while it waits for its lock."""
+    """mitmproxy's own, which forgets the socket and tells nobody when it is cancelled while
+    it waits for its lock.
+    """
     try:
         await _read_until_closed(self, connection)
     except asyncio.CancelledError:

@@ -1,6 +1,8 @@
-"""The client's side of a connection: mitmproxy's HTTP layer with our streams in it, and the sockets it comes in by.
+"""The client's side of a connection: mitmproxy's HTTP layer with our streams in it, and the
+sockets it comes in by.
 
-Private parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
+Private parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of
+them changes.
 """
 
 import asyncio
@@ -20,8 +22,9 @@ from addon.edge.plan import Planner
 __all__ = ("GatewayHttpLayer", "widen_backlog")
 
 BACKLOG = 1024
-"""Connections that may wait to be accepted. With asyncio's 100, a burst of clients has the kernel drop connections,
-which come a second later or never."""
+"""Connections that may wait to be accepted. With asyncio's 100, a burst of clients has the
+kernel drop connections, which come a second later or never.
+"""
 
 
 class GatewayHttpLayer(HttpLayer):
@@ -48,15 +51,22 @@ class GatewayHttpLayer(HttpLayer):
         self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self._planner)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
-    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
-        # A connection that failed would answer for its address as long as the client stays connected.
-        for connection in [known for known in self.connections if known.error and known is not self.context.client]:
+    def get_connection(
+        self, event: GetHttpConnection, *, reuse: bool = True
+    ) -> layer.CommandGenerator[None]:
+        # A connection that failed would answer for its address as long as the client stays
+        # connected.
+        for connection in [
+            known for known in self.connections if known.error and known is not self.context.client
+        ]:
             del self.connections[connection]
         yield from super().get_connection(event, reuse=reuse)
 
 
 def widen_backlog(instances: Iterable[ServerInstance[Any]]) -> None:
-    """Let BACKLOG connections wait at each listening socket: a second `listen` changes the number."""
+    """Let BACKLOG connections wait at each listening socket: a second `listen` changes the
+    number.
+    """
     for instance in instances:
         if isinstance(instance, AsyncioServerInstance):
             for server in instance._servers:

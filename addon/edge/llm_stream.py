@@ -1,9 +1,9 @@
 """The glue that re-sends a live request to the next candidate, below mitmproxy's hooks.
 
-mitmproxy has no hook that sends a flow again. Its HTTP layer is sans-io, so a subclass can: it never forwards
-`flow.request`, which is there to be looked at, with keys masked, but what the flow's `Plan` says; a flow without a plan
-goes nowhere.
-Private parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
+mitmproxy has no hook that sends a flow again. Its HTTP layer is sans-io, so a subclass can:
+it never forwards `flow.request`, which is there to be looked at, with keys masked, but what
+the flow's `Plan` says; a flow without a plan goes nowhere. Private parts of mitmproxy 12
+are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
 import logging
@@ -13,7 +13,13 @@ from mitmproxy import http
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpLayer, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    GetHttpConnection,
+    HttpLayer,
+    HttpStream,
+    SendHttp,
+)
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -35,7 +41,17 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from addon.edge.http1 import Tick
-from addon.edge.plan import Plan, Planner, connect_words, fault, lowered, request_for, response_of, sidecar_down, told
+from addon.edge.plan import (
+    Plan,
+    Planner,
+    connect_words,
+    fault,
+    lowered,
+    request_for,
+    response_of,
+    sidecar_down,
+    told,
+)
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.local_answers import too_large
@@ -99,10 +115,14 @@ class GatewayStream(HttpStream):
             yield from self._give_up()
 
     def _is_over(self, event: events.Event) -> bool:
-        """Whether an event belongs to something that has been answered or given up, here or in mitmproxy's queue."""
+        """Whether an event belongs to something that has been answered or given up, here or
+        in mitmproxy's queue.
+        """
         if isinstance(event, RequestData | RequestTrailers | RequestEndOfMessage):
             return self._answered
-        heard = isinstance(event, ResponseHeaders | ResponseData | ResponseTrailers | ResponseEndOfMessage)
+        heard = isinstance(
+            event, ResponseHeaders | ResponseData | ResponseTrailers | ResponseEndOfMessage
+        )
         return self._upstream is None and (heard or isinstance(event, ResponseProtocolError))
 
     def _after_abort(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -134,7 +154,7 @@ class GatewayStream(HttpStream):
             else:
                 reply = yield command
 
-    # -- the request ----------------------------------------------------------------------------------------------
+    # -- the request -------------------------------------------------------------------------------
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
         yield from super().state_wait_for_request_headers(event)
@@ -189,7 +209,7 @@ class GatewayStream(HttpStream):
         self.client_state = self.state_done
         yield from self.send_response()
 
-    # -- attempts -------------------------------------------------------------------------------------------------
+    # -- attempts ----------------------------------------------------------------------------------
 
     def _attempt(self) -> layer.CommandGenerator[None]:
         """Send what is planned; an upstream that can't be reached gives way to the next one."""
@@ -236,12 +256,17 @@ class GatewayStream(HttpStream):
         """Whether a connection of an earlier request will be used."""
         parent = self.context.layers[self.context.layers.index(self) - 1]
         assert isinstance(parent, HttpLayer)
-        return any(wanted.connection_spec_matches(known) and known.connected for known in parent.connections)
+        return any(
+            wanted.connection_spec_matches(known) and known.connected
+            for known in parent.connections
+        )
 
     def _sidecar_may_come(self) -> bool:
         """Whether it is worth waiting for the sidecar, which starts and restarts within seconds."""
         waited = self._planner.clock.monotonic() - self._opened_at
-        return self._plan is not None and self._plan.sidecar is not None and waited < SIDECAR_SECONDS
+        return (
+            self._plan is not None and self._plan.sidecar is not None and waited < SIDECAR_SECONDS
+        )
 
     def _unreachable(self, error: str) -> Reply | None:
         if self._plan is None or self._plan.exchange is None:
@@ -253,7 +278,9 @@ class GatewayStream(HttpStream):
         if reply is None:
             return True
         if self._begun:
-            yield from self._say(reply.body if reply.status == 200 else self._exchange.failed_end(told(reply)))
+            yield from self._say(
+                reply.body if reply.status == 200 else self._exchange.failed_end(told(reply))
+            )
             yield from self._finish()
         else:
             self.flow.response = response_of(reply)
@@ -261,9 +288,12 @@ class GatewayStream(HttpStream):
         return False
 
     def _again(self, reply: Reply | None) -> layer.CommandGenerator[None]:
-        """Attempt again as soon as the upstream's connection has come to rest, or tell the client."""
+        """Attempt again as soon as the upstream's connection has come to rest, or tell the
+        client.
+        """
         if (yield from self._go_on(reply)):
-            # Sending from inside the event that ends a response would reach a connection that is not ready for it.
+            # Sending from inside the event that ends a response would reach a connection
+            # that is not ready for it.
             yield commands.RequestWakeup(0)
 
     def _planned_request(self) -> http.Request:
@@ -271,11 +301,15 @@ class GatewayStream(HttpStream):
         return self._plan.sidecar or request_for(self._exchange.outgoing)
 
     def _connection_for(self, request: http.Request) -> GetHttpConnection:
-        return GetHttpConnection((request.host, request.port), request.scheme == "https", None, "tcp")
+        return GetHttpConnection(
+            (request.host, request.port), request.scheme == "https", None, "tcp"
+        )
 
-    # -- the answer -----------------------------------------------------------------------------------------------
+    # -- the answer --------------------------------------------------------------------------------
 
-    def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
+    def state_wait_for_response_headers(
+        self, event: ResponseHeaders
+    ) -> layer.CommandGenerator[None]:
         if self._plan is None or self._plan.exchange is None:
             yield from super().state_wait_for_response_headers(event)
             return
@@ -283,8 +317,11 @@ class GatewayStream(HttpStream):
         self._head = event.response
         status = event.response.status_code
         if not (200 <= status < 300 or 400 <= status < 600):
-            # A redirect would take the key elsewhere; other numbers are no final answers (RFC 9110 §15).
-            yield from self._fail(StreamError(f"The upstream answered {status}: see its base_url.", code="bad_status"))
+            # A redirect would take the key elsewhere; other numbers are no final answers
+            # (RFC 9110 §15).
+            yield from self._fail(
+                StreamError(f"The upstream answered {status}: see its base_url.", code="bad_status")
+            )
         elif self._exchange.streams and status == 200 and not self._head_says("json"):
             yield from self._start_stream(lowered(event.response.headers))
         else:
@@ -328,11 +365,15 @@ class GatewayStream(HttpStream):
             self._heard_at = self._planner.clock.monotonic()
             self._body += event.data
             if len(self._body) > (MAX_WHOLE if success else MAX_REFUSAL):
-                yield from self._fail(StreamError("The upstream's answer is too large.", code="upstream_too_large"))
+                yield from self._fail(
+                    StreamError("The upstream's answer is too large.", code="upstream_too_large")
+                )
         elif isinstance(event, ResponseEndOfMessage):
             self._upstream = None
             take = self._exchange.whole if success else self._exchange.refused
-            yield from self._again(take(self._head.status_code, lowered(self._head.headers), bytes(self._body)))
+            yield from self._again(
+                take(self._head.status_code, lowered(self._head.headers), bytes(self._body))
+            )
 
     def _fail(self, error: StreamError) -> layer.CommandGenerator[None]:
         """The attempt failed while the upstream was answering."""
@@ -343,9 +384,12 @@ class GatewayStream(HttpStream):
             return
         problem = self._exchange.stream_problem(error)
         api = self._exchange.candidate.upstream.api
-        reply = self._exchange.refused(error.status, {"content-type": "application/json"}, error_body(api, problem))
+        reply = self._exchange.refused(
+            error.status, {"content-type": "application/json"}, error_body(api, problem)
+        )
         if reply is None and self._upstream is not None:
-            # The next attempt follows when the connection's end has been reported, lest that be taken for its own.
+            # The next attempt follows when the connection's end has been reported, lest
+            # that be taken for its own.
             yield from self._abort()
             self._aborting = True
         else:
@@ -358,7 +402,8 @@ class GatewayStream(HttpStream):
         self._said_at = self._planner.clock.monotonic()
         if self.context.options.store_streamed_bodies:
             self.response_body_buf += out
-        # Straight to the socket, framed here: the way through Http1Server would look the framing up for each event.
+        # Straight to the socket, framed here: the way through Http1Server would look the
+        # framing up for each event.
         framed = b"%x\r\n%b\r\n" % (len(out), out) if self._chunked else out
         yield commands.SendData(self.context.client, framed)
 
@@ -376,7 +421,10 @@ class GatewayStream(HttpStream):
         self.flow.response = http.Response.make(200, b"", headers)
         self.flow.response.headers.pop("content-length", None)
         yield HttpResponseHeadersHook(self.flow)
-        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, end_stream=False), self.context.client)
+        yield SendHttp(
+            ResponseHeaders(self.stream_id, self.flow.response, end_stream=False),
+            self.context.client,
+        )
 
     def _finish(self) -> layer.CommandGenerator[None]:
         """The streamed answer is at its end."""
@@ -393,7 +441,7 @@ class GatewayStream(HttpStream):
         yield DropStream(self.stream_id)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
-    # -- time and trouble -----------------------------------------------------------------------------------------
+    # -- time and trouble --------------------------------------------------------------------------
 
     def _tick(self) -> layer.CommandGenerator[None]:
         if self._plan is None or self._plan.exchange is None or self._upstream is None:
@@ -406,7 +454,9 @@ class GatewayStream(HttpStream):
         elif late := self._late(now, self._exchange.candidate.upstream.timeouts):
             yield from self._fail(StreamError(f"The upstream {late}.", 504, "upstream_timeout"))
         elif self._exchange.streams and self._silent(now):
-            yield from self._say(self._answer.keep_alive if self._answer is not None else KEEP_ALIVE)
+            yield from self._say(
+                self._answer.keep_alive if self._answer is not None else KEEP_ALIVE
+            )
 
     def _silent(self, now: float) -> bool:
         waiting = self.server_state in (self.state_wait_for_response_headers, self._state_stream)
@@ -440,7 +490,8 @@ class GatewayStream(HttpStream):
             if self._answer.error is None:
                 yield from self._finish()
         elif self._reused and self._head is None:
-            # An idle connection was closed just as it was used again: that says nothing of the upstream.
+            # An idle connection was closed just as it was used again: that says nothing of
+            # the upstream.
             yield from self._again(None)
         else:
             yield from self._again(self._exchange.unreachable("it closed the connection"))
@@ -461,7 +512,9 @@ class GatewayStream(HttpStream):
         """Close the upstream's connection, so that it stops generating."""
         if self._upstream is not None:
             upstream, self._upstream = self._upstream, None
-            yield SendHttp(RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL), upstream)
+            yield SendHttp(
+                RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL), upstream
+            )
 
     def _give_up(self) -> layer.CommandGenerator[None]:
         """A fault of ours: the client gets an error or a broken stream, never silence."""

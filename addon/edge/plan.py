@@ -40,7 +40,9 @@ class Planner(Protocol):
 
     clock: Clock
     watched: bool = True
-    """Whether other addons want to hear of flows; telling mitmproxy's thirty is most of what a request costs."""
+    """Whether other addons want to hear of flows; telling mitmproxy's thirty is most of
+    what a request costs.
+    """
 
     def hear(self, hook: commands.StartHook) -> None:
         """Take a hook of a flow that no other addon hears."""
@@ -51,7 +53,9 @@ class Planner(Protocol):
 
 def request_for(outgoing: Outgoing) -> http.Request:
     """The request that goes to the upstream."""
-    fields = [(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in outgoing.headers]
+    fields = [
+        (name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in outgoing.headers
+    ]
     return http.Request(
         host=outgoing.host,
         port=outgoing.port,
@@ -70,7 +74,9 @@ def request_for(outgoing: Outgoing) -> http.Request:
 
 def response_of(reply: Reply) -> http.Response:
     """The response that the client gets."""
-    return http.Response.make(reply.status, reply.body, {"access-control-allow-origin": "*", **reply.headers})
+    return http.Response.make(
+        reply.status, reply.body, {"access-control-allow-origin": "*", **reply.headers}
+    )
 
 
 def fault() -> http.Response:
@@ -86,18 +92,24 @@ def sidecar_down() -> Reply:
 def told(reply: Reply) -> Problem:
     """What a reply says, for a client whose stream has begun."""
     message = message_of(reply.body) or f"The upstream answered with an error ({reply.status})."
-    return Problem(status=reply.status, message=message, code="upstream_error", type="upstream_error")
+    return Problem(
+        status=reply.status, message=message, code="upstream_error", type="upstream_error"
+    )
 
 
 def lowered(headers: http.Headers) -> dict[str, str]:
-    """The headers with their names in lower case, without those that would break a head they are copied to.
+    """The headers with their names in lower case, without those that would break a head
+    they are copied to.
 
-    Headers of the same name are joined by commas (RFC 9110 §5.3). mitmproxy's own mapping takes quadratic time.
+    Headers of the same name are joined by commas (RFC 9110 §5.3). mitmproxy's own mapping
+    takes quadratic time.
     """
     found: dict[str, list[str]] = {}
     for raw_name, raw_text in headers.fields:
         if _NAME.fullmatch(raw_name) and not _CONTROL.search(raw_text):
-            name, text = (raw.decode("utf-8", "surrogateescape") for raw in (raw_name.lower(), raw_text))
+            name, text = (
+                raw.decode("utf-8", "surrogateescape") for raw in (raw_name.lower(), raw_text)
+            )
             found.setdefault(name, []).append(text)
     return {name: ", ".join(texts) for name, texts in found.items()}
 
@@ -107,9 +119,13 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def connect_words(error: str) -> str:
-    """A connect error without addresses: `[Errno 111] Connect call failed ('127.0.0.1', 9)` tells too much."""
+    """A connect error without addresses: `[Errno 111] Connect call failed ('127.0.0.1', 9)`
+    tells too much.
+    """
     known = error.lower()
-    return next((words for sign, words in _CONNECT_ERRORS.items() if sign in known), "no connection")
+    return next(
+        (words for sign, words in _CONNECT_ERRORS.items() if sign in known), "no connection"
+    )
 
 
 _CONNECT_ERRORS = {

@@ -1,4 +1,6 @@
-"""One upstream's answer on its way to the client: patched, accumulated beside, remembered before its end is seen."""
+"""One upstream's answer on its way to the client: patched, accumulated beside, remembered
+before its end is seen.
+"""
 
 from typing import Protocol
 
@@ -23,7 +25,8 @@ class Remember(Protocol):
 class StreamedAnswer:
     """Takes an upstream's bytes in any cut and gives whole events for the client.
 
-    `error` is set when the upstream reports one or sends what can't be read; nothing more is taken then.
+    `error` is set when the upstream reports one or sends what can't be read; nothing more
+    is taken then.
     """
 
     def __init__(self, relay: Relay, *, remember: Remember, content_encoding: str = "") -> None:
@@ -72,17 +75,23 @@ class StreamedAnswer:
         return b"".join(map(self._event, events))
 
     def end(self) -> bytes:
-        """The upstream closed its answer: what a well-formed stream still lacks, or nothing and `error`."""
+        """The upstream closed its answer: what a well-formed stream still lacks, or nothing
+        and `error`.
+        """
         if self.error or self.done:
             return b""
         # Some servers close without the last blank line.
         last = self._event(rest + b"\n\n") if _is_whole(rest := self._events.rest()) else b""
         if not self.finished and not self.error:
-            self.error = StreamError("The upstream ended its answer in the middle.", code="upstream_cut")
+            self.error = StreamError(
+                "The upstream ended its answer in the middle.", code="upstream_cut"
+            )
         return last if self.done or self.error else last + self._relay.end()
 
     def fail(self, problem: Problem) -> bytes:
-        """The end of a stream that failed after it began: the format's error event, then the usual end."""
+        """The end of a stream that failed after it began: the format's error event, then
+        the usual end.
+        """
         return self._relay.fail(problem)
 
     def stop(self) -> None:

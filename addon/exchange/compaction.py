@@ -17,18 +17,29 @@ PROMPT_TOKENS = 1_000_000
 _TEXTS = re.compile(
     "|".join(
         (
-            # OpenAI, Azure, Groq (https://platform.openai.com/docs/guides/error-codes); llama.cpp's is its own.
-            r"\bcontext_length_exceeded\b|exceed_context_size_error|exceeds the available context size",
+            # OpenAI, Azure, Groq (https://platform.openai.com/docs/guides/error-codes);
+            # llama.cpp's is its own.
+            (
+                r"\bcontext_length_exceeded\b|exceed_context_size_error|exceeds the "
+                r"available context size"
+            ),
             # OpenAI, DeepSeek, OpenRouter, vLLM, SGLang; LM Studio.
             r"maximum context length|greater than the context length",
             # OpenAI's Responses; Bedrock; MiniMax.
-            r"exceeds the context window|input is too long for requested model|context window exceeds limit",
-            # Anthropic (https://platform.claude.com/docs/en/api/errors), which counts the answer in, too.
+            (
+                r"exceeds the context window|input is too long for requested "
+                r"model|context window exceeds limit"
+            ),
+            # Anthropic (https://platform.claude.com/docs/en/api/errors), which counts the
+            # answer in, too.
             r"prompt is too long|exceed context limit",
             # Kimi (github.com/MoonshotAI/kimi-cli/issues/2011); xAI.
             r"exceeded model token limit|maximum prompt length is \d+",
             # GLM (https://docs.z.ai/api-reference/api-code); Qwen; Gemini.
-            r"^1261$|prompt exceeds max length|range of input length should be|input token count.{0,40}exceeds",
+            (
+                r"^1261$|prompt exceeds max length|range of input length should "
+                r"be|input token count.{0,40}exceeds"
+            ),
         )
     ),
     re.IGNORECASE | re.MULTILINE,
@@ -36,7 +47,9 @@ _TEXTS = re.compile(
 
 
 def is_context_overflow(text: str) -> bool:
-    """Whether an upstream's error, as `full_text` gives it, says that the conversation is too long for the model."""
+    """Whether an upstream's error, as `full_text` gives it, says that the conversation is
+    too long for the model.
+    """
     return _TEXTS.search(text) is not None
 
 
@@ -46,14 +59,22 @@ def hears_usage(asked: Asked) -> bool:
 
 
 def signal(asked: Asked, answer_id: str, created: int) -> tuple[dict[str, str], bytes]:
-    """Headers and body of an empty answer whose usage says that the conversation is too long; Unix seconds."""
+    """Headers and body of an empty answer whose usage says that the conversation is too
+    long; Unix seconds.
+    """
     body = {
         "id": f"chatcmpl-{answer_id}",
         "object": "chat.completion",
         "created": created,
         "model": asked.model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 0, "total_tokens": PROMPT_TOKENS},
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}
+        ],
+        "usage": {
+            "prompt_tokens": PROMPT_TOKENS,
+            "completion_tokens": 0,
+            "total_tokens": PROMPT_TOKENS,
+        },
     }
     whole = scalar_text(body)
     if asked.stream:

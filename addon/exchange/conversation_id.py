@@ -1,4 +1,6 @@
-"""Which requests belong to one conversation: only to show them together, never to find reasoning."""
+"""Which requests belong to one conversation: only to show them together, never to find
+reasoning.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +25,9 @@ _HEADERS = (
     "x-session-affinity",
 )
 _SESSION = re.compile(r"session(?:_id\"\s*:\s*\"|_)([0-9A-Za-z-]{8,64})")
-"""Claude Code's `metadata.user_id`: `user_…_account_…_session_<uuid>`, or JSON with a `session_id`."""
+"""Claude Code's `metadata.user_id`: `user_…_account_…_session_<uuid>`, or JSON with a
+`session_id`.
+"""
 
 _LETTERS = 24
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -31,14 +35,17 @@ _TEXT = msgspec.json.Decoder(str)
 
 
 def conversation_of(principal_id: str, headers: Mapping[str, str], request: Asked) -> str:
-    """24 hexadecimal digits for the conversation that a request of the principal goes on with; empty: not known.
+    """24 hexadecimal digits for the conversation that a request of the principal goes on
+    with; empty: not known.
 
-    Clients that name it are believed; of others the first words of the user tell, so that chats with the same first
-    words are one.
+    Clients that name it are believed; of others the first words of the user tell, so that
+    chats with the same first words are one.
     """
     named = next(filter(None, _named(headers, request)), "")
     words = named or _first_words(request.messages)
-    return digest(principal_id, "named" if named else "words", words).hex()[:_LETTERS] if words else ""
+    return (
+        digest(principal_id, "named" if named else "words", words).hex()[:_LETTERS] if words else ""
+    )
 
 
 def _named(headers: Mapping[str, str], request: Asked) -> Iterator[str]:

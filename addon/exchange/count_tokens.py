@@ -1,5 +1,5 @@
-"""A question for the tokens of a request: the upstream that would answer it is asked when it counts, else they are
-estimated. It costs nothing and is in no books.
+"""A question for the tokens of a request: the upstream that would answer it is asked when
+it counts, else they are estimated. It costs nothing and is in no books.
 
 https://platform.claude.com/docs/en/api/messages-count-tokens
 """
@@ -29,7 +29,9 @@ class Counting(Exchange):
     kept = False
 
     def open(self, body: bytes) -> Reply | None:
-        """Decode, route and restore as for the request itself; the reply when no upstream needs to be asked."""
+        """Decode, route and restore as for the request itself; the reply when no upstream
+        needs to be asked.
+        """
         self._read(body)
         return None if self.candidate.upstream.api == "messages" else self._estimate()
 
@@ -46,8 +48,13 @@ class Counting(Exchange):
         asked = super().outgoing
         path, mark, query = asked.target.partition("?")
         body = query_of(asked.body)
-        headers = [(name, str(len(body)) if name == "content-length" else text) for name, text in asked.headers]
-        return replace(asked, target=f"{path}/count_tokens{mark}{query}", headers=headers, body=body)
+        headers = [
+            (name, str(len(body)) if name == "content-length" else text)
+            for name, text in asked.headers
+        ]
+        return replace(
+            asked, target=f"{path}/count_tokens{mark}{query}", headers=headers, body=body
+        )
 
     def unreachable(self, why: str) -> Reply | None:
         return self._estimate()
@@ -65,6 +72,8 @@ class Counting(Exchange):
         ratio = self._services.meter.ratio(self.candidate.model)
         parts = (part for message in self.request.messages for part in message.parts)
         pictures = [len(part.url) for part in parts if isinstance(part, Image | File)]
-        words = tokens_in(max(0, self.made_bytes - sum(pictures)), ratio.prompt_bytes, ratio.prompt_tokens)
+        words = tokens_in(
+            max(0, self.made_bytes - sum(pictures)), ratio.prompt_bytes, ratio.prompt_tokens
+        )
         tokens = words + _TOKENS_OF_A_PICTURE * len(pictures)
         return Reply(200, _JSON | {"x-thinkback-tokens": "estimated"}, encode_count(tokens))

@@ -1,8 +1,9 @@
-"""One request from its headers to settlement, without a socket: decoded, routed, restored, answered.
+"""One request from its headers to settlement, without a socket: decoded, routed, restored,
+answered.
 
-`open` takes the body; `outgoing` is the attempt to make. One that fails goes to `unreachable` or `refused`, which say
-what the client is told, or nothing when `outgoing` now is the next attempt. One that succeeds goes to `stream` or
-`whole`.
+`open` takes the body; `outgoing` is the attempt to make. One that fails goes to
+`unreachable` or `refused`, which say what the client is told, or nothing when `outgoing`
+now is the next attempt. One that succeeds goes to `stream` or `whole`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -142,8 +143,12 @@ class Exchange:
         if not may_use(self.principal, request.model):
             raise RequestError(problems.not_allowed(request.model))
         self._remaining = self._candidates(request.model)
-        if request.plain is not None and not all(asked.is_patched_for(one.upstream, body) for one in self._remaining):
-            self.request = request = asked.read_neutral(self._endpoint, body, self._copies.open, past)
+        if request.plain is not None and not all(
+            asked.is_patched_for(one.upstream, body) for one in self._remaining
+        ):
+            self.request = request = asked.read_neutral(
+                self._endpoint, body, self._copies.open, past
+            )
         self._conversation_id = conversation_of(self.principal.id, self._headers, request)
         if entered:
             self._enter(request, self._remaining[0], len(body))
@@ -192,7 +197,9 @@ class Exchange:
         return self.opened is not None and self.opened.reserved
 
     def reserve(self, *, give_up: bool) -> Reply | None:
-        """Try again to reserve what the request may use; the reply when that is refused, or given up."""
+        """Try again to reserve what the request may use; the reply when that is refused, or
+        given up.
+        """
         assert self.opened is not None
         try:
             self._services.meter.reserve(self.opened, give_up=give_up)
@@ -201,7 +208,9 @@ class Exchange:
         return None
 
     def entry(self, candidate: Candidate | None = None) -> Entry:
-        """What the ledger is told of who asks for what, and of the candidate that would answer or answered."""
+        """What the ledger is told of who asks for what, and of the candidate that would
+        answer or answered.
+        """
         user, key, request = self.principal.user, self.principal.key, self.request
         tried = candidate or (self.candidate if self.tried else None)
         return Entry(
@@ -242,7 +251,9 @@ class Exchange:
 
     @property
     def policy(self) -> str:
-        """The profile of what is being tried, and what it says to do for turns whose reasoning is not known."""
+        """The profile of what is being tried, and what it says to do for turns whose
+        reasoning is not known.
+        """
         return f"{self._made.profile.name}: {self._made.policy.step}" if self._made else ""
 
     @property
@@ -268,7 +279,11 @@ class Exchange:
     @property
     def trouble(self) -> str:
         """What went wrong after the answer began, in a word, or empty."""
-        return self._answer.error.code or "upstream_error" if self._answer and self._answer.error else ""
+        return (
+            self._answer.error.code or "upstream_error"
+            if self._answer and self._answer.error
+            else ""
+        )
 
     @property
     def outgoing(self) -> Outgoing:
@@ -284,7 +299,10 @@ class Exchange:
         for at, message in enumerate(self.request.messages):
             calls = ",".join(call.name for call in message.calls)
             turn = f" turn={found[at].rule} {found[at].why}" if at in found else ""
-            yield f"[{at}] {message.role}{' calls=' + calls if calls else ''}{turn.rstrip()}: {message.text}"
+            yield (
+                f"[{at}] "
+                f"{message.role}{' calls=' + calls if calls else ''}{turn.rstrip()}: {message.text}"
+            )
 
     def unreachable(self, why: str) -> Reply | None:
         """The upstream could not be reached or broke off before its answer began."""
@@ -293,8 +311,12 @@ class Exchange:
         if self._next():
             return None
         name = self.candidate.upstream.name
-        message = f"The upstream '{name}' could not be reached ({why}): try again, or check its base_url."
-        return self.reply(Problem(status=502, message=message, code="upstream_unreachable", type="upstream_error"))
+        message = (
+            f"The upstream '{name}' could not be reached ({why}): try again, or check its base_url."
+        )
+        return self.reply(
+            Problem(status=502, message=message, code="upstream_unreachable", type="upstream_error")
+        )
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
         """The upstream answered with an error."""
@@ -328,7 +350,9 @@ class Exchange:
         return self._answer
 
     def accepted(self) -> None:
-        """The upstream took the request: its key works, what it was sent binds, a repair is a lesson."""
+        """The upstream took the request: its key works, what it was sent binds, a repair is
+        a lesson.
+        """
         assert self._made is not None
         self.tried[-1].outcome = "200"
         self.first_byte = self._services.clock.monotonic() - self._began
@@ -345,7 +369,9 @@ class Exchange:
         except Unreadable as error:
             return self.reply(problems.malformed(str(error)))
         made, api = self._made, self.candidate.upstream.api
-        answer = self._said.whole(api, made.encoded.custom, body, quirks_of(made.profile), self._mirror)
+        answer = self._said.whole(
+            api, made.encoded.custom, body, quirks_of(made.profile), self._mirror
+        )
         if answer is None:
             return self.reply(problems.malformed("the upstream's answer is not a JSON object"))
         if answer.error is not None:
@@ -371,7 +397,12 @@ class Exchange:
     def stream_problem(self, error: StreamError) -> Problem:
         """How a failure of a running stream is told."""
         message = self._without_keys(error.message.encode(errors="replace")).decode()
-        return Problem(status=error.status, message=message, code=error.code or "upstream_error", type="upstream_error")
+        return Problem(
+            status=error.status,
+            message=message,
+            code=error.code or "upstream_error",
+            type="upstream_error",
+        )
 
     def failed_end(self, problem: Problem) -> bytes:
         """The end of a running stream that failed, in the client's format."""
@@ -395,9 +426,15 @@ class Exchange:
     @property
     def _mirror(self) -> Mirror | None:
         services, request = self._services, self.request
-        shows = self._endpoint.wire_format == "chat" and request is not None and not request.structured
+        shows = (
+            self._endpoint.wire_format == "chat" and request is not None and not request.structured
+        )
         style = style_for(self.principal.user, self.candidate.upstream) if shows else None
-        return Mirror(style, lambda: new_token(services.random(16), services.id_key)) if style else None
+        return (
+            Mirror(style, lambda: new_token(services.random(16), services.id_key))
+            if style
+            else None
+        )
 
     def _signal(self, body: bytes) -> Reply | None:
         """What makes Cursor summarise a conversation that is too long, where that is wanted."""
@@ -423,7 +460,9 @@ class Exchange:
         return list(found)
 
     def _advance(self) -> None:
-        """Make the next candidate the current one; its body is made anew only when it differs from the last one's."""
+        """Make the next candidate the current one; its body is made anew only when it
+        differs from the last one's.
+        """
         candidate = self._remaining.pop(0)
         self.tried.append(Tried(candidate))
         self._answer = None
@@ -435,7 +474,8 @@ class Exchange:
             try:
                 self._advance()
             except RequestError:
-                self.tried.pop()  # its profile rejects what is not known; what the upstream before it said is told
+                # Its profile rejects what is not known; what the upstream before it said is told.
+                self.tried.pop()
                 continue
             return True
         return False
@@ -461,10 +501,14 @@ class Exchange:
     def _rest(self, seconds: float, why: str) -> None:
         until = self._services.clock.monotonic() + seconds
         self._services.keyring.failed(self.candidate.upstream, self.candidate.key, until)
-        self._services.meter.key_rests(self.candidate.upstream.name, self.candidate.key, seconds, why)
+        self._services.meter.key_rests(
+            self.candidate.upstream.name, self.candidate.key, seconds, why
+        )
 
     def _status(self, status: int) -> int:
-        """Cursor shows the text of a 400 only; of an overloaded or failing upstream it retries by itself."""
+        """Cursor shows the text of a 400 only; of an overloaded or failing upstream it
+        retries by itself.
+        """
         is_cursor = self._headers.get("user-agent", "").startswith("Cursor/")
         return 400 if is_cursor and 400 <= status < 500 and status != 429 else status
 
@@ -472,10 +516,15 @@ class Exchange:
         name = self.candidate.upstream.name
         keys = (one.candidate.key for one in self.tried if one.candidate.upstream.name == name)
         tried = ", ".join(dict.fromkeys(map(mask, keys)))
-        message = f"The upstream '{name}' refused the gateway's key {tried} ({status}): its api_keys need a look."
+        message = (
+            f"The upstream '{name}' refused the gateway's key {tried} ({status}): its "
+            "api_keys need a look."
+        )
         if said:
             message += f" It says: {self._without_keys(said.encode(errors='replace')).decode()}"
-        return Problem(status=502, message=message, code="upstream_auth_error", type="upstream_error")
+        return Problem(
+            status=502, message=message, code="upstream_auth_error", type="upstream_error"
+        )
 
     def _without_keys(self, body: bytes) -> bytes:
         return without_keys(body, (one.candidate for one in self.tried))

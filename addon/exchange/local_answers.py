@@ -1,4 +1,6 @@
-"""What is decided from a request's headers alone: who answers it, and whether its caller may ask at all."""
+"""What is decided from a request's headers alone: who answers it, and whether its caller
+may ask at all.
+"""
 
 from collections.abc import Mapping
 
@@ -15,7 +17,17 @@ from shared.config.schema import Snapshot
 from shared.model import Principal
 from shared.routes import known_models
 
-__all__ = ("admit", "health", "models", "preflight", "problem_reply", "readiness", "stored", "too_large", "unfit")
+__all__ = (
+    "admit",
+    "health",
+    "models",
+    "preflight",
+    "problem_reply",
+    "readiness",
+    "stored",
+    "too_large",
+    "unfit",
+)
 
 CORS = {"access-control-allow-origin": "*"}
 _JSON = {"content-type": "application/json"}
@@ -27,7 +39,9 @@ _PREFLIGHT = CORS | {
 
 
 def preflight() -> Reply:
-    """Answer to anybody's CORS preflight (https://fetch.spec.whatwg.org/#cors-preflight-fetch); it tells nothing."""
+    """Answer to anybody's CORS preflight
+    (https://fetch.spec.whatwg.org/#cors-preflight-fetch); it tells nothing.
+    """
     return Reply(204, _PREFLIGHT, b"")
 
 
@@ -37,7 +51,9 @@ def health() -> Reply:
 
 
 def readiness(*, store_answers: bool, upstreams: int) -> Reply:
-    """Whether requests can be served; an upstream may still have to be configured, through this very port."""
+    """Whether requests can be served; an upstream may still have to be configured, through
+    this very port.
+    """
     status = "ready" if store_answers else "the database does not answer"
     body = msgspec.json.encode({"status": status, "upstreams": upstreams})
     return Reply(200 if store_answers else 503, _JSON, body)
@@ -46,17 +62,25 @@ def readiness(*, store_answers: bool, upstreams: int) -> Reply:
 def models(snapshot: Snapshot, caller: Principal, headers: Mapping[str, str]) -> Reply:
     """The models the caller may use as configured, in the shape that its library reads.
 
-    https://platform.openai.com/docs/api-reference/models/list, https://platform.claude.com/docs/en/api/models-list.
+    https://platform.openai.com/docs/api-reference/models/list,
+    https://platform.claude.com/docs/en/api/models-list.
     """
     names = [name for name in known_models(snapshot.upstreams) if may_use(caller, name)]
     if "anthropic-version" in headers:
         return Reply(200, CORS | _JSON, listing.encode_models(names, created=0))
-    listed = [{"id": name, "object": "model", "created": 0, "owned_by": "thinkback"} for name in names]
+    listed = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "thinkback"} for name in names
+    ]
     return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
 
 
 def stored(
-    answers: StoredAnswers, caller: Principal, endpoint: Endpoint, method: str, target: str, user_agent: str
+    answers: StoredAnswers,
+    caller: Principal,
+    endpoint: Endpoint,
+    method: str,
+    target: str,
+    user_agent: str,
 ) -> Reply:
     """What becomes of one of the caller's stored answers; `target` is path and query."""
     try:
@@ -66,21 +90,34 @@ def stored(
 
 
 def admit(
-    headers: Mapping[str, str], snapshot: Snapshot, *, find_key: FindKey, read_token: ReadToken, now_ms: int
+    headers: Mapping[str, str],
+    snapshot: Snapshot,
+    *,
+    find_key: FindKey,
+    read_token: ReadToken,
+    now_ms: int,
 ) -> Principal | Problem:
     """The caller, or why it is turned away."""
     upstreams = snapshot.upstreams if snapshot.server.allow_upstream_keys else ()
     shown = credential(headers)
-    return identify(shown, find_key=find_key, read_token=read_token, upstreams=upstreams, now_ms=now_ms)
+    return identify(
+        shown, find_key=find_key, read_token=read_token, upstreams=upstreams, now_ms=now_ms
+    )
 
 
-def unfit(endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body: int) -> Problem | None:
+def unfit(
+    endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body: int
+) -> Problem | None:
     """Why a request of a known caller can't be taken, as far as its headers tell."""
     if method not in endpoint.methods:
         use = " or ".join(endpoint.methods)
-        return Problem(status=405, message=f"Use {use} here, not {method}.", code="method_not_allowed")
+        return Problem(
+            status=405, message=f"Use {use} here, not {method}.", code="method_not_allowed"
+        )
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        return Problem(status=415, message="Send the body uncompressed.", code="unsupported_content_encoding")
+        return Problem(
+            status=415, message="Send the body uncompressed.", code="unsupported_content_encoding"
+        )
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > max_body:
         return too_large(max_body)
@@ -89,7 +126,10 @@ def unfit(endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body:
 
 def too_large(limit: int) -> Problem:
     """The problem of a body beyond the limit (bytes)."""
-    message = f"The request body is larger than {limit // (1024 * 1024)} MiB: start a new chat, or raise max_body_mib."
+    message = (
+        f"The request body is larger than {limit // (1024 * 1024)} MiB: start a new "
+        "chat, or raise max_body_mib."
+    )
     return Problem(status=413, message=message, code="request_too_large")
 
 

@@ -1,7 +1,9 @@
-"""Stored answers of the Responses API: kept as they end, gone on from, and told to the caller who asked.
+"""Stored answers of the Responses API: kept as they end, gone on from, and told to the
+caller who asked.
 
-A conversation is an answer with those before it, each linked to the one it went on from. Answers that the writer thread
-has yet to write are held in memory, so that the very next request finds them.
+A conversation is an answer with those before it, each linked to the one it went on from.
+Answers that the writer thread has yet to write are held in memory, so that the very next
+request finds them.
 """
 
 import re
@@ -43,7 +45,9 @@ _WRITTEN_AT_ONCE = 256 * 1024
 """Bytes: what is larger is left to the writer thread, as the event loop would feel it."""
 
 _COMPRESSED = 1024 * 1024
-"""Bytes of JSON: what is larger, pictures mostly, is stored as it is, as the event loop would feel its compression."""
+"""Bytes of JSON: what is larger, pictures mostly, is stored as it is, as the event loop
+would feel its compression.
+"""
 
 _WAITING_BYTES = 16 * 1024 * 1024
 _ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{24})(i?)[0-9]+", re.ASCII)
@@ -80,13 +84,17 @@ class StoredAnswers:
         return self._past(principal_id) if self._max_age_days else None
 
     def keep(self, principal_id: str, request: Request, answer_id: str, response: bytes) -> None:
-        """Store the answer to a request: now when it is small and the database is free, else soon."""
+        """Store the answer to a request: now when it is small and the database is free,
+        else soon.
+        """
         answer = StoredAnswer(
             id=answer_id,
             principal=principal_id,
             created_at=self._clock.now_ms(),
             previous=request.previous_response_id,
-            items=_packed(scalar_text(listed(request.own_items or [], answer_id.removeprefix("resp_")))),
+            items=_packed(
+                scalar_text(listed(request.own_items or [], answer_id.removeprefix("resp_")))
+            ),
             response=_packed(response),
         )
         statement = add_answer(answer)
@@ -95,9 +103,14 @@ class StoredAnswers:
             self._engine.write_later([statement])
 
     def reply(self, principal_id: str, endpoint: Endpoint, method: str, target: str) -> bytes:
-        """The body that answers a request about one answer; `target` is path and query. Raises RequestError."""
+        """The body that answers a request about one answer; `target` is path and query.
+        Raises RequestError.
+        """
         if endpoint.kind == "cancel":
-            message = "Nothing runs in the background here: to stop an answer, close the connection it comes on."
+            message = (
+                "Nothing runs in the background here: to stop an answer, close the "
+                "connection it comes on."
+            )
             raise refused("unsupported_endpoint", message)
         answer = self._find(principal_id, endpoint.id)
         if answer is None:
@@ -123,13 +136,18 @@ class StoredAnswers:
         return msgspec.json.encode({"id": answer.id, "object": "response", "deleted": True})
 
     def _find(self, principal_id: str, answer_id: str) -> StoredAnswer | None:
-        since, held = self._clock.now_ms() - self._max_age_days * _DAY_MS, self._waiting.get(answer_id)
+        since, held = (
+            self._clock.now_ms() - self._max_age_days * _DAY_MS,
+            self._waiting.get(answer_id),
+        )
         if not answer_id.isascii() or (held is None and answer_id in self._waiting):
             return None
         if found := find_answer(self._engine, principal_id, answer_id, since_ms=since):
             self._waiting.pop(answer_id, None)
             return found
-        return held if held and held.principal == principal_id and held.created_at >= since else None
+        return (
+            held if held and held.principal == principal_id and held.created_at >= since else None
+        )
 
     def _wait(self, answer_id: str, answer: StoredAnswer | None) -> None:
         """Hold what is queued; the oldest has long been written when there is too much."""
@@ -150,18 +168,26 @@ class Past:
         """Items of answers that were referred to, by their id."""
 
     def conversation(self, answer_id: str) -> list[dict[str, Any]]:
-        """The items that were asked and answered up to an answer, itself included. Raises RequestError."""
+        """The items that were asked and answered up to an answer, itself included. Raises
+        RequestError.
+        """
         answers = self._chain(answer_id)
         missing = answers[-1].previous if answers else answer_id
         if missing:
             message = f"Previous response with id '{missing[:80]}' not found."
             raise refused("previous_response_not_found", message, "previous_response_id")
-        return [item for answer in reversed(answers) for item in self._own(answer) + self._said(answer)]
+        return [
+            item for answer in reversed(answers) for item in self._own(answer) + self._said(answer)
+        ]
 
     def input_of(self, answer: StoredAnswer) -> list[dict[str, Any]]:
-        """The items that an answer answers, as far back as they are still there. Raises RequestError."""
+        """The items that an answer answers, as far back as they are still there. Raises
+        RequestError.
+        """
         before = reversed(self._chain(answer.previous))
-        return [item for one in before for item in self._own(one) + self._said(one)] + self._own(answer)
+        return [item for one in before for item in self._own(one) + self._said(one)] + self._own(
+            answer
+        )
 
     def item(self, item_id: str) -> dict[str, Any] | None:
         """The item that an `item_reference` names, or None. Raises RequestError."""

@@ -1,4 +1,6 @@
-"""The bodies of one exchange: made for each candidate, and once more, milder, for one that refuses what it got."""
+"""The bodies of one exchange: made for each candidate, and once more, milder, for one that
+refuses what it got.
+"""
 
 import msgspec
 from msgspec.structs import replace
@@ -62,12 +64,18 @@ class Making:
         self._copies = copies
 
     def ordered(self, candidates: list[Candidate]) -> list[Candidate]:
-        """The candidates, those first whose account has the state of the latest turn that has any."""
-        latest = self._conversation.origin(self._profile_of(candidates[0])) or self._copies.latest_origin
+        """The candidates, those first whose account has the state of the latest turn that
+        has any.
+        """
+        latest = (
+            self._conversation.origin(self._profile_of(candidates[0])) or self._copies.latest_origin
+        )
         return sorted(candidates, key=lambda one: bool(latest) and self._origin_of(one) != latest)
 
     def make(self, candidate: Candidate, before: Made | None) -> Made:
-        """The candidate's body; `before`, the last one made, when that would be the same. Raises RequestError."""
+        """The candidate's body; `before`, the last one made, when that would be the same.
+        Raises RequestError.
+        """
         endpoint = f"{candidate.upstream.name} {candidate.model}"
         profile = self._profile_of(candidate)
         if before is not None and before.endpoint == endpoint:
@@ -75,13 +83,17 @@ class Making:
                 return before
             # Another key: what the upstream has taught in this request holds.
             policy, repaired, lesson = before.policy, before.repaired, before.lesson
-            return self._made(candidate, endpoint, profile, policy, repaired=repaired, lesson=lesson)
+            return self._made(
+                candidate, endpoint, profile, policy, repaired=repaired, lesson=lesson
+            )
         return self._made(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
 
     def mended(self, candidate: Candidate, refused: Made, text: str) -> Made | None:
-        """Another body for an upstream that says this (`full_text`) of the one it got; None when there is none.
+        """Another body for an upstream that says this (`full_text`) of the one it got; None
+        when there is none.
 
-        What helped is learnt for the endpoint when the upstream takes it, not before: it may have quoted a client.
+        What helped is learnt for the endpoint when the upstream takes it, not before: it
+        may have quoted a client.
         """
         if complains_of(text, refused.profile.keep):
             return self._plainer(candidate, refused, replace(refused.policy, keep=False))
@@ -99,25 +111,33 @@ class Making:
         return None
 
     def _with_more(self, candidate: Candidate, refused: Made) -> Made | None:
-        """The body for an upstream that lacks reasoning, the mildest step down that changes what is sent; or None."""
+        """The body for an upstream that lacks reasoning, the mildest step down that changes
+        what is sent; or None.
+        """
         for policy in steps_down(refused.profile, refused.policy):
             if policy.step == "reject":
                 self._lessons.learn(refused.endpoint, refused.profile, policy)
                 return None
-            made = self._made(candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=policy)
+            made = self._made(
+                candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=policy
+            )
             if made.encoded.body != refused.encoded.body:
                 return made
         return None
 
     def _with_less(self, candidate: Candidate, refused: Made) -> Made | None:
-        """The body without any state, for an upstream that refuses some; it is not sent there again. Or None."""
+        """The body without any state, for an upstream that refuses some; it is not sent
+        there again. Or None.
+        """
         if candidate.upstream.api == "chat":
             return self._bare(candidate, refused)
         states = self._states(refused.restoration)
         if refused.repaired or not states:
             return None
         self._recall.keep_sent({_refused(refused.origin, state): "omit" for state in states})
-        made = self._made(candidate, refused.endpoint, refused.profile, refused.policy, repaired=True)
+        made = self._made(
+            candidate, refused.endpoint, refused.profile, refused.policy, repaired=True
+        )
         return made if made.encoded.body != refused.encoded.body else None
 
     def _plainer(self, candidate: Candidate, refused: Made, policy: Policy) -> Made | None:
@@ -125,7 +145,12 @@ class Making:
         if policy == refused.policy or candidate.upstream.api != "chat":
             return None
         made = self._made(
-            candidate, refused.endpoint, refused.profile, policy, repaired=refused.repaired, lesson=policy
+            candidate,
+            refused.endpoint,
+            refused.profile,
+            policy,
+            repaired=refused.repaired,
+            lesson=policy,
         )
         return made if made.encoded.body != refused.encoded.body else None
 
@@ -134,7 +159,9 @@ class Making:
         if refused.repaired:
             return None
         lesson = policy if always else None
-        made = self._made(candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=lesson)
+        made = self._made(
+            candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=lesson
+        )
         return made if made.encoded.body != refused.encoded.body else None
 
     def accepted(self, made: Made) -> None:
@@ -161,7 +188,8 @@ class Making:
             upstream=candidate.upstream,
             model=candidate.model,
             profile=profile if policy.keep else replace(profile, keep={}),
-            sure=self._snapshot.decided_profile(candidate.upstream, candidate.model)[1] in ("name", "host"),
+            sure=self._snapshot.decided_profile(candidate.upstream, candidate.model)[1]
+            in ("name", "host"),
             edits=restoration.edits,
             effort=candidate.effort,
             thinking_off=restoration.thinking_off,
@@ -184,14 +212,19 @@ class Making:
         request, edits = self._request, restoration.edits
         if request.neutral is None:
             return []
-        messages = (edited(one, edits[at]) if at in edits else one for at, one in enumerate(request.messages))
+        messages = (
+            edited(one, edits[at]) if at in edits else one
+            for at, one in enumerate(request.messages)
+        )
         parts = (part for message in messages for part in message.parts)
         return [part.opaque for part in parts if isinstance(part, Reasoning) and part.opaque]
 
     def _refused(self, origin: str, restoration: Restoration) -> frozenset[str]:
         """The state that this account has refused before."""
         states = {_refused(origin, state): state for state in self._states(restoration)}
-        return frozenset(states[key] for key in self._recall.sent(states)) if states else frozenset()
+        return (
+            frozenset(states[key] for key in self._recall.sent(states)) if states else frozenset()
+        )
 
 
 def quirks_of(profile: Profile) -> Quirks:

@@ -36,12 +36,16 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 def outgoing_to(candidate: Candidate, client: Mapping[str, str], body: bytes) -> Outgoing:
-    """The request that takes the body to a candidate; `client` are the headers of the client's request."""
+    """The request that takes the body to a candidate; `client` are the headers of the
+    client's request.
+    """
     upstream = candidate.upstream
     headers = [(name, client[name]) for name in _FORWARDED if name in client]
     if upstream.api == "messages":
         headers += [("anthropic-version", client.get("anthropic-version", _MESSAGES_VERSION))]
-        headers += [("anthropic-beta", client["anthropic-beta"])] if "anthropic-beta" in client else []
+        headers += (
+            [("anthropic-beta", client["anthropic-beta"])] if "anthropic-beta" in client else []
+        )
     headers += [
         ("host", _authority(upstream.host, upstream.port, upstream.scheme)),
         ("accept-encoding", "identity"),
@@ -50,7 +54,11 @@ def outgoing_to(candidate: Candidate, client: Mapping[str, str], body: bytes) ->
     if candidate.key:
         name, before = upstream.key_header
         headers.append((name, before + candidate.key))
-    headers = [(name, text) for name, text in headers if name not in {given.lower() for given in upstream.headers}]
+    headers = [
+        (name, text)
+        for name, text in headers
+        if name not in {given.lower() for given in upstream.headers}
+    ]
     headers += [*upstream.headers.items(), ("content-length", str(len(body)))]
     target = upstream.target(candidate.model)
     return Outgoing(upstream.scheme == "https", upstream.host, upstream.port, target, headers, body)
@@ -80,7 +88,11 @@ def _authority(host: str, port: int, scheme: str) -> str:
 
 def returned(headers: Mapping[str, str]) -> dict[str, str]:
     """The upstream's response headers that clients get to see."""
-    return {name: text for name, text in headers.items() if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)}
+    return {
+        name: text
+        for name, text in headers.items()
+        if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)
+    }
 
 
 def inflated(headers: Mapping[str, str], body: bytes) -> bytes:

@@ -1,4 +1,5 @@
-"""The bodies that Cursor sends to the chat path: Responses bodies, Messages shapes, and mixtures of all three.
+"""The bodies that Cursor sends to the chat path: Responses bodies, Messages shapes, and
+mixtures of all three.
 
 What a body is is read from itself, never from the path.
 """
@@ -18,16 +19,34 @@ __all__ = ("decode", "is_plain")
 _MARKS = tuple(
     f'"{mark}"'.encode()
     for mark in (
-        *("custom", "custom_tool_call", "custom_tool_call_output", "function_call", "function_call_output"),
-        *("image", "input_image", "input_text", "item_reference", "output_text", "redacted_thinking", "tool_result"),
+        *(
+            "custom",
+            "custom_tool_call",
+            "custom_tool_call_output",
+            "function_call",
+            "function_call_output",
+        ),
+        *(
+            "image",
+            "input_image",
+            "input_text",
+            "item_reference",
+            "output_text",
+            "redacted_thinking",
+            "tool_result",
+        ),
         *("document", "input_file", "tool_use"),
     )
 )
-"""Types of items and parts that plain chat messages don't have (`function_call` is looked at twice)."""
+"""Types of items and parts that plain chat messages don't have (`function_call` is looked
+at twice).
+"""
 
 
 def is_plain(body: bytes) -> bool:
-    """Whether a body is plain Chat Completions, which chat upstreams take as it is; so is one that nobody can read."""
+    """Whether a body is plain Chat Completions, which chat upstreams take as it is; so is
+    one that nobody can read.
+    """
     try:
         found = dict(members(body))
         if "messages" not in found or "input" in found or "system" in found:
@@ -52,7 +71,9 @@ def _is_foreign(message: dict[str, Any]) -> bool:
 
 
 def decode(body: bytes, deployment: str = "") -> Request:
-    """Read any body that comes to the chat path; `deployment` names the model instead of it. Raises RequestError."""
+    """Read any body that comes to the chat path; `deployment` names the model instead of
+    it. Raises RequestError.
+    """
     found = opened(body)
     if deployment:
         found["model"] = deployment
@@ -66,7 +87,9 @@ def decode(body: bytes, deployment: str = "") -> Request:
 
 
 def _results_beside(messages: Any, known: list[Message]) -> list[Message]:
-    """Tool results that a mixed body holds under `messages` only, for calls that stand in its `input`."""
+    """Tool results that a mixed body holds under `messages` only, for calls that stand in
+    its `input`.
+    """
     if not isinstance(messages, list):
         return []
     answered = {message.result_of for message in known}

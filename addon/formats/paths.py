@@ -11,7 +11,16 @@ from addon.formats.neutral.request import WireFormat
 __all__ = ("Endpoint", "Kind", "classify")
 
 type Kind = Literal[
-    "chat", "responses", "response", "input_items", "cancel", "messages", "count_tokens", "models", "healthz", "readyz"
+    "chat",
+    "responses",
+    "response",
+    "input_items",
+    "cancel",
+    "messages",
+    "count_tokens",
+    "models",
+    "healthz",
+    "readyz",
 ]
 
 
@@ -35,7 +44,9 @@ class Endpoint(msgspec.Struct, frozen=True):
         """What may be done there."""
         if self.kind == "response":
             return "GET", "DELETE"
-        return ("GET",) if self.kind in ("input_items", "models", "healthz", "readyz") else ("POST",)
+        return (
+            ("GET",) if self.kind in ("input_items", "models", "healthz", "readyz") else ("POST",)
+        )
 
 
 _FORMATS: dict[str, WireFormat] = {
@@ -48,7 +59,8 @@ _FORMATS: dict[str, WireFormat] = {
 }
 
 _PREFIXED = re.compile(
-    r"(?:/cursor|/v1){0,2}/(chat/completions|responses|messages/count_tokens|messages|models)/?", re.ASCII
+    r"(?:/cursor|/v1){0,2}/(chat/completions|responses|messages/count_tokens|messages|models)/?",
+    re.ASCII,
 )
 _STORED = re.compile(r"(?:/cursor|/v1){0,2}/responses/([^/]+)(/input_items|/cancel)?/?", re.ASCII)
 _AZURE = re.compile(r"(?:/cursor)?/openai/deployments/([^/]+)/chat/completions/?", re.ASCII)
@@ -60,7 +72,11 @@ _KINDS: dict[str, Kind] = {
     "messages/count_tokens": "count_tokens",
     "models": "models",
 }
-_STORED_KINDS: dict[str | None, Kind] = {None: "response", "/input_items": "input_items", "/cancel": "cancel"}
+_STORED_KINDS: dict[str | None, Kind] = {
+    None: "response",
+    "/input_items": "input_items",
+    "/cancel": "cancel",
+}
 
 
 def classify(target: str) -> Endpoint | None:

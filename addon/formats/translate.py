@@ -1,7 +1,8 @@
 """Any client format over any upstream format: a hub with one way in and one way out for each.
 
-A client's body becomes a neutral request, which is lowered to what the upstream takes and written for it; what the
-upstream answers becomes deltas or turns, which are raised to what the client declared and written for it.
+A client's body becomes a neutral request, which is lowered to what the upstream takes and
+written for it; what the upstream answers becomes deltas or turns, which are raised to what
+the client declared and written for it.
 """
 
 from collections.abc import Callable
@@ -66,13 +67,18 @@ class Upstream(msgspec.Struct, frozen=True):
         """The same for an upstream whose chat answers have these."""
         if self.whole is not _read_chat or quirks == Quirks():
             return self
-        return Upstream(self.encode, partial(ChatReader, quirks), partial(_read_chat, quirks=quirks))
+        return Upstream(
+            self.encode, partial(ChatReader, quirks), partial(_read_chat, quirks=quirks)
+        )
 
 
 def restored(request: Request, edits: dict[int, Edit]) -> Request:
     """The request with edits made to its messages."""
     kept = [at for at in range(len(request.messages)) if at not in edits or not edits[at].dropped]
-    messages = [edited(request.messages[at], edits[at]) if at in edits else request.messages[at] for at in kept]
+    messages = [
+        edited(request.messages[at], edits[at]) if at in edits else request.messages[at]
+        for at in kept
+    ]
     return msgspec.structs.replace(request, messages=messages)
 
 
@@ -85,12 +91,17 @@ def opened(request: Request, unseal: Unseal) -> Request:
 def _opened(message: Message, unseal: Unseal) -> Message:
     if not any(isinstance(part, Reasoning) and part.opaque for part in message.parts):
         return message
-    found = [unseal(part) if isinstance(part, Reasoning) and part.opaque else part for part in message.parts]
+    found = [
+        unseal(part) if isinstance(part, Reasoning) and part.opaque else part
+        for part in message.parts
+    ]
     return message_of(message.role, [part for part in found if part is not None])
 
 
 def _for_others(request: Request) -> Request:
-    """What a Messages client says in words that only Messages has, in those of the other formats."""
+    """What a Messages client says in words that only Messages has, in those of the other
+    formats.
+    """
     if request.origin != "messages":
         return request
     thinking = msgspec.structs.replace(request.thinking, effort=effort_of(request.thinking))
@@ -98,11 +109,15 @@ def _for_others(request: Request) -> Request:
 
 
 def _for_chat(request: Request, model: str, abilities: Abilities) -> bytes:
-    return chat_request.encode(_for_others(request), model=model, completion_tokens=abilities.completion_tokens)
+    return chat_request.encode(
+        _for_others(request), model=model, completion_tokens=abilities.completion_tokens
+    )
 
 
 def _for_responses(request: Request, model: str, abilities: Abilities) -> bytes:
-    return responses_request.encode(_for_others(request), model=model, encrypted=abilities.encrypted_reasoning)
+    return responses_request.encode(
+        _for_others(request), model=model, encrypted=abilities.encrypted_reasoning
+    )
 
 
 def _for_messages(request: Request, model: str, abilities: Abilities) -> bytes:
@@ -114,7 +129,12 @@ def _chat_writer(request: Request, head: Head, mint: Mint, seal: Seal) -> Writer
 
 
 def _chat_whole(
-    turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, mint: Mint, seal: Seal
+    turns: dict[int, Turn],
+    usage: Usage | None,
+    request: Request,
+    head: Head,
+    mint: Mint,
+    seal: Seal,
 ) -> bytes:
     return chat_writer.encode(turns, usage, request, head, mint=mint)
 
@@ -124,7 +144,12 @@ def _responses_writer(request: Request, head: Head, mint: Mint, seal: Seal) -> W
 
 
 def _responses_whole(
-    turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, mint: Mint, seal: Seal
+    turns: dict[int, Turn],
+    usage: Usage | None,
+    request: Request,
+    head: Head,
+    mint: Mint,
+    seal: Seal,
 ) -> bytes:
     turn = turns.get(0) or Turn(finish_reason="stop")
     return responses_writer.encode(turn, usage, request, head, mint=mint, seal=seal)
@@ -135,7 +160,12 @@ def _messages_writer(request: Request, head: Head, mint: Mint, seal: Seal) -> Wr
 
 
 def _messages_whole(
-    turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, mint: Mint, seal: Seal
+    turns: dict[int, Turn],
+    usage: Usage | None,
+    request: Request,
+    head: Head,
+    mint: Mint,
+    seal: Seal,
 ) -> bytes:
     turn = turns.get(0) or Turn(finish_reason="stop")
     return messages_writer.encode(turn, usage, request, head, mint=mint, seal=seal)
@@ -159,7 +189,9 @@ def _read_messages(body: bytes) -> Whole | None:
 CLIENTS: dict[WireFormat, Client] = {
     "chat": Client(cursor.decode, _chat_writer, _chat_whole),
     "responses": Client(responses_request.decode, _responses_writer, _responses_whole),
-    "messages": Client(messages_request.decode, _messages_writer, _messages_whole, messages_writer.PING),
+    "messages": Client(
+        messages_request.decode, _messages_writer, _messages_whole, messages_writer.PING
+    ),
 }
 
 UPSTREAMS: dict[WireFormat, Upstream] = {

@@ -52,7 +52,9 @@ class Opened(msgspec.Struct):
 
 
 class Meter:
-    """Opens exchanges, reserving what callers with a quota may use, and settles them into the ledger."""
+    """Opens exchanges, reserving what callers with a quota may use, and settles them into
+    the ledger.
+    """
 
     def __init__(self, engine: Engine, clock: Clock, *, node: str, version: str) -> None:
         """Makes the node known; blocks."""
@@ -76,28 +78,36 @@ class Meter:
         """How many bytes of the model's prompts and answers made how many tokens."""
         return read_ratio(self._engine, model)
 
-    def open(self, principal: Principal, entry: Entry, *, host: str, size: int, max_tokens: int | None) -> Opened:
+    def open(
+        self, principal: Principal, entry: Entry, *, host: str, size: int, max_tokens: int | None
+    ) -> Opened:
         """Admit an exchange whose first candidate, with that host, gets a body of `size` bytes.
 
-        Raises RequestError when a limit does not let it begin. What is opened has to be settled, and may be sent once
-        `reserve` has reserved what it may use.
+        Raises RequestError when a limit does not let it begin. What is opened has to be
+        settled, and may be sent once `reserve` has reserved what it may use.
         """
         price = self.price(entry.upstream, host, entry.upstream_model, entry.at)
-        demand = demand_of(size, max_tokens, self.ratio(entry.upstream_model), entry.upstream_model, price)
+        demand = demand_of(
+            size, max_tokens, self.ratio(entry.upstream_model), entry.upstream_model, price
+        )
         subjects = subjects_of(principal)
         ticket = self._limiter.admit(subjects, demand.prompt_tokens, self._clock.monotonic())
         if isinstance(ticket, Refusal):
             raise RequestError(_too_many(ticket))
         guess = msgspec.structs.replace(
-            entry, prompt_tokens=demand.prompt_tokens, cost_micros=demand.cost(0) if price else None, attempts=1
+            entry,
+            prompt_tokens=demand.prompt_tokens,
+            cost_micros=demand.cost(0) if price else None,
+            attempts=1,
         )
         return Opened(guess, subjects, demand, ticket)
 
     def reserve(self, opened: Opened, *, give_up: bool = False) -> None:
         """Enter the exchange into the books, with what it may use, so that it may be sent.
 
-        While another write is under way nothing changes; with `give_up`, or when the database can't be written at all,
-        a caller without a quota goes on unwritten. Raises RequestError when the exchange may not go on.
+        While another write is under way nothing changes; with `give_up`, or when the
+        database can't be written at all, a caller without a quota goes on unwritten. Raises
+        RequestError when the exchange may not go on.
         """
         try:
             problem = self._engine.transact(self._reservation(opened), wait=False)
@@ -125,7 +135,9 @@ class Meter:
 
     def key_rests(self, upstream: str, key: str, seconds: float, why: str) -> None:
         """Let admins see that an upstream's key rests."""
-        self._engine.write_later([rest(upstream, key, self._clock.now_ms() + round(seconds * 1000), why)])
+        self._engine.write_later(
+            [rest(upstream, key, self._clock.now_ms() + round(seconds * 1000), why)]
+        )
 
     def key_works(self, upstream: str, key: str) -> None:
         """Let admins see that a key that rested works again."""
@@ -155,7 +167,8 @@ class Meter:
         if not self._goes_unwritten:
             self._goes_unwritten = True
             _log.error(
-                "The database can't be written: requests of callers without a quota go on, and are entered when it can."
+                "The database can't be written: requests of callers without a "
+                "quota go on, and are entered when it can."
             )
         # Written after the exchange's settlement it changes nothing, so the two need no order.
         tokens = opened.demand.prompt_tokens + opened.demand.completion_tokens
@@ -196,7 +209,10 @@ class Meter:
 
 
 def _too_many(refusal: Refusal) -> Problem:
-    message = f"Too many {refusal.what} for {refusal.subject.called}: try again in {refusal.retry_after} s."
+    message = (
+        f"Too many {refusal.what} for {refusal.subject.called}: try again in "
+        f"{refusal.retry_after} s."
+    )
     return Problem(
         status=429,
         message=message,

@@ -1,10 +1,11 @@
 """Reasoning shown within an answer's content, and taken out again when a client replays it. Pure.
 
-What is shown is a block: `<details>` or `<think>` around the text, with a mark of ours after its first tag and one
-before its last. Marks are HTML comments: clients replay those like any other text, and stand within what is collapsed,
-so that nobody sees them even where a renderer shows comments. They are plain ASCII, which neither normalisation nor a
-filter of invisible characters changes. Each bears a token with a MAC: no other text can be taken for a block, be it a
-user's own `<details>` or this very file.
+What is shown is a block: `<details>` or `<think>` around the text, with a mark of ours
+after its first tag and one before its last. Marks are HTML comments: clients replay those
+like any other text, and stand within what is collapsed, so that nobody sees them even where
+a renderer shows comments. They are plain ASCII, which neither normalisation nor a filter of
+invisible characters changes. Each bears a token with a MAC: no other text can be taken for
+a block, be it a user's own `<details>` or this very file.
 
 Blocks are cut out of the JSON as it came, in whatever way the client's encoder spells them.
 """
@@ -34,7 +35,10 @@ _RANDOM, _MAC = 6, 6
 _LEAD = "\n\n"
 """What parts a block from text before it, and from what comes after it."""
 
-_TAGS = {"details": ("<details><summary>Thinking</summary>", "</details>"), "think": ("<think>", "</think>")}
+_TAGS = {
+    "details": ("<details><summary>Thinking</summary>", "</details>"),
+    "think": ("<think>", "</think>"),
+}
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -55,7 +59,9 @@ class Block(msgspec.Struct, frozen=True):
         return f"\n\n<!--thinkback.{self.token}-->{_TAGS[self.style][1]}{_LEAD}"
 
     def text(self, said: str) -> str:
-        """The reasoning as it stands in the block: no tag in it is one, and no fence leads out of it."""
+        """The reasoning as it stands in the block: no tag in it is one, and no fence leads
+        out of it.
+        """
         return said.replace("<", "<\N{ZERO WIDTH SPACE}").replace("\n", f"\n{self._quote}")
 
     @property
@@ -75,10 +81,12 @@ def _mac(name: str, key: bytes) -> str:
 
 
 def stripped(body: bytes, key: bytes) -> bytes:
-    """A request's body, in any format, without the blocks made under this key; the same object when there are none.
+    """A request's body, in any format, without the blocks made under this key; the same
+    object when there are none.
 
-    A block that has no end goes on to the end of the assistant's message; elsewhere it stays. A text part of an
-    assistant's content that was nothing but a block goes as a whole, and so does such a message among Responses items.
+    A block that has no end goes on to the end of the assistant's message; elsewhere it
+    stays. A text part of an assistant's content that was nothing but a block goes as a
+    whole, and so does such a message among Responses items.
     """
     if not 0 < body.count(_NAME) <= _MOST_MARKS:
         return body
@@ -97,7 +105,7 @@ def _without(text: bytes, cuts: list[Cut]) -> bytes:
     return b"".join([*kept, text[at:]])
 
 
-# -- where blocks stand in a body ---------------------------------------------------------------------------------
+# -- where blocks stand in a body ------------------------------------------------------------------
 
 
 class _Keyring:
@@ -146,7 +154,9 @@ def _in_message(text: bytes, ring: _Keyring) -> tuple[list[Cut], bool]:
         return list(_in_any(text, ring)), False
     cuts: list[Cut] = []
     bare, parts = False, list(_members(text))
-    assistant = any(name == "role" and value(text[start:end]) == "assistant" for name, start, end in parts)
+    assistant = any(
+        name == "role" and value(text[start:end]) == "assistant" for name, start, end in parts
+    )
     for name, start, end in parts:
         if assistant and name == "content":
             found, bare = _in_content(text[start:end], ring)
@@ -183,7 +193,11 @@ def _text_of(part: bytes) -> Cut | None:
         return 0, len(part)
     if not part.startswith(b"{"):
         return None
-    texts = ((start, end) for name, start, end in _members(part) if name == "text" and part[start : start + 1] == b'"')
+    texts = (
+        (start, end)
+        for name, start, end in _members(part)
+        if name == "text" and part[start : start + 1] == b'"'
+    )
     return next(texts, None)
 
 
@@ -196,8 +210,12 @@ def _in_any(text: bytes, ring: _Keyring) -> Iterator[Cut]:
             yield from _moved(_Said(ring, open_ended=False).cuts(match[0]), match.start())
 
 
-def _thinned(text: bytes, places: list[Cut], inner: dict[int, list[Cut]], dropped: set[int]) -> Iterator[Cut]:
-    """The cuts within the elements of an array, and those that take whole elements with their commas."""
+def _thinned(
+    text: bytes, places: list[Cut], inner: dict[int, list[Cut]], dropped: set[int]
+) -> Iterator[Cut]:
+    """The cuts within the elements of an array, and those that take whole elements with
+    their commas.
+    """
     if dropped and len(dropped) == len(places):
         yield 1, len(text) - 1
         return
@@ -241,7 +259,7 @@ def _elements(text: bytes) -> Iterator[Cut]:
         yield before.end(), at
 
 
-# -- blocks in JSON strings ---------------------------------------------------------------------------------------
+# -- blocks in JSON strings ------------------------------------------------------------------------
 
 
 def _as_far(steps: Iterable[bytes], then: bytes = b"") -> bytes:
@@ -252,13 +270,22 @@ def _as_far(steps: Iterable[bytes], then: bytes = b"") -> bytes:
     return pattern
 
 
-# Encoders may escape `<`, `>` and `/`; what stands in a JSON string within a JSON string is escaped once more.
+# Encoders may escape `<`, `>` and `/`; what stands in a JSON string within a JSON string is
+# escaped once more.
 _ESCAPE = rb"\\{1,4}"
-_LT, _GT, _SLASH = rb"(?:<|%bu003[cC])" % _ESCAPE, rb"(?:>|%bu003[eE])" % _ESCAPE, rb"(?:%b)?/" % _ESCAPE
+_LT, _GT, _SLASH = (
+    rb"(?:<|%bu003[cC])" % _ESCAPE,
+    rb"(?:>|%bu003[eE])" % _ESCAPE,
+    rb"(?:%b)?/" % _ESCAPE,
+)
 _LF, _CRLF = rb"%bn" % _ESCAPE, rb"%br%bn" % (_ESCAPE, _ESCAPE)
 _NEWLINE = rb"(?:%b|%b)" % (_LF, _CRLF)
-_DETAILS = b"".join([b"details", _GT, _LT, b"summary", _GT, b"Thinking", _LT, _SLASH, b"summary", _GT])
-_HEAD = re.compile(rb"(?P<lead>%b|%b)?%b(?:%b|think%b)%b!\Z" % (2 * _LF, 2 * _CRLF, _LT, _DETAILS, _GT, _LT))
+_DETAILS = b"".join(
+    [b"details", _GT, _LT, b"summary", _GT, b"Thinking", _LT, _SLASH, b"summary", _GT]
+)
+_HEAD = re.compile(
+    rb"(?P<lead>%b|%b)?%b(?:%b|think%b)%b!\Z" % (2 * _LF, 2 * _CRLF, _LT, _DETAILS, _GT, _LT)
+)
 _LONGEST_HEAD = 256
 _MARK = re.compile(_NAME + rb"(?P<kind>[:+.])(?P<token>[0-9a-f]{%d})--" % (2 * (_RANDOM + _MAC)))
 _REST = _as_far([_GT, _NEWLINE, _NEWLINE])
@@ -268,11 +295,14 @@ _DETAILS_END, _THINK_END = (
 )
 _TAIL = re.compile(_as_far([_GT, _LT, _SLASH], b"(?:d%b|t%b)?" % (_DETAILS_END, _THINK_END)))
 _BEGUN = re.compile(_NAME + rb"(?P<kind>[:+])?[0-9a-f]*-?\Z")
-"""An opening mark that the end of the text has cut short, beyond the point where it could be anybody else's."""
+"""An opening mark that the end of the text has cut short, beyond the point where it could
+be anybody else's.
+"""
 
 
 class _Said:
-    """One text in one or more JSON strings; `open_ended`: a block without an end goes on to the end of the text.
+    """One text in one or more JSON strings; `open_ended`: a block without an end goes on to
+    the end of the text.
 
     It ends at the next block, too: clients join messages.
     """
@@ -301,8 +331,12 @@ class _Said:
             found += [(start, end)] if start else []
         return found
 
-    def _marks(self, literal: bytes, end: int) -> tuple[list[tuple[int, bytes]], dict[bytes, list[Cut]]]:
-        """Where blocks of ours begin, with their tokens, and by token where some end: the mark, and what follows it."""
+    def _marks(
+        self, literal: bytes, end: int
+    ) -> tuple[list[tuple[int, bytes]], dict[bytes, list[Cut]]]:
+        """Where blocks of ours begin, with their tokens, and by token where some end: the
+        mark, and what follows it.
+        """
         begins: list[tuple[int, bytes]] = [(1, self._open)] if self._open else []
         ends: dict[bytes, list[Cut]] = {}
         for mark in _MARK.finditer(literal, 1, end):
@@ -310,7 +344,9 @@ class _Said:
                 continue
             if mark["kind"] == b".":
                 tail = _TAIL.match(literal, mark.end(), end)
-                ends.setdefault(mark["token"], []).append((mark.start(), tail.end() if tail else mark.end()))
+                ends.setdefault(mark["token"], []).append(
+                    (mark.start(), tail.end() if tail else mark.end())
+                )
             elif start := _begin(literal, mark):
                 begins.append((start, mark["token"]))
         return begins, ends
@@ -325,7 +361,8 @@ def _first_after(ends: list[Cut], start: int) -> int:
 def _begin(literal: bytes, mark: re.Match[bytes]) -> int:
     """Where the block begins that an opening mark stands in, or 0: it stands in none.
 
-    With the block's lead, if it has one; an escape's backslash belongs to it, those before that don't.
+    With the block's lead, if it has one; an escape's backslash belongs to it, those before
+    that don't.
     """
     head = _HEAD.search(literal, max(1, mark.start() - _LONGEST_HEAD), mark.start())
     if head is None:

@@ -1,6 +1,7 @@
 """Chat Completions with the reasoning shown in the content, for clients that show it nowhere else.
 
-What the upstream said goes out as it is, and is what is remembered: blocks are chunks of their own, and no deltas.
+What the upstream said goes out as it is, and is what is remembered: blocks are chunks of
+their own, and no deltas.
 """
 
 from collections.abc import Callable
@@ -47,17 +48,30 @@ class Mirror:
         """What our chunks begin with, up to their choice."""
 
     def beside(self, deltas: list[Delta], out: bytes) -> bytes:
-        """The client's events `out`, which say the deltas, with the chunks that show the reasoning in them."""
+        """The client's events `out`, which say the deltas, with the chunks that show the
+        reasoning in them.
+        """
         said: dict[int, str] = {}
-        steps = [delta for delta in deltas if not isinstance(delta, OpaqueDelta | UsageReport | StreamError)]
+        steps = [
+            delta
+            for delta in deltas
+            if not isinstance(delta, OpaqueDelta | UsageReport | StreamError)
+        ]
         for delta in steps:
-            said[delta.choice] = said.get(delta.choice, "") + self._choice(delta.choice).shown(delta)
+            said[delta.choice] = said.get(delta.choice, "") + self._choice(delta.choice).shown(
+                delta
+            )
         if not any(said.values()):
             return out
         self._head = self._head or _head_of(out)
         chunks = b"".join(self._chunk(choice, text) for choice, text in said.items() if text)
-        # An answer's first chunk tells its role: reasoning is shown after what says it, but ends before all else.
-        return out + chunks if all(isinstance(delta, ReasoningDelta) for delta in steps) else chunks + out
+        # An answer's first chunk tells its role: reasoning is shown after what says it, but
+        # ends before all else.
+        return (
+            out + chunks
+            if all(isinstance(delta, ReasoningDelta) for delta in steps)
+            else chunks + out
+        )
 
     def closed(self) -> bytes:
         """The chunks that end what is still open, for the end of a stream."""
@@ -65,12 +79,16 @@ class Mirror:
         return b"".join(self._chunk(number, text) for number, text in ends.items() if text)
 
     def whole(self, body: bytes, turns: dict[int, Turn]) -> bytes:
-        """The whole answer `body`, whose choices are these turns, with the reasoning before the content."""
+        """The whole answer `body`, whose choices are these turns, with the reasoning before
+        the content.
+        """
         texts = [turn.reasoning.text if turn.reasoning else "" for turn in turns.values()]
 
         def led(choices: bytes) -> bytes:
             both = zip(elements(choices), texts, strict=True)
-            return array_text([self._led(choice, text) if text else choice for choice, text in both])
+            return array_text(
+                [self._led(choice, text) if text else choice for choice, text in both]
+            )
 
         return changed(body, ("choices",), led)
 
@@ -86,7 +104,10 @@ class Mirror:
         return self._choices.get(number) or self._choices.setdefault(number, _Choice(self._block))
 
     def _chunk(self, choice: int, text: str) -> bytes:
-        said = b'{"index":%d,"delta":{"content":%b},"finish_reason":null}]}' % (choice, scalar_text(text))
+        said = b'{"index":%d,"delta":{"content":%b},"finish_reason":null}]}' % (
+            choice,
+            scalar_text(text),
+        )
         return sse.event(self._head + said)
 
 

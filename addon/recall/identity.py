@@ -1,8 +1,9 @@
-"""What stays stable when a client replays a turn: minted tool-call ids, anchors, fingerprints. Pure.
+"""What stays stable when a client replays a turn: minted tool-call ids, anchors,
+fingerprints. Pure.
 
-A minted id is `call_` and 26 alphanumerics: 16 name the turn (95 bits of randomness), 2 the call within it, 8
-authenticate both. Clients return ids untouched, so a turn is found by any of its calls, and an id of ours is told from
-a foreign one without asking the table.
+A minted id is `call_` and 26 alphanumerics: 16 name the turn (95 bits of randomness), 2 the
+call within it, 8 authenticate both. Clients return ids untouched, so a turn is found by any
+of its calls, and an id of ours is told from a foreign one without asking the table.
 """
 
 import hashlib
@@ -29,7 +30,9 @@ __all__ = (
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TOKEN, _PLACE, _MAC = 16, 2, 8
-_MINTED = re.compile(rf"call_([0-9A-Za-z]{{{_TOKEN}}})([0-9A-Za-z]{{{_PLACE}}})([0-9A-Za-z]{{{_MAC}}})", re.ASCII)
+_MINTED = re.compile(
+    rf"call_([0-9A-Za-z]{{{_TOKEN}}})([0-9A-Za-z]{{{_PLACE}}})([0-9A-Za-z]{{{_MAC}}})", re.ASCII
+)
 _QUERY = re.compile(r"<user_query>(.*?)</user_query>", re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LETTERS = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
@@ -65,7 +68,9 @@ def read_minted(call_id: str, key: bytes) -> MintedId | None:
 
 
 def digest(*parts: bytes | str) -> bytes:
-    """16 bytes that stand for the parts in this order; no two lists of parts share them by concatenation."""
+    """16 bytes that stand for the parts in this order; no two lists of parts share them by
+    concatenation.
+    """
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         text = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -74,20 +79,26 @@ def digest(*parts: bytes | str) -> bytes:
 
 
 def normal_text(text: str) -> str:
-    """The text without what clients change on the way: line ends, composition, blanks around it, broken surrogates."""
+    """The text without what clients change on the way: line ends, composition, blanks
+    around it, broken surrogates.
+    """
     if not text.isascii():
         text = unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def query_of(text: str) -> str:
-    """What the user typed: the `<user_query>` part where a client wraps it with context that changes."""
+    """What the user typed: the `<user_query>` part where a client wraps it with context
+    that changes.
+    """
     match = _QUERY.search(text)
     return normal_text(match[1] if match else text)
 
 
 def canonical_arguments(arguments: str) -> str:
-    """Call arguments as every serialiser would agree on them; text that is no JSON stands for itself."""
+    """Call arguments as every serialiser would agree on them; text that is no JSON stands
+    for itself.
+    """
     try:
         return repr(_canonical(value(arguments.encode())))
     except (MalformedJson, UnicodeEncodeError, RecursionError):
@@ -96,7 +107,9 @@ def canonical_arguments(arguments: str) -> str:
 
 def _canonical(found: Any) -> Any:
     if isinstance(found, dict):
-        return sorted(((normal_text(key), _canonical(item)) for key, item in found.items()), key=itemgetter(0))
+        return sorted(
+            ((normal_text(key), _canonical(item)) for key, item in found.items()), key=itemgetter(0)
+        )
     if isinstance(found, list):
         return tuple(_canonical(item) for item in found)
     if isinstance(found, float) and found.is_integer():
@@ -105,7 +118,12 @@ def _canonical(found: Any) -> Any:
 
 
 def _mac(text: str, key: bytes) -> str:
-    return hashlib.blake2b(text.encode(), key=key, digest_size=_MAC).digest().translate(_LETTERS).decode()
+    return (
+        hashlib.blake2b(text.encode(), key=key, digest_size=_MAC)
+        .digest()
+        .translate(_LETTERS)
+        .decode()
+    )
 
 
 def _base62(number: int, length: int) -> str:

@@ -26,12 +26,20 @@ class Lessons:
         self._engine = engine
         self._clock = clock
         stored = table.find_learned(engine)
-        self._learned = {name: lesson for name, text in stored.items() if (lesson := _understood(text))}
+        self._learned = {
+            name: lesson for name, text in stored.items() if (lesson := _understood(text))
+        }
 
     def policy(self, endpoint: str, profile: Profile) -> Policy:
-        """How to treat unknown turns there; a lesson learnt under another profile no longer counts."""
+        """How to treat unknown turns there; a lesson learnt under another profile no longer
+        counts.
+        """
         lesson = self._learned.get(endpoint)
-        return lesson.policy if lesson and lesson.profile == profile.name else Policy(profile.missing[0])
+        return (
+            lesson.policy
+            if lesson and lesson.profile == profile.name
+            else Policy(profile.missing[0])
+        )
 
     def learn(self, endpoint: str, profile: Profile, policy: Policy) -> None:
         """Use the policy there from now on."""
@@ -56,8 +64,14 @@ def _understood(text: str) -> _Lesson | None:
 def steps_down(profile: Profile, policy: Policy) -> list[Policy]:
     """The policies to try after the endpoint refused `policy`, mildest first."""
     ladder = (
-        profile.missing[profile.missing.index(policy.step) :] if policy.step in profile.missing else profile.missing
+        profile.missing[profile.missing.index(policy.step) :]
+        if policy.step in profile.missing
+        else profile.missing
     )
     if policy.everywhere:
         ladder = ladder[1:]
-    return [replace(policy, step=step, everywhere=True, repairing=True, bare="") for step in ladder if step != "omit"]
+    return [
+        replace(policy, step=step, everywhere=True, repairing=True, bare="")
+        for step in ladder
+        if step != "omit"
+    ]

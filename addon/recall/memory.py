@@ -1,7 +1,7 @@
 """Remembered turns: a bounded in-process front and the table behind it.
 
-The front is authoritative for what this process has just seen, so a follow-up request never waits for the database; the
-table makes turns survive a restart and serves other nodes.
+The front is authoritative for what this process has just seen, so a follow-up request never
+waits for the database; the table makes turns survive a restart and serves other nodes.
 """
 
 from collections import OrderedDict
@@ -59,7 +59,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The called tools' names."""
 
     parent: str | None = None
-    """The turn before this one in its conversation; None when that was not known, empty when there was none."""
+    """The turn before this one in its conversation; None when that was not known, empty
+    when there was none.
+    """
 
     after: str = ""
     """The turn of the last tool-call id of ours before it, or empty."""
@@ -112,9 +114,15 @@ class Recall:
         """Hold no more than this in memory from now on."""
         self._memory_bytes = memory_bytes
 
-    def keep(self, namespace: bytes, record: Record, keys: Sequence[bytes], *, durable: bool) -> None:
-        """Remember a turn or a later state of it; `durable` commits it now when the database is free, else soon."""
-        self._hold(record.token, _Held(namespace, record, tuple(dict.fromkeys(keys)), self._clock.now_ms()))
+    def keep(
+        self, namespace: bytes, record: Record, keys: Sequence[bytes], *, durable: bool
+    ) -> None:
+        """Remember a turn or a later state of it; `durable` commits it now when the
+        database is free, else soon.
+        """
+        self._hold(
+            record.token, _Held(namespace, record, tuple(dict.fromkeys(keys)), self._clock.now_ms())
+        )
         if durable:
             self._write(namespace, record, keys)
 
@@ -133,7 +141,9 @@ class Recall:
         return {token: held.record for token, held in known.items()}
 
     def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]:
-        """The turns findable under each of the keys: in this process and in the table, up to MAX_CANDIDATES."""
+        """The turns findable under each of the keys: in this process and in the table, up
+        to MAX_CANDIDATES.
+        """
         found = table.find_tokens(self._engine, list(dict.fromkeys(keys)), MAX_CANDIDATES)
         for key in found.keys() & self._tokens.keys():
             held = islice(self._tokens[key], MAX_CANDIDATES)
@@ -147,7 +157,9 @@ class Recall:
     def drop_keys(self, token: str, keys: Collection[bytes]) -> None:
         """Let a turn no longer be found under these keys."""
         self._change_keys(
-            token, lambda held: tuple(key for key in held if key not in keys), table.drop_keys(token, keys)
+            token,
+            lambda held: tuple(key for key in held if key not in keys),
+            table.drop_keys(token, keys),
         )
 
     def disown(self, namespace: bytes, tokens: Collection[str]) -> None:
@@ -171,7 +183,9 @@ class Recall:
         while len(self._sent) > _HELD_SENT:
             self._sent.popitem(last=False)
         if values:
-            self._engine.write_later([table.keep_sent(key, sent, now) for key, sent in values.items()])
+            self._engine.write_later(
+                [table.keep_sent(key, sent, now) for key, sent in values.items()]
+            )
 
     def forget_old(self, *, max_age_days: int, max_bytes: int) -> None:
         """Queue the deletion of what is too old or too much."""
@@ -179,7 +193,9 @@ class Recall:
         self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
 
     def _touch(self, known: dict[str, _Held]) -> None:
-        """Tell the table once a day that turns are still in use, also those that are only used in memory."""
+        """Tell the table once a day that turns are still in use, also those that are only
+        used in memory.
+        """
         now = self._clock.now_ms()
         idle = [token for token, held in known.items() if held.used_at < now - _DAY_MS]
         for token in idle:
@@ -188,10 +204,15 @@ class Recall:
             self._engine.write_later(table.touch_turns(idle, now))
 
     def _change_keys(
-        self, token: str, change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]], statements: list[Statement]
+        self,
+        token: str,
+        change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]],
+        statements: list[Statement],
     ) -> None:
         if held := self._held.get(token):
-            self._hold(token, msgspec.structs.replace(held, keys=tuple(dict.fromkeys(change(held.keys)))))
+            self._hold(
+                token, msgspec.structs.replace(held, keys=tuple(dict.fromkeys(change(held.keys))))
+            )
         if statements:
             self._engine.write_later(statements)
 
@@ -211,7 +232,10 @@ class Recall:
 
     def _read(self, namespace: bytes, tokens: list[str]) -> dict[str, _Held]:
         rows = table.find_turns(self._engine, namespace, tokens) if tokens else {}
-        return {token: _Held(namespace, _decoded(body), (), used_at) for token, (body, used_at) in rows.items()}
+        return {
+            token: _Held(namespace, _decoded(body), (), used_at)
+            for token, (body, used_at) in rows.items()
+        }
 
     def _hold(self, token: str, held: _Held) -> None:
         self._drop(token)
@@ -236,7 +260,10 @@ class Recall:
 
 def _size(held: _Held) -> int:
     texts = getsizeof(held.record.text) + getsizeof(held.record.reasoning)
-    texts += sum(len(thought.reasoning.opaque) + len(thought.reasoning.text) for thought in held.record.thoughts)
+    texts += sum(
+        len(thought.reasoning.opaque) + len(thought.reasoning.text)
+        for thought in held.record.thoughts
+    )
     return texts + _RECORD_BYTES + len(held.keys) * _KEY_BYTES
 
 

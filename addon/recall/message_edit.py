@@ -1,7 +1,9 @@
-"""What one replayed message carries of its turn's reasoning, and how that is written into it; pure.
+"""What one replayed message carries of its turn's reasoning, and how that is written into
+it; pure.
 
-Neutral messages take it as parts. Chat messages that stay text take it as members: the reasoning of one turn may stand
-in strings of its own, in `reasoning_details`, in the content, or beside the calls.
+Neutral messages take it as parts. Chat messages that stay text take it as members: the
+reasoning of one turn may stand in strings of its own, in `reasoning_details`, in the
+content, or beside the calls.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,8 +44,11 @@ class Parcel(msgspec.Struct, kw_only=True):
     """Whether state was left out that only another account may send."""
 
 
-def packed(place: Place, record: Record, writes: tuple[str, ...], origin: str, known: set[tuple[str, str]]) -> Parcel:
-    """What an upstream's account gets back of a turn: under the names it `writes`, or as it came where it names none.
+def packed(
+    place: Place, record: Record, writes: tuple[str, ...], origin: str, known: set[tuple[str, str]]
+) -> Parcel:
+    """What an upstream's account gets back of a turn: under the names it `writes`, or as it
+    came where it names none.
 
     `known` are the identities of details in the messages before; those sent here are added.
     """
@@ -59,12 +64,19 @@ def packed(place: Place, record: Record, writes: tuple[str, ...], origin: str, k
 
 
 def _pack(
-    parcel: Parcel, state: Reasoning, place: Place, record: Record, own: bool, known: set[tuple[str, str]]
+    parcel: Parcel,
+    state: Reasoning,
+    place: Place,
+    record: Record,
+    own: bool,
+    known: set[tuple[str, str]],
 ) -> None:
     match state.carrier:
         case carriers.DETAILS:
             given = value(state.opaque.encode())
-            parcel.details = list(_fresh([item for item in given if own or not is_secret(dict_of(item))], known))
+            parcel.details = list(
+                _fresh([item for item in given if own or not is_secret(dict_of(item))], known)
+            )
             parcel.lost = bool(given) and not parcel.details
         case carriers.THINK:
             parcel.head = state.opaque
@@ -88,10 +100,14 @@ def _fresh(items: Iterable[Any], known: set[tuple[str, str]]) -> Iterator[Any]:
 
 
 def _position(index: int, place: Place, record: Record) -> int | None:
-    """Where the turn's call number `index` stands in the message; None when it is not there, or in doubt."""
+    """Where the turn's call number `index` stands in the message; None when it is not
+    there, or in doubt.
+    """
     calls = place.message.calls
     if place.minted:
-        return next((at for at, call in enumerate(calls) if _index_of(place, call.id) == index), None)
+        return next(
+            (at for at, call in enumerate(calls) if _index_of(place, call.id) == index), None
+        )
     return index if tuple(call.name for call in calls) == record.names else None
 
 
@@ -132,8 +148,12 @@ def _annexes(message: Message, annexes: dict[int, str]) -> dict[str, bytes]:
 
 
 def _said(place: Place, record: Record | None) -> str:
-    """The visible text as the upstream wrote it, where the client only changed its blanks or dropped it with calls."""
-    if record is None or (normal_text(record.text) != place.text and (place.text or not place.message.calls)):
+    """The visible text as the upstream wrote it, where the client only changed its blanks
+    or dropped it with calls.
+    """
+    if record is None or (
+        normal_text(record.text) != place.text and (place.text or not place.message.calls)
+    ):
         return place.message.text
     return record.text
 
@@ -149,7 +169,9 @@ def _content(parcel: Parcel, fields: dict[str, str], said: str) -> str | list[An
 
 
 def _parts(message: Message, parcel: Parcel, said: str) -> Iterator[Part]:
-    """The parts of a neutral message, reasoning first, as its text goes with what stands before it."""
+    """The parts of a neutral message, reasoning first, as its text goes with what stands
+    before it.
+    """
     fields = dict(parcel.fields)
     if parcel.details is not None:
         yield Reasoning("", "", scalar_text(parcel.details).decode(), DETAILS)

@@ -1,4 +1,6 @@
-"""One request's dealings with recall: its turns are looked up and restored, its answer is remembered."""
+"""One request's dealings with recall: its turns are looked up and restored, its answer is
+remembered.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -43,12 +45,15 @@ class Conversation:
         self._tokens: dict[int, str] = {}
 
     def origin(self, profile: Profile) -> str:
-        """Whose state the latest turn carries that an upstream of this profile made; empty when none does."""
+        """Whose state the latest turn carries that an upstream of this profile made; empty
+        when none does.
+        """
         self._resolve(profile)
         return next((place.record.origin for place in reversed(self._places) if place.record), "")
 
     def restore(self, profile: Profile, policy: Policy, origin: str = "") -> Restoration:
-        """What the messages must carry for an upstream of this profile; the answer belongs to its family then.
+        """What the messages must carry for an upstream of this profile; the answer belongs
+        to its family then.
 
         `origin` is the upstream's account: state that another one made is left out.
         """
@@ -75,7 +80,9 @@ class Conversation:
         """The id the client gets for a tool call of the answer."""
         return mint(self._token(choice), index, self._id_key)
 
-    def remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool, origin: str = "") -> None:
+    def remember(
+        self, turns: dict[int, Turn], *, complete: bool, durable: bool, origin: str = ""
+    ) -> None:
         """Keep the answer's turns, whole or as far as they came; `durable` as for `Recall.keep`.
 
         `origin` is the account of the upstream that made them.
@@ -109,7 +116,9 @@ class Conversation:
         return namespace
 
     def _learn_ids(self, place: Place) -> None:
-        """A client keeps our ids or it does not: the turn's calls are known by them, or by their results."""
+        """A client keeps our ids or it does not: the turn's calls are known by them, or by
+        their results.
+        """
         if place.record is None:
             return
         token, keys = place.record.token, Keys(self._namespace)
@@ -140,5 +149,7 @@ def _thoughts(turn: Turn) -> tuple[Thought, ...]:
             others += 1
         elif part.opaque:
             # What chat upstreams get back says the text itself.
-            found.append(Thought(others, replace(part, text="") if part.carrier in CARRIERS else part))
+            found.append(
+                Thought(others, replace(part, text="") if part.carrier in CARRIERS else part)
+            )
     return tuple(found)

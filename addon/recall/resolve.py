@@ -1,7 +1,9 @@
-"""Which remembered turn is each assistant message of a replayed conversation? Pure; asks a `Lookup`.
+"""Which remembered turn is each assistant message of a replayed conversation? Pure; asks a
+`Lookup`.
 
-An id of ours says which turn a message is, and nothing else is asked then. For the others the rules run from certain to
-careful, and each must leave no doubt: one turn fits, or all that fit thought the same.
+An id of ours says which turn a message is, and nothing else is asked then. For the others
+the rules run from certain to careful, and each must leave no doubt: one turn fits, or all
+that fit thought the same.
 
 id         one of the message's tool-call ids is ours
 anchor     text or calls, and what stood before the turn: the last id of ours, else the user's words
@@ -44,7 +46,9 @@ class Lookup(Protocol):
     def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]: ...
 
 
-def resolve(namespace: bytes, messages: Sequence[Message], places: list[Place], lookup: Lookup) -> None:
+def resolve(
+    namespace: bytes, messages: Sequence[Message], places: list[Place], lookup: Lookup
+) -> None:
     """Fill `rule` and `record`, or `why`, of each place anew."""
     resolver = _Resolver(namespace, messages, places, lookup)
     resolver.by_id()
@@ -60,7 +64,9 @@ type _Judgement = Callable[[Record, Place], bool]
 
 
 class _Resolver:
-    def __init__(self, namespace: bytes, messages: Sequence[Message], places: list[Place], lookup: Lookup) -> None:
+    def __init__(
+        self, namespace: bytes, messages: Sequence[Message], places: list[Place], lookup: Lookup
+    ) -> None:
         self._namespace = namespace
         self._keys = Keys(namespace)
         self._messages = messages
@@ -85,7 +91,9 @@ class _Resolver:
             elif named and (record := self._records.get(named.pop())):
                 place.rule, place.record = "id", record
             elif place.minted:
-                place.why = "the turn is no longer remembered, or was made by another provider family"
+                place.why = (
+                    "the turn is no longer remembered, or was made by another provider family"
+                )
             elif place.message.calls:
                 place.why = "the tool-call ids are not the gateway's"
             else:
@@ -97,9 +105,13 @@ class _Resolver:
         keys_of_place: Callable[[Place], Iterable[Sequence[bytes]]],
         enough: _Judgement = lambda record, place: True,
     ) -> None:
-        """Try for each open place its lists of keys: a turn is meant when all keys of a list lead to it alone."""
+        """Try for each open place its lists of keys: a turn is meant when all keys of a
+        list lead to it alone.
+        """
         wanted = {order: list(keys_of_place(self._places[order])) for order in self._open()}
-        found = self._lookup.tokens(key for lists in wanted.values() for keys in lists for key in keys)
+        found = self._lookup.tokens(
+            key for lists in wanted.values() for keys in lists for key in keys
+        )
         self._read([token for tokens in found.values() for token in tokens])
         meant: dict[int, Record] = {}
         for order, lists in wanted.items():
@@ -113,7 +125,11 @@ class _Resolver:
 
     def by_chain(self) -> None:
         for order in reversed(list(self._open())):
-            place, before, record = self._places[order], self._neighbour(order - 1), self._parent(order + 1)
+            place, before, record = (
+                self._places[order],
+                self._neighbour(order - 1),
+                self._parent(order + 1),
+            )
             if record is None or not self._may_be(record, place):
                 continue
             between = before is not None and record.parent == before.token
@@ -125,7 +141,9 @@ class _Resolver:
             before = self._neighbour(order - 1)
             if self._places[order].record is not None or before is None or not before.token:
                 continue
-            found = _unanimous([record for record in fitting if record.parent in (before.token, None)])
+            found = _unanimous(
+                [record for record in fitting if record.parent in (before.token, None)]
+            )
             if found is not None and found.parent == before.token:
                 self._take(order, "neighbour", found)
 
@@ -147,15 +165,27 @@ class _Resolver:
             yield [self._keys.text(place.text)]
 
     def _open(self) -> Iterator[int]:
-        """Places without a turn; one with an id of ours is not open to likeness: it can only be the turn it names."""
-        return (order for order, place in enumerate(self._places) if place.record is None and not place.minted)
+        """Places without a turn; one with an id of ours is not open to likeness: it can
+        only be the turn it names.
+        """
+        return (
+            order
+            for order, place in enumerate(self._places)
+            if place.record is None and not place.minted
+        )
 
     def _judge(self, order: int, tokens: list[list[str]], enough: _Judgement) -> Record | None:
         """The turn that all of the lists hold, when that leaves no doubt."""
         place = self._places[order]
         common = set[str].intersection(*map(set, tokens))
-        known = [self._records[token] for token in tokens[0] if token in common and token in self._records]
-        fitting = [record for record in known if self._may_be(record, place) and _begins(record, place)]
+        known = [
+            self._records[token]
+            for token in tokens[0]
+            if token in common and token in self._records
+        ]
+        fitting = [
+            record for record in known if self._may_be(record, place) and _begins(record, place)
+        ]
         if any(len(one) >= MAX_CANDIDATES for one in tokens):
             place.why = f"{MAX_CANDIDATES} or more remembered turns stand at places like this"
             return None
@@ -178,7 +208,8 @@ class _Resolver:
         named = self._named.get(record.token)
         if named and all(abs(at - place.at) > 1 for at in named):
             return False  # it is another message; the parts of a split turn stand together
-        # A client that keeps our ids has none for calls only when it stopped the stream before it saw them.
+        # A client that keeps our ids has none for calls only when it stopped the stream
+        # before it saw them.
         return not (place.message.calls and record.complete and self._named)
 
     def _take(self, order: int, rule: str, record: Record) -> None:
@@ -201,10 +232,16 @@ class _Resolver:
 
 
 def _unanimous(records: list[Record]) -> Record | None:
-    """The one record, or what several have in common that hold the same reasoning: nothing tells which one it is."""
+    """The one record, or what several have in common that hold the same reasoning: nothing
+    tells which one it is.
+    """
     if len({(record.reasoning, record.field, record.thoughts) for record in records}) != 1:
         return None
-    return records[0] if len(records) == 1 else msgspec.structs.replace(records[0], token="", parent=None)
+    return (
+        records[0]
+        if len(records) == 1
+        else msgspec.structs.replace(records[0], token="", parent=None)
+    )
 
 
 def _stood_there(record: Record, place: Place) -> bool:
@@ -213,12 +250,16 @@ def _stood_there(record: Record, place: Place) -> bool:
 
 
 def _begins(record: Record, place: Place) -> bool:
-    """Whether the turn's text begins with the place's; many clients drop the text of a turn with calls."""
+    """Whether the turn's text begins with the place's; many clients drop the text of a turn
+    with calls.
+    """
     return normal_text(record.text).startswith(place.text)
 
 
 def _was_cut(record: Record, place: Place) -> bool:
-    """Whether what was seen of the turn is enough to know it: a whole one may have come faster than it was shown."""
+    """Whether what was seen of the turn is enough to know it: a whole one may have come
+    faster than it was shown.
+    """
     return not record.complete or len(place.text) >= LONG_TEXT
 
 
@@ -231,6 +272,8 @@ def _same(record: Record, place: Place) -> bool:
 def _alike(record: Record, place: Place) -> bool:
     """Whether an altered message can be the turn that its neighbours say it is."""
     if record.names or place.message.calls:
-        return bool(place.message.calls) and {call.name for call in place.message.calls} <= set(record.names)
+        return bool(place.message.calls) and {call.name for call in place.message.calls} <= set(
+            record.names
+        )
     mine, theirs = set(place.text.split()), set(normal_text(record.text).split())
     return len(mine & theirs) >= _ALIKE * max(len(mine), len(theirs), 1)

@@ -1,4 +1,6 @@
-"""Put remembered reasoning back into a replayed conversation: never invented, and why each miss was a miss."""
+"""Put remembered reasoning back into a replayed conversation: never invented, and why each
+miss was a miss.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,13 +36,16 @@ class Policy(msgspec.Struct, frozen=True):
     """The upstream has just refused: what was sent before no longer binds."""
 
     bare: Literal["", "now", "always"] = ""
-    """No reasoning is sent: the upstream has just refused what it got, or knows nothing of the kind."""
+    """No reasoning is sent: the upstream has just refused what it got, or knows nothing of
+    the kind.
+    """
 
     pictures: bool = True
     in_a_row: bool = True
     keep: bool = True
-    """What else the upstream has shown to take, or not: pictures, two messages of the user in a row, the members that
-    its profile keeps."""
+    """What else the upstream has shown to take, or not: pictures, two messages of the user
+    in a row, the members that its profile keeps.
+    """
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
@@ -48,7 +53,9 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     at: int
     rule: str
-    """A rule of `resolve`, `known-empty`, `client` (the client sent reasoning itself) or `missing`."""
+    """A rule of `resolve`, `known-empty`, `client` (the client sent reasoning itself) or
+    `missing`.
+    """
 
     why: str = ""
 
@@ -87,15 +94,25 @@ def restore(
     memory: Sent,
     origin: str = "",
 ) -> Restoration:
-    """Decide what each message must carry for the profile, at an upstream's account; `places` are resolved."""
+    """Decide what each message must carry for the profile, at an upstream's account;
+    `places` are resolved.
+    """
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
-    last_user = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
+    last_user = max(
+        (at for at, message in enumerate(messages) if message.role == "user"), default=-1
+    )
     of = Keys(namespace)
     keys = {place.at: of.sent(place) for place in places if place.rule not in SURE}
     sent = {} if policy.repairing else memory.sent(keys.values())
-    fields = (place.record.field for place in places if place.record and place.record.reasoning is not None)
-    worker = _Restorer(profile, policy, has_tools, last_user, next(fields, ""), keys, sent, origin, result)
+    fields = (
+        place.record.field
+        for place in places
+        if place.record and place.record.reasoning is not None
+    )
+    worker = _Restorer(
+        profile, policy, has_tools, last_user, next(fields, ""), keys, sent, origin, result
+    )
     for place in places:
         worker.take(place)
     _map_ids(messages, places, result.edits)
@@ -143,10 +160,16 @@ class _Restorer:
         if self._policy.bare or before == "bare" or refused:
             self._strip(place)
             return
-        if before in ("omit", "empty") and place.record is not None and since >= place.record.made_at:
+        if (
+            before in ("omit", "empty")
+            and place.record is not None
+            and since >= place.record.made_at
+        ):
             place.rule, place.record = "", None
             place.why = "found too late: what was sent before is sent again"
-        if self._profile.send == "none" or (self._profile.send == "current" and place.at < self._last_user):
+        if self._profile.send == "none" or (
+            self._profile.send == "current" and place.at < self._last_user
+        ):
             self._set(place, {})
             self._say(place, place.rule or "missing", place.why)
         elif place.record is not None:
@@ -178,12 +201,16 @@ class _Restorer:
             self._say(place, "missing", _ANOTHER)
         elif record.reasoning is None:
             self._say(place, "known-empty")
-            if self._profile.none == "empty" or (self._profile.none == "like-others" and self._field):
+            if self._profile.none == "empty" or (
+                self._profile.none == "like-others" and self._field
+            ):
                 self._set(place, self._empty())
             elif self._policy.everywhere and self._policy.step == "empty":
                 self._fill(place, "empty")
         else:
-            self._set(place, dict.fromkeys(self._profile.writes or (record.field,), record.reasoning))
+            self._set(
+                place, dict.fromkeys(self._profile.writes or (record.field,), record.reasoning)
+            )
             self._say(place, place.rule if record.reasoning else "known-empty")
         if self._policy.repairing and place.at in self._keys:
             self._result.sent[self._keys[place.at]] = "restored"
@@ -195,7 +222,9 @@ class _Restorer:
         else:
             self._say(place, place.rule)
         if self._profile.stand_in and place.message.calls and not parcel.annexes:
-            parcel.annexes = {0: self._profile.stand_in}  # upstreams that sign calls look at a message's first
+            parcel.annexes = {
+                0: self._profile.stand_in
+            }  # upstreams that sign calls look at a message's first
         self._result.edits[place.at] = written(place, parcel, record)
 
     def _strip(self, place: Place) -> None:
@@ -210,14 +239,18 @@ class _Restorer:
             self._result.sent[self._keys[place.at]] = "bare"
         if self._policy.bare and record is not None and record.thoughts:
             self._result.disowned.add(record.token)
-        had_state = edit is not None or (record is not None and (record.disowned or record.thoughts))
+        had_state = edit is not None or (
+            record is not None and (record.disowned or record.thoughts)
+        )
         if self._demanded(place) or (had_state and self._profile.stand_in):
             self._fill(place, self._policy.step)
 
     def _miss(self, place: Place) -> None:
         self._say(place, "missing", place.why)
         before, _ = self._before(place)
-        step = before if before == "empty" else self._policy.step if self._demanded(place) else "omit"
+        step = (
+            before if before == "empty" else self._policy.step if self._demanded(place) else "omit"
+        )
         self._fill(place, step)
         # A request without thinking carries nothing for the turn.
         now = "empty" if step == "empty" else "omit"
@@ -231,7 +264,9 @@ class _Restorer:
     def _fill(self, place: Place, step: str) -> None:
         if step == "empty" and self._profile.stand_in:
             if place.message.calls:
-                self._result.edits[place.at] = written(place, Parcel(annexes={0: self._profile.stand_in}), None)
+                self._result.edits[place.at] = written(
+                    place, Parcel(annexes={0: self._profile.stand_in}), None
+                )
         elif step == "empty":
             self._set(place, self._empty())
         elif step == "trim":
@@ -239,7 +274,9 @@ class _Restorer:
         elif step == "off":
             self._result.thinking_off = True
         elif step == "reject":
-            self._result.rejected = self._result.rejected or Diagnosis(place.at, "missing", place.why)
+            self._result.rejected = self._result.rejected or Diagnosis(
+                place.at, "missing", place.why
+            )
 
     def _demanded(self, place: Place) -> bool:
         scope = self._profile.scope
@@ -251,7 +288,9 @@ class _Restorer:
         )
 
     def _empty(self) -> dict[str, str]:
-        return dict.fromkeys(self._profile.writes or (self._field or "reasoning_content",), self._profile.fill)
+        return dict.fromkeys(
+            self._profile.writes or (self._field or "reasoning_content",), self._profile.fill
+        )
 
     def _set(self, place: Place, fields: dict[str, str]) -> None:
         if fields.keys() & _IN_CONTENT or place.message.carried:
@@ -270,11 +309,15 @@ def _with_thoughts(message: Message, record: Record) -> tuple[Part, ...]:
     for at, part in enumerate(others):
         parts += [thought.reasoning for thought in record.thoughts if thought.at == at]
         parts.append(part)
-    return (*parts, *(thought.reasoning for thought in record.thoughts if thought.at >= len(others)))
+    return (
+        *parts,
+        *(thought.reasoning for thought in record.thoughts if thought.at >= len(others)),
+    )
 
 
 def _trim(messages: Sequence[Message], lost_at: int, edits: dict[int, Edit]) -> None:
-    """Let the conversation begin at the user's first words after the lost turn, the system's words kept.
+    """Let the conversation begin at the user's first words after the lost turn, the
+    system's words kept.
 
     A lost turn that nobody spoke after stays: its calls and their results go together.
     """
@@ -287,13 +330,19 @@ def _map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[i
     """Give the upstream its own tool-call ids back, in the calls and in their results."""
     own = {ours: theirs for place in places for ours, theirs in _own_ids(place)}
     for at, message in enumerate(messages):
-        ids = [call.id for call in message.calls] if message.role == "assistant" else [message.result_of]
+        ids = (
+            [call.id for call in message.calls]
+            if message.role == "assistant"
+            else [message.result_of]
+        )
         if mapped := {call_id: own[call_id] for call_id in ids if call_id in own}:
             edits.setdefault(at, Edit()).ids = mapped
 
 
 def _own_ids(place: Place) -> Iterator[tuple[str, str]]:
-    """Ids of ours with the upstream's; none when the turn is unknown or its own ids don't tell its calls apart."""
+    """Ids of ours with the upstream's; none when the turn is unknown or its own ids don't
+    tell its calls apart.
+    """
     ids = place.record.ids if place.record else ()
     if len(set(ids)) == len(ids):
         for call_id, ours in place.minted.items():

@@ -1,4 +1,6 @@
-"""Reasoning that clients carry: a sealed copy that only this installation opens, for the caller it was made for."""
+"""Reasoning that clients carry: a sealed copy that only this installation opens, for the
+caller it was made for.
+"""
 
 import base64
 import binascii
@@ -40,7 +42,9 @@ def opened(secret: bytes, copy: str, principal_id: str) -> Carried | None:
         return None
     try:
         return _CARRIED.decode(
-            unseal(secret, base64.urlsafe_b64decode(copy.removeprefix(_MARK)), bound_to=principal_id)
+            unseal(
+                secret, base64.urlsafe_b64decode(copy.removeprefix(_MARK)), bound_to=principal_id
+            )
         )
     except (binascii.Error, ValueError, SealError):
         return None

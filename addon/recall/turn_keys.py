@@ -6,7 +6,14 @@ from functools import cached_property
 import msgspec
 
 from addon.formats.neutral.turn import Message, ToolCall, Turn
-from addon.recall.identity import MintedId, canonical_arguments, digest, normal_text, query_of, read_minted
+from addon.recall.identity import (
+    MintedId,
+    canonical_arguments,
+    digest,
+    normal_text,
+    query_of,
+    read_minted,
+)
 from addon.recall.memory import Record
 
 __all__ = ("LONG_TEXT", "Anchor", "Asked", "Keys", "Place", "places_of")
@@ -107,7 +114,10 @@ class Keys:
         if not calls or any(call.id not in results for call in calls):
             return []
         texts = (normal_text(results[call.id]) for call in calls)
-        return [digest(self._namespace, "result", *pair) for pair in zip(place.marks, texts, strict=True)]
+        return [
+            digest(self._namespace, "result", *pair)
+            for pair in zip(place.marks, texts, strict=True)
+        ]
 
     def after_id(self, mark: bytes, anchor: Anchor) -> bytes:
         """Key of something said after an id of ours."""
@@ -128,7 +138,15 @@ class Keys:
     def sent(self, place: Place) -> bytes:
         """Key of what was sent for a place whose turn was not found."""
         anchor = place.anchor
-        return digest(self._namespace, "sent", anchor.after, anchor.since, anchor.words, place.text, *place.marks)
+        return digest(
+            self._namespace,
+            "sent",
+            anchor.after,
+            anchor.since,
+            anchor.words,
+            place.text,
+            *place.marks,
+        )
 
     def _after_words(self, mark: bytes, anchor: Anchor) -> list[bytes]:
         """The second key is of the words alone: compaction takes the ids before them."""
@@ -144,7 +162,9 @@ def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Pla
         if message.role == "user":
             asked = Asked(message, after)
         elif message.role == "assistant":
-            minted = {call.id: ours for call in message.calls if (ours := read_minted(call.id, key))}
+            minted = {
+                call.id: ours for call in message.calls if (ours := read_minted(call.id, key))
+            }
             places.append(Place(at, message, minted, after, asked))
             after = [after, *(ours.token for ours in minted.values())][-1]
     return places, Place(len(messages), Message("assistant"), {}, after, asked)

@@ -25,11 +25,18 @@ class Candidate(msgspec.Struct, frozen=True):
     """As for a route."""
 
 
-def candidates(routes: Iterable[Route], keyring: Keyring, principal: Principal, now: float) -> Sequence[Candidate]:
-    """Every upstream with every key, resting keys last; a pass-through caller has its own upstream and key only."""
+def candidates(
+    routes: Iterable[Route], keyring: Keyring, principal: Principal, now: float
+) -> Sequence[Candidate]:
+    """Every upstream with every key, resting keys last; a pass-through caller has its own
+    upstream and key only.
+    """
     if principal.upstream is not None:
         mine = [route for route in routes if route.upstream.name == principal.upstream]
-        return [Candidate(route.upstream, principal.upstream_key or "", route.model, route.effort) for route in mine]
+        return [
+            Candidate(route.upstream, principal.upstream_key or "", route.model, route.effort)
+            for route in mine
+        ]
     found = [
         Candidate(route.upstream, key, route.model, route.effort)
         for route in routes

@@ -24,7 +24,9 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 def classify_status(status: int, headers: Mapping[str, str], *, now_epoch: float) -> Failure | None:
-    """Whether the next candidate should be tried after this status, and how long the key rests; None: final."""
+    """Whether the next candidate should be tried after this status, and how long the key
+    rests; None: final.
+    """
     asked = retry_after_seconds(headers, now_epoch=now_epoch)
     if status in (401, 403):
         return Failure(_AUTH_REST)

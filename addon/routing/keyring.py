@@ -6,19 +6,24 @@ __all__ = ("Keyring",)
 
 
 class Keyring:
-    """Rotates the keys of each upstream; times are seconds of a monotonic clock, given by the caller."""
+    """Rotates the keys of each upstream; times are seconds of a monotonic clock, given by
+    the caller.
+    """
 
     def __init__(self) -> None:
         self._turn: dict[str, int] = {}
         self._resting: dict[tuple[str, str], float] = {}
 
     def order(self, upstream: Upstream, now: float) -> list[str]:
-        """All keys, the next one in turn first and resting ones last; one empty key for an upstream without any."""
+        """All keys, the next one in turn first and resting ones last; one empty key for an
+        upstream without any.
+        """
         turn = self._turn[upstream.name] = self._turn.get(upstream.name, -1) + 1
         keys = upstream.api_keys or ("",)
         resting = [key for key in keys if self.rests(upstream, key, now)]
         fit = [key for key in keys if key not in resting]
-        # Each part turns by itself: otherwise the key after a resting one would get that one's share too.
+        # Each part turns by itself: otherwise the key after a resting one would get that
+        # one's share too.
         return [*_turned(fit, turn), *_turned(resting, turn)]
 
     def rests(self, upstream: Upstream, key: str, now: float) -> bool:

@@ -1,4 +1,6 @@
-"""How an upstream gets a request: in its format, with what is restored, and told in its own words how hard to think."""
+"""How an upstream gets a request: in its format, with what is restored, and told in its own
+words how hard to think.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +13,12 @@ from addon.formats import translate
 from addon.formats.chat import patch_request
 from addon.formats.chat.fitting import fitted, typed
 from addon.formats.chat.patch_request import ChatRequest
-from addon.formats.messages.claude import is_claude, takes_budgets, takes_budgets_only, takes_sampling
+from addon.formats.messages.claude import (
+    is_claude,
+    takes_budgets,
+    takes_budgets_only,
+    takes_sampling,
+)
 from addon.formats.messages.thinking import effort_of
 from addon.formats.neutral.adapt import Abilities, lowered
 from addon.formats.neutral.request import Request, Thinking
@@ -26,7 +33,9 @@ __all__ = ("Encoded", "Wanted", "abilities_of", "encode")
 _EFFORT = "reasoning_effort"
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _OPENAI = ("api.openai.com", ".openai.azure.com")
-"""Models that reason know `max_completion_tokens` alone there (https://platform.openai.com/docs/api-reference/chat)."""
+"""Models that reason know `max_completion_tokens` alone there
+(https://platform.openai.com/docs/api-reference/chat).
+"""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +45,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     profile: Profile
     sure: bool
-    """Whether the upstream is known to speak as the profile says, not only guessed by the model's name."""
+    """Whether the upstream is known to speak as the profile says, not only guessed by the
+    model's name.
+    """
 
     edits: dict[int, Edit]
     effort: str
@@ -78,7 +89,9 @@ def encode(asked: Asked, wanted: Wanted) -> Encoded:
 
 
 def abilities_of(upstream: Upstream, model: str) -> Abilities:
-    """What an upstream takes of a request for a model, as configured and as is known of its host."""
+    """What an upstream takes of a request for a model, as configured and as is known of its
+    host.
+    """
     claude = is_claude(model)
     return Abilities(
         custom_tools=upstream.api == "responses",
@@ -94,7 +107,7 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
     )
 
 
-# -- plain Chat Completions -------------------------------------------------------------------------------------------
+# -- plain Chat Completions ------------------------------------------------------------------------
 
 
 def _patched(plain: ChatRequest, wanted: Wanted, abilities: Abilities) -> bytes:
@@ -108,23 +121,33 @@ def _patched(plain: ChatRequest, wanted: Wanted, abilities: Abilities) -> bytes:
     parts = _without(parts, "max_tokens" if renamed else "")
     added = _texts(knobs | _kept(wanted.profile, parts, knobs))
     added += [("max_completion_tokens", limits["max_tokens"])] if renamed else []
-    added += [("tools", tools) for name, raw in parts if name == "tools" and (tools := typed(raw)) is not raw]
-    return patch_request.encode(replace(plain, parts=parts), model=wanted.model, edits=wanted.edits, extra=added)
+    added += [
+        ("tools", tools)
+        for name, raw in parts
+        if name == "tools" and (tools := typed(raw)) is not raw
+    ]
+    return patch_request.encode(
+        replace(plain, parts=parts), model=wanted.model, edits=wanted.edits, extra=added
+    )
 
 
 def _said_by(plain: ChatRequest, profile: Profile) -> str:
     """The effort that a client names by itself, unless it uses members of the upstream's own."""
-    own = {name for members in (profile.off, *profile.efforts.values()) for name in members} - {_EFFORT}
+    own = {name for members in (profile.off, *profile.efforts.values()) for name in members} - {
+        _EFFORT
+    }
     said = {name: raw for name, raw in plain.parts if name == _EFFORT or name in own}
     found = value(said[_EFFORT]) if said.keys() == {_EFFORT} else ""
     return found if isinstance(found, str) and found in EFFORTS else ""
 
 
-# -- everything else --------------------------------------------------------------------------------------------------
+# -- everything else -------------------------------------------------------------------------------
 
 
 def _translated(neutral: Request, wanted: Wanted, abilities: Abilities) -> Encoded:
-    request = translate.opened(translate.restored(neutral, wanted.edits), partial(_usable, wanted.unusable))
+    request = translate.opened(
+        translate.restored(neutral, wanted.edits), partial(_usable, wanted.unusable)
+    )
     if wanted.effort:
         request = replace(request, thinking=_told(request.thinking, wanted.effort))
     fit = lowered(request, abilities)
@@ -151,25 +174,37 @@ def _tuned(body: bytes, request: Request, wanted: Wanted) -> bytes:
         changes = wanted.profile.off if wanted.thinking_off else {}
         parts = members(body) if changes else []
     else:
-        changes = _knobs(wanted, _effort_in(request)) if wanted.sure or wanted.effort or wanted.thinking_off else {}
+        changes = (
+            _knobs(wanted, _effort_in(request))
+            if wanted.sure or wanted.effort or wanted.thinking_off
+            else {}
+        )
         parts = _without(members(body), _EFFORT if changes else "")
         changes = changes | _kept(wanted.profile, parts, changes)
-    return object_text([*(one for one in parts if one[0] not in changes), *_texts(changes)]) if changes else body
+    return (
+        object_text([*(one for one in parts if one[0] not in changes), *_texts(changes)])
+        if changes
+        else body
+    )
 
 
 def _effort_in(request: Request) -> str:
-    """The effort that a translated request asks for; a chat client's own switch is passed on as it is."""
+    """The effort that a translated request asks for; a chat client's own switch is passed
+    on as it is.
+    """
     if request.origin == "chat" and request.thinking.switch:
         return ""
     effort = "none" if request.thinking.switch == "disabled" else effort_of(request.thinking)
     return effort if effort in EFFORTS else ""
 
 
-# -- how hard to think ------------------------------------------------------------------------------------------------
+# -- how hard to think -----------------------------------------------------------------------------
 
 
 def _knobs(wanted: Wanted, effort: str) -> dict[str, Any]:
-    """The members that tell a chat upstream how hard to think; empty: what the client says is passed on."""
+    """The members that tell a chat upstream how hard to think; empty: what the client says
+    is passed on.
+    """
     if wanted.thinking_off:
         return wanted.profile.off
     return thinking_members(wanted.profile, effort) or ({_EFFORT: effort} if effort else {})
@@ -178,7 +213,9 @@ def _knobs(wanted: Wanted, effort: str) -> dict[str, Any]:
 def _kept(profile: Profile, given: Members, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The profile's members to keep, as far as the `given` ones and the changes leave them open."""
     named = {name: value(raw) for name, raw in given if name in profile.keep}
-    return kept_members({name: kept for name, kept in profile.keep.items() if name not in changes}, named)
+    return kept_members(
+        {name: kept for name, kept in profile.keep.items() if name not in changes}, named
+    )
 
 
 def _without(parts: Members, name: str) -> Members:

@@ -1,7 +1,7 @@
 """A client's request, read once: as text that can be patched, or as a neutral request.
 
-Plain Chat Completions for upstreams that speak it are patched, so that all else stays byte for byte. Every other
-combination goes through the neutral request.
+Plain Chat Completions for upstreams that speak it are patched, so that all else stays byte
+for byte. Every other combination goes through the neutral request.
 """
 
 import re
@@ -51,14 +51,20 @@ _PICTURE = re.compile(rb'"type"\s*:\s*"(image|image_url|input_image|file|input_f
 
 
 def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> Asked:
-    """Read a request, as text that can be patched where that may do; `past` is what it may go on from.
+    """Read a request, as text that can be patched where that may do; `past` is what it may
+    go on from.
 
     Raises RequestError.
     """
     if endpoint.wire_format == "chat" and cursor.is_plain(body):
         found = patch_request.decode(body, endpoint.deployment)
-        # Cursor replays the calls of a custom tool after a switch to a mode that no longer declares it.
-        if all(call.arguments.lstrip()[:1] in ("", "{") for message in found.messages for call in message.calls):
+        # Cursor replays the calls of a custom tool after a switch to a mode that no longer
+        # declares it.
+        if all(
+            call.arguments.lstrip()[:1] in ("", "{")
+            for message in found.messages
+            for call in message.calls
+        ):
             return _plain(found)
     return read_neutral(endpoint, body, unseal, past)
 

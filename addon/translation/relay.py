@@ -1,4 +1,6 @@
-"""How one upstream's stream becomes the client's: patched where both speak Chat Completions, else written anew."""
+"""How one upstream's stream becomes the client's: patched where both speak Chat
+Completions, else written anew.
+"""
 
 from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.adapt import Raising
@@ -51,7 +53,8 @@ class Translating:
         said: list[Delta] = [delta for delta in deltas if not isinstance(delta, StreamError)]
         failed = len(said) != len(deltas)
         self._whole = self._whole or any(isinstance(delta, Finish) for delta in said)
-        # What begins an answer must not be said of one that fails at once: another upstream may still answer.
+        # What begins an answer must not be said of one that fails at once: another upstream
+        # may still answer.
         out = self._writer.write(said) if said else b""
         self._begun = self._begun or bool(out)
         if self._reader.done and self._whole and not failed:

@@ -34,8 +34,9 @@ class Whole(msgspec.Struct, frozen=True):
 class Telling:
     """Speaks the client's format.
 
-    `custom` are the custom tools that an upstream knows as functions, `quirks` those of its chat answers; `mirror`, if
-    any, shows a client of Chat Completions the reasoning in the content.
+    `custom` are the custom tools that an upstream knows as functions, `quirks` those of its
+    chat answers; `mirror`, if any, shows a client of Chat Completions the reasoning in the
+    content.
     """
 
     def __init__(self, asked: Asked, head: Head, mint: Mint, seal: Seal) -> None:
@@ -76,7 +77,9 @@ class Telling:
         if found is None:
             return None
         turns = {choice: raised(turn, custom) for choice, turn in found.turns.items()}
-        return Whole(turns, found.usage, found.error, lambda: self._said(turns, found.usage, mirror))
+        return Whole(
+            turns, found.usage, found.error, lambda: self._said(turns, found.usage, mirror)
+        )
 
     def failed_end(self, problem: Problem) -> bytes:
         """The end of a stream of which nothing but comments was sent."""
@@ -85,11 +88,17 @@ class Telling:
 
     def _patching(self, quirks: Quirks = Quirks()) -> Relay:
         hide_usage = not self._asked.usage_asked
-        return Patching(ChatStream(model=self._asked.model, hide_usage=hide_usage, mint=self._mint, quirks=quirks))
+        return Patching(
+            ChatStream(
+                model=self._asked.model, hide_usage=hide_usage, mint=self._mint, quirks=quirks
+            )
+        )
 
     def _writer(self) -> Writer:
         assert self._asked.neutral is not None
-        return translate.CLIENTS[self._asked.client].writer(self._asked.neutral, self._head, self._mint, self._seal)
+        return translate.CLIENTS[self._asked.client].writer(
+            self._asked.neutral, self._head, self._mint, self._seal
+        )
 
     def _patched(self, body: bytes, quirks: Quirks, mirror: Mirror | None) -> Whole | None:
         answer = chat_response.decode(body, quirks)
@@ -114,7 +123,9 @@ class Telling:
             )
             return mirror.whole(body, turns) if mirror else body
         writer = self._writer()
-        deltas: list[Delta] = [delta for choice, turn in turns.items() for delta in deltas_of(turn, choice)]
+        deltas: list[Delta] = [
+            delta for choice, turn in turns.items() for delta in deltas_of(turn, choice)
+        ]
         deltas += [UsageReport(usage)] if usage else []
         if not mirror:
             return writer.write(deltas) + writer.end()

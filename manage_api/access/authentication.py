@@ -1,4 +1,6 @@
-"""Who a request is from: a virtual key or a session token in `Authorization: Bearer`, else a session in the cookie."""
+"""Who a request is from: a virtual key or a session token in `Authorization: Bearer`, else
+a session in the cookie.
+"""
 
 from litestar.exceptions import NotAuthorizedException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
@@ -18,7 +20,9 @@ PUBLIC = {"exclude_from_auth": True}
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Sets `request.user` to the `User` and `request.auth` to the `VirtualKey` that was shown, None for a session."""
+    """Sets `request.user` to the `User` and `request.auth` to the `VirtualKey` that was
+    shown, None for a session.
+    """
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         sidecar: Sidecar = connection.app.state.sidecar
@@ -28,7 +32,10 @@ class Authentication(AbstractAuthenticationMiddleware):
             return AuthenticationResult(user=user, auth=key)
         token = shown_cookie(connection) if credential is None else credential
         if not token:
-            raise _refusal("Sign in first, or show a session token or a virtual key in `Authorization: Bearer`.")
+            raise _refusal(
+                "Sign in first, or show a session token or a virtual key in "
+                "`Authorization: Bearer`."
+            )
         return AuthenticationResult(user=_session_user(sidecar, token), auth=None)
 
 

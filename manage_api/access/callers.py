@@ -18,7 +18,9 @@ UserRequest = Request[User, VirtualKey | None, State]
 
 
 def bearer(connection: Connection) -> str | None:
-    """What is shown in `Authorization: Bearer`; None when that is not used, which leaves it to the cookie."""
+    """What is shown in `Authorization: Bearer`; None when that is not used, which leaves it
+    to the cookie.
+    """
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else None
 
@@ -29,8 +31,12 @@ def client_address(connection: Connection) -> str:
 
 
 def forwarded(connection: Connection, what: str) -> str:
-    """`X-Forwarded-<what>` when the peer is on this machine, as the data plane that sets it is; else empty."""
-    return connection.headers.get(f"x-forwarded-{what}", "") if is_loopback(_peer(connection)) else ""
+    """`X-Forwarded-<what>` when the peer is on this machine, as the data plane that sets it
+    is; else empty.
+    """
+    return (
+        connection.headers.get(f"x-forwarded-{what}", "") if is_loopback(_peer(connection)) else ""
+    )
 
 
 def _peer(connection: Connection) -> str:

@@ -27,10 +27,14 @@ def admin_only(connection: Connection, _: BaseRouteHandler) -> None:
     if user.role != "admin":
         raise PermissionDeniedException("Only an admin may do this.")
     if connection.auth and connection.auth.scope != "admin":
-        raise PermissionDeniedException("This key is for inference; administration needs a key with the scope admin.")
+        raise PermissionDeniedException(
+            "This key is for inference; administration needs a key with the scope admin."
+        )
 
 
 def no_inference_key(connection: Connection, _: BaseRouteHandler) -> None:
-    """For a session or an admin's key: an inference key that leaks must not make others or lift its own limits."""
+    """For a session or an admin's key: an inference key that leaks must not make others or
+    lift its own limits.
+    """
     if connection.auth and connection.auth.scope == "inference":
         raise PermissionDeniedException("A key for inference may not do this: sign in.")

@@ -1,4 +1,6 @@
-"""What browsers are told with every answer, which of their requests are refused, and the cookie of their session."""
+"""What browsers are told with every answer, which of their requests are refused, and the
+cookie of their session.
+"""
 
 from litestar.datastructures import Cookie, MutableScopeHeaders
 from litestar.enums import ScopeType
@@ -34,7 +36,8 @@ async def add_security_headers(message: Message, _: Scope) -> None:
 class SameOrigin(ASGIMiddleware):
     """Refuses unsafe requests that another site's page made.
 
-    `Sec-Fetch-Site` (W3C Fetch Metadata) is believed; a browser without it still sends `Origin`. Programs send neither.
+    `Sec-Fetch-Site` (W3C Fetch Metadata) is believed; a browser without it still sends
+    `Origin`. Programs send neither.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -55,7 +58,9 @@ def _is_own(connection: Connection) -> bool:
 
 
 def session_cookie(connection: Connection, token: str, lifetime: int = LIFETIME_SECONDS) -> Cookie:
-    """The cookie that carries a session token, for `lifetime` seconds; scripts and other sites' pages can't use it."""
+    """The cookie that carries a session token, for `lifetime` seconds; scripts and other
+    sites' pages can't use it.
+    """
     return Cookie(
         key=_cookie_name(connection),
         value=token,
@@ -77,7 +82,9 @@ def shown_cookie(connection: Connection) -> str:
 
 
 def _cookie_name(connection: Connection) -> str:
-    """The prefix keeps other hosts of the domain, and plain http, from setting it (RFC 6265bis, section 4.1.3.2)."""
+    """The prefix keeps other hosts of the domain, and plain http, from setting it (RFC
+    6265bis, section 4.1.3.2).
+    """
     return "__Host-thinkback" if _is_https(connection) else "thinkback"
 
 

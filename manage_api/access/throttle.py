@@ -10,7 +10,9 @@ _MOST_NAMES = 10_000
 
 
 class Throttle:
-    """Allows `capacity` attempts at once under each name and gives one back every `refill_seconds`."""
+    """Allows `capacity` attempts at once under each name and gives one back every
+    `refill_seconds`.
+    """
 
     def __init__(self, *, capacity: int, refill_seconds: float, clock: Clock) -> None:
         self._capacity = capacity

@@ -73,7 +73,9 @@ def up(ctx: click.Context, web: bool, background: bool) -> None:
     _show_first_account(prepared.first_account)
     daemon = _daemon() if background else None
     with daemon.hold() if daemon else nullcontext():
-        code = asyncio.run(launcher.run(prepared, os.environ, web=web, daemon=daemon, say=click.echo))
+        code = asyncio.run(
+            launcher.run(prepared, os.environ, web=web, daemon=daemon, say=click.echo)
+        )
     ctx.exit(code)
 
 
@@ -94,7 +96,10 @@ def start() -> None:
 def stop() -> None:
     """Stop the gateway that runs in the background."""
     if not _daemon().stop():
-        raise DaemonError("No gateway runs in the background here; one in a terminal is stopped there with Ctrl-C.")
+        raise DaemonError(
+            "No gateway runs in the background here; one in a terminal is stopped "
+            "there with Ctrl-C."
+        )
     click.echo("Stopped.")
 
 
@@ -118,7 +123,9 @@ def log(follow: bool) -> None:
     """Show the end of the log of the gateway that runs in the background."""
     file = _daemon().log
     if not file.exists():
-        raise DaemonError(f"There is no log {file}: the gateway was not started in the background yet.")
+        raise DaemonError(
+            f"There is no log {file}: the gateway was not started in the background yet."
+        )
     os.execvp("tail", ["tail", "-n", "100", *(["-F"] if follow else []), str(file)])  # noqa: S606, S607
 
 
@@ -143,7 +150,9 @@ def backup(file: Path) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--with-keys", is_flag=True, help="Write the keys of upstreams in clear.")
 def export(file: Path | None, with_keys: bool) -> None:
-    """Write the configuration file, with what was set in the web pages added, to a new FILE or here."""
+    """Write the configuration file, with what was set in the web pages added, to a new FILE
+    or here.
+    """
     watch = Watch(os.environ)
     with _store() as store:
         watch.lay(read_stored(store, load_secret(data_directory(watch.snapshot.database_url))))
@@ -154,7 +163,9 @@ def export(file: Path | None, with_keys: bool) -> None:
         click.echo(text, nl=False)
         return
     _write_new(file, text)
-    click.echo(f"The configuration was written to {file}{'' if with_keys else ': put the keys into it'}.")
+    click.echo(
+        f"The configuration was written to {file}{'' if with_keys else ': put the keys into it'}."
+    )
 
 
 @main.group()
@@ -228,13 +239,17 @@ def key() -> None:
 @key.command("new")
 @click.argument("username", metavar="USER")
 @click.option("--name", default="key", show_default=True, help="What to recognise it by.")
-@click.option("--scope", type=click.Choice(["inference", "admin"]), default="inference", show_default=True)
+@click.option(
+    "--scope", type=click.Choice(["inference", "admin"]), default="inference", show_default=True
+)
 @as_json
 def new_key(username: str, name: str, scope: Scope, as_json: bool) -> None:
     """Make a virtual key for an account; it is shown once."""
     with _store() as store:
         owner = _find(store, username)
-        made, secret = give_key(store, user_id=owner.id, name=name, scope=scope, now=SystemClock().now_ms())
+        made, secret = give_key(
+            store, user_id=owner.id, name=name, scope=scope, now=SystemClock().now_ms()
+        )
     _show(_key_row(made, owner.username) | {"api_key": secret}, as_json)
 
 
@@ -244,7 +259,10 @@ def show_keys(as_json: bool) -> None:
     """List the virtual keys."""
     with _store() as store:
         names = {each.id: each.username for each in _every(partial(list_users, store))}
-        _list([_key_row(each, names[each.user_id]) for each in _every(partial(list_keys, store))], as_json)
+        _list(
+            [_key_row(each, names[each.user_id]) for each in _every(partial(list_keys, store))],
+            as_json,
+        )
 
 
 @key.command("revoke")
@@ -253,7 +271,9 @@ def drop_key(key_id: int) -> None:
     """Refuse a virtual key from now on."""
     with _store() as store:
         if not revoke_key(store, key_id, SystemClock().now_ms()):
-            raise ThinkbackError(f"There is no valid key {key_id}: `thinkback key list` shows them.")
+            raise ThinkbackError(
+                f"There is no valid key {key_id}: `thinkback key list` shows them."
+            )
     click.echo(f"Key {key_id} is revoked.")
 
 
@@ -261,7 +281,9 @@ def drop_key(key_id: int) -> None:
 def _store() -> Iterator[Engine]:
     snapshot = load(os.environ)
     with closing(open_engine(snapshot.database_url)) as engine:
-        _show_first_account(ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms()))
+        _show_first_account(
+            ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
+        )
         yield engine
 
 
@@ -279,7 +301,9 @@ def _write_new(file: Path, text: str) -> None:
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """The store and the password functions refuse unusable names and passwords with a ValueError."""
+    """The store and the password functions refuse unusable names and passwords with a
+    ValueError.
+    """
     try:
         yield
     except ValueError as error:
@@ -287,7 +311,9 @@ def _in_words() -> Iterator[None]:
 
 
 def _daemon() -> Daemon:
-    """Found by the environment alone: a configuration that was broken meanwhile must not keep it from being stopped."""
+    """Found by the environment alone: a configuration that was broken meanwhile must not
+    keep it from being stopped.
+    """
     return Daemon(data_directory(os.environ.get("DATABASE_URL") or Snapshot().database_url))
 
 
@@ -342,15 +368,25 @@ def _list(rows: list[dict[str, Any]], as_json: bool) -> None:
         for row in rows:
             click.echo(msgspec.json.encode(row))
         return
-    texts = [list(rows[0]), *([_text(name, value) for name, value in row.items()] for row in rows)] if rows else []
+    texts = (
+        [list(rows[0]), *([_text(name, value) for name, value in row.items()] for row in rows)]
+        if rows
+        else []
+    )
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for text in texts:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)).rstrip())
+        click.echo(
+            "  ".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)).rstrip()
+        )
 
 
 def _text(name: str, value: Any) -> str:
     if name.endswith("_at") and value is not None:
-        return datetime.fromtimestamp(value / 1000, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
+        return (
+            datetime.fromtimestamp(value / 1000, UTC)
+            .isoformat(sep=" ", timespec="seconds")
+            .removesuffix("+00:00")
+        )
     if value is None:
         return "-"
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"

@@ -31,11 +31,13 @@ class DaemonError(ThinkbackError):
 class Daemon:
     """The background launcher of one data directory.
 
-    It holds a lock on its pid file as long as it lives, so that a number left behind by a crash is never mistaken for
-    another process.
+    It holds a lock on its pid file as long as it lives, so that a number left behind by a
+    crash is never mistaken for another process.
     """
 
-    def __init__(self, directory: Path, *, largest_log: int = 20 * 1024 * 1024, look_seconds: float = 10.0) -> None:
+    def __init__(
+        self, directory: Path, *, largest_log: int = 20 * 1024 * 1024, look_seconds: float = 10.0
+    ) -> None:
         self.log = directory / "thinkback.log"
         self._largest_log = largest_log
         self._look_seconds = look_seconds
@@ -63,7 +65,9 @@ class Daemon:
             yield
 
     def start(self, environ: Mapping[str, str], urls: Sequence[str]) -> int:
-        """Start the background process with an empty log and return its number once all programs at `urls` answer."""
+        """Start the background process with an empty log and return its number once all
+        programs at `urls` answer.
+        """
         self._rotate()
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
@@ -78,7 +82,9 @@ class Daemon:
         if asyncio.run(_all_answer(process, urls)):
             return process.pid
         if process.poll() is None:
-            raise DaemonError(f"Process {process.pid} runs but does not answer; {self.log} may say why.")
+            raise DaemonError(
+                f"Process {process.pid} runs but does not answer; {self.log} may say why."
+            )
         raise DaemonError(f"Thinkback ended (exit code {process.returncode}); {self.log} says why.")
 
     def stop(self) -> bool:
@@ -97,7 +103,9 @@ class Daemon:
         """Rotate the log whenever it has grown too large, until cancelled."""
         while True:
             await asyncio.sleep(self._look_seconds)
-            with suppress(OSError):  # a full disk or a removed log is no reason to end; the next look tries again
+            with suppress(
+                OSError
+            ):  # a full disk or a removed log is no reason to end; the next look tries again
                 if self.log.stat().st_size > self._largest_log:
                     self._rotate()
 
@@ -105,7 +113,9 @@ class Daemon:
         """Copy the log aside and empty it: the programs that append to it keep their file."""
         if not self.log.exists():
             return
-        kept = [self.log.with_name(f"{self.log.name}.{number}") for number in range(1, _OLD_LOGS + 1)]
+        kept = [
+            self.log.with_name(f"{self.log.name}.{number}") for number in range(1, _OLD_LOGS + 1)
+        ]
         for newer, older in reversed(list(pairwise(kept))):
             with suppress(FileNotFoundError):
                 newer.replace(older)

@@ -49,9 +49,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
-    """Read the configuration, see that the addresses are free, make the database and the first account.
+    """Read the configuration, see that the addresses are free, make the database and the
+    first account.
 
-    Raises ConfigError, LaunchError or StoreError; a fault in the configuration leaves everything untouched.
+    Raises ConfigError, LaunchError or StoreError; a fault in the configuration leaves
+    everything untouched.
     """
     snapshot = load(environ)
     mitm = load_mitm(find_mitm())
@@ -61,12 +63,19 @@ def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
         _await_free(_mitmweb_address(mitm), "set web_port in mitm.toml to another port")
     with closing(open_engine(snapshot.database_url)) as engine:
         account = ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
-        snapshot = load(environ, read_stored(engine, load_secret(data_directory(snapshot.database_url))))
+        snapshot = load(
+            environ, read_stored(engine, load_secret(data_directory(snapshot.database_url)))
+        )
     return Prepared(snapshot=snapshot, mitm=mitm, first_account=account)
 
 
 async def run(
-    prepared: Prepared, environ: Mapping[str, str], *, web: bool, daemon: Daemon | None = None, say: Say
+    prepared: Prepared,
+    environ: Mapping[str, str],
+    *,
+    web: bool,
+    daemon: Daemon | None = None,
+    say: Say,
 ) -> int:
     """Run both programs until a signal asks for the end; an exit code."""
     stop = asyncio.Event()
@@ -77,13 +86,17 @@ async def run(
     ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
     async with asyncio.TaskGroup() as group:
         trimming = group.create_task(daemon.keep_log_small()) if daemon else None
-        code = await supervise(programs, stop=stop, when_ready=lambda: say(ready), say=say, clock=SystemClock())
+        code = await supervise(
+            programs, stop=stop, when_ready=lambda: say(ready), say=say, clock=SystemClock()
+        )
         if trimming:
             trimming.cancel()
     return code
 
 
-def _programs(prepared: Prepared, environ: Mapping[str, str], *, web: bool) -> tuple[list[Program], str]:
+def _programs(
+    prepared: Prepared, environ: Mapping[str, str], *, web: bool
+) -> tuple[list[Program], str]:
     """Both programs, and the URL of mitmweb when it is one of them."""
     snapshot, mitm = prepared.snapshot, prepared.mitm
     confdir = data_directory(snapshot.database_url) / "mitmproxy"
@@ -109,7 +122,9 @@ def _programs(prepared: Prepared, environ: Mapping[str, str], *, web: bool) -> t
 
 
 def _addon_script() -> Path:
-    """Found without importing it: mitmproxy runs it as a script, and a second run would be a second state."""
+    """Found without importing it: mitmproxy runs it as a script, and a second run would be
+    a second state.
+    """
     spec = importlib.util.find_spec("addon")
     assert spec, "the packages are installed together"
     assert spec.origin
@@ -124,7 +139,8 @@ def _mitmweb_address(mitm: MitmSettings) -> str:
 def _make_confdir(confdir: Path, *, with_token: bool) -> str:
     """Make mitmproxy's folder, with a token for mitmweb when asked; the token, else empty.
 
-    mitmproxy reads options from a file there, where other users don't see the token as they do in a command line.
+    mitmproxy reads options from a file there, where other users don't see the token as they
+    do in a command line.
     """
     confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
     confdir.chmod(0o700)
@@ -143,7 +159,9 @@ def _await_free(address: str, remedy: str) -> None:
         if not (reason := why_taken(address)):
             return
         time.sleep(_BIND_DELAY)
-    raise LaunchError(f"Can't listen on {address} ({reason}): stop the program that does, or {remedy}.")
+    raise LaunchError(
+        f"Can't listen on {address} ({reason}): stop the program that does, or {remedy}."
+    )
 
 
 def _raise_file_limit() -> None:

@@ -15,7 +15,9 @@ __all__ = ("base_url", "checked", "reachability", "ready")
 
 def base_url(snapshot: Snapshot) -> str:
     """What is entered as base URL in Cursor or an SDK."""
-    return (snapshot.server.public_url.rstrip("/") or local_url(snapshot.server.listen_addr)) + "/v1"
+    return (
+        snapshot.server.public_url.rstrip("/") or local_url(snapshot.server.listen_addr)
+    ) + "/v1"
 
 
 def web_pages(snapshot: Snapshot) -> str:
@@ -29,8 +31,10 @@ def reachability(snapshot: Snapshot) -> str:
     if is_public(urlsplit(base_url(snapshot)).hostname or ""):
         return ""
     return (
-        "Cursor's servers, not your computer, call the base URL, and they can't reach this address: "
-        "put a public name in front and set PUBLIC_URL (docs/operating.md). Programs on this machine can use it."
+        "Cursor's servers, not your computer, call the base URL, and they can't reach "
+        "this address: "
+        "put a public name in front and set PUBLIC_URL (docs/operating.md). Programs "
+        "on this machine can use it."
     )
 
 
@@ -39,7 +43,10 @@ def exposure(snapshot: Snapshot) -> str:
     url = urlsplit(base_url(snapshot))
     if url.scheme == "https" or not is_public(url.hostname or ""):
         return ""
-    return "Keys cross the Internet in clear under this base URL: put TLS in front (docs/operating.md)."
+    return (
+        "Keys cross the Internet in clear under this base URL: put TLS in front "
+        "(docs/operating.md)."
+    )
 
 
 def next_step(snapshot: Snapshot) -> str:
@@ -47,9 +54,11 @@ def next_step(snapshot: Snapshot) -> str:
     if snapshot.upstreams:
         return ""
     return (
-        f"No upstream is configured yet: sign in as admin at {web_pages(snapshot)}setup and add one, "
+        f"No upstream is configured yet: sign in as admin at {web_pages(snapshot)}setup "
+        "and add one, "
         "or set UPSTREAM_BASE_URL and UPSTREAM_API_KEY and start again, "
-        f"or write [[upstreams]] into {snapshot.config_path} while it runs (config.example.toml shows how)."
+        f"or write [[upstreams]] into {snapshot.config_path} while it runs "
+        "(config.example.toml shows how)."
     )
 
 
@@ -58,8 +67,11 @@ def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
     models = dict.fromkeys(model for upstream in snapshot.upstreams for model in _models(upstream))
     rows = {
         "Base URL": base_url(snapshot),
-        "Models": ", ".join(models) or ("every model of the upstream" if snapshot.upstreams else ""),
-        "Upstreams": ", ".join(f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams),
+        "Models": ", ".join(models)
+        or ("every model of the upstream" if snapshot.upstreams else ""),
+        "Upstreams": ", ".join(
+            f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams
+        ),
         "Web pages": web_pages(snapshot),
         "mitmweb": mitmweb_url,
     }
@@ -74,7 +86,9 @@ def first_account(account: FirstAccount) -> str:
         "Password": account.password or "the one in ADMIN_PASSWORD",
         "API key": account.api_key,
     }
-    return "\n".join(["The first account was made. Note this, it is not shown again:", *_rows(rows)])
+    return "\n".join(
+        ["The first account was made. Note this, it is not shown again:", *_rows(rows)]
+    )
 
 
 def checked(snapshot: Snapshot) -> str:
@@ -86,7 +100,10 @@ def checked(snapshot: Snapshot) -> str:
         "Sidecar": snapshot.server.admin_addr,
         "Base URL": base_url(snapshot),
     }
-    upstreams = ["", *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream))]
+    upstreams = [
+        "",
+        *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream)),
+    ]
     return "\n".join([*_rows(rows), *upstreams, *_paragraphs(next_step(snapshot))])
 
 
@@ -96,7 +113,8 @@ def _upstream(snapshot: Snapshot, upstream: Upstream) -> list[str]:
         "keys": ", ".join(map(mask, upstream.api_keys)) or "none",
         "models": ", ".join(upstream.models) or "all",
         "rewrites": ", ".join(
-            f"{rewrite.source} → {rewrite.to or rewrite.to_template}" for rewrite in upstream.model_rewrites
+            f"{rewrite.source} → {rewrite.to or rewrite.to_template}"
+            for rewrite in upstream.model_rewrites
         ),
         "profile": _profiles(snapshot, upstream),
     }

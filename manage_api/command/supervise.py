@@ -45,9 +45,10 @@ async def supervise(
 ) -> int:
     """Run the programs until `stop` is set, and end them; an exit code.
 
-    A program that dies is started again, later and later up to 30 s. One that dies three times before it ever answered
-    ends all of them, and its exit code is returned. `when_ready` is called once, when all have answered. A program has
-    `patience` seconds to end after SIGTERM, then it is killed.
+    A program that dies is started again, later and later up to 30 s. One that dies three
+    times before it ever answered ends all of them, and its exit code is returned.
+    `when_ready` is called once, when all have answered. A program has `patience` seconds to
+    end after SIGTERM, then it is killed.
     """
     keepers = [_Keeper(program, say, clock, patience) for program in programs]
     async with asyncio.TaskGroup() as group:
@@ -85,10 +86,16 @@ class _Keeper:
             code = await self._run_once()
             failures = 1 if self._clock.monotonic() - started > _STEADY_SECONDS else failures + 1
             if failures == _FIRST_TRIES and not self.answered.is_set():
-                self._say(f"The {self._program.name} can't be started ({_ending(code)}): the lines above say why.")
+                self._say(
+                    f"The {self._program.name} can't be started ({_ending(code)}): "
+                    "the lines above say why."
+                )
                 return code if code > 0 else 1
             delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10))
-            self._say(f"The {self._program.name} ended ({_ending(code)}); it is started again in {delay:g} s.")
+            self._say(
+                f"The {self._program.name} ended ({_ending(code)}); it is started "
+                f"again in {delay:g} s."
+            )
             await asyncio.sleep(delay)
 
     async def _run_once(self) -> int:
@@ -123,8 +130,9 @@ def _child_of(parent: int) -> Callable[[], None]:
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:
-        # A terminal sends Ctrl-C and its own end to the whole group; only this process shall end a program, and once:
-        # mitmproxy does not survive a second signal while it closes.
+        # A terminal sends Ctrl-C and its own end to the whole group; only this process
+        # shall end a program, and once: mitmproxy does not survive a second signal while it
+        # closes.
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
         if sys.platform == "linux":
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -153,7 +161,12 @@ async def is_healthy(url: str) -> bool:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
-                writer.write(f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+                writer.write(
+                    (
+                        f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: "
+                        "close\r\n\r\n"
+                    ).encode()
+                )
                 return b" 200 " in await reader.readline()
             finally:
                 writer.close()

@@ -25,7 +25,9 @@ _FOR_GOOD = CacheControlHeader(public=True, max_age=365 * 24 * 3600, immutable=T
 
 @cache
 def asset(name: str) -> str:
-    """The URL of a file below `static/`: it changes with the content, so browsers may keep what they got for good."""
+    """The URL of a file below `static/`: it changes with the content, so browsers may keep
+    what they got for good.
+    """
     return f"/static/{name}?{hashlib.sha256((_FOLDER / name).read_bytes()).hexdigest()[:12]}"
 
 
@@ -51,7 +53,11 @@ class AssetsController(Controller):
 @cache
 def _files() -> dict[str, Path]:
     """The files by what follows `/static`: a path that is not among them is never tried."""
-    return {f"/{file.relative_to(_FOLDER).as_posix()}": file for file in _FOLDER.rglob("*") if file.is_file()}
+    return {
+        f"/{file.relative_to(_FOLDER).as_posix()}": file
+        for file in _FOLDER.rglob("*")
+        if file.is_file()
+    }
 
 
 @cache

@@ -1,4 +1,6 @@
-"""What people enter into their programs: the addresses of the gateway, and how to tell whether others reach it."""
+"""What people enter into their programs: the addresses of the gateway, and how to tell
+whether others reach it.
+"""
 
 import re
 from urllib.parse import urlsplit
@@ -36,7 +38,9 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, ...]) -> Connection:
-    """How the one who asks reaches the gateway; `allowed` are patterns of models, none means every model."""
+    """How the one who asks reaches the gateway; `allowed` are patterns of models, none
+    means every model.
+    """
     url = base_url_for(request, snapshot)
     split = urlsplit(url)
     return Connection(
@@ -51,7 +55,9 @@ def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, 
 
 def _names(snapshot: Snapshot, allowed: tuple[str, ...]) -> tuple[str, ...]:
     known = known_models(snapshot.upstreams)
-    return tuple(name for name in known if not allowed or any(fits(pattern, name) for pattern in allowed))
+    return tuple(
+        name for name in known if not allowed or any(fits(pattern, name) for pattern in allowed)
+    )
 
 
 def base_url_for(request: AnyRequest, snapshot: Snapshot) -> str:

@@ -18,10 +18,14 @@ class FrontPages(PublicPages):
 
     @get("/")
     async def home(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
-        """The form to sign in, and for people without an account that it runs and where; else to the own pages."""
+        """The form to sign in, and for people without an account that it runs and where;
+        else to the own pages.
+        """
         wanted = request.query_params.get("next", "")
         if user := visitor(request):
-            begin = user.must_change_password or (user.role == "admin" and not sidecar.snapshot.upstreams)
+            begin = user.must_change_password or (
+                user.role == "admin" and not sidecar.snapshot.upstreams
+            )
             return go("/setup" if begin and not wanted else local_path(wanted))
         return page(
             request,
@@ -33,7 +37,9 @@ class FrontPages(PublicPages):
         )
 
     @get("/register")
-    async def register(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+    async def register(
+        self, request: AnyRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[str]:
         """The form to make an account, where that is allowed."""
         if visitor(request):
             return go("/dashboard")

@@ -12,7 +12,17 @@ from litestar.exceptions import NotFoundException, ValidationException
 from manage_api.access.callers import UserRequest
 from manage_api.access.guards import admin_only
 from manage_api.domains.audit.schemas import AuditDetails, AuditItem
-from manage_api.paging import LARGEST, Cursor, FirstDay, LastDay, Page, RowId, SomeText, page_of_found, span_of
+from manage_api.paging import (
+    LARGEST,
+    Cursor,
+    FirstDay,
+    LastDay,
+    Page,
+    RowId,
+    SomeText,
+    page_of_found,
+    span_of,
+)
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
 from shared.store.accounts import find_user_by_name
@@ -54,7 +64,14 @@ class AuditPages(Pages):
         cursor: Cursor = None,
     ) -> Response[str]:
         """The records that are found, the newest first; the filters are the URL's."""
-        texts = {"q": q, "user": user, "model": model, "upstream": upstream, "from": first, "to": last}
+        texts = {
+            "q": q,
+            "user": user,
+            "model": model,
+            "upstream": upstream,
+            "from": first,
+            "to": last,
+        }
         asked = {name: text.strip() for name, text in texts.items() if text and text.strip()}
         found, wanted, fault = Page[AuditItem]([], None), None, ""
         try:
@@ -93,7 +110,9 @@ def excerpt(text: str, wanted: str) -> Excerpt:
     at, end = match.span() if match else (0, 0)
     start = max(at - _BEFORE, 0)
     before = ("…" if start else "") + text[start:at]
-    return Excerpt(before, text[at : min(end, at + _AFTER)], text[end : end + _AFTER], len(text) > end + _AFTER)
+    return Excerpt(
+        before, text[at : min(end, at + _AFTER)], text[end : end + _AFTER], len(text) > end + _AFTER
+    )
 
 
 def _wanted(sidecar: Sidecar, asked: dict[str, str]) -> AuditFilter:
@@ -121,7 +140,9 @@ def _user_id(sidecar: Sidecar, text: str) -> int:
 
 async def _found(sidecar: Sidecar, wanted: AuditFilter, cursor: str | None) -> Page[AuditItem]:
     def read(before: int, most: int) -> tuple[list[AuditItem], int | None]:
-        records, following = search(sidecar.store, wanted, before=before, limit=most, longest=_LOOKED_INTO)
+        records, following = search(
+            sidecar.store, wanted, before=before, limit=most, longest=_LOOKED_INTO
+        )
         return [AuditItem.of(record) for record in records], following
 
     return await page_of_found(read, cursor, _PER_PAGE)

@@ -1,4 +1,6 @@
-"""`/conversations`, `/admin/conversations` and `/conversations/{conversation}`: how much of prompts caches knew."""
+"""`/conversations`, `/admin/conversations` and `/conversations/{conversation}`: how much of
+prompts caches knew.
+"""
 
 from typing import Any
 
@@ -45,10 +47,14 @@ class ConversationPages(Pages):
         conversation: str,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """The latest requests of one, or those before the cursor, in their order: one's own, for an admin anybody's."""
+        """The latest requests of one, or those before the cursor, in their order: one's
+        own, for an admin anybody's.
+        """
         found = find_conversation(sidecar.store, conversation)
         if found is None or (request.user.role != "admin" and found.user_id != request.user.id):
-            raise NotFoundException("There is no such conversation; perhaps it was too old to keep.")
+            raise NotFoundException(
+                "There is no such conversation; perhaps it was too old to keep."
+            )
         shown, earlier = await _steps(sidecar.store, conversation, cursor)
         return page(
             request,
@@ -77,7 +83,11 @@ class AllConversationsPages(Pages):
         cursor: Cursor = None,
     ) -> Response[str]:
         """Those of the filters, that with the latest request first."""
-        filters: dict[str, Any] = {"user": (user or "").strip(), "model": (model or "").strip(), "upstream": upstream}
+        filters: dict[str, Any] = {
+            "user": (user or "").strip(),
+            "model": (model or "").strip(),
+            "upstream": upstream,
+        }
         names = {each.name for each in sidecar.snapshot.upstreams}
         return page(
             request,
@@ -89,18 +99,24 @@ class AllConversationsPages(Pages):
         )
 
 
-async def _found(store: Engine, filters: dict[str, Any], cursor: str | None) -> Page[ConversationView]:
+async def _found(
+    store: Engine, filters: dict[str, Any], cursor: str | None
+) -> Page[ConversationView]:
     """Nobody's when there is no account of that name."""
     user = find_user_by_name(store, filters["user"]) if filters["user"] else None
     if filters["user"] and user is None:
         return Page([], None)
     wanted = ConversationFilter(
-        user_id=user[0].id if user else None, model=filters["model"] or None, upstream=filters["upstream"] or None
+        user_id=user[0].id if user else None,
+        model=filters["model"] or None,
+        upstream=filters["upstream"] or None,
     )
     return await page_of_conversations(store, wanted, cursor, _LISTED)
 
 
-async def _steps(store: Engine, conversation: str, cursor: str | None) -> tuple[list[Step], str | None]:
+async def _steps(
+    store: Engine, conversation: str, cursor: str | None
+) -> tuple[list[Step], str | None]:
     """Requests in their order, and the cursor for those before."""
     wanted = EntryFilter(conversation=conversation)
 

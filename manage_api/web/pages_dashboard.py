@@ -1,4 +1,6 @@
-"""`/dashboard`, its parts, `/account` and `/requests/{entry_id}`: what users see of their own use."""
+"""`/dashboard`, its parts, `/account` and `/requests/{entry_id}`: what users see of their
+own use.
+"""
 
 from collections import Counter
 from typing import Annotated, Any
@@ -81,12 +83,16 @@ class DashboardPages(Pages):
         )
 
     @get("/dashboard/keys")
-    async def show_keys(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+    async def show_keys(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[str]:
         """The table of keys, after one was changed."""
         return page(request, "dashboard/keys.html", keys=_keys(sidecar, request.user))
 
     @get("/dashboard/keys/{key_id:int}")
-    async def show_key(self, request: UserRequest, sidecar: NamedDependency[Sidecar], key_id: RowId) -> Response[str]:
+    async def show_key(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], key_id: RowId
+    ) -> Response[str]:
         """The form to change a key."""
         found = next((key for key in _keys(sidecar, request.user) if key.id == key_id), None)
         if found is None:
@@ -134,10 +140,18 @@ def _series(days: list[DayUsage]) -> list[dict[str, Any]]:
     for day in days:
         totals.update({each.model: each.tokens for each in day.models})
     top = [model for model, tokens in totals.most_common(_MOST_MODELS) if tokens]
-    series = [{"name": model or "(no model)", "values": [_tokens(day, {model}) for day in days]} for model in top]
+    series = [
+        {"name": model or "(no model)", "values": [_tokens(day, {model}) for day in days]}
+        for model in top
+    ]
     if len(+totals) > len(top):
         rest = totals.keys() - set(top)
-        series.append({"name": f"{len(+totals) - len(top)} others", "values": [_tokens(day, rest) for day in days]})
+        series.append(
+            {
+                "name": f"{len(+totals) - len(top)} others",
+                "values": [_tokens(day, rest) for day in days],
+            }
+        )
     return series
 
 
@@ -146,21 +160,31 @@ def _tokens(day: DayUsage, models: set[str]) -> int:
 
 
 def _missed(sidecar: Sidecar, user: User) -> list[tuple[str, int]]:
-    """Why turns of the newest requests did not get their reasoning, the most frequent reason first."""
+    """Why turns of the newest requests did not get their reasoning, the most frequent
+    reason first.
+    """
     entries, _ = recent_entries(sidecar.store, EntryFilter(user_id=user.id), limit=_EXPLAINED)
     notes = (note for _, entry in entries if entry.missing for note in read_details(entry).turns)
-    return Counter(note.why or "no reason is known" for note in notes if note.rule == "missing").most_common(3)
+    return Counter(
+        note.why or "no reason is known" for note in notes if note.rule == "missing"
+    ).most_common(3)
 
 
 def _keys(sidecar: Sidecar, user: User) -> list[KeyView]:
     """The usable ones first, then the newest."""
     now = sidecar.clock.now_ms()
     rows = search_keys(sidecar.store, now_ms=now, limit=_MOST_KEYS, user_id=user.id)
-    return sorted((KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id))
+    return sorted(
+        (KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id)
+    )
 
 
 async def _requests(
-    request: UserRequest, sidecar: Sidecar, status: Outcome | None, key_id: int | None, cursor: str | None
+    request: UserRequest,
+    sidecar: Sidecar,
+    status: Outcome | None,
+    key_id: int | None,
+    cursor: str | None,
 ) -> dict[str, Any]:
     """What the table of requests shows, and the query of its filters."""
     wanted = EntryFilter(user_id=request.user.id, outcome=status, key_id=key_id)
@@ -171,4 +195,10 @@ async def _requests(
 
     found = await page_of_found(read, cursor, _PER_PAGE)
     names = {key.id: key.name for key in _keys(sidecar, request.user)}
-    return {"requests": found, "status": status, "key_id": key_id, "cursor": cursor, "key_names": names}
+    return {
+        "requests": found,
+        "status": status,
+        "key_id": key_id,
+        "cursor": cursor,
+        "key_names": names,
+    }

@@ -22,11 +22,17 @@ _MOST_KNOWN = 50
 _ABOUT = {
     "server.listen_addr": "Where clients and browsers reach Thinkback; a change takes a restart.",
     "server.admin_addr": "Where the sidecar listens; a change takes a restart.",
-    "server.ui": "Whether these pages are reachable through the public port, or on this machine only.",
+    "server.ui": (
+        "Whether these pages are reachable through the public port, or on this machine only."
+    ),
     "server.trusted_proxies": "Whose X-Forwarded-For is believed: addresses or networks.",
     "server.max_body_mib": "The largest request that is taken, in MiB.",
-    "server.allow_private_upstreams": "Whether upstreams made in these pages may lead into private networks.",
-    "server.allow_upstream_keys": "Whether callers may use an upstream's own key instead of one of Thinkback's.",
+    "server.allow_private_upstreams": (
+        "Whether upstreams made in these pages may lead into private networks."
+    ),
+    "server.allow_upstream_keys": (
+        "Whether callers may use an upstream's own key instead of one of Thinkback's."
+    ),
     "logging.color": "Whether the log has colours.",
     "recall.memory_mib": "How much reasoning each data plane keeps in memory, in MiB.",
 }
@@ -50,7 +56,9 @@ class InstallationPages(Pages):
     guards = (admin_only,)
 
     @get("/admin/settings")
-    async def show_settings(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+    async def show_settings(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[str]:
         """Every setting with its value in force and where that comes from."""
         return page(
             request,
@@ -71,7 +79,9 @@ class InstallationPages(Pages):
             async with sidecar.long_work:
                 integrity = await asyncio.to_thread(check_integrity, sidecar.snapshot.database_url)
         now = sidecar.clock.now_ms()
-        return page(request, "admin/health.html", health=report(sidecar, integrity), now=now, span=span)
+        return page(
+            request, "admin/health.html", health=report(sidecar, integrity), now=now, span=span
+        )
 
 
 def span(ms: int) -> str:

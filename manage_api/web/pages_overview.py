@@ -1,4 +1,6 @@
-"""`/admin` and its parts: what happens now, and how upstreams and the recall of reasoning did lately."""
+"""`/admin` and its parts: what happens now, and how upstreams and the recall of reasoning
+did lately.
+"""
 
 from collections import Counter
 from typing import Annotated, Any, Literal
@@ -20,7 +22,14 @@ from manage_api.web.rendering import Pages, page
 from shared.store.accounts import find_user_by_name
 from shared.store.feed import Attempt, read_recent
 from shared.store.ledger import Entry
-from shared.store.reports import EntryFilter, Outcome, count_running, read_health, recent_entries, running_exchanges
+from shared.store.reports import (
+    EntryFilter,
+    Outcome,
+    count_running,
+    read_health,
+    recent_entries,
+    running_exchanges,
+)
 
 __all__ = ("OverviewPages",)
 
@@ -124,7 +133,10 @@ class OverviewPages(Pages):
 
     @get("/admin/overview/feed")
     async def show_feed(
-        self, request: UserRequest, sidecar: NamedDependency[Sidecar], wanted: NamedDependency[Wanted]
+        self,
+        request: UserRequest,
+        sidecar: NamedDependency[Sidecar],
+        wanted: NamedDependency[Wanted],
     ) -> Response[str]:
         """The table of requests, as often as something happened."""
         return page(request, "admin/overview_feed.html", **await _feed(sidecar, wanted))
@@ -141,7 +153,9 @@ class OverviewPages(Pages):
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], exchange: str
     ) -> Response[str]:
         """One request that runs, for the drawer."""
-        found = next((each for each in running_exchanges(sidecar.store) if each.exchange == exchange), None)
+        found = next(
+            (each for each in running_exchanges(sidecar.store) if each.exchange == exchange), None
+        )
         if found is None:
             raise NotFoundException("This request has ended meanwhile: open it from the list.")
         return page(request, "dashboard/request.html", one=_running_view(found))
@@ -153,10 +167,16 @@ async def _feed(sidecar: Sidecar, wanted: Wanted) -> dict[str, Any]:
         return {"wanted": wanted, "running": [], "ended": [], "now": sidecar.clock.now_ms()}
 
     def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
-        entries, following = recent_entries(sidecar.store, wanted.entries, before=before, limit=most)
+        entries, following = recent_entries(
+            sidecar.store, wanted.entries, before=before, limit=most
+        )
         return [RequestView.of(*entry) for entry in entries], following
 
-    runs = [] if wanted.errors else [each for each in running_exchanges(sidecar.store) if fits(each, wanted.entries)]
+    runs = (
+        []
+        if wanted.errors
+        else [each for each in running_exchanges(sidecar.store) if fits(each, wanted.entries)]
+    )
     newest = sorted(runs, key=lambda each: each.at, reverse=True)[:_SHOWN_RUNNING]
     return {
         "wanted": wanted,

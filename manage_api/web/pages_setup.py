@@ -31,8 +31,12 @@ class SetupPages(Pages):
     guards = (admin_only,)
 
     @get("/setup", opt=WITH_ANY_PASSWORD)
-    async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar], step: Wanted = None) -> Response[str]:
-        """The step that is wanted, else the first that is not done; before any other the password."""
+    async def show(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], step: Wanted = None
+    ) -> Response[str]:
+        """The step that is wanted, else the first that is not done; before any other the
+        password.
+        """
         sidecar.take_over()
         done = _done(sidecar, request.user)
         first = next((each for each, is_done in done.items() if not is_done), "connect")
@@ -50,7 +54,9 @@ class SetupPages(Pages):
         )
 
     @get("/setup/first-request")
-    async def show_first_request(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+    async def show_first_request(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[str]:
         """Whether a request arrived, asked again and again until one went well."""
         return page(request, "setup/first_request.html", found=_newest(sidecar))
 

@@ -69,7 +69,9 @@ class UpstreamPages(Pages):
     guards = (admin_only,)
 
     @get("/admin/upstreams")
-    async def show_all(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+    async def show_all(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[str]:
         """Every upstream in the order in which requests try them."""
         return page(
             request,
@@ -80,7 +82,9 @@ class UpstreamPages(Pages):
         )
 
     @get("/admin/upstreams/new")
-    async def show_new(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
+    async def show_new(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[str]:
         """The form for another upstream."""
         return _form(request, sidecar, UpstreamBody(name="", base_url=""))
 
@@ -97,14 +101,21 @@ class UpstreamPages(Pages):
     ) -> Response[str]:
         """The prices that were set, and those that providers publish."""
         after = place_in(cursor, int) or 0
-        own = page_of(list_set_prices(sidecar.store, after=after, limit=_PER_PAGE + 1), _PER_PAGE, lambda row: row.id)
+        own = page_of(
+            list_set_prices(sidecar.store, after=after, limit=_PER_PAGE + 1),
+            _PER_PAGE,
+            lambda row: row.id,
+        )
         return page(
             request,
             "admin/upstreams_prices.html",
             own=[PriceView.own(row) for row in own.items],
             next=own.next,
             cursor=cursor,
-            listed=[(price, _is_replaced(sidecar, price)) for price in published(sidecar.snapshot.upstreams)],
+            listed=[
+                (price, _is_replaced(sidecar, price))
+                for price in published(sidecar.snapshot.upstreams)
+            ],
             as_of=list_prices_day(),
             today=_today(sidecar),
             usd=dollars,
@@ -119,10 +130,18 @@ class UpstreamPages(Pages):
         upstream: SomeText = None,
         model: SomeText = None,
     ) -> Response[str]:
-        """The form for a price, for the drawer: to change one, or to set one beginning with what holds now."""
-        price = _set_price(sidecar, price_id) if price_id else _draft(sidecar, upstream or "", model or "")
+        """The form for a price, for the drawer: to change one, or to set one beginning with
+        what holds now.
+        """
+        price = (
+            _set_price(sidecar, price_id)
+            if price_id
+            else _draft(sidecar, upstream or "", model or "")
+        )
         names = [each.name for each in sidecar.snapshot.upstreams]
-        return page(request, "admin/upstreams_price.html", price=price, upstreams=names, plain=plain_dollars)
+        return page(
+            request, "admin/upstreams_price.html", price=price, upstreams=names, plain=plain_dollars
+        )
 
     @get("/admin/rewrites")
     async def show_rewrites(
@@ -153,7 +172,9 @@ def plain_dollars(micros: int | None) -> str:
     return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
 
 
-def _form(request: UserRequest, sidecar: Sidecar, shown: UpstreamView | UpstreamBody) -> Response[str]:
+def _form(
+    request: UserRequest, sidecar: Sidecar, shown: UpstreamView | UpstreamBody
+) -> Response[str]:
     return page(
         request,
         "admin/upstreams_form.html",
@@ -171,12 +192,20 @@ def _cards(sidecar: Sidecar) -> list[Card]:
     found = views(sidecar)
     movable = [each.id for each in found if not each.provisioned]
     places = {upstream_id: place for place, upstream_id in enumerate(movable, 1)}
-    return [_card(sidecar, each, places.get(each.id), last=movable[-1:] == [each.id]) for each in found]
+    return [
+        _card(sidecar, each, places.get(each.id), last=movable[-1:] == [each.id]) for each in found
+    ]
 
 
 def _card(sidecar: Sidecar, shown: UpstreamView, place: int | None, *, last: bool) -> Card:
-    upstream = Upstream(name=shown.name, base_url=shown.base_url, api=shown.api, profile=shown.profile)
-    names = list(dict.fromkeys([*shown.models, *(rewrite.to for rewrite in shown.model_rewrites if rewrite.to)]))
+    upstream = Upstream(
+        name=shown.name, base_url=shown.base_url, api=shown.api, profile=shown.profile
+    )
+    names = list(
+        dict.fromkeys(
+            [*shown.models, *(rewrite.to for rewrite in shown.model_rewrites if rewrite.to)]
+        )
+    )
     return Card(
         view=shown,
         place=place,
@@ -198,11 +227,13 @@ def _profiles(sidecar: Sidecar, upstream: Upstream, models: list[str]) -> list[D
     return [Detected(profile=name, by=by, models=served) for (name, by), served in found.items()]
 
 
-# -- prices -------------------------------------------------------------------------------------------------------
+# -- prices ----------------------------------------------------------------------------------------
 
 
 def _price(sidecar: Sidecar, upstream: Upstream, model: str) -> Price | None:
-    return find_price(sidecar.store, upstream=upstream.name, host=upstream.host, model=model, day=_today(sidecar))
+    return find_price(
+        sidecar.store, upstream=upstream.name, host=upstream.host, model=model, day=_today(sidecar)
+    )
 
 
 def _today(sidecar: Sidecar) -> int:
@@ -211,7 +242,9 @@ def _today(sidecar: Sidecar) -> int:
 
 def _is_replaced(sidecar: Sidecar, listed: PriceView) -> bool:
     """Whether a price that was set holds today instead."""
-    held = find_price(sidecar.store, upstream=listed.upstream, host="", model=listed.model, day=_today(sidecar))
+    held = find_price(
+        sidecar.store, upstream=listed.upstream, host="", model=listed.model, day=_today(sidecar)
+    )
     return held is not None
 
 

@@ -57,12 +57,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def usage(self) -> UsageFilter:
         return usage_filter(
-            self.span, user_id=self.user_id, key_id=self.key_id, model=self.model, upstream=self.upstream
+            self.span,
+            user_id=self.user_id,
+            key_id=self.key_id,
+            model=self.model,
+            upstream=self.upstream,
         )
 
     def query(self, **other: Any) -> dict[str, Any]:
         """The address with some of it changed; what is empty is left out."""
-        whose = {"user_id": self.user_id} if self.user_id is not None and not self.user else {"user": self.user}
+        whose = (
+            {"user_id": self.user_id}
+            if self.user_id is not None and not self.user
+            else {"user": self.user}
+        )
         days = {"from": self.span.first, "to": self.span.last}
         what = {"key_id": self.key_id, "model": self.model, "upstream": self.upstream}
         return {
@@ -75,7 +83,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """Where a group leads: to what it is made of."""
         match self.by:
             case "day":
-                day = f"{int(group) // 10_000:04}-{int(group) // 100 % 100:02}-{int(group) % 100:02}"
+                day = (
+                    f"{int(group) // 10_000:04}-{int(group) // 100 % 100:02}-{int(group) % 100:02}"
+                )
                 return self.query(**{"by": "user", "from": day, "to": day})
             case "user":
                 return self.query(by="model", user="", user_id=group)
@@ -158,9 +168,16 @@ def _shown(store: Engine, asked: Asked) -> dict[str, Any]:
     if asked.unknown_user:
         return {"groups": [], "total": Usage.of(Sums()), "most": _SHOWN, "chart": None}
     days = usage_by(store, "day", asked.usage, limit=_MOST_DAYS)
-    groups = days[:_CHARTED_DAYS] if asked.by == "day" else largest_usage(store, asked.by, asked.usage, limit=_SHOWN)
+    groups = (
+        days[:_CHARTED_DAYS]
+        if asked.by == "day"
+        else largest_usage(store, asked.by, asked.usage, limit=_SHOWN)
+    )
     return {
-        "groups": [(_label(asked.by, group), asked.into(group.group), GroupUsage.of(group)) for group in groups],
+        "groups": [
+            (_label(asked.by, group), asked.into(group.group), GroupUsage.of(group))
+            for group in groups
+        ],
         "total": Usage.of(_total(days)),
         "most": _SHOWN,
         "chart": _chart(store, asked, groups, days) if groups else None,
@@ -168,33 +185,54 @@ def _shown(store: Engine, asked: Asked) -> dict[str, Any]:
 
 
 def _chart(store: Engine, asked: Asked, groups: list[Group], by_day: list[Group]) -> dict[str, Any]:
-    """The days and the tokens on each, by what is asked for, and what came from caches; of many days the last ones."""
+    """The days and the tokens on each, by what is asked for, and what came from caches; of
+    many days the last ones.
+    """
     days = _days(asked.span)
     used: dict[int, Tokens] = {int(group.group): group for group in by_day}
     if asked.by == "day":
         kinds = (("Prompt", "prompt_tokens"), ("Answer", "completion_tokens"))
-        series = [{"name": text, "values": [getattr(used.get(day), kind, 0) for day in days]} for text, kind in kinds]
+        series = [
+            {"name": text, "values": [getattr(used.get(day), kind, 0) for day in days]}
+            for text, kind in kinds
+        ]
         return {"days": days, "series": series, "cached": [_cached("All", used, days)]}
     top = [group for group in groups[:_SERIES] if _tokens(group)]
     tokens = daily_tokens(store, asked.by, asked.usage, [group.group for group in top])
     labels = {one.group: _label(asked.by, one) for one in top}
-    series = [{"name": labels[one], "values": [_tokens(tokens[one].get(day)) for day in days]} for one in labels]
+    series = [
+        {"name": labels[one], "values": [_tokens(tokens[one].get(day)) for day in days]}
+        for one in labels
+    ]
     if len(groups) > len(top):
-        shown = [sum(values) for values in zip(*(each["values"] for each in series), strict=True)] or [0] * len(days)
+        shown = [
+            sum(values) for values in zip(*(each["values"] for each in series), strict=True)
+        ] or [0] * len(days)
         rest = [_tokens(used.get(day)) - part for day, part in zip(days, shown, strict=True)]
         series.append({"name": "All others", "values": rest})
-    return {"days": days, "series": series, "cached": [_cached(labels[one], tokens[one], days) for one in labels]}
+    return {
+        "days": days,
+        "series": series,
+        "cached": [_cached(labels[one], tokens[one], days) for one in labels],
+    }
 
 
 def _cached(name: str, used: dict[int, Tokens], days: list[int]) -> dict[str, Any]:
     """How many percent of each day's prompts came from caches; None: there was no prompt."""
     found = [used.get(day, Tokens()) for day in days]
-    shares = [100 * one.cached_tokens / one.prompt_tokens if one.prompt_tokens else None for one in found]
-    return {"name": name, "values": [None if share is None else round(share, 1) for share in shares]}
+    shares = [
+        100 * one.cached_tokens / one.prompt_tokens if one.prompt_tokens else None for one in found
+    ]
+    return {
+        "name": name,
+        "values": [None if share is None else round(share, 1) for share in shares],
+    }
 
 
 def _total(days: list[Group]) -> Sums:
-    return Sums(**{name: sum(getattr(day, name) for day in days) for name in Sums.__struct_fields__})
+    return Sums(
+        **{name: sum(getattr(day, name) for day in days) for name in Sums.__struct_fields__}
+    )
 
 
 def _tokens(used: Tokens | None) -> int:
@@ -206,7 +244,9 @@ def _days(span: Span) -> list[int]:
     assert span.first
     assert span.last
     last = span.last.toordinal()
-    days = map(date.fromordinal, range(max(span.first.toordinal(), last - _CHARTED_DAYS + 1), last + 1))
+    days = map(
+        date.fromordinal, range(max(span.first.toordinal(), last - _CHARTED_DAYS + 1), last + 1)
+    )
     return [day.year * 10_000 + day.month * 100 + day.day for day in days]
 
 

@@ -39,8 +39,12 @@ class UsersPages(Pages):
     ) -> Response[str]:
         """The list, of which a search shows a part."""
         now, after = sidecar.clock.now_ms(), place_in(cursor, int) or 0
-        rows = search_users(sidecar.store, now_ms=now, text=q or "", after=after, limit=_PER_PAGE + 1)
-        users = page_of([UserDetails.of(*row, now) for row in rows], _PER_PAGE, lambda view: view.id)
+        rows = search_users(
+            sidecar.store, now_ms=now, text=q or "", after=after, limit=_PER_PAGE + 1
+        )
+        users = page_of(
+            [UserDetails.of(*row, now) for row in rows], _PER_PAGE, lambda view: view.id
+        )
         return page(request, "admin/users.html", users=users, q=q or "", cursor=cursor or "")
 
     @get("/admin/users/new")
@@ -49,9 +53,13 @@ class UsersPages(Pages):
         return page(request, "admin/users_new.html")
 
     @get("/admin/users/{user_id:int}")
-    async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId) -> Response[str]:
+    async def show(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
+    ) -> Response[str]:
         """One account, for the drawer."""
-        return _account(request, sidecar, user_id, "admin/users_one.html", keys=_keys_of(sidecar, user_id))
+        return _account(
+            request, sidecar, user_id, "admin/users_one.html", keys=_keys_of(sidecar, user_id)
+        )
 
     @get("/admin/users/{user_id:int}/quota")
     async def show_quota(
@@ -61,9 +69,13 @@ class UsersPages(Pages):
         return _account(request, sidecar, user_id, "admin/users_quota.html")
 
     @get("/admin/users/{user_id:int}/keys")
-    async def show_keys(self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId) -> Response[str]:
+    async def show_keys(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
+    ) -> Response[str]:
         """The keys of an account, after one was changed."""
-        return _account(request, sidecar, user_id, "admin/users_keys.html", keys=_keys_of(sidecar, user_id))
+        return _account(
+            request, sidecar, user_id, "admin/users_keys.html", keys=_keys_of(sidecar, user_id)
+        )
 
     @get("/admin/users/{user_id:int}/keys/new")
     async def show_new_key(
@@ -88,12 +100,18 @@ class KeysPages(Pages):
     ) -> Response[str]:
         """The list, of which a search shows a part."""
         now, after = sidecar.clock.now_ms(), place_in(cursor, int) or 0
-        rows = search_keys(sidecar.store, now_ms=now, text=q or "", after=after, limit=_PER_PAGE + 1)
-        keys: Page[KeyView] = page_of([KeyView.of(*row, now) for row in rows], _PER_PAGE, lambda view: view.id)
+        rows = search_keys(
+            sidecar.store, now_ms=now, text=q or "", after=after, limit=_PER_PAGE + 1
+        )
+        keys: Page[KeyView] = page_of(
+            [KeyView.of(*row, now) for row in rows], _PER_PAGE, lambda view: view.id
+        )
         return page(request, "admin/keys.html", keys=keys, q=q or "", cursor=cursor or "")
 
     @get("/admin/keys/{key_id:int}")
-    async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar], key_id: RowId) -> Response[str]:
+    async def show(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], key_id: RowId
+    ) -> Response[str]:
         """The form to change a key, for the drawer."""
         key = find_key_by_id(sidecar.store, key_id)
         if key is None:
@@ -109,10 +127,14 @@ def _user(sidecar: Sidecar, user_id: int) -> User:
     raise NotFoundException("There is no such account; perhaps it was deleted meanwhile.")
 
 
-def _account(request: UserRequest, sidecar: Sidecar, user_id: int, template: str, **shown: Any) -> Response[str]:
+def _account(
+    request: UserRequest, sidecar: Sidecar, user_id: int, template: str, **shown: Any
+) -> Response[str]:
     """A part of a page that is about one account."""
     owner = _user(sidecar, user_id)
-    return page(request, template, one=UserDetails.of(owner, *_spent(sidecar, "user", owner)), **shown)
+    return page(
+        request, template, one=UserDetails.of(owner, *_spent(sidecar, "user", owner)), **shown
+    )
 
 
 def _spent(sidecar: Sidecar, kind: str, subject: User | VirtualKey) -> tuple[Balance, int]:
@@ -125,4 +147,6 @@ def _keys_of(sidecar: Sidecar, user_id: int) -> list[KeyView]:
     """The usable ones first, then the newest."""
     now = sidecar.clock.now_ms()
     rows = search_keys(sidecar.store, now_ms=now, limit=_KEYS_SHOWN, user_id=user_id)
-    return sorted((KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id))
+    return sorted(
+        (KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id)
+    )

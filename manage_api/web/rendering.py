@@ -1,13 +1,14 @@
 """How a page is made.
 
-A controller that derives from `Pages` answers `page(request, "file.html", name=value, …)`: a template of `templates/`
-that extends `base.html`, or a fragment for htmx. What it shows is read through the same services as the controllers of
-the API; what people change goes from the browser straight to the JSON API (`static/app/forms.js`), so that nothing is
-posted to a page.
+A controller that derives from `Pages` answers `page(request, "file.html", name=value, …)`:
+a template of `templates/` that extends `base.html`, or a fragment for htmx. What it shows
+is read through the same services as the controllers of the API; what people change goes
+from the browser straight to the JSON API (`static/app/forms.js`), so that nothing is posted
+to a page.
 
-Templates escape everything, and a name that was not passed is an error. There are the globals `user` (None for
-strangers), `here` (the path), `asset`, `version`, `setup_open`, and the filters below. `macros.html` has what pages
-share.
+Templates escape everything, and a name that was not passed is an error. There are the
+globals `user` (None for strangers), `here` (the path), `asset`, `version`, `setup_open`,
+and the filters below. `macros.html` has what pages share.
 """
 
 from collections.abc import Mapping
@@ -39,13 +40,16 @@ from shared.store.sessions import session_user
 __all__ = ("Pages", "PublicPages", "go", "local_path", "missing_page", "page", "visitor")
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self';"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _FOLDER = Path(__file__).with_name("templates")
 
 
-def page(request: AnyRequest, template: str, *, http_status: int = 200, **shown: Any) -> Response[str]:
+def page(
+    request: AnyRequest, template: str, *, http_status: int = 200, **shown: Any
+) -> Response[str]:
     """A template as an answer; `shown` are its names beside the globals."""
     sidecar: Sidecar = request.app.state.sidecar
     user: User | None = request.scope.get("user")
@@ -69,9 +73,15 @@ def go(path: str) -> Redirect:
 
 
 def local_path(text: str) -> str:
-    """The path when it leads to one of our pages, else the dashboard's: nobody is sent to other sites (CWE-601)."""
+    """The path when it leads to one of our pages, else the dashboard's: nobody is sent to
+    other sites (CWE-601).
+    """
     ours = text.startswith("/") and not text.startswith("//")
-    return text if ours and "\\" not in text and text.isprintable() and text.isascii() else "/dashboard"
+    return (
+        text
+        if ours and "\\" not in text and text.isprintable() and text.isascii()
+        else "/dashboard"
+    )
 
 
 def visitor(request: AnyRequest) -> User | None:
@@ -79,11 +89,15 @@ def visitor(request: AnyRequest) -> User | None:
     sidecar: Sidecar = request.app.state.sidecar
     token = shown_cookie(request)
     now_ms = sidecar.clock.now_ms()
-    return session_user(sidecar.store, token, sidecar.token_secret, now_ms=now_ms) if token else None
+    return (
+        session_user(sidecar.store, token, sidecar.token_secret, now_ms=now_ms) if token else None
+    )
 
 
 def _page_problem(request: AnyRequest, error: HTTPException) -> Response[Any]:
-    """Strangers are sent to sign in, who has the well-known password to change it; others are told."""
+    """Strangers are sent to sign in, who has the well-known password to change it; others
+    are told.
+    """
     if isinstance(error, NotAuthorizedException):
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return _leave(request, f"/?next={quote(here)}")
@@ -95,18 +109,26 @@ def _page_problem(request: AnyRequest, error: HTTPException) -> Response[Any]:
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Any]:
     """What nobody thought of, logged like the API's."""
-    found = store_problem(request, error) if isinstance(error, StoreError) else unexpected_problem(request, error)
+    found = (
+        store_problem(request, error)
+        if isinstance(error, StoreError)
+        else unexpected_problem(request, error)
+    )
     return _told(request, found.content)
 
 
 def _told(request: AnyRequest, problem: Problem) -> Response[str]:
     """A problem as a page, or as the part of one that was asked for."""
     template = "problem_part.html" if request.headers.get("HX-Request") else "problem.html"
-    return page(request, template, http_status=problem.status, detail=problem.detail, code=problem.status)
+    return page(
+        request, template, http_status=problem.status, detail=problem.detail, code=problem.status
+    )
 
 
 def _leave(request: AnyRequest, path: str) -> Response[Any]:
-    """A fragment can't redirect the page it goes into, so htmx is told to (https://htmx.org/reference/)."""
+    """A fragment can't redirect the page it goes into, so htmx is told to
+    (https://htmx.org/reference/).
+    """
     if request.headers.get("HX-Request"):
         return Response(b"", headers={"HX-Redirect": path})
     return go(path)
@@ -116,14 +138,24 @@ def missing_page(request: AnyRequest, error: NotFoundException) -> Response[Any]
     """What is nowhere: a page for who looks for one, a problem for programs."""
     if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith("/api/"):
         return http_problem(request, error)
-    return page(request, "problem.html", http_status=error.status_code, detail="There is no such page.", code=404)
+    return page(
+        request,
+        "problem.html",
+        http_status=error.status_code,
+        detail="There is no such page.",
+        code=404,
+    )
 
 
 class Pages(Controller):
     """Pages for people who have signed in; for admins' set `guards = (admin_only,)`."""
 
     include_in_schema = False
-    exception_handlers = {HTTPException: _page_problem, NotFoundException: _page_problem, Exception: _unexpected}
+    exception_handlers = {
+        HTTPException: _page_problem,
+        NotFoundException: _page_problem,
+        Exception: _unexpected,
+    }
 
 
 class PublicPages(Pages):
@@ -153,11 +185,13 @@ def _environment() -> Environment:
         "usd": usd,
         "when": when,
     }
-    environment.filters |= {word.__name__: word for word in (agent, limits_words, outcome, rule_words, trouble)}
+    environment.filters |= {
+        word.__name__: word for word in (agent, limits_words, outcome, rule_words, trouble)
+    }
     return environment
 
 
-# -- filters ------------------------------------------------------------------------------------------------------
+# -- filters ---------------------------------------------------------------------------------------
 
 
 def number(value: int) -> str:
@@ -174,12 +208,16 @@ def short(value: int) -> str:
     """1.2M, for where there is no room."""
     for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
         if value >= size:
-            return f"{value / size:.3g}{unit}" if value < 1000 * size else f"{value // size:,}{unit}"
+            return (
+                f"{value / size:.3g}{unit}" if value < 1000 * size else f"{value // size:,}{unit}"
+            )
     return str(value)
 
 
 def usd(micros: int | None) -> str:
-    """Millionths of a US dollar as dollars, to the cent, or to a hundredth of one below a dollar."""
+    """Millionths of a US dollar as dollars, to the cent, or to a hundredth of one below a
+    dollar.
+    """
     if micros is None:
         return "unknown"
     if 0 < micros < 100:

@@ -10,9 +10,17 @@ __all__ = ("agent", "limits_words", "outcome", "period_words", "rule_words", "tr
 
 _TROUBLE = {
     "bad_request": "The request was not valid HTTP.",
-    "bad_status": "The upstream answered with a status that means nothing here, like a redirect: check its base URL.",
-    "client_left": "The program hung up before the answer was complete, for example because somebody stopped it.",
-    "conversation_too_long": "The stored conversation that the request goes on from is too long: begin a new one.",
+    "bad_status": (
+        "The upstream answered with a status that means nothing here, like a redirect: "
+        "check its base URL."
+    ),
+    "client_left": (
+        "The program hung up before the answer was complete, for example because "
+        "somebody stopped it."
+    ),
+    "conversation_too_long": (
+        "The stored conversation that the request goes on from is too long: begin a new one."
+    ),
     "gateway_error": "The gateway itself failed on this request; its log says how.",
     "insufficient_quota": "The quota or budget of the account or key did not allow it.",
     "invalid_json": "The request was not valid JSON.",
@@ -20,21 +28,37 @@ _TROUBLE = {
     "lost": "The gateway was killed or crashed while this request ran; what was used is a guess.",
     "method_not_allowed": "The program used a method that this address does not have.",
     "model_not_allowed": "The account or key may not use this model.",
-    "model_not_found": "No upstream serves a model of this name: check the spelling, or ask for a rewrite.",
+    "model_not_found": (
+        "No upstream serves a model of this name: check the spelling, or ask for a rewrite."
+    ),
     "no_upstream": "No upstream was configured yet.",
-    "previous_response_not_found": "The request goes on from an answer that is not stored here, or not any more.",
-    "quota_unavailable": "The quota could not be checked, as the database was busy; trying again helps.",
-    "rate_limit_exceeded": "The account or key asked more often, or for more at once, than its limits allow.",
-    "reasoning_not_known": "A turn's reasoning was not known, and the upstream's profile says to refuse then.",
-    "request_too_large": "The request was larger than the gateway takes: start a new chat, or raise max_body_mib.",
-    "upstream_auth_error": "The upstream refused all of the gateway's keys: an administrator has to renew them.",
+    "previous_response_not_found": (
+        "The request goes on from an answer that is not stored here, or not any more."
+    ),
+    "quota_unavailable": (
+        "The quota could not be checked, as the database was busy; trying again helps."
+    ),
+    "rate_limit_exceeded": (
+        "The account or key asked more often, or for more at once, than its limits allow."
+    ),
+    "reasoning_not_known": (
+        "A turn's reasoning was not known, and the upstream's profile says to refuse then."
+    ),
+    "request_too_large": (
+        "The request was larger than the gateway takes: start a new chat, or raise max_body_mib."
+    ),
+    "upstream_auth_error": (
+        "The upstream refused all of the gateway's keys: an administrator has to renew them."
+    ),
     "upstream_cut": "The upstream broke off in the middle of its answer.",
     "upstream_error": "The upstream reported an error in its answer.",
     "upstream_malformed": "The upstream sent something that is no valid answer.",
     "upstream_timeout": "The upstream took too long.",
     "upstream_too_large": "The upstream's answer was larger than the gateway takes.",
     "upstream_unreachable": "The upstream could not be reached.",
-    "usage_not_recorded": "The database could not be written, so a quota could not be charged: is the disk full?",
+    "usage_not_recorded": (
+        "The database could not be written, so a quota could not be charged: is the disk full?"
+    ),
 }
 _FAMILIES = {
     "invalid": "The request had something in it that is not valid: its {}.",

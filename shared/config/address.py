@@ -7,7 +7,8 @@ __all__ = ("split_address",)
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """The host, without brackets, and the port of `127.0.0.1:8787`, `localhost:8787` or `[::1]:8787`.
+    """The host, without brackets, and the port of `127.0.0.1:8787`, `localhost:8787` or
+    `[::1]:8787`.
 
     Raises ValueError with a sentence when it is none of these.
     """

@@ -1,4 +1,6 @@
-"""Holds plain values, as a TOML file gives them, against a struct: every mismatch is found, not only the first."""
+"""Holds plain values, as a TOML file gives them, against a struct: every mismatch is found,
+not only the first.
+"""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +14,9 @@ __all__ = ("Finding", "Rule", "Rules", "between", "check", "closest")
 
 
 class Finding(NamedTuple):
-    """What is wrong with a value, or with what stands at `path` below it. Never quotes a value: it may be a secret."""
+    """What is wrong with a value, or with what stands at `path` below it. Never quotes a
+    value: it may be a secret.
+    """
 
     message: str
     path: KeyPath = ()
@@ -22,14 +26,24 @@ type Rule = Callable[[Any], Iterable[Finding]]
 """Looks at one value that has the right type; what is inside a table or list is still unchecked."""
 
 type Rules = Mapping[str, Rule]
-"""Rules by place: `server.listen_addr`, or `upstreams[].name` for each of a list, or `headers{}`, each of a table."""
+"""Rules by place: `server.listen_addr`, or `upstreams[].name` for each of a list, or
+`headers{}`, each of a table.
+"""
 
-NOUNS = {str: "text", bool: "true or false", int: "a whole number", float: "a decimal number", list: "a list"}
+NOUNS = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a decimal number",
+    list: "a list",
+}
 LARGEST = 2**63 - 1
 
 
 def check(value: Any, kind: inspect.Type, rules: Rules, place: str = "") -> Iterator[Finding]:
-    """Find all that keeps `msgspec.convert` from making a `kind` of `value`, and all that `rules` object to."""
+    """Find all that keeps `msgspec.convert` from making a `kind` of `value`, and all that
+    `rules` object to.
+    """
     if wrong := mismatch(value, kind):
         yield Finding(wrong)
         return
@@ -49,13 +63,20 @@ def mismatch(value: Any, kind: inspect.Type) -> str:
         return ""
     if isinstance(kind, inspect.LiteralType):
         choices = [str(choice) for choice in kind.values]
-        return "" if value in kind.values else f"must be one of {', '.join(choices)}{closest(value, choices)}"
+        return (
+            ""
+            if value in kind.values
+            else f"must be one of {', '.join(choices)}{closest(value, choices)}"
+        )
     accepted, wanted = wanted_types(kind)
     if type(value) in accepted:
         return ""
     if isinstance(value, dict) and wanted == "a list of tables":
         return "must be a list of tables: write its name in double brackets, [[ and ]]"
-    return f"must be {wanted}, not {NOUNS.get(type(value), 'a table' if isinstance(value, dict) else 'a date')}"
+    return (
+        f"must be {wanted}, not "
+        f"{NOUNS.get(type(value), 'a table' if isinstance(value, dict) else 'a date')}"
+    )
 
 
 def wanted_types(kind: inspect.Type) -> tuple[tuple[type, ...], str]:
@@ -79,7 +100,9 @@ def wanted_types(kind: inspect.Type) -> tuple[tuple[type, ...], str]:
             return (), ""  # TOML has no null: it stands for a key that is left out
         case inspect.UnionType(types=kinds):
             accepted, wanted = zip(*map(wanted_types, kinds), strict=True)
-            return tuple(one for each in accepted for one in each), " or ".join(filter(None, wanted))
+            return tuple(one for each in accepted for one in each), " or ".join(
+                filter(None, wanted)
+            )
     raise TypeError(f"configuration has no check for {kind}")
 
 
@@ -94,7 +117,9 @@ def default_rule(kind: inspect.Type) -> Rule | None:
     return between(0, LARGEST) if isinstance(kind, inspect.IntType | inspect.FloatType) else None
 
 
-def parts(value: Any, kind: inspect.Type, place: str) -> Iterator[tuple[str | int, Any, inspect.Type, str]]:
+def parts(
+    value: Any, kind: inspect.Type, place: str
+) -> Iterator[tuple[str | int, Any, inspect.Type, str]]:
     """What stands inside a table or list, each with its key, kind and place."""
     match kind:
         case inspect.StructType(fields=fields):

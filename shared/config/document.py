@@ -30,7 +30,9 @@ class Document(NamedTuple):
         Raises FileNotFoundError, and ConfigError when it can't be read or isn't TOML.
         """
         try:
-            text = Path(path).read_bytes().decode("utf-8-sig")  # Windows editors put a byte order mark in front
+            text = (
+                Path(path).read_bytes().decode("utf-8-sig")
+            )  # Windows editors put a byte order mark in front
             return cls(path, tomllib.loads(text), Lines(text))
         except FileNotFoundError:
             raise

@@ -33,7 +33,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "BIG_MODEL": "tiers.big_model",
     "BIG_EFFORT": "tiers.big_effort",
 }
-"""Environment names and the settings they override; a setting without a dot has no key in the file."""
+"""Environment names and the settings they override; a setting without a dot has no key in
+the file.
+"""
 
 UPSTREAM_ENVIRONMENT: Mapping[str, str] = {
     "UPSTREAM_BASE_URL": "base_url",
@@ -42,29 +44,47 @@ UPSTREAM_ENVIRONMENT: Mapping[str, str] = {
 }
 """Environment names and the keys of the one upstream they make or complete."""
 
-BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+BOOLEANS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
 
 
 class Draft:
-    """Plain values in the shape of `Snapshot`, where each of them came from, and what is wrong with them.
+    """Plain values in the shape of `Snapshot`, where each of them came from, and what is
+    wrong with them.
 
     `complete` is called once, then `check`.
     """
 
-    def __init__(self, document: Document, environ: Mapping[str, str], unreadable: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self, document: Document, environ: Mapping[str, str], unreadable: Sequence[Problem] = ()
+    ) -> None:
         """`unreadable` says why the document is empty although there is a file."""
         self.tree = document.tree
         self._document = document
         self._environ = {name: text for name, text in environ.items() if text}
         self._unreadable = unreadable
         self._problems = list(unreadable)
-        self._moved: dict[KeyPath, KeyPath] = {}  # where the file has what stands elsewhere in the tree
-        self._overridden: dict[KeyPath, str] = {}  # the environment names that gave a part of the tree
+        self._moved: dict[
+            KeyPath, KeyPath
+        ] = {}  # where the file has what stands elsewhere in the tree
+        self._overridden: dict[
+            KeyPath, str
+        ] = {}  # the environment names that gave a part of the tree
 
     @property
     def overridden(self) -> frozenset[str]:
         """The dotted names of settings that the environment gave."""
-        return frozenset(ENVIRONMENT[name] for name in self._overridden.values() if name in ENVIRONMENT)
+        return frozenset(
+            ENVIRONMENT[name] for name in self._overridden.values() if name in ENVIRONMENT
+        )
 
     def complete(self) -> None:
         """Bring every accepted spelling into one shape, and the environment over it."""
@@ -79,7 +99,9 @@ class Draft:
         """Every problem, those of the file first and in its order."""
         for finding in check(self.tree, inspect.type_info(Snapshot), RULES):
             self._object(finding.path, finding.message)
-        return sorted(self._problems, key=lambda problem: (problem.source == "environment", problem.line or 0))
+        return sorted(
+            self._problems, key=lambda problem: (problem.source == "environment", problem.line or 0)
+        )
 
     def _object(self, path: KeyPath, message: str) -> None:
         """Note a problem under the name the person used."""
@@ -93,7 +115,9 @@ class Draft:
     def _refuse_environment_settings(self) -> None:
         for name, key in ENVIRONMENT.items():
             if key in self.tree:
-                self._object((key,), f"is set with the environment variable {name}, not in the file")
+                self._object(
+                    (key,), f"is set with the environment variable {name}, not in the file"
+                )
                 del self.tree[key]
 
     def _replace_upstreams(self) -> None:
@@ -126,7 +150,9 @@ class Draft:
             if upstream.setdefault("api_keys", keys) is keys:
                 self._moved[*place, "api_keys", 0] = (*self._moved.get(place, place), "api_key")
             else:
-                self._object((*place, "api_key"), "can't stand beside api_keys; put the key in there")
+                self._object(
+                    (*place, "api_key"), "can't stand beside api_keys; put the key in there"
+                )
 
     def _apply_upstream_environment(self) -> None:
         upstreams = self._upstreams()
@@ -137,7 +163,10 @@ class Draft:
                 path = ("upstreams", len(upstreams) - 1, UPSTREAM_ENVIRONMENT[name])
                 self._override(name, upstreams[-1], inspect.type_info(Upstream), path)
         elif not self._unreadable:
-            message = "belongs to no upstream: set UPSTREAM_BASE_URL too, or configure exactly one upstream"
+            message = (
+                "belongs to no upstream: set UPSTREAM_BASE_URL too, or configure "
+                "exactly one upstream"
+            )
             self._problems += [Problem(name, message, source="environment") for name in given]
 
     def _apply_environment(self) -> None:

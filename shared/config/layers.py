@@ -76,7 +76,9 @@ def combine(base: Base, stored: Stored) -> Effective:
             problems.append(Problem(upstream_key(upstream.name), reason, source="database"))
         else:
             upstreams.append(upstream)
-    return Effective(replace(snapshot, upstreams=tuple(upstreams)), _sources(base, laid), tuple(problems))
+    return Effective(
+        replace(snapshot, upstreams=tuple(upstreams)), _sources(base, laid), tuple(problems)
+    )
 
 
 def upstream_key(name: str) -> str:
@@ -111,4 +113,6 @@ def _why_left_out(upstream: StoredUpstream, others: Iterable[Upstream], settings
 
 
 def _sources(base: Base, laid: Mapping[str, Any]) -> dict[str, Source]:
-    return {name: base.source(name) or ("database" if name in laid else "default") for name in SETTINGS}
+    return {
+        name: base.source(name) or ("database" if name in laid else "default") for name in SETTINGS
+    }

@@ -1,4 +1,6 @@
-"""Where in a TOML file a key stands: `tomllib` gives values without lines, and a problem is easier to mend with one."""
+"""Where in a TOML file a key stands: `tomllib` gives values without lines, and a problem is
+easier to mend with one.
+"""
 
 import re
 import tomllib
@@ -11,7 +13,8 @@ __all__ = ("KeyPath", "Lines", "key_text")
 type KeyPath = tuple[str | int, ...]
 """`("upstreams", 1, "base_url")` is the `base_url` of the second upstream."""
 
-# Strings, comments, brackets and line ends as TOML 1.0 defines them; everything else is plain text between them.
+# Strings, comments, brackets and line ends as TOML 1.0 defines them; everything else is
+# plain text between them.
 PIECE = re.compile(
     r'''
       """(?:[^\\]|\\.)*?"""(?:"{0,2})   # a multi-line string may end in up to two quotes of its own
@@ -29,7 +32,9 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def key_text(path: KeyPath) -> str:
     """The path as a person writes it: `upstreams[1].headers."X Y"`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{quoted(part)}" for part in path).removeprefix(".")
+    return "".join(
+        f"[{part}]" if isinstance(part, int) else f".{quoted(part)}" for part in path
+    ).removeprefix(".")
 
 
 def quoted(key: str) -> str:
@@ -58,7 +63,9 @@ class Lines:
 
     def of(self, path: KeyPath) -> int | None:
         """The line of the key, else of the nearest thing around it, else None."""
-        return next((line for end in range(len(path), 0, -1) if (line := self._lines.get(path[:end]))), None)
+        return next(
+            (line for end in range(len(path), 0, -1) if (line := self._lines.get(path[:end]))), None
+        )
 
     def _note(self, path: KeyPath, line: int) -> None:
         for end in range(1, len(path) + 1):

@@ -1,4 +1,6 @@
-"""Reads the configuration: the TOML file, and the environment over it, become one checked `Snapshot`."""
+"""Reads the configuration: the TOML file, and the environment over it, become one checked
+`Snapshot`.
+"""
 
 from collections.abc import Mapping
 
@@ -13,9 +15,11 @@ __all__ = ("config_path", "load", "read_base")
 
 
 def load(environ: Mapping[str, str], stored: Stored = Stored()) -> Snapshot:
-    """Read the file at `CONFIG_PATH` and the environment over it, what is stored below; an empty variable is unset.
+    """Read the file at `CONFIG_PATH` and the environment over it, what is stored below; an
+    empty variable is unset.
 
-    Raises ConfigError with every problem of file and environment; what is unfit of the stored is left out.
+    Raises ConfigError with every problem of file and environment; what is unfit of the
+    stored is left out.
     """
     return combine(read_base(environ), stored).snapshot
 
@@ -39,7 +43,11 @@ def begin(environ: Mapping[str, str]) -> Draft:
     try:
         return Draft(Document.read(path), environ)
     except FileNotFoundError:
-        missing = Problem("CONFIG_PATH", f"there is no file {path}; make it or unset CONFIG_PATH", source="environment")
+        missing = Problem(
+            "CONFIG_PATH",
+            f"there is no file {path}; make it or unset CONFIG_PATH",
+            source="environment",
+        )
         return Draft(Document.empty(path), environ, [missing] if environ.get("CONFIG_PATH") else [])
     except ConfigError as error:
         return Draft(Document.empty(path), environ, error.problems)

@@ -20,28 +20,43 @@ LAUNCHER_OPTIONS = frozenset({"confdir", "listen_host", "listen_port", "mode", "
 
 OPTIONS = frozenset(
     """
-    add_upstream_certs_to_client_chain allow_hosts anticache anticomp block_global block_list block_private
+    add_upstream_certs_to_client_chain allow_hosts anticache anticomp block_global
+    block_list block_private
     body_size_limit cert_passphrase certs ciphers_client ciphers_server client_certs client_replay
-    client_replay_concurrency command_history connect_addr connection_strategy content_view_lines_cutoff
-    dns_name_servers dns_use_hosts_file dumper_default_contentview dumper_filter export_preserve_original_ip flow_detail
-    hardump http2 http2_ping_keepalive http3 http_connect_send_host_header ignore_hosts keep_alt_svc_header
-    keep_host_header keepserving key_size map_local map_remote modify_body modify_headers normalize_outbound_headers
-    onboarding onboarding_host protobuf_definitions proxy_debug proxyauth rawtcp readfile_filter request_client_cert
-    rfile save_stream_file save_stream_filter server_replay server_replay_extra server_replay_ignore_content
-    server_replay_ignore_host server_replay_ignore_params server_replay_ignore_payload_params server_replay_ignore_port
-    server_replay_kill_extra server_replay_nopop server_replay_refresh server_replay_reuse server_replay_use_headers
-    show_ignored_hosts showhost ssl_insecure ssl_verify_upstream_trusted_ca ssl_verify_upstream_trusted_confdir
-    stickyauth stickycookie store_streamed_bodies stream_large_bodies strip_ech tcp_hosts tcp_timeout termlog_verbosity
-    tls_ecdh_curve_client tls_ecdh_curve_server tls_version_client_max tls_version_client_min tls_version_server_max
+    client_replay_concurrency command_history connect_addr connection_strategy
+    content_view_lines_cutoff
+    dns_name_servers dns_use_hosts_file dumper_default_contentview dumper_filter
+    export_preserve_original_ip flow_detail
+    hardump http2 http2_ping_keepalive http3 http_connect_send_host_header ignore_hosts
+    keep_alt_svc_header
+    keep_host_header keepserving key_size map_local map_remote modify_body modify_headers
+    normalize_outbound_headers
+    onboarding onboarding_host protobuf_definitions proxy_debug proxyauth rawtcp
+    readfile_filter request_client_cert
+    rfile save_stream_file save_stream_filter server_replay server_replay_extra
+    server_replay_ignore_content
+    server_replay_ignore_host server_replay_ignore_params
+    server_replay_ignore_payload_params server_replay_ignore_port
+    server_replay_kill_extra server_replay_nopop server_replay_refresh server_replay_reuse
+    server_replay_use_headers
+    show_ignored_hosts showhost ssl_insecure ssl_verify_upstream_trusted_ca
+    ssl_verify_upstream_trusted_confdir
+    stickyauth stickycookie store_streamed_bodies stream_large_bodies strip_ech tcp_hosts
+    tcp_timeout termlog_verbosity
+    tls_ecdh_curve_client tls_ecdh_curve_server tls_version_client_max
+    tls_version_client_min tls_version_server_max
     tls_version_server_min udp_hosts upstream_auth upstream_cert validate_inbound_headers websocket
     """.split()  # noqa: SIM905 - a hundred quoted names would hide the names
 )
-"""The options of mitmdump 12.2 (`mitmdump --options`). mitmproxy takes an unknown `--set` for one that a script may yet
-define and says nothing, so a misspelt name has to be found here."""
+"""The options of mitmdump 12.2 (`mitmdump --options`). mitmproxy takes an unknown `--set`
+for one that a script may yet define and says nothing, so a misspelt name has to be found
+here.
+"""
 
 WEB_OPTIONS = frozenset(
     """
-    console_focus_follow intercept intercept_active view_filter view_order view_order_reversed web_columns web_debug
+    console_focus_follow intercept intercept_active view_filter view_order
+    view_order_reversed web_columns web_debug
     web_host web_open_browser web_password web_port web_static_viewer
     """.split()  # noqa: SIM905
 )
@@ -57,16 +72,25 @@ class MitmSettings(msgspec.Struct, frozen=True, kw_only=True):
     """For mitmweb only, over `options`."""
 
     def arguments(self, listen: str, *, web: bool, confdir: Path) -> list[str]:
-        """The command line after `mitmdump`, or `mitmweb` when `web`, to listen at `listen` (host:port).
+        """The command line after `mitmdump`, or `mitmweb` when `web`, to listen at `listen`
+        (host:port).
 
-        mitmproxy reads `confdir/config.yaml` after these arguments, and keeps its CA's key there: the folder must be
-        our own and closed to others.
+        mitmproxy reads `confdir/config.yaml` after these arguments, and keeps its CA's key
+        there: the folder must be our own and closed to others.
         """
         host, port = split_address(listen)
         options = self.options | self.web if web else self.options
-        settings = [f"confdir={confdir}", *(setting for name in options for setting in spelt(name, options[name]))]
-        # mitmproxy splits at the last colon and takes the rest as it is: IPv6 goes without brackets.
-        return ["--mode", f"{self.mode}@{host}:{port}", *(word for each in settings for word in ("--set", each))]
+        settings = [
+            f"confdir={confdir}",
+            *(setting for name in options for setting in spelt(name, options[name])),
+        ]
+        # mitmproxy splits at the last colon and takes the rest as it is: IPv6 goes without
+        # brackets.
+        return [
+            "--mode",
+            f"{self.mode}@{host}:{port}",
+            *(word for each in settings for word in ("--set", each)),
+        ]
 
 
 def spelt(name: str, value: Value) -> list[str]:
@@ -95,13 +119,17 @@ def load_mitm(path: Path) -> MitmSettings:
 
 
 def find_mitm() -> Path:
-    """`mitm.toml` of the current directory, else the one beside the packages, in a checkout as in an installation."""
+    """`mitm.toml` of the current directory, else the one beside the packages, in a checkout
+    as in an installation.
+    """
     here = Path("mitm.toml")
     return here if here.is_file() else Path(__file__).parents[2] / here
 
 
 def mode(text: str) -> Iterator[Finding]:
-    """With `https` mitmproxy would bind UDP too; the address to listen at is a setting of its own."""
+    """With `https` mitmproxy would bind UDP too; the address to listen at is a setting of
+    its own.
+    """
     if not text.startswith("reverse:http://") or "@" in text:
         yield Finding("must be reverse:http://host:port, without an address to listen at")
 

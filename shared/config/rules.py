@@ -28,7 +28,11 @@ def address(text: str) -> Iterator[Finding]:
 def two_addresses(server: dict[str, Any]) -> Iterator[Finding]:
     public = server.get("listen_addr", Server().listen_addr)
     if public == server.get("admin_addr", Server().admin_addr):
-        key, other = ("admin_addr", "listen_addr") if "admin_addr" in server else ("listen_addr", "admin_addr")
+        key, other = (
+            ("admin_addr", "listen_addr")
+            if "admin_addr" in server
+            else ("listen_addr", "admin_addr")
+        )
         yield Finding(f"is the same as {other}; each program needs a port of its own", (key,))
 
 
@@ -56,7 +60,9 @@ def web_address(text: str) -> Iterator[Finding]:
         yield Finding("is not a URL; write it like https://api.example.com/v1")
         return
     if url.scheme not in ("http", "https") or not HOST.fullmatch(url.hostname or "") or port == 0:
-        yield Finding("must start with http:// or https:// and name a host, like https://api.example.com/v1")
+        yield Finding(
+            "must start with http:// or https:// and name a host, like https://api.example.com/v1"
+        )
     if "@" in url.netloc:
         yield Finding("must not hold a user name or password")
     if "#" in text or ("?" in text and not _VERSION.fullmatch(url.query)):
@@ -80,7 +86,9 @@ def base_url(text: str) -> Iterator[Finding]:
 
 
 def path(text: str) -> Iterator[Finding]:
-    if text and not (text.startswith("/") and text.isascii() and text.isprintable() and " " not in text):
+    if text and not (
+        text.startswith("/") and text.isascii() and text.isprintable() and " " not in text
+    ):
         yield Finding("must start with / and be plain ASCII without spaces, like /chat/completions")
 
 
@@ -89,7 +97,9 @@ def profiles(table: dict[str, Any]) -> Iterator[Finding]:
         try:
             merged_profiles({name: row} if isinstance(row, dict) else {})
         except ValueError as error:
-            yield Finding(str(error).removeprefix(f"profiles.{name}").lstrip(".: ").removesuffix("."), (name,))
+            yield Finding(
+                str(error).removeprefix(f"profiles.{name}").lstrip(".: ").removesuffix("."), (name,)
+            )
 
 
 def profiles_known(tree: dict[str, Any]) -> Iterator[Finding]:
@@ -108,7 +118,9 @@ def names_differ(upstreams: list[Any]) -> Iterator[Finding]:
     for index, upstream in enumerate(upstreams):
         name = upstream.get("name") if isinstance(upstream, dict) else None
         if isinstance(name, str) and first.setdefault(name, index) != index:
-            yield Finding(f"is the same as that of upstream number {first[name] + 1}", (index, "name"))
+            yield Finding(
+                f"is the same as that of upstream number {first[name] + 1}", (index, "name")
+            )
 
 
 def keys_differ(keys: list[Any]) -> Iterator[Finding]:
@@ -164,7 +176,10 @@ def template(pattern: object, text: object) -> Iterator[Finding]:
     groups = re.compile(pattern).groups
     for digits in dict.fromkeys(re.findall(r"\{(\d+)\}", text)):
         if len(digits) > 9 or int(digits) > groups:
-            yield Finding(f"uses {{{digits}}}, but the groups of from_pattern end at {{{groups}}}", ("to_template",))
+            yield Finding(
+                f"uses {{{digits}}}, but the groups of from_pattern end at {{{groups}}}",
+                ("to_template",),
+            )
 
 
 def regex(pattern: str) -> Iterator[Finding]:
@@ -181,7 +196,10 @@ def database_url(url: str) -> Iterator[Finding]:
     if scheme.startswith("postgres"):
         yield Finding(f"this version supports SQLite only; write it like {Snapshot().database_url}")
     elif scheme != "sqlite" or not file or file == ":memory:":
-        yield Finding(f"must be sqlite: and a file that both programs can open, like {Snapshot().database_url}")
+        yield Finding(
+            "must be sqlite: and a file that both programs can open, like "
+            f"{Snapshot().database_url}"
+        )
 
 
 def jwt_secret(secret: str) -> Iterator[Finding]:

@@ -1,4 +1,6 @@
-"""Every setting with its default, as frozen structs: one `Snapshot` is one view of the configuration."""
+"""Every setting with its default, as frozen structs: one `Snapshot` is one view of the
+configuration.
+"""
 
 import re
 from functools import cached_property
@@ -91,7 +93,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """`[audit]`: what is kept of what users ask, and for how long; of callers with an upstream's own key nothing is."""
+    """`[audit]`: what is kept of what users ask, and for how long; of callers with an
+    upstream's own key nothing is.
+    """
 
     mode: Literal["off", "last", "full"] = "last"
     """`last`: the last user message; `full`: the whole conversation too."""
@@ -101,7 +105,9 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Responses(msgspec.Struct, frozen=True, kw_only=True):
-    """`[responses]`: how long and how much is stored of the answers that Responses clients want stored."""
+    """`[responses]`: how long and how much is stored of the answers that Responses clients
+    want stored.
+    """
 
     max_age_days: int = 30
     """0: nothing is stored."""
@@ -133,8 +139,11 @@ class Tiers(msgspec.Struct, frozen=True, kw_only=True):
     big_effort: str = ""
 
 
-class ModelRewrite(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}, omit_defaults=True):
-    """`[[upstreams.model_rewrites]]`: either `from`/`to`, or `from_pattern`/`to_template` with `{1}` groups.
+class ModelRewrite(
+    msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}, omit_defaults=True
+):
+    """`[[upstreams.model_rewrites]]`: either `from`/`to`, or `from_pattern`/`to_template`
+    with `{1}` groups.
 
     Encoded it has the keys of its form only.
     """
@@ -165,22 +174,30 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What it speaks: Chat Completions, Responses or Anthropic's Messages."""
 
     path: str = ""
-    """Appended to `base_url`; empty: see `request_path`. `{model}` in either is the model's name there."""
+    """Appended to `base_url`; empty: see `request_path`. `{model}` in either is the model's
+    name there.
+    """
 
     api_version: str = ""
     """Azure's `api-version`; may also stand in `base_url`."""
 
     auth: Auth = ""
-    """How the key is shown; empty: `api-key` at Azure, `x-api-key` at Anthropic and MiniMax, else `bearer`."""
+    """How the key is shown; empty: `api-key` at Azure, `x-api-key` at Anthropic and
+    MiniMax, else `bearer`.
+    """
 
     images: Literal["take", "drop", "refuse"] = "take"
     """What becomes of pictures and files."""
 
     mirror: Literal["off", "details", "think"] = "off"
-    """Whether clients of Chat Completions are shown the reasoning in the content, and in which element."""
+    """Whether clients of Chat Completions are shown the reasoning in the content, and in
+    which element.
+    """
 
     compact_signal: bool = False
-    """A conversation that is too long for it is answered with a usage that makes Cursor summarise."""
+    """A conversation that is too long for it is answered with a usage that makes Cursor
+    summarise.
+    """
 
     model_rewrites: tuple[ModelRewrite, ...] = ()
     profile: str = ""
@@ -191,7 +208,9 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def guarded(self) -> bool:
-        """Made in the web pages: it may not lead into private networks unless `[server] allow_private_upstreams`."""
+        """Made in the web pages: it may not lead into private networks unless `[server]
+        allow_private_upstreams`.
+        """
         return False
 
     @cached_property
@@ -208,7 +227,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def request_path(self) -> str:
-        """A bare origin gets `/v1` and the API's path, a base with a path gets the API's path after it.
+        """A bare origin gets `/v1` and the API's path, a base with a path gets the API's
+        path after it.
 
         Bases for Messages have no version in most vendors' documents, whatever their path.
         """
@@ -229,7 +249,9 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def is_azure(self) -> bool:
-        """Whether it is Azure OpenAI (https://learn.microsoft.com/azure/ai-foundry/openai/reference)."""
+        """Whether it is Azure OpenAI
+        (https://learn.microsoft.com/azure/ai-foundry/openai/reference).
+        """
         return bool(self.version) or self.host.endswith(_AZURE)
 
     @cached_property
@@ -240,13 +262,18 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def _usual_auth(self) -> Auth:
-        return "x-api-key" if self.api == "messages" and self.host.endswith(_WITH_X_API_KEY) else "bearer"
+        return (
+            "x-api-key"
+            if self.api == "messages" and self.host.endswith(_WITH_X_API_KEY)
+            else "bearer"
+        )
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str] | None, ...]:
         """The rewrites' patterns, compiled; None where a rewrite is exact."""
         return tuple(
-            re.compile(rewrite.from_pattern) if rewrite.from_pattern else None for rewrite in self.model_rewrites
+            re.compile(rewrite.from_pattern) if rewrite.from_pattern else None
+            for rewrite in self.model_rewrites
         )
 
 
@@ -285,4 +312,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def decided_profile(self, upstream: Upstream, model: str) -> tuple[Profile, Decided]:
         """The same, and what it was chosen by."""
-        return self.known_profiles.decide(name=upstream.profile, api=upstream.api, host=upstream.host, model=model)
+        return self.known_profiles.decide(
+            name=upstream.profile, api=upstream.api, host=upstream.host, model=model
+        )

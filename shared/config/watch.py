@@ -1,4 +1,6 @@
-"""Notices an edited configuration file, and takes over what is stored; whoever runs a loop polls."""
+"""Notices an edited configuration file, and takes over what is stored; whoever runs a loop
+polls.
+"""
 
 import logging
 import os
@@ -24,14 +26,18 @@ type Stamp = tuple[int, int, int] | None
 
 
 class Watch:
-    """Holds the last good snapshot of a configuration whose file, or stored layer, may change at any time.
+    """Holds the last good snapshot of a configuration whose file, or stored layer, may
+    change at any time.
 
-    Construction raises ConfigError as `load` does; an edit that would is logged, and changes nothing.
+    Construction raises ConfigError as `load` does; an edit that would is logged, and
+    changes nothing.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
-        self._seen = self._loaded = self._stamp()  # taken before reading: an edit in between is seen by the next poll
+        self._seen = self._loaded = (
+            self._stamp()
+        )  # taken before reading: an edit in between is seen by the next poll
         self._base = read_base(environ)
         self._stored = Stored()
         self._effective = combine(self._base, self._stored)
@@ -40,7 +46,9 @@ class Watch:
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong with the file and the stored layer as they are now, and so is not in the snapshot."""
+        """What is wrong with the file and the stored layer as they are now, and so is not
+        in the snapshot.
+        """
         return [*self._file_problems, *self._effective.problems]
 
     @property
@@ -49,7 +57,9 @@ class Watch:
         return self._effective.sources
 
     def poll(self) -> Snapshot | None:
-        """The new snapshot when settings changed, else None; costs one `os.stat`, to be called each second."""
+        """The new snapshot when settings changed, else None; costs one `os.stat`, to be
+        called each second.
+        """
         before, self._seen = self._seen, self._stamp()
         if self._seen == self._loaded or (blank(self._seen) and self._seen != before):
             return None
@@ -84,8 +94,12 @@ class Watch:
         self._file_problems = []
         taken = self._take()
         for setting in RESTART_SETTINGS:
-            if getattr(self._effective.snapshot.server, setting) != getattr(self.snapshot.server, setting):
-                log.warning("server.%s was changed: restart Thinkback to use the new value", setting)
+            if getattr(self._effective.snapshot.server, setting) != getattr(
+                self.snapshot.server, setting
+            ):
+                log.warning(
+                    "server.%s was changed: restart Thinkback to use the new value", setting
+                )
         return taken
 
     def _take(self) -> Snapshot | None:
@@ -104,5 +118,7 @@ class Watch:
 
 
 def blank(stamp: Stamp) -> bool:
-    """No file, or an empty one: perhaps an editor in the middle of saving, so `poll` wants to see it twice."""
+    """No file, or an empty one: perhaps an editor in the middle of saving, so `poll` wants
+    to see it twice.
+    """
     return stamp is None or stamp[1] == 0

@@ -1,1 +1,3 @@
-"""Passwords, session tokens, keys, seals, and the secret they rest on; which addresses are private."""
+"""Passwords, session tokens, keys, seals, and the secret they rest on; which addresses are
+private.
+"""

@@ -1,4 +1,6 @@
-"""Which network addresses are the Internet's, and which lead into a private network or to this machine."""
+"""Which network addresses are the Internet's, and which lead into a private network or to
+this machine.
+"""
 
 import ipaddress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
@@ -19,7 +21,8 @@ _CLOUD = frozenset({IPv4Address("168.63.129.16")})
 
 
 def is_public_address(address: str) -> bool:
-    """Whether an IP address is one of the Internet's; False for a name, a zone, and anything that is not an address.
+    """Whether an IP address is one of the Internet's; False for a name, a zone, and
+    anything that is not an address.
 
     An IPv4 address inside an IPv6 one is judged by itself.
     """

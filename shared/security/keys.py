@@ -21,12 +21,16 @@ def mint_key() -> str:
 
 
 def digest(key: str) -> str:
-    """SHA-256 in hex, for any string a header can hold; the key has 256 bits, so nothing slower is needed."""
+    """SHA-256 in hex, for any string a header can hold; the key has 256 bits, so nothing
+    slower is needed.
+    """
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def suffix(key: str) -> str:
-    """The last four characters, to recognise the key by; nothing of a key so short that they would give it away."""
+    """The last four characters, to recognise the key by; nothing of a key so short that
+    they would give it away.
+    """
     return key[-_SUFFIX:] if len(key) > 2 * _SUFFIX else ""
 
 

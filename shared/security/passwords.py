@@ -1,4 +1,6 @@
-"""Passwords as bcrypt hashes. Hashing and checking take a fifth of a second of CPU: keep them off an event loop."""
+"""Passwords as bcrypt hashes. Hashing and checking take a fifth of a second of CPU: keep
+them off an event loop.
+"""
 
 import secrets
 
@@ -11,11 +13,22 @@ MAX_BYTES = 72
 """bcrypt reads no further (https://pypi.org/project/bcrypt/, "Password Hashing")."""
 
 _NOBODY = b"$2b$12$GC72.cQ5Dj0X1.eqocnuuuRgFGlNxG3F19uBFXjMDXMTWACBSiXTa"
-"""Hash of a random password that was thrown away: what an unknown user's password is compared with."""
+"""Hash of a random password that was thrown away: what an unknown user's password is
+compared with.
+"""
 
 SHORTEST = 8
 _FIRST_GUESSES = frozenset(
-    {"00000000", "11111111", "12345678", "123456789", "1234567890", "87654321", "administrator", "changeme"}
+    {
+        "00000000",
+        "11111111",
+        "12345678",
+        "123456789",
+        "1234567890",
+        "87654321",
+        "administrator",
+        "changeme",
+    }
     | {"iloveyou", "passw0rd", "password", "password1", "qwertyui", "qwertyuiop", "thinkback"}
 )
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -23,7 +36,9 @@ _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def password_fault(password: str, username: str) -> str:
-    """Why a person should choose another password, as a sentence; empty when nothing speaks against it."""
+    """Why a person should choose another password, as a sentence; empty when nothing speaks
+    against it.
+    """
     if len(password) < SHORTEST:
         return f"Use at least {SHORTEST} characters."
     if password.casefold() == username.casefold():
@@ -39,12 +54,16 @@ def readable_password() -> str:
 
 
 def hash_password(password: str) -> str:
-    """The hash to store; ValueError, in words, for a password that is empty, over 72 bytes of UTF-8 or not text."""
+    """The hash to store; ValueError, in words, for a password that is empty, over 72 bytes
+    of UTF-8 or not text.
+    """
     return bcrypt.hashpw(_encode(password), bcrypt.gensalt(COST)).decode("ascii")
 
 
 def check_password(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the hash's; None, for an unknown user, costs the same time and is never true."""
+    """Whether the password is the hash's; None, for an unknown user, costs the same time
+    and is never true.
+    """
     try:
         entered = _encode(password)
     except ValueError:
@@ -66,5 +85,8 @@ def _encode(password: str) -> bytes:
     if not encoded:
         raise ValueError("The password is empty: choose one.")
     if len(encoded) > MAX_BYTES:
-        raise ValueError(f"The password is too long: at most {MAX_BYTES} bytes of UTF-8, yours has {len(encoded)}.")
+        raise ValueError(
+            f"The password is too long: at most {MAX_BYTES} bytes of UTF-8, yours "
+            f"has {len(encoded)}."
+        )
     return encoded

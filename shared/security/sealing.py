@@ -1,7 +1,9 @@
-"""Authenticated encryption for what is kept in other hands: rows of the database, state that clients carry.
+"""Authenticated encryption for what is kept in other hands: rows of the database, state
+that clients carry.
 
-AES-256-GCM (NIST SP 800-38D) with a random nonce, under a key derived from the installation's secret: that allows 2³²
-seals. A sealed value is a version byte, the nonce, and the ciphertext with its tag.
+AES-256-GCM (NIST SP 800-38D) with a random nonce, under a key derived from the
+installation's secret: that allows 2³² seals. A sealed value is a version byte, the nonce,
+and the ciphertext with its tag.
 """
 
 import os
@@ -25,7 +27,9 @@ class SealError(ThinkbackError):
 
 
 def seal(secret: bytes, plain: bytes, *, bound_to: str) -> bytes:
-    """Hide `plain`; it can be had back with the same secret (`load_secret`) and the same `bound_to` only."""
+    """Hide `plain`; it can be had back with the same secret (`load_secret`) and the same
+    `bound_to` only.
+    """
     nonce = os.urandom(_NONCE_BYTES)
     return _VERSION + nonce + _cipher(secret).encrypt(nonce, plain, _VERSION + bound_to.encode())
 
@@ -38,7 +42,9 @@ def unseal(secret: bytes, sealed: bytes, *, bound_to: str) -> bytes:
     try:
         return _cipher(secret).decrypt(nonce, hidden, _VERSION + bound_to.encode())
     except InvalidTag:
-        raise SealError("This was sealed with another secret.key, for another place, or was altered.") from None
+        raise SealError(
+            "This was sealed with another secret.key, for another place, or was altered."
+        ) from None
 
 
 @lru_cache(maxsize=4)

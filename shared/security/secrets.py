@@ -1,4 +1,6 @@
-"""The secret of an installation: 32 random bytes beside the database, from which every other secret is derived."""
+"""The secret of an installation: 32 random bytes beside the database, from which every
+other secret is derived.
+"""
 
 import hashlib
 import os
@@ -21,9 +23,11 @@ class SecretError(ThinkbackError):
 
 
 def load_secret(directory: Path) -> bytes:
-    """The 32 bytes in `secret.key`, made (0600) when missing; programs that start at once get the same ones.
+    """The 32 bytes in `secret.key`, made (0600) when missing; programs that start at once
+    get the same ones.
 
-    Raises SecretError for a file that everybody on the machine can read, that has another length or can't be read.
+    Raises SecretError for a file that everybody on the machine can read, that has another
+    length or can't be read.
     """
     path = directory / FILE_NAME
     try:
@@ -31,11 +35,18 @@ def load_secret(directory: Path) -> bytes:
             _create(path)
         mode, secret = path.stat().st_mode, path.read_bytes()
     except OSError as error:
-        raise SecretError(f"The secret in {path} can't be read or made: {error.strerror}.") from error
+        raise SecretError(
+            f"The secret in {path} can't be read or made: {error.strerror}."
+        ) from error
     if mode & stat.S_IRWXO:
-        raise SecretError(f"Everybody on this machine can read the secret {path}: run chmod 600 on it.")
+        raise SecretError(
+            f"Everybody on this machine can read the secret {path}: run chmod 600 on it."
+        )
     if len(secret) != _BYTES:
-        raise SecretError(f"The secret {path} has {len(secret)} bytes instead of {_BYTES}: restore it from a backup.")
+        raise SecretError(
+            f"The secret {path} has {len(secret)} bytes instead of {_BYTES}: "
+            "restore it from a backup."
+        )
     return secret
 
 
@@ -45,7 +56,9 @@ def derive(secret: bytes, purpose: str) -> bytes:
 
 
 def _create(path: Path) -> None:
-    """Write the whole file aside, then link it into place: the first link wins and nobody sees half a file."""
+    """Write the whole file aside, then link it into place: the first link wins and nobody
+    sees half a file.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:

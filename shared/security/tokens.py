@@ -1,4 +1,6 @@
-"""Session tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 and nothing else (RFC 8725, section 3.1)."""
+"""Session tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 and nothing else (RFC
+8725, section 3.1).
+"""
 
 import uuid
 from typing import Annotated
@@ -43,8 +45,12 @@ class _Payload(msgspec.Struct):
     jti: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}\Z")]
 
 
-def issue_token(user: User, secret: str | bytes, *, now: int, lifetime: int = LIFETIME_SECONDS) -> str:
-    """A token for the user that ends `lifetime` seconds after `now` (epoch seconds); ValueError for an empty secret."""
+def issue_token(
+    user: User, secret: str | bytes, *, now: int, lifetime: int = LIFETIME_SECONDS
+) -> str:
+    """A token for the user that ends `lifetime` seconds after `now` (epoch seconds);
+    ValueError for an empty secret.
+    """
     if not secret:
         raise ValueError("the secret for session tokens is empty")
     payload = {
@@ -58,11 +64,18 @@ def issue_token(user: User, secret: str | bytes, *, now: int, lifetime: int = LI
 
 
 def read_token(token: str, secret: str | bytes, *, now: int) -> Claims:
-    """What a token says whose signature is ours and whose end is after `now` (epoch seconds); else InvalidToken."""
+    """What a token says whose signature is ours and whose end is after `now` (epoch
+    seconds); else InvalidToken.
+    """
     payload = _verified(token, secret)
     if payload.exp <= now:
         raise InvalidToken("The session has ended: sign in again.")
-    return Claims(user_id=int(payload.sub), epoch=payload.epoch, jti=payload.jti, expires_at=payload.exp * 1000)
+    return Claims(
+        user_id=int(payload.sub),
+        epoch=payload.epoch,
+        jti=payload.jti,
+        expires_at=payload.exp * 1000,
+    )
 
 
 def _verified(token: str, secret: str | bytes) -> _Payload:
@@ -71,6 +84,8 @@ def _verified(token: str, secret: str | bytes) -> _Payload:
     # The machine's clock stays out of it: pyjwt would check the times against that one.
     options: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
     try:
-        return msgspec.convert(jwt.decode(token, secret, algorithms=["HS256"], options=options), _Payload)
+        return msgspec.convert(
+            jwt.decode(token, secret, algorithms=["HS256"], options=options), _Payload
+        )
     except (jwt.InvalidTokenError, msgspec.ValidationError):
         raise InvalidToken("The session token is not valid: sign in again.") from None

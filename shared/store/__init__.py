@@ -13,9 +13,11 @@ __all__ = ("data_directory", "open_engine")
 
 
 def open_engine(database_url: str) -> Engine:
-    """Open the database of a `DATABASE_URL`, made and migrated where needed; the calling thread is the one that reads.
+    """Open the database of a `DATABASE_URL`, made and migrated where needed; the calling
+    thread is the one that reads.
 
-    Raises StoreError, in words, for a URL that isn't understood, a file that can't be used, or a newer program's file.
+    Raises StoreError, in words, for a URL that isn't understood, a file that can't be used,
+    or a newer program's file.
     """
     path = database_path(database_url)
     try:
@@ -29,5 +31,7 @@ def open_engine(database_url: str) -> Engine:
 
 
 def data_directory(database_url: str) -> Path:
-    """The directory of the database file, where the programs' secrets live too; it may not exist yet."""
+    """The directory of the database file, where the programs' secrets live too; it may not
+    exist yet.
+    """
     return database_path(database_url).parent

@@ -31,8 +31,10 @@ __all__ = (
 )
 
 USER_COLUMNS = (
-    "users.id, users.username, users.role, users.disabled, users.epoch, users.must_change_password, users.created_at, "
-    "users.models, users.quota_tokens, users.quota_cost_micros, users.period, users.rpm, users.tpm, users.concurrency, "
+    "users.id, users.username, users.role, users.disabled, users.epoch, "
+    "users.must_change_password, users.created_at, "
+    "users.models, users.quota_tokens, users.quota_cost_micros, users.period, "
+    "users.rpm, users.tpm, users.concurrency, "
     "users.mirror"
 )
 """In the order `user_from` wants."""
@@ -47,7 +49,13 @@ class LastAdmin(StoreError):
 
 
 def create_user(
-    engine: Engine, *, username: str, password_hash: str, role: Role, must_change_password: bool, now: int
+    engine: Engine,
+    *,
+    username: str,
+    password_hash: str,
+    role: Role,
+    must_change_password: bool,
+    now: int,
 ) -> User:
     """Add an account; ValueError for a name that can't be one, NameTaken for one that exists."""
     insert = partial(
@@ -110,7 +118,8 @@ def list_users(engine: Engine, *, after: int = 0, limit: int = 100) -> list[User
 def search_users(
     engine: Engine, *, now_ms: int, text: str = "", after: int = 0, limit: int = 100
 ) -> list[tuple[User, Balance]]:
-    """A page of the accounts whose names hold the text, each with what it has spent in the present window.
+    """A page of the accounts whose names hold the text, each with what it has spent in the
+    present window.
 
     What is reserved is not looked up.
     """
@@ -119,9 +128,11 @@ def search_users(
 
 
 def update_user(engine: Engine, user_id: int, change: Callable[[User], User]) -> User | None:
-    """Take over role, disabled, models and limits of what `change` makes of an account; None when there is no such one.
+    """Take over role, disabled, models and limits of what `change` makes of an account;
+    None when there is no such one.
 
-    Another role or `disabled` ends the account's sessions. LastAdmin when nobody could administer any more.
+    Another role or `disabled` ends the account's sessions. LastAdmin when nobody could
+    administer any more.
     """
 
     def work(transaction: Transaction) -> User | None:
@@ -133,7 +144,12 @@ def update_user(engine: Engine, user_id: int, change: Callable[[User], User]) ->
             changed = replace(changed, epoch=user.epoch + 1)
         if not _administers(changed):
             _keep_an_admin(transaction, user)
-        params = {"id": user_id, "role": changed.role, "disabled": int(changed.disabled), "epoch": changed.epoch}
+        params = {
+            "id": user_id,
+            "role": changed.role,
+            "disabled": int(changed.disabled),
+            "epoch": changed.epoch,
+        }
         transaction.run(_UPDATE, params | limit_params(changed.models, changed.limits))
         return changed
 
@@ -146,7 +162,8 @@ def set_disabled(engine: Engine, user_id: int, disabled: bool) -> bool:
 
 
 def delete_user(engine: Engine, user_id: int) -> bool:
-    """Delete an account, its keys and what was counted for their quotas; the ledger stays. False when there is none.
+    """Delete an account, its keys and what was counted for their quotas; the ledger stays.
+    False when there is none.
 
     LastAdmin when nobody could administer any more.
     """
@@ -162,27 +179,40 @@ def delete_user(engine: Engine, user_id: int) -> bool:
     return engine.transact(work)
 
 
-def set_password(engine: Engine, user_id: int, password_hash: str, *, must_change_password: bool) -> bool:
+def set_password(
+    engine: Engine, user_id: int, password_hash: str, *, must_change_password: bool
+) -> bool:
     """Replace the password and end the user's sessions; False when there is no such account."""
     sql = """
         UPDATE users
-        SET password_hash = :password_hash, must_change_password = :must_change_password, epoch = epoch + 1
+        SET password_hash = :password_hash, must_change_password = :must_change_password,
+            epoch = epoch + 1
         WHERE id = :id RETURNING id
     """
-    params = {"id": user_id, "password_hash": password_hash, "must_change_password": int(must_change_password)}
+    params = {
+        "id": user_id,
+        "password_hash": password_hash,
+        "must_change_password": int(must_change_password),
+    }
     return bool(engine.transact(lambda transaction: transaction.run(sql, params)))
 
 
 def set_mirror(engine: Engine, user_id: int, mirror: MirrorWish) -> bool:
     """Take over how the user wants the reasoning shown; False when there is no such account."""
     sql = "UPDATE users SET mirror = :mirror WHERE id = :id RETURNING id"
-    return bool(engine.transact(lambda transaction: transaction.run(sql, {"id": user_id, "mirror": mirror})))
+    return bool(
+        engine.transact(lambda transaction: transaction.run(sql, {"id": user_id, "mirror": mirror}))
+    )
 
 
 def replace_hash(engine: Engine, user_id: int, *, old: str, new: str) -> None:
-    """Store the same password's hash at another cost, unless the password was changed meanwhile; sessions go on."""
+    """Store the same password's hash at another cost, unless the password was changed
+    meanwhile; sessions go on.
+    """
     sql = "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old"
-    engine.transact(lambda transaction: transaction.run(sql, {"id": user_id, "old": old, "new": new}))
+    engine.transact(
+        lambda transaction: transaction.run(sql, {"id": user_id, "old": old, "new": new})
+    )
 
 
 def user_from(row: Row) -> User:
@@ -222,7 +252,8 @@ _SEARCH = f"""
     SELECT {USER_COLUMNS}, coalesce(spending.tokens, 0), coalesce(spending.cost_micros, 0)
     FROM users
     LEFT JOIN spending ON spending.subject = 'user:' || users.id AND spending.period = users.period
-        AND spending.window = CASE users.period WHEN 'day' THEN :day WHEN 'month' THEN :month ELSE 0 END
+        AND spending.window = CASE users.period WHEN 'day' THEN :day WHEN 'month' THEN
+            :month ELSE 0 END
     WHERE users.id > :after AND lower(users.username) LIKE lower(:text) ESCAPE '\\'
     ORDER BY users.id LIMIT :limit
 """  # noqa: S608 - ours
@@ -242,12 +273,15 @@ _INSERT = f"""
 
 _UPDATE = """
     UPDATE users
-    SET role = :role, disabled = :disabled, epoch = :epoch, models = :models, quota_tokens = :quota_tokens,
-        quota_cost_micros = :quota_cost_micros, period = :period, rpm = :rpm, tpm = :tpm, concurrency = :concurrency
+    SET role = :role, disabled = :disabled, epoch = :epoch, models = :models,
+        quota_tokens = :quota_tokens,
+        quota_cost_micros = :quota_cost_micros, period = :period, rpm = :rpm, tpm = :tpm,
+            concurrency = :concurrency
     WHERE id = :id
 """
 
 _DELETE_SPENDING = """
     DELETE FROM spending
-    WHERE subject = :subject OR subject IN (SELECT 'key:' || id FROM virtual_keys WHERE user_id = :id)
+    WHERE subject = :subject OR subject IN (SELECT 'key:' || id FROM virtual_keys
+        WHERE user_id = :id)
 """

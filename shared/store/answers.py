@@ -1,4 +1,6 @@
-"""Stored answers of the Responses API: what a caller asked, what came back, and the answer it went on from."""
+"""Stored answers of the Responses API: what a caller asked, what came back, and the answer
+it went on from.
+"""
 
 import msgspec
 
@@ -42,11 +44,15 @@ def add_answer(answer: StoredAnswer) -> Statement:
 
 def delete_answer(principal: str, answer_id: str) -> Statement:
     """Let go of the caller's answer."""
-    return "DELETE FROM answers WHERE id = :id AND principal = :principal", {"id": answer_id, "principal": principal}
+    return "DELETE FROM answers WHERE id = :id AND principal = :principal", {
+        "id": answer_id,
+        "principal": principal,
+    }
 
 
 def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> list[Statement]:
-    """Let go of answers from before that time, then of the oldest while all are larger than `max_bytes`.
+    """Let go of answers from before that time, then of the oldest while all are larger than
+    `max_bytes`.
 
     Each of the two lets go of `batch` at most: to be repeated.
     """
@@ -59,7 +65,8 @@ def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> l
         DELETE FROM answers WHERE id IN (
             SELECT id FROM (
                 SELECT id, sum(bytes) OVER (ORDER BY created_at, id) - bytes AS older
-                FROM (SELECT id, created_at, bytes FROM answers ORDER BY created_at, id LIMIT :batch) AS oldest
+                FROM (SELECT id, created_at, bytes FROM answers ORDER BY created_at,
+                    id LIMIT :batch) AS oldest
             ) AS running
             WHERE older < (SELECT sum(bytes) FROM answers) - :max_bytes
         )
@@ -70,7 +77,9 @@ def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> l
     ]
 
 
-def find_answer(engine: Engine, principal: str, answer_id: str, *, since_ms: int) -> StoredAnswer | None:
+def find_answer(
+    engine: Engine, principal: str, answer_id: str, *, since_ms: int
+) -> StoredAnswer | None:
     """The caller's answer, unless it is from before that time."""
     rows = engine.read(
         """
@@ -79,4 +88,8 @@ def find_answer(engine: Engine, principal: str, answer_id: str, *, since_ms: int
         """,
         {"id": answer_id, "principal": principal, "since": since_ms},
     )
-    return StoredAnswer(**dict(zip(StoredAnswer.__struct_fields__, rows[0], strict=True))) if rows else None
+    return (
+        StoredAnswer(**dict(zip(StoredAnswer.__struct_fields__, rows[0], strict=True)))
+        if rows
+        else None
+    )

@@ -20,7 +20,9 @@ __all__ = (
 )
 
 _LONGEST_EXCHANGE_MS = 86_400_000
-"""Records are numbered as exchanges end and dated as they begin: ids follow dates as closely as this."""
+"""Records are numbered as exchanges end and dated as they begin: ids follow dates as
+closely as this.
+"""
 
 _LARGEST_CONVERSATION = 32 * 1024 * 1024
 """Bytes of JSON; the data plane writes less than a quarter."""
@@ -63,7 +65,9 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which records are looked for; None: any."""
 
     text: str = ""
-    """Any part of the text, in any case; one or two characters that are not ASCII in this case only."""
+    """Any part of the text, in any case; one or two characters that are not ASCII in this
+    case only.
+    """
 
     user_id: int | None = None
     model: str | None = None
@@ -75,8 +79,10 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 def add_record(record: AuditRecord) -> Statement:
     """Keep the record, unless the exchange has one."""
     sql = """
-        INSERT INTO audit (exchange, at, user_id, username, model, upstream, status, text, conversation, bytes)
-        VALUES (:exchange, :at, :user_id, :username, :model, :upstream, :status, :text, :conversation, :bytes)
+        INSERT INTO audit (exchange, at, user_id, username, model, upstream, status, text,
+            conversation, bytes)
+        VALUES (:exchange, :at, :user_id, :username, :model, :upstream, :status, :text,
+            :conversation, :bytes)
         ON CONFLICT (exchange) DO NOTHING
     """
     size = len(record.text.encode()) + len(record.conversation or b"")
@@ -84,11 +90,15 @@ def add_record(record: AuditRecord) -> Statement:
 
 
 def drop_old_records(*, before_ms: int, max_bytes: int, batch: int = 500) -> list[Statement]:
-    """Let go of records from before that time, then of the oldest while all are larger than `max_bytes`.
+    """Let go of records from before that time, then of the oldest while all are larger than
+    `max_bytes`.
 
     Each of the two lets go of `batch` at most: to be repeated.
     """
-    expired = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :before ORDER BY at LIMIT :batch)"
+    expired = (
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :before ORDER "
+        "BY at LIMIT :batch)"
+    )
     surplus = """
         DELETE FROM audit WHERE id IN (
             SELECT id FROM (
@@ -106,17 +116,22 @@ def drop_old_records(*, before_ms: int, max_bytes: int, batch: int = 500) -> lis
 
 def find_record(engine: Engine, record_id: int) -> StoredRecord | None:
     """The record with this id."""
-    rows = engine.read(f"SELECT {_COLUMNS} FROM audit WHERE id = :id", {"id": record_id})  # noqa: S608 - constants
+    rows = engine.read((f"SELECT {_COLUMNS} FROM audit WHERE id = :id"), {"id": record_id})  # noqa: S608 - constants
     return _record_from(rows[0]) if rows else None
 
 
 def search(
-    engine: Engine, wanted: AuditFilter, *, before: int = END, limit: int = 50, longest: int | None = None
+    engine: Engine,
+    wanted: AuditFilter,
+    *,
+    before: int = END,
+    limit: int = 50,
+    longest: int | None = None,
 ) -> tuple[list[StoredRecord], int | None]:
     """Records newest first, and the `before` of the next page; None when there is nothing more.
 
-    A page can be short before the end. With `longest`, texts have so many characters at most and conversations are
-    left out.
+    A page can be short before the end. With `longest`, texts have so many characters at
+    most and conversations are left out.
     """
     after, newest = _ids_of(engine, wanted)
     source, finds, sifts = _plan(wanted, _COLUMNS if longest is None else _SHORTENED)
@@ -147,7 +162,9 @@ def unpacked(conversation: bytes) -> bytes:
 
 
 _COLUMNS = ", ".join(f"audit.{name}" for name in StoredRecord.__struct_fields__)
-_SHORTENED = _COLUMNS.replace("audit.text", "substr(audit.text, 1, :longest)").replace("audit.conversation", "NULL")
+_SHORTENED = _COLUMNS.replace("audit.text", "substr(audit.text, 1, :longest)").replace(
+    "audit.conversation", "NULL"
+)
 _SIFTS = {
     "user_id": "audit.user_id = :user_id",
     "model": "audit.model = :model",
@@ -159,7 +176,9 @@ _SIFTS = {
 
 def _plan(wanted: AuditFilter, columns: str) -> tuple[Source, list[str], list[str]]:
     """Where to look, the conditions that find, and those that sift."""
-    sifts = {name: condition for name, condition in _SIFTS.items() if getattr(wanted, name) is not None}
+    sifts = {
+        name: condition for name, condition in _SIFTS.items() if getattr(wanted, name) is not None
+    }
     if len(wanted.text) >= _SHORTEST_INDEXED:
         index = Source(
             found_in="audit_search",
@@ -171,11 +190,17 @@ def _plan(wanted: AuditFilter, columns: str) -> tuple[Source, list[str], list[st
     finds = [sifts.pop("user_id")] if "user_id" in sifts else []
     if wanted.text:
         sifts["text"] = r"audit.text LIKE :pattern ESCAPE '\'"
-    return Source(found_in="audit", number="audit.id", read_from="audit", columns=columns), finds, [*sifts.values()]
+    return (
+        Source(found_in="audit", number="audit.id", read_from="audit", columns=columns),
+        finds,
+        [*sifts.values()],
+    )
 
 
 def _phrase(text: str) -> str:
-    """An FTS5 string: nothing in it is an operator (https://www.sqlite.org/fts5.html#full_text_query_syntax)."""
+    """An FTS5 string: nothing in it is an operator
+    (https://www.sqlite.org/fts5.html#full_text_query_syntax).
+    """
     return '"' + text.replace('"', '""').replace("\0", " ") + '"'
 
 
@@ -189,10 +214,12 @@ def _ids_of(engine: Engine, wanted: AuditFilter) -> tuple[int, int]:
     since = 0 if wanted.since_ms is None else wanted.since_ms
     before = END if wanted.before_ms is None else wanted.before_ms
     older = engine.read(
-        "SELECT id FROM audit WHERE at < :at ORDER BY at DESC LIMIT 1", {"at": since - _LONGEST_EXCHANGE_MS}
+        "SELECT id FROM audit WHERE at < :at ORDER BY at DESC LIMIT 1",
+        {"at": since - _LONGEST_EXCHANGE_MS},
     )
     newer = engine.read(
-        "SELECT id FROM audit WHERE at >= :at ORDER BY at LIMIT 1", {"at": before + _LONGEST_EXCHANGE_MS}
+        "SELECT id FROM audit WHERE at >= :at ORDER BY at LIMIT 1",
+        {"at": before + _LONGEST_EXCHANGE_MS},
     )
     return older[0][0] if older else 0, newer[0][0] if newer else END
 

@@ -26,28 +26,43 @@ class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | None:
-    """Make the account `admin` with one virtual key when there is no account at all; None when there is one.
+    """Make the account `admin` with one virtual key when there is no account at all; None
+    when there is one.
 
-    An empty password means a random one. Of programs that start at once one makes the account. ValueError for a
-    password that can't be one. Hashes on the calling thread, which is the one that reads.
+    An empty password means a random one. Of programs that start at once one makes the
+    account. ValueError for a password that can't be one. Hashes on the calling thread,
+    which is the one that reads.
     """
     if engine.read(_NO_ACCOUNT):
         return None
     chosen = password or readable_password()
-    first = FirstAccount(username=USERNAME, password=None if password else chosen, api_key=mint_key())
+    first = FirstAccount(
+        username=USERNAME, password=None if password else chosen, api_key=mint_key()
+    )
     password_hash = hash_password(chosen)
 
     def work(transaction: Transaction) -> bool:
         if transaction.run(_NO_ACCOUNT):
             return False
-        _insert(transaction, first, password_hash, must_change_password=chosen == WELL_KNOWN_PASSWORD, now=now)
+        _insert(
+            transaction,
+            first,
+            password_hash,
+            must_change_password=chosen == WELL_KNOWN_PASSWORD,
+            now=now,
+        )
         return True
 
     return first if engine.transact(work) else None
 
 
 def _insert(
-    transaction: Transaction, first: FirstAccount, password_hash: str, *, must_change_password: bool, now: int
+    transaction: Transaction,
+    first: FirstAccount,
+    password_hash: str,
+    *,
+    must_change_password: bool,
+    now: int,
 ) -> None:
     user = insert_user(
         transaction,

@@ -1,4 +1,6 @@
-"""Conversations: what the exchanges of one chat used together, the one that was active last first."""
+"""Conversations: what the exchanges of one chat used together, the one that was active last
+first.
+"""
 
 import msgspec
 
@@ -43,7 +45,10 @@ class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 _FIELDS = Conversation.__struct_fields__
 _CONVERSATIONS = Source(
-    found_in="conversations", number="latest", read_from="conversations", columns=", ".join((*_FIELDS, "latest"))
+    found_in="conversations",
+    number="latest",
+    read_from="conversations",
+    columns=", ".join((*_FIELDS, "latest")),
 )
 _SIFTS = ("model", "upstream")
 
@@ -51,7 +56,8 @@ _SIFTS = ("model", "upstream")
 def recent_conversations(
     engine: Engine, wanted: ConversationFilter, *, before: int = END, limit: int = 50
 ) -> tuple[list[Conversation], int | None]:
-    """Conversations, the one with the latest exchange first, and the `before` of the next page; None: that is all.
+    """Conversations, the one with the latest exchange first, and the `before` of the next
+    page; None: that is all.
 
     A page can be short before the end.
     """

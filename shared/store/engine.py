@@ -1,7 +1,7 @@
 """The narrow protocol between the programs and a database engine.
 
-SQL is written once, in the subset SQLite and PostgreSQL share: named parameters (`:name`), integers for time (epoch ms)
-and for truth (0/1), ON CONFLICT, RETURNING.
+SQL is written once, in the subset SQLite and PostgreSQL share: named parameters (`:name`),
+integers for time (epoch ms) and for truth (0/1), ON CONFLICT, RETURNING.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,27 +26,33 @@ class Transaction(Protocol):
 class Engine(Protocol):
     """A database as the programs see it.
 
-    `read` and `try_write` belong to the thread that opened the engine (the event loop's); the others may be called from
-    any thread.
+    `read` and `try_write` belong to the thread that opened the engine (the event loop's);
+    the others may be called from any thread.
     """
 
     def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
-        """Rows of a query, on the caller's thread: a point look-up costs microseconds and never waits for a writer."""
+        """Rows of a query, on the caller's thread: a point look-up costs microseconds and
+        never waits for a writer.
+        """
 
     def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
-        """Commit the statements now as one transaction, or return False at once when it can't be done now.
+        """Commit the statements now as one transaction, or return False at once when it
+        can't be done now.
 
-        `overtake`: also while queued writes wait, for statements that may come before any of those.
+        `overtake`: also while queued writes wait, for statements that may come before any
+        of those.
         """
 
     def write_later(self, statements: Sequence[Statement]) -> None:
         """Queue the statements for the writer thread, which commits in order and in batches."""
 
     def transact[T](self, work: Callable[[Transaction], T], *, wait: bool = True) -> T:
-        """Run `work` in one immediate transaction, waiting for other writers; blocks, so keep it off an event loop.
+        """Run `work` in one immediate transaction, waiting for other writers; blocks, so
+        keep it off an event loop.
 
-        With `wait=False` it never waits, may run on the loop, and raises Busy instead. Raises StoreError when the
-        database stays locked; whatever `work` raises rolls back and is raised.
+        With `wait=False` it never waits, may run on the loop, and raises Busy instead.
+        Raises StoreError when the database stays locked; whatever `work` raises rolls back
+        and is raised.
         """
 
     def version(self) -> int:

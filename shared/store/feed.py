@@ -1,4 +1,6 @@
-"""What the newest exchanges tell of upstreams and clients: the details of the ledger, in bounded time."""
+"""What the newest exchanges tell of upstreams and clients: the details of the ledger, in
+bounded time.
+"""
 
 from collections import Counter
 
@@ -63,10 +65,16 @@ def read_recent(engine: Engine) -> Recent:
                 made.append(_attempt(entry, one, last=number == 0))
         ways = found.setdefault(entry.user_agent.partition(" ")[0][:_LONGEST_CLIENT], Counter())
         ways.update(filter(None, map(_way, details.turns)))
-    replays = [Replays(client=client, **{way: ways[way] for way in _WAYS}) for client, ways in found.items() if ways]
+    replays = [
+        Replays(client=client, **{way: ways[way] for way in _WAYS})
+        for client, ways in found.items()
+        if ways
+    ]
     return Recent(
         attempts={upstream: made[::-1] for upstream, made in attempts.items()},
-        replays=sorted(replays, key=lambda one: (-one.by_id - one.otherwise - one.missing, one.client)),
+        replays=sorted(
+            replays, key=lambda one: (-one.by_id - one.otherwise - one.missing, one.client)
+        ),
     )
 
 
@@ -78,7 +86,9 @@ def _attempt(entry: Entry, one: Try, *, last: bool) -> Attempt:
     broke = last and entry.error_class not in ("", "client_left")
     answered = one.outcome.isdigit() and 200 <= int(one.outcome) < 300
     return Attempt(
-        at=entry.at, ok=answered and not broke, outcome=entry.error_class if answered and broke else one.outcome
+        at=entry.at,
+        ok=answered and not broke,
+        outcome=entry.error_class if answered and broke else one.outcome,
     )
 
 

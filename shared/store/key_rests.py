@@ -1,4 +1,5 @@
-"""Upstream keys that rest after a failure, as the data planes see them: the verbs over the table `resting_keys`.
+"""Upstream keys that rest after a failure, as the data planes see them: the verbs over the
+table `resting_keys`.
 
 Several data planes share the table; the latest word counts.
 """
@@ -25,7 +26,13 @@ def rest(upstream: str, key: str, until: int, why: str) -> Statement:
         VALUES (:upstream, :digest, :suffix, :until, :why)
         ON CONFLICT (upstream, key_digest) DO UPDATE SET until = excluded.until, why = excluded.why
     """
-    return sql, {"upstream": upstream, "digest": digest(key), "suffix": suffix(key), "until": until, "why": why}
+    return sql, {
+        "upstream": upstream,
+        "digest": digest(key),
+        "suffix": suffix(key),
+        "until": until,
+        "why": why,
+    }
 
 
 def works_again(upstream: str, key: str) -> Statement:
@@ -42,4 +49,7 @@ def forget_rested(now: int) -> Statement:
 def resting(engine: Engine, now: int) -> dict[tuple[str, str], Resting]:
     """The keys that rest now (epoch ms), by the upstream's name and the key's digest."""
     sql = "SELECT upstream, key_digest, until, why FROM resting_keys WHERE until > :now"
-    return {(upstream, key): Resting(until, why) for upstream, key, until, why in engine.read(sql, {"now": now})}
+    return {
+        (upstream, key): Resting(until, why)
+        for upstream, key, until, why in engine.read(sql, {"now": now})
+    }

@@ -1,8 +1,9 @@
 """The ledger: what every exchange used, and the reservations of those that run.
 
-A row is written once for each exchange, together with the day's sums and what its user and key have spent: all of it
-commits or none, and an exchange that is already in the ledger changes nothing. A node shows that it lives by `beat`;
-`settle_lost` writes the rows of exchanges whose node died.
+A row is written once for each exchange, together with the day's sums and what its user and
+key have spent: all of it commits or none, and an exchange that is already in the ledger
+changes nothing. A node shows that it lives by `beat`; `settle_lost` writes the rows of
+exchanges whose node died.
 """
 
 from collections.abc import Callable
@@ -78,7 +79,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """HTTP status of the answer; 0: there was none, as the client left or the node died."""
 
     error_class: str = ""
-    """Empty when all went well, else a word like `insufficient_quota`, `client_left`, `upstream_cut` or `lost`."""
+    """Empty when all went well, else a word like `insufficient_quota`, `client_left`,
+    `upstream_cut` or `lost`.
+    """
 
     attempts: int = 0
     prompt_tokens: int = 0
@@ -111,8 +114,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Groups the requests of one chat of one caller; empty: not known."""
 
     details: str = "{}"
-    """JSON: `tries` (list of `{upstream, key, model, outcome}`), `turns` (list of `{at, rule, why}`), `notes` (list of
-    sentences) and `policy`."""
+    """JSON: `tries` (list of `{upstream, key, model, outcome}`), `turns` (list of `{at,
+    rule, why}`), `notes` (list of sentences) and `policy`.
+    """
 
 
 ENTRY_COLUMNS = ", ".join(Entry.__struct_fields__)
@@ -124,7 +128,9 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     entry: Entry
-    """What the ledger gets when the node dies: with the tokens the prompt is guessed to have, and their cost."""
+    """What the ledger gets when the node dies: with the tokens the prompt is guessed to
+    have, and their cost.
+    """
 
     reserved_tokens: int
     reserved_cost_micros: int
@@ -147,16 +153,19 @@ def subject_of(kind: str, number: int) -> str:
 def entry_from(row: Row) -> Entry:
     """The entry in a row of `ENTRY_COLUMNS`."""
     values = dict(zip(Entry.__struct_fields__, row, strict=True))
-    return Entry(**values | {"streamed": bool(values["streamed"]), "estimated": bool(values["estimated"])})
+    return Entry(
+        **values | {"streamed": bool(values["streamed"]), "estimated": bool(values["estimated"])}
+    )
 
 
-# -- nodes --------------------------------------------------------------------------------------------------------
+# -- nodes -----------------------------------------------------------------------------------------
 
 
 def beat(node: str, version: str, started_at: int, now_ms: int) -> Statement:
     """Note that a node lives."""
     sql = """
-        INSERT INTO nodes (node, version, started_at, seen_at) VALUES (:node, :version, :started_at, :now)
+        INSERT INTO nodes (node, version, started_at, seen_at) VALUES (:node, :version,
+            :started_at, :now)
         ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at
     """
     return sql, {"node": node, "version": version, "started_at": started_at, "now": now_ms}
@@ -166,7 +175,8 @@ def settle_lost(transaction: Transaction, now_ms: int) -> int:
     """Settle what dead nodes left open, 200 exchanges at most; how many those were."""
     rows = transaction.run(
         """
-        SELECT o.entry, COALESCE(n.seen_at, o.at) FROM open_exchanges o LEFT JOIN nodes n ON n.node = o.node
+        SELECT o.entry, COALESCE(n.seen_at, o.at) FROM open_exchanges o LEFT
+            JOIN nodes n ON n.node = o.node
         WHERE COALESCE(n.seen_at, 0) <= :dead ORDER BY o.at LIMIT 200
         """,
         {"dead": now_ms - DEAD_AFTER_MS},
@@ -174,14 +184,16 @@ def settle_lost(transaction: Transaction, now_ms: int) -> int:
     for text, seen_at in rows:
         entry = msgspec.json.decode(text, type=Entry)
         lasted = max(0, seen_at - entry.at)
-        for sql, params in settle(replace(entry, status=0, error_class="lost", estimated=True, duration_ms=lasted)):
+        for sql, params in settle(
+            replace(entry, status=0, error_class="lost", estimated=True, duration_ms=lasted)
+        ):
             transaction.run(sql, params)
     forgotten = {"before": now_ms - _NODE_SHOWN_MS}
     transaction.run("DELETE FROM nodes WHERE seen_at < :before", forgotten)
     return len(rows)
 
 
-# -- reservations -------------------------------------------------------------------------------------------------
+# -- reservations ----------------------------------------------------------------------------------
 
 
 def open_exchange(opening: Opening) -> Statement:
@@ -216,7 +228,9 @@ def balance_in(transaction: Transaction, subject: str, period: Period, now_ms: i
     return _balance(transaction.run, subject, period, now_ms)
 
 
-def _balance(run: Callable[[str, Params], list[Row]], subject: str, period: Period, now_ms: int) -> Balance:
+def _balance(
+    run: Callable[[str, Params], list[Row]], subject: str, period: Period, now_ms: int
+) -> Balance:
     kind, _, number = subject.partition(":")
     params: Params = {
         "subject": subject,
@@ -226,13 +240,19 @@ def _balance(run: Callable[[str, Params], list[Row]], subject: str, period: Peri
         "alive": now_ms - DEAD_AFTER_MS,
     }
     spent = run(
-        "SELECT tokens, cost_micros FROM spending WHERE subject = :subject AND period = :period AND window = :window",
+        (
+            "SELECT tokens, cost_micros FROM spending WHERE subject = :subject AND "
+            "period = :period AND window = :window"
+        ),
         params,
     )
     [reserved] = run(_RESERVED[kind], params)
     tokens, cost_micros = spent[0] if spent else (0, 0)
     return Balance(
-        tokens=tokens, cost_micros=cost_micros, reserved_tokens=reserved[0], reserved_cost_micros=reserved[1]
+        tokens=tokens,
+        cost_micros=cost_micros,
+        reserved_tokens=reserved[0],
+        reserved_cost_micros=reserved[1],
     )
 
 
@@ -250,7 +270,7 @@ _RESERVED = {
 }
 
 
-# -- settlement ---------------------------------------------------------------------------------------------------
+# -- settlement ------------------------------------------------------------------------------------
 
 
 def settle(entry: Entry) -> list[Statement]:
@@ -269,11 +289,16 @@ def settle(entry: Entry) -> list[Statement]:
     statements.append((_INSERT_ENTRY, params))
     if entry.conversation:
         statements.append((_ADD_TO_CONVERSATION, params))
-    return [*statements, ("DELETE FROM open_exchanges WHERE exchange = :exchange", {"exchange": entry.exchange})]
+    return [
+        *statements,
+        ("DELETE FROM open_exchanges WHERE exchange = :exchange", {"exchange": entry.exchange}),
+    ]
 
 
 def _spend(subject: str, entry: Entry) -> list[Statement]:
-    """An exchange counts in the window in which it ends: the windows of what is settled never go back."""
+    """An exchange counts in the window in which it ends: the windows of what is settled
+    never go back.
+    """
     spent = {
         "exchange": entry.exchange,
         "subject": subject,
@@ -281,7 +306,10 @@ def _spend(subject: str, entry: Entry) -> list[Statement]:
         "cost_micros": entry.cost_micros or 0,
     }
     ended = entry.at + entry.duration_ms
-    return [(_SPEND, spent | {"period": period, "window": window_of(period, ended)}) for period in PERIODS]
+    return [
+        (_SPEND, spent | {"period": period, "window": window_of(period, ended)})
+        for period in PERIODS
+    ]
 
 
 _SPEND = """
@@ -290,18 +318,23 @@ _SPEND = """
     WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
     ON CONFLICT (subject, period) DO UPDATE SET
         tokens = CASE WHEN excluded.window > spending.window THEN excluded.tokens
-            WHEN excluded.window = spending.window THEN spending.tokens + excluded.tokens ELSE spending.tokens END,
+            WHEN excluded.window = spending.window THEN spending.tokens + excluded.tokens
+                ELSE spending.tokens END,
         cost_micros = CASE WHEN excluded.window > spending.window THEN excluded.cost_micros
             WHEN excluded.window = spending.window THEN spending.cost_micros + excluded.cost_micros
             ELSE spending.cost_micros END,
-        window = CASE WHEN excluded.window > spending.window THEN excluded.window ELSE spending.window END
+        window = CASE WHEN excluded.window > spending.window THEN excluded.window
+            ELSE spending.window END
 """
 
 _SUMMED = {
     "requests": "1",
     "failures": "CASE WHEN :error_class = '' THEN 0 ELSE 1 END",
     "estimated": ":estimated",
-    "unpriced": "CASE WHEN :cost_micros IS NULL AND :prompt_tokens + :completion_tokens > 0 THEN 1 ELSE 0 END",
+    "unpriced": (
+        "CASE WHEN :cost_micros IS NULL AND :prompt_tokens + :completion_tokens > 0 "
+        "THEN 1 ELSE 0 END"
+    ),
     "prompt_tokens": ":prompt_tokens",
     "completion_tokens": ":completion_tokens",
     "reasoning_tokens": ":reasoning_tokens",
@@ -318,22 +351,27 @@ def _added(table: str) -> str:
 
 
 _ADD_TO_DAY = f"""
-    INSERT INTO usage_daily (day, user_id, key_id, upstream, model, upstream_model, {", ".join(_SUMMED)})
+    INSERT INTO usage_daily (day, user_id, key_id, upstream, model, upstream_model,
+        {", ".join(_SUMMED)})
     SELECT
         :day, COALESCE(:user_id, 0), COALESCE(:key_id, 0), :upstream,
-        CASE WHEN :upstream = '' THEN '' ELSE :model END, :upstream_model, {", ".join(_SUMMED.values())}
+        CASE WHEN :upstream = '' THEN '' ELSE :model END, :upstream_model,
+        {", ".join(_SUMMED.values())}
     WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
-    ON CONFLICT (day, user_id, key_id, upstream, model, upstream_model) DO UPDATE SET {_added("usage_daily")}
+    ON CONFLICT (day, user_id, key_id, upstream, model, upstream_model) DO UPDATE
+        SET {_added("usage_daily")}
 """  # noqa: S608 - constants; the values are bound
 
 # An entry that was in the ledger before is not newer than the latest one of its conversation.
 _ADD_TO_CONVERSATION = f"""
     INSERT INTO conversations (
-        conversation, latest, user_id, username, upstream, model, upstream_model, user_agent, first_at, last_at,
+        conversation, latest, user_id, username, upstream, model, upstream_model,
+            user_agent, first_at, last_at,
         {", ".join(_SUMMED)}
     )
     SELECT
-        :conversation, id, COALESCE(:user_id, 0), :username, :upstream, :model, :upstream_model, :user_agent, :at, :at,
+        :conversation, id, COALESCE(:user_id, 0), :username, :upstream, :model,
+            :upstream_model, :user_agent, :at, :at,
         {", ".join(_SUMMED.values())}
     FROM ledger WHERE exchange = :exchange AND conversation = :conversation
     ON CONFLICT (conversation) DO UPDATE SET
@@ -360,7 +398,10 @@ _INSERT_ENTRY = f"""
 
 def drop_old(before_ms: int) -> Statement:
     """Let go of the oldest entries from before that time, 500 at most; the sums per day stay."""
-    sql = "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < :before ORDER BY at LIMIT 500)"
+    sql = (
+        "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < :before "
+        "ORDER BY at LIMIT 500)"
+    )
     return sql, {"before": before_ms}
 
 
@@ -369,17 +410,20 @@ def drop_old_conversations() -> Statement:
     sql = f"""
         DELETE FROM conversations WHERE conversation IN (
             SELECT conversation FROM conversations
-            WHERE latest < (SELECT COALESCE(MIN(id), {_NEVER}) FROM ledger) ORDER BY latest LIMIT 500
+            WHERE latest < (SELECT COALESCE(MIN(id), {_NEVER}) FROM ledger)
+                ORDER BY latest LIMIT 500
         )
     """  # noqa: S608 - a constant
     return sql, {}
 
 
-# -- tokens and bytes ---------------------------------------------------------------------------------------------
+# -- tokens and bytes ------------------------------------------------------------------------------
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """How many bytes of a model's prompts and answers made how many tokens, as its upstream counted them."""
+    """How many bytes of a model's prompts and answers made how many tokens, as its upstream
+    counted them.
+    """
 
     prompt_bytes: int = 0
     prompt_tokens: int = 0
@@ -393,10 +437,14 @@ def learn_ratio(model: str, seen: Ratio) -> Statement:
         INSERT INTO token_ratios (model, prompt_bytes, prompt_tokens, answer_bytes, answer_tokens)
         VALUES (:model, :prompt_bytes, :prompt_tokens, :answer_bytes, :answer_tokens)
         ON CONFLICT (model) DO UPDATE SET
-            prompt_bytes = token_ratios.prompt_bytes - token_ratios.prompt_bytes / 20 + excluded.prompt_bytes,
-            prompt_tokens = token_ratios.prompt_tokens - token_ratios.prompt_tokens / 20 + excluded.prompt_tokens,
-            answer_bytes = token_ratios.answer_bytes - token_ratios.answer_bytes / 20 + excluded.answer_bytes,
-            answer_tokens = token_ratios.answer_tokens - token_ratios.answer_tokens / 20 + excluded.answer_tokens
+            prompt_bytes = token_ratios.prompt_bytes - token_ratios.prompt_bytes / 20 +
+                excluded.prompt_bytes,
+            prompt_tokens = token_ratios.prompt_tokens - token_ratios.prompt_tokens / 20 +
+                excluded.prompt_tokens,
+            answer_bytes = token_ratios.answer_bytes - token_ratios.answer_bytes / 20 +
+                excluded.answer_bytes,
+            answer_tokens = token_ratios.answer_tokens - token_ratios.answer_tokens / 20 +
+                excluded.answer_tokens
     """
     return sql, msgspec.structs.asdict(seen) | {"model": model}
 
@@ -404,7 +452,10 @@ def learn_ratio(model: str, seen: Ratio) -> Statement:
 def read_ratio(engine: Engine, model: str) -> Ratio:
     """What is known of a model; zeros when nothing is."""
     rows = engine.read(
-        "SELECT prompt_bytes, prompt_tokens, answer_bytes, answer_tokens FROM token_ratios WHERE model = :model",
+        (
+            "SELECT prompt_bytes, prompt_tokens, answer_bytes, answer_tokens FROM "
+            "token_ratios WHERE model = :model"
+        ),
         {"model": model},
     )
     return Ratio(*rows[0]) if rows else Ratio()

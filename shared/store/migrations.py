@@ -1,4 +1,5 @@
-"""The schema, as append-only named steps: a released step is never edited, a change is a new step at the end.
+"""The schema, as append-only named steps: a released step is never edited, a change is a
+new step at the end.
 
 Times are integers of epoch milliseconds, truth is 0 or 1.
 """
@@ -20,7 +21,8 @@ MIGRATIONS = Migrations("thinkback")
 
 @MIGRATIONS()
 def accounts(db: Database) -> None:
-    # AUTOINCREMENT: the id of a deleted user is never given again; sessions and remembered reasoning are bound to it.
+    # AUTOINCREMENT: the id of a deleted user is never given again; sessions and remembered
+    # reasoning are bound to it.
     db.execute("""
         CREATE TABLE users (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -100,13 +102,17 @@ def metering(db: Database) -> None:
             "models TEXT NOT NULL DEFAULT '[]'",  # a JSON list; empty: every model
             "quota_tokens INTEGER CHECK (quota_tokens >= 0)",
             "quota_cost_micros INTEGER CHECK (quota_cost_micros >= 0)",
-            "period TEXT NOT NULL DEFAULT 'lifetime' CHECK (period IN ('lifetime', 'month', 'day'))",
+            (
+                "period TEXT NOT NULL DEFAULT 'lifetime' CHECK (period IN ('lifetime', "
+                "'month', 'day'))"
+            ),
             "rpm INTEGER CHECK (rpm >= 0)",
             "tpm INTEGER CHECK (tpm >= 0)",
             "concurrency INTEGER CHECK (concurrency >= 0)",
         ):
             db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-    # What a subject (`user:7`, `key:3`) used in the window it is in: one row per period, which rolls over.
+    # What a subject (`user:7`, `key:3`) used in the window it is in: one row per period,
+    # which rolls over.
     db.execute("""
         CREATE TABLE spending (
             subject TEXT NOT NULL,
@@ -209,7 +215,8 @@ def metering(db: Database) -> None:
             answer_tokens INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID
     """)
-    # Micro-units (millionths of a US dollar) per million tokens, from a day (YYYYMMDD) on; upstream '' means any.
+    # Micro-units (millionths of a US dollar) per million tokens, from a day (YYYYMMDD) on;
+    # upstream '' means any.
     db.execute("""
         CREATE TABLE prices (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -243,7 +250,8 @@ def audit(db: Database) -> None:
     """)
     db.execute("CREATE INDEX audit_at ON audit (at, bytes)")
     db.execute("CREATE INDEX audit_user_id ON audit (user_id, id)")
-    # Trigrams find substrings in any script (https://www.sqlite.org/fts5.html#the_trigram_tokenizer).
+    # Trigrams find substrings in any script
+    # (https://www.sqlite.org/fts5.html#the_trigram_tokenizer).
     db.execute("""
         CREATE VIRTUAL TABLE audit_search
         USING fts5(text, content='audit', content_rowid='id', tokenize='trigram')
@@ -255,14 +263,16 @@ def audit(db: Database) -> None:
     """)
     db.execute("""
         CREATE TRIGGER audit_deleted AFTER DELETE ON audit BEGIN
-            INSERT INTO audit_search (audit_search, rowid, text) VALUES ('delete', old.id, old.text);
+            INSERT INTO audit_search (audit_search, rowid, text) VALUES ('delete', old.id,
+                old.text);
         END
     """)
 
 
 @MIGRATIONS()
 def administration(db: Database) -> None:
-    # Upstreams made in the web pages: the settings as JSON; keys and headers, which may be secret, sealed.
+    # Upstreams made in the web pages: the settings as JSON; keys and headers, which may be
+    # secret, sealed.
     db.execute("""
         CREATE TABLE upstreams (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -303,7 +313,8 @@ def administration(db: Database) -> None:
 
 @MIGRATIONS()
 def answers(db: Database) -> None:
-    # Answers of the Responses API: input and response object are compressed JSON; previous '' begins a conversation.
+    # Answers of the Responses API: input and response object are compressed JSON; previous
+    # '' begins a conversation.
     db.execute("""
         CREATE TABLE answers (
             id TEXT NOT NULL PRIMARY KEY,
@@ -321,9 +332,12 @@ def answers(db: Database) -> None:
 @MIGRATIONS()
 def conversations(db: Database) -> None:
     db.execute("ALTER TABLE ledger ADD COLUMN conversation TEXT NOT NULL DEFAULT ''")
-    db.execute("CREATE INDEX ledger_conversation ON ledger (conversation, id) WHERE conversation <> ''")
-    # What the entries of a conversation used together. `latest` is the newest of them, and upstream, models and program
-    # are that one's; user_id 0: the caller showed an upstream's own key.
+    db.execute(
+        "CREATE INDEX ledger_conversation ON ledger (conversation, id) WHERE conversation <> ''"
+    )
+    # What the entries of a conversation used together. `latest` is the newest of them, and
+    # upstream, models and program are that one's; user_id 0: the caller showed an
+    # upstream's own key.
     db.execute("""
         CREATE TABLE conversations (
             conversation TEXT NOT NULL PRIMARY KEY,
@@ -356,7 +370,8 @@ def conversations(db: Database) -> None:
 def mirror(db: Database) -> None:
     # How the user wants the reasoning shown; '': as the upstream's setting says.
     db.execute("""
-        ALTER TABLE users ADD COLUMN mirror TEXT NOT NULL DEFAULT '' CHECK (mirror IN ('', 'off', 'details', 'think'))
+        ALTER TABLE users ADD COLUMN mirror TEXT NOT NULL DEFAULT '' CHECK (mirror IN ('',
+            'off', 'details', 'think'))
     """)
 
 
@@ -368,7 +383,8 @@ def migrate(path: Path) -> None:
     connection = connect(path, patience_ms=PATIENCE_MS)
     database = Database(connection, execute_plugins=False)
     try:
-        # sqlite-utils looks before it locks: without a lock around the whole, two programs create the same table.
+        # sqlite-utils looks before it locks: without a lock around the whole, two programs
+        # create the same table.
         connection.execute("BEGIN IMMEDIATE")
         _refuse_newer(database, path)
         MIGRATIONS.apply(database)
@@ -387,6 +403,7 @@ def _refuse_newer(database: Database, path: Path) -> None:
     unknown = [step.name for step in MIGRATIONS.applied(database) if step.name not in step_names()]
     if unknown:
         raise StoreError(
-            f"The database {path} was made by a newer Thinkback (it has the change “{unknown[0]}”): "
+            f"The database {path} was made by a newer Thinkback (it has the change "
+            f"“{unknown[0]}”): "
             "install that version, or restore a backup made before it."
         )

@@ -21,7 +21,11 @@ def read_stored(engine: Engine, secret: bytes) -> Stored:
     """
     settings, unreadable = _settings(setting_rows(engine))
     rows = list_upstreams(engine, secret)
-    unfit = [Problem(upstream_key(row.name), row.problem, source="database") for row in rows if row.problem]
+    unfit = [
+        Problem(upstream_key(row.name), row.problem, source="database")
+        for row in rows
+        if row.problem
+    ]
     return Stored(
         settings=settings,
         upstreams=tuple(row.upstream for row in rows if row.upstream),

@@ -1,7 +1,8 @@
 """Long tables read newest first, page by page, in bounded time however many rows there are.
 
-Some conditions find rows by an index, the others sift what was found. A page looks through `WINDOW` found rows and no
-more: when few of them pass the sieve it is short, and says where the next page begins.
+Some conditions find rows by an index, the others sift what was found. A page looks through
+`WINDOW` found rows and no more: when few of them pass the sieve it is short, and says where
+the next page begins.
 """
 
 from collections.abc import Sequence
@@ -45,10 +46,11 @@ def read_newest(
     before: int = END,
     limit: int,
 ) -> tuple[list[Row], int | None]:
-    """Rows numbered between `after` and `before`, and the `before` of the next page; None: there is nothing more.
+    """Rows numbered between `after` and `before`, and the `before` of the next page; None:
+    there is nothing more.
 
-    `finds` and `sifts` are conditions in SQL over `params`, whose names `after`, `before`, `limit` and `window` are
-    taken.
+    `finds` and `sifts` are conditions in SQL over `params`, whose names `after`, `before`,
+    `limit` and `window` are taken.
     """
     bounds = {"after": after, "before": before, "limit": limit + 1, "window": WINDOW - 1}
     last = _last_to_look_at(engine, source, finds, {**params, **bounds}) if sifts else None
@@ -56,7 +58,8 @@ def read_newest(
         bounds["after"] = last - 1
     sql = f"""
         SELECT {source.columns} FROM {source.read_from}
-        WHERE {source.number} > :after AND {source.number} < :before AND {" AND ".join([*finds, *sifts]) or "1 = 1"}
+        WHERE {source.number} > :after AND {source.number} < :before
+            AND {" AND ".join([*finds, *sifts]) or "1 = 1"}
         ORDER BY {source.number} DESC LIMIT :limit
     """  # noqa: S608 - all of it is constants of the callers
     rows = engine.read(sql, {**params, **bounds})
@@ -65,8 +68,12 @@ def read_newest(
     return rows, last
 
 
-def _last_to_look_at(engine: Engine, source: Source, finds: Sequence[str], params: Params) -> int | None:
-    """The number of the last row that one page looks at; None when the rest is fewer than a window."""
+def _last_to_look_at(
+    engine: Engine, source: Source, finds: Sequence[str], params: Params
+) -> int | None:
+    """The number of the last row that one page looks at; None when the rest is fewer than a
+    window.
+    """
     number, table = source.number, source.found_in
     if finds:
         sql = f"""

@@ -1,4 +1,6 @@
-"""Prices that admins set: the verbs over the table `prices`. Where none fits, the provider's published price does."""
+"""Prices that admins set: the verbs over the table `prices`. Where none fits, the
+provider's published price does.
+"""
 
 import msgspec
 
@@ -6,7 +8,15 @@ from shared.errors import StoreError
 from shared.pricing import Price, list_price
 from shared.store.engine import Engine, Params, Row, Transaction
 
-__all__ = ("PriceTaken", "SetPrice", "add_price", "delete_price", "find_price", "list_set_prices", "replace_price")
+__all__ = (
+    "PriceTaken",
+    "SetPrice",
+    "add_price",
+    "delete_price",
+    "find_price",
+    "list_set_prices",
+    "replace_price",
+)
 
 
 class PriceTaken(StoreError):
@@ -32,8 +42,8 @@ class SetPrice(msgspec.Struct, frozen=True, kw_only=True):
 def find_price(engine: Engine, *, upstream: str, host: str, model: str, day: int) -> Price | None:
     """What a model costs at an upstream on a day (YYYYMMDD); None where nobody said.
 
-    A price for the upstream wins over one for any upstream, then a later day over an earlier one; the published price
-    comes last.
+    A price for the upstream wins over one for any upstream, then a later day over an
+    earlier one; the published price comes last.
     """
     rows = engine.read(
         """
@@ -58,7 +68,9 @@ def list_set_prices(engine: Engine, *, after: int = 0, limit: int = 100) -> list
     return [_price_from(row) for row in rows]
 
 
-def add_price(engine: Engine, *, upstream: str, model: str, from_day: int, price: Price) -> SetPrice:
+def add_price(
+    engine: Engine, *, upstream: str, model: str, from_day: int, price: Price
+) -> SetPrice:
     """Set a price; raises PriceTaken when there is one from that day on."""
     sql = """
         INSERT INTO prices (upstream, model, from_day, input_micros, output_micros, cached_micros)
@@ -66,7 +78,12 @@ def add_price(engine: Engine, *, upstream: str, model: str, from_day: int, price
         ON CONFLICT DO NOTHING
         RETURNING id, upstream, model, from_day, input_micros, output_micros, cached_micros
     """
-    params = {"upstream": upstream, "model": model, "from_day": from_day, **msgspec.structs.asdict(price)}
+    params = {
+        "upstream": upstream,
+        "model": model,
+        "from_day": from_day,
+        **msgspec.structs.asdict(price),
+    }
     rows = engine.transact(lambda transaction: transaction.run(sql, params))
     if not rows:
         raise _taken(params)
@@ -74,12 +91,18 @@ def add_price(engine: Engine, *, upstream: str, model: str, from_day: int, price
 
 
 def replace_price(engine: Engine, changed: SetPrice) -> bool:
-    """Change the price with this id; False when there is none, PriceTaken when another is in the way."""
+    """Change the price with this id; False when there is none, PriceTaken when another is
+    in the way.
+    """
     params = msgspec.structs.asdict(changed) | msgspec.structs.asdict(changed.price)
-    other = "SELECT 1 FROM prices WHERE upstream = :upstream AND model = :model AND from_day = :from_day AND id <> :id"
+    other = (
+        "SELECT 1 FROM prices WHERE upstream = :upstream AND model = :model AND "
+        "from_day = :from_day AND id <> :id"
+    )
     change = """
         UPDATE prices SET upstream = :upstream, model = :model, from_day = :from_day,
-            input_micros = :input_micros, output_micros = :output_micros, cached_micros = :cached_micros
+            input_micros = :input_micros, output_micros = :output_micros,
+                cached_micros = :cached_micros
         WHERE id = :id RETURNING id
     """
 
@@ -98,9 +121,13 @@ def delete_price(engine: Engine, price_id: int) -> bool:
 
 
 def _price_from(row: Row) -> SetPrice:
-    return SetPrice(id=row[0], upstream=row[1], model=row[2], from_day=row[3], price=Price(*row[4:]))
+    return SetPrice(
+        id=row[0], upstream=row[1], model=row[2], from_day=row[3], price=Price(*row[4:])
+    )
 
 
 def _taken(params: Params) -> PriceTaken:
     where = f"at “{params['upstream']}”" if params["upstream"] else "at any upstream"
-    return PriceTaken(f"“{params['model']}” {where} has a price from {params['from_day']} on: change that one.")
+    return PriceTaken(
+        f"“{params['model']}” {where} has a price from {params['from_day']} on: change that one."
+    )

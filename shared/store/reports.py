@@ -1,4 +1,6 @@
-"""What was used, by whom and of what, and how upstreams do: reading verbs over the ledger and its sums per day."""
+"""What was used, by whom and of what, and how upstreams do: reading verbs over the ledger
+and its sums per day.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -44,7 +46,7 @@ _MOST_MEASURED = 5_000
 _MOST_EXPLAINED = 500
 
 
-# -- sums ---------------------------------------------------------------------------------------------------------
+# -- sums ------------------------------------------------------------------------------------------
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +153,9 @@ def usage_of(engine: Engine, user_id: int, *, since_day: int = 0) -> Sums:
 def usage_by_day_and_model(
     engine: Engine, user_id: int, *, first_day: int, last_day: int
 ) -> list[tuple[int, str, Sums]]:
-    """What a user used, by day and model, the first day first; of very many models the last days are left out."""
+    """What a user used, by day and model, the first day first; of very many models the last
+    days are left out.
+    """
     sql = f"""
         SELECT day, model, {_SUMS} FROM usage_daily
         WHERE user_id = :user_id AND day BETWEEN :first_day AND :last_day
@@ -162,9 +166,16 @@ def usage_by_day_and_model(
 
 
 def usage_by(
-    engine: Engine, by: Dimension, wanted: UsageFilter, *, after: int | str | None = None, limit: int = 100
+    engine: Engine,
+    by: Dimension,
+    wanted: UsageFilter,
+    *,
+    after: int | str | None = None,
+    limit: int = 100,
 ) -> list[Group]:
-    """A page of groups by id or name, of days the latest first; pass the last one's group as `after` for the next."""
+    """A page of groups by id or name, of days the latest first; pass the last one's group
+    as `after` for the next.
+    """
     column = _COLUMN[by]
     order, beyond = ("DESC", "<") if by == "day" else ("ASC", ">")
     rest = "" if after is None else f"AND {column} {beyond} :after"
@@ -178,10 +189,13 @@ def usage_by(
     return [Group(name=row[0], group=row[1], **_sums_in(row[2:])) for row in rows]
 
 
-def largest_usage(engine: Engine, by: Dimension, wanted: UsageFilter, *, limit: int = 100) -> list[Group]:
+def largest_usage(
+    engine: Engine, by: Dimension, wanted: UsageFilter, *, limit: int = 100
+) -> list[Group]:
     """The groups that used the most tokens, the largest first."""
     column = _COLUMN[by]
-    # COALESCE hides the column from its index: to read the wanted days in order is less work than all days by group.
+    # COALESCE hides the column from its index: to read the wanted days in order is less
+    # work than all days by group.
     sql = f"""
         SELECT {_NAME[by]}, grouped.* FROM (
             SELECT COALESCE({column}, {column}) AS member, {_SUMS} FROM usage_daily {_where(wanted)}
@@ -204,12 +218,16 @@ def daily_tokens(
     """  # noqa: S608 - constants; the values are bound
     used: dict[int | str, dict[int, Tokens]] = {member: {} for member in members}
     for member, day, *tokens in engine.read(sql, msgspec.structs.asdict(wanted) | named):
-        used[member][day] = Tokens(**{name: int(n) for name, n in zip(Tokens.__struct_fields__, tokens, strict=True)})
+        used[member][day] = Tokens(
+            **{name: int(n) for name, n in zip(Tokens.__struct_fields__, tokens, strict=True)}
+        )
     return used
 
 
 def _where(wanted: UsageFilter) -> str:
-    conditions = [condition for name, condition in _USAGE_FILTERS.items() if getattr(wanted, name) is not None]
+    conditions = [
+        condition for name, condition in _USAGE_FILTERS.items() if getattr(wanted, name) is not None
+    ]
     return f"WHERE {' AND '.join(conditions) or '1 = 1'}"
 
 
@@ -217,7 +235,7 @@ def _sums_in(values: Sequence[int]) -> dict[str, int]:
     return {name: int(value) for name, value in zip(Sums.__struct_fields__, values, strict=True)}
 
 
-# -- single exchanges ---------------------------------------------------------------------------------------------
+# -- single exchanges ------------------------------------------------------------------------------
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -251,7 +269,9 @@ class Details(msgspec.Struct, frozen=True):
     """What of the request the upstream did not get, in sentences."""
 
     policy: str = ""
-    """Profile of the upstream, and the step of its ladder that is taken for turns whose reasoning is not known."""
+    """Profile of the upstream, and the step of its ladder that is taken for turns whose
+    reasoning is not known.
+    """
 
 
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,7 +296,8 @@ _OUTCOME: dict[Outcome, str] = {"ok": "error_class = ''", "error": "error_class 
 def recent_entries(
     engine: Engine, wanted: EntryFilter, *, before: int = END, limit: int = 50
 ) -> tuple[list[tuple[int, Entry]], int | None]:
-    """Entries and their ids newest first, and the `before` of the next page; None when there is nothing more.
+    """Entries and their ids newest first, and the `before` of the next page; None when
+    there is nothing more.
 
     A page can be short before the end.
     """
@@ -321,7 +342,9 @@ def count_running(engine: Engine) -> int:
 
 
 def read_details(entry: Entry) -> Details:
-    """The details of an entry; empty when another version of the program wrote them in another shape."""
+    """The details of an entry; empty when another version of the program wrote them in
+    another shape.
+    """
     try:
         return msgspec.json.decode(entry.details, type=Details)
     except msgspec.ValidationError:
@@ -337,7 +360,9 @@ def _finds(wanted: EntryFilter) -> list[str]:
 
 
 def _sifts(wanted: EntryFilter) -> list[str]:
-    conditions = [f"{name} = :{name}" for name in _ENTRY_FILTERS if getattr(wanted, name) is not None]
+    conditions = [
+        f"{name} = :{name}" for name in _ENTRY_FILTERS if getattr(wanted, name) is not None
+    ]
     if wanted.conversation is not None and wanted.user_id is not None:
         conditions.append("COALESCE(user_id, 0) = :user_id")
     return conditions + ([_OUTCOME[wanted.outcome]] if wanted.outcome else [])
@@ -347,7 +372,7 @@ def _numbered(row: Row) -> tuple[int, Entry]:
     return row[-1], entry_from(row[:-1])
 
 
-# -- health -------------------------------------------------------------------------------------------------------
+# -- health ----------------------------------------------------------------------------------------
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -379,7 +404,10 @@ def read_health(engine: Engine, since_ms: int) -> list[Health]:
     )
     reasons = _reasons(engine, rows[-1][-1]) if rows else {}
     upstreams = sorted({row[0] for row in rows})
-    return [_health(name, [row for row in rows if row[0] == name], reasons.get(name, Counter())) for name in upstreams]
+    return [
+        _health(name, [row for row in rows if row[0] == name], reasons.get(name, Counter()))
+        for name in upstreams
+    ]
 
 
 def _health(upstream: str, rows: list[Row], reasons: Counter[str]) -> Health:
@@ -404,7 +432,8 @@ def _percentile(ordered: list[int], percent: int) -> int | None:
 def _reasons(engine: Engine, since_ms: int) -> dict[str, Counter[str]]:
     """Per upstream, why turns did not get their reasoning."""
     sql = f"""
-        SELECT {ENTRY_COLUMNS} FROM ledger WHERE at >= :since AND missing > 0 ORDER BY at DESC LIMIT :most
+        SELECT {ENTRY_COLUMNS} FROM ledger WHERE at >= :since AND missing > 0
+            ORDER BY at DESC LIMIT :most
     """  # noqa: S608 - a constant
     found: dict[str, Counter[str]] = {}
     for row in engine.read(sql, {"since": since_ms, "most": _MOST_EXPLAINED}):

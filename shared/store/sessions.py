@@ -11,7 +11,8 @@ __all__ = ("end_session", "session_user")
 def session_user(engine: Engine, token: str, secret: str | bytes, *, now_ms: int) -> User | None:
     """The user whose session this is; None when it is none or has ended.
 
-    Sessions end with their time, by logging out, when password or role change, when the account is disabled or deleted.
+    Sessions end with their time, by logging out, when password or role change, when the
+    account is disabled or deleted.
     """
     try:
         claims = read_token(token, secret, now=now_ms // 1000)
@@ -31,7 +32,10 @@ def end_session(engine: Engine, token: str, secret: str | bytes, *, now_ms: int)
     def work(transaction: Transaction) -> None:
         transaction.run("DELETE FROM ended_sessions WHERE expires_at <= :now", {"now": now_ms})
         transaction.run(
-            "INSERT INTO ended_sessions (jti, expires_at) VALUES (:jti, :expires_at) ON CONFLICT DO NOTHING",
+            (
+                "INSERT INTO ended_sessions (jti, expires_at) VALUES (:jti, "
+                ":expires_at) ON CONFLICT DO NOTHING"
+            ),
             {"jti": claims.jti, "expires_at": claims.expires_at},
         )
 

@@ -1,4 +1,6 @@
-"""Settings that were made in the web pages: the verbs over the table `settings`, which holds plain values as JSON."""
+"""Settings that were made in the web pages: the verbs over the table `settings`, which
+holds plain values as JSON.
+"""
 
 from collections.abc import Mapping
 from typing import Any

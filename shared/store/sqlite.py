@@ -1,16 +1,20 @@
-"""SQLite behind the engine protocol: one connection that reads, one that writes, one thread that writes what may wait.
+"""SQLite behind the engine protocol: one connection that reads, one that writes, one thread
+that writes what may wait.
 
-The reading connection never waits for a writer (write-ahead log). The writing connection is shared under a lock by
-`try_write`, `transact` and the writer thread, so inside one program nobody polls for SQLite's lock; between programs
-`BEGIN IMMEDIATE` and its busy timeout decide (a deferred transaction that turns into a writer fails at once instead of
-waiting: https://www.sqlite.org/lang_transaction.html).
+The reading connection never waits for a writer (write-ahead log). The writing connection is
+shared under a lock by `try_write`, `transact` and the writer thread, so inside one program
+nobody polls for SQLite's lock; between programs `BEGIN IMMEDIATE` and its busy timeout
+decide (a deferred transaction that turns into a writer fails at once instead of waiting:
+https://www.sqlite.org/lang_transaction.html).
 
-Checkpoints flush the disk, so they are left to the writer thread and never happen inside `try_write`.
+Checkpoints flush the disk, so they are left to the writer thread and never happen inside
+`try_write`.
 
-The writer thread lingers for a moment before each batch. When the database is locked for long, the disk is full or
-read-only, it keeps its queue, says so once and tries again until it works. The queue is bounded: beyond `QUEUE_BYTES`
-of parameters new writes are dropped, and that is logged too. A group of statements the database refuses for good (a
-broken constraint) is logged and dropped alone.
+The writer thread lingers for a moment before each batch. When the database is locked for
+long, the disk is full or read-only, it keeps its queue, says so once and tries again until
+it works. The queue is bounded: beyond `QUEUE_BYTES` of parameters new writes are dropped,
+and that is logged too. A group of statements the database refuses for good (a broken
+constraint) is logged and dropped alone.
 """
 
 import logging
@@ -38,7 +42,9 @@ RETRY_SECONDS = 1.0
 BATCH_STATEMENTS = 200
 CHECKPOINT_STATEMENTS = 1000
 LINGER_SECONDS = 0.02
-"""How long the writer thread waits for more to write: each commit and each change of threads costs the loop time."""
+"""How long the writer thread waits for more to write: each commit and each change of
+threads costs the loop time.
+"""
 
 QUEUE_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 512
@@ -55,51 +61,77 @@ _PASSING = _BUSY | {
 """Failures of the surroundings, not of the statement: the same write may work later."""
 
 _FAILING = _PASSING | {dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB}
-"""With failures of the file: no fault of the caller's either, but the same write will not work later."""
+"""With failures of the file: no fault of the caller's either, but the same write will not
+work later.
+"""
 
 type _Group = tuple[Statement, ...]
 
 
 def database_path(database_url: str) -> Path:
-    """The absolute path in `sqlite:relative`, `sqlite:///absolute` or either with `?mode=rwc`; StoreError otherwise."""
+    """The absolute path in `sqlite:relative`, `sqlite:///absolute` or either with
+    `?mode=rwc`; StoreError otherwise.
+    """
     scheme, _, rest = database_url.partition(":")
     name, _, query = rest.partition("?")
     if scheme != "sqlite":
-        raise StoreError("The database URL must look like sqlite:data/adapter.db; no other database is supported yet.")
+        raise StoreError(
+            "The database URL must look like sqlite:data/adapter.db; no other "
+            "database is supported yet."
+        )
     if ":memory:" in name or ("mode", "memory") in parse_qsl(query):
-        raise StoreError("The database must be a file, as two programs share it: sqlite:data/adapter.db, for example.")
+        raise StoreError(
+            "The database must be a file, as two programs share it: "
+            "sqlite:data/adapter.db, for example."
+        )
     if any(option != ("mode", "rwc") for option in parse_qsl(query, keep_blank_values=True)):
-        raise StoreError(f"The database URL has the options “{query}”; only mode=rwc is understood: remove the others.")
+        raise StoreError(
+            f"The database URL has the options “{query}”; only mode=rwc is "
+            "understood: remove the others."
+        )
     if not name.strip("/"):
-        raise StoreError("The database URL names no file; write sqlite:data/adapter.db, for example.")
+        raise StoreError(
+            "The database URL names no file; write sqlite:data/adapter.db, for example."
+        )
     name = unquote(name.removeprefix("//"))
     return Path("/" + name.lstrip("/") if name.startswith("/") else name).absolute()
 
 
 def prepare_file(path: Path) -> None:
-    """Make the database file (0600) and its directory (0700) when missing, and take others' access to the file away."""
+    """Make the database file (0600) and its directory (0700) when missing, and take others'
+    access to the file away.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        # By path only: closing a second descriptor of an open database would drop SQLite's POSIX locks on it.
+        # By path only: closing a second descriptor of an open database would drop SQLite's
+        # POSIX locks on it.
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & stat.S_IRWXO:
             path.chmod(mode & ~stat.S_IRWXO)
 
 
 def connect(path: Path, *, patience_ms: int = PATIENCE_MS) -> dbapi2.Connection:
-    """A connection in autocommit mode with the settings all of ours have; one thread at a time may use it."""
-    connection = dbapi2.connect(str(path), timeout=patience_ms / 1000, isolation_level=None, check_same_thread=False)
+    """A connection in autocommit mode with the settings all of ours have; one thread at a
+    time may use it.
+    """
+    connection = dbapi2.connect(
+        str(path), timeout=patience_ms / 1000, isolation_level=None, check_same_thread=False
+    )
     if _switch_to_wal(connection, patience_ms) != "wal":
-        raise StoreError(f"The database {path} can't keep a write-ahead log there: put it on a local disk.")
+        raise StoreError(
+            f"The database {path} can't keep a write-ahead log there: put it on a local disk."
+        )
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
     return connection
 
 
 def _switch_to_wal(connection: dbapi2.Connection, patience_ms: int) -> str:
-    """The journal mode reached. Programs that start at once on a fresh file clash there, busy timeout or not."""
+    """The journal mode reached. Programs that start at once on a fresh file clash there,
+    busy timeout or not.
+    """
     deadline = time.monotonic() + patience_ms / 1000
     while True:
         try:
@@ -210,11 +242,15 @@ class _Queue:
 
 def _weight(group: _Group) -> int:
     values = (value for _, params in group for value in params.values())
-    return len(group) * STATEMENT_BYTES + sum(len(value) for value in values if isinstance(value, str | bytes))
+    return len(group) * STATEMENT_BYTES + sum(
+        len(value) for value in values if isinstance(value, str | bytes)
+    )
 
 
 class SqliteEngine:
-    """The engine over one migrated database file; `patience_ms` bounds the wait for other programs' writes."""
+    """The engine over one migrated database file; `patience_ms` bounds the wait for other
+    programs' writes.
+    """
 
     def __init__(self, path: Path, *, patience_ms: int = PATIENCE_MS) -> None:
         self._owner = threading.get_ident()
@@ -228,7 +264,9 @@ class SqliteEngine:
         self._queue = _Queue()
         self._stuck = False
         self._overflowing = False
-        self._thread = threading.Thread(target=self._write_queued, name="thinkback-store-writer", daemon=True)
+        self._thread = threading.Thread(
+            target=self._write_queued, name="thinkback-store-writer", daemon=True
+        )
         self._thread.start()
 
     def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
@@ -242,7 +280,9 @@ class SqliteEngine:
         return int(version)
 
     def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
-        """As in the protocol; unless told otherwise False also while queued writes wait, so that order is kept."""
+        """As in the protocol; unless told otherwise False also while queued writes wait, so
+        that order is kept.
+        """
         if not (overtake or self._queue.idle) or not self._writing.acquire(blocking=False):
             return False
         try:
@@ -258,14 +298,19 @@ class SqliteEngine:
         return True
 
     def write_later(self, statements: Sequence[Statement]) -> None:
-        """As in the protocol; when the queue is full the statements are dropped and the log says so."""
+        """As in the protocol; when the queue is full the statements are dropped and the log
+        says so.
+        """
         if self._queue.put(tuple(statements)):
             self._overflowing = False
         elif self._queue.closed:
             raise StoreError("The database is closed.")
         elif not self._overflowing:
             self._overflowing = True
-            log.error("Too many writes wait for the database: new ones are dropped until it can be written again.")
+            log.error(
+                "Too many writes wait for the database: new ones are dropped until "
+                "it can be written again."
+            )
 
     def transact[T](self, work: Callable[[Transaction], T], *, wait: bool = True) -> T:
         """As in the protocol; `work` must not flush, as the writer thread waits for its end."""
@@ -279,7 +324,9 @@ class SqliteEngine:
             if _code(error) in _BUSY:
                 raise Busy(f"The database is busy ({error}): try again.") from error
             if _code(error) in _FAILING:
-                raise StoreError(f"The database can't be written now ({error}): try again.") from error
+                raise StoreError(
+                    f"The database can't be written now ({error}): try again."
+                ) from error
             raise
         finally:
             self._writing.release()
@@ -298,7 +345,9 @@ class SqliteEngine:
 
     def _check_owner(self) -> None:
         if threading.get_ident() != self._owner:
-            raise RuntimeError("an engine is read on the thread that opened it; use transact on others")
+            raise RuntimeError(
+                "an engine is read on the thread that opened it; use transact on others"
+            )
 
     @contextmanager
     def _transaction(self, *, patience_ms: int) -> Iterator[dbapi2.Connection]:
@@ -316,7 +365,9 @@ class SqliteEngine:
             raise
 
     def _count(self, statements: int) -> None:
-        """Wake the writer thread for a checkpoint when the log has grown; an empty group is enough."""
+        """Wake the writer thread for a checkpoint when the log has grown; an empty group is
+        enough.
+        """
         self._unchecked += statements
         if self._unchecked >= CHECKPOINT_STATEMENTS and self._queue.idle:
             self._queue.put(())
@@ -329,7 +380,9 @@ class SqliteEngine:
                 self._checkpoint()
 
     def _write_out(self, groups: list[_Group]) -> None:
-        """Commit the groups together, waiting out what passes; what is refused for good is tried group by group."""
+        """Commit the groups together, waiting out what passes; what is refused for good is
+        tried group by group.
+        """
         while error := self._attempt(groups):
             if _code(error) not in _PASSING:
                 return self._write_apart(groups, error)
@@ -347,7 +400,9 @@ class SqliteEngine:
 
     def _give_up(self, groups: list[_Group]) -> None:
         lost = len(groups) + self._queue.abandon()
-        log.error("%d queued writes are lost: the database could not be written before the end.", lost)
+        log.error(
+            "%d queued writes are lost: the database could not be written before the end.", lost
+        )
 
     def _attempt(self, groups: list[_Group]) -> Exception | None:
         """Why the groups could not be committed; None when they were."""
@@ -369,12 +424,17 @@ class SqliteEngine:
             with self._writing:
                 self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except dbapi2.Error as error:
-            log.warning("The write-ahead log could not be moved into the database (%s).", _reason(error))
+            log.warning(
+                "The write-ahead log could not be moved into the database (%s).", _reason(error)
+            )
 
     def _say_stuck(self, error: Exception) -> None:
         if not self._stuck:
             self._stuck = True
-            log.error("The database can't be written (%s); writes are kept and tried again.", _reason(error))
+            log.error(
+                "The database can't be written (%s); writes are kept and tried again.",
+                _reason(error),
+            )
 
     def _say_unstuck(self) -> None:
         if self._stuck:
@@ -388,10 +448,14 @@ def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> 
 
 
 def _code(error: Exception) -> int:
-    """SQLite's primary result code, 0 for errors that are not SQLite's (https://www.sqlite.org/rescode.html)."""
+    """SQLite's primary result code, 0 for errors that are not SQLite's
+    (https://www.sqlite.org/rescode.html).
+    """
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _reason(error: Exception) -> str:
-    """For the log: SQLite's messages name tables and columns, never values; other errors may quote what they met."""
+    """For the log: SQLite's messages name tables and columns, never values; other errors
+    may quote what they met.
+    """
     return str(error) if isinstance(error, dbapi2.Error) else type(error).__name__

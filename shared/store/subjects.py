@@ -1,4 +1,6 @@
-"""What users and keys have in common: a name, models, limits, and a page of them with what they have spent."""
+"""What users and keys have in common: a name, models, limits, and a page of them with what
+they have spent.
+"""
 
 import unicodedata
 from typing import Any
@@ -10,11 +12,20 @@ from shared.model import Limits
 from shared.periods import day_of, window_of
 from shared.store.engine import Params, Row
 
-__all__ = ("NAME_MAX_CHARS", "limit_params", "limits_from", "models_from", "name_fault", "page_params")
+__all__ = (
+    "NAME_MAX_CHARS",
+    "limit_params",
+    "limits_from",
+    "models_from",
+    "name_fault",
+    "page_params",
+)
 
 NAME_MAX_CHARS = 64
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories that don't show: controls, direction overrides, surrogates, line separators."""
+"""Unicode categories that don't show: controls, direction overrides, surrogates, line
+separators.
+"""
 
 _JOINERS = "\u200c\u200d"
 """Invisible too, but Persian, Indic scripts and emoji are spelt with them."""
@@ -38,7 +49,12 @@ models_from = msgspec.json.Decoder(tuple[str, ...]).decode
 def limits_from(row: Row) -> Limits:
     """The limits in quota_tokens, quota_cost_micros, period, rpm, tpm, concurrency."""
     return Limits(
-        quota_tokens=row[0], quota_cost_micros=row[1], period=row[2], rpm=row[3], tpm=row[4], concurrency=row[5]
+        quota_tokens=row[0],
+        quota_cost_micros=row[1],
+        period=row[2],
+        rpm=row[3],
+        tpm=row[4],
+        concurrency=row[5],
     )
 
 
@@ -48,7 +64,9 @@ def limit_params(models: tuple[str, ...], limits: Limits) -> dict[str, Any]:
 
 
 def page_params(*, now_ms: int, text: str, after: int, limit: int) -> Params:
-    """The parameters of a page: `text` becomes a LIKE pattern that finds it anywhere, with `\\` as escape character."""
+    """The parameters of a page: `text` becomes a LIKE pattern that finds it anywhere, with
+    `\\` as escape character.
+    """
     literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     windows = {"day": day_of(now_ms), "month": window_of("month", now_ms)}
     return windows | {"text": f"%{literal}%", "after": after, "limit": limit}

@@ -57,12 +57,14 @@ def list_upstreams(engine: Engine, secret: bytes) -> list[UpstreamRow]:
 
 def find_upstream(engine: Engine, secret: bytes, upstream_id: int) -> UpstreamRow | None:
     """The row with this id."""
-    rows = engine.read(f"SELECT {_COLUMNS} FROM upstreams WHERE id = :id", {"id": upstream_id})  # noqa: S608 - ours
+    rows = engine.read((f"SELECT {_COLUMNS} FROM upstreams WHERE id = :id"), {"id": upstream_id})  # noqa: S608 - ours
     return _opened(secret, rows[0]) if rows else None
 
 
 def add_upstream(engine: Engine, secret: bytes, upstream: Upstream, now: int) -> int:
-    """Store an upstream behind the others; its id. UpstreamNameTaken for a name that another has."""
+    """Store an upstream behind the others; its id. UpstreamNameTaken for a name that
+    another has.
+    """
 
     def work(transaction: Transaction) -> int:
         _refuse_taken(transaction, upstream.name, but=0)
@@ -80,8 +82,12 @@ def add_upstream(engine: Engine, secret: bytes, upstream: Upstream, now: int) ->
     return engine.transact(work)
 
 
-def replace_upstream(engine: Engine, secret: bytes, upstream_id: int, upstream: Upstream, now: int) -> bool:
-    """Store another upstream in the place of this one; False when there is none. UpstreamNameTaken as above."""
+def replace_upstream(
+    engine: Engine, secret: bytes, upstream_id: int, upstream: Upstream, now: int
+) -> bool:
+    """Store another upstream in the place of this one; False when there is none.
+    UpstreamNameTaken as above.
+    """
 
     def work(transaction: Transaction) -> bool:
         _refuse_taken(transaction, upstream.name, but=upstream_id)
@@ -97,33 +103,46 @@ def remove_upstream(engine: Engine, upstream_id: int) -> bool:
 
 
 def move_upstream(engine: Engine, upstream_id: int, position: int) -> bool:
-    """Make it the `position`-th of the stored ones, from 1, or the last; False when there is none with this id."""
+    """Make it the `position`-th of the stored ones, from 1, or the last; False when there
+    is none with this id.
+    """
 
     def work(transaction: Transaction) -> bool:
-        ids = [found for (found,) in transaction.run("SELECT id FROM upstreams ORDER BY position, id")]
+        ids = [
+            found for (found,) in transaction.run("SELECT id FROM upstreams ORDER BY position, id")
+        ]
         if upstream_id not in ids:
             return False
         ids.remove(upstream_id)
         ids.insert(position - 1, upstream_id)
         for place, each in enumerate(ids, 1):
-            transaction.run("UPDATE upstreams SET position = :place WHERE id = :id", {"place": place, "id": each})
+            transaction.run(
+                "UPDATE upstreams SET position = :place WHERE id = :id",
+                {"place": place, "id": each},
+            )
         return True
 
     return engine.transact(work)
 
 
 def upstream_faults(body: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with an upstream in plain values, by the key that holds it; the rules are those of the file."""
+    """What is wrong with an upstream in plain values, by the key that holds it; the rules
+    are those of the file.
+    """
     findings = check(dict(body), inspect.type_info(Upstream), RULES, "upstreams[]")
     return {key_text(finding.path): finding.message for finding in findings}
 
 
 def _refuse_taken(transaction: Transaction, name: str, *, but: int) -> None:
-    if transaction.run("SELECT 1 FROM upstreams WHERE name = :name AND id <> :but", {"name": name, "but": but}):
+    if transaction.run(
+        "SELECT 1 FROM upstreams WHERE name = :name AND id <> :but", {"name": name, "but": but}
+    ):
         raise UpstreamNameTaken(f"There is already an upstream “{name}”: choose another name.")
 
 
-def _write(transaction: Transaction, secret: bytes, upstream_id: int, upstream: Upstream, now: int) -> bool:
+def _write(
+    transaction: Transaction, secret: bytes, upstream_id: int, upstream: Upstream, now: int
+) -> bool:
     plain = msgspec.to_builtins(upstream)
     body = {key: value for key, value in plain.items() if key not in _SEALED}
     hidden = msgspec.json.encode({key: plain[key] for key in _SEALED})
@@ -143,7 +162,9 @@ def _write(transaction: Transaction, secret: bytes, upstream_id: int, upstream: 
 
 @lru_cache(maxsize=256)
 def _opened(secret: bytes, row: Row) -> UpstreamRow:
-    """The upstream in a row of `_COLUMNS`; every row is opened once, as both programs ask each second."""
+    """The upstream in a row of `_COLUMNS`; every row is opened once, as both programs ask
+    each second.
+    """
     upstream_id, name, body, sealed = row
     try:
         hidden = unseal(secret, sealed, bound_to=_place(upstream_id))
@@ -155,7 +176,11 @@ def _opened(secret: bytes, row: Row) -> UpstreamRow:
     if faults := upstream_faults(plain):
         problem = "; ".join(f"{key}: {message}" for key, message in faults.items())
         return UpstreamRow(id=upstream_id, name=name, problem=problem)
-    return UpstreamRow(id=upstream_id, name=name, upstream=msgspec.convert(plain | {"id": upstream_id}, StoredUpstream))
+    return UpstreamRow(
+        id=upstream_id,
+        name=name,
+        upstream=msgspec.convert(plain | {"id": upstream_id}, StoredUpstream),
+    )
 
 
 def _place(upstream_id: int) -> str:

@@ -1,4 +1,6 @@
-"""Virtual keys: the verbs over the table `virtual_keys`. A key is known by its SHA-256 digest only."""
+"""Virtual keys: the verbs over the table `virtual_keys`. A key is known by its SHA-256
+digest only.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,12 +28,17 @@ __all__ = (
 )
 
 type KeyRow = tuple[VirtualKey, str, Balance]
-"""A key, its owner's name, and what it has spent in the present window; what is reserved is not looked up."""
+"""A key, its owner's name, and what it has spent in the present window; what is reserved is
+not looked up.
+"""
 
 _COLUMNS = (
-    "virtual_keys.id, virtual_keys.user_id, virtual_keys.name, virtual_keys.suffix, virtual_keys.scope, "
-    "virtual_keys.created_at, virtual_keys.expires_at, virtual_keys.revoked_at, virtual_keys.models, "
-    "virtual_keys.quota_tokens, virtual_keys.quota_cost_micros, virtual_keys.period, virtual_keys.rpm, "
+    "virtual_keys.id, virtual_keys.user_id, virtual_keys.name, virtual_keys.suffix, "
+    "virtual_keys.scope, "
+    "virtual_keys.created_at, virtual_keys.expires_at, virtual_keys.revoked_at, "
+    "virtual_keys.models, "
+    "virtual_keys.quota_tokens, virtual_keys.quota_cost_micros, virtual_keys.period, "
+    "virtual_keys.rpm, "
     "virtual_keys.tpm, virtual_keys.concurrency"
 )
 _WIDTH = 15
@@ -52,7 +59,9 @@ def create_key(
     now: int,
     expires_at: int | None = None,
 ) -> VirtualKey:
-    """Add a key to an account; StoreError when there is no such account, AdminsOnly when it may not have such a key."""
+    """Add a key to an account; StoreError when there is no such account, AdminsOnly when it
+    may not have such a key.
+    """
     insert = partial(
         insert_key,
         user_id=user_id,
@@ -98,7 +107,9 @@ def insert_key(
 
 
 def find_key(engine: Engine, digest: str) -> tuple[VirtualKey, User] | None:
-    """The key with this digest and its owner, also when revoked, expired or disabled: the caller decides."""
+    """The key with this digest and its owner, also when revoked, expired or disabled: the
+    caller decides.
+    """
     rows = engine.read(_BY_DIGEST, {"digest": digest})
     return (_key_from(rows[0]), user_from(rows[0][_WIDTH:])) if rows else None
 
@@ -109,16 +120,28 @@ def find_key_by_id(engine: Engine, key_id: int) -> VirtualKey | None:
     return _key_from(rows[0]) if rows else None
 
 
-def list_keys(engine: Engine, *, user_id: int | None = None, after: int = 0, limit: int = 100) -> list[VirtualKey]:
-    """A page of keys by id, of one account or of all; pass the last one's id as `after` for the next page."""
+def list_keys(
+    engine: Engine, *, user_id: int | None = None, after: int = 0, limit: int = 100
+) -> list[VirtualKey]:
+    """A page of keys by id, of one account or of all; pass the last one's id as `after` for
+    the next page.
+    """
     rows = search_keys(engine, now_ms=0, user_id=user_id, after=after, limit=limit)
     return [key for key, _, _ in rows]
 
 
 def search_keys(
-    engine: Engine, *, now_ms: int, user_id: int | None = None, text: str = "", after: int = 0, limit: int = 100
+    engine: Engine,
+    *,
+    now_ms: int,
+    user_id: int | None = None,
+    text: str = "",
+    after: int = 0,
+    limit: int = 100,
 ) -> list[KeyRow]:
-    """A page by id of the keys whose name, owner's name or suffix holds the text, of one account or of all."""
+    """A page by id of the keys whose name, owner's name or suffix holds the text, of one
+    account or of all.
+    """
     params = page_params(now_ms=now_ms, text=text, after=after, limit=limit)
     if user_id is None:
         rows = engine.read(_SEARCH_ALL, params)
@@ -127,8 +150,12 @@ def search_keys(
     return [(_key_from(row), row[-3], Balance(tokens=row[-2], cost_micros=row[-1])) for row in rows]
 
 
-def update_key(engine: Engine, key_id: int, change: Callable[[VirtualKey], VirtualKey]) -> VirtualKey | None:
-    """Take over name, expiry, models and limits of what `change` makes of a key; None unless there is a valid one."""
+def update_key(
+    engine: Engine, key_id: int, change: Callable[[VirtualKey], VirtualKey]
+) -> VirtualKey | None:
+    """Take over name, expiry, models and limits of what `change` makes of a key; None
+    unless there is a valid one.
+    """
 
     def work(transaction: Transaction) -> VirtualKey | None:
         rows = transaction.run(_BY_ID, {"id": key_id})
@@ -143,7 +170,9 @@ def update_key(engine: Engine, key_id: int, change: Callable[[VirtualKey], Virtu
 
 
 def renew_key(transaction: Transaction, key_id: int, *, digest: str, suffix: str) -> bool:
-    """Give a key another secret and end the old one; what it is called, may and has spent stays. False when revoked."""
+    """Give a key another secret and end the old one; what it is called, may and has spent
+    stays. False when revoked.
+    """
     sql = """
         UPDATE virtual_keys SET digest = :digest, suffix = :suffix
         WHERE id = :id AND revoked_at IS NULL RETURNING id
@@ -167,8 +196,13 @@ def oldest_key(transaction: Transaction, user_id: int, now: int) -> int | None:
 
 def revoke_key(engine: Engine, key_id: int, now: int) -> bool:
     """Revoke a key for good; False when there is none with this id or it was revoked before."""
-    sql = "UPDATE virtual_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL RETURNING id"
-    return bool(engine.transact(lambda transaction: transaction.run(sql, {"id": key_id, "now": now})))
+    sql = (
+        "UPDATE virtual_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS "
+        "NULL RETURNING id"
+    )
+    return bool(
+        engine.transact(lambda transaction: transaction.run(sql, {"id": key_id, "now": now}))
+    )
 
 
 def _key_from(row: Row) -> VirtualKey:
@@ -188,27 +222,34 @@ def _key_from(row: Row) -> VirtualKey:
 
 
 _BY_DIGEST = f"""
-    SELECT {_COLUMNS}, {USER_COLUMNS} FROM virtual_keys JOIN users ON users.id = virtual_keys.user_id
+    SELECT {_COLUMNS}, {USER_COLUMNS} FROM virtual_keys
+        JOIN users ON users.id = virtual_keys.user_id
     WHERE virtual_keys.digest = :digest
 """  # noqa: S608 - ours
 
 _BY_ID = f"SELECT {_COLUMNS} FROM virtual_keys WHERE id = :id"  # noqa: S608 - ours
 
 _WITH_SPENDING = f"""
-    SELECT {_COLUMNS}, users.username, coalesce(spending.tokens, 0), coalesce(spending.cost_micros, 0)
+    SELECT {_COLUMNS}, users.username, coalesce(spending.tokens, 0),
+        coalesce(spending.cost_micros, 0)
     FROM virtual_keys
     JOIN users ON users.id = virtual_keys.user_id
-    LEFT JOIN spending ON spending.subject = 'key:' || virtual_keys.id AND spending.period = virtual_keys.period
-        AND spending.window = CASE virtual_keys.period WHEN 'day' THEN :day WHEN 'month' THEN :month ELSE 0 END
+    LEFT JOIN spending ON spending.subject = 'key:' || virtual_keys.id
+        AND spending.period = virtual_keys.period
+        AND spending.window = CASE virtual_keys.period WHEN 'day' THEN :day WHEN 'month'
+            THEN :month ELSE 0 END
     WHERE virtual_keys.id > :after AND (
-        lower(virtual_keys.name) LIKE lower(:text) ESCAPE '\\' OR lower(users.username) LIKE lower(:text) ESCAPE '\\'
+        lower(virtual_keys.name) LIKE lower(:text) ESCAPE '\\'
+            OR lower(users.username) LIKE lower(:text) ESCAPE '\\'
         OR lower(virtual_keys.suffix) LIKE lower(:text) ESCAPE '\\'
     )
 """  # noqa: S608 - ours
 
 _SEARCH_ALL = _WITH_SPENDING + "ORDER BY virtual_keys.id LIMIT :limit"
 
-_SEARCH_OWN = _WITH_SPENDING + "AND virtual_keys.user_id = :user_id ORDER BY virtual_keys.id LIMIT :limit"
+_SEARCH_OWN = (
+    _WITH_SPENDING + "AND virtual_keys.user_id = :user_id ORDER BY virtual_keys.id LIMIT :limit"
+)
 
 _INSERT = f"""
     INSERT INTO virtual_keys (
@@ -225,6 +266,7 @@ _INSERT = f"""
 _UPDATE = """
     UPDATE virtual_keys
     SET name = :name, expires_at = :expires_at, models = :models, quota_tokens = :quota_tokens,
-        quota_cost_micros = :quota_cost_micros, period = :period, rpm = :rpm, tpm = :tpm, concurrency = :concurrency
+        quota_cost_micros = :quota_cost_micros, period = :period, rpm = :rpm, tpm = :tpm,
+            concurrency = :concurrency
     WHERE id = :id
 """

@@ -1,4 +1,6 @@
-"""Exchanges without a socket: the gateway's services over a real database, and what upstreams answer."""
+"""Exchanges without a socket: the gateway's services over a real database, and what
+upstreams answer.
+"""
 
 import json
 from pathlib import Path
@@ -25,13 +27,19 @@ TOOLS = [{"type": "function", "function": {"name": "Read", "parameters": {"type"
 
 def upstream(name: str = "one", **settings: object) -> Upstream:
     """An upstream with one key, unless the settings say otherwise."""
-    given = {"name": name, "base_url": f"https://{name}.example", "api_keys": (f"sk-{name}-secret",)}
+    given = {
+        "name": name,
+        "base_url": f"https://{name}.example",
+        "api_keys": (f"sk-{name}-secret",),
+    }
     return Upstream(**given | settings)  # type: ignore[arg-type]
 
 
 def error(message: str, **members: object) -> bytes:
     """An upstream's error body."""
-    return json.dumps({"error": {"message": message, "type": "invalid_request_error", **members}}).encode()
+    return json.dumps(
+        {"error": {"message": message, "type": "invalid_request_error", **members}}
+    ).encode()
 
 
 class Desk:
@@ -63,12 +71,17 @@ class Desk:
         self.answers = self.new_answers()
 
     def exchange(
-        self, headers: dict[str, str] | None = None, principal: Principal = USER, path: str = "/v1/chat/completions"
+        self,
+        headers: dict[str, str] | None = None,
+        principal: Principal = USER,
+        path: str = "/v1/chat/completions",
     ) -> Exchange:
         """An exchange of which the headers have come."""
         endpoint = classify(path)
         assert endpoint is not None
-        return Exchange(self.services(), Snapshot(upstreams=self.upstreams), principal, endpoint, headers or {})
+        return Exchange(
+            self.services(), Snapshot(upstreams=self.upstreams), principal, endpoint, headers or {}
+        )
 
     def services(self) -> Services:
         """What exchanges work with."""
@@ -99,7 +112,9 @@ class Desk:
         return exchange
 
     def converse(self, messages: list[Json], turn: Turn, **members: object) -> None:
-        """One exchange that goes well; the answer is put at the end of the messages, with results for its calls."""
+        """One exchange that goes well; the answer is put at the end of the messages, with
+        results for its calls.
+        """
         exchange = self.open(messages, **members)
         if exchange.streams:
             message = streamed(exchange, turn)
@@ -109,7 +124,9 @@ class Desk:
         message.pop("reasoning_content", None)
         messages.append({"role": "assistant", **message})
         ids = [call["id"] for call in message.get("tool_calls", [])]
-        messages += [{"role": "tool", "tool_call_id": call_id, "content": "fine"} for call_id in ids]
+        messages += [
+            {"role": "tool", "tool_call_id": call_id, "content": "fine"} for call_id in ids
+        ]
 
 
 def body(messages: list[Json] | None = None, *, model: str = MODEL, **members: object) -> bytes:
@@ -120,7 +137,9 @@ def body(messages: list[Json] | None = None, *, model: str = MODEL, **members: o
 
 def whole(exchange: Exchange, turn: Turn) -> Reply:
     """The upstream answers whole."""
-    reply = exchange.whole(200, {"content-type": "application/json"}, completion(turn, exchange.candidate.model))
+    reply = exchange.whole(
+        200, {"content-type": "application/json"}, completion(turn, exchange.candidate.model)
+    )
     assert reply is not None
     return reply
 
@@ -147,4 +166,6 @@ def _add(message: Json, chunk: Json) -> None:
             if "id" in call:
                 message.setdefault("tool_calls", []).append(call)
             else:
-                message["tool_calls"][call["index"]]["function"]["arguments"] += call["function"]["arguments"]
+                message["tool_calls"][call["index"]]["function"]["arguments"] += call["function"][
+                    "arguments"
+                ]

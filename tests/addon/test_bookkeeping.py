@@ -24,13 +24,24 @@ SAYING = Turn(reasoning="thought of words", text="All of it is done.")
 CALLING = Turn(reasoning="thought of a call", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))
 CALLER = principal(user(), virtual_key())
 PASSING = Principal(
-    id="upstream:00", name="passthrough", key_suffix="cret", upstream="one", upstream_key="sk-one-secret"
+    id="upstream:00",
+    name="passthrough",
+    key_suffix="cret",
+    upstream="one",
+    upstream_key="sk-one-secret",
 )
 
 
-def entered(desk: Desk, exchange: Exchange, status: str = "200", *, client_left: bool = False) -> Entry:
+def entered(
+    desk: Desk, exchange: Exchange, status: str = "200", *, client_left: bool = False
+) -> Entry:
     line = RequestLine(
-        client="203.0.113.5", user_agent="Cursor/1.0", method="POST", path="/v1", status=status, seconds=2
+        client="203.0.113.5",
+        user_agent="Cursor/1.0",
+        method="POST",
+        path="/v1",
+        status=status,
+        seconds=2,
     )
     return entry_of(exchange, line, desk.meter, client_left=client_left)
 
@@ -45,7 +56,7 @@ def without_usage(exchange: Exchange, turn: Turn, *, cut: int | None = None) -> 
     answer.stop()
 
 
-# -- usage ------------------------------------------------------------------------------------------------------------
+# -- usage -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -54,8 +65,16 @@ def test_tokens_are_the_upstreams(desk: Desk, stream: bool) -> None:
     streamed(exchange, SAYING) if stream else whole(exchange, SAYING)
     entry, usage = entered(desk, exchange), exchange.usage
     assert usage is not None
-    assert (entry.prompt_tokens, entry.completion_tokens) == (usage.prompt_tokens, usage.completion_tokens)
-    assert (entry.estimated, entry.error_class, entry.status, entry.streamed) == (False, "", 200, stream)
+    assert (entry.prompt_tokens, entry.completion_tokens) == (
+        usage.prompt_tokens,
+        usage.completion_tokens,
+    )
+    assert (entry.estimated, entry.error_class, entry.status, entry.streamed) == (
+        False,
+        "",
+        200,
+        stream,
+    )
 
 
 def test_who_asked_for_what_and_who_answered_is_told(desk: Desk) -> None:
@@ -64,8 +83,18 @@ def test_who_asked_for_what_and_who_answered_is_told(desk: Desk) -> None:
     whole(exchange, SAYING)
     entry = entered(desk, exchange)
     assert (entry.user_id, entry.username, entry.key_id, entry.key_suffix) == (7, "ada", 3, "abcd")
-    assert (entry.model, entry.upstream_model, entry.upstream, entry.upstream_key) == (MODEL, MODEL, "one", "cret")
-    assert (entry.duration_ms, entry.first_byte_ms, entry.attempts, entry.client) == (2000, 0, 1, "203.0.113.5")
+    assert (entry.model, entry.upstream_model, entry.upstream, entry.upstream_key) == (
+        MODEL,
+        MODEL,
+        "one",
+        "cret",
+    )
+    assert (entry.duration_ms, entry.first_byte_ms, entry.attempts, entry.client) == (
+        2000,
+        0,
+        1,
+        "203.0.113.5",
+    )
 
 
 def test_an_answer_that_is_not_counted_is_guessed_from_its_bytes(desk: Desk) -> None:
@@ -158,11 +187,17 @@ def test_a_caller_with_an_upstreams_key_is_nobody(desk: Desk) -> None:
     assert (entry.user_id, entry.username, entry.key_id) == (None, "", None)
 
 
-# -- money ------------------------------------------------------------------------------------------------------------
+# -- money -----------------------------------------------------------------------------------------
 
 
 def test_the_cost_is_that_of_the_days_price(desk: Desk) -> None:
-    add_price(desk.memory.engine, upstream="one", model=MODEL, from_day=20200101, price=Price(1_000_000, 10_000_000))
+    add_price(
+        desk.memory.engine,
+        upstream="one",
+        model=MODEL,
+        from_day=20200101,
+        price=Price(1_000_000, 10_000_000),
+    )
     exchange = desk.open(principal=CALLER)
     whole(exchange, SAYING)
     entry = entered(desk, exchange)
@@ -175,18 +210,23 @@ def test_without_a_price_there_is_no_cost(desk: Desk) -> None:
     assert entered(desk, exchange).cost_micros is None
 
 
-# -- recall -----------------------------------------------------------------------------------------------------------
+# -- recall ----------------------------------------------------------------------------------------
 
 
 def test_restored_and_missing_turns_are_counted_and_listed(desk: Desk) -> None:
     messages: list[Json] = [{"role": "user", "content": "hi"}]
     desk.converse(messages, CALLING)
     elsewhere = {"role": "assistant", "content": "Never said here."}
-    entry = entered(desk, desk.open([*messages, elsewhere, {"role": "user", "content": "go on"}], principal=CALLER))
+    entry = entered(
+        desk,
+        desk.open([*messages, elsewhere, {"role": "user", "content": "go on"}], principal=CALLER),
+    )
     assert (entry.restored, entry.missing) == (0, 2), "another user's turns are not this caller's"
     own: list[Json] = [{"role": "user", "content": "hi"}]
     desk.converse(own, CALLING, principal=CALLER)
-    entry = entered(desk, desk.open([*own, elsewhere, {"role": "user", "content": "go on"}], principal=CALLER))
+    entry = entered(
+        desk, desk.open([*own, elsewhere, {"role": "user", "content": "go on"}], principal=CALLER)
+    )
     details = json.loads(entry.details)
     assert (entry.restored, entry.missing) == (1, 1)
     assert [turn["rule"] for turn in details["turns"]] == ["id", "missing"]
@@ -211,14 +251,20 @@ def test_what_the_upstream_does_not_get_is_told(desk: Desk) -> None:
 def test_requests_of_one_conversation_have_its_name_from_the_beginning(desk: Desk) -> None:
     messages: list[Json] = [{"role": "user", "content": "hi"}]
     desk.converse(messages, CALLING, principal=CALLER)
-    again, other = desk.open(messages, principal=CALLER), desk.open([{"role": "user", "content": "no"}])
+    again, other = (
+        desk.open(messages, principal=CALLER),
+        desk.open([{"role": "user", "content": "no"}]),
+    )
     assert again.opened is not None
-    names = {entered(desk, one).conversation for one in (again, desk.open(messages[:1], principal=CALLER))}
+    names = {
+        entered(desk, one).conversation
+        for one in (again, desk.open(messages[:1], principal=CALLER))
+    }
     assert names == {again.opened.entry.conversation}
     assert names.isdisjoint({"", entered(desk, other).conversation})
 
 
-# -- what is learned --------------------------------------------------------------------------------------------------
+# -- what is learned -------------------------------------------------------------------------------
 
 
 def test_a_counted_answer_teaches_how_many_bytes_a_token_has(desk: Desk) -> None:
@@ -245,7 +291,7 @@ def test_what_was_not_counted_teaches_nothing(desk: Desk) -> None:
     assert learned_from(exchange) is None
 
 
-# -- audit ------------------------------------------------------------------------------------------------------------
+# -- audit -----------------------------------------------------------------------------------------
 
 ASKED = [
     {"role": "system", "content": "You are an agent."},
@@ -261,7 +307,9 @@ def test_the_last_user_message_is_kept_as_a_database_can_take_it(desk: Desk) -> 
     assert (record.text, record.conversation, record.user_id) == ("请修复␀这个错误 ?", None, 7)
 
 
-@pytest.mark.parametrize(("mode", "principal"), [("off", CALLER), ("full", PASSING)], ids=["off", "passthrough"])
+@pytest.mark.parametrize(
+    ("mode", "principal"), [("off", CALLER), ("full", PASSING)], ids=["off", "passthrough"]
+)
 def test_nothing_is_kept_where_nothing_may_be(desk: Desk, mode: str, principal: Principal) -> None:
     exchange = desk.open(ASKED, principal=principal)
     assert audit_record(exchange, entered(desk, exchange), mode) is None

@@ -64,7 +64,16 @@ SECRETS = {
 @pytest.mark.parametrize(
     "around",
     [
-        *("{}", "key={} x", '"api_key":"{}"', "['{}']", "_{}", "({})", "https://a.example/?key={}&b", "é{}é"),
+        *(
+            "{}",
+            "key={} x",
+            '"api_key":"{}"',
+            "['{}']",
+            "_{}",
+            "({})",
+            "https://a.example/?key={}&b",
+            "é{}é",
+        ),
         *(
             r"in JSON:\n{}\n",
             r"\u001b[1m{}\u001b[0m",
@@ -89,7 +98,9 @@ def test_what_a_bearer_bears_is_masked_whatever_it_looks_like(scheme: str, token
     assert masked(f'{{"authorization": "{scheme}{token}"}}') == f'{{"authorization": "{scheme}…"}}'
 
 
-@pytest.mark.parametrize("text", ["risk-based-approach", "a task-oriented-dialogue", "sk-short", "disk-0123456789ab"])
+@pytest.mark.parametrize(
+    "text", ["risk-based-approach", "a task-oriented-dialogue", "sk-short", "disk-0123456789ab"]
+)
 def test_ordinary_words_stay(text: str) -> None:
     assert masked(text) == text
 
@@ -107,7 +118,14 @@ def test_a_long_text_is_cut_and_says_how_long_it_was() -> None:
 
 @pytest.mark.parametrize(
     "odd",
-    [*map(chr, (0, 7, 8, 10, 11, 13, 27, 127, 133, 0x9B)), "\u2028", "\u2029", "\u202e", "\u2066", "\ud800"],
+    [
+        *map(chr, (0, 7, 8, 10, 11, 13, 27, 127, 133, 0x9B)),
+        "\u2028",
+        "\u2029",
+        "\u202e",
+        "\u2066",
+        "\ud800",
+    ],
 )
 def test_nothing_steers_a_terminal_or_starts_a_line(odd: str) -> None:
     shown = masked(f"a{odd}b")
@@ -125,7 +143,12 @@ def test_ordinary_text_of_any_language_stays() -> None:
 
 
 def line(**more: Any) -> RequestLine:
-    given: dict[str, Any] = {"client": "9.9.9.9", "user_agent": "Cursor/1.0", "method": "POST", "path": "/v1/x"}
+    given: dict[str, Any] = {
+        "client": "9.9.9.9",
+        "user_agent": "Cursor/1.0",
+        "method": "POST",
+        "path": "/v1/x",
+    }
     return RequestLine(**given | {"status": "200", "seconds": 1.23456} | more)
 
 
@@ -144,7 +167,8 @@ def test_a_line_says_everything_that_is_known() -> None:
         note="noted",
     )
     assert full.text() == (
-        "200 POST /v1/x 1.235s ada …abcd gpt-5 → deepseek-v4-pro @deep …wxyz tries=401,200 turns=id:3,missing:1 "
+        "200 POST /v1/x 1.235s ada …abcd gpt-5 → deepseek-v4-pro @deep …wxyz "
+        "tries=401,200 turns=id:3,missing:1 "
         'ttfb=0.500s tokens=100+7 cached=64 9.9.9.9 "Cursor/1.0" noted'
     )
 
@@ -157,7 +181,9 @@ def test_a_line_says_no_more_than_is_known() -> None:
 
 def test_a_line_stays_one_line_of_bounded_length_without_secrets() -> None:
     key = mint_key()
-    text = line(method="X" * 60_000, user_agent=f"a\n\x1b[31m{key}" + "y" * 60_000, path="/\u2028").text()
+    text = line(
+        method="X" * 60_000, user_agent=f"a\n\x1b[31m{key}" + "y" * 60_000, path="/\u2028"
+    ).text()
     assert key not in text
     assert text.isprintable()
     assert len(text) < 400
@@ -196,10 +222,15 @@ def test_only_the_status_is_colored(
 ) -> None:
     read = written(capsys, color="always")
     line(status=status, path=f"/{status} {status}").write()
-    assert read().out[20:] == f'\x1b[{paint}m{status}\x1b[0m POST /{status} {status} 1.235s 9.9.9.9 "Cursor/1.0"\n'
+    assert (
+        read().out[20:]
+        == f'\x1b[{paint}m{status}\x1b[0m POST /{status} {status} 1.235s 9.9.9.9 "Cursor/1.0"\n'
+    )
 
 
-def test_levels_are_named_and_obeyed(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_levels_are_named_and_obeyed(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
     read = written(capsys, color="never", level="warning")
     line().write()
     line(status="500").write()
@@ -207,7 +238,9 @@ def test_levels_are_named_and_obeyed(logger: logging.Logger, capsys: pytest.Capt
     assert [text[20:32] for text in read().out.splitlines()] == ["500 POST /v1", "error: words"]
 
 
-def test_a_traceback_holds_no_secret(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_holds_no_secret(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
     read, key = written(capsys, color="never"), mint_key()
     try:
         raise ValueError(f"a\x1b[31m{key}")
@@ -219,7 +252,9 @@ def test_a_traceback_holds_no_secret(logger: logging.Logger, capsys: pytest.Capt
     assert "\x1b" not in out
 
 
-def test_configuring_again_does_not_write_twice(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_configuring_again_does_not_write_twice(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure(Logging())
     read = written(capsys, color="never")
     line().write()

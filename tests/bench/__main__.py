@@ -1,4 +1,6 @@
-"""`python -m tests.bench`: what the gateway costs, beside bare mitmproxy; prints a table and asserts nothing."""
+"""`python -m tests.bench`: what the gateway costs, beside bare mitmproxy; prints a table
+and asserts nothing.
+"""
 
 import asyncio
 import tempfile
@@ -35,14 +37,22 @@ def print_relay(found: dict[str, dict[tuple[str, str], float]]) -> None:
         row = (f"latency {percentile}, 1 connection", "ms")
         base = found["direct"][row]
         bare, ours = found["bare"][row] - base, found["gateway"][row] - base
-        say(f"{f'added latency {percentile} ms':<40}{'':>10}{bare:>10.2f}{ours:>10.2f}{ours / bare:>15.2f}x")
+        say(
+            f"{f'added latency {percentile} ms':<40}{'':>10}{bare:>10.2f}{ours:>10.2f}{ours / bare:>15.2f}x"
+        )
 
 
 def print_formats(relaying: dict[Combination, float], whole: dict[Combination, float]) -> None:
-    say("\nCPU per chunk by client and upstream format, µs, and what that is to the same format on both sides")
+    say(
+        "\nCPU per chunk by client and upstream format, µs, and what that is to "
+        "the same format on both sides"
+    )
     say(f"{'':<40}{'translating':>20}{'gateway':>20}")
     for client, upstream in COMBINATIONS:
-        figures = [f"{found[client, upstream]:.1f} {_beside(found, client, upstream)}" for found in (relaying, whole)]
+        figures = [
+            f"{found[client, upstream]:.1f} {_beside(found, client, upstream)}"
+            for found in (relaying, whole)
+        ]
         say(f"{f'{client} over {upstream}':<40}{figures[0]:>20}{figures[1]:>20}")
 
 
@@ -52,8 +62,10 @@ def _beside(found: dict[Combination, float], client: WireFormat, upstream: WireF
 
 def print_restoring(found: dict[str, float]) -> None:
     say(
-        f"\nRestoring {found['restored']:.0f} turns of {found['messages']:.0f} messages, {found['MB']:.1f} MB: "
-        f"{found['restoring']:.1f} ms CPU ({found['with turns']:.1f} ms; {found['without']:.1f} ms for as many bytes "
+        f"\nRestoring {found['restored']:.0f} turns of {found['messages']:.0f} "
+        f"messages, {found['MB']:.1f} MB: "
+        f"{found['restoring']:.1f} ms CPU ({found['with turns']:.1f} ms; "
+        f"{found['without']:.1f} ms for as many bytes "
         "without turns)"
     )
 

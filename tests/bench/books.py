@@ -41,10 +41,23 @@ def _people(engine: Engine) -> tuple[list[User], list[str]]:
     users, keys = [], []
     for number in range(USERS):
         user = create_user(
-            engine, username=f"user{number}", password_hash="x", role="user", must_change_password=False, now=0
+            engine,
+            username=f"user{number}",
+            password_hash="x",
+            role="user",
+            must_change_password=False,
+            now=0,
         )
         key = mint_key()
-        create_key(engine, user_id=user.id, name="k", scope="inference", digest=digest(key), suffix=suffix(key), now=0)
+        create_key(
+            engine,
+            user_id=user.id,
+            name="k",
+            scope="inference",
+            digest=digest(key),
+            suffix=suffix(key),
+            now=0,
+        )
         users.append(user)
         keys.append(key)
     return users, keys
@@ -82,10 +95,14 @@ def _lookups(engine: Engine, users: list[User], keys: list[str]) -> dict[str, fl
     return {
         "a key with its user": _each(lambda n: find_key(engine, digests[n % USERS])),
         "a user": _each(lambda n: find_user(engine, 1 + n % USERS)),
-        "a session (with its signature)": _each(lambda n: session_user(engine, token, SECRET, now_ms=now)),
+        "a session (with its signature)": _each(
+            lambda n: session_user(engine, token, SECRET, now_ms=now)
+        ),
         "a balance": _each(lambda n: balance_of(engine, f"user:{1 + n % USERS}", "month", now)),
         "a model's bytes per token": _each(lambda n: read_ratio(engine, "m")),
-        "a price": _each(lambda n: find_price(engine, upstream="up", host="up.example", model="m", day=20261120)),
+        "a price": _each(
+            lambda n: find_price(engine, upstream="up", host="up.example", model="m", day=20261120)
+        ),
     }
 
 
@@ -96,7 +113,9 @@ def _writes(engine: Engine, user: User) -> dict[str, float]:
     return {
         "opening, without a quota": _opening(engine, meter, free),
         "opening, with a quota": _opening(engine, meter, limited),
-        "settling (committed at once)": _each(lambda n: meter.settle(_entry(ENTRIES + n), None, None)),
+        "settling (committed at once)": _each(
+            lambda n: meter.settle(_entry(ENTRIES + n), None, None)
+        ),
     }
 
 

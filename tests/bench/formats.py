@@ -1,4 +1,6 @@
-"""What each client format costs over each upstream format, by the chunk: its translation, and all of the gateway."""
+"""What each client format costs over each upstream format, by the chunk: its translation,
+and all of the gateway.
+"""
 
 import asyncio
 import time
@@ -41,7 +43,9 @@ models = ["{api}"]
 
 
 def measure_formats(directory: Path) -> tuple[dict[Combination, float], dict[Combination, float]]:
-    """Microseconds of CPU by the chunk: of relaying in process (the best repeat), and of the data plane (medians)."""
+    """Microseconds of CPU by the chunk: of relaying in process (the best repeat), and of
+    the data plane (medians).
+    """
     relaying: dict[Combination, float] = dict.fromkeys(COMBINATIONS, 1e9)
     events = {upstream: stream(upstream, CHUNKS) for upstream in FORMATS}
     for _ in range(REPEATS):
@@ -90,7 +94,9 @@ async def _whole(directory: Path) -> dict[Combination, float]:
     server = await asyncio.get_running_loop().create_server(FormatsUpstream, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     found: defaultdict[Combination, list[float]] = defaultdict(list)
-    with Gateway(directory, config="".join(UPSTREAM.format(api=api, port=port) for api in FORMATS)) as gateway:
+    with Gateway(
+        directory, config="".join(UPSTREAM.format(api=api, port=port) for api in FORMATS)
+    ) as gateway:
         key = gateway.new_user("bench")
         process = gateway.data_plane()
         for _ in range(ROUNDS):
@@ -107,5 +113,8 @@ async def _whole(directory: Path) -> dict[Combination, float]:
 
 def _request(client: WireFormat, upstream: WireFormat, key: str) -> bytes:
     path, body = asked(client, upstream)
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: Bearer {key}\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: "
+        f"application/json\r\nAuthorization: Bearer {key}\r\n"
+    )
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

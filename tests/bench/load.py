@@ -30,9 +30,15 @@ MODEL = b"deepseek-v4-pro"
 def request(key: str, *, mode: str) -> bytes:
     """A small chat request: `plain`, `flood` (streamed as fast as it goes) or `paced`."""
     more = b"" if mode == "plain" else b',"stream":true,"stream_options":{"include_usage":true}'
-    body = b'{"model":"%b","user":"%b","messages":[{"role":"user","content":"hello"}]%b}' % (MODEL, mode.encode(), more)
+    body = b'{"model":"%b","user":"%b","messages":[{"role":"user","content":"hello"}]%b}' % (
+        MODEL,
+        mode.encode(),
+        more,
+    )
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-    return f"{head}Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    return (
+        f"{head}Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    )
 
 
 def _events() -> Iterator[bytes]:
@@ -42,9 +48,12 @@ def _events() -> Iterator[bytes]:
     for _ in range(DELTAS // 2):
         yield CHUNK % (MODEL, b'{"content":" word","reasoning_content":null}', b"null")
     yield CHUNK % (MODEL, b'{"content":""}', b'"stop"')
-    yield b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"%b","choices":[],%b}\n\n' % (
-        MODEL,
-        USAGE,
+    yield (
+        b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"%b","choices":[],%b}\n\n'
+        % (
+            MODEL,
+            USAGE,
+        )
     )
     yield b"data: [DONE]\n\n"
 
@@ -56,11 +65,16 @@ def chunked(events: Iterable[bytes]) -> list[bytes]:
 
 EVENTS = chunked(_events())
 PLAIN_BODY = PLAIN % (MODEL, USAGE)
-PLAIN_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-    len(PLAIN_BODY),
-    PLAIN_BODY,
+PLAIN_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    % (
+        len(PLAIN_BODY),
+        PLAIN_BODY,
+    )
 )
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 
 
 class CannedUpstream(asyncio.Protocol):
@@ -83,7 +97,9 @@ class CannedUpstream(asyncio.Protocol):
         if b'"stream":true' not in body:
             self._transport.write(PLAIN_ANSWER)
             return
-        sending = asyncio.ensure_future(self._stream(self.events(head), 0 if b'"flood"' in body else PACE))
+        sending = asyncio.ensure_future(
+            self._stream(self.events(head), 0 if b'"flood"' in body else PACE)
+        )
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
@@ -150,7 +166,9 @@ class _Client(asyncio.Protocol):
         self._transport = transport
 
     async def ask(self, message: bytes) -> float:
-        """Send a request and read its answer; the seconds it took. Raises RuntimeError unless it was a 200."""
+        """Send a request and read its answer; the seconds it took. Raises RuntimeError
+        unless it was a 200.
+        """
         self._tail = self._head = b""
         self._missing = -1
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -49,17 +49,24 @@ api_keys = ["sk-one"]
 """
 
 
-def measure_pages(directory: Path, *, exchanges: int = 1_000_000, asked: int = 100_000) -> dict[str, float]:
+def measure_pages(
+    directory: Path, *, exchanges: int = 1_000_000, asked: int = 100_000
+) -> dict[str, float]:
     """Milliseconds, the median of a few, from request to the last byte of each page."""
     make_past(directory / "adapter.db", exchanges=exchanges, asked=asked)
     (directory / "config.toml").write_text(CONFIG)
-    environ = {"DATABASE_URL": f"sqlite:{directory}/adapter.db", "CONFIG_PATH": str(directory / "config.toml")}
+    environ = {
+        "DATABASE_URL": f"sqlite:{directory}/adapter.db",
+        "CONFIG_PATH": str(directory / "config.toml"),
+    }
     return asyncio.run(_visit(environ))
 
 
 async def _visit(environ: dict[str, str]) -> dict[str, float]:
     async with AsyncTestClient(create_app(Watch(environ))) as client:
-        signed_in = await client.post("/api/login", json={"username": "admin", "password": PASSWORD})
+        signed_in = await client.post(
+            "/api/login", json={"username": "admin", "password": PASSWORD}
+        )
         client.headers["authorization"] = f"Bearer {signed_in.json()['token']}"
         return {page: await _time(client, page) for page in PAGES}
 

@@ -1,4 +1,6 @@
-"""A database with a long past: users with keys, a million exchanges over a year and what users asked."""
+"""A database with a long past: users with keys, a million exchanges over a year and what
+users asked.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,14 +21,29 @@ ENDLESS = "endless"
 
 PASSWORD = "correct horse battery staple"
 MODELS = ("deepseek-v4-pro", "deepseek-v4-flash", "mimo-v2.5-pro", "kimi-k2.6", "glm-5.2")
-WORDS = ("fix", "the", "failing", "test", "in", "修复", "错误", "parser", "und", "bitte", "schnell", "refactor")
+WORDS = (
+    "fix",
+    "the",
+    "failing",
+    "test",
+    "in",
+    "修复",
+    "错误",
+    "parser",
+    "und",
+    "bitte",
+    "schnell",
+    "refactor",
+)
 USERS = 200
 DAYS = 365
 _BATCH = 10_000
 
 
 def make_past(path: Path, *, exchanges: int, asked: int, seed: int = 1) -> None:
-    """Make the database at `path` with so many exchanges and audit records; `admin` has the password `PASSWORD`."""
+    """Make the database at `path` with so many exchanges and audit records; `admin` has the
+    password `PASSWORD`.
+    """
     open_engine(f"sqlite:{path}").close()
     rng = Random(seed)
     with connect(path) as db:
@@ -36,7 +53,8 @@ def make_past(path: Path, *, exchanges: int, asked: int, seed: int = 1) -> None:
         _insert(db, sql, (_entry(rng, n, exchanges) for n in range(exchanges)))
         _sum_up(db)
         audit = (
-            "INSERT INTO audit (exchange, at, user_id, username, model, upstream, status, text, conversation, bytes) "
+            "INSERT INTO audit (exchange, at, user_id, username, model, upstream, "
+            "status, text, conversation, bytes) "
             "VALUES (?, ?, ?, ?, ?, 'one', 200, ?, NULL, ?)"
         )
         _insert(db, audit, (_question(rng, n, asked) for n in range(asked)))
@@ -70,7 +88,10 @@ def _entry(rng: Random, n: int, count: int) -> Sequence[Any]:
     model = rng.choice(MODELS)
     failed = rng.random() < 0.02
     turns = [{"at": 2 * k, "rule": "id", "why": ""} for k in range(5)]
-    details = {"tries": [{"upstream": "one", "key": "…wxyz", "model": model, "outcome": "200"}], "turns": turns}
+    details = {
+        "tries": [{"upstream": "one", "key": "…wxyz", "model": model, "outcome": "200"}],
+        "turns": turns,
+    }
     entry = Entry(
         exchange=f"past{n}",
         at=_moment(n, count),
@@ -104,7 +125,15 @@ def _entry(rng: Random, n: int, count: int) -> Sequence[Any]:
 def _question(rng: Random, n: int, count: int) -> Sequence[Any]:
     text = " ".join(rng.choices(WORDS, k=40))
     user = 1 + rng.randrange(USERS)
-    return f"past{n}", _moment(n, count), user, f"user{user}", rng.choice(MODELS), text, len(text.encode())
+    return (
+        f"past{n}",
+        _moment(n, count),
+        user,
+        f"user{user}",
+        rng.choice(MODELS),
+        text,
+        len(text.encode()),
+    )
 
 
 def _insert(db: Any, sql: str, rows: Iterator[Sequence[Any]]) -> None:

@@ -1,4 +1,6 @@
-"""The cost of relaying: requests, latency, streams, memory; each target in turn, several rounds, medians."""
+"""The cost of relaying: requests, latency, streams, memory; each target in turn, several
+rounds, medians.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -36,7 +38,10 @@ async def measure_relay(directory: Path) -> dict[str, Figures]:
             found[target.name]["RSS", "MiB"].append(target.rss_mib())
     server.close()
     await server.wait_closed()
-    return {name: {row: median(figures) for row, figures in rows.items()} for name, rows in found.items()}
+    return {
+        name: {row: median(figures) for row, figures in rows.items()}
+        for name, rows in found.items()
+    }
 
 
 async def _plain(target: Target) -> Figures:

@@ -32,7 +32,9 @@ class BulkyMaker(TurnMaker):
 
 
 def measure_restoring(directory: Path) -> dict[str, float]:
-    """Milliseconds of CPU for the long request, for as many bytes without turns, and the difference; and the sizes."""
+    """Milliseconds of CPU for the long request, for as many bytes without turns, and the
+    difference; and the sizes.
+    """
     with StrictProvider(scope="none") as provider:
         provider.maker = BulkyMaker(Random(1))
         with Gateway(directory, upstream_environment(provider.base_url)) as gateway:
@@ -60,12 +62,16 @@ def _history(gateway: Gateway, key: str) -> list[Json]:
         answer = post(gateway.origin, "/v1/chat/completions", _body(messages[:1]), key=key)
         calls = answer.json["choices"][0]["message"]["tool_calls"]
         messages.append({"role": "assistant", "content": [], "tool_calls": calls})
-        messages.append({"role": "tool", "tool_call_id": calls[0]["id"], "content": "y" * RESULT_CHARS})
+        messages.append(
+            {"role": "tool", "tool_call_id": calls[0]["id"], "content": "y" * RESULT_CHARS}
+        )
     return messages
 
 
 def _body(messages: list[Json]) -> bytes:
-    return json.dumps({"model": MODEL, "messages": messages, "tools": TOOLS}, separators=(",", ":")).encode()
+    return json.dumps(
+        {"model": MODEL, "messages": messages, "tools": TOOLS}, separators=(",", ":")
+    ).encode()
 
 
 def _cpu_ms(gateway: Gateway, key: str, body: bytes) -> float:

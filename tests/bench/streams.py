@@ -1,4 +1,6 @@
-"""The same answer as upstreams of each format stream it: reasoning, text, a tool call; and how clients ask for it."""
+"""The same answer as upstreams of each format stream it: reasoning, text, a tool call; and
+how clients ask for it.
+"""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ PATH = {"chat": "/v1/chat/completions", "responses": "/v1/responses", "messages"
 
 
 def stream(wire_format: WireFormat, deltas: int) -> list[bytes]:
-    """The raw events of an answer: of its deltas half are reasoning, most of the others text, some arguments."""
+    """The raw events of an answer: of its deltas half are reasoning, most of the others
+    text, some arguments.
+    """
     thoughts, calls = deltas // 2, deltas // 10
     made = _STREAMS[wire_format](thoughts, deltas - thoughts - calls, calls)
     if wire_format == "chat":
@@ -39,7 +43,10 @@ def asked(wire_format: WireFormat, model: str) -> tuple[str, bytes]:
             body |= {"input": [said], "tools": [{"type": "function", **function}], "store": False}
             body |= {"reasoning": {"summary": "auto"}, "include": ["reasoning.encrypted_content"]}
         case "messages":
-            body |= {"messages": [said], "tools": [{"name": "Read", "input_schema": {"type": "object"}}]}
+            body |= {
+                "messages": [said],
+                "tools": [{"name": "Read", "input_schema": {"type": "object"}}],
+            }
             body |= {"max_tokens": 8000, "thinking": {"type": "adaptive"}}
     return PATH[wire_format], _text(body)
 
@@ -53,17 +60,28 @@ def _chat(thoughts: int, words: int, pieces: int) -> Iterator[Json]:
     head["system_fingerprint"] = "fp_0a1b2c3d4e"
 
     def chunk(delta: Json, finish: str | None = None) -> Json:
-        return head | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+        return head | {
+            "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]
+        }
 
     yield chunk({"role": "assistant", "content": None, "reasoning_content": ""})
     yield from (chunk({"content": None, "reasoning_content": " thought"}) for _ in range(thoughts))
     yield from (chunk({"content": " word", "reasoning_content": None}) for _ in range(words))
     function = {"name": "Read", "arguments": ""}
-    yield chunk({"tool_calls": [{"index": 0, "id": "call_00_0a1b2c", "type": "function", "function": function}]})
+    yield chunk(
+        {
+            "tool_calls": [
+                {"index": 0, "id": "call_00_0a1b2c", "type": "function", "function": function}
+            ]
+        }
+    )
     for piece in _arguments(pieces):
         yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
     yield chunk({"content": "", "reasoning_content": None}, "tool_calls")
-    yield head | {"choices": [], "usage": {"prompt_tokens": 900, "completion_tokens": 100, "total_tokens": 1000}}
+    yield head | {
+        "choices": [],
+        "usage": {"prompt_tokens": 900, "completion_tokens": 100, "total_tokens": 1000},
+    }
 
 
 def _arguments(pieces: int) -> list[str]:
@@ -71,7 +89,13 @@ def _arguments(pieces: int) -> list[str]:
 
 
 def _messages(thoughts: int, words: int, pieces: int) -> Iterator[Json]:
-    message = {"id": f"msg_{ID}", "type": "message", "role": "assistant", "model": "m", "content": []}
+    message = {
+        "id": f"msg_{ID}",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [],
+    }
     yield {"type": "message_start", "message": message | {"stop_reason": None, "usage": USAGE}}
     yield {"type": "ping"}
     blocks: list[tuple[Json, list[Json]]] = [
@@ -88,9 +112,15 @@ def _messages(thoughts: int, words: int, pieces: int) -> Iterator[Json]:
     ]
     for at, (block, deltas) in enumerate(blocks):
         yield {"type": "content_block_start", "index": at, "content_block": block}
-        yield from ({"type": "content_block_delta", "index": at, "delta": delta} for delta in deltas)
+        yield from (
+            {"type": "content_block_delta", "index": at, "delta": delta} for delta in deltas
+        )
         yield {"type": "content_block_stop", "index": at}
-    yield {"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": None}, "usage": USAGE}
+    yield {
+        "type": "message_delta",
+        "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+        "usage": USAGE,
+    }
     yield {"type": "message_stop"}
 
 
@@ -100,12 +130,28 @@ def _responses(thoughts: int, words: int, pieces: int) -> Iterator[Json]:
 
 
 def _response_events(thoughts: int, words: int, pieces: int) -> Iterator[Json]:
-    response: Json = {"id": f"resp_{ID}", "object": "response", "created_at": 1_760_000_000, "model": "m"}
+    response: Json = {
+        "id": f"resp_{ID}",
+        "object": "response",
+        "created_at": 1_760_000_000,
+        "model": "m",
+    }
     started = response | {"status": "in_progress", "output": [], "usage": None}
     yield {"type": "response.created", "response": started}
     yield {"type": "response.in_progress", "response": started}
-    reasoning: Json = {"type": "reasoning", "id": f"rs_{ID}", "summary": [], "encrypted_content": ID * 8}
-    said: Json = {"type": "message", "id": f"msg_{ID}", "role": "assistant", "status": "completed", "content": []}
+    reasoning: Json = {
+        "type": "reasoning",
+        "id": f"rs_{ID}",
+        "summary": [],
+        "encrypted_content": ID * 8,
+    }
+    said: Json = {
+        "type": "message",
+        "id": f"msg_{ID}",
+        "role": "assistant",
+        "status": "completed",
+        "content": [],
+    }
     call = {"type": "function_call", "id": f"fc_{ID}", "call_id": "call_0a1b2c", "name": "Read"}
     thought = {"type": "summary_text", "text": " thought" * thoughts}
     text: Json = {"type": "output_text", "text": " word" * words, "annotations": [], "logprobs": []}
@@ -119,24 +165,39 @@ def _response_events(thoughts: int, words: int, pieces: int) -> Iterator[Json]:
     where: Json = {"output_index": 0, "item_id": f"rs_{ID}", "summary_index": 0}
     yield {"type": "response.reasoning_summary_part.added", **where, "part": thought | {"text": ""}}
     padded = {"obfuscation": "0a1b2c3d4e"}
-    yield from [{"type": "response.reasoning_summary_text.delta", **where, "delta": " thought", **padded}] * thoughts
+    yield from [
+        {"type": "response.reasoning_summary_text.delta", **where, "delta": " thought", **padded}
+    ] * thoughts
     yield {"type": "response.reasoning_summary_text.done", **where, "text": thought["text"]}
     yield {"type": "response.reasoning_summary_part.done", **where, "part": thought}
     yield {"type": "response.output_item.done", "output_index": 0, "item": ends[0]}
-    yield {"type": "response.output_item.added", "output_index": 1, "item": said | {"status": "in_progress"}}
+    yield {
+        "type": "response.output_item.added",
+        "output_index": 1,
+        "item": said | {"status": "in_progress"},
+    }
     where = {"output_index": 1, "item_id": f"msg_{ID}", "content_index": 0}
     yield {"type": "response.content_part.added", **where, "part": text | {"text": ""}}
-    yield from [{"type": "response.output_text.delta", **where, "delta": " word", "logprobs": [], **padded}] * words
+    yield from [
+        {"type": "response.output_text.delta", **where, "delta": " word", "logprobs": [], **padded}
+    ] * words
     yield {"type": "response.output_text.done", **where, "text": text["text"], "logprobs": []}
     yield {"type": "response.content_part.done", **where, "part": text}
     yield {"type": "response.output_item.done", "output_index": 1, "item": ends[1]}
-    yield {"type": "response.output_item.added", "output_index": 2, "item": call | {"arguments": ""}}
+    yield {
+        "type": "response.output_item.added",
+        "output_index": 2,
+        "item": call | {"arguments": ""},
+    }
     where = {"output_index": 2, "item_id": f"fc_{ID}"}
     for piece in _arguments(pieces):
         yield {"type": "response.function_call_arguments.delta", **where, "delta": piece, **padded}
     yield {"type": "response.function_call_arguments.done", **where, "arguments": whole}
     yield {"type": "response.output_item.done", "output_index": 2, "item": ends[2]}
-    yield {"type": "response.completed", "response": response | {"status": "completed", "output": ends, "usage": USAGE}}
+    yield {
+        "type": "response.completed",
+        "response": response | {"status": "completed", "output": ends, "usage": USAGE},
+    }
 
 
 _STREAMS = {"chat": _chat, "responses": _responses, "messages": _messages}

@@ -45,8 +45,22 @@ def bare_mitmdump(directory: Path, upstream_port: int) -> Iterator[Target]:
     script = directory / "streaming.py"
     script.write_text(STREAMING, "utf-8")
     mode = f"reverse:http://127.0.0.1:{upstream_port}@127.0.0.1:{port}"
-    options = ["--set", f"confdir={directory}/mitm", "--set", "flow_detail=0", "--set", "termlog_verbosity=error"]
-    command: list[str | Path] = [Path(sys.executable).with_name("mitmdump"), "--mode", mode, "-s", script, *options]
+    options = [
+        "--set",
+        f"confdir={directory}/mitm",
+        "--set",
+        "flow_detail=0",
+        "--set",
+        "termlog_verbosity=error",
+    ]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("mitmdump"),
+        "--mode",
+        mode,
+        "-s",
+        script,
+        *options,
+    ]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
         try:
             yield Target("bare", port, "sk-good", _await_listener(process, port))

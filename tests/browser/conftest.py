@@ -21,14 +21,18 @@ api_keys = ["sk-good"]
 models = ["deepseek-v4-pro"]
 """
 
-expect.set_options(timeout=15_000)  # two cores are shared, and parts of pages are asked for anew every 5 s
+expect.set_options(
+    timeout=15_000
+)  # two cores are shared, and parts of pages are asked for anew every 5 s
 
 type Walk = Callable[..., Walker]
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The package's, not the session's: while playwright runs, no asyncio test can (its loop is the thread's)."""
+    """The package's, not the session's: while playwright runs, no asyncio test can (its
+    loop is the thread's).
+    """
     chromium = shutil.which("chromium")
     if not chromium:
         pytest.skip("chromium is not installed")
@@ -45,10 +49,14 @@ def provider() -> Iterator[StrictProvider]:
 
 
 @pytest.fixture(scope="package")
-def gateway(provider: StrictProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(
+    provider: StrictProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
     """A gateway with the one upstream `deepseek`, shared by all walks: each makes its own users."""
     config = CONFIG.format(base_url=provider.base_url)
-    with Gateway(tmp_path_factory.mktemp("browsed"), {"LOG_LEVEL": "warning"}, config=config) as running:
+    with Gateway(
+        tmp_path_factory.mktemp("browsed"), {"LOG_LEVEL": "warning"}, config=config
+    ) as running:
         yield running
 
 
@@ -59,7 +67,9 @@ def admin(gateway: Gateway) -> Admin:
 
 @pytest.fixture
 def walk(browser: Browser, gateway: Gateway) -> Iterator[Walk]:
-    """Opens browsers of people: `walk(gateway, scheme="dark", width=390)`; afterwards nothing may have gone wrong."""
+    """Opens browsers of people: `walk(gateway, scheme="dark", width=390)`; afterwards
+    nothing may have gone wrong.
+    """
     walkers: list[Walker] = []
 
     def open_walker(at: Gateway = gateway, **look: object) -> Walker:

@@ -79,7 +79,9 @@ def main(folder: Path) -> None:
         with closing(open_engine(f"sqlite:{directory}/adapter.db")) as store:
             seed(store, Admin(gateway, ADMIN_PASSWORD))
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         for scheme, width in LOOKS:
             for name, (who, path, *clicked) in (PAGES | DRAWERS).items():
                 walker = Walker(browser, gateway, scheme, width)

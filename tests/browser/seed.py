@@ -17,7 +17,13 @@ PASSWORD = "a password long enough"
 DAYS = 90
 RECORDED_DAYS = 3
 DAY_MS = 86_400_000
-USERS = {"lin": 60_000_000, "ada": None, "grace": 20_000_000, "王小明": 5_000_000, "Jürgen Großmann": 0}
+USERS = {
+    "lin": 60_000_000,
+    "ada": None,
+    "grace": 20_000_000,
+    "王小明": 5_000_000,
+    "Jürgen Großmann": 0,
+}
 """By name: tokens a month."""
 
 MODELS = (
@@ -54,7 +60,10 @@ CONVERSATION = {
         {"role": "tool", "text": "1 failed: RuntimeError: cannot reuse already awaited coroutine"},
     ],
     "answer": {
-        "text": "The test awaits one coroutine twice, which 3.14 refuses. I made a new one for the second call.",
+        "text": (
+            "The test awaits one coroutine twice, which 3.14 refuses. I made a new one "
+            "for the second call."
+        ),
         "reasoning": "A coroutine can be awaited once.",
     },
 }
@@ -72,7 +81,9 @@ TALK_STEPS = (
     (33_000, 1_024, "pare", "off", ("400", "200")),
     (36_870, 32_896, "pare", "off", ("200",)),
 )
-"""Prompt tokens, cached ones, the key's end, what was done for turns that are not found, outcomes."""
+"""Prompt tokens, cached ones, the key's end, what was done for turns that are not found,
+outcomes.
+"""
 
 AGENTS = ("Cursor/1.0", "openai/python 2.8.1", "codex_cli_rs/0.60")
 
@@ -80,8 +91,13 @@ AGENTS = ("Cursor/1.0", "openai/python 2.8.1", "codex_cli_rs/0.60")
 def seed(store: Engine, admin: Admin) -> None:
     """Fill the database of a running gateway."""
     random = Random(7)
-    people = [admin.add_user(name, PASSWORD, quota_tokens=quota, period="month") for name, quota in USERS.items()]
-    keys = {person["id"]: (key["id"], key["key"]) for person in people for key in _keys(admin, person)}
+    people = [
+        admin.add_user(name, PASSWORD, quota_tokens=quota, period="month")
+        for name, quota in USERS.items()
+    ]
+    keys = {
+        person["id"]: (key["id"], key["key"]) for person in people for key in _keys(admin, person)
+    }
     now = time.time_ns() // 1_000_000
     for ago in reversed(range(DAYS)):
         entries = [
@@ -95,7 +111,10 @@ def seed(store: Engine, admin: Admin) -> None:
             records = [add_record(_record(random, entry)) for entry in entries]
             store.transact(lambda work, records=records: [work.run(*record) for record in records])
     lin = people[0]
-    talk = [_step(_entry(random, now, lin, keys[lin["id"]]), number, now) for number in range(len(TALK_STEPS))]
+    talk = [
+        _step(_entry(random, now, lin, keys[lin["id"]]), number, now)
+        for number in range(len(TALK_STEPS))
+    ]
     store.transact(lambda work: _write(work, talk))
 
 
@@ -106,7 +125,10 @@ def _step(entry: Entry, number: int, now: int) -> Entry:
     turns = [{"at": 2 * at + 2, "rule": "id", "why": ""} for at in range(number)]
     if missing:
         turns[0] = {"at": 2, "rule": "missing", "why": WHY[0]}
-    tries = [{"upstream": "deepseek", "key": f"…{key}", "model": MODELS[0][2], "outcome": each} for each in outcomes]
+    tries = [
+        {"upstream": "deepseek", "key": f"…{key}", "model": MODELS[0][2], "outcome": each}
+        for each in outcomes
+    ]
     told = {"tries": tries, "turns": turns, "policy": f"deepseek-v4: {step}"}
     return msgspec.structs.replace(
         entry,
@@ -129,7 +151,9 @@ def _step(entry: Entry, number: int, now: int) -> Entry:
 
 def _keys(admin: Admin, person: dict) -> list[dict]:
     path = f"/api/admin/users/{person['id']}/keys"
-    admin.send("POST", path, {"name": "laptop", "rpm": 60, "quota_tokens": 50_000_000, "period": "month"})
+    admin.send(
+        "POST", path, {"name": "laptop", "rpm": 60, "quota_tokens": 50_000_000, "period": "month"}
+    )
     ended = admin.send("POST", path, {"name": "old build server"})
     admin.send("DELETE", f"/api/admin/keys/{ended['id']}")
     return admin.send("GET", path)["items"][:1]
@@ -153,10 +177,20 @@ def _entry(random: Random, day: int, person: dict, key: tuple[int, str]) -> Entr
     answer = int(random.lognormvariate(6.8, 0.7))
     turns = random.randint(0, 12)
     missing = int(turns > 8 and random.random() < 0.1)
-    notes = [{"at": 2 * at + 2, "rule": random.choice(("id", "id", "id", "anchor")), "why": ""} for at in range(turns)]
+    notes = [
+        {"at": 2 * at + 2, "rule": random.choice(("id", "id", "id", "anchor")), "why": ""}
+        for at in range(turns)
+    ]
     if missing:
         notes[0] = {"at": 2, "rule": "missing", "why": random.choice(WHY)}
-    tries = [{"upstream": upstream, "key": "…good", "model": upstream_model, "outcome": str(status or "200")}]
+    tries = [
+        {
+            "upstream": upstream,
+            "key": "…good",
+            "model": upstream_model,
+            "outcome": str(status or "200"),
+        }
+    ]
     return Entry(
         exchange=f"{random.getrandbits(128):032x}",
         at=day - random.randint(0, 10 * 3_600_000),

@@ -1,4 +1,6 @@
-"""Where requests go, who asked what, and how the installation is set up: the admin's pages about the gateway."""
+"""Where requests go, who asked what, and how the installation is set up: the admin's pages
+about the gateway.
+"""
 
 import json
 import re
@@ -95,13 +97,22 @@ def busy(provider: StrictProvider, tmp_path_factory: pytest.TempPathFactory) -> 
     """A gateway with hostile names in its configuration, whose user has asked four questions."""
     texts = {"base_url": provider.base_url, "name": NAME, "model": MODEL}
     config = CONFIG.format(**{key: json.dumps(text) for key, text in texts.items()})
-    with Gateway(tmp_path_factory.mktemp("busy"), {"LOG_LEVEL": "warning"}, config=config) as running:
+    with Gateway(
+        tmp_path_factory.mktemp("busy"), {"LOG_LEVEL": "warning"}, config=config
+    ) as running:
         key = running.new_user("lin")
         with sdk(running.base_url, key) as client:
             Conversation(client, "gpt-5", prompt=PHRASE).run(2)
         for model, text in ((MODEL, PROMPT), ("deepseek-v4-pro", LONG)):
-            body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
-            fetch("POST", f"{running.base_url}/chat/completions", body, {"authorization": f"Bearer {key}"})
+            body = json.dumps(
+                {"model": model, "messages": [{"role": "user", "content": text}]}
+            ).encode()
+            fetch(
+                "POST",
+                f"{running.base_url}/chat/completions",
+                body,
+                {"authorization": f"Bearer {key}"},
+            )
         admin = Admin(running, ADMIN_PASSWORD)
         assert eventually(lambda: len(admin.send("GET", "/api/admin/audit")["items"]) == 4)
         yield running
@@ -113,7 +124,9 @@ def enter(walk: Walk, gateway: Gateway, **look: object) -> Walker:
     return walker
 
 
-def test_the_audit_finds_a_chinese_phrase_and_shows_the_conversation(walk: Walk, busy: Gateway) -> None:
+def test_the_audit_finds_a_chinese_phrase_and_shows_the_conversation(
+    walk: Walk, busy: Gateway
+) -> None:
     page = enter(walk, busy).go("/admin/audit")
     page.keyboard.press("/")
     page.keyboard.type("明天的天气")
@@ -132,15 +145,21 @@ def test_the_try_out_answers_as_one_types(walk: Walk, busy: Gateway) -> None:
     page = enter(walk, busy).go("/admin/rewrites")
     asked = page.get_by_label("Model that a client asks for")
     asked.press_sequentially("claude-opus")
-    expect(page.locator("#tried")).to_contain_text("rule 2 matches: pattern ^claude-(.*)$ becomes ds-{1}")
+    expect(page.locator("#tried")).to_contain_text(
+        "rule 2 matches: pattern ^claude-(.*)$ becomes ds-{1}"
+    )
     expect(page).to_have_url(re.compile(r"model=claude-opus$"))
     asked.fill("gpt-5")
-    expect(page.locator(".tried-result")).to_have_text(re.compile("gpt-5 goes to deepseek as deepseek-v4-pro"))
+    expect(page.locator(".tried-result")).to_have_text(
+        re.compile("gpt-5 goes to deepseek as deepseek-v4-pro")
+    )
     asked.fill("gpt-6")
     expect(page.locator("#tried")).to_contain_text("No upstream serves gpt-6")
 
 
-def test_an_upstream_is_added_tested_edited_moved_and_deleted(walk: Walk, busy: Gateway, lab: str) -> None:
+def test_an_upstream_is_added_tested_edited_moved_and_deleted(
+    walk: Walk, busy: Gateway, lab: str
+) -> None:
     page = enter(walk, busy).go("/admin/upstreams/new")
     page.get_by_label("Own server").check(force=True)
     page.get_by_role("textbox", name="Name", exact=True).fill("lab")
@@ -165,7 +184,10 @@ def test_an_upstream_is_added_tested_edited_moved_and_deleted(walk: Walk, busy: 
 
     card = page.locator("section", has=page.get_by_role("heading", name="workshop"))
     body = Admin(busy, ADMIN_PASSWORD).send("GET", "/api/admin/upstreams")["items"][-1]
-    assert (body["headers"], body["model_rewrites"]) == ({"X-Team": "blue: green"}, [{"from": "gpt-5", "to": "lab-1"}])
+    assert (body["headers"], body["model_rewrites"]) == (
+        {"X-Team": "blue: green"},
+        [{"from": "gpt-5", "to": "lab-1"}],
+    )
     card.get_by_role("button", name="Delete").click()
     page.locator("#confirm").get_by_role("button", name="Delete").click()
     expect(card).to_have_count(0)
@@ -177,12 +199,16 @@ def test_a_preset_fills_the_form_and_follows_what_it_is_to_speak(walk: Walk, bus
     page.get_by_label("Anthropic").check(force=True)
     expect(speaks).to_have_value("messages")
     expect(url).to_have_value("https://api.anthropic.com")
-    expect(page.locator("#upstream-base_url-hint")).to_contain_text("/v1/messages is added", use_inner_text=True)
+    expect(page.locator("#upstream-base_url-hint")).to_contain_text(
+        "/v1/messages is added", use_inner_text=True
+    )
 
     page.get_by_label("Kimi").check(force=True)
     expect(speaks).to_have_value("chat")
     expect(page.locator("[data-preset-note]")).to_contain_text("https://api.moonshot.ai/anthropic")
-    expect(page.locator("#upstream-base_url-hint")).not_to_contain_text("/v1/messages", use_inner_text=True)
+    expect(page.locator("#upstream-base_url-hint")).not_to_contain_text(
+        "/v1/messages", use_inner_text=True
+    )
     speaks.select_option("messages")
     expect(url).to_have_value("https://api.moonshot.ai/anthropic")
     url.fill("https://kimi.example.com")
@@ -204,7 +230,10 @@ def test_a_save_without_changes_changes_nothing(walk: Walk, busy: Gateway, lab: 
 
 def test_upstreams_change_places(walk: Walk, busy: Gateway, lab: str) -> None:
     admin = Admin(busy, ADMIN_PASSWORD)
-    made = [admin.send("POST", "/api/admin/upstreams", {"name": name, "base_url": lab}) for name in ("one", "two")]
+    made = [
+        admin.send("POST", "/api/admin/upstreams", {"name": name, "base_url": lab})
+        for name in ("one", "two")
+    ]
     page = enter(walk, busy).go("/admin/upstreams")
     page.get_by_role("button", name="Move two up").click()
     expect(page.get_by_role("heading", level=2).nth(2)).to_have_text("two")
@@ -272,16 +301,32 @@ def test_the_database_is_checked_and_a_backup_downloaded(walk: Walk, busy: Gatew
         ("/admin/rewrites?model=%3Cscript%3E", "#tried", "<script>"),
         ("/admin/audit?user=%3Cscript%3E", "[role=alert]", "<script>"),
     ],
-    ids=["prompt", "model", "upstream", "name", "its model", "its route", "its name for it", "unknown model", "user"],
+    ids=[
+        "prompt",
+        "model",
+        "upstream",
+        "name",
+        "its model",
+        "its route",
+        "its name for it",
+        "unknown model",
+        "user",
+    ],
 )
-def test_what_others_wrote_is_shown_as_text(walk: Walk, busy: Gateway, path: str, field: str, text: str) -> None:
+def test_what_others_wrote_is_shown_as_text(
+    walk: Walk, busy: Gateway, path: str, field: str, text: str
+) -> None:
     page = enter(walk, busy).go(path)
     assert any(text in shown for shown in page.locator(field).all_text_contents())
     assert page.locator("main img:not([src^='/static/']), main script").count() == 0
 
 
-def test_a_hostile_upstream_is_reached_by_its_link_and_its_models_are_text(walk: Walk, busy: Gateway, lab: str) -> None:
-    made = Admin(busy, ADMIN_PASSWORD).send("POST", "/api/admin/upstreams", {"name": "lab", "base_url": lab})
+def test_a_hostile_upstream_is_reached_by_its_link_and_its_models_are_text(
+    walk: Walk, busy: Gateway, lab: str
+) -> None:
+    made = Admin(busy, ADMIN_PASSWORD).send(
+        "POST", "/api/admin/upstreams", {"name": "lab", "base_url": lab}
+    )
     page = enter(walk, busy).go("/admin/upstreams")
     card = page.locator("section", has=page.get_by_role("heading", name="lab"))
     card.get_by_role("button", name="Test").click()
@@ -291,7 +336,9 @@ def test_a_hostile_upstream_is_reached_by_its_link_and_its_models_are_text(walk:
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
 
 
-def test_a_line_of_100_kb_is_cut_in_the_list_and_whole_in_the_drawer(walk: Walk, busy: Gateway) -> None:
+def test_a_line_of_100_kb_is_cut_in_the_list_and_whole_in_the_drawer(
+    walk: Walk, busy: Gateway
+) -> None:
     page = enter(walk, busy, width=390).go("/admin/audit?q=xxxx")
     opener = page.locator("tbody .row-link")
     assert len(opener.inner_text()) < 1000

@@ -38,7 +38,9 @@ def requests_of(page: Page, name: str) -> Locator:
     return page.locator("#feed").get_by_role("row").filter(has_text=name)
 
 
-def test_a_user_is_stopped_by_a_quota_and_goes_on_when_it_is_raised(walk: Walk, gateway: Gateway, admin: Admin) -> None:
+def test_a_user_is_stopped_by_a_quota_and_goes_on_when_it_is_raised(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
     user = admin.add_user(new_name("lin"))
     page = as_admin(walk(), f"/admin/users?q={user['username']}")
     with sdk(gateway.base_url, user["api_key"]) as client:
@@ -61,7 +63,10 @@ def test_the_live_feed_shows_a_streamed_request_as_it_happens(
     page = as_admin(walk(), "/admin")
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     provider.script(Answer(fault=held(gate, before=-3)))
-    with sdk(gateway.base_url, user["api_key"]) as client, Conversation(client, MODEL).open() as stream:
+    with (
+        sdk(gateway.base_url, user["api_key"]) as client,
+        Conversation(client, MODEL).open() as stream,
+    ):
         rows = requests_of(page, user["username"])
         expect(rows).to_have_count(1)
         expect(rows.get_by_text("running")).to_be_visible()
@@ -69,7 +74,9 @@ def test_the_live_feed_shows_a_streamed_request_as_it_happens(
         read_stream(stream)
         expect(rows.get_by_text("done")).to_be_visible()
     rows.get_by_role("button").click()
-    expect(page.get_by_role("dialog").get_by_role("listitem").filter(has_text="200")).to_be_visible()
+    expect(
+        page.get_by_role("dialog").get_by_role("listitem").filter(has_text="200")
+    ).to_be_visible()
 
 
 def test_the_feed_pauses_and_filters_and_keeps_its_filters_in_the_address(
@@ -89,14 +96,22 @@ def test_the_feed_pauses_and_filters_and_keeps_its_filters_in_the_address(
     expect(page.get_by_text("No request like that")).to_be_visible()
     assert f"user={lin['username']}" in page.url
     write(gateway, at=admin.now_ms(), user_id=ada["id"], username=ada["username"], model="m")
-    write(gateway, at=admin.now_ms(), user_id=lin["id"], username=lin["username"], error_class="upstream_cut")
+    write(
+        gateway,
+        at=admin.now_ms(),
+        user_id=lin["id"],
+        username=lin["username"],
+        error_class="upstream_cut",
+    )
     expect(page.locator("#feed tbody").get_by_role("row")).to_have_count(1)
     page.reload()
     expect(requests_of(page, lin["username"]).get_by_text("broken off")).to_be_visible()
     expect(page.get_by_label("User")).to_have_value(lin["username"])
 
 
-def test_an_admin_makes_resets_disables_and_deletes_an_account(walk: Walk, gateway: Gateway) -> None:
+def test_an_admin_makes_resets_disables_and_deletes_an_account(
+    walk: Walk, gateway: Gateway
+) -> None:
     page, name = as_admin(walk(), "/admin/users"), new_name("grace")
     page.get_by_role("button", name="New user").click()
     page.get_by_label("Name", exact=True).fill(name)
@@ -111,7 +126,9 @@ def test_an_admin_makes_resets_disables_and_deletes_an_account(walk: Walk, gatew
     expect(row).to_have_count(1)
     row.get_by_role("button", name=name, exact=True).click()
     page.get_by_role("button", name="Reset password").click()
-    page.get_by_role("dialog", name="Are you sure?").get_by_role("button", name="Reset password").click()
+    page.get_by_role("dialog", name="Are you sure?").get_by_role(
+        "button", name="Reset password"
+    ).click()
     made = page.get_by_role("dialog", name="The new password")
     expect(made.locator("#new-password")).not_to_have_text("")
     assert made.locator("#new-password").inner_text() not in ("", first)
@@ -128,7 +145,9 @@ def test_an_admin_makes_resets_disables_and_deletes_an_account(walk: Walk, gatew
     expect(page.get_by_text("No account has a name like that")).to_be_visible()
 
 
-def test_an_admin_limits_and_revokes_a_key_of_somebody(walk: Walk, gateway: Gateway, admin: Admin) -> None:
+def test_an_admin_limits_and_revokes_a_key_of_somebody(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
     user = admin.add_user(new_name("alan"))
     page = as_admin(walk(), f"/admin/keys?q={user['username']}")
     page.get_by_role("button", name="Edit first").click()
@@ -157,43 +176,84 @@ def test_what_is_wrong_with_a_quota_is_told_at_its_field(walk: Walk, admin: Admi
     expect(field).to_be_focused()
 
 
-@pytest.mark.parametrize("field", ["username", "model", "upstream", "upstream_model", "error_class", "user_agent"])
-def test_what_others_wrote_in_the_feed_is_text(walk: Walk, gateway: Gateway, admin: Admin, field: str) -> None:
+@pytest.mark.parametrize(
+    "field", ["username", "model", "upstream", "upstream_model", "error_class", "user_agent"]
+)
+def test_what_others_wrote_in_the_feed_is_text(
+    walk: Walk, gateway: Gateway, admin: Admin, field: str
+) -> None:
     model = f"m-{secrets.token_hex(4)}"
-    fields = {"model": model, "upstream": "deepseek", "username": "x", "error_class": "", field: LONG + model}
+    fields = {
+        "model": model,
+        "upstream": "deepseek",
+        "username": "x",
+        "error_class": "",
+        field: LONG + model,
+    }
     write(gateway, at=admin.now_ms(), user_id=7_777, **fields)
     page = as_admin(walk(width=390), "/admin")
     page.locator("#feed tbody .row-link").first.click()
     page.get_by_text("More", exact=True).click()
-    expect(page.get_by_role("dialog").get_by_text("<script>alert(1)</script>").first).to_be_visible()
+    expect(
+        page.get_by_role("dialog").get_by_text("<script>alert(1)</script>").first
+    ).to_be_visible()
     assert page.locator("img[src=x]").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
 
 
-def test_names_of_users_keys_and_models_are_text_in_the_lists(walk: Walk, gateway: Gateway, admin: Admin) -> None:
+def test_names_of_users_keys_and_models_are_text_in_the_lists(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
     user = admin.add_user(f"{HOSTILE[:40]}{secrets.token_hex(4)}", models=[HOSTILE])
-    key = admin.send("POST", f"/api/admin/users/{user['id']}/keys", {"name": HOSTILE[-40:], "models": [HOSTILE]})
-    write(gateway, at=admin.now_ms(), user_id=user["id"], key_id=key["id"], model=LONG, upstream="up", prompt_tokens=5)
+    key = admin.send(
+        "POST", f"/api/admin/users/{user['id']}/keys", {"name": HOSTILE[-40:], "models": [HOSTILE]}
+    )
+    write(
+        gateway,
+        at=admin.now_ms(),
+        user_id=user["id"],
+        key_id=key["id"],
+        model=LONG,
+        upstream="up",
+        prompt_tokens=5,
+    )
     page = as_admin(walk(width=390), "/admin/users?q=script")
     page.get_by_role("button", name=user["username"], exact=True).click()
     expect(page.get_by_role("heading", name=user["username"])).to_be_visible()
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_text(f"Delete {user['username']} for good?")).to_be_visible()
-    for path in ("/admin/keys?q=script", f"/admin/usage?by=model&user_id={user['id']}", "/admin/usage?by=key"):
+    for path in (
+        "/admin/keys?q=script",
+        f"/admin/usage?by=model&user_id={user['id']}",
+        "/admin/usage?by=key",
+    ):
         page.goto(path)
         expect(page.locator(".table .name").get_by_text("alert(").first).to_be_visible()
         assert page.locator("img[src=x]").count() == 0
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_every_admin_can_use_these_pages(walk: Walk, gateway: Gateway, admin: Admin, scheme: str, width: int) -> None:
+def test_every_admin_can_use_these_pages(
+    walk: Walk, gateway: Gateway, admin: Admin, scheme: str, width: int
+) -> None:
     user = admin.add_user(new_name("joan"), quota_tokens=1000, period="month", rpm=5)
     turns = '"turns":[{"at":2,"rule":"missing","why":"new"},{"at":4,"rule":"id"}]'
     told = f'{{{turns},"tries":[{{"upstream":"deepseek","outcome":"200"}}]}}'
     who = {"user_id": user["id"], "username": user["username"], "user_agent": "Cursor/1.0"}
     write(
-        gateway, at=admin.now_ms(), model=MODEL, upstream="deepseek", prompt_tokens=950, missing=1, details=told, **who
+        gateway,
+        at=admin.now_ms(),
+        model=MODEL,
+        upstream="deepseek",
+        prompt_tokens=950,
+        missing=1,
+        details=told,
+        **who,
     )
     walker = walk(scheme=scheme, width=width)
     page = as_admin(walker, "/admin")

@@ -42,7 +42,9 @@ def test_requests_of_one_chat_are_found_together_and_tell_what_was_restored(
     expect(page.locator('.in-order [data-name="Restored"]').last).to_have_text("2")
 
 
-def test_a_drop_is_marked_and_leads_to_its_request(walk: Walk, gateway: Gateway, admin: Admin) -> None:
+def test_a_drop_is_marked_and_leads_to_its_request(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
     user, name = write_talk(gateway, admin)
     page = walk().sign_in(user["username"], PASSWORD, f"/conversations/{name}")
     dropped = page.locator("tr.dropped")
@@ -55,7 +57,9 @@ def test_a_drop_is_marked_and_leads_to_its_request(walk: Walk, gateway: Gateway,
     expect(drawer.get_by_text("400 of them from the cache")).to_be_visible()
 
 
-def test_an_admin_finds_the_conversations_of_a_user(walk: Walk, gateway: Gateway, admin: Admin) -> None:
+def test_an_admin_finds_the_conversations_of_a_user(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
     user, _ = write_talk(gateway, admin)
     page = walk().sign_in("admin", ADMIN_PASSWORD, "/admin/conversations")
     page.get_by_label("User", exact=True).fill(user["username"])

@@ -1,4 +1,6 @@
-"""What a user does: register, make a key, ask, see it, revoke; and that all of it is usable and only text."""
+"""What a user does: register, make a key, ask, see it, revoke; and that all of it is usable
+and only text.
+"""
 
 import json
 import secrets
@@ -37,7 +39,9 @@ def make_key(page: Page, name: str) -> str:
     return secret
 
 
-def test_a_new_user_makes_a_key_and_sees_the_own_request(walk: Walk, gateway: Gateway, admin: Admin) -> None:
+def test_a_new_user_makes_a_key_and_sees_the_own_request(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
     page, name = walk().go("/register"), new_name("lin")
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
@@ -60,7 +64,9 @@ def test_a_new_user_makes_a_key_and_sees_the_own_request(walk: Walk, gateway: Ga
     expect(drawer.get_by_text("recognised by").first).to_be_visible()
 
 
-def test_a_revoked_key_is_refused_and_shown_as_revoked(walk: Walk, gateway: Gateway, admin: Admin) -> None:
+def test_a_revoked_key_is_refused_and_shown_as_revoked(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
     name = admin.add_user(new_name("ada"))["username"]
     page = walk().sign_in(name, PASSWORD)
     key = make_key(page, "phone")
@@ -73,7 +79,9 @@ def test_a_revoked_key_is_refused_and_shown_as_revoked(walk: Walk, gateway: Gate
         Conversation(client, MODEL).ask()
 
 
-def test_limits_of_a_key_are_changed_in_place_and_a_wrong_one_is_told_at_its_field(walk: Walk, admin: Admin) -> None:
+def test_limits_of_a_key_are_changed_in_place_and_a_wrong_one_is_told_at_its_field(
+    walk: Walk, admin: Admin
+) -> None:
     page = walk().sign_in(admin.add_user(new_name("grace"))["username"], PASSWORD)
     page.get_by_role("button", name="Edit first").click()
     drawer = page.get_by_role("dialog")
@@ -85,7 +93,9 @@ def test_limits_of_a_key_are_changed_in_place_and_a_wrong_one_is_told_at_its_fie
     drawer.get_by_label("Tokens", exact=True).fill("1,000,000")
     drawer.get_by_label("Cost in US dollars").fill("2.50")
     drawer.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("row", name="first").get_by_text("1,000,000 tokens in all")).to_be_visible()
+    expect(
+        page.get_by_role("row", name="first").get_by_text("1,000,000 tokens in all")
+    ).to_be_visible()
     expect(page.get_by_role("row", name="first").get_by_text("$2.50 in all")).to_be_visible()
 
 
@@ -106,7 +116,9 @@ def test_the_password_is_changed_and_the_key_gets_another_secret(walk: Walk, adm
     page.get_by_role("dialog").get_by_role("button", name="Regenerate").click()
     expect(page.locator("#secret-key")).to_contain_text("sk-")
     page.get_by_role("dialog").get_by_role("button", name="Copy").click()
-    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#secret-key").inner_text()
+    assert (
+        page.evaluate("navigator.clipboard.readText()") == page.locator("#secret-key").inner_text()
+    )
     page.get_by_role("button", name="I have it").click()
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("another long password")
@@ -122,24 +134,38 @@ def write(gateway: Gateway, **fields: object) -> None:
 
 
 @pytest.mark.parametrize("field", [*FIELDS, "outcome", "why"])
-def test_what_others_wrote_is_shown_as_text(walk: Walk, gateway: Gateway, admin: Admin, field: str) -> None:
+def test_what_others_wrote_is_shown_as_text(
+    walk: Walk, gateway: Gateway, admin: Admin, field: str
+) -> None:
     user = admin.add_user(f"{HOSTILE[:40]}{secrets.token_hex(4)}")
     texts = {name: LONG if name == field else "plain" for name in (*FIELDS, "outcome", "why")}
     details = {
         "tries": [{"outcome": texts.pop("outcome")}],
         "turns": [{"at": 2, "rule": "missing", "why": texts.pop("why")}],
     }
-    write(gateway, at=admin.now_ms(), user_id=user["id"], missing=1, details=json.dumps(details), **texts)
+    write(
+        gateway,
+        at=admin.now_ms(),
+        user_id=user["id"],
+        missing=1,
+        details=json.dumps(details),
+        **texts,
+    )
     walker = walk(width=390)
     walker.sign_in_quietly(user["username"], PASSWORD)
     page = walker.go("/dashboard")
     page.locator("#requests [data-drawer]").click()
     page.get_by_text("More", exact=True).click()
-    expect(page.get_by_role("dialog").get_by_text("<script>alert(1)</script>").first).to_be_visible()
+    expect(
+        page.get_by_role("dialog").get_by_text("<script>alert(1)</script>").first
+    ).to_be_visible()
     assert page.locator("img[src=x]").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert page.evaluate(
-        "document.querySelector('#drawer').scrollWidth <= document.querySelector('#drawer').clientWidth"
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+    assert page.evaluate(
+        "document.querySelector('#drawer').scrollWidth <= "
+        "document.querySelector('#drawer').clientWidth"
     )
 
 
@@ -169,10 +195,20 @@ def test_names_of_users_and_keys_are_text(walk: Walk, admin: Admin) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
-def test_everybody_can_use_the_dashboard(walk: Walk, gateway: Gateway, admin: Admin, scheme: str, width: int) -> None:
+def test_everybody_can_use_the_dashboard(
+    walk: Walk, gateway: Gateway, admin: Admin, scheme: str, width: int
+) -> None:
     user = admin.add_user(new_name("mary"), quota_tokens=1000, period="month")
     turns = '{"turns":[{"at":2,"rule":"missing","why":"it is new"},{"at":4,"rule":"id"}],"tries":[{"outcome":"200"}]}'
-    write(gateway, at=admin.now_ms(), user_id=user["id"], model=MODEL, prompt_tokens=950, missing=1, details=turns)
+    write(
+        gateway,
+        at=admin.now_ms(),
+        user_id=user["id"],
+        model=MODEL,
+        prompt_tokens=950,
+        missing=1,
+        details=turns,
+    )
     walker = walk(scheme=scheme, width=width)
     walker.sign_in_quietly(user["username"], PASSWORD)
     assert violations(walker.go("/account")) == []

@@ -21,7 +21,9 @@ def upstreams(gateway: Gateway) -> int:
     return int(json.loads(fetch("GET", f"{gateway.origin}/readyz").body)["upstreams"])
 
 
-def test_an_empty_gateway_is_set_up_until_the_first_request_arrives(walk: Walk, tmp_path: Path) -> None:
+def test_an_empty_gateway_is_set_up_until_the_first_request_arrives(
+    walk: Walk, tmp_path: Path
+) -> None:
     environment = {"ADMIN_PASSWORD": "admin", "LOG_LEVEL": "warning"}
     with StrictProvider() as provider, Gateway(tmp_path, environment, config=EMPTY) as gateway:
         page = walk(gateway).sign_in("admin", "admin", "/dashboard")
@@ -56,7 +58,9 @@ def test_an_empty_gateway_is_set_up_until_the_first_request_arrives(walk: Walk, 
         expect(page.get_by_text("It works.")).to_be_visible()
 
 
-def test_the_public_url_is_stored_and_what_cursor_can_not_reach_is_said(walk: Walk, tmp_path: Path) -> None:
+def test_the_public_url_is_stored_and_what_cursor_can_not_reach_is_said(
+    walk: Walk, tmp_path: Path
+) -> None:
     with Gateway(tmp_path, {"LOG_LEVEL": "warning"}) as gateway:
         page = walk(gateway).sign_in("admin", ADMIN_PASSWORD, "/setup?step=address")
         page.get_by_label("Public URL").fill("think.example.com")
@@ -64,12 +68,18 @@ def test_the_public_url_is_stored_and_what_cursor_can_not_reach_is_said(walk: Wa
         expect(page.get_by_text("Must start with http:// or https://")).to_be_visible()
         page.get_by_label("Public URL").fill("https://think.example.com")
         page.get_by_role("button", name="Save").click()
-        expect(page.get_by_role("link", name="Open this page under https://think.example.com")).to_be_visible()
+        expect(
+            page.get_by_role("link", name="Open this page under https://think.example.com")
+        ).to_be_visible()
         expect(page.get_by_text("Cursor can't reach")).to_be_hidden()
 
 
 def test_the_name_of_an_upstream_is_text(walk: Walk, admin: Admin) -> None:
-    body = {"name": HOSTILE, "base_url": "https://upstream.example.com", "models": [f"{HOSTILE}-model"]}
+    body = {
+        "name": HOSTILE,
+        "base_url": "https://upstream.example.com",
+        "models": [f"{HOSTILE}-model"],
+    }
     made = admin.send("POST", "/api/admin/upstreams", body)
     try:
         page = walk().sign_in("admin", ADMIN_PASSWORD, "/setup?step=upstream")

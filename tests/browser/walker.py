@@ -29,7 +29,9 @@ type Json = dict[str, Any]
 class Walker:
     """One browser context with one page; `faults` are what must stay empty."""
 
-    def __init__(self, browser: Browser, gateway: Gateway, scheme: str = "light", width: int = 1280) -> None:
+    def __init__(
+        self, browser: Browser, gateway: Gateway, scheme: str = "light", width: int = 1280
+    ) -> None:
         self.gateway = gateway
         self.faults: list[str] = []
         self.context: BrowserContext = browser.new_context(
@@ -46,7 +48,10 @@ class Walker:
         self.page: Page = self.context.new_page()
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        self.page.on("dialog", lambda dialog: (self.faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on(
+            "dialog",
+            lambda dialog: (self.faults.append(f"dialog: {dialog.message}"), dialog.dismiss()),
+        )
         self.page.on("request", self._watch)
 
     def go(self, path: str) -> Page:
@@ -67,7 +72,9 @@ class Walker:
 
     def sign_in_quietly(self, username: str, password: str) -> None:
         """The same without the form."""
-        answer = self.context.request.post("/api/login", data={"username": username, "password": password})
+        answer = self.context.request.post(
+            "/api/login", data={"username": username, "password": password}
+        )
         assert answer.ok, answer.text()
 
     def close(self) -> None:
@@ -94,7 +101,9 @@ class Admin:
 
     def __init__(self, gateway: Gateway, password: str) -> None:
         self._gateway = gateway
-        token = self._send("POST", "/api/login", {"username": "admin", "password": password}, {})["token"]
+        token = self._send("POST", "/api/login", {"username": "admin", "password": password}, {})[
+            "token"
+        ]
         self._headers = {"authorization": f"Bearer {token}"}
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -105,19 +114,30 @@ class Admin:
         """The time of the machine, which is the gateway's."""
         return time.time_ns() // 1_000_000
 
-    def add_user(self, username: str, password: str = "a password long enough", **fields: Any) -> Json:
+    def add_user(
+        self, username: str, password: str = "a password long enough", **fields: Any
+    ) -> Json:
         """A new account, with its `api_key`."""
-        return self.send("POST", "/api/admin/users", {"username": username, "password": password, **fields})
+        return self.send(
+            "POST", "/api/admin/users", {"username": username, "password": password, **fields}
+        )
 
     def _send(self, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Json:
         content = None if body is None else json.dumps(body).encode()
-        answer = fetch(method, self._gateway.origin + path, content, headers | {"content-type": "application/json"})
+        answer = fetch(
+            method,
+            self._gateway.origin + path,
+            content,
+            headers | {"content-type": "application/json"},
+        )
         assert 200 <= answer.status < 300, answer
         return json.loads(answer.body) if answer.body else {}
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page (WCAG 2.2 AA and its best practices), and whether it scrolls sideways."""
+    """What axe-core finds wrong with the page (WCAG 2.2 AA and its best practices), and
+    whether it scrolls sideways.
+    """
     page.evaluate(AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     told = [
@@ -125,5 +145,7 @@ def violations(page: Page) -> list[str]:
         for each in found["violations"]
         for node in each["nodes"]
     ]
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    wide = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
     return told + ([f"the page is {wide} px too wide"] if wide > 0 else [])

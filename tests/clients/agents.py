@@ -1,6 +1,7 @@
 """Coding agents, run as their users run them against a gateway, with nothing else to talk to.
 
-Their settings: https://developers.openai.com/codex/config-reference, https://code.claude.com/docs/en/env-vars and
+Their settings: https://developers.openai.com/codex/config-reference,
+https://code.claude.com/docs/en/env-vars and
 https://openai.github.io/openai-agents-python/models/.
 """
 
@@ -55,7 +56,9 @@ class Seat(msgspec.Struct, frozen=True):
 
 def _codex(seat: Seat, model: str) -> None:
     home = _home(seat)
-    (home / "config.toml").write_text(CODEX.format(model=model, base_url=seat.gateway.base_url), "utf-8")
+    (home / "config.toml").write_text(
+        CODEX.format(model=model, base_url=seat.gateway.base_url), "utf-8"
+    )
     command = ["@openai/codex/bin/codex.js", "exec", "--strict-config", "--skip-git-repo-check"]
     said = _run(
         [*command, "--dangerously-bypass-approvals-and-sandbox", PROMPT],
@@ -67,7 +70,14 @@ def _codex(seat: Seat, model: str) -> None:
 
 def _claude_code(seat: Seat) -> None:
     said = _run(
-        ["@anthropic-ai/claude-code/cli-wrapper.cjs", "-p", "--dangerously-skip-permissions", "--model", MODEL, PROMPT],
+        [
+            "@anthropic-ai/claude-code/cli-wrapper.cjs",
+            "-p",
+            "--dangerously-skip-permissions",
+            "--model",
+            MODEL,
+            PROMPT,
+        ],
         seat,
         {
             "CLAUDE_CONFIG_DIR": str(_home(seat)),
@@ -83,11 +93,21 @@ def _claude_code(seat: Seat) -> None:
 
 def _openai_agents(seat: Seat, *, streamed: bool) -> None:
     # Not at the top: it can't be installed everywhere, and takes 2 s.
-    from agents import Agent, AsyncOpenAI, ModelSettings, OpenAIResponsesModel, RunConfig, Runner, function_tool
+    from agents import (
+        Agent,
+        AsyncOpenAI,
+        ModelSettings,
+        OpenAIResponsesModel,
+        RunConfig,
+        Runner,
+        function_tool,
+    )
 
     @function_tool
     def run(command: str) -> str:
-        return subprocess.check_output(["bash", "-c", command], cwd=seat.folder, text=True, timeout=SECONDS)
+        return subprocess.check_output(
+            ["bash", "-c", command], cwd=seat.folder, text=True, timeout=SECONDS
+        )
 
     @function_tool(name_override="Write")
     def write(file_path: str, content: str) -> str:
@@ -117,7 +137,9 @@ def _home(seat: Seat) -> Path:
 
 
 def _run(command: list[str], seat: Seat, environment: Mapping[str, str]) -> str:
-    """What the program wrote to its standard output; every other server than those of this machine is out of reach."""
+    """What the program wrote to its standard output; every other server than those of this
+    machine is out of reach.
+    """
     with subprocess.Popen(
         ["node", PLACE / "node_modules" / command[0], *command[1:]],
         cwd=seat.folder,

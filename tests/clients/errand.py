@@ -1,4 +1,6 @@
-"""What coding agents are asked to do, in turns that a strict provider makes of whatever tools an agent declares."""
+"""What coding agents are asked to do, in turns that a strict provider makes of whatever
+tools an agent declares.
+"""
 
 import asyncio
 import json
@@ -20,7 +22,9 @@ PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+goodbye\n*
 
 
 class Errand(TurnMaker):
-    """Has the file `greeting.txt` of a folder read, edited and looked at in four turns with calls, then says so."""
+    """Has the file `greeting.txt` of a folder read, edited and looked at in four turns with
+    calls, then says so.
+    """
 
     def __init__(self, folder: Path, rng: Random) -> None:
         super().__init__(rng)
@@ -47,7 +51,9 @@ class Errand(TurnMaker):
             if "name" in tool
         }
         calls = tuple(self._call_of(declared, ways) for ways in uses)
-        self.turns.append(Turn(reasoning=self._reasoning() or "Hm.", text="" if calls else DONE, calls=calls))
+        self.turns.append(
+            Turn(reasoning=self._reasoning() or "Hm.", text="" if calls else DONE, calls=calls)
+        )
         return self.turns[-1]
 
     def _uses(self, at: int) -> list[Json]:
@@ -57,7 +63,10 @@ class Errand(TurnMaker):
             case 0:
                 return [{"Read": {"file_path": path}} | _run("cat greeting.txt"), _run("ls")]
             case 1:
-                write = {"apply_patch": {"input": PATCH}, "Write": {"file_path": path, "content": "goodbye\n"}}
+                write = {
+                    "apply_patch": {"input": PATCH},
+                    "Write": {"file_path": path, "content": "goodbye\n"},
+                }
                 return [write | _run(f"apply_patch <<'EOF'\n{PATCH}EOF")]
             case 2:
                 return [_run("echo and thanks >> greeting.txt")]
@@ -68,7 +77,9 @@ class Errand(TurnMaker):
     def _call_of(self, declared: Json, ways: Json) -> Call:
         name, given = next((name, given) for name, given in ways.items() if name in declared)
         takes_text = declared[name].get("type") == "custom"
-        return Call(self._id({}, name, 0), name, given["input"] if takes_text else json.dumps(given))
+        return Call(
+            self._id({}, name, 0), name, given["input"] if takes_text else json.dumps(given)
+        )
 
 
 def _run(command: str) -> Json:
@@ -79,11 +90,16 @@ def _run(command: str) -> Json:
 
 def carried(bodies: list[Json]) -> list[list[str | None]]:
     """The reasoning of the assistant turns in each of the requests."""
-    return [[said.get(FIELD) for said in body["messages"] if said["role"] == "assistant"] for body in bodies]
+    return [
+        [said.get(FIELD) for said in body["messages"] if said["role"] == "assistant"]
+        for body in bodies
+    ]
 
 
 class Amnesia(Loopback):
-    """Whoever runs its `command` makes a gateway forget all turns: its table is emptied, its processes are replaced."""
+    """Whoever runs its `command` makes a gateway forget all turns: its table is emptied,
+    its processes are replaced.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""Coding agents from the npm registry, at the versions of package-lock.json, for the tests to drive.
+"""Coding agents from the npm registry, at the versions of package-lock.json, for the tests
+to drive.
 
 `python -m tests.clients.install` installs them or says what could not be had.
 """
@@ -22,7 +23,8 @@ class Unavailable(Exception):
 
 
 def install() -> Path:
-    """The folder of the installed packages; nothing is done when it is whole already. Raises Unavailable.
+    """The folder of the installed packages; nothing is done when it is whole already.
+    Raises Unavailable.
 
     Processes that call this at once wait for the first of them.
     """
@@ -45,7 +47,9 @@ def _fetch() -> None:
     # Their programs come in packages of their own: nobody's install script has to run.
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
-        subprocess.run(command, cwd=PLACE, check=True, capture_output=True, text=True, timeout=SECONDS)
+        subprocess.run(
+            command, cwd=PLACE, check=True, capture_output=True, text=True, timeout=SECONDS
+        )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"npm did not get them within {SECONDS} s") from error
     except subprocess.CalledProcessError as error:

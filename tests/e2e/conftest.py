@@ -20,8 +20,12 @@ def strict() -> Iterator[StrictProvider]:
 
 
 @pytest.fixture(scope="session")
-def shared_gateway(strict: StrictProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with Gateway(tmp_path_factory.mktemp("gateway"), upstream_environment(strict.base_url)) as running:
+def shared_gateway(
+    strict: StrictProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    with Gateway(
+        tmp_path_factory.mktemp("gateway"), upstream_environment(strict.base_url)
+    ) as running:
         yield running
 
 
@@ -74,5 +78,8 @@ def estate(shared_estate: Estate) -> Estate:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[tuple[Gateway, StrictProvider]]:
     """A gateway of the test's own, to kill and restart, and its provider."""
-    with StrictProvider() as provider, Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway:
+    with (
+        StrictProvider() as provider,
+        Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway,
+    ):
         yield gateway, provider

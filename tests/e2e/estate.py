@@ -96,7 +96,9 @@ profile = "none"
 
 
 class Estate:
-    """The gateway (its log at its most talkative), its user `lin`, and the providers by their upstream's name."""
+    """The gateway (its log at its most talkative), its user `lin`, and the providers by
+    their upstream's name.
+    """
 
     def __init__(self, stack: ExitStack, directory: Path) -> None:
         slow = {"sk-slow": Refusal(429, "slow down", (("retry-after", "7"),))}
@@ -108,7 +110,9 @@ class Estate:
             "stern": StrictProvider(foreign="reject"),
             "mimo": StrictProvider(dialect="mimo", scope="all"),
             "kimi": StrictProvider(dialect="kimi", scope="tool_turns", ids="kimi", foreign="any"),
-            "siliconflow": StrictProvider(dialect="siliconflow", scope="tool_turns", ids="kimi", foreign="any"),
+            "siliconflow": StrictProvider(
+                dialect="siliconflow", scope="tool_turns", ids="kimi", foreign="any"
+            ),
             "glm": StrictProvider(scope="all", foreign="any"),
             "vllm": StrictProvider(scope="all", foreign="any", field="reasoning"),
             "plain": StrictProvider(scope="none"),
@@ -117,7 +121,11 @@ class Estate:
             stack.enter_context(provider)
         urls = {name: provider.base_url for name, provider in self.providers.items()}
         self.gateway = stack.enter_context(
-            Gateway(directory, {"LOG_LEVEL": "debug"}, config=CONFIG.format(dead_port=free_port(), **urls))
+            Gateway(
+                directory,
+                {"LOG_LEVEL": "debug"},
+                config=CONFIG.format(dead_port=free_port(), **urls),
+            )
         )
         self.key = self.gateway.new_user("lin")
         self.client = stack.enter_context(sdk(self.gateway.base_url, self.key))

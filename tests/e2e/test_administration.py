@@ -32,7 +32,9 @@ class Admin:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        answer = self._send("POST", "/api/login", {"username": "admin", "password": ADMIN_PASSWORD}, {})
+        answer = self._send(
+            "POST", "/api/login", {"username": "admin", "password": ADMIN_PASSWORD}, {}
+        )
         self._headers = {"authorization": f"Bearer {json.loads(answer.body)['token']}"}
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -43,14 +45,21 @@ class Admin:
 
     def _send(self, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Raw:
         content = None if body is None else json.dumps(body).encode()
-        return fetch(method, self.gateway.origin + path, content, headers | {"content-type": "application/json"})
+        return fetch(
+            method,
+            self.gateway.origin + path,
+            content,
+            headers | {"content-type": "application/json"},
+        )
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, StrictProvider]]:
     with StrictProvider() as provider:
         config = CONFIG.format(base_url=provider.base_url)
-        with Gateway(tmp_path_factory.mktemp("managed"), {"LOG_LEVEL": "warning"}, config=config) as gateway:
+        with Gateway(
+            tmp_path_factory.mktemp("managed"), {"LOG_LEVEL": "warning"}, config=config
+        ) as gateway:
             yield gateway, provider
 
 
@@ -63,11 +72,15 @@ def admin(running: tuple[Gateway, StrictProvider]) -> Admin:
 def user(admin: Admin, request: pytest.FixtureRequest) -> Json:
     """A fresh account with its `api_key`."""
     name = request.node.name[:60]
-    return admin.send("POST", "/api/admin/users", {"username": name, "password": "a password long enough"})
+    return admin.send(
+        "POST", "/api/admin/users", {"username": name, "password": "a password long enough"}
+    )
 
 
 def asked(admin: Admin, key: str, model: str = "deepseek-v4-pro", **headers: str) -> Raw:
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}).encode()
+    body = json.dumps(
+        {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+    ).encode()
     return post(admin.gateway.origin, CHAT, body, key=key, **headers)
 
 
@@ -96,7 +109,10 @@ def test_cursor_shows_its_user_why_the_quota_stops_it(admin: Admin, user: Json) 
     assert soon(admin, user["api_key"], 429)
     answer = asked(admin, user["api_key"], **{"user-agent": "Cursor/1.0"})
     assert answer.status == 400
-    assert message_of(answer) == "There is no token quota for your account yet: ask the administrator for one."
+    assert (
+        message_of(answer)
+        == "There is no token quota for your account yet: ask the administrator for one."
+    )
 
 
 def test_a_disabled_user_is_refused_and_an_enabled_one_served(admin: Admin, user: Json) -> None:
@@ -126,7 +142,12 @@ def test_a_keys_limits_and_models_hold(admin: Admin, user: Json) -> None:
 
 def test_a_new_upstream_serves_and_a_deleted_one_does_not(admin: Admin, user: Json) -> None:
     with StrictProvider(keys=("sk-new",)) as added:
-        body = {"name": "added", "base_url": added.base_url, "api_keys": ["sk-new"], "models": ["only-there"]}
+        body = {
+            "name": "added",
+            "base_url": added.base_url,
+            "api_keys": ["sk-new"],
+            "models": ["only-there"],
+        }
         body |= {"model_rewrites": [{"from": "new-name", "to": "only-there"}]}
         made = admin.send("POST", "/api/admin/upstreams", body)
         key = user["api_key"]
@@ -142,22 +163,33 @@ def served_by(admin: Admin, key: str, provider: StrictProvider) -> bool:
     return len(provider.requests) > before
 
 
-def test_an_upstream_in_a_private_network_is_not_reached_unless_that_is_allowed(tmp_path: Path) -> None:
+def test_an_upstream_in_a_private_network_is_not_reached_unless_that_is_allowed(
+    tmp_path: Path,
+) -> None:
     with Gateway(tmp_path, config="[server]\nallow_private_upstreams = true\n") as gateway:
         admin = Admin(gateway)
-        key = admin.send("POST", "/api/admin/users", {"username": "ada", "password": "a password long enough"})[
-            "api_key"
-        ]
+        key = admin.send(
+            "POST", "/api/admin/users", {"username": "ada", "password": "a password long enough"}
+        )["api_key"]
         nothing = f"https://127.0.0.1:{free_port()}"
-        admin.send("POST", "/api/admin/upstreams", {"name": "inside", "base_url": nothing, "api_keys": ["sk-good"]})
+        admin.send(
+            "POST",
+            "/api/admin/upstreams",
+            {"name": "inside", "base_url": nothing, "api_keys": ["sk-good"]},
+        )
         assert eventually(lambda: "connection refused" in message_of(asked(admin, key)), SECONDS)
         (tmp_path / "config.toml").write_text("[server]\n")
-        assert eventually(lambda: "its address is private" in message_of(asked(admin, key)), SECONDS)
+        assert eventually(
+            lambda: "its address is private" in message_of(asked(admin, key)), SECONDS
+        )
 
 
 def test_what_was_asked_is_found_in_the_audit(admin: Admin, user: Json) -> None:
-    body = json.dumps({"model": "glm-5", "messages": [{"role": "user", "content": "请修复这个错误"}]}).encode()
+    body = json.dumps(
+        {"model": "glm-5", "messages": [{"role": "user", "content": "请修复这个错误"}]}
+    ).encode()
     post(admin.gateway.origin, CHAT, body, key=user["api_key"])
-    found = lambda: admin.send("GET", f"/api/admin/audit?q=%E9%94%99%E8%AF%AF&user_id={user['id']}")["items"]  # noqa: E731
-    assert eventually(lambda: len(found()) == 1, 5)
-    assert found()[0]["text"] == "请修复这个错误"
+    search = f"/api/admin/audit?q=%E9%94%99%E8%AF%AF&user_id={user['id']}"
+
+    assert eventually(lambda: len(admin.send("GET", search)["items"]) == 1, 5)
+    assert admin.send("GET", search)["items"][0]["text"] == "请修复这个错误"

@@ -13,7 +13,9 @@ from tests.support.turns import FIELD, Call, Turn
 CHAT = "/v1/chat/completions"
 ODD_MESSAGE = '{ "content" : [ {"text":"\\u0041\\ud83e é 🧠", "type":"text", "x_new": 1.0e+2} ],\n "role":"user" }'
 TOOLS = '[{"type":"function","function":{"name":"Read","parameters":{"type":"object"}}}]'
-ODD_FIELDS = '"temperature":1.00,"big":123456789012345678901234567890.10,"x_unknown":{"b": 1,"a":[ ]}'
+ODD_FIELDS = (
+    '"temperature":1.00,"big":123456789012345678901234567890.10,"x_unknown":{"b": 1,"a":[ ]}'
+)
 
 
 @pytest.mark.parametrize(
@@ -30,13 +32,22 @@ def test_a_body_that_needs_no_change_is_forwarded_as_it_is(
 def test_messages_that_match_nothing_stay_as_they_are_in_a_patched_body(
     gateway: Gateway, provider: StrictProvider, key: str
 ) -> None:
-    provider.script(Answer(turn=Turn(reasoning="patched in", calls=(Call("call_p", "Read", '{"path": "p"}'),))))
+    provider.script(
+        Answer(turn=Turn(reasoning="patched in", calls=(Call("call_p", "Read", '{"path": "p"}'),)))
+    )
     ask = f'{{"model":"deepseek-v4-pro","tools":{TOOLS},"messages":[{ODD_MESSAGE}'
     first = post(gateway.origin, CHAT, f"{ask}]}}".encode(), key=key).json["choices"][0]["message"]
     call = json.dumps(first["tool_calls"][0])
     turn = f'{{"role":"assistant","content":[],"x_kept":1.0,"tool_calls":[{call}]}}'
-    result = f'{{"role":"tool", "tool_call_id":"{first["tool_calls"][0]["id"]}", "content":"\\u0041" }}'
-    assert post(gateway.origin, CHAT, f"{ask}, {turn},{result},{ODD_MESSAGE} ]}}".encode(), key=key).status == 200
+    result = (
+        f'{{"role":"tool", "tool_call_id":"{first["tool_calls"][0]["id"]}", "content":"\\u0041" }}'
+    )
+    assert (
+        post(
+            gateway.origin, CHAT, f"{ask}, {turn},{result},{ODD_MESSAGE} ]}}".encode(), key=key
+        ).status
+        == 200
+    )
     sent = provider.requests[-1].body.decode()
     assert sent.count(ODD_MESSAGE) == 2
     assert json.loads(sent)["messages"][1][FIELD] == "patched in"

@@ -26,7 +26,9 @@ def test_two_bad_keys_are_passed_over_within_one_request(estate: Estate) -> None
 def test_an_upstream_that_cannot_be_reached_is_passed_over(estate: Estate) -> None:
     reply = Conversation(estate.client, "failover").ask()
     assert reply.finish_reason
-    assert [request.target for request in estate.providers["alive"].requests] == ["/v1/chat/completions"]
+    assert [request.target for request in estate.providers["alive"].requests] == [
+        "/v1/chat/completions"
+    ]
 
 
 def test_retry_after_is_kept(estate: Estate) -> None:
@@ -35,7 +37,9 @@ def test_retry_after_is_kept(estate: Estate) -> None:
     assert caught.value.response.headers["retry-after"] == "7"
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer sk-wrong"}, {"Authorization": "Basic YTpi"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer sk-wrong"}, {"Authorization": "Basic YTpi"}]
+)
 def test_a_wrong_key_is_refused_and_never_reaches_the_upstream(
     gateway: Gateway, provider: StrictProvider, headers: dict[str, str]
 ) -> None:
@@ -46,14 +50,20 @@ def test_a_wrong_key_is_refused_and_never_reaches_the_upstream(
 
 
 def test_a_wrong_key_is_refused_before_the_body_is_sent(gateway: Gateway) -> None:
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-wrong\r\nContent-Length: 1000000\r\n\r\n"
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        "sk-wrong\r\nContent-Length: 1000000\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
         connection.sendall(head.encode())
         assert connection.recv(12) == b"HTTP/1.1 401"
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(gateway: Gateway, key: str) -> None:
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 99000000\r\n\r\n"
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        f"{key}\r\nContent-Length: 99000000\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
         connection.sendall(head.encode())
         assert connection.recv(12) == b"HTTP/1.1 413"
@@ -87,7 +97,12 @@ def test_a_session_token_is_as_good_as_a_key(gateway: Gateway, provider: StrictP
 def test_an_admin_makes_a_user_over_http(gateway: Gateway, provider: StrictProvider) -> None:
     login = b'{"username":"admin","password":"%b"}' % ADMIN_PASSWORD.encode()
     token = post(gateway.origin, "/api/login", login).json["token"]
-    made = post(gateway.origin, "/api/admin/users", b'{"username":"eve","password":"a long password"}', key=token)
+    made = post(
+        gateway.origin,
+        "/api/admin/users",
+        b'{"username":"eve","password":"a long password"}',
+        key=token,
+    )
     assert made.status == 201
     assert post(gateway.origin, CHAT, BODY, key=made.json["api_key"]).status == 200
 

@@ -1,4 +1,6 @@
-"""Clients that drop all reasoning, over providers that put it in every place there is: nothing is refused or lost."""
+"""Clients that drop all reasoning, over providers that put it in every place there is:
+nothing is refused or lost.
+"""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +34,9 @@ FOREIGN: list[Json] = [
     {
         "role": "assistant",
         "content": None,
-        "tool_calls": [{"id": "call_cold", "type": "function", "function": {"name": "Read", "arguments": "{}"}}],
+        "tool_calls": [
+            {"id": "call_cold", "type": "function", "function": {"name": "Read", "arguments": "{}"}}
+        ],
     },
     {"role": "tool", "tool_call_id": "call_cold", "content": "text"},
 ]
@@ -46,7 +50,10 @@ class Place:
             name: stack.enter_context(CarrierProvider(carrier, seed=seed))
             for seed, (name, carrier) in enumerate(CARRIERS.items())
         }
-        config = "".join(UPSTREAM.format(name=name, base_url=one.base_url) for name, one in self.providers.items())
+        config = "".join(
+            UPSTREAM.format(name=name, base_url=one.base_url)
+            for name, one in self.providers.items()
+        )
         self.gateway = stack.enter_context(Gateway(directory, config=config))
         self.key = self.gateway.new_user("ada")
 
@@ -65,7 +72,9 @@ def provider(place: Place, request: pytest.FixtureRequest) -> CarrierProvider:
 
 
 @pytest.fixture
-def talk(place: Place, provider: CarrierProvider, request: pytest.FixtureRequest) -> Iterator[Conversation]:
+def talk(
+    place: Place, provider: CarrierProvider, request: pytest.FixtureRequest
+) -> Iterator[Conversation]:
     name = next(name for name, one in place.providers.items() if one is provider)
     with sdk(place.gateway.base_url, place.key) as client:
         yield Conversation(client, f"{name}-model", habits=CLIENTS["pi"], marker=request.node.name)
@@ -85,7 +94,9 @@ def test_so_is_one_that_is_not_streamed(talk: Conversation, provider: CarrierPro
     assert provider.rejections == []
 
 
-def test_the_client_never_sees_reasoning_as_content(talk: Conversation, provider: CarrierProvider) -> None:
+def test_the_client_never_sees_reasoning_as_content(
+    talk: Conversation, provider: CarrierProvider
+) -> None:
     for turn in range(12):
         said = talk.step(streamed=bool(turn % 2)).text
         assert said == provider.ledger.issued[-1].text.lstrip()
@@ -98,7 +109,9 @@ def test_what_was_sent_once_is_sent_again(talk: Conversation, provider: CarrierP
     assert len({one.body for one in provider.requests[-10:]}) == 1
 
 
-def test_what_came_before_stays_byte_for_byte(talk: Conversation, provider: CarrierProvider) -> None:
+def test_what_came_before_stays_byte_for_byte(
+    talk: Conversation, provider: CarrierProvider
+) -> None:
     talk.run(10)
     sent = [body["messages"] for body in provider.bodies()]
     assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(sent))

@@ -1,4 +1,6 @@
-"""Real coding agents over upstreams that refuse lost reasoning: they finish, and nothing is refused."""
+"""Real coding agents over upstreams that refuse lost reasoning: they finish, and nothing is
+refused.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +19,14 @@ from tests.support.responder import StrictResponder
 type Elsewhere = tuple[Gateway, StrictResponder | StrictMessenger, str]
 
 UPSTREAMS = {
-    "responses": (StrictResponder, 'api = "responses"\napi_version = "preview"\napi_keys = ["azure-key"]'),
-    "messages": (StrictMessenger, 'api = "messages"\nauth = "x-api-key"\napi_keys = ["sk-ant-good"]'),
+    "responses": (
+        StrictResponder,
+        'api = "responses"\napi_version = "preview"\napi_keys = ["azure-key"]',
+    ),
+    "messages": (
+        StrictMessenger,
+        'api = "messages"\nauth = "x-api-key"\napi_keys = ["sk-ant-good"]',
+    ),
 }
 CONFIG = """
 [[upstreams]]
@@ -45,7 +53,9 @@ def programs() -> None:
 @pytest.fixture(params=AGENTS)
 def agent(request: pytest.FixtureRequest) -> Agent:
     if request.param.startswith("openai-agents"):
-        pytest.importorskip("agents", reason="openai-agents can't be installed beside mitmproxy on this Python")
+        pytest.importorskip(
+            "agents", reason="openai-agents can't be installed beside mitmproxy on this Python"
+        )
     else:
         request.getfixturevalue("programs")
     return AGENTS[request.param]
@@ -66,7 +76,9 @@ def test_an_agent_does_its_errand(
 
 
 @pytest.fixture(scope="module", params=UPSTREAMS)
-def elsewhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+def elsewhere(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Elsewhere]:
     """A gateway, its only upstream, which does not speak Chat Completions, and a user's key."""
     upstream, settings = UPSTREAMS[request.param]
     with upstream() as running:
@@ -75,7 +87,9 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             yield gateway, running, gateway.new_user("ada")
 
 
-def test_an_agent_does_its_errand_over_the_other_formats(agent: Agent, errand: Errand, elsewhere: Elsewhere) -> None:
+def test_an_agent_does_its_errand_over_the_other_formats(
+    agent: Agent, errand: Errand, elsewhere: Elsewhere
+) -> None:
     gateway, upstream, key = elsewhere
     upstream.maker = errand
     before = len(upstream.bodies)
@@ -86,14 +100,19 @@ def test_an_agent_does_its_errand_over_the_other_formats(agent: Agent, errand: E
 
 
 @pytest.fixture(scope="module")
-def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Amnesia, StrictProvider, str]]:
+def forgetful(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Amnesia, StrictProvider, str]]:
     """A gateway that can be made to forget, its provider, and a user's key."""
     with (
         StrictProvider() as provider,
-        Gateway(tmp_path_factory.mktemp("forgetful"), upstream_environment(provider.base_url)) as gateway,
+        Gateway(
+            tmp_path_factory.mktemp("forgetful"), upstream_environment(provider.base_url)
+        ) as gateway,
         Amnesia(gateway) as amnesia,
     ):
-        # The upstream's own ids are in the table only: without it calls go by those that the client has.
+        # The upstream's own ids are in the table only: without it calls go by those that
+        # the client has.
         provider.ledger.any_ids = True
         yield amnesia, provider, gateway.new_user("ada")
 

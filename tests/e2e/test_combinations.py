@@ -1,4 +1,6 @@
-"""One conversation in every client's format over every upstream's: the same words, the same calls, nothing refused."""
+"""One conversation in every client's format over every upstream's: the same words, the same
+calls, nothing refused.
+"""
 
 import json
 from collections.abc import Iterator
@@ -69,7 +71,10 @@ def test_a_conversation_is_the_same_in_every_format(trio: Trio, client: str, ups
             asked.script(REFUSALS[number])
             see_refusal(talk, REFUSALS[number])
         said = talk.ask(streamed=bool(number % 2))
-        assert shown(said) == (turn.text, [(call.name, json.loads(call.arguments)) for call in turn.calls])
+        assert shown(said) == (
+            turn.text,
+            [(call.name, json.loads(call.arguments)) for call in turn.calls],
+        )
         go_on(talk, said, number)
     assert trio.rejections == []
     assert trio.thoughts(upstream) == TURNS - 1
@@ -94,7 +99,10 @@ def see_refusal(talk: Talk, refusal: Refusal) -> None:
     body: Any = error.body
     if isinstance(error, anthropic.APIStatusError):
         kind = {400: "invalid_request_error", 429: "rate_limit_error"}[refusal.status]
-        assert (body["type"], body["error"]) == ("error", {"type": kind, "message": refusal.message})
+        assert (body["type"], body["error"]) == (
+            "error",
+            {"type": kind, "message": refusal.message},
+        )
     else:
         assert body["message"] == refusal.message
 

@@ -27,7 +27,9 @@ def test_forty_turns_without_reasoning_are_never_rejected(
     assert not conversation.crossed(provider.requests)
 
 
-def test_a_gateway_killed_every_five_turns_forgets_nothing(fresh: tuple[Gateway, StrictProvider]) -> None:
+def test_a_gateway_killed_every_five_turns_forgets_nothing(
+    fresh: tuple[Gateway, StrictProvider],
+) -> None:
     gateway, provider = fresh
     with sdk(gateway.base_url, gateway.new_user("ada")) as client:
         conversation = Conversation(client, MODEL)
@@ -53,11 +55,15 @@ def test_parallel_conversations_that_look_alike_never_cross(
     with ThreadPoolExecutor(32) as threads:
         conversations = list(threads.map(converse, range(32)))
     assert not provider.rejections
-    assert not [wrong for conversation in conversations for wrong in conversation.crossed(provider.requests)]
+    assert not [
+        wrong for conversation in conversations for wrong in conversation.crossed(provider.requests)
+    ]
 
 
 @pytest.mark.parametrize("habits", CLIENTS.values(), ids=CLIENTS)
-def test_every_known_client_s_replay_is_restored(client: OpenAI, provider: StrictProvider, habits: Habits) -> None:
+def test_every_known_client_s_replay_is_restored(
+    client: OpenAI, provider: StrictProvider, habits: Habits
+) -> None:
     conversation = Conversation(client, MODEL, marker=f"habits {habits}", habits=habits)
     conversation.run(12)
     assert not provider.rejections
@@ -75,7 +81,9 @@ def test_every_known_client_s_replay_is_restored(client: OpenAI, provider: Stric
         ("vllm", "local"),
     ],
 )
-def test_every_dialect_gets_its_reasoning_back(estate: Estate, upstream: str, model: str, streamed: bool) -> None:
+def test_every_dialect_gets_its_reasoning_back(
+    estate: Estate, upstream: str, model: str, streamed: bool
+) -> None:
     conversation = Conversation(estate.client, model, marker=f"{upstream} {streamed}")
     conversation.run(12, streamed=streamed)
     assert not estate.providers[upstream].rejections

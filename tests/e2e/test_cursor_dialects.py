@@ -1,4 +1,6 @@
-"""Every dialect of Cursor over a chat upstream that knows functions only, and over Azure's Responses."""
+"""Every dialect of Cursor over a chat upstream that knows functions only, and over Azure's
+Responses.
+"""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +39,13 @@ efforts = {{}}
 CHAT = 'profile = "strict"\nimages = "drop"\napi_keys = ["sk-good"]'
 RESPONSES = 'api = "responses"\napi_version = "preview"\napi_keys = ["azure-key"]'
 
-PATCHING = {"hybrid-3.14.27", "hybrid-luna", "hybrid-mixed-tools", "responses-apply-patch", "responses-custom-items"}
+PATCHING = {
+    "hybrid-3.14.27",
+    "hybrid-luna",
+    "hybrid-mixed-tools",
+    "responses-apply-patch",
+    "responses-custom-items",
+}
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +77,11 @@ class Stage:
 
     def _play(self, dialect: Dialect) -> Played:
         upstream = self._upstream
-        bodies, issued, rejections = len(_bodies(upstream)), len(_issued(upstream)), len(upstream.rejections)
+        bodies, issued, rejections = (
+            len(_bodies(upstream)),
+            len(_issued(upstream)),
+            len(upstream.rejections),
+        )
         upstream.maker = scripted(dialect)
         sent = Player(*self._caller).play(dialect)
         asked = _bodies(upstream)[bodies:]
@@ -117,7 +129,11 @@ def stage(api: str, request: pytest.FixtureRequest) -> Stage:
 
 every_dialect = pytest.mark.parametrize(
     ("api", "path"),
-    [pytest.param(api, path, id=f"{api}-{path.stem}") for api in ("chat", "responses") for path in DIALECTS],
+    [
+        pytest.param(api, path, id=f"{api}-{path.stem}")
+        for api in ("chat", "responses")
+        for path in DIALECTS
+    ],
 )
 every_patch = pytest.mark.parametrize(
     "path", [path for path in DIALECTS if path.stem in PATCHING], ids=lambda path: path.stem
@@ -130,7 +146,9 @@ def test_a_dialect_is_answered_in_chat_chunks(stage: Stage, path: Path) -> None:
     for line, sent in zip(played.dialect.lines, played.sent, strict=True):
         assert sent.answer.headers["content-type"].startswith("text/event-stream")
         assert sent.heard.text == line.answer.text
-        assert [call["name"] for call in sent.heard.calls] == [call.name for call in line.answer.calls]
+        assert [call["name"] for call in sent.heard.calls] == [
+            call.name for call in line.answer.calls
+        ]
         assert all(map(is_said, line.answer.calls, sent.heard.calls))
         assert len({call["id"] for call in sent.heard.calls}) == len(sent.heard.calls)
         assert sent.heard.finish_reason == ("tool_calls" if line.answer.calls else "stop")
@@ -156,7 +174,9 @@ def test_the_upstream_of_a_dialect_has_nothing_to_refuse(stage: Stage, path: Pat
 def test_the_upstream_of_a_dialect_is_asked_what_was_meant(stage: Stage, path: Path) -> None:
     played = stage.played(path)
     wanted = played.dialect.wanted(stage.api)
-    assert [reached.among(want) for reached, want in zip(played.reached, wanted, strict=True)] == wanted
+    assert [
+        reached.among(want) for reached, want in zip(played.reached, wanted, strict=True)
+    ] == wanted
 
 
 @every_dialect
@@ -164,7 +184,9 @@ def test_every_turn_of_a_dialect_gets_its_own_reasoning_back(stage: Stage, path:
     played = stage.played(path)
     wanted = [tuple(played.issued[at] for at in sorted(sent.replays)) for sent in played.sent]
     assert [reached.thoughts for reached in played.reached] == wanted
-    assert not any(thought in json.dumps(sent.body) for sent in played.sent for thought in played.issued)
+    assert not any(
+        thought in json.dumps(sent.body) for sent in played.sent for thought in played.issued
+    )
 
 
 def patches_of(played: Played) -> list[str]:
@@ -176,15 +198,25 @@ def patches_of(played: Played) -> list[str]:
 
 
 @every_patch
-def test_a_replayed_patch_is_a_function_s_argument_for_a_chat_upstream(over_chat: Stage, path: Path) -> None:
+def test_a_replayed_patch_is_a_function_s_argument_for_a_chat_upstream(
+    over_chat: Stage, path: Path
+) -> None:
     played = over_chat.played(path)
-    calls = [call["function"] for message in played.bodies[-1]["messages"] for call in message.get("tool_calls", ())]
+    calls = [
+        call["function"]
+        for message in played.bodies[-1]["messages"]
+        for call in message.get("tool_calls", ())
+    ]
     arguments = [json.loads(call["arguments"]) for call in calls if call["name"] == "ApplyPatch"]
     assert arguments == [{"input": patch} for patch in patches_of(played)]
 
 
 @every_patch
-def test_a_replayed_patch_is_raw_text_for_a_responses_upstream(over_responses: Stage, path: Path) -> None:
+def test_a_replayed_patch_is_raw_text_for_a_responses_upstream(
+    over_responses: Stage, path: Path
+) -> None:
     played = over_responses.played(path)
-    texts = [item["input"] for item in played.bodies[-1]["input"] if item["type"] == "custom_tool_call"]
+    texts = [
+        item["input"] for item in played.bodies[-1]["input"] if item["type"] == "custom_tool_call"
+    ]
     assert texts == patches_of(played)

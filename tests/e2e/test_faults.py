@@ -1,4 +1,6 @@
-"""Broken upstreams: the client gets a whole turn or a clear error, and the gateway goes on serving."""
+"""Broken upstreams: the client gets a whole turn or a clear error, and the gateway goes on
+serving.
+"""
 
 import itertools
 
@@ -18,7 +20,10 @@ numbers = itertools.count()
 
 
 def unique_turn() -> Turn:
-    return Turn(reasoning="weighing it", text=f"Grüße – 思考 🧠 number {next(numbers)}, and so on and on and on.")
+    return Turn(
+        reasoning="weighing it",
+        text=f"Grüße – 思考 🧠 number {next(numbers)}, and so on and on and on.",
+    )
 
 
 def outcome(conversation: Conversation, *, streamed: bool) -> Reply | openai.APIError:

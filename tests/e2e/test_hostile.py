@@ -1,4 +1,6 @@
-"""Attackers and hostile upstreams on raw sockets: every request is answered or cut, and the gateway goes on."""
+"""Attackers and hostile upstreams on raw sockets: every request is answered or cut, and the
+gateway goes on.
+"""
 
 import gzip
 import json
@@ -39,7 +41,9 @@ GOOD_STREAM = STREAM + chunk(EVENT) + chunk(FINISH) + b"0\r\n\r\n"
 
 
 class HostileUpstream:
-    """Says what the test wants, byte for byte, to every request: `answer` is written piece by piece."""
+    """Says what the test wants, byte for byte, to every request: `answer` is written piece
+    by piece.
+    """
 
     def __init__(self) -> None:
         self.answer: Callable[[], Iterator[bytes]] = lambda: iter([sized(WHOLE)])
@@ -56,7 +60,9 @@ class HostileUpstream:
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
-                threading.Thread(target=self._talk, args=self._socket.accept()[:1], daemon=True).start()
+                threading.Thread(
+                    target=self._talk, args=self._socket.accept()[:1], daemon=True
+                ).start()
 
     def _talk(self, peer: socket.socket) -> None:
         self.open += 1
@@ -89,18 +95,27 @@ class Attacker:
         self.key = gateway.new_user("ada").encode()
 
     def head(self, *extra: bytes, method: bytes = b"POST", path: bytes = PATH.encode()) -> bytes:
-        lines = [b"%b %b HTTP/1.1" % (method, path), b"host: x", b"authorization: Bearer " + self.key, *extra]
+        lines = [
+            b"%b %b HTTP/1.1" % (method, path),
+            b"host: x",
+            b"authorization: Bearer " + self.key,
+            *extra,
+        ]
         return b"\r\n".join(lines) + b"\r\n"
 
     def request(self, *extra: bytes, stream: bool = False) -> bytes:
-        body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}).encode()
+        body = json.dumps(
+            {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+        ).encode()
         return self.head(*extra, b"content-length: %d" % len(body)) + b"\r\n" + body
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.gateway.port), timeout=5)
 
     def ask(self, raw: bytes, *, until: bytes = b"\r\n\r\n") -> bytes:
-        """What comes back until the connection ends, an answer is whole or `until` was seen; fails after 5 s."""
+        """What comes back until the connection ends, an answer is whole or `until` was
+        seen; fails after 5 s.
+        """
         received = b""
         with self.connect() as line, suppress(ConnectionError):
             line.sendall(raw)
@@ -114,18 +129,26 @@ class Attacker:
 
     def is_well(self) -> bool:
         log = self.gateway.log
-        return self.ask(HEALTH).startswith(b"HTTP/1.1 200") and "Traceback" not in log and "crashed" not in log
+        return (
+            self.ask(HEALTH).startswith(b"HTTP/1.1 200")
+            and "Traceback" not in log
+            and "crashed" not in log
+        )
 
 
 def _is_whole(answer: bytes) -> bool:
     head, _, body = answer.rpartition(b"HTTP/1.1 ")[2].partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" in head:
         return body.endswith(b"0\r\n\r\n")
-    return len(body) >= int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+    return len(body) >= int(
+        head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0
+    )
 
 
 @pytest.fixture(scope="module", params=[(), ("--web",)], ids=["mitmdump", "mitmweb"])
-def anywhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacker]:
+def anywhere(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacker]:
     """The gateway as it is served and as it is watched."""
     yield from attack(tmp_path_factory.mktemp("hostile"), request.param)
 
@@ -141,8 +164,12 @@ def attack(directory: Path, arguments: tuple[str, ...]) -> Iterator[Attacker]:
         mitm = Path(__file__).parents[2].joinpath("mitm.toml").read_text("utf-8")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
-        directory.joinpath("mitm.toml").write_text(mitm.replace("web_port = 8081", f"web_port = {port}"), "utf-8")
-    with Gateway(directory, upstream_environment(upstream.base_url), arguments=arguments) as gateway:
+        directory.joinpath("mitm.toml").write_text(
+            mitm.replace("web_port = 8081", f"web_port = {port}"), "utf-8"
+        )
+    with Gateway(
+        directory, upstream_environment(upstream.base_url), arguments=arguments
+    ) as gateway:
         yield Attacker(gateway, upstream)
     upstream.stop()
 
@@ -161,16 +188,27 @@ def malformed(attacker: Attacker) -> Iterator[bytes]:
         [b"transfer-encoding: \x0bchunked", b"content-length: 3"],
     ]
     yield from (head(*framing) + b"\r\n0\r\n\r\n" for framing in framings)
-    yield from (head(b"transfer-encoding: chunked") + b"\r\n" + bad for bad in (b"zz\r\n", b"-1\r\n", b"3\r\nabcX\r\n"))
+    yield from (
+        head(b"transfer-encoding: chunked") + b"\r\n" + bad
+        for bad in (b"zz\r\n", b"-1\r\n", b"3\r\nabcX\r\n")
+    )
     for byte in (*range(9), *range(11, 13), *range(14, 32), 127):
         yield attacker.request(b"user-agent: a%bb" % bytes([byte]))
         yield attacker.request(b"x%by: a" % bytes([byte]))
         yield good.replace(b"/chat", b"/ch%bat" % bytes([byte]))
         yield good.replace(b"POST", b"PO%bST" % bytes([byte]))
-    yield from (attacker.request(header) for header in (b"a: 1\r\n 2", b"user-agent: a\rx: y", b"no colon", b"a b: c"))
+    yield from (
+        attacker.request(header)
+        for header in (b"a: 1\r\n 2", b"user-agent: a\rx: y", b"no colon", b"a b: c")
+    )
     for method in (b"HEAD", b"PUT", b"DELETE", b"TRACE", b"CONNECT", b"connect", b"GET", b"PATCH"):
         yield head(method=method) + b"\r\n"
-    for path in (b"//v1/chat/completions", b"/v1/../v1/chat/completions", b"/v1%2fchat", b"/v1/chat/completions;x"):
+    for path in (
+        b"//v1/chat/completions",
+        b"/v1/../v1/chat/completions",
+        b"/v1%2fchat",
+        b"/v1/chat/completions;x",
+    ):
         yield head(b"content-length: 0", path=path) + b"\r\n"
     for path in (b"http://evil.test/v1/chat/completions", b"*", b"x:1", b"127.0.0.1:22"):
         yield head(b"content-length: 0", path=path) + b"\r\n"
@@ -181,11 +219,16 @@ def malformed(attacker: Attacker) -> Iterator[bytes]:
     yield b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
     yield good.replace(b"HTTP/1.1", b"HTTP/9.9", 1)
     yield HEALTH * 5000
-    yield from (attacker.request(b"expect: 100-continue").replace(attacker.key, b"sk-nobody") for _ in range(5))
+    yield from (
+        attacker.request(b"expect: 100-continue").replace(attacker.key, b"sk-nobody")
+        for _ in range(5)
+    )
     yield from (anonymous[:at] for at in range(110, len(anonymous), 9))
     for _ in range(100):
         at = rng.randrange(len(anonymous))
-        yield anonymous[:at] + rng.randbytes(rng.randrange(1, 9)) + anonymous[at + rng.randrange(9) :]
+        yield (
+            anonymous[:at] + rng.randbytes(rng.randrange(1, 9)) + anonymous[at + rng.randrange(9) :]
+        )
 
 
 def is_answered_or_cut(attacker: Attacker, raw: bytes) -> bool:
@@ -227,7 +270,9 @@ def test_floods_of_requests_are_cut_and_leave_no_socket(attacker: Attacker) -> N
 
 def test_requests_sent_ahead_are_answered_in_their_order(anywhere: Attacker) -> None:
     counter = iter(range(9))
-    anywhere.upstream.answer = lambda: iter([sized(WHOLE, b"x-request-id: r%d\r\n" % next(counter))])
+    anywhere.upstream.answer = lambda: iter(
+        [sized(WHOLE, b"x-request-id: r%d\r\n" % next(counter))]
+    )
     seen = anywhere.ask(anywhere.request() * 5, until=b"x-request-id: r4")
     assert [seen.index(b"x-request-id: r%d" % number) for number in range(5)] == sorted(
         seen.index(b"x-request-id: r%d" % number) for number in range(5)
@@ -236,19 +281,40 @@ def test_requests_sent_ahead_are_answered_in_their_order(anywhere: Attacker) -> 
 
 
 HOSTILE: dict[str, tuple[bool, Callable[[], Iterator[bytes]]]] = {
-    "endless header": (True, lambda: (piece for piece in [b"HTTP/1.1 200 OK\r\nx: ", *[MEGABYTE] * 200])),
-    "endless headers": (True, lambda: (p for p in [b"HTTP/1.1 200 OK\r\n", *[b"x: yyyy\r\n" * 100_000] * 200])),
+    "endless header": (
+        True,
+        lambda: (piece for piece in [b"HTTP/1.1 200 OK\r\nx: ", *[MEGABYTE] * 200]),
+    ),
+    "endless headers": (
+        True,
+        lambda: (p for p in [b"HTTP/1.1 200 OK\r\n", *[b"x: yyyy\r\n" * 100_000] * 200]),
+    ),
     "endless event": (True, lambda: (piece for piece in [STREAM, *[chunk(MEGABYTE)] * 200])),
     "endless chunk header": (True, lambda: (piece for piece in [STREAM, *[MEGABYTE] * 200])),
-    "endless body": (False, lambda: (piece for piece in [b"HTTP/1.1 200 OK\r\n\r\n", *[MEGABYTE] * 200])),
-    "endless refusal": (False, lambda: (piece for piece in [b"HTTP/1.1 500 No\r\n\r\n", *[MEGABYTE] * 200])),
+    "endless body": (
+        False,
+        lambda: (piece for piece in [b"HTTP/1.1 200 OK\r\n\r\n", *[MEGABYTE] * 200]),
+    ),
+    "endless refusal": (
+        False,
+        lambda: (piece for piece in [b"HTTP/1.1 500 No\r\n\r\n", *[MEGABYTE] * 200]),
+    ),
     "gzip bomb": (
         False,
         lambda: iter([sized(gzip.compress(bytes(100_000_000), 1), b"content-encoding: gzip\r\n")]),
     ),
-    "switching protocols": (True, lambda: iter([b"HTTP/1.1 101 S\r\nupgrade: x\r\n\r\n" + b"raw" * 99])),
-    "redirect": (False, lambda: iter([sized(b"moved", b"location: http://127.0.0.1:1/\r\n", b"302 Found")])),
-    "length too short": (False, lambda: iter([b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n" + WHOLE])),
+    "switching protocols": (
+        True,
+        lambda: iter([b"HTTP/1.1 101 S\r\nupgrade: x\r\n\r\n" + b"raw" * 99]),
+    ),
+    "redirect": (
+        False,
+        lambda: iter([sized(b"moved", b"location: http://127.0.0.1:1/\r\n", b"302 Found")]),
+    ),
+    "length too short": (
+        False,
+        lambda: iter([b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n" + WHOLE]),
+    ),
     "two lengths": (False, lambda: iter([sized(WHOLE, b"content-length: 5\r\n")])),
     "not http": (False, lambda: iter([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"])),
     "impossible status": (False, lambda: iter([sized(WHOLE, status=b"20000 Big")])),
@@ -256,7 +322,9 @@ HOSTILE: dict[str, tuple[bool, Callable[[], Iterator[bytes]]]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_upstream_is_a_clear_error_in_bounded_memory(attacker: Attacker, name: str) -> None:
+def test_a_hostile_upstream_is_a_clear_error_in_bounded_memory(
+    attacker: Attacker, name: str
+) -> None:
     stream, attacker.upstream.answer = HOSTILE[name]
     data_plane = attacker.gateway.data_plane()
     before = data_plane.memory_info().rss
@@ -267,15 +335,25 @@ def test_a_hostile_upstream_is_a_clear_error_in_bounded_memory(attacker: Attacke
     assert attacker.is_well()
 
 
-@pytest.mark.parametrize("name", ["bytes after the end", "trailers", "interim", "set-cookie", "broken headers"])
+@pytest.mark.parametrize(
+    "name", ["bytes after the end", "trailers", "interim", "set-cookie", "broken headers"]
+)
 def test_what_an_upstream_says_beside_its_answer_stays_here(attacker: Attacker, name: str) -> None:
     answers = {
         "bytes after the end": [sized(WHOLE) + sized(b"planted")],
         "trailers": [STREAM + chunk(EVENT) + chunk(FINISH) + b"0\r\nx-planted: 1\r\n\r\n"],
         "interim": [b"HTTP/1.1 103 Early\r\nlink: planted\r\n\r\n" * 99 + sized(WHOLE)],
-        "set-cookie": [sized(WHOLE, b"set-cookie: planted\r\nserver: planted\r\nlocation: planted\r\n")],
+        "set-cookie": [
+            sized(WHOLE, b"set-cookie: planted\r\nserver: planted\r\nlocation: planted\r\n")
+        ],
         "broken headers": [
-            sized(WHOLE, b"x-request-id: a\rplanted: b\r\nx-ratelimit-\rplanted: c\r\nretry-after: 1\r\n planted\r\n")
+            sized(
+                WHOLE,
+                (
+                    b"x-request-id: a\rplanted: b\r\nx-ratelimit-\rplanted: "
+                    b"c\r\nretry-after: 1\r\n planted\r\n"
+                ),
+            )
         ],
     }
     attacker.upstream.answer = lambda: iter(answers[name])
@@ -317,7 +395,9 @@ def test_clients_that_leave_anywhere_are_settled_exactly_once(anywhere: Attacker
     fds = data_plane.num_fds()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda seed: leave(anywhere, seed), range(LEAVERS)))
-    assert eventually(lambda: anywhere.lines() - lines >= LEAVERS and anywhere.upstream.open == 0, 10)
+    assert eventually(
+        lambda: anywhere.lines() - lines >= LEAVERS and anywhere.upstream.open == 0, 10
+    )
     assert anywhere.lines() - lines == LEAVERS
     assert eventually(lambda: data_plane.num_fds() <= fds + 3)
     assert anywhere.is_well()
@@ -325,14 +405,20 @@ def test_clients_that_leave_anywhere_are_settled_exactly_once(anywhere: Attacker
 
 def test_a_client_that_floods_its_own_stream_is_cut_and_settled_once(anywhere: Attacker) -> None:
     anywhere.upstream.answer = lambda: (piece for piece in [STREAM, *[chunk(EVENT)] * 100_000])
-    data_plane, lines, tries = anywhere.gateway.data_plane(), anywhere.lines(), len(anywhere.upstream.heads)
+    data_plane, lines, tries = (
+        anywhere.gateway.data_plane(),
+        anywhere.lines(),
+        len(anywhere.upstream.heads),
+    )
     fds = data_plane.num_fds()
     for _ in range(FLOODS):
         with anywhere.connect() as line, suppress(OSError):
             line.sendall(anywhere.request(stream=True))
             line.recv(10)
             line.sendall(HEALTH * 20_000)
-    assert eventually(lambda: anywhere.lines() - lines >= FLOODS and anywhere.upstream.open == 0, 10)
+    assert eventually(
+        lambda: anywhere.lines() - lines >= FLOODS and anywhere.upstream.open == 0, 10
+    )
     assert anywhere.lines() - lines == len(anywhere.upstream.heads) - tries == FLOODS
     assert eventually(lambda: data_plane.num_fds() <= fds + 3)
     assert anywhere.is_well()

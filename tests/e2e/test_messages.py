@@ -1,4 +1,6 @@
-"""Anthropic's Messages at both ends: no turn is refused, no thought is lost, and errors are the client's own."""
+"""Anthropic's Messages at both ends: no turn is refused, no thought is lost, and errors are
+the client's own.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,7 +27,12 @@ CARRYING = pytest.mark.parametrize("carries", [True, False], ids=["carrying", "d
 
 @pytest.fixture(scope="module")
 def shared_trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trio]:
-    tiers = {"SMALL_MODEL": "my-gpt-5", "SMALL_EFFORT": "low", "BIG_MODEL": "claude-opus-4-8", "BIG_EFFORT": "max"}
+    tiers = {
+        "SMALL_MODEL": "my-gpt-5",
+        "SMALL_EFFORT": "low",
+        "BIG_MODEL": "claude-opus-4-8",
+        "BIG_EFFORT": "max",
+    }
     with ExitStack() as stack:
         yield Trio(stack, tmp_path_factory.mktemp("trio"), environment=tiers)
 
@@ -51,12 +58,14 @@ def step(talk: Talk, *, streamed: bool) -> None:
         talk.say("Go on.")
 
 
-# -- The anthropic SDK over every upstream -----------------------------------------------------------------------------
+# -- The anthropic SDK over every upstream ---------------------------------------------------------
 
 
 @CARRYING
 @OF_EACH
-def test_the_anthropic_sdk_works_over_every_upstream(trio: Trio, upstream: str, carries: bool) -> None:
+def test_the_anthropic_sdk_works_over_every_upstream(
+    trio: Trio, upstream: str, carries: bool
+) -> None:
     before = len(trio.bodies(upstream))
     run(trio.talk("messages", MODELS[upstream], carries=carries), TURNS)
     assert trio.rejections == []
@@ -78,20 +87,29 @@ def test_a_budget_of_thinking_keeps_every_tool_loop_whole(trio: Trio, carries: b
         ("think-budget", {"type": "adaptive"}, {"type": "enabled", "budget_tokens": 6400}),
     ],
 )
-def test_how_much_to_think_is_told_as_the_model_takes_it(trio: Trio, model: str, thinking: Json, told: Json) -> None:
+def test_how_much_to_think_is_told_as_the_model_takes_it(
+    trio: Trio, model: str, thinking: Json, told: Json
+) -> None:
     run(trio.talk("messages", model, thinking=thinking), 3)
     assert trio.rejections == []
     assert trio.messages.bodies[-1]["thinking"] == told
 
 
 def test_thinking_that_is_not_shown_comes_back_all_the_same(trio: Trio) -> None:
-    run(trio.talk("messages", MODELS["messages"], thinking={"type": "adaptive", "display": "omitted"}), TURNS)
+    run(
+        trio.talk(
+            "messages", MODELS["messages"], thinking={"type": "adaptive", "display": "omitted"}
+        ),
+        TURNS,
+    )
     assert trio.rejections == []
     assert trio.thoughts("messages") == TURNS - 1
 
 
 class AnyIds(ScriptedResponder):
-    """Judges no calls: the upstream's own ids are in the table only, without it calls go by those of the client."""
+    """Judges no calls: the upstream's own ids are in the table only, without it calls go by
+    those of the client.
+    """
 
     def _fault(self, items: list[Json]) -> str:
         return ""
@@ -121,13 +139,16 @@ def empty(directory: Path) -> None:
     engine.close()
 
 
-# -- The openai SDK over Messages -----------------------------------------------------------------------------------
+# -- The openai SDK over Messages ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("client", ["chat", "responses"])
 @pytest.mark.parametrize(
     ("model", "thinking"),
-    [("think-adaptive", {"type": "adaptive"}), ("think-budget", {"type": "enabled", "budget_tokens": 16_384})],
+    [
+        ("think-adaptive", {"type": "adaptive"}),
+        ("think-budget", {"type": "enabled", "budget_tokens": 16_384}),
+    ],
     ids=["adaptive", "budget"],
 )
 def test_the_openai_sdk_drops_all_thinking_and_no_turn_is_refused(
@@ -137,11 +158,15 @@ def test_the_openai_sdk_drops_all_thinking_and_no_turn_is_refused(
     assert trio.rejections == []
     body = trio.messages.bodies[-1]
     assert body["thinking"] == thinking
-    assert body.get("output_config", {}).get("effort") == ("high" if model == "think-adaptive" else None)
+    assert body.get("output_config", {}).get("effort") == (
+        "high" if model == "think-adaptive" else None
+    )
     assert trio.thoughts("messages") == TURNS - 1
 
 
-def test_thinking_that_is_bound_to_its_conversation_is_restored_without_a_gap(tmp_path: Path) -> None:
+def test_thinking_that_is_bound_to_its_conversation_is_restored_without_a_gap(
+    tmp_path: Path,
+) -> None:
     with ExitStack() as stack:
         trio = Trio(stack, tmp_path, messages=StrictMessenger(chain=True, interleaves=True))
         talks = [trio.talk(client, "think-adaptive") for client in CLIENTS]
@@ -168,7 +193,7 @@ def test_refused_thinking_costs_one_more_round_trip_and_not_another(trio: Trio) 
     assert trio.thoughts("messages") == 2
 
 
-# -- Errors ---------------------------------------------------------------------------------------------------------
+# -- Errors ----------------------------------------------------------------------------------------
 
 TWO = """
 [[upstreams]]
@@ -216,8 +241,12 @@ FAILS: dict[str, type[Exception]] = {
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_fault_in_the_middle_of_a_stream_is_the_clients_own_error(trio: Trio, client: str) -> None:
-    trio.messages.script(Answer(fault=overloaded, turn=Turn(reasoning="why", text="A long answer. " * 20)))
+def test_a_fault_in_the_middle_of_a_stream_is_the_clients_own_error(
+    trio: Trio, client: str
+) -> None:
+    trio.messages.script(
+        Answer(fault=overloaded, turn=Turn(reasoning="why", text="A long answer. " * 20))
+    )
     talk = trio.talk(client, "think-adaptive")
     talk.say("Hello.")
     with pytest.raises(FAILS[client], match="Overloaded"):
@@ -225,24 +254,32 @@ def test_a_fault_in_the_middle_of_a_stream_is_the_clients_own_error(trio: Trio, 
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_fault_at_the_head_of_a_stream_is_told_as_an_error_of_the_clients_own(trio: Trio, client: str) -> None:
-    trio.messages.script(Answer(fault=overloaded_at_once, turn=Turn(reasoning="why", text="Never said.")))
+def test_a_fault_at_the_head_of_a_stream_is_told_as_an_error_of_the_clients_own(
+    trio: Trio, client: str
+) -> None:
+    trio.messages.script(
+        Answer(fault=overloaded_at_once, turn=Turn(reasoning="why", text="Never said."))
+    )
     talk = trio.talk(client, "think-adaptive")
     talk.say("Hello.")
-    with pytest.raises((anthropic.APIStatusError, openai.APIStatusError), match="Overloaded") as caught:
+    with pytest.raises(
+        (anthropic.APIStatusError, openai.APIStatusError), match="Overloaded"
+    ) as caught:
         talk.ask(streamed=True)
     assert caught.value.response.headers["content-type"].startswith("application/json")
     if client == "messages":
         assert caught.value.response.json()["type"] == "error"
 
 
-# -- What else a Messages client asks -------------------------------------------------------------------------------
+# -- What else a Messages client asks --------------------------------------------------------------
 
 
 def test_tokens_are_counted_by_an_upstream_that_counts(trio: Trio) -> None:
     before = len(trio.messages.counted)
     for model in MODELS.values():
-        found = trio.anthropic.messages.count_tokens(model=model, messages=[{"role": "user", "content": "hi " * 400}])
+        found = trio.anthropic.messages.count_tokens(
+            model=model, messages=[{"role": "user", "content": "hi " * 400}]
+        )
         assert 100 < found.input_tokens < 1000
     assert len(trio.messages.counted) == before + 1
     assert trio.rejections == []
@@ -256,16 +293,24 @@ def test_models_are_listed_as_the_anthropic_sdk_reads_them(trio: Trio) -> None:
 
 def test_anthropics_key_header_is_taken_too(trio: Trio) -> None:
     body = b'{"model":"claude-opus-4-8","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
-    answers = [post(trio.gateway.origin, "/cursor/messages", body, x_api_key=key) for key in (trio.key, "wrong")]
+    answers = [
+        post(trio.gateway.origin, "/cursor/messages", body, x_api_key=key)
+        for key in (trio.key, "wrong")
+    ]
     assert [answer.status for answer in answers] == [200, 401]
     assert answers[1].json["error"]["type"] == "authentication_error"
 
 
 @pytest.mark.parametrize(
     ("asked", "served"),
-    [("claude-3-haiku-20240307", ("my-gpt-5", "low")), ("claude-sonnet-9", ("claude-opus-4-8", "max"))],
+    [
+        ("claude-3-haiku-20240307", ("my-gpt-5", "low")),
+        ("claude-sonnet-9", ("claude-opus-4-8", "max")),
+    ],
 )
-def test_tiers_stand_for_models_that_nobody_serves(trio: Trio, asked: str, served: tuple[str, str]) -> None:
+def test_tiers_stand_for_models_that_nobody_serves(
+    trio: Trio, asked: str, served: tuple[str, str]
+) -> None:
     talk = trio.talk("messages", asked)
     talk.say("Hello.")
     talk.ask(streamed=True)

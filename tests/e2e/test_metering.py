@@ -1,4 +1,6 @@
-"""The books agree with the provider's own, whatever clients, upstreams and kills do; quotas are never oversold."""
+"""The books agree with the provider's own, whatever clients, upstreams and kills do; quotas
+are never oversold.
+"""
 
 import asyncio
 import json
@@ -34,7 +36,9 @@ def provider() -> Iterator[CountingProvider]:
 
 @pytest.fixture
 def gateway(provider: CountingProvider, tmp_path: Path) -> Iterator[Gateway]:
-    with Gateway(tmp_path, upstream_environment(provider.base_url) | {"LOG_LEVEL": "warning"}) as running:
+    with Gateway(
+        tmp_path, upstream_environment(provider.base_url) | {"LOG_LEVEL": "warning"}
+    ) as running:
         yield running
 
 
@@ -61,10 +65,13 @@ def settled(books: Engine, count: int) -> bool:
 
 
 def names(rng: Random, count: int) -> list[str]:
-    return [f"{rng.choice(['whole', 'plain', 'uncounted', 'cut', 'left'])} {number}" for number in range(count)]
+    return [
+        f"{rng.choice(['whole', 'plain', 'uncounted', 'cut', 'left'])} {number}"
+        for number in range(count)
+    ]
 
 
-# -- the books --------------------------------------------------------------------------------------------------------
+# -- the books -------------------------------------------------------------------------------------
 
 
 def test_64_streams_at_once_are_in_the_ledger_once_each_as_the_provider_counted_them(
@@ -79,12 +86,20 @@ def test_64_streams_at_once_are_in_the_ledger_once_each_as_the_provider_counted_
     assert len(found) == rows(books, "ledger") == len(provider.books) == len(asked)
     told = {name: count for name, count in provider.books.items() if count is not None}
     assert {name: found[name].error_class for name in told if found[name].error_class} == {}
-    assert {name: Count(found[name].prompt_tokens, found[name].completion_tokens) for name in told} == told
-    assert {name for name, entry in found.items() if entry.estimated} == provider.books.keys() - told.keys()
+    assert {
+        name: Count(found[name].prompt_tokens, found[name].completion_tokens) for name in told
+    } == told
+    assert {
+        name for name, entry in found.items() if entry.estimated
+    } == provider.books.keys() - told.keys()
 
 
 def test_how_an_exchange_ended_is_told(gateway: Gateway, books: Engine) -> None:
-    ask_all(gateway.port, gateway.new_user("ada"), ["whole 1", "plain 2", "uncounted 3", "cut 4", "left 5"])
+    ask_all(
+        gateway.port,
+        gateway.new_user("ada"),
+        ["whole 1", "plain 2", "uncounted 3", "cut 4", "left 5"],
+    )
     assert settled(books, 5)
     found = {name: (entry.status, entry.error_class) for name, entry in entries(books).items()}
     assert found == {
@@ -96,7 +111,9 @@ def test_how_an_exchange_ended_is_told(gateway: Gateway, books: Engine) -> None:
     }
 
 
-def test_sums_and_balances_are_those_of_the_rows_and_nothing_stays_reserved(gateway: Gateway, books: Engine) -> None:
+def test_sums_and_balances_are_those_of_the_rows_and_nothing_stays_reserved(
+    gateway: Gateway, books: Engine
+) -> None:
     ask_all(gateway.port, gateway.new_user("ada"), names(Random(8), STREAMS))
     assert settled(books, STREAMS)
     sums = "SUM(prompt_tokens), SUM(completion_tokens), SUM(restored), COUNT(*)"
@@ -108,11 +125,13 @@ def test_sums_and_balances_are_those_of_the_rows_and_nothing_stays_reserved(gate
     assert rows(books, "open_exchanges") == 0
 
 
-# -- kill -9 ----------------------------------------------------------------------------------------------------------
+# -- kill -9 ---------------------------------------------------------------------------------------
 
 
 class Load:
-    """Eight clients that keep asking; what they saw is counted, so that a test can wait for so much of it."""
+    """Eight clients that keep asking; what they saw is counted, so that a test can wait for
+    so much of it.
+    """
 
     def __init__(self, gateway: Gateway, key: str) -> None:
         self._gateway = gateway
@@ -141,7 +160,9 @@ class Load:
             await self._changed.wait_for(lambda: len(self.seen) >= wanted)
 
 
-async def kill_again_and_again(gateway: Gateway, key: str, books: Engine, kills: int) -> tuple[list[Seen], list[int]]:
+async def kill_again_and_again(
+    gateway: Gateway, key: str, books: Engine, kills: int
+) -> tuple[list[Seen], list[int]]:
     """What the clients saw, and how many settled rows were missing after each kill."""
     load, rng, missing = Load(gateway, key), Random(1), []
     async with asyncio.TaskGroup() as group:
@@ -177,7 +198,7 @@ def test_killing_the_data_plane_loses_no_settled_row(gateway: Gateway, books: En
         assert len(answered) <= rows(books, "ledger") <= len(seen)
 
 
-# -- quotas -----------------------------------------------------------------------------------------------------------
+# -- quotas ----------------------------------------------------------------------------------------
 
 
 def give_quota(books: Engine, name: str, tokens: int) -> None:
@@ -194,11 +215,16 @@ def spent(books: Engine, name: str) -> int:
 
 
 def test_of_100_requests_at_once_10_pass_a_quota_for_10(tmp_path: Path) -> None:
-    with CountingProvider(COUNT) as provider, Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway:
+    with (
+        CountingProvider(COUNT) as provider,
+        Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway,
+    ):
         key = gateway.new_user("ada")
         with closing(open_engine(f"sqlite:{tmp_path}/adapter.db")) as books:
             give_quota(books, "ada", 10 * (COUNT.prompt + COUNT.completion))
-            seen = ask_all(gateway.port, key, [f"whole {n}" for n in range(100)], size=SIZE, max_tokens=40)
+            seen = ask_all(
+                gateway.port, key, [f"whole {n}" for n in range(100)], size=SIZE, max_tokens=40
+            )
             refused = [answer for answer in seen if answer.status != 200]
             assert (len(refused), len(provider.books)) == (90, 10)
             messages = [json.loads(answer.body)["error"] for answer in refused]
@@ -214,7 +240,10 @@ def test_two_data_planes_over_one_database_sell_a_quota_once(tmp_path: Path) -> 
     with CountingProvider(COUNT) as provider:
         database = {"DATABASE_URL": f"sqlite:{tmp_path}/adapter.db"}
         environment = upstream_environment(provider.base_url) | database
-        with Gateway(tmp_path / "one", environment) as one, Gateway(tmp_path / "two", environment) as two:
+        with (
+            Gateway(tmp_path / "one", environment) as one,
+            Gateway(tmp_path / "two", environment) as two,
+        ):
             key = one.new_user("ada")
             with closing(open_engine(f"sqlite:{tmp_path}/adapter.db")) as books:
                 give_quota(books, "ada", 1000)

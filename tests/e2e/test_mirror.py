@@ -49,7 +49,13 @@ class Summarising(StrictResponder):
 
     def _items(self, turn: Turn, custom: set[str]) -> list[Json]:
         first, *rest = super()._items(turn, custom)
-        return [{**first, "summary": [{"type": "summary_text", "text": f"**In short**\n\n{turn.reasoning}"}]}, *rest]
+        return [
+            {
+                **first,
+                "summary": [{"type": "summary_text", "text": f"**In short**\n\n{turn.reasoning}"}],
+            },
+            *rest,
+        ]
 
 
 type Provider = StrictProvider | Summarising
@@ -63,7 +69,9 @@ class Place:
         self.providers = providers
         self.clients: dict[str, OpenAI] = {}
         for name in providers:
-            self.clients[name] = stack.enter_context(sdk(f"{gateway.origin}/cursor/v1", gateway.new_user(name)))
+            self.clients[name] = stack.enter_context(
+                sdk(f"{gateway.origin}/cursor/v1", gateway.new_user(name))
+            )
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +82,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for style in STYLES:
             chat = providers[f"chat-{style}"] = stack.enter_context(StrictProvider())
             responses = providers[f"responses-{style}"] = stack.enter_context(Summarising())
-            own: dict[str, Any] = {"style": style, "name": f"chat-{style}", "base_url": chat.base_url}
+            own: dict[str, Any] = {
+                "style": style,
+                "name": f"chat-{style}",
+                "base_url": chat.base_url,
+            }
             config += UPSTREAM.format(**own, api="chat", key="sk-good", more="")
             own |= {"name": f"responses-{style}", "base_url": responses.base_url}
-            config += UPSTREAM.format(**own, api="responses", key="azure-key", more='api_version = "preview"')
+            config += UPSTREAM.format(
+                **own, api="responses", key="azure-key", more='api_version = "preview"'
+            )
         gateway = stack.enter_context(Gateway(tmp_path_factory.mktemp("mirror"), config=config))
         yield Place(stack, gateway, providers)
 
@@ -90,7 +104,10 @@ def test_an_upstream_gets_the_same_bytes_whether_reasoning_is_shown_or_not(
     got: dict[str, list[bytes]] = {}
     for style in STYLES:
         name = f"{kind}-{style}"
-        provider, talk = place.providers[name], Conversation(place.clients[name], name, habits=HABITS[habits])
+        provider, talk = (
+            place.providers[name],
+            Conversation(place.clients[name], name, habits=HABITS[habits]),
+        )
         before = len(provider.requests)
         for turn in range(TURNS):
             reply = talk.step(streamed=bool(turn % 4))
@@ -105,7 +122,9 @@ def test_an_upstream_gets_the_same_bytes_whether_reasoning_is_shown_or_not(
 
 @pytest.mark.parametrize("kind", ["chat", "responses"])
 def test_the_role_comes_first_and_the_block_before_everything_else(place: Place, kind: str) -> None:
-    with Conversation(place.clients[f"{kind}-details"], f"{kind}-details", marker="order").open() as stream:
+    with Conversation(
+        place.clients[f"{kind}-details"], f"{kind}-details", marker="order"
+    ).open() as stream:
         deltas = [choice.delta for chunk in stream for choice in chunk.choices]
     ours = [at for at, delta in enumerate(deltas) if delta.content and "thinkback" in delta.content]
     assert deltas[0].role == "assistant"
@@ -114,37 +133,53 @@ def test_the_role_comes_first_and_the_block_before_everything_else(place: Place,
 
 
 def test_what_a_subagent_showed_is_cut_out_of_its_parents_results(place: Place) -> None:
-    talk = Conversation(place.clients["chat-details"], "chat-details", marker="parent", habits=CURSOR)
+    talk = Conversation(
+        place.clients["chat-details"], "chat-details", marker="parent", habits=CURSOR
+    )
     said = talk.step().text
-    talk.messages.append({"role": "user", "content": [{"type": "text", "text": f"The subagent said: {said}<end>"}]})
+    talk.messages.append(
+        {"role": "user", "content": [{"type": "text", "text": f"The subagent said: {said}<end>"}]}
+    )
     talk.ask()
     body = place.providers["chat-details"].requests[-1].body
     assert b"thinkback" not in body
     assert b"<end>" in body
 
 
-def test_a_conversation_that_is_too_long_makes_cursor_summarise_and_costs_nothing(place: Place) -> None:
+def test_a_conversation_that_is_too_long_makes_cursor_summarise_and_costs_nothing(
+    place: Place,
+) -> None:
     gateway, key = place.gateway, place.gateway.new_user("long")
     provider = place.providers["chat-off"]
     assert isinstance(provider, StrictProvider)
     with sdk(gateway.base_url, key) as client:
         for streamed in (True, False):
             provider.script(Refusal(400, "This model's maximum context length is 65536 tokens."))
-            assert too_long(Conversation(client, "chat-off", marker="long"), streamed=streamed) == 1_000_000
+            assert (
+                too_long(Conversation(client, "chat-off", marker="long"), streamed=streamed)
+                == 1_000_000
+            )
 
     def listed() -> list[Json]:
-        answer = fetch("GET", f"{gateway.origin}/api/my-requests", headers={"Authorization": f"Bearer {key}"})
+        answer = fetch(
+            "GET", f"{gateway.origin}/api/my-requests", headers={"Authorization": f"Bearer {key}"}
+        )
         return list(answer.json["items"])
 
     assert eventually(lambda: len(listed()) == 2)
-    found = {(one["status"], one["error_class"], one["prompt_tokens"], one["completion_tokens"]) for one in listed()}
+    found = {
+        (one["status"], one["error_class"], one["prompt_tokens"], one["completion_tokens"])
+        for one in listed()
+    }
     assert found == {(200, "context_overflow", 0, 0)}
 
 
 def too_long(talk: Conversation, *, streamed: bool) -> int:
     """The prompt's tokens as told in an empty answer."""
     if not streamed:
-        whole: Any = talk.client.chat.completions.create(model=talk.model, messages=[{"role": "user", "content": "hi"}])
+        whole: Any = talk.client.chat.completions.create(
+            model=talk.model, messages=[{"role": "user", "content": "hi"}]
+        )
         assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == ("", "stop")
         return int(whole.usage.prompt_tokens)
     with talk.open() as stream:

@@ -20,7 +20,9 @@ def test_chat_completions_under_every_prefix(
     assert provider.requests[0].target == "/v1/chat/completions"
 
 
-def test_an_azure_deployment_names_the_model(gateway: Gateway, provider: StrictProvider, key: str) -> None:
+def test_an_azure_deployment_names_the_model(
+    gateway: Gateway, provider: StrictProvider, key: str
+) -> None:
     path = "/openai/deployments/deepseek-v4-pro/chat/completions?api-version=2024-10-21"
     body = b'{"messages":[{"role":"user","content":"hi"}]}'
     assert post(gateway.origin, path, body, **{"api-key": key}).status == 200
@@ -42,8 +44,12 @@ def test_health_is_told_to_everybody(gateway: Gateway, path: str) -> None:
     assert fetch("GET", gateway.origin + path).status == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/cursor/models", "/v1/messages", "/responses", "/healthz"])
-def test_a_browser_s_preflight_is_answered(gateway: Gateway, provider: StrictProvider, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/cursor/models", "/v1/messages", "/responses", "/healthz"]
+)
+def test_a_browser_s_preflight_is_answered(
+    gateway: Gateway, provider: StrictProvider, path: str
+) -> None:
     headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     answer = fetch("OPTIONS", gateway.origin + path, headers=headers)
     assert answer.status in {200, 204}
@@ -57,7 +63,11 @@ def test_every_other_path_reaches_the_sidecar(gateway: Gateway, provider: Strict
     assert not provider.requests
 
 
-def test_a_method_that_a_path_does_not_have_is_refused(gateway: Gateway, provider: StrictProvider, key: str) -> None:
-    answer = fetch("GET", f"{gateway.origin}/v1/chat/completions", headers={"Authorization": f"Bearer {key}"})
+def test_a_method_that_a_path_does_not_have_is_refused(
+    gateway: Gateway, provider: StrictProvider, key: str
+) -> None:
+    answer = fetch(
+        "GET", f"{gateway.origin}/v1/chat/completions", headers={"Authorization": f"Bearer {key}"}
+    )
     assert answer.status == 405
     assert not provider.requests

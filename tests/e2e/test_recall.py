@@ -19,7 +19,9 @@ MODEL = "deepseek-v4-pro"
 
 
 def call_turn(name: str) -> Turn:
-    return Turn(reasoning=f"thought of {name}", calls=(Call(f"call_{name}", "Read", '{"path": "a.py"}'),))
+    return Turn(
+        reasoning=f"thought of {name}", calls=(Call(f"call_{name}", "Read", '{"path": "a.py"}'),)
+    )
 
 
 def test_principals_never_share_reasoning(
@@ -43,7 +45,11 @@ def test_a_follow_up_overtakes_the_end_of_the_stream(
     client: OpenAI, gateway: Gateway, provider: StrictProvider, key: str, kind: str, before: int
 ) -> None:
     gate, name = Gate(), f"early {kind} {before}"
-    turn = call_turn(name) if kind == "calls" else Turn(reasoning=f"thought of {name}", text=f"I say {name}.")
+    turn = (
+        call_turn(name)
+        if kind == "calls"
+        else Turn(reasoning=f"thought of {name}", text=f"I say {name}.")
+    )
     provider.script(Answer(turn=turn, fault=held(gate, before=before)))
     conversation = Conversation(client, MODEL, marker=name)
     with conversation.open() as stream, sdk(gateway.base_url, key) as elsewhere:
@@ -70,9 +76,13 @@ def test_a_follow_up_right_after_the_last_event_finds_the_turn(
     assert not conversation.crossed(provider.requests)
 
 
-def test_a_stopped_stream_is_found_by_the_text_that_was_seen(client: OpenAI, provider: StrictProvider) -> None:
+def test_a_stopped_stream_is_found_by_the_text_that_was_seen(
+    client: OpenAI, provider: StrictProvider
+) -> None:
     gate, text = Gate(), "This is a long answer that nobody waits for. " * 3
-    provider.script(Answer(turn=Turn(reasoning="thought of a stop", text=text), fault=held(gate, before=-4)))
+    provider.script(
+        Answer(turn=Turn(reasoning="thought of a stop", text=text), fault=held(gate, before=-4))
+    )
     conversation = Conversation(client, MODEL, prompt="Say much.", marker="stopped")
     with conversation.open() as stream:
         reply = Reply()
@@ -86,7 +96,9 @@ def test_a_stopped_stream_is_found_by_the_text_that_was_seen(client: OpenAI, pro
     assert not conversation.crossed(provider.requests)
 
 
-@pytest.mark.parametrize("reasoning", ["", "half \ud83e pair", " \n padded \n "], ids=["empty", "surrogate", "padded"])
+@pytest.mark.parametrize(
+    "reasoning", ["", "half \ud83e pair", " \n padded \n "], ids=["empty", "surrogate", "padded"]
+)
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
 def test_odd_reasoning_comes_back_as_it_was(
     client: OpenAI, provider: StrictProvider, reasoning: str, streamed: bool
@@ -99,24 +111,37 @@ def test_odd_reasoning_comes_back_as_it_was(
     assert provider.bodies()[-1]["messages"][3][FIELD] == reasoning
 
 
-def test_the_reasoning_of_a_look_alike_is_never_borrowed(client: OpenAI, provider: StrictProvider) -> None:
-    twins = [Conversation(client, MODEL, prompt="Same?", marker=f"twin {name}") for name in ("one", "two")]
+def test_the_reasoning_of_a_look_alike_is_never_borrowed(
+    client: OpenAI, provider: StrictProvider
+) -> None:
+    twins = [
+        Conversation(client, MODEL, prompt="Same?", marker=f"twin {name}")
+        for name in ("one", "two")
+    ]
     for twin in twins:
         provider.script(Answer(turn=Turn(reasoning=f"thought of {twin.marker}", text="Same.")))
         twin.step()
     with contextlib.suppress(openai.BadRequestError):
         twins[0].ask()
     assert len(provider.requests) > 2
-    assert not [request for request in provider.requests if b"thought of <conversation twin two>" in request.body]
+    assert not [
+        request
+        for request in provider.requests
+        if b"thought of <conversation twin two>" in request.body
+    ]
 
 
-def test_a_turn_without_reasoning_is_not_taken_for_a_lost_one(client: OpenAI, provider: StrictProvider) -> None:
+def test_a_turn_without_reasoning_is_not_taken_for_a_lost_one(
+    client: OpenAI, provider: StrictProvider
+) -> None:
     provider.script(Answer(turn=Turn(reasoning=None, calls=(Call("call_none", "Read", "{}"),))))
     Conversation(client, MODEL, marker="none").run(2)
     assert [request.status for request in provider.requests] == [200, 200]
 
 
-def test_turns_of_another_model_get_no_invented_reasoning(client: OpenAI, provider: StrictProvider) -> None:
+def test_turns_of_another_model_get_no_invented_reasoning(
+    client: OpenAI, provider: StrictProvider
+) -> None:
     conversation = Conversation(client, MODEL, marker="foreign")
     conversation.messages[3:3] = [
         {"role": "assistant", "content": "I was said by somebody else."},
@@ -126,19 +151,25 @@ def test_turns_of_another_model_get_no_invented_reasoning(client: OpenAI, provid
     assert provider.bodies()[-1]["messages"][3].get(FIELD, "") == ""
 
 
-def test_reasoning_is_restored_after_the_history_was_compacted(client: OpenAI, provider: StrictProvider) -> None:
+def test_reasoning_is_restored_after_the_history_was_compacted(
+    client: OpenAI, provider: StrictProvider
+) -> None:
     provider.script(*(Answer(turn=call_turn(f"compacted {n}")) for n in range(3)))
     conversation = Conversation(client, MODEL, marker="compacted")
     conversation.run(3)
     conversation.messages[:7] = [{"role": "user", "content": "<summary>Much was done.</summary>"}]
     conversation.ask()
     assert not provider.rejections
-    assert [message.get(FIELD) for message in provider.bodies()[-1]["messages"] if message["role"] == "assistant"] == [
-        "thought of compacted 2"
-    ]
+    assert [
+        message.get(FIELD)
+        for message in provider.bodies()[-1]["messages"]
+        if message["role"] == "assistant"
+    ] == ["thought of compacted 2"]
 
 
-def test_forks_of_a_conversation_keep_their_common_turns(client: OpenAI, provider: StrictProvider) -> None:
+def test_forks_of_a_conversation_keep_their_common_turns(
+    client: OpenAI, provider: StrictProvider
+) -> None:
     trunk = Conversation(client, MODEL, marker="trunk")
     trunk.run(4)
     for _ in range(2):
@@ -148,14 +179,19 @@ def test_forks_of_a_conversation_keep_their_common_turns(client: OpenAI, provide
     assert not provider.rejections
 
 
-def test_the_client_sees_minted_ids_and_the_provider_its_own(client: OpenAI, provider: StrictProvider) -> None:
+def test_the_client_sees_minted_ids_and_the_provider_its_own(
+    client: OpenAI, provider: StrictProvider
+) -> None:
     provider.script(Answer(turn=call_turn("minted")))
     conversation = Conversation(client, MODEL, marker="minted")
     conversation.run(2)
     seen = conversation.replies[0].calls[0]["id"]
     assert re.fullmatch("call_[0-9A-Za-z]{26}", seen)
     messages = provider.bodies()[-1]["messages"]
-    assert (messages[3]["tool_calls"][0]["id"], messages[4]["tool_call_id"]) == ("call_minted", "call_minted")
+    assert (messages[3]["tool_calls"][0]["id"], messages[4]["tool_call_id"]) == (
+        "call_minted",
+        "call_minted",
+    )
 
 
 def test_a_cold_history_is_repaired_by_turning_thinking_off(estate: Estate) -> None:

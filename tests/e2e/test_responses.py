@@ -1,4 +1,6 @@
-"""Responses clients over a chat upstream, and Cursor over Azure's Responses: no turn is refused, nothing is lost."""
+"""Responses clients over a chat upstream, and Cursor over Azure's Responses: no turn is
+refused, nothing is lost.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +34,9 @@ effort = "high"
 
 
 class ResponsesClient:
-    """The openai SDK's Responses API in a tool conversation; `carries`: it sends its copies of the reasoning back."""
+    """The openai SDK's Responses API in a tool conversation; `carries`: it sends its copies
+    of the reasoning back.
+    """
 
     def __init__(self, client: OpenAI, model: str, *, carries: bool) -> None:
         self._client = client
@@ -53,7 +57,10 @@ class ResponsesClient:
         calls = [item for item in response.output if item.type == "function_call"]
         kept = [item for item in response.output if self._carries or item.type != "reasoning"]
         self.items += [item.to_dict() for item in kept]
-        self.items += [{"type": "function_call_output", "call_id": call.call_id, "output": "fine"} for call in calls]
+        self.items += [
+            {"type": "function_call_output", "call_id": call.call_id, "output": "fine"}
+            for call in calls
+        ]
         if not calls:
             self.items.append({"role": "user", "content": "Go on."})
 
@@ -69,9 +76,12 @@ def test_a_responses_conversation_runs_over_a_strict_chat_upstream(
     assert len(provider.bodies()) == TURNS
 
 
-def test_a_client_that_carries_its_reasoning_needs_no_table(fresh: tuple[Gateway, StrictProvider]) -> None:
+def test_a_client_that_carries_its_reasoning_needs_no_table(
+    fresh: tuple[Gateway, StrictProvider],
+) -> None:
     gateway, provider = fresh
-    # The upstream's own ids are in the table only: without it calls go by those that the client has.
+    # The upstream's own ids are in the table only: without it calls go by those that the
+    # client has.
     provider.ledger.any_ids = True
     with sdk(gateway.base_url, gateway.new_user("ada")) as client:
         talk = ResponsesClient(client, MODEL, carries=True)
@@ -114,7 +124,9 @@ def test_cursors_chat_runs_over_azures_responses_with_its_reasoning_restored(
             assert talk.ask(streamed=bool(turn % 2)).models == {"gpt-high"}
     assert responder.rejections == []
     asked = responder.bodies[before:]
-    assert {(body["model"], body["reasoning"]["effort"]) for body in asked} == {("my-gpt-5", "high")}
+    assert {(body["model"], body["reasoning"]["effort"]) for body in asked} == {
+        ("my-gpt-5", "high")
+    }
     assert len(asked) == TURNS
 
 

@@ -48,10 +48,15 @@ def test_a_broken_configuration_is_named_and_nothing_is_started(tmp_path: Path) 
 def test_an_edited_configuration_is_used_without_a_restart(tmp_path: Path) -> None:
     with StrictProvider() as one, StrictProvider() as two:
         first = UPSTREAM.format(name="first", url=one.base_url)
-        with Gateway(tmp_path, config=first) as gateway, sdk(gateway.base_url, gateway.new_user("ada")) as client:
+        with (
+            Gateway(tmp_path, config=first) as gateway,
+            sdk(gateway.base_url, gateway.new_user("ada")) as client,
+        ):
             more = first + UPSTREAM.format(name="second", url=two.base_url)
             (tmp_path / "config.toml").write_text(more, "utf-8")
-            assert eventually(lambda: "second-model" in [model.id for model in client.models.list()])
+            assert eventually(
+                lambda: "second-model" in [model.id for model in client.models.list()]
+            )
             assert Conversation(client, "second-model").ask().finish_reason
             (tmp_path / "config.toml").write_text("[[upstreams]\n", "utf-8")
             assert eventually(lambda: "config.toml" in gateway.log)

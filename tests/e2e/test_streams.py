@@ -17,7 +17,8 @@ both_ways = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", 
 
 @both_ways
 @pytest.mark.parametrize(
-    ("requested", "upstream_model"), [("gpt-5.3-codex", "deepseek-v4-pro"), ("team/v4-flash", "deepseek-v4-flash")]
+    ("requested", "upstream_model"),
+    [("gpt-5.3-codex", "deepseek-v4-pro"), ("team/v4-flash", "deepseek-v4-flash")],
 )
 def test_a_rewritten_model_is_called_by_the_requested_name_on_the_way_back(
     estate: Estate, requested: str, upstream_model: str, streamed: bool
@@ -26,7 +27,9 @@ def test_a_rewritten_model_is_called_by_the_requested_name_on_the_way_back(
     assert reply.models == {requested}
     request = estate.providers["rewriting"].bodies()[0]
     assert request["model"] == upstream_model
-    assert estate.providers["rewriting"].requests[0].target == "/compatible-mode/v1/chat/completions"
+    assert (
+        estate.providers["rewriting"].requests[0].target == "/compatible-mode/v1/chat/completions"
+    )
 
 
 def usage_frames(answer: Raw) -> list[bytes]:
@@ -42,12 +45,16 @@ def test_usage_is_asked_for_and_kept_from_a_client_that_did_not_ask(
     assert provider.bodies()[0]["stream_options"] == {"include_usage": True}
 
 
-def test_usage_reaches_a_client_that_asked(gateway: Gateway, provider: StrictProvider, key: str) -> None:
+def test_usage_reaches_a_client_that_asked(
+    gateway: Gateway, provider: StrictProvider, key: str
+) -> None:
     answer = post(gateway.origin, CHAT, ASK % b',"stream_options":{"include_usage":true}', key=key)
     assert len(usage_frames(answer)) == 1
 
 
-def test_a_stream_ends_with_done_and_nothing_after(gateway: Gateway, provider: StrictProvider, key: str) -> None:
+def test_a_stream_ends_with_done_and_nothing_after(
+    gateway: Gateway, provider: StrictProvider, key: str
+) -> None:
     answer = post(gateway.origin, CHAT, ASK % b"", key=key)
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.body.endswith(b"data: [DONE]\n\n")

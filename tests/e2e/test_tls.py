@@ -22,11 +22,15 @@ def front(tmp_path: Path, strict: StrictProvider) -> Iterator[TlsFront]:
         yield running
 
 
-def test_a_conversation_runs_over_tls(tmp_path: Path, provider: StrictProvider, front: TlsFront) -> None:
+def test_a_conversation_runs_over_tls(
+    tmp_path: Path, provider: StrictProvider, front: TlsFront
+) -> None:
     trusting = f'[options]\nssl_verify_upstream_trusted_ca = "{front.authority}"\n'
     (tmp_path / "mitm.toml").write_text(find_mitm().read_text().replace("[options]\n", trusting))
     with Gateway(tmp_path, upstream_environment(front.base_url)) as gateway:
-        conversation = Conversation(sdk(gateway.base_url, gateway.new_user("ada")), MODEL, marker="tls")
+        conversation = Conversation(
+            sdk(gateway.base_url, gateway.new_user("ada")), MODEL, marker="tls"
+        )
         conversation.run(4)
         conversation.run(2, streamed=False)
     assert not provider.rejections

@@ -1,4 +1,6 @@
-"""A database that can't be written: who has a quota reads why, everybody else is served, and no usage is lost."""
+"""A database that can't be written: who has a quota reads why, everybody else is served,
+and no usage is lost.
+"""
 
 import asyncio
 import http.client
@@ -25,13 +27,18 @@ FILLER = "x" * 4 * FULL_AT
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    with CountingProvider() as provider, Gateway(tmp_path, upstream_environment(provider.base_url)) as running:
+    with (
+        CountingProvider() as provider,
+        Gateway(tmp_path, upstream_environment(provider.base_url)) as running,
+    ):
         yield running
 
 
 @pytest.fixture
 def books(gateway: Gateway) -> Iterator[Engine]:
-    """The gateway's database, as another program sees it; what is written next is far behind in its log."""
+    """The gateway's database, as another program sees it; what is written next is far
+    behind in its log.
+    """
     with closing(open_engine(f"sqlite:{gateway.directory}/adapter.db")) as engine:
         sql = "INSERT INTO learned (endpoint, value, learned_at) VALUES ('filler', :value, 0)"
         engine.transact(lambda work: work.run(sql, {"value": FILLER}))
@@ -62,9 +69,15 @@ def limit(books: Engine, name: str) -> None:
     books.transact(lambda work: work.run(sql, {"name": name}))
 
 
-def post(gateway: Gateway, key: str, path: str, agent: str = "curl/8", **body: Any) -> tuple[int, str | None, Any]:
+def post(
+    gateway: Gateway, key: str, path: str, agent: str = "curl/8", **body: Any
+) -> tuple[int, str | None, Any]:
     """Status, `Retry-After` and JSON of the answer."""
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "user-agent": agent}
+    headers = {
+        "authorization": f"Bearer {key}",
+        "content-type": "application/json",
+        "user-agent": agent,
+    }
     with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)) as connection:
         connection.request("POST", path, json.dumps({"model": "m", **body}), headers)
         response = connection.getresponse()
@@ -79,7 +92,9 @@ def rows(books: Engine, table: str) -> int:
     return int(books.read(f"SELECT count(*) FROM {table}")[0][0])
 
 
-def test_callers_without_a_quota_are_served_and_entered_later(gateway: Gateway, books: Engine) -> None:
+def test_callers_without_a_quota_are_served_and_entered_later(
+    gateway: Gateway, books: Engine
+) -> None:
     key = gateway.new_user("ada")
     with full_disk(gateway):
         for number, key_ in enumerate((key, key, "sk-good")):
@@ -96,13 +111,17 @@ def test_callers_without_a_quota_are_served_and_entered_later(gateway: Gateway, 
     assert "Traceback" not in gateway.log
 
 
-def test_a_caller_with_a_quota_reads_that_usage_cant_be_recorded(gateway: Gateway, books: Engine) -> None:
+def test_a_caller_with_a_quota_reads_that_usage_cant_be_recorded(
+    gateway: Gateway, books: Engine
+) -> None:
     key = gateway.new_user("bob")
     limit(books, "bob")
     with full_disk(gateway):
         # Twice each: the first must not hold the caller's only place.
         for _ in range(2):
-            status, retry_after, said = post(gateway, key, "/v1/chat/completions", messages=message("plain 1"))
+            status, retry_after, said = post(
+                gateway, key, "/v1/chat/completions", messages=message("plain 1")
+            )
             assert (status, retry_after, said["error"]["code"]) == (503, "10", "usage_not_recorded")
             assert "can't record usage" in said["error"]["message"]
             asked = {"max_tokens": 9, "messages": message("plain 2")}
@@ -116,12 +135,16 @@ def test_a_caller_with_a_quota_reads_that_usage_cant_be_recorded(gateway: Gatewa
     assert "Traceback" not in gateway.log
 
 
-def test_a_locked_database_holds_up_callers_without_a_quota_but_not_for_good(gateway: Gateway, books: Engine) -> None:
+def test_a_locked_database_holds_up_callers_without_a_quota_but_not_for_good(
+    gateway: Gateway, books: Engine
+) -> None:
     free, limited = gateway.new_user("ada"), gateway.new_user("bob")
     limit(books, "bob")
     with locked(gateway):
         assert post(gateway, free, "/v1/chat/completions", messages=message("plain 1"))[0] == 200
-        status, _, said = post(gateway, limited, "/v1/chat/completions", messages=message("plain 2"))
+        status, _, said = post(
+            gateway, limited, "/v1/chat/completions", messages=message("plain 2")
+        )
         assert (status, said["error"]["code"]) == (503, "quota_unavailable")
         assert rows(books, "ledger") == 0
     assert eventually(lambda: rows(books, "ledger") == 2, 15)

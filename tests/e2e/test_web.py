@@ -26,7 +26,9 @@ def flows(log: str) -> str:
         for part in ("request", "response"):
             if not flow[part]["contentLength"]:
                 continue
-            with browser.open(f"{page[1]}flows/{flow['id']}/{part}/content.data{page[2]}") as content:
+            with browser.open(
+                f"{page[1]}flows/{flow['id']}/{part}/content.data{page[2]}"
+            ) as content:
                 shown += content.read().decode()
     return shown
 
@@ -38,7 +40,9 @@ def test_mitmweb_shows_the_traffic_and_no_key(tmp_path: Path) -> None:
         environment = upstream_environment(provider.base_url, UPSTREAM_KEY)
         with Gateway(tmp_path, environment, arguments=("--web",)) as gateway:
             key = gateway.new_user("ada")
-            conversation = Conversation(sdk(gateway.base_url, key), "deepseek-v4-pro", prompt="seen in mitmweb")
+            conversation = Conversation(
+                sdk(gateway.base_url, key), "deepseek-v4-pro", prompt="seen in mitmweb"
+            )
             reply = conversation.ask()
             assert eventually(lambda: "200 POST /v1/chat/completions" in gateway.log)
             shown = flows(gateway.log)

@@ -77,7 +77,9 @@ class ScriptedResponder(StrictResponder):
         self._script.extend(refusals)
 
     def reset(self) -> None:
-        """Forget rejections, the script and a test's own maker; ids are numbered by the bodies, which stay."""
+        """Forget rejections, the script and a test's own maker; ids are numbered by the
+        bodies, which stay.
+        """
         self.maker = self._maker
         self.rejections.clear()
         self._script.clear()
@@ -107,8 +109,14 @@ class Trio:
         self.chat = stack.enter_context(StrictProvider())
         self.responses = stack.enter_context(responses or ScriptedResponder())
         self.messages = stack.enter_context(messages or StrictMessenger(interleaves=True))
-        urls = {"chat": self.chat.base_url, "responses": self.responses.base_url, "messages": self.messages.base_url}
-        self.gateway = stack.enter_context(Gateway(directory, environment, config=CONFIG.format(**urls)))
+        urls = {
+            "chat": self.chat.base_url,
+            "responses": self.responses.base_url,
+            "messages": self.messages.base_url,
+        }
+        self.gateway = stack.enter_context(
+            Gateway(directory, environment, config=CONFIG.format(**urls))
+        )
         self.key = self.gateway.new_user("ada")
         self.openai = stack.enter_context(sdk(self.gateway.base_url, self.key))
         self.anthropic = stack.enter_context(anthropic_sdk(self.gateway.origin, self.key))
@@ -130,7 +138,11 @@ class Trio:
 
     def upstream(self, name: str) -> Strict:
         """By its format."""
-        found: dict[str, Strict] = {"chat": self.chat, "responses": self.responses, "messages": self.messages}
+        found: dict[str, Strict] = {
+            "chat": self.chat,
+            "responses": self.responses,
+            "messages": self.messages,
+        }
         return found[name]
 
     def thoughts(self, upstream: str) -> int:
@@ -141,7 +153,9 @@ class Trio:
                 return sum(FIELD in message for message in body["messages"])
             case "responses":
                 return sum(item.get("type") == "reasoning" for item in body["input"])
-        return sum(any(map(state_of, blocks_of(message["content"]))) for message in body["messages"])
+        return sum(
+            any(map(state_of, blocks_of(message["content"]))) for message in body["messages"]
+        )
 
     def talk(self, client: str, model: str, **settings: Any) -> Talk:
         """A new conversation in a client's format."""

@@ -22,7 +22,9 @@ class Books:
         self._clock = clock
 
     def entry(self, person: Person | None = None, **members: Any) -> Entry:
-        """What the ledger would get of an exchange now; of a caller with an upstream's key without a person."""
+        """What the ledger would get of an exchange now; of a caller with an upstream's key
+        without a person.
+        """
         usual = {
             "exchange": str(uuid4()),
             "at": self._clock.now_ms(),
@@ -45,7 +47,9 @@ class Books:
         self._run(*settle(entry))
         return entry
 
-    def open(self, person: Person | None = None, *, tokens: int = 0, cost: int = 0, **members: Any) -> Entry:
+    def open(
+        self, person: Person | None = None, *, tokens: int = 0, cost: int = 0, **members: Any
+    ) -> Entry:
         """An exchange that runs, with what is reserved for it on a living node."""
         entry = self.entry(person, **members)
         opening = Opening(node="n", entry=entry, reserved_tokens=tokens, reserved_cost_micros=cost)
@@ -55,7 +59,13 @@ class Books:
 
     def record(self, person: Person, text: str, conversation: Any = None, **members: Any) -> None:
         """What somebody asked."""
-        usual = {"exchange": str(uuid4()), "at": self._clock.now_ms(), "model": "m", "upstream": "main", "status": 200}
+        usual = {
+            "exchange": str(uuid4()),
+            "at": self._clock.now_ms(),
+            "model": "m",
+            "upstream": "main",
+            "status": 200,
+        }
         packed = None if conversation is None else zlib.compress(msgspec.json.encode(conversation))
         who = {"user_id": person.user.id, "username": person.user.username}
         self._run(add_record(AuditRecord(**usual | who | members, text=text, conversation=packed)))

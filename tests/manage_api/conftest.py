@@ -39,7 +39,10 @@ def toml(request: pytest.FixtureRequest) -> str:
 def environ(tmp_path: Path, toml: str, request: pytest.FixtureRequest) -> dict[str, str]:
     """What configures the application, and more as an indirect parameter."""
     (tmp_path / "config.toml").write_text(toml)
-    paths = {"DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db", "CONFIG_PATH": str(tmp_path / "config.toml")}
+    paths = {
+        "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db",
+        "CONFIG_PATH": str(tmp_path / "config.toml"),
+    }
     return paths | getattr(request, "param", {})
 
 
@@ -53,7 +56,9 @@ def store(environ: dict[str, str]) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
-    """The application, made once as that takes a while; it runs over the database of one test after another."""
+    """The application, made once as that takes a while; it runs over the database of one
+    test after another.
+    """
     file = tmp_path_factory.mktemp("app") / "config.toml"
     file.touch()
     return create_app(Watch({"CONFIG_PATH": str(file)}))

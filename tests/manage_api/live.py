@@ -28,7 +28,9 @@ class Event(msgspec.Struct, frozen=True):
 class Listener:
     """One request for the live feed, from its first byte to its last."""
 
-    def __init__(self, app: Litestar, credential: str, headers: dict[str, str] | None = None, **query: Any) -> None:
+    def __init__(
+        self, app: Litestar, credential: str, headers: dict[str, str] | None = None, **query: Any
+    ) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._app = app
@@ -45,7 +47,10 @@ class Listener:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.leave()
 
@@ -75,7 +80,9 @@ def _parsed(text: str) -> Event:
     assert text.endswith("\n\n")
     fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     return Event(
-        fields.get("event", ""), fields.get("id", ""), msgspec.json.decode(fields["data"]) if "data" in fields else None
+        fields.get("event", ""),
+        fields.get("id", ""),
+        msgspec.json.decode(fields["data"]) if "data" in fields else None,
     )
 
 

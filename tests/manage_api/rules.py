@@ -111,7 +111,9 @@ ROUTES = {
         PUT /api/admin/upstreams/{upstream_id:str}
     """,
 }
-RULES = {route.strip(): rule for rule, routes in ROUTES.items() for route in routes.strip().splitlines()}
+RULES = {
+    route.strip(): rule for rule, routes in ROUTES.items() for route in routes.strip().splitlines()
+}
 """By method and path."""
 
 OPEN_TO_BEGINNERS = {"GET /account", "GET /api/me", "GET /setup", "POST /api/change-password"}

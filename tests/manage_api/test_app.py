@@ -4,7 +4,12 @@ from litestar.testing import AsyncTestClient
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/healthz", 200), ("GET", "/api/me", 401), ("GET", "/nothing", 404), ("DELETE", "/api/me", 405)],
+    [
+        ("GET", "/healthz", 200),
+        ("GET", "/api/me", 401),
+        ("GET", "/nothing", 404),
+        ("DELETE", "/api/me", 405),
+    ],
     ids=["answer", "refusal", "no route", "no method"],
 )
 async def test_every_answer_tells_browsers_to_be_careful(

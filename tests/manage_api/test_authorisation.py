@@ -45,7 +45,9 @@ def environ(environ: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def callers(people: People, store: Engine, clock: ManualClock) -> dict[str, dict[str, str]]:
-    """The headers of everybody; each is another person, so that none ends the session or the keys of the next."""
+    """The headers of everybody; each is another person, so that none ends the session or
+    the keys of the next.
+    """
     now = clock.now_ms()
     beginner = people.add("beginner", "admin")
     set_password(store, beginner.user.id, "", must_change_password=True)
@@ -63,12 +65,20 @@ def callers(people: People, store: Engine, clock: ManualClock) -> dict[str, dict
         "an admin's cookie": token(people.add("head", "admin"), store, now),
     }
     headers = {name: bearer(credential) for name, credential in credentials.items()}
-    return headers | {name: {"Cookie": f"thinkback={cookie}"} for name, cookie in cookies.items()} | {"nobody": {}}
+    return (
+        headers
+        | {name: {"Cookie": f"thinkback={cookie}"} for name, cookie in cookies.items()}
+        | {"nobody": {}}
+    )
 
 
 def ended(people: People, store: Engine, now: int) -> dict[str, str]:
     """Credentials that were good once."""
-    late, careless, former = people.add("late"), people.add("careless"), people.add("former", "admin")
+    late, careless, former = (
+        people.add("late"),
+        people.add("careless"),
+        people.add("former", "admin"),
+    )
     away = people.add("away")
     credentials = {
         "an expired token": token(late, store, now - 10**9),
@@ -116,7 +126,9 @@ async def status(app: Litestar, route: str, headers: dict[str, str]) -> int:
 
 
 def refusal(route: str, location: bytes) -> int:
-    """What it amounts to that a page leads its visitor there: to sign in first, or to change the password; else 0."""
+    """What it amounts to that a page leads its visitor there: to sign in first, or to
+    change the password; else 0.
+    """
     if RULES[route] == "anybody" or not location:
         return 0
     return 401 if location.startswith(b"/?next=") else 403

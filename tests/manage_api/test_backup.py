@@ -11,7 +11,9 @@ from shared.store.engine import Engine
 from tests.manage_api.world import Person
 
 
-def test_the_copy_is_a_whole_database_that_only_its_owner_can_read(ada: Person, store: Engine, tmp_path: Path) -> None:
+def test_the_copy_is_a_whole_database_that_only_its_owner_can_read(
+    ada: Person, store: Engine, tmp_path: Path
+) -> None:
     back_up(store, tmp_path / "copy.db")
 
     copy = open_engine(f"sqlite:{tmp_path}/copy.db")

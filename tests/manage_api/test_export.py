@@ -28,12 +28,18 @@ UPSTREAM = StoredUpstream(
     api_keys=("sk-first-key-1111", "sk-second-key-2222"),
     models=("a", "b"),
     path="/chat",
-    model_rewrites=(ModelRewrite(from_="x", to="y"), ModelRewrite(from_pattern=r"^a(\d)$", to_template="b{1}")),
+    model_rewrites=(
+        ModelRewrite(from_="x", to="y"),
+        ModelRewrite(from_pattern=r"^a(\d)$", to_template="b{1}"),
+    ),
     profile="mimo",
     headers={"X-Team": "blue", "X-Api-Key": "hidden-value"},
     timeouts=Timeouts(idle=2.5),
 )
-STORED = Stored(settings=SETTINGS, upstreams=(UPSTREAM, StoredUpstream(id=8, name="bare", base_url="https://a.b")))
+STORED = Stored(
+    settings=SETTINGS,
+    upstreams=(UPSTREAM, StoredUpstream(id=8, name="bare", base_url="https://a.b")),
+)
 FILES = {
     "nothing": "",
     "the example": EXAMPLE,
@@ -65,7 +71,9 @@ SECRETS = ("first-key", "second-key", "hidden-value", "of-the-file", "another")
 
 
 def running(text: str, stored: Stored = STORED) -> Effective:
-    return combine(Base(tomllib.loads(text) if "[upstream]" not in text else {}, frozenset()), stored)
+    return combine(
+        Base(tomllib.loads(text) if "[upstream]" not in text else {}, frozenset()), stored
+    )
 
 
 def export(text: str, *, with_keys: bool = True, stored: Stored = STORED) -> str:
@@ -84,9 +92,21 @@ def test_what_is_exported_is_read_as_what_ran(text: str, config: Path) -> None:
 
     snapshot = load({"CONFIG_PATH": str(config)})
 
-    sections = (snapshot.server, snapshot.recall, snapshot.registration, snapshot.audit, snapshot.logging)
+    sections = (
+        snapshot.server,
+        snapshot.recall,
+        snapshot.registration,
+        snapshot.audit,
+        snapshot.logging,
+    )
     expected = running(text).snapshot
-    assert sections == (expected.server, expected.recall, expected.registration, expected.audit, expected.logging)
+    assert sections == (
+        expected.server,
+        expected.recall,
+        expected.registration,
+        expected.audit,
+        expected.logging,
+    )
     mimo = next(upstream for upstream in snapshot.upstreams if upstream.name == UPSTREAM.name)
     assert {name: getattr(mimo, name) for name in mimo.__struct_fields__} == {
         name: getattr(UPSTREAM, name) for name in mimo.__struct_fields__
@@ -122,7 +142,8 @@ def test_nothing_stored_changes_nothing() -> None:
 
 def test_what_the_file_sets_stays() -> None:
     assert (
-        export('[audit]\nmode = "full"\n', stored=Stored(settings={"audit.mode": "off"})) == '[audit]\nmode = "full"\n'
+        export('[audit]\nmode = "full"\n', stored=Stored(settings={"audit.mode": "off"}))
+        == '[audit]\nmode = "full"\n'
     )
 
 
@@ -135,7 +156,9 @@ def test_without_permission_no_secret_is_written(config: Path) -> None:
     assert "PUT-KEY-2-HERE-IT-ENDS-IN-9999" in text
     assert "# ours" in text
     config.write_text(text)
-    assert [len(upstream.api_keys) for upstream in load({"CONFIG_PATH": str(config)}).upstreams] == [2, 2, 0, 1]
+    assert [
+        len(upstream.api_keys) for upstream in load({"CONFIG_PATH": str(config)}).upstreams
+    ] == [2, 2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +166,10 @@ def test_without_permission_no_secret_is_written(config: Path) -> None:
     [
         ("audit.max_mib = 9\n", {"settings": {"audit.mode": "off"}}),
         ("audit = { max_mib = 9 }\n", {"settings": {"audit.mode": "off"}}),
-        ('[registration]\ninvite_codes = ["""\n[audit]\n"""]\n', {"settings": {"audit.mode": "off"}}),
+        (
+            '[registration]\ninvite_codes = ["""\n[audit]\n"""]\n',
+            {"settings": {"audit.mode": "off"}},
+        ),
         ('upstreams = [{ name = "x", base_url = "https://x.y" }]\n', {"upstreams": (UPSTREAM,)}),
     ],
     ids=["dotted", "inline", "a header in a text", "a list"],

@@ -10,10 +10,14 @@ PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas
 @pytest.fixture(scope="module")
 def operations(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
     paths = description["paths"].items()
-    return {f"{method.upper()} {path}": each for path, item in paths for method, each in item.items()}
+    return {
+        f"{method.upper()} {path}": each for path, item in paths for method, each in item.items()
+    }
 
 
-async def test_the_description_is_served(client: AsyncTestClient, description: dict[str, Any]) -> None:
+async def test_the_description_is_served(
+    client: AsyncTestClient, description: dict[str, Any]
+) -> None:
     answer = await client.get("/schema/openapi.json")
 
     assert answer.json() == description
@@ -25,9 +29,13 @@ def test_the_api_and_nothing_else_is_described(operations: dict[str, dict[str, A
     assert [where for where in operations if " /api/" not in where] == []
 
 
-def test_every_operation_says_what_it_is_and_where_it_belongs(operations: dict[str, dict[str, Any]]) -> None:
+def test_every_operation_says_what_it_is_and_where_it_belongs(
+    operations: dict[str, dict[str, Any]],
+) -> None:
     untold = [
-        where for where, each in operations.items() if not each["summary"].endswith(".") or len(each["tags"]) != 1
+        where
+        for where, each in operations.items()
+        if not each["summary"].endswith(".") or len(each["tags"]) != 1
     ]
 
     assert untold == []
@@ -35,9 +43,17 @@ def test_every_operation_says_what_it_is_and_where_it_belongs(operations: dict[s
 
 
 def test_every_refusal_is_a_problem(operations: dict[str, dict[str, Any]]) -> None:
-    answers = [(where, *each) for where, operation in operations.items() for each in operation["responses"].items()]
+    answers = [
+        (where, *each)
+        for where, operation in operations.items()
+        for each in operation["responses"].items()
+    ]
 
-    assert [where for where, status, answer in answers if status >= "400" and answer["content"] != PROBLEM] == []
+    assert [
+        where
+        for where, status, answer in answers
+        if status >= "400" and answer["content"] != PROBLEM
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -59,7 +75,9 @@ def test_a_route_says_only_the_refusals_of_its_own(
     assert sorted(operations[where]["responses"]) == statuses.split()
 
 
-def test_an_answer_without_a_body_is_described_without_one(operations: dict[str, dict[str, Any]]) -> None:
+def test_an_answer_without_a_body_is_described_without_one(
+    operations: dict[str, dict[str, Any]],
+) -> None:
     assert "content" not in operations["POST /api/logout"]["responses"]["204"]
 
 
@@ -72,13 +90,19 @@ def test_a_body_that_takes_no_other_fields_says_so(description: dict[str, Any]) 
 
 def test_routes_for_anybody_ask_for_no_credential(operations: dict[str, dict[str, Any]]) -> None:
     assert "security" not in operations["POST /api/login"]
-    assert operations["GET /api/me"]["security"] == [{"session": []}, {"virtual_key": []}, {"cookie": []}]
+    assert operations["GET /api/me"]["security"] == [
+        {"session": []},
+        {"virtual_key": []},
+        {"cookie": []},
+    ]
 
 
 def test_every_way_to_show_who_calls_is_described(
     description: dict[str, Any], operations: dict[str, dict[str, Any]]
 ) -> None:
-    used = {name for each in operations.values() for way in each.get("security", []) for name in way}
+    used = {
+        name for each in operations.values() for way in each.get("security", []) for name in way
+    }
 
     assert used == description["components"]["securitySchemes"].keys()
 
@@ -94,7 +118,9 @@ async def test_whatever_the_page_needs_is_served_here(client: AsyncTestClient, p
     assert all(url.startswith("/static/") for url in needed)
 
 
-async def test_the_page_may_run_our_scripts_only_and_reach_no_other_host(client: AsyncTestClient) -> None:
+async def test_the_page_may_run_our_scripts_only_and_reach_no_other_host(
+    client: AsyncTestClient,
+) -> None:
     page = await client.get("/schema")
 
     policy = page.headers["content-security-policy"]
@@ -103,7 +129,9 @@ async def test_the_page_may_run_our_scripts_only_and_reach_no_other_host(client:
     assert re.findall(r"<script>|<style>| (?:style|on\w+)=", page.text) == []
 
 
-async def test_swagger_ui_reads_our_description_and_shows_it_to_nobody(client: AsyncTestClient) -> None:
+async def test_swagger_ui_reads_our_description_and_shows_it_to_nobody(
+    client: AsyncTestClient,
+) -> None:
     page = (await client.get("/schema")).text
     [script] = re.findall(r'src="(/static/schema\.js.+?)"', page)
 

@@ -41,7 +41,9 @@ def server() -> Iterator[Server]:
     server.raw.stop()
 
 
-async def get(upstream: Upstream, *, guarded: bool = False, tls: ssl.SSLContext = TLS, seconds: float = 10) -> Answer:
+async def get(
+    upstream: Upstream, *, guarded: bool = False, tls: ssl.SSLContext = TLS, seconds: float = 10
+) -> Answer:
     headers = [("host", "a"), ("x-team", "blue")]
     return await fetch(upstream, "/v1/models", headers, guarded=guarded, tls=tls, seconds=seconds)
 
@@ -58,7 +60,11 @@ async def test_an_answer_is_had_with_its_status(server: Server) -> None:
 
     assert await get(server.upstream) == Answer(201, b'{"data": []}')
     [request] = server.raw.requests
-    assert (request.method, request.target, request.header("x-team")) == ("GET", "/v1/models", "blue")
+    assert (request.method, request.target, request.header("x-team")) == (
+        "GET",
+        "/v1/models",
+        "blue",
+    )
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
@@ -69,7 +75,9 @@ async def test_every_framing_is_read(server: Server, framing: Any) -> None:
 
 
 async def test_no_redirect_is_followed(server: Server) -> None:
-    server.reply = Reply(status=302, headers=[("location", server.upstream.base_url + "/elsewhere")])
+    server.reply = Reply(
+        status=302, headers=[("location", server.upstream.base_url + "/elsewhere")]
+    )
 
     assert (await get(server.upstream)).status == 302
     assert len(server.raw.requests) == 1
@@ -96,7 +104,9 @@ async def test_endless_headers_are_cut_off(server: Server) -> None:
     ],
     ids=["another protocol", "closed", "reset"],
 )
-async def test_what_is_no_answer_is_said(server: Server, prelude: list[Piece], message: str) -> None:
+async def test_what_is_no_answer_is_said(
+    server: Server, prelude: list[Piece], message: str
+) -> None:
     server.reply = Reply(prelude=prelude)
 
     assert await words(server.upstream) == message
@@ -151,12 +161,19 @@ async def test_plain_http_behind_https_is_said() -> None:
         writer.close()
 
     async with await asyncio.start_server(refuse, "127.0.0.1") as plain:
-        upstream = Upstream(name="a", base_url=f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}")
+        upstream = Upstream(
+            name="a", base_url=f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}"
+        )
 
-        assert await words(upstream) == "The TLS handshake failed: perhaps the server speaks plain http at this port."
+        assert (
+            await words(upstream)
+            == "The TLS handshake failed: perhaps the server speaks plain http at this port."
+        )
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"]
+)
 async def test_a_guarded_call_never_reaches_this_machine(server: Server, host: str) -> None:
     upstream = Upstream(name="a", base_url=f"http://{host}:{server.raw.port}")
 
@@ -173,7 +190,10 @@ class Resolver:
     async def __call__(self, host: str, port: object, **_: object) -> list[tuple[Any, ...]]:
         if not self.answers:
             raise socket.gaierror
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 0)) for address in self.answers.pop(0)]
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 0))
+            for address in self.answers.pop(0)
+        ]
 
 
 @pytest.fixture
@@ -184,7 +204,9 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     return use
 
 
-@pytest.mark.parametrize("host", ["nowhere.example", "a" * 64 + ".example"], ids=["unknown", "no name at all"])
+@pytest.mark.parametrize(
+    "host", ["nowhere.example", "a" * 64 + ".example"], ids=["unknown", "no name at all"]
+)
 async def test_a_name_that_does_not_resolve_is_said(host: str, resolve: Any) -> None:
     resolve()
 
@@ -193,7 +215,9 @@ async def test_a_name_that_does_not_resolve_is_said(host: str, resolve: Any) -> 
     assert message == f"The name {host} does not resolve: check base_url."
 
 
-async def test_one_private_address_among_public_ones_is_enough_to_refuse(server: Server, resolve: Any) -> None:
+async def test_one_private_address_among_public_ones_is_enough_to_refuse(
+    server: Server, resolve: Any
+) -> None:
     resolve(["1.1.1.1", "127.0.0.1"])
 
     upstream = Upstream(name="a", base_url=f"http://rebinding.example:{server.raw.port}")
@@ -204,13 +228,19 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse(server:
 async def test_what_was_looked_at_is_what_is_connected_to(server: Server, resolve: Any) -> None:
     resolve(["127.0.0.1"], ["1.1.1.1"])
 
-    assert (await get(Upstream(name="a", base_url=f"http://rebinding.example:{server.raw.port}"))).status == 200
+    assert (
+        await get(Upstream(name="a", base_url=f"http://rebinding.example:{server.raw.port}"))
+    ).status == 200
 
 
-async def test_the_next_address_is_tried_when_one_does_not_listen(server: Server, resolve: Any) -> None:
+async def test_the_next_address_is_tried_when_one_does_not_listen(
+    server: Server, resolve: Any
+) -> None:
     resolve(["127.0.0.2", "127.0.0.1"])
 
-    assert (await get(Upstream(name="a", base_url=f"http://two.example:{server.raw.port}"))).status == 200
+    assert (
+        await get(Upstream(name="a", base_url=f"http://two.example:{server.raw.port}"))
+    ).status == 200
 
 
 async def test_a_name_that_does_not_resolve_yet_is_not_refused(resolve: Any) -> None:

@@ -48,7 +48,7 @@ async def content(stream: Stream) -> str:
     return b"".join([part async for part in stream.iterator]).decode()
 
 
-# -- cursors ------------------------------------------------------------------------------------------------------
+# -- cursors ---------------------------------------------------------------------------------------
 
 
 @given(place=st.integers(0, LARGEST) | st.text())
@@ -85,7 +85,9 @@ def test_what_is_no_cursor_is_refused_by_name(cursor: str) -> None:
     assert refused(error) == "cursor"
 
 
-@pytest.mark.parametrize(("rows", "following"), [([], None), ([1, 2], None), ([1, 2, 3], cursor_for(2))])
+@pytest.mark.parametrize(
+    ("rows", "following"), [([], None), ([1, 2], None), ([1, 2, 3], cursor_for(2))]
+)
 def test_a_page_ends_where_the_next_begins(rows: list[int], following: str | None) -> None:
     assert page_of(rows, 2, lambda row: row) == Page(rows[:2], following)
 
@@ -100,7 +102,9 @@ class Searched:
     def read(self, before: int, most: int) -> tuple[list[int], int | None]:
         self.reads += 1
         top = min(before, 100)
-        rows = [number for number in range(top - 1, max(-1, top - 11), -1) if number in self._found][:most]
+        rows = [
+            number for number in range(top - 1, max(-1, top - 11), -1) if number in self._found
+        ][:most]
         last = rows[-1] if len(rows) == most else top - 10
         return rows, last if last > 0 else None
 
@@ -125,7 +129,7 @@ async def test_a_long_search_goes_on_in_the_next_request() -> None:
     assert 0 < place_in(page.next, int) < 1000
 
 
-# -- days ---------------------------------------------------------------------------------------------------------
+# -- days ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["2026-11-20", "20261120"])
@@ -140,7 +144,12 @@ def test_days_are_read_with_both_ends(text: str) -> None:
 def test_without_days_it_is_always(text: str | None) -> None:
     span = span_of(text, text)
 
-    assert (span.first_day, span.last_day, span.since_ms, span.before_ms) == (None, None, None, None)
+    assert (span.first_day, span.last_day, span.since_ms, span.before_ms) == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31"])
@@ -166,11 +175,15 @@ def test_days_in_the_wrong_order_are_refused() -> None:
     assert refused(error) == "from"
 
 
-# -- files --------------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 async def test_a_table_has_a_header_and_the_wanted_columns() -> None:
-    stream = as_csv("lines", ("number", "text"), [[Line("a,b", 1), Line('say "hi"')], [], [Line("多行\n文字", 0)]])
+    stream = as_csv(
+        "lines",
+        ("number", "text"),
+        [[Line("a,b", 1), Line('say "hi"')], [], [Line("多行\n文字", 0)]],
+    )
 
     rows = list(csv.reader(io.StringIO(await content(stream), newline="")))
     assert rows == [["number", "text"], ["1", "a,b"], ["", 'say "hi"'], ["0", "多行\n文字"]]

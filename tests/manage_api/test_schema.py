@@ -46,8 +46,19 @@ name = "of the file"
 base_url = "http://127.0.0.1:9"
 api_key = "sk-of-the-file-4444"
 """
-UPSTREAM = {"name": "own", "base_url": "http://127.0.0.1:9", "api_keys": ["sk-first-key-1111"], "models": ["m"]}
-PRICE = {"upstream": "own", "model": "m", "from_day": 2026_11_20, "input_micros": 10, "output_micros": 20}
+UPSTREAM = {
+    "name": "own",
+    "base_url": "http://127.0.0.1:9",
+    "api_keys": ["sk-first-key-1111"],
+    "models": ["m"],
+}
+PRICE = {
+    "upstream": "own",
+    "model": "m",
+    "from_day": 2026_11_20,
+    "input_micros": 10,
+    "output_micros": 20,
+}
 FEW = settings(
     max_examples=15,
     derandomize=True,
@@ -86,7 +97,10 @@ def client(app: Litestar, tokens: list[str], furnish: None) -> Iterator[Client]:
     """The application with one of everything."""
     with TestClient(FromPeer(app, "127.0.0.1"), raise_server_exceptions=False) as client:
         for path, body in (("upstreams", UPSTREAM), ("prices", PRICE)):
-            assert client.post(f"/api/admin/{path}", json=body, headers=bearer(tokens[1])).status_code == 201
+            assert (
+                client.post(f"/api/admin/{path}", json=body, headers=bearer(tokens[1])).status_code
+                == 201
+            )
         yield client
 
 
@@ -112,18 +126,24 @@ def ask(client: Client, case: Case, credential: str) -> None:
     wanted = case.as_transport_kwargs(base_url=str(client.base_url), headers=bearer(credential))
     ready = requests.Request(**wanted).prepare()
     assume(len(ready.url) < LONGEST_URL)
-    answer = client.request(ready.method, ready.url, content=ready.body, headers=dict(ready.headers))
+    answer = client.request(
+        ready.method, ready.url, content=ready.body, headers=dict(ready.headers)
+    )
     case.validate_response(answer, checks=CHECKED)
 
 
-@pytest.mark.parametrize("route", [route for route in RULES if " /api/" in route and route != ENDLESS])
+@pytest.mark.parametrize(
+    "route", [route for route in RULES if " /api/" in route and route != ENDLESS]
+)
 def test_every_answer_is_as_described(
     operations: dict[str, APIOperation], client: Client, tokens: list[str], route: str
 ) -> None:
     operation = operations[re.sub(r":\w+}", "}", route)]
 
     @FEW
-    @given(case=cases(operation), credential=st.sampled_from(tokens), id=st.none() | st.integers(0, 3))
+    @given(
+        case=cases(operation), credential=st.sampled_from(tokens), id=st.none() | st.integers(0, 3)
+    )
     def check(case: Case, credential: str, id: int | None) -> None:
         if id is not None and case.meta.generation.mode is GenerationMode.POSITIVE:
             case.path_parameters = dict.fromkeys(case.path_parameters, id)

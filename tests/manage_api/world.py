@@ -66,16 +66,25 @@ class People:
         now = self._clock.now_ms()
         return Person(
             *open_account(
-                self._store, username=username, password_hash=self._password_hash, role=role, now=now, **fields
+                self._store,
+                username=username,
+                password_hash=self._password_hash,
+                role=role,
+                now=now,
+                **fields,
             )
         )
 
     def key(self, person: Person, scope: Any = "inference", **fields: Any) -> str:
         """Another key of the person."""
         now = self._clock.now_ms()
-        return give_key(self._store, user_id=person.user.id, name="more", scope=scope, now=now, **fields)[1]
+        return give_key(
+            self._store, user_id=person.user.id, name="more", scope=scope, now=now, **fields
+        )[1]
 
-    def spend(self, person: Person, tokens: int, cost_micros: int = 0, *, key_id: int | None = None) -> None:
+    def spend(
+        self, person: Person, tokens: int, cost_micros: int = 0, *, key_id: int | None = None
+    ) -> None:
         """What an exchange of the person used, now."""
         now = self._clock.now_ms()
         entry = Entry(

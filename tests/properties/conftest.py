@@ -1,4 +1,6 @@
-"""Properties are checked on the same examples everywhere; `HYPOTHESIS_PROFILE=search` looks for new ones."""
+"""Properties are checked on the same examples everywhere; `HYPOTHESIS_PROFILE=search` looks
+for new ones.
+"""
 
 import os
 

@@ -1,4 +1,6 @@
-"""Carriers of reasoning: how a stream is cut changes nothing, and no client mixes up what its turns carry."""
+"""Carriers of reasoning: how a stream is cut changes nothing, and no client mixes up what
+its turns carry.
+"""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +26,9 @@ from tests.support.turns import Call, Json, completion, events
 from tests.support.turns import Turn as Issued
 
 SEEDS = 500
-WORDS = st.sampled_from(["<think>", "</think>", "<thi", "nk>", "</", "<", " ", "\n\n", "a", "思考", "\r\n", "answer"])
+WORDS = st.sampled_from(
+    ["<think>", "</think>", "<thi", "nk>", "</", "<", " ", "\n\n", "a", "思考", "\r\n", "answer"]
+)
 CONTENTS = st.lists(WORDS, max_size=12).map("".join)
 
 
@@ -50,7 +54,13 @@ def test_where_tags_are_cut_changes_nothing(content: str, cuts: list[int]) -> No
 @given(st.text(), st.lists(st.integers(0, 200)))
 def test_where_details_are_cut_changes_nothing(text: str, cuts: list[int]) -> None:
     whole, cut = Details(), Details()
-    item: Json = {"type": "reasoning.text", "text": text, "format": "anthropic-claude-v1", "index": 0, "id": None}
+    item: Json = {
+        "type": "reasoning.text",
+        "text": text,
+        "format": "anthropic-claude-v1",
+        "index": 0,
+        "id": None,
+    }
     whole.add([item | {"signature": "s"}])
     for piece in pieces(text, cuts):
         cut.add([item | {"text": piece}])
@@ -58,10 +68,18 @@ def test_where_details_are_cut_changes_nothing(text: str, cuts: list[int]) -> No
     assert json.loads(cut.text) == json.loads(whole.text)
 
 
-ODD = st.sampled_from([None, "", "<think>r", "</think>", "a", 7, {}, [], ["a"], [{"type": "thinking"}]])
-THINKING = st.sampled_from([{"type": "thinking", "thinking": "r"}, {"type": "text", "text": "a"}, {"type": "odd"}, 1])
-DETAIL = st.sampled_from([{"type": "reasoning.text", "text": "r"}, {"type": "reasoning.encrypted", "data": 1}, {}, "a"])
-ODD_CALL = st.fixed_dictionaries({"index": st.integers(0, 1), "extra_content": ODD, "function": st.just({"name": "f"})})
+ODD = st.sampled_from(
+    [None, "", "<think>r", "</think>", "a", 7, {}, [], ["a"], [{"type": "thinking"}]]
+)
+THINKING = st.sampled_from(
+    [{"type": "thinking", "thinking": "r"}, {"type": "text", "text": "a"}, {"type": "odd"}, 1]
+)
+DETAIL = st.sampled_from(
+    [{"type": "reasoning.text", "text": "r"}, {"type": "reasoning.encrypted", "data": 1}, {}, "a"]
+)
+ODD_CALL = st.fixed_dictionaries(
+    {"index": st.integers(0, 1), "extra_content": ODD, "function": st.just({"name": "f"})}
+)
 STEPS_OF_ODDITIES = st.lists(
     st.fixed_dictionaries(
         {},
@@ -77,17 +95,25 @@ STEPS_OF_ODDITIES = st.lists(
 
 
 @given(STEPS_OF_ODDITIES, st.booleans(), st.booleans())
-def test_whatever_comes_is_read_and_the_client_gets_json(steps: list[Json], tags: bool, repeats: bool) -> None:
-    stream = ChatStream(model="m", hide_usage=False, mint=lambda *_: "ours", quirks=Quirks(tags, repeats))
+def test_whatever_comes_is_read_and_the_client_gets_json(
+    steps: list[Json], tags: bool, repeats: bool
+) -> None:
+    stream = ChatStream(
+        model="m", hide_usage=False, mint=lambda *_: "ours", quirks=Quirks(tags, repeats)
+    )
     collected = Accumulator()
     for step in [*steps, {}]:
         choice = {"index": 0, "delta": step, "finish_reason": None if step else "stop"}
-        deltas, out = stream.feed(b"data: " + json.dumps({"model": "m", "choices": [choice]}).encode() + b"\n\n")
+        deltas, out = stream.feed(
+            b"data: " + json.dumps({"model": "m", "choices": [choice]}).encode() + b"\n\n"
+        )
         json.loads(out[6:])
         for delta in deltas:
             collected.add(delta)
     found = [part for part in collected.turns()[0].ordered if isinstance(part, Reasoning)]
-    assert all(isinstance(part.opaque, str) and (part.text or part.opaque or part.field) for part in found)
+    assert all(
+        isinstance(part.opaque, str) and (part.text or part.opaque or part.field) for part in found
+    )
 
 
 def quirks(name: str) -> Quirks:
@@ -104,8 +130,16 @@ def heard(reader: ChatStream, raws: list[bytes]) -> Turn:
 
 
 def issued(rng: Random, number: int) -> Issued:
-    calls = tuple(Call(f"call_{at}", "Read", json.dumps({"n": number})) for at in range(rng.randint(0, 2)))
-    text = rng.choice(("", "Done.", f"I have changed the file in step {number}, and ran all of its tests after that."))
+    calls = tuple(
+        Call(f"call_{at}", "Read", json.dumps({"n": number})) for at in range(rng.randint(0, 2))
+    )
+    text = rng.choice(
+        (
+            "",
+            "Done.",
+            f"I have changed the file in step {number}, and ran all of its tests after that.",
+        )
+    )
     reasoning = rng.choice((f"Thought {number}\n", f" {number} <b> ", ""))
     return Issued(reasoning=reasoning, text=text if calls else text or "OK", calls=calls)
 
@@ -133,11 +167,15 @@ def states(turn: Turn) -> list[tuple[str, str, str]]:
 
 
 def spelled(opaque: str) -> str:
-    return json.dumps(json.loads(opaque), sort_keys=True) if opaque.startswith(("[", "{")) else opaque
+    return (
+        json.dumps(json.loads(opaque), sort_keys=True) if opaque.startswith(("[", "{")) else opaque
+    )
 
 
 class CarryingClient(Client):
-    """A conversation over a provider that has its own place for reasoning; the client drops all of it."""
+    """A conversation over a provider that has its own place for reasoning; the client drops
+    all of it.
+    """
 
     @property
     def carrier(self) -> Carrier:

@@ -20,24 +20,41 @@ from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.error_body import full_text
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Inflate, Unreadable
-from addon.formats.wire.splice import MalformedJson, elements, members, object_text, scalar_text, value
+from addon.formats.wire.splice import (
+    MalformedJson,
+    elements,
+    members,
+    object_text,
+    scalar_text,
+    value,
+)
 from addon.translation.relay import Patching
 
 type Json = dict[str, Any]
 
 BLANKS = st.text(" \t\r\n", max_size=3)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-TRICKY = st.sampled_from(["data: [DONE]", "<think>", "\u2028", "\r\n\r\n", '"model":"m"', "\x85\x00", '\\"', "思考🧠"])
+TRICKY = st.sampled_from(
+    ["data: [DONE]", "<think>", "\u2028", "\r\n\r\n", '"model":"m"', "\x85\x00", '\\"', "思考🧠"]
+)
 TEXTS = st.one_of(WORDS, TRICKY)
 SURROGATES = st.one_of(TEXTS, st.sampled_from(["\ud83d", "a\udfff"]))
-NUMBERS = st.one_of(st.sampled_from(["1.0", "-0.0", "1e400", "1E+2", "NaN", "-Infinity", "12345678901234567890.10"]))
+NUMBERS = st.one_of(
+    st.sampled_from(["1.0", "-0.0", "1e400", "1E+2", "NaN", "-Infinity", "12345678901234567890.10"])
+)
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 
 @st.composite
 def json_texts(draw: st.DrawFn, depth: int = 3) -> str:
-    """JSON text as odd as clients write it: blanks anywhere, numbers and strings in any spelling, keys twice."""
-    kind = draw(st.sampled_from(["string", "number", "word", "array", "object"] if depth else ["string", "number"]))
+    """JSON text as odd as clients write it: blanks anywhere, numbers and strings in any
+    spelling, keys twice.
+    """
+    kind = draw(
+        st.sampled_from(
+            ["string", "number", "word", "array", "object"] if depth else ["string", "number"]
+        )
+    )
     before, after = draw(BLANKS), draw(BLANKS)
     if kind == "string":
         text = json.dumps(draw(SURROGATES))
@@ -56,13 +73,20 @@ def json_texts(draw: st.DrawFn, depth: int = 3) -> str:
 def object_texts(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
     keys = st.one_of(st.sampled_from(["a", "model", "id", "r\u00e9"]), SURROGATES)
     pairs = draw(st.lists(st.tuples(BLANKS, keys, st.booleans(), BLANKS, values), max_size=4))
-    spelled = [f"{b}{json.dumps(key, ensure_ascii=plain)}{a}:{text}" for b, key, plain, a, text in pairs]
+    spelled = [
+        f"{b}{json.dumps(key, ensure_ascii=plain)}{a}:{text}" for b, key, plain, a, text in pairs
+    ]
     return "{" + (",".join(spelled) or draw(BLANKS)) + "}"
 
 
 def utf8(text: str) -> bytes:
     """The text in UTF-8, which has no lone surrogates."""
-    return text.encode("utf-8", "surrogatepass").replace(b"\xed", b"?").decode("utf-8", "replace").encode()
+    return (
+        text.encode("utf-8", "surrogatepass")
+        .replace(b"\xed", b"?")
+        .decode("utf-8", "replace")
+        .encode()
+    )
 
 
 @st.composite
@@ -71,7 +95,7 @@ def cuts(draw: st.DrawFn, body: bytes) -> list[bytes]:
     return [body[start:end] for start, end in zip([0, *ends], [*ends, len(body)], strict=True)]
 
 
-# -- JSON -----------------------------------------------------------------------------------------------------------
+# -- JSON ------------------------------------------------------------------------------------------
 
 
 def pairs_of(text: bytes) -> list[tuple[str, str]]:
@@ -83,14 +107,18 @@ def pairs_of(text: bytes) -> list[tuple[str, str]]:
 @example(b'{"":"","":""}')
 def test_an_object_taken_apart_holds_what_any_parser_finds(text: bytes) -> None:
     parts = members(b"\xef\xbb\xbf" + text + b"\n")
-    assert [(key, repr(json.loads(raw, object_pairs_hook=list))) for key, raw in parts] == pairs_of(text)
+    assert [(key, repr(json.loads(raw, object_pairs_hook=list))) for key, raw in parts] == pairs_of(
+        text
+    )
     assert pairs_of(object_text(parts)) == pairs_of(text)
     assert all(raw in text for _, raw in parts)
 
 
 @given(st.lists(json_texts(), max_size=4).map(lambda texts: utf8("[" + ",".join(texts) + "]")))
 def test_an_array_taken_apart_holds_what_any_parser_finds(text: bytes) -> None:
-    assert [repr(json.loads(raw)) for raw in elements(text)] == [repr(found) for found in json.loads(text)]
+    assert [repr(json.loads(raw)) for raw in elements(text)] == [
+        repr(found) for found in json.loads(text)
+    ]
     assert all(raw in text for raw in elements(text))
 
 
@@ -103,16 +131,20 @@ def test_broken_json_is_read_or_refused(text: bytes, at: int, put: bytes) -> Non
     assert isinstance(full_text(broken), str)
 
 
-# -- requests -------------------------------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 
 MESSAGES = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool"])},
     optional={
         "content": st.one_of(
-            st.none(), SURROGATES, st.lists(st.builds(lambda text: {"text": text}, TEXTS), max_size=2)
+            st.none(),
+            SURROGATES,
+            st.lists(st.builds(lambda text: {"text": text}, TEXTS), max_size=2),
         ),
         "tool_call_id": st.sampled_from(["c1", "c2"]),
-        "tool_calls": st.lists(st.builds(lambda i: {"id": i, "function": {"name": i}}, st.sampled_from(["c1", "c2"]))),
+        "tool_calls": st.lists(
+            st.builds(lambda i: {"id": i, "function": {"name": i}}, st.sampled_from(["c1", "c2"]))
+        ),
         "reasoning_content": st.one_of(st.none(), TEXTS),
         "reasoning": TEXTS,
         "x": st.one_of(st.integers(), st.floats(allow_nan=False), SURROGATES),
@@ -122,8 +154,12 @@ EDITS = st.dictionaries(
     st.integers(0, 5),
     st.builds(
         Edit,
-        reasoning=st.one_of(st.none(), st.dictionaries(st.sampled_from(REASONING_FIELDS), SURROGATES, max_size=2)),
-        ids=st.dictionaries(st.sampled_from(["c1", "c2"]), st.sampled_from(["p1", "functions.f:0", "é"])),
+        reasoning=st.one_of(
+            st.none(), st.dictionaries(st.sampled_from(REASONING_FIELDS), SURROGATES, max_size=2)
+        ),
+        ids=st.dictionaries(
+            st.sampled_from(["c1", "c2"]), st.sampled_from(["p1", "functions.f:0", "é"])
+        ),
     ),
     max_size=6,
 )
@@ -134,17 +170,27 @@ def expected_message(message: Json, edit: Edit) -> Json:
     """The message with the edit made, written as plainly as can be."""
     changed = dict(message)
     if "tool_calls" in changed:
-        changed["tool_calls"] = [call | {"id": edit.ids.get(call["id"], call["id"])} for call in changed["tool_calls"]]
+        changed["tool_calls"] = [
+            call | {"id": edit.ids.get(call["id"], call["id"])} for call in changed["tool_calls"]
+        ]
     if "tool_call_id" in changed:
         changed["tool_call_id"] = edit.ids.get(changed["tool_call_id"], changed["tool_call_id"])
     if edit.reasoning is None:
         return changed
-    return {key: text for key, text in changed.items() if key not in REASONING_FIELDS} | edit.reasoning
+    return {
+        key: text for key, text in changed.items() if key not in REASONING_FIELDS
+    } | edit.reasoning
 
 
-@given(st.lists(MESSAGES, max_size=5), EDITS, SPACING, st.booleans(), st.sampled_from(["m", "other"]))
+@given(
+    st.lists(MESSAGES, max_size=5), EDITS, SPACING, st.booleans(), st.sampled_from(["m", "other"])
+)
 def test_a_patched_body_is_valid_and_differs_where_it_should(
-    messages: list[Json], edits: dict[int, Edit], spacing: tuple[str, str], ascii_only: bool, model: str
+    messages: list[Json],
+    edits: dict[int, Edit],
+    spacing: tuple[str, str],
+    ascii_only: bool,
+    model: str,
 ) -> None:
     body = {"x": 1.0, "model": "m", "messages": messages, "y": [{}]}
     texts = [utf8(json.dumps(one, separators=spacing, ensure_ascii=ascii_only)) for one in messages]
@@ -156,9 +202,9 @@ def test_a_patched_body_is_valid_and_differs_where_it_should(
     sent = [json.loads(one) for one in texts]
     expected = [expected_message(one, edits.get(at, Edit())) for at, one in enumerate(sent)]
     assert json.loads(patched) == body | {"model": model, "messages": expected}
-    assert [raw for at, raw in enumerate(chat_request.decode(patched).raw_messages) if at not in edits] == [
-        one for at, one in enumerate(texts) if at not in edits
-    ]
+    assert [
+        raw for at, raw in enumerate(chat_request.decode(patched).raw_messages) if at not in edits
+    ] == [one for at, one in enumerate(texts) if at not in edits]
     if model == "m" and expected == sent:
         assert patched == text
 
@@ -171,14 +217,16 @@ def test_any_json_as_messages_is_forwarded_as_it_is_or_refused(text: bytes) -> N
         assert chat_request.encode(request, model="m", edits={}, extra=[]) == body
 
 
-# -- streams --------------------------------------------------------------------------------------------------------
+# -- streams ---------------------------------------------------------------------------------------
 
 
 def minted(choice: int, index: int, _: str) -> str:
     return f"call_{choice}_{index}"
 
 
-def streamed(pieces: list[bytes], *, model: str = "m", coding: str = "") -> tuple[bytes, dict[int, Turn], str]:
+def streamed(
+    pieces: list[bytes], *, model: str = "m", coding: str = ""
+) -> tuple[bytes, dict[int, Turn], str]:
     """Output, turns and error of a stream that arrives in these pieces and then ends."""
     relay = Patching(ChatStream(model=model, hide_usage=True, mint=minted))
     answer = StreamedAnswer(relay, remember=lambda *_, **__: None, content_encoding=coding)
@@ -190,8 +238,12 @@ def streamed(pieces: list[bytes], *, model: str = "m", coding: str = "") -> tupl
 
 @st.composite
 def turns(draw: st.DrawFn) -> Turn:
-    calls = draw(st.lists(st.builds(ToolCall, st.sampled_from(["a", "b"]), st.just("f"), TEXTS), max_size=2))
-    reasoning = draw(st.one_of(st.none(), st.builds(Reasoning, TEXTS, st.sampled_from(REASONING_FIELDS))))
+    calls = draw(
+        st.lists(st.builds(ToolCall, st.sampled_from(["a", "b"]), st.just("f"), TEXTS), max_size=2)
+    )
+    reasoning = draw(
+        st.one_of(st.none(), st.builds(Reasoning, TEXTS, st.sampled_from(REASONING_FIELDS)))
+    )
     return Turn(text=draw(TEXTS), calls=tuple(calls), reasoning=reasoning, finish_reason="stop")
 
 
@@ -203,30 +255,56 @@ def steps_of(turn: Turn) -> list[Json]:
         steps += [{field: ""}, *({field: letter} for letter in turn.reasoning.text)]
     steps += [{"content": letter} for letter in turn.text]
     for at, call in enumerate(turn.calls):
-        steps.append({"tool_calls": [{"index": at, "id": call.id, "function": {"name": call.name, "arguments": ""}}]})
-        steps += [{"tool_calls": [{"index": at, "function": {"arguments": letter}}]} for letter in call.arguments]
+        steps.append(
+            {
+                "tool_calls": [
+                    {"index": at, "id": call.id, "function": {"name": call.name, "arguments": ""}}
+                ]
+            }
+        )
+        steps += [
+            {"tool_calls": [{"index": at, "function": {"arguments": letter}}]}
+            for letter in call.arguments
+        ]
     return steps
 
 
 @st.composite
-def streams(draw: st.DrawFn, *, ends: st.SearchStrategy[bytes] = LINE_ENDS, whole: bool = True) -> tuple[bytes, Turn]:
+def streams(
+    draw: st.DrawFn, *, ends: st.SearchStrategy[bytes] = LINE_ENDS, whole: bool = True
+) -> tuple[bytes, Turn]:
     """A turn as an upstream streams it, with its habits."""
-    turn, end, spacing = draw(turns()), draw(ends), draw(SPACING.filter(lambda found: "\n" not in found[0]))
-    chunks: list[Json] = [{"model": "m", "choices": [{"index": 0, "delta": step}]} for step in steps_of(turn)]
+    turn, end, spacing = (
+        draw(turns()),
+        draw(ends),
+        draw(SPACING.filter(lambda found: "\n" not in found[0])),
+    )
+    chunks: list[Json] = [
+        {"model": "m", "choices": [{"index": 0, "delta": step}]} for step in steps_of(turn)
+    ]
     chunks += [{"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
-    chunks += [{"model": "m", "choices": [], "usage": {"prompt_tokens": 1}}] if draw(st.booleans()) else []
+    chunks += (
+        [{"model": "m", "choices": [], "usage": {"prompt_tokens": 1}}]
+        if draw(st.booleans())
+        else []
+    )
     events = [
-        b"data: " + json.dumps(one, separators=spacing, ensure_ascii=draw(st.booleans())).encode() for one in chunks
+        b"data: " + json.dumps(one, separators=spacing, ensure_ascii=draw(st.booleans())).encode()
+        for one in chunks
     ]
     events += [b"data: [DONE]"] if draw(st.booleans()) else []
     for at in sorted(draw(st.lists(st.integers(0, len(events)), max_size=3)), reverse=True):
-        events.insert(at, draw(st.sampled_from([b": keep-alive", b"", b"retry: 1", b"event: x\ndata:"])))
+        events.insert(
+            at, draw(st.sampled_from([b": keep-alive", b"", b"retry: 1", b"event: x\ndata:"]))
+        )
     body = b"".join(raw.replace(b"\n", end) + end + end for raw in events)
     return body if whole or draw(st.booleans()) else body.removesuffix(end), turn
 
 
 @given(st.data(), st.sampled_from(["m", "other"]), st.sampled_from(["", "gzip", "deflate"]))
-def test_chunk_boundaries_change_neither_output_nor_turn(data: st.DataObject, model: str, coding: str) -> None:
+def test_chunk_boundaries_change_neither_output_nor_turn(
+    data: st.DataObject, model: str, coding: str
+) -> None:
     body, turn = data.draw(streams(whole=False))
     packer = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
     packed = packer.compress(body) + packer.flush() if coding else body
@@ -253,30 +331,45 @@ def test_line_ends_may_be_mixed(data: st.DataObject, mixed: list[bytes]) -> None
 def test_an_accumulated_stream_is_the_whole_answers_twin(data: st.DataObject) -> None:
     body, turn = data.draw(streams())
     field = {turn.reasoning.field: turn.reasoning.text} if turn.reasoning else {}
-    calls = [{"id": call.id, "function": {"name": call.name, "arguments": call.arguments}} for call in turn.calls]
-    choice = {"index": 0, "message": {"content": turn.text, "tool_calls": calls, **field}, "finish_reason": "stop"}
+    calls = [
+        {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+        for call in turn.calls
+    ]
+    choice = {
+        "index": 0,
+        "message": {"content": turn.text, "tool_calls": calls, **field},
+        "finish_reason": "stop",
+    }
     twin = chat_response.decode(json.dumps({"model": "m", "choices": [choice]}).encode())
     assert twin is not None
     assert streamed([body])[1] == twin.turns
 
 
 @given(st.data(), st.sampled_from(["m", "other"]))
-def test_what_the_client_gets_is_the_same_turn_under_its_own_names(data: st.DataObject, model: str) -> None:
+def test_what_the_client_gets_is_the_same_turn_under_its_own_names(
+    data: st.DataObject, model: str
+) -> None:
     body, turn = data.draw(streams())
     out, _, _ = streamed([body], model=model)
     reading, accumulator = ChatStream(model=model, hide_usage=False, mint=minted), Accumulator()
     for raw in sse.Events().feed(out):
         for delta in reading.feed(raw)[0]:
             accumulator.add(delta)
-    calls = tuple(ToolCall(minted(0, at, ""), call.name, call.arguments) for at, call in enumerate(turn.calls))
+    calls = tuple(
+        ToolCall(minted(0, at, ""), call.name, call.arguments) for at, call in enumerate(turn.calls)
+    )
     expected = Turn(text=turn.text, calls=calls, reasoning=turn.reasoning, finish_reason="stop")
     assert accumulator.turns() == {0: expected}
     data_events = [sse.data_of(raw) or b"" for raw in sse.Events().feed(out)]
-    assert {json.loads(found)["model"] for found in data_events if found.startswith(b"{")} == {model}
+    assert {json.loads(found)["model"] for found in data_events if found.startswith(b"{")} == {
+        model
+    }
 
 
 @given(st.data(), st.integers(0, 2_000), st.binary(max_size=3))
-def test_a_damaged_stream_ends_in_an_error_or_as_a_whole(data: st.DataObject, at: int, put: bytes) -> None:
+def test_a_damaged_stream_ends_in_an_error_or_as_a_whole(
+    data: st.DataObject, at: int, put: bytes
+) -> None:
     body, _ = data.draw(streams())
     damaged = body[:at] + put + body[at + 1 :]
     out, _, _ = streamed([damaged])
@@ -284,7 +377,9 @@ def test_a_damaged_stream_ends_in_an_error_or_as_a_whole(data: st.DataObject, at
 
 
 @given(st.data(), st.integers(0, 2_000))
-def test_a_cut_stream_is_never_a_clean_end_before_the_turn_is_whole(data: st.DataObject, at: int) -> None:
+def test_a_cut_stream_is_never_a_clean_end_before_the_turn_is_whole(
+    data: st.DataObject, at: int
+) -> None:
     body, turn = data.draw(streams())
     finish = body.index(b'"stop"')
     _, found, error = streamed([body[: min(at, finish)]])
@@ -298,13 +393,17 @@ def test_any_bytes_end_in_an_error_or_as_a_whole(pieces: list[bytes], coding: st
 
 
 @given(st.lists(json_texts(4).map(utf8), max_size=4))
-@pytest.mark.parametrize("wrapped", [b"%b", b'{"choices":%b}', b'{"choices":[{"delta":%b}]}', b'{"error":%b}'])
+@pytest.mark.parametrize(
+    "wrapped", [b"%b", b'{"choices":%b}', b'{"choices":[{"delta":%b}]}', b'{"error":%b}']
+)
 def test_any_json_in_an_event_is_taken(wrapped: bytes, texts: list[bytes]) -> None:
     streamed([sse.event((wrapped % text).replace(b"\r", b"\n")) for text in texts])
 
 
 @given(json_texts(4).map(utf8))
-@pytest.mark.parametrize("wrapped", [b"%b", b'{"choices":%b}', b'{"choices":[{"message":%b}]}', b'{"error":%b}'])
+@pytest.mark.parametrize(
+    "wrapped", [b"%b", b'{"choices":%b}', b'{"choices":[{"message":%b}]}', b'{"error":%b}']
+)
 def test_any_json_as_a_whole_answer_is_taken_or_refused(wrapped: bytes, text: bytes) -> None:
     found = chat_response.decode(wrapped % text)
     if found is not None:

@@ -15,7 +15,14 @@ from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised
 from addon.formats.neutral.deltas import Delta, StreamError, UsageReport
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.protocols import Head, deltas_of, own_state
-from addon.formats.neutral.request import OutputFormat, Request, Thinking, Tool, ToolChoice, WireFormat
+from addon.formats.neutral.request import (
+    OutputFormat,
+    Request,
+    Thinking,
+    Tool,
+    ToolChoice,
+    WireFormat,
+)
 from addon.formats.neutral.turn import (
     SUMMARY,
     File,
@@ -43,7 +50,7 @@ ABLE = Abilities(unsigned_thinking=True)
 HEAD = Head("abc", 7, "m")
 PROBLEM = Problem(status=502, message="cut", code="upstream_cut")
 
-# -- requests -------------------------------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 
 NOT_CARRIED: dict[WireFormat, dict[str, Any]] = {
     "chat": {"include": (), "previous_response_id": ""},
@@ -63,7 +70,9 @@ NOT_CARRIED: dict[WireFormat, dict[str, Any]] = {
         "extra": {},
     },
 }
-"""Members of a request that an upstream of this format does not get, with the values of their absence."""
+"""Members of a request that an upstream of this format does not get, with the values of
+their absence.
+"""
 
 NOT_FROM_OTHERS: dict[str, Any] = {"store": None, "metadata": None, "top_k": None}
 """Members that a chat upstream gets only from those who speak to it in its own format."""
@@ -77,12 +86,18 @@ ALWAYS: dict[WireFormat, dict[str, Any]] = {
 
 SAID = SURROGATES.filter(bool)
 NAMES = st.sampled_from(["f", "g", "Read"])
-SCHEMAS = st.sampled_from([{"type": "object", "properties": {"x": {"type": "integer"}}}, {"type": "object"}])
+SCHEMAS = st.sampled_from(
+    [{"type": "object", "properties": {"x": {"type": "integer"}}}, {"type": "object"}]
+)
 GIVEN = st.lists(
     st.one_of(
         st.builds(Text, SAID),
-        st.builds(Image, st.just("data:image/png;base64,AA=="), detail=st.sampled_from(["", "low"])),
-        st.builds(File, st.just("data:application/pdf;base64,AA=="), name=st.sampled_from(["", "a.pdf"])),
+        st.builds(
+            Image, st.just("data:image/png;base64,AA=="), detail=st.sampled_from(["", "low"])
+        ),
+        st.builds(
+            File, st.just("data:application/pdf;base64,AA=="), name=st.sampled_from(["", "a.pdf"])
+        ),
     ),
     min_size=1,
     max_size=3,
@@ -107,17 +122,27 @@ def conversations(draw: st.DrawFn) -> list[Message]:
         calls = [ToolCall(one, draw(NAMES), draw(TEXTS), custom=draw(st.booleans())) for one in ids]
         messages.append(draw(assistants(calls)))
         results = [draw(st.lists(st.builds(Text, SAID), max_size=1)) for _ in calls]
-        messages += [message_of("tool", held, result_of=one) for one, held in zip(ids, results, strict=True)]
+        messages += [
+            message_of("tool", held, result_of=one) for one, held in zip(ids, results, strict=True)
+        ]
     return messages
 
 
 TOOLS = st.one_of(
-    st.builds(Tool, name=NAMES, description=TEXTS, parameters=SCHEMAS, strict=st.sampled_from([False, True])),
+    st.builds(
+        Tool,
+        name=NAMES,
+        description=TEXTS,
+        parameters=SCHEMAS,
+        strict=st.sampled_from([False, True]),
+    ),
     st.builds(
         Tool,
         name=NAMES,
         custom=st.just(True),
-        grammar=st.sampled_from([None, {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}]),
+        grammar=st.sampled_from(
+            [None, {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}]
+        ),
     ),
 )
 
@@ -125,9 +150,15 @@ TOOLS = st.one_of(
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     tools = tuple({tool.name: tool for tool in draw(st.lists(TOOLS, max_size=3))}.values())
-    names = draw(st.lists(st.sampled_from(tools), unique_by=lambda tool: tool.name)) if tools else []
-    choice = ToolChoice(draw(st.sampled_from(["auto", "required"])), tuple(tool.name for tool in names))
-    shape = OutputFormat(schema={"type": "object"}, name="n", description="d", strict=draw(st.booleans()))
+    names = (
+        draw(st.lists(st.sampled_from(tools), unique_by=lambda tool: tool.name)) if tools else []
+    )
+    choice = ToolChoice(
+        draw(st.sampled_from(["auto", "required"])), tuple(tool.name for tool in names)
+    )
+    shape = OutputFormat(
+        schema={"type": "object"}, name="n", description="d", strict=draw(st.booleans())
+    )
     return Request(
         origin="chat",
         model="m",
@@ -170,14 +201,16 @@ def expected(request: Request, wire_format: WireFormat) -> Request:
         field = {"reasoning_content": "reasoning_text"}
         changes["messages"] = [_with_field(message, field) for message in request.messages]
         changes["tools"] = tuple(
-            msgspec.structs.replace(tool, nested=False) if tool.custom else tool for tool in request.tools
+            msgspec.structs.replace(tool, nested=False) if tool.custom else tool
+            for tool in request.tools
         )
     return msgspec.structs.replace(request, **changes)
 
 
 def _with_field(message: Message, fields: dict[str, str]) -> Message:
     parts = [
-        Reasoning(part.text, fields[part.field]) if isinstance(part, Reasoning) else part for part in message.parts
+        Reasoning(part.text, fields[part.field]) if isinstance(part, Reasoning) else part
+        for part in message.parts
     ]
     return message_of(message.role, parts, result_of=message.result_of)
 
@@ -185,24 +218,37 @@ def _with_field(message: Message, fields: dict[str, str]) -> Message:
 def _as_messages(request: Request) -> Request:
     """The request under the rules that Messages has for members that it does carry."""
     choice, thinks = request.tool_choice, bool(request.thinking.effort)
-    several = choice is not None and choice.names and (choice.mode, len(choice.names)) != ("required", 1)
-    tools = [tool for tool in request.tools if not several or (choice and tool.name in choice.names)]
+    several = (
+        choice is not None and choice.names and (choice.mode, len(choice.names)) != ("required", 1)
+    )
+    tools = [
+        tool for tool in request.tools if not several or (choice and tool.name in choice.names)
+    ]
     alone = request.parallel_tool_calls is False
     mode = choice.mode if choice else "auto" if alone else None
     top_p = request.top_p if request.top_p is None else min(request.top_p, 1)
     shape = request.output_format
     return msgspec.structs.replace(
         request,
-        messages=[message_of(one.role, map(_block, one.parts), result_of=one.result_of) for one in request.messages],
+        messages=[
+            message_of(one.role, map(_block, one.parts), result_of=one.result_of)
+            for one in request.messages
+        ],
         tools=tuple(msgspec.structs.replace(tool, strict=None) for tool in tools),
-        tool_choice=ToolChoice(mode, () if several or not choice else choice.names) if tools and mode else None,
+        tool_choice=ToolChoice(mode, () if several or not choice else choice.names)
+        if tools and mode
+        else None,
         parallel_tool_calls=False if tools and alone and mode != "none" else None,
         max_tokens=request.max_tokens or 32_000,
         temperature=None if thinks or request.temperature is None else min(request.temperature, 1),
         top_p=top_p if ((top_p or 0) >= 0.95 if thinks else request.temperature is None) else None,
         top_k=None if thinks else request.top_k,
-        output_format=OutputFormat(schema=shape.schema) if shape and shape.schema is not None else None,
-        thinking=Thinking(effort="high", switch="adaptive", summary="auto") if thinks else Thinking(),
+        output_format=OutputFormat(schema=shape.schema)
+        if shape and shape.schema is not None
+        else None,
+        thinking=Thinking(effort="high", switch="adaptive", summary="auto")
+        if thinks
+        else Thinking(),
     )
 
 
@@ -244,24 +290,36 @@ def test_a_request_says_the_same_in_every_format_but_for_what_is_listed(
 
 @given(requests())
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_what_a_format_has_said_once_it_says_again_byte_for_byte(wire_format: WireFormat, request: Request) -> None:
+def test_what_a_format_has_said_once_it_says_again_byte_for_byte(
+    wire_format: WireFormat, request: Request
+) -> None:
     body = UPSTREAMS[wire_format].encode(request, "m", ABLE)
     assert UPSTREAMS[wire_format].encode(CLIENTS[wire_format].decode(body), "m", ABLE) == body
 
 
 @given(requests())
-def test_a_request_that_went_through_both_formats_lost_only_what_is_listed(request: Request) -> None:
+def test_a_request_that_went_through_both_formats_lost_only_what_is_listed(
+    request: Request,
+) -> None:
     there = through(through(request, "responses"), "chat")
     lost = NOT_CARRIED["responses"] | NOT_FROM_OTHERS | {"usage_asked": request.stream}
     kept = msgspec.structs.replace(request, **lost)
-    kept.messages = [_with_field(message, {"reasoning_content": "reasoning_text"}) for message in kept.messages]
+    kept.messages = [
+        _with_field(message, {"reasoning_content": "reasoning_text"}) for message in kept.messages
+    ]
     assert there == kept
 
 
 @given(requests().map(audible))
-def test_a_request_that_went_through_messages_lost_no_more_of_it_than_messages_and_chat_do(request: Request) -> None:
+def test_a_request_that_went_through_messages_lost_no_more_of_it_than_messages_and_chat_do(
+    request: Request,
+) -> None:
     there = through(through(request, "messages"), "chat")
-    lost = NOT_FROM_OTHERS | {"usage_asked": request.stream, "origin": "chat", "thinking": request.thinking}
+    lost = NOT_FROM_OTHERS | {
+        "usage_asked": request.stream,
+        "origin": "chat",
+        "thinking": request.thinking,
+    }
     kept = msgspec.structs.replace(expected(request, "messages"), **lost)
     kept.messages = [_as_chat(message) for message in kept.messages]
     assert there == kept
@@ -271,8 +329,14 @@ def _as_chat(message: Message) -> Message:
     """A chat message has one text, and reasoning under another name."""
     if message.role != "assistant":
         return message
-    thoughts = [Reasoning(part.text, "reasoning_content") for part in message.parts if isinstance(part, Reasoning)]
-    return message_of("assistant", [*thoughts, *([Text(message.text)] if message.text else []), *message.calls])
+    thoughts = [
+        Reasoning(part.text, "reasoning_content")
+        for part in message.parts
+        if isinstance(part, Reasoning)
+    ]
+    return message_of(
+        "assistant", [*thoughts, *([Text(message.text)] if message.text else []), *message.calls]
+    )
 
 
 @given(requests())
@@ -285,24 +349,46 @@ def test_a_lowered_request_holds_functions_only_and_fits_itself(request: Request
 
 @given(json_texts(4).map(utf8))
 @pytest.mark.parametrize(
-    "member", ["messages", "input", "tools", "tool_choice", "text", "reasoning", "system", "stop", "thinking"]
+    "member",
+    [
+        "messages",
+        "input",
+        "tools",
+        "tool_choice",
+        "text",
+        "reasoning",
+        "system",
+        "stop",
+        "thinking",
+    ],
 )
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_any_json_in_a_request_is_read_or_refused(wire_format: WireFormat, member: str, text: bytes) -> None:
+def test_any_json_in_a_request_is_read_or_refused(
+    wire_format: WireFormat, member: str, text: bytes
+) -> None:
     items = b"" if member in ("messages", "input") else b'"messages":[],"input":[],'
     is_plain(b'{%b"%b":%b}' % (items, member.encode(), text))
     with suppress(RequestError):
-        request = CLIENTS[wire_format].decode(b'{"model":"m",%b"%b":%b}' % (items, member.encode(), text))
+        request = CLIENTS[wire_format].decode(
+            b'{"model":"m",%b"%b":%b}' % (items, member.encode(), text)
+        )
         for upstream in UPSTREAMS.values():
             with suppress(RequestError):
                 upstream.encode(lowered(request, ABLE).request, "m", ABLE)
 
 
-# -- answers --------------------------------------------------------------------------------------------------------
+# -- answers ---------------------------------------------------------------------------------------
 
 THOUGHTS = st.one_of(
     st.builds(Reasoning, SURROGATES, st.just(SUMMARY)),
-    st.builds(Reasoning, SURROGATES, st.just(SUMMARY), st.just("state"), st.just("encrypted_content"), st.just("rs_1")),
+    st.builds(
+        Reasoning,
+        SURROGATES,
+        st.just(SUMMARY),
+        st.just("state"),
+        st.just("encrypted_content"),
+        st.just("rs_1"),
+    ),
 )
 SEARCH = {
     "type": "web_search_call",
@@ -321,7 +407,13 @@ ANY_PARTS = st.lists(
     max_size=6,
 )
 USAGES = st.one_of(
-    st.none(), st.builds(Usage, prompt_tokens=st.just(9), completion_tokens=st.just(5), cached_tokens=st.integers(0, 9))
+    st.none(),
+    st.builds(
+        Usage,
+        prompt_tokens=st.just(9),
+        completion_tokens=st.just(5),
+        cached_tokens=st.integers(0, 9),
+    ),
 )
 
 
@@ -331,7 +423,9 @@ def answers(draw: st.DrawFn) -> Turn:
     parts = draw(ANY_PARTS)
     held = [part for at, part in enumerate(parts) if at == 0 or not _joins(parts[at - 1], part)]
     calls = any(isinstance(part, ToolCall) for part in held)
-    return turn_of(held, draw(st.sampled_from(["length", "content_filter", "tool_calls" if calls else "stop"])))
+    return turn_of(
+        held, draw(st.sampled_from(["length", "content_filter", "tool_calls" if calls else "stop"]))
+    )
 
 
 def _joins(before: Part, part: Part) -> bool:
@@ -344,7 +438,12 @@ def minted(choice: int, index: int, _: str) -> str:
 
 
 def asking(**more: Any) -> Request:
-    body = {"model": "m", "input": "hi", "include": ["reasoning.encrypted_content"], "reasoning": {"summary": "auto"}}
+    body = {
+        "model": "m",
+        "input": "hi",
+        "include": ["reasoning.encrypted_content"],
+        "reasoning": {"summary": "auto"},
+    }
     return CLIENTS["responses"].decode(scalar_text(body | {"stream": True} | more))
 
 
@@ -408,7 +507,9 @@ def test_a_whole_response_is_its_streams_twin(turn: Turn, usage: Usage | None) -
 
 
 @given(answers(), st.integers(0, 20))
-def test_a_response_that_fails_anywhere_is_well_formed_and_read_as_a_failure(turn: Turn, at: int) -> None:
+def test_a_response_that_fails_anywhere_is_well_formed_and_read_as_a_failure(
+    turn: Turn, at: int
+) -> None:
     stream = written("responses", list(deltas_of(turn))[:at], PROBLEM)
     assert read_responses(stream)["status"] == "failed"
     reader = UPSTREAMS["responses"].reader()
@@ -424,19 +525,29 @@ def test_a_turn_as_chat_chunks_keeps_its_words_and_calls_in_any_cut(
     choices, told = read_chat(stream)
     assert (choices[0].text, choices[0].calls) == (
         turn.text,
-        [{"id": f"call_0_{at}", "name": c.name, "arguments": c.arguments} for at, c in enumerate(turn.calls)],
+        [
+            {"id": f"call_0_{at}", "name": c.name, "arguments": c.arguments}
+            for at, c in enumerate(turn.calls)
+        ],
     )
     assert (told is None) == (usage is None)
     turns, _ = heard("chat", data.draw(cuts(stream)))
-    reasoning = "\n\n".join(part.text for part in turn.ordered if isinstance(part, Reasoning) and part.text)
-    assert (turns[0].text, turns[0].reasoning.text if turns[0].reasoning else "") == (turn.text, reasoning)
+    reasoning = "\n\n".join(
+        part.text for part in turn.ordered if isinstance(part, Reasoning) and part.text
+    )
+    assert (turns[0].text, turns[0].reasoning.text if turns[0].reasoning else "") == (
+        turn.text,
+        reasoning,
+    )
 
 
 @given(answers(), USAGES)
 def test_how_deltas_are_grouped_changes_no_byte(turn: Turn, usage: Usage | None) -> None:
     for wire_format in FORMATS:
         writer = CLIENTS[wire_format].writer(asking(), HEAD, minted, own_state)
-        assert writer.write(steps(turn, usage)) + writer.end() == written(wire_format, steps(turn, usage))
+        assert writer.write(steps(turn, usage)) + writer.end() == written(
+            wire_format, steps(turn, usage)
+        )
 
 
 @given(answers())
@@ -478,6 +589,8 @@ def test_any_json_in_a_responses_event_is_taken(wrapped: bytes, texts: list[byte
 
 
 @given(json_texts(4).map(utf8))
-@pytest.mark.parametrize("wrapped", [b"%b", b'{"output":%b}', b'{"output":[%b]}', b'{"status":"failed","error":%b}'])
+@pytest.mark.parametrize(
+    "wrapped", [b"%b", b'{"output":%b}', b'{"output":[%b]}', b'{"status":"failed","error":%b}']
+)
 def test_any_json_as_a_whole_response_is_taken_or_refused(wrapped: bytes, text: bytes) -> None:
     UPSTREAMS["responses"].whole(wrapped % text)

@@ -1,4 +1,6 @@
-"""Whatever was shown and however it comes back: what is left is what would have come back without it."""
+"""Whatever was shown and however it comes back: what is left is what would have come back
+without it.
+"""
 
 import json
 from collections.abc import Callable
@@ -24,11 +26,28 @@ STYLES: tuple[Style, ...] = ("details", "think")
 SPELLINGS: tuple[Spell, ...] = (
     lambda body: json.dumps(body).encode(),
     lambda body: json.dumps(body, indent=1).encode(),
-    lambda body: json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"),
+    lambda body: json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    ),
     lambda body: json.dumps(body).replace("<", "\\u003c").replace(">", "\\u003e").encode(),
     lambda body: json.dumps(body).replace("<", "\\u003C").replace("/", "\\/").encode(),
 )
-HARD = ("<", "</details>", "<!--", "-->", "--thinkback", "\\", "\n", "\n\n", "\\n", "u003c", '"', "<think>", "é", "🧠")
+HARD = (
+    "<",
+    "</details>",
+    "<!--",
+    "-->",
+    "--thinkback",
+    "\\",
+    "\n",
+    "\n\n",
+    "\\n",
+    "u003c",
+    '"',
+    "<think>",
+    "é",
+    "🧠",
+)
 
 spellings = st.sampled_from(SPELLINGS)
 styles = st.sampled_from(STYLES)
@@ -60,7 +79,11 @@ def shown(answer: Said, style: Style) -> str:
     mirror = Mirror(style, lambda: new_token(next(tokens).to_bytes(6), KEY))
     relay = Mirroring(Patching(ChatStream(model="m", hide_usage=False, mint=lambda *_: "")), mirror)
     out = b"".join(relay.feed(chunk({field: text}))[1] for field, text in answer) + relay.end()
-    deltas = [json.loads(event[6:])["choices"][0]["delta"] for event in out.split(b"\n\n") if event[6:7] == b"{"]
+    deltas = [
+        json.loads(event[6:])["choices"][0]["delta"]
+        for event in out.split(b"\n\n")
+        if event[6:7] == b"{"
+    ]
     return "".join(delta.get("content") or "" for delta in deltas)
 
 
@@ -69,8 +92,13 @@ def chunk(delta: dict[str, str]) -> bytes:
 
 
 @given(answers, styles, spellings)
-def test_an_answer_comes_back_as_it_was_said_in_whatever_chunks(answer: Said, style: Style, spell: Spell) -> None:
-    content, text = shown(answer, style), "".join(text for field, text in answer if field == "content")
+def test_an_answer_comes_back_as_it_was_said_in_whatever_chunks(
+    answer: Said, style: Style, spell: Spell
+) -> None:
+    content, text = (
+        shown(answer, style),
+        "".join(text for field, text in answer if field == "content"),
+    )
     assert stripped(spell(request(content)), KEY) == spell(request(text))
     bare = parts(text) if text or not content else []
     assert stripped(spell(request(parts(content))), KEY) == spell(request(bare))
@@ -85,11 +113,20 @@ def test_an_answer_that_was_cut_anywhere_comes_back_without_its_blocks(
     text = "".join(text for field, text in answer if field == "content")
     left = json.loads(stripped(spell(request(cut)), KEY))["messages"][1]["content"]
     opening = Block(style, "0" * 24, True).opening
-    begun = [opening[at:end] for at in (0, 1, 2) for end in range(at, opening.index("thinkback") + 9)]
-    assert any(left.endswith(begin) and text.startswith(left.removesuffix(begin)) for begin in begun)
+    begun = [
+        opening[at:end] for at in (0, 1, 2) for end in range(at, opening.index("thinkback") + 9)
+    ]
+    assert any(
+        left.endswith(begin) and text.startswith(left.removesuffix(begin)) for begin in begun
+    )
 
 
-@given(st.lists(blocks(), min_size=1, max_size=3), st.lists(texts, min_size=4, max_size=4), spellings, st.data())
+@given(
+    st.lists(blocks(), min_size=1, max_size=3),
+    st.lists(texts, min_size=4, max_size=4),
+    spellings,
+    st.data(),
+)
 def test_copies_are_cut_out_of_any_text_of_any_role(
     copies: list[str], around: list[str], spell: Spell, data: st.DataObject
 ) -> None:
@@ -115,8 +152,12 @@ def test_a_block_that_was_cut_into_parts_leaves_none_of_them(
     )
 
 
-@given(st.lists(texts, max_size=4), st.sampled_from(("user", "tool", "assistant")), spellings, styles)
-def test_text_without_a_block_of_ours_is_the_very_same(said: list[str], role: str, spell: Spell, style: Style) -> None:
+@given(
+    st.lists(texts, max_size=4), st.sampled_from(("user", "tool", "assistant")), spellings, styles
+)
+def test_text_without_a_block_of_ours_is_the_very_same(
+    said: list[str], role: str, spell: Spell, style: Style
+) -> None:
     forged = Block(style, new_token(b"abcdef", b"another key"))
     body = spell(request(parts(*said, forged.opening + forged.closing), role))
     assert stripped(body, KEY) is body

@@ -1,8 +1,9 @@
 """A fuzzed client: whatever it does to its history, no turn ever carries another turn's reasoning.
 
-Many conversations of one principal begin with the same words, get the same short answers and the same calls under the
-provider ids that every turn repeats; each turn's reasoning is unique. Between requests the history is forked, rewound,
-compacted, stopped and continued by other models, and every replay spells it differently.
+Many conversations of one principal begin with the same words, get the same short answers
+and the same calls under the provider ids that every turn repeats; each turn's reasoning is
+unique. Between requests the history is forked, rewound, compacted, stopped and continued by
+other models, and every replay spells it differently.
 """
 
 import json
@@ -23,7 +24,9 @@ STEPS = 25
 PROMPTS = ("continue", "go on", "Fix the bug.")
 ANSWERS = ("Done.", "OK", "Sure, all of it is done now.")
 ELSEWHERE = ("Sure", "Sure, all of it is", "All right.")
-"""What other models say: never all of an answer of ours, which nobody could tell apart at the same place."""
+"""What other models say: never all of an answer of ours, which nobody could tell apart at
+the same place.
+"""
 
 CALLS: tuple[tuple[str, Json], ...] = (
     ("Read", {"path": "README.md", "limit": 1}),
@@ -71,13 +74,17 @@ class Client:
         calls = message.get("tool_calls", [])
         unique = bool(calls) or len(given.text) > 64
         reasoning = self._thought(given)
-        said = Said("assistant", given.text, calls, reasoning=reasoning, certain=unique and complete)
+        said = Said(
+            "assistant", given.text, calls, reasoning=reasoning, certain=unique and complete
+        )
         if not complete:
             said.text = given.text[: self.rng.randint(0, len(given.text))]
             if self.rng.random() < 0.3:
                 self._lose_ids(said)
         self.history.append(said)
-        self.history += [Said("tool", f"result {self.rng.random()}", result_of=one["id"]) for one in said.calls]
+        self.history += [
+            Said("tool", f"result {self.rng.random()}", result_of=one["id"]) for one in said.calls
+        ]
         if not calls:
             self.history.append(Said("user", self.rng.choice(PROMPTS)))
 
@@ -91,8 +98,13 @@ class Client:
 
     def _made(self, number: int) -> Turn:
         rng = self.rng
-        thought = rng.choice((f"thought {number} \n", f"thought {number}", f"thought {number}", "", None))
-        long = f"In step {number} I changed the file as you wanted it, and I ran the tests after that; all passed."
+        thought = rng.choice(
+            (f"thought {number} \n", f"thought {number}", f"thought {number}", "", None)
+        )
+        long = (
+            f"In step {number} I changed the file as you wanted it, and I ran the tests "
+            "after that; all passed."
+        )
         if rng.random() < 0.45:
             return turn(thought, rng.choice((*ANSWERS, long)))
         made = rng.sample(CALLS, rng.choice((1, 1, 2, 3)))
@@ -108,10 +120,12 @@ class Client:
 
     def _lose_ids(self, said: Said) -> None:
         lost = self.rng.choice(("", "toolu_x"))
-        said.calls = [{**one, "id": lost + str(at) if lost else ""} for at, one in enumerate(said.calls)]
+        said.calls = [
+            {**one, "id": lost + str(at) if lost else ""} for at, one in enumerate(said.calls)
+        ]
         said.certain = self.keeps_ids = False
 
-    # -- what becomes of the history ------------------------------------------------------------------------------
+    # -- what becomes of the history ---------------------------------------------------------------
 
     def rewind(self) -> None:
         """Back to before some answer: regenerated, edited, or a checkpoint restored."""
@@ -141,7 +155,9 @@ class Client:
             self.history = [said for said in self.history if said.result_of != gone]
 
     def speak_elsewhere(self) -> None:
-        """Another model takes a turn; after words of its own when it makes the calls that ours make."""
+        """Another model takes a turn; after words of its own when it makes the calls that
+        ours make.
+        """
         if self.rng.random() < 0.6:
             self.history.append(Said("assistant", self.rng.choice(ELSEWHERE)))
             self.history.append(Said("user", self.rng.choice(PROMPTS)))
@@ -150,15 +166,21 @@ class Client:
             return
         self.history[-1] = Said("user", f"only here {self.rng.random()}")
         name, given = self.rng.choice(CALLS)
-        made = {"id": "call_0", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
+        made = {
+            "id": "call_0",
+            "type": "function",
+            "function": {"name": name, "arguments": json.dumps(given)},
+        }
         self.history += [Said("assistant", calls=[made]), Said("tool", "fine", result_of="call_0")]
 
-    # -- how a replay spells it -----------------------------------------------------------------------------------
+    # -- how a replay spells it --------------------------------------------------------------------
 
     def _replay(self) -> list[Json]:
         head = [{"role": "system", "content": f"Today is {self.rng.random()}."}]
         if self.rng.random() < 0.5:
-            head.append({"role": "user", "content": f"<environment>{self.rng.random()}</environment>"})
+            head.append(
+                {"role": "user", "content": f"<environment>{self.rng.random()}</environment>"}
+            )
         return head + [self._spelled(said) for said in self.history]
 
     def _spelled(self, said: Said) -> Json:
@@ -193,9 +215,13 @@ class Client:
             ensure_ascii=self.rng.random() < 0.5,
             indent=self.rng.choice((None, 1)),
         )
-        return {**made, "index": 0, "function": {"name": made["function"]["name"], "arguments": spelled}}
+        return {
+            **made,
+            "index": 0,
+            "function": {"name": made["function"]["name"], "arguments": spelled},
+        }
 
-    # -- the judgement --------------------------------------------------------------------------------------------
+    # -- the judgement -----------------------------------------------------------------------------
 
     def _judge(self, sent: list[Json]) -> None:
         answers = [said for said in self.history if said.role == "assistant"]
@@ -212,7 +238,9 @@ class Client:
         for message in sent:
             if message["role"] == "assistant":
                 known = {made["id"] for made in message.get("tool_calls", [])}
-            assert message["role"] != "tool" or message["tool_call_id"] in known, "a result without its call"
+            assert message["role"] != "tool" or message["tool_call_id"] in known, (
+                "a result without its call"
+            )
 
 
 HAPPENINGS = (Client.rewind, Client.compact, Client.drop_call, Client.speak_elsewhere)
@@ -228,7 +256,9 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
 
 @pytest.mark.parametrize("profile", ["deepseek-v4", "kimi"])
 @pytest.mark.parametrize("tens", range(RUNS // 20), ids=lambda tens: f"runs {tens}0")
-def test_no_turn_ever_carries_the_reasoning_of_another(memory: Memory, profile: str, tens: int) -> None:
+def test_no_turn_ever_carries_the_reasoning_of_another(
+    memory: Memory, profile: str, tens: int
+) -> None:
     for seed in range(tens * 10, tens * 10 + 10):
         rng = Random(f"{profile} {seed}")
         clients = [Client(memory, rng, f"{profile} {seed}", profile) for _ in range(4)]

@@ -36,7 +36,11 @@ def test_every_key_is_offered_once_and_no_resting_one_before_a_fit_one(
         assert rests == sorted(rests)
 
 
-@given(st.one_of(st.text(), st.text('0123456789:+- JanMonGMT,()"'), st.datetimes().map(format_datetime)))
+@given(
+    st.one_of(
+        st.text(), st.text('0123456789:+- JanMonGMT,()"'), st.datetimes().map(format_datetime)
+    )
+)
 @example("Mon, 01 Jan 0001 00:00:00 +2359")
 @example("Fri, 31 Dec 9999 23:59:59 -2359")
 def test_any_header_is_read_or_ignored(retry_after: str) -> None:

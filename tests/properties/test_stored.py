@@ -33,7 +33,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredAnswers]:
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> list[tuple[list[Json] | str, Turn, bool]]:
-    """What is asked and answered each time, and whether the client carries the state of reasoning."""
+    """What is asked and answered each time, and whether the client carries the state of
+    reasoning.
+    """
     asked = st.one_of(conversations().map(lambda messages: list(items_of(messages))), st.just("hi"))
     return draw(st.lists(st.tuples(asked, answers(), st.booleans()), min_size=1, max_size=4))
 

@@ -22,7 +22,11 @@ def ms(moment: str) -> int:
     ],
 )
 def test_a_time_falls_into_a_day_and_a_month_of_utc(moment: str, day: int, month: int) -> None:
-    assert (day_of(ms(moment)), window_of("day", ms(moment)), window_of("month", ms(moment))) == (day, day, month)
+    assert (day_of(ms(moment)), window_of("day", ms(moment)), window_of("month", ms(moment))) == (
+        day,
+        day,
+        month,
+    )
     assert window_of("lifetime", ms(moment)) == 0
 
 
@@ -36,9 +40,15 @@ def test_a_time_falls_into_a_day_and_a_month_of_utc(moment: str, day: int, month
         ("month", "2028-02-29T12:00:00+00:00", "2028-03-01T00:00:00+00:00"),
     ],
 )
-def test_the_next_window_begins_when_this_one_ends(period: Period, now: str, next_begins: str) -> None:
+def test_the_next_window_begins_when_this_one_ends(
+    period: Period, now: str, next_begins: str
+) -> None:
     assert reset_ms(period, ms(now)) == ms(next_begins)
-    assert window_of(period, ms(next_begins) - 1) == window_of(period, ms(now)) != window_of(period, ms(next_begins))
+    assert (
+        window_of(period, ms(next_begins) - 1)
+        == window_of(period, ms(now))
+        != window_of(period, ms(next_begins))
+    )
 
 
 def test_a_lifetime_never_begins_anew() -> None:

@@ -14,7 +14,9 @@ MICROS = st.integers(0, 10**9)
 
 
 def test_prompt_cached_prompt_and_completion_have_their_own_prices() -> None:
-    cost = cost_micros(PRO, prompt_tokens=3_000_000, completion_tokens=1_000_000, cached_tokens=2_000_000)
+    cost = cost_micros(
+        PRO, prompt_tokens=3_000_000, completion_tokens=1_000_000, cached_tokens=2_000_000
+    )
 
     assert cost == 435_000 + 2 * 3_625 + 870_000
 
@@ -31,7 +33,10 @@ def test_cached_tokens_cost_as_others_where_they_have_no_price() -> None:
     ids=["0", "0.25", "0.5", "0.75", "1.25", "1.5"],
 )
 def test_half_a_millionth_is_rounded_up(tokens: int, cost: int) -> None:
-    assert cost_micros(Price(250_000, 0), prompt_tokens=tokens, completion_tokens=0, cached_tokens=0) == cost
+    assert (
+        cost_micros(Price(250_000, 0), prompt_tokens=tokens, completion_tokens=0, cached_tokens=0)
+        == cost
+    )
 
 
 def test_the_sum_is_rounded_and_not_its_parts() -> None:
@@ -41,7 +46,12 @@ def test_the_sum_is_rounded_and_not_its_parts() -> None:
 
 
 def test_more_cached_tokens_than_the_prompt_has_cost_no_less_than_nothing() -> None:
-    assert cost_micros(Price(1_000_000, 0, 500_000), prompt_tokens=4, completion_tokens=0, cached_tokens=9) == 2
+    assert (
+        cost_micros(
+            Price(1_000_000, 0, 500_000), prompt_tokens=4, completion_tokens=0, cached_tokens=9
+        )
+        == 2
+    )
 
 
 @given(prompt=TOKENS, completion=TOKENS, cached=TOKENS, input_micros=MICROS, output_micros=MICROS)
@@ -50,7 +60,9 @@ def test_the_cost_is_never_off_by_more_than_half_a_millionth(
 ) -> None:
     price = Price(input_micros, output_micros)
 
-    cost = cost_micros(price, prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached)
+    cost = cost_micros(
+        price, prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached
+    )
 
     exact = Fraction(prompt * input_micros + completion * output_micros, 1_000_000)
     assert -Fraction(1, 2) < cost - exact <= Fraction(1, 2)
@@ -78,7 +90,13 @@ def test_what_is_not_published_has_no_price_rather_than_none_to_pay(host: str, m
 @pytest.mark.parametrize(
     "host",
     [
-        *("api.deepseek.com", "api.xiaomimimo.com", "api.moonshot.ai", "api.z.ai", "api.minimax.io"),
+        *(
+            "api.deepseek.com",
+            "api.xiaomimimo.com",
+            "api.moonshot.ai",
+            "api.z.ai",
+            "api.minimax.io",
+        ),
         *("dashscope-intl.aliyuncs.com", "api.openai.com", "api.anthropic.com", "api.x.ai"),
         "generativelanguage.googleapis.com",
     ],

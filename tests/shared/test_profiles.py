@@ -1,4 +1,6 @@
-"""The profile table is sound, finds the right row, and knows what providers say when reasoning is missing."""
+"""The profile table is sound, finds the right row, and knows what providers say when
+reasoning is missing.
+"""
 
 import re
 
@@ -92,7 +94,9 @@ def test_the_host_decides_before_the_model(host: str, model: str, profile: str) 
         ("", "llm.example", "gpt-5", "default"),
     ],
 )
-def test_a_profile_says_what_it_was_chosen_by(name: str, host: str, model: str, decided: str) -> None:
+def test_a_profile_says_what_it_was_chosen_by(
+    name: str, host: str, model: str, decided: str
+) -> None:
     assert decide_profile(builtin_profiles(), name=name, host=host, model=model)[1] == decided
 
 
@@ -108,7 +112,7 @@ def test_the_vendor_s_own_members_are_for_its_own_host() -> None:
     assert not kept("llm.example")
 
 
-# -- members ---------------------------------------------------------------------------------------------------------
+# -- members ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,9 @@ def test_the_vendor_s_own_members_are_for_its_own_host() -> None:
         ("deepseek-v4", "hardest", {}),
     ],
 )
-def test_an_effort_is_said_in_the_profile_s_words(profile: str, effort: str, members: object) -> None:
+def test_an_effort_is_said_in_the_profile_s_words(
+    profile: str, effort: str, members: object
+) -> None:
     assert thinking_members(builtin_profiles()[profile], effort) == members
 
 
@@ -141,7 +147,10 @@ def test_efforts_have_names_that_are_known(profile: Profile) -> None:
     ("given", "kept"),
     [
         ({}, {"thinking": {"type": "enabled", "clear_thinking": False}}),
-        ({"thinking": {"type": "disabled"}}, {"thinking": {"type": "disabled", "clear_thinking": False}}),
+        (
+            {"thinking": {"type": "disabled"}},
+            {"thinking": {"type": "disabled", "clear_thinking": False}},
+        ),
         ({"thinking": {"type": "enabled", "clear_thinking": True}}, {}),
         ({"thinking": "odd"}, {}),
     ],
@@ -151,7 +160,7 @@ def test_what_the_client_says_itself_wins(given: dict[str, object], kept: object
     assert kept_members(builtin_profiles()["glm"].keep, given) == kept
 
 
-# -- a user's own ----------------------------------------------------------------------------------------------------
+# -- a user's own ----------------------------------------------------------------------------------
 
 
 def test_a_user_s_profile_is_tried_first() -> None:
@@ -188,28 +197,38 @@ def test_a_built_in_profile_can_be_changed() -> None:
     ],
     ids=str,
 )
-def test_a_profile_that_makes_no_sense_is_refused_in_words(row: dict[str, object], message: str) -> None:
+def test_a_profile_that_makes_no_sense_is_refused_in_words(
+    row: dict[str, object], message: str
+) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         merged_profiles({"mine": row})
 
 
-# -- what providers say ----------------------------------------------------------------------------------------------
+# -- what providers say ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "The reasoning_content in the thinking mode must be passed back to the API.",
-        "the `reasoning_content` in the thinking mode MUST be passed back to the API.".replace("`", ""),
+        "the `reasoning_content` in the thinking mode MUST be passed back to the API.".replace(
+            "`", ""
+        ),
         "Missing reasoning_content field in the assistant message at message index 2",
-        "thinking is enabled but reasoning_content is missing in assistant tool call message at index 3",
+        (
+            "thinking is enabled but reasoning_content is missing in assistant tool "
+            "call message at index 3"
+        ),
         "The reasoning_text in the thinking mode must be passed back",
         "The content[].thinking in the thinking mode must be passed back to the API.",
         "Function call is missing a thought_signature in functionCall parts.",
         "Function call default_api:Read in the 2. content block is missing a thought_signature.",
         "messages.1.content.0.type: Expected thinking or redacted_thinking, but found tool_use.",
         "a final assistant message must start with a thinking block",
-        "Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_1'.",
+        (
+            "Item 'fc_1' of type 'function_call' was provided without its required "
+            "'reasoning' item: 'rs_1'."
+        ),
         "Reasoning details must be preserved when using tools.",
     ],
 )
@@ -227,7 +246,10 @@ def test_a_provider_that_misses_reasoning_is_understood(text: str) -> None:
         "Corrupted thought signature.",
         "Thought signature is not valid",
         "invalid_encrypted_content",
-        "The encrypted content gAAA could not be verified. Reason: Encrypted content could not be decrypted or parsed.",
+        (
+            "The encrypted content gAAA could not be verified. Reason: Encrypted "
+            "content could not be decrypted or parsed."
+        ),
         "Could not decrypt the provided encrypted_content",
         "Item with id 'rs_1' not found. Items are not persisted when store is set to false.",
         "Previous response with id 'resp_1' not found.",
@@ -244,7 +266,8 @@ def test_a_provider_that_refuses_state_is_understood(text: str) -> None:
     [
         "Unrecognized request argument supplied: reasoning_content",
         "messages.1.assistant.reasoning_content: Extra inputs are not permitted",
-        "'messages.2' : for 'role:assistant' the following must be satisfied[('messages.2' : property "
+        "'messages.2' : for 'role:assistant' the following must be "
+        "satisfied[('messages.2' : property "
         "'reasoning_details' is unsupported)]",
         "unknown field reasoning_content",
         "messages.1.assistant.reasoning: Extra inputs are not permitted",
@@ -274,24 +297,38 @@ def test_other_complaints_are_not_taken_for_it(text: str) -> None:
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        ("The `content[].thinking` in the thinking mode must be passed back to the API.", "missing"),
         (
-            "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When "
+            "The `content[].thinking` in the thinking mode must be passed back to the API.",
+            "missing",
+        ),
+        (
+            "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, "
+            "but found `tool_use`. When "
             "`thinking` is enabled, a final `assistant` message must start with a thinking block",
             "missing",
         ),
-        ("thinking is enabled but reasoning_content is missing in assistant tool call message at index 2", "missing"),
+        (
+            (
+                "thinking is enabled but reasoning_content is missing in assistant "
+                "tool call message at index 2"
+            ),
+            "missing",
+        ),
         ("messages.3.content.0: Invalid `signature` in `thinking` block", "refused"),
         ("messages.1.content.0: Invalid `data` in `redacted_thinking` block", "refused"),
         ("messages.1.content.0.thinking.signature: Field required", "refused"),
         ("messages.1.content.0.redacted_thinking.data: Field required", "refused"),
         (
-            "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different …",
+            (
+                "messages.1.content.0: Invalid `signature` in `thinking` block. The "
+                "block is bound to a different …"
+            ),
             "refused",
         ),
         ("The block is bound to a different conversation.", "refused"),
         (
-            "messages.5.content.1: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be "
+            "messages.5.content.1: `thinking` or `redacted_thinking` blocks in the "
+            "latest assistant message cannot be "
             "modified. These blocks must remain as they were in the original response.",
             "refused",
         ),
@@ -301,14 +338,22 @@ def test_other_complaints_are_not_taken_for_it(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("nested", [False, True], ids=["plain", "wrapped"])
-def test_an_error_that_names_the_thinking_is_told_from_others(message: str, expected: str | None, nested: bool) -> None:
-    assert fault(f"Provider returned error\n{message}" if nested else message.replace("`", "")) == expected
+def test_an_error_that_names_the_thinking_is_told_from_others(
+    message: str, expected: str | None, nested: bool
+) -> None:
+    assert (
+        fault(f"Provider returned error\n{message}" if nested else message.replace("`", ""))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Failed to deserialize: messages[1]: unknown variant `image_url`, expected `text`", "pictures"),
+        (
+            "Failed to deserialize: messages[1]: unknown variant `image_url`, expected `text`",
+            "pictures",
+        ),
         ("This model does not support images.", "pictures"),
         ("image input is not supported - hint: you may need to provide the mmproj", "pictures"),
         ("Conversation roles must alternate user/assistant/user/assistant/...", "in a row"),

@@ -15,7 +15,9 @@ def pattern(source: str, template: str) -> ModelRewrite:
 
 
 def upstream(*rewrites: ModelRewrite, name: str = "up", models: tuple[str, ...] = ()) -> Upstream:
-    return Upstream(name=name, base_url="https://example.com", models=models, model_rewrites=rewrites)
+    return Upstream(
+        name=name, base_url="https://example.com", models=models, model_rewrites=rewrites
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,14 +28,26 @@ def upstream(*rewrites: ModelRewrite, name: str = "up", models: tuple[str, ...] 
         pytest.param((exact("a", "b"),), "A", None, id="case matters"),
         pytest.param((exact("a.c", "b"),), "abc", None, id="exact is no pattern"),
         pytest.param((pattern("^gpt-(.*)$", "mimo-{1}"),), "gpt-5.3", "mimo-5.3", id="group"),
-        pytest.param((pattern("^(a)(b)(c)$", "{3}{1}{1}{2}"),), "abc", "caab", id="groups in any order"),
-        pytest.param((pattern("^(a)(b)?$", "x{1}-{2}"),), "a", "xa-", id="a group that took no part"),
+        pytest.param(
+            (pattern("^(a)(b)(c)$", "{3}{1}{1}{2}"),), "abc", "caab", id="groups in any order"
+        ),
+        pytest.param(
+            (pattern("^(a)(b)?$", "x{1}-{2}"),), "a", "xa-", id="a group that took no part"
+        ),
         pytest.param((pattern("^(?:(a)|(b))$", "{1}{2}!"),), "b", "b!", id="one of two groups"),
-        pytest.param((pattern("^a$", "{0}-{x}-{}"),), "a", "a-{x}-{}", id="the whole match, and no groups"),
-        pytest.param((pattern("(.+)", "{1}"),), "{1}\\1", "{1}\\1", id="what a group holds is no template"),
+        pytest.param(
+            (pattern("^a$", "{0}-{x}-{}"),), "a", "a-{x}-{}", id="the whole match, and no groups"
+        ),
+        pytest.param(
+            (pattern("(.+)", "{1}"),), "{1}\\1", "{1}\\1", id="what a group holds is no template"
+        ),
         pytest.param((pattern("5", "five"),), "gpt-5", "five", id="a pattern matches anywhere"),
-        pytest.param((exact("a", "first"), pattern("^a", "second")), "a", "first", id="exact first"),
-        pytest.param((pattern("^a", "first"), exact("a", "second")), "a", "first", id="pattern first"),
+        pytest.param(
+            (exact("a", "first"), pattern("^a", "second")), "a", "first", id="exact first"
+        ),
+        pytest.param(
+            (pattern("^a", "first"), exact("a", "second")), "a", "first", id="pattern first"
+        ),
         pytest.param((exact("a", "b"), exact("b", "c")), "a", "b", id="rewrites do not chain"),
         pytest.param((pattern("^(模型)-(.+)$", "{2}"),), "模型-é", "é", id="any language"),
         pytest.param((), "a", None, id="none"),
@@ -66,7 +80,10 @@ def test_the_models_there_are_are_those_that_can_be_asked_for_by_name() -> None:
 
 
 def test_the_rewrite_that_matched_is_told() -> None:
-    first, second = ModelRewrite(from_="a", to="b"), ModelRewrite(from_pattern="^x-(.+)$", to_template="y-{1}")
+    first, second = (
+        ModelRewrite(from_="a", to="b"),
+        ModelRewrite(from_pattern="^x-(.+)$", to_template="y-{1}"),
+    )
     upstream = Upstream(name="up", base_url="https://up.example", model_rewrites=(first, second))
     assert rewrite_for(upstream, "a") == (first, "b")
     assert rewrite_for(upstream, "x-1") == (second, "y-1")
@@ -93,7 +110,9 @@ def test_another_model_stands_for_claudes(model: str, stands_for: tuple[str, str
 
 def test_a_claude_model_that_an_upstream_names_is_itself() -> None:
     named = upstream(name="anthropic", models=("claude-haiku-4-5",))
-    assert [route.model for route in routes((named, upstream(name="all")), "claude-haiku-4-5", TIERS)] == [
+    assert [
+        route.model for route in routes((named, upstream(name="all")), "claude-haiku-4-5", TIERS)
+    ] == [
         "claude-haiku-4-5",
         "claude-haiku-4-5",
     ]
@@ -106,7 +125,9 @@ def test_what_stands_for_a_claude_model_is_renamed_as_others_are() -> None:
 
 
 def test_without_tiers_a_claude_model_is_asked_for_as_it_is() -> None:
-    assert [route.model for route in routes((upstream(),), "claude-haiku-4-5")] == ["claude-haiku-4-5"]
+    assert [route.model for route in routes((upstream(),), "claude-haiku-4-5")] == [
+        "claude-haiku-4-5"
+    ]
 
 
 def test_what_stands_for_a_model_is_known_without_a_route() -> None:
@@ -128,9 +149,13 @@ def test_what_stands_for_a_model_is_known_without_a_route() -> None:
         pytest.param(("m",), "n-high", None, id="another model"),
     ],
 )
-def test_a_name_may_end_in_an_effort(models: tuple[str, ...], asked: str, found: tuple[str, str] | None) -> None:
+def test_a_name_may_end_in_an_effort(
+    models: tuple[str, ...], asked: str, found: tuple[str, str] | None
+) -> None:
     expected = [found] if found else []
-    assert [(route.model, route.effort) for route in routes((upstream(models=models),), asked)] == expected
+    assert [
+        (route.model, route.effort) for route in routes((upstream(models=models),), asked)
+    ] == expected
 
 
 def test_a_rewritten_name_may_end_in_an_effort_too() -> None:

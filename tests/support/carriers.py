@@ -1,7 +1,9 @@
-"""Providers that put reasoning elsewhere than into a plain string, and want it back where it was, byte for byte.
+"""Providers that put reasoning elsewhere than into a plain string, and want it back where
+it was, byte for byte.
 
-Each `Carrier` says how its provider spells a turn, whole and streamed, what it finds in a message that comes back, and
-how it refuses. Shapes and error texts are those of the public documents and issue threads about these providers.
+Each `Carrier` says how its provider spells a turn, whole and streamed, what it finds in a
+message that comes back, and how it refuses. Shapes and error texts are those of the public
+documents and issue threads about these providers.
 """
 
 import hashlib
@@ -15,7 +17,16 @@ from tests.support.dialects import refusal
 from tests.support.ledger import Fault, Foreign, Ledger, Rejection, Scope
 from tests.support.provider import Answer, StrictProvider
 from tests.support.rawhttp import Received, Reply, json_reply
-from tests.support.turns import Json, Turn, call_deltas, completion, cut, events, message_of, text_of
+from tests.support.turns import (
+    Json,
+    Turn,
+    call_deltas,
+    completion,
+    cut,
+    events,
+    message_of,
+    text_of,
+)
 
 __all__ = ("CARRIERS", "Carrier", "CarrierProvider")
 
@@ -30,7 +41,9 @@ class Carrier:
     foreign: Foreign = "any"
     field = "reasoning_content"
     takes: tuple[str, ...] | None = None
-    """Members of an assistant message beside role, content and calls that are not refused; None: any."""
+    """Members of an assistant message beside role, content and calls that are not refused;
+    None: any.
+    """
 
     def prepared(self, turn: Turn) -> Turn:
         """The turn as this provider's model can say it."""
@@ -85,7 +98,9 @@ class Named(Carrier):
 
 
 class Details(Carrier):
-    """OpenRouter: text, signed text whose signature comes late, summaries with encrypted data, or an empty array."""
+    """OpenRouter: text, signed text whose signature comes late, summaries with encrypted
+    data, or an empty array.
+    """
 
     def message(self, turn: Turn, account: str) -> Json:
         found = message_of(turn, "reasoning")
@@ -105,25 +120,38 @@ class Details(Carrier):
                 late.append(item)
                 continue
             for piece in cut(item[name], rng):
-                step = {key: kept for key, kept in item.items() if key != "signature"} | {name: piece}
+                step = {key: kept for key, kept in item.items() if key != "signature"} | {
+                    name: piece
+                }
                 yield {"content": "", "reasoning": piece, "reasoning_details": [step]}
             if "signature" in item:
-                late.append({"type": item["type"], "index": item["index"], "signature": item["signature"]})
+                late.append(
+                    {"type": item["type"], "index": item["index"], "signature": item["signature"]}
+                )
         first, *rest = [*self.said(turn, rng)] or [{}]
         yield {**first, "reasoning_details": late} if late else first
         yield from rest
 
     def carried(self, message: Json) -> str | None:
-        return json.dumps(message["reasoning_details"], sort_keys=True) if "reasoning_details" in message else None
+        return (
+            json.dumps(message["reasoning_details"], sort_keys=True)
+            if "reasoning_details" in message
+            else None
+        )
 
     def refuse(self, fault: Fault, index: int) -> bytes:
         said = {
             "missing": "Reasoning details must be preserved when using tools.",
-            "duplicate": "Duplicate item found with id rs_1. Remove duplicate items from your input and try again.",
+            "duplicate": (
+                "Duplicate item found with id rs_1. Remove duplicate items from your "
+                "input and try again."
+            ),
         }.get(fault, f"messages.{index}.content.0: Invalid `signature` in `thinking` block")
         inner = {"type": "error", "error": {"type": "invalid_request_error", "message": said}}
         metadata = {"raw": json.dumps(inner), "provider_name": "Anthropic"}
-        return json.dumps({"error": {"message": "Provider returned error", "code": 400, "metadata": metadata}}).encode()
+        return json.dumps(
+            {"error": {"message": "Provider returned error", "code": 400, "metadata": metadata}}
+        ).encode()
 
     def _details(self, reasoning: str, account: str) -> list[Json]:
         mark = _mark(reasoning, account)
@@ -135,8 +163,18 @@ class Details(Carrier):
                 return [text | {"format": "unknown"}]
             case 1:
                 return [text | {"format": "anthropic-claude-v1", "signature": f"sig-{mark}"}]
-        summary = {"type": "reasoning.summary", "summary": reasoning, "format": "openai-responses-v1", "index": 0}
-        data = {"type": "reasoning.encrypted", "data": f"blob-{mark}", "id": f"rs_{mark}", "index": 1}
+        summary = {
+            "type": "reasoning.summary",
+            "summary": reasoning,
+            "format": "openai-responses-v1",
+            "index": 0,
+        }
+        data = {
+            "type": "reasoning.encrypted",
+            "data": f"blob-{mark}",
+            "id": f"rs_{mark}",
+            "index": 1,
+        }
         return [summary, data]
 
 
@@ -219,7 +257,11 @@ class Chunks(Carrier):
 
     def carried(self, message: Json) -> str | None:
         content = message.get("content")
-        chunks = [part for part in content if part["type"] == THINKING] if isinstance(content, list) else []
+        chunks = (
+            [part for part in content if part["type"] == THINKING]
+            if isinstance(content, list)
+            else []
+        )
         return json.dumps(chunks, sort_keys=True) if chunks else None
 
     def text(self, message: Json) -> str:
@@ -268,14 +310,22 @@ class Annex(Carrier):
         said = "Corrupted thought signature."
         if fault == "missing":
             said = (
-                "Function call is missing a thought_signature in functionCall parts. This is required for tools to "
-                f"work correctly. Additional data, function call `default_api:Read` , position {index}."
+                "Function call is missing a thought_signature in functionCall parts. "
+                "This is required for tools to "
+                "work correctly. Additional data, function call `default_api:Read` , "
+                f"position {index}."
             )
-        return json.dumps([{"error": {"code": 400, "message": said, "status": "INVALID_ARGUMENT"}}]).encode()
+        return json.dumps(
+            [{"error": {"code": 400, "message": said, "status": "INVALID_ARGUMENT"}}]
+        ).encode()
 
     @staticmethod
     def _signed(turn: Turn, account: str) -> Json:
-        return {"google": {"thought_signature": f"sig-{_mark(str(turn.reasoning) + str(turn.calls), account)}"}}
+        return {
+            "google": {
+                "thought_signature": f"sig-{_mark(str(turn.reasoning) + str(turn.calls), account)}"
+            }
+        }
 
 
 class Nothing(Carrier):
@@ -312,18 +362,33 @@ class _Ledger(Ledger):
     def check(self, request: Json) -> Rejection | None:
         known = {"role", "content", "tool_calls", *(self._carrier.takes or ())}
         for index, message in enumerate(request["messages"]):
-            if message["role"] == "assistant" and self._carrier.takes is not None and message.keys() - known:
+            if (
+                message["role"] == "assistant"
+                and self._carrier.takes is not None
+                and message.keys() - known
+            ):
                 return Rejection("unknown member", index, message)
-        ids = [item["id"] for one in request["messages"] for item in one.get("reasoning_details") or () if "id" in item]
+        ids = [
+            item["id"]
+            for one in request["messages"]
+            for item in one.get("reasoning_details") or ()
+            if "id" in item
+        ]
         if len(set(ids)) < len(ids):
             return Rejection("duplicate", 0, request)
-        return super().check(request | {"messages": [self._shown(one) for one in request["messages"]]})
+        return super().check(
+            request | {"messages": [self._shown(one) for one in request["messages"]]}
+        )
 
     def _shown(self, message: Json) -> Json:
         if message["role"] != "assistant":
             return message
         carried = self._carrier.carried(message)
-        shown = {"role": "assistant", "content": self._carrier.text(message), "tool_calls": message.get("tool_calls")}
+        shown = {
+            "role": "assistant",
+            "content": self._carrier.text(message),
+            "tool_calls": message.get("tool_calls"),
+        }
         return shown if carried is None else shown | {"carried": carried}
 
     def _judge_own(self, shapes: list[Turn], carried: str | None) -> Fault | None:
@@ -336,7 +401,9 @@ class _Ledger(Ledger):
 class CarrierProvider(StrictProvider):
     """Chat Completions on 127.0.0.1 that spells turns as a carrier does."""
 
-    def __init__(self, carrier: Carrier, *, keys: tuple[str, ...] = ("sk-good",), seed: int = 1) -> None:
+    def __init__(
+        self, carrier: Carrier, *, keys: tuple[str, ...] = ("sk-good",), seed: int = 1
+    ) -> None:
         super().__init__(keys=keys, seed=seed)
         self.carrier = carrier
         self.ledger: _Ledger = _Ledger(carrier)

@@ -1,4 +1,6 @@
-"""The clients of the gateway: the openai SDK driven through a conversation, which it replays as real clients do."""
+"""The clients of the gateway: the openai SDK driven through a conversation, which it
+replays as real clients do.
+"""
 
 import http.client
 import json
@@ -13,13 +15,32 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.support.rawhttp import Received
 from tests.support.turns import FIELD, Json
 
-__all__ = ("CLIENTS", "CURSOR", "TOOLS", "Conversation", "Habits", "Raw", "Reply", "fetch", "post", "replay", "sdk")
+__all__ = (
+    "CLIENTS",
+    "CURSOR",
+    "TOOLS",
+    "Conversation",
+    "Habits",
+    "Raw",
+    "Reply",
+    "fetch",
+    "post",
+    "replay",
+    "sdk",
+)
 
 type Content = Literal["string", "parts", "empty list", "null", "absent"]
 type Spelling = Literal["verbatim", "compact", "spaced", "sorted"]
 
 TOOLS = [
-    {"type": "function", "function": {"name": name, "description": f"{name} a file", "parameters": {"type": "object"}}}
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": f"{name} a file",
+            "parameters": {"type": "object"},
+        },
+    }
     for name in ("Read", "Grep", "Shell", "StrReplace")
 ]
 
@@ -42,7 +63,12 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CURSOR = Habits(
-    text="parts", no_text="empty list", arguments="compact", results="parts", index=True, named_results=True
+    text="parts",
+    no_text="empty list",
+    arguments="compact",
+    results="parts",
+    index=True,
+    named_results=True,
 )
 
 CLIENTS = {
@@ -115,7 +141,9 @@ def replay(reply: Reply, habits: Habits) -> Json:
     if reply.text or not reply.calls:
         message["content"] = _parts(reply.text) if habits.text == "parts" else reply.text
     elif habits.no_text != "absent":
-        message["content"] = {"string": "", "empty list": [], "null": None, "parts": _parts("")}[habits.no_text]
+        message["content"] = {"string": "", "empty list": [], "null": None, "parts": _parts("")}[
+            habits.no_text
+        ]
     if reply.calls:
         message["tool_calls"] = [_replay_call(call, habits) for call in reply.calls]
     if habits.reasoning != "drop" and reply.reasoning is not None:
@@ -135,7 +163,10 @@ def _parts(text: str) -> list[Json]:
 
 
 def _replay_call(call: Json, habits: Habits) -> Json:
-    function = {**call["function"], "arguments": _spell(call["function"]["arguments"], habits.arguments)}
+    function = {
+        **call["function"],
+        "arguments": _spell(call["function"]["arguments"], habits.arguments),
+    }
     kept = call if habits.index else {key: value for key, value in call.items() if key != "index"}
     return {**kept, "function": function}
 
@@ -165,18 +196,26 @@ def fetch(method: str, url: str, body: bytes | None = None, headers: Mapping[str
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
-        connection.request(method, url.removeprefix(f"{parts.scheme}://{parts.netloc}"), body, dict(headers))
+        connection.request(
+            method, url.removeprefix(f"{parts.scheme}://{parts.netloc}"), body, dict(headers)
+        )
         response = connection.getresponse()
-        return Raw(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+        return Raw(
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            response.read(),
+        )
     finally:
         connection.close()
 
 
 class Conversation:
-    """An agent at work: asks, answers every tool call with made-up results, asks again after every final text.
+    """An agent at work: asks, answers every tool call with made-up results, asks again
+    after every final text.
 
-    `marker` goes into tool results and later prompts, never into the first prompt; so conversations begin identically
-    and can still be told apart in what reached the provider.
+    `marker` goes into tool results and later prompts, never into the first prompt; so
+    conversations begin identically and can still be told apart in what reached the
+    provider.
     """
 
     def __init__(
@@ -225,8 +264,13 @@ class Conversation:
         return create(**self._body(), stream=True, stream_options={"include_usage": True})
 
     def _body(self) -> Json:
-        # As extra_body the messages skip the SDK's conversion of what is plain JSON already: most of its time.
-        return {"model": self.model, "messages": [], "extra_body": {"messages": self.messages, **self._tools}}
+        # As extra_body the messages skip the SDK's conversion of what is plain JSON
+        # already: most of its time.
+        return {
+            "model": self.model,
+            "messages": [],
+            "extra_body": {"messages": self.messages, **self._tools},
+        }
 
     def keep(self, reply: Reply) -> None:
         """Put the reply and what follows from it at the end of the conversation."""
@@ -235,16 +279,26 @@ class Conversation:
         at = len(self.replies)
         for call in reply.calls:
             self.messages.append(
-                result_of(call, f"{self.marker} result {at} of {call['function']['name']}", self._habits)
+                result_of(
+                    call, f"{self.marker} result {at} of {call['function']['name']}", self._habits
+                )
             )
         if not reply.calls:
             self.messages.append({"role": "user", "content": _parts(f"{self.marker} go on, {at}")})
 
     def crossed(self, requests: Iterable[Received]) -> list[str]:
-        """What reached the provider under this conversation's marker and is not, byte for byte, what it had issued."""
+        """What reached the provider under this conversation's marker and is not, byte for
+        byte, what it had issued.
+        """
         expected = [reply.reasoning or "" for reply in self.replies]
-        mine = [json.loads(request.body)["messages"] for request in requests if self.marker.encode() in request.body]
-        wrong = [] if len(mine) >= len(expected) - 1 else [f"{self.marker}: only {len(mine)} requests"]
+        mine = [
+            json.loads(request.body)["messages"]
+            for request in requests
+            if self.marker.encode() in request.body
+        ]
+        wrong = (
+            [] if len(mine) >= len(expected) - 1 else [f"{self.marker}: only {len(mine)} requests"]
+        )
         for messages in mine:
             carried = [message.get(FIELD) for message in messages if message["role"] == "assistant"]
             if carried != expected[: len(carried)]:

@@ -1,6 +1,8 @@
-"""A loopback provider that keeps its own books, and a crowd of clients that behave as badly as they are told.
+"""A loopback provider that keeps its own books, and a crowd of clients that behave as badly
+as they are told.
 
-What happens to a request is the first word of its last user message, its name is the whole message.
+What happens to a request is the first word of its last user message, its name is the whole
+message.
 """
 
 import asyncio
@@ -14,8 +16,9 @@ from tests.support.rawhttp import CUT, Gate, Loopback, Piece, Received, Reply, j
 __all__ = ("Count", "CountingProvider", "Seen", "ask", "ask_all")
 
 type Fate = Literal["whole", "plain", "uncounted", "cut", "left"]
-"""`whole` and `plain`: answered well, streamed or not; `uncounted`: without usage; `cut`: by the upstream in the midst;
-`left`: the client hangs up in the middle."""
+"""`whole` and `plain`: answered well, streamed or not; `uncounted`: without usage; `cut`:
+by the upstream in the midst; `left`: the client hangs up in the middle.
+"""
 
 WORDS = 20
 
@@ -28,7 +31,9 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class CountingProvider(Loopback):
-    """Chat Completions on 127.0.0.1; `books` has what it told of each request that it counted, by name."""
+    """Chat Completions on 127.0.0.1; `books` has what it told of each request that it
+    counted, by name.
+    """
 
     def __init__(self, count: Count | None = None) -> None:
         super().__init__()
@@ -41,15 +46,23 @@ class CountingProvider(Loopback):
         body = json.loads(request.body)
         name = body["messages"][-1]["content"]
         fate: Fate = name.split()[0]
-        count = self._count or Count(prompt=50 + len(self.books) % 7, completion=WORDS + len(self.books) % 5)
+        count = self._count or Count(
+            prompt=50 + len(self.books) % 7, completion=WORDS + len(self.books) % 5
+        )
         self.books[name] = count if fate in ("whole", "plain") else None
-        return _plain(body["model"], count) if fate == "plain" else _streamed(body["model"], fate, count)
+        return (
+            _plain(body["model"], count)
+            if fate == "plain"
+            else _streamed(body["model"], fate, count)
+        )
 
 
 def _plain(model: str, count: Count) -> Reply:
     message = {"role": "assistant", "content": "word " * WORDS}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return json_reply(json.dumps({"model": model, "choices": [choice], "usage": _usage(count)}).encode())
+    return json_reply(
+        json.dumps({"model": model, "choices": [choice], "usage": _usage(count)}).encode()
+    )
 
 
 def _streamed(model: str, fate: Fate, count: Count) -> Reply:
@@ -75,14 +88,16 @@ def _usage(count: Count) -> dict[str, int]:
 
 
 def _event(model: str, delta: dict[str, str], finish: str | None = None) -> bytes:
-    return _sse({"model": model, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    return _sse(
+        {"model": model, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    )
 
 
 def _sse(chunk: object) -> bytes:
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
-# -- clients --------------------------------------------------------------------------------------------------------
+# -- clients ---------------------------------------------------------------------------------------
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -98,14 +113,23 @@ class Seen(msgspec.Struct, frozen=True):
         return self.status == 200 and (b"data: [DONE]" in self.body or b'"usage"' in self.body)
 
 
-async def ask(port: int, key: str, name: str, *, size: int = 0, max_tokens: int | None = None) -> Seen:
+async def ask(
+    port: int, key: str, name: str, *, size: int = 0, max_tokens: int | None = None
+) -> Seen:
     """One request on a connection of its own; `size` pads its body. Status 0: nothing came back."""
-    body = {"model": "m", "messages": [{"role": "user", "content": name}], "stream": not name.startswith("plain")}
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": name}],
+        "stream": not name.startswith("plain"),
+    }
     if max_tokens is not None:
         body["max_tokens"] = max_tokens
     text = json.dumps(body).encode()
     text += b" " * (size - len(text))
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer "
+        f"{key}\r\nconnection: close\r\n"
+    )
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"{head}content-length: {len(text)}\r\n\r\n".encode() + text)
@@ -117,10 +141,14 @@ async def ask(port: int, key: str, name: str, *, size: int = 0, max_tokens: int 
     return Seen(name, int(head_text.split()[1]) if head_text else 0, rest)
 
 
-def ask_all(port: int, key: str, names: list[str], *, size: int = 0, max_tokens: int | None = None) -> list[Seen]:
+def ask_all(
+    port: int, key: str, names: list[str], *, size: int = 0, max_tokens: int | None = None
+) -> list[Seen]:
     """All of the requests at once."""
 
     async def crowd() -> list[Seen]:
-        return await asyncio.gather(*(ask(port, key, name, size=size, max_tokens=max_tokens) for name in names))
+        return await asyncio.gather(
+            *(ask(port, key, name, size=size, max_tokens=max_tokens) for name in names)
+        )
 
     return asyncio.run(crowd())

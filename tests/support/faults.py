@@ -1,4 +1,6 @@
-"""What goes wrong between a provider and its clients: each fault turns a good answer into a bad one."""
+"""What goes wrong between a provider and its clients: each fault turns a good answer into a
+bad one.
+"""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -30,7 +32,9 @@ class FaultCase(msgspec.Struct, frozen=True):
 
 
 def held(gate: Gate, *, before: int | None = None) -> Fault:
-    """Silence until the gate opens: before the status line, or before one piece (negative: from the end)."""
+    """Silence until the gate opens: before the status line, or before one piece (negative:
+    from the end).
+    """
 
     def hold(reply: Reply) -> Reply:
         if before is None:
@@ -57,7 +61,9 @@ def _promising(reply: Reply, pieces: list[Piece]) -> Reply:
     if reply.framing == "chunked":
         return _with(reply, pieces)
     length = ("content-length", str(sum(map(len, _bytes(reply)))))
-    return msgspec.structs.replace(reply, pieces=pieces, headers=[*reply.headers, length], framing="bare")
+    return msgspec.structs.replace(
+        reply, pieces=pieces, headers=[*reply.headers, length], framing="bare"
+    )
 
 
 def _cut(reply: Reply, *, how: Literal["cut", "reset"] = CUT) -> Reply:
@@ -113,7 +119,9 @@ def _byte_by_byte(reply: Reply) -> Reply:
 
 
 def _early_hints(reply: Reply) -> Reply:
-    return msgspec.structs.replace(reply, prelude=[b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n"])
+    return msgspec.structs.replace(
+        reply, prelude=[b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n"]
+    )
 
 
 def _trailers(reply: Reply) -> Reply:
@@ -175,7 +183,9 @@ def _cases() -> Iterator[FaultCase]:
         ("json_error", _json_error, "error"),
         ("not_http", _not_http, "error"),
     ]
-    yield from (FaultCase(name, apply, True, outcome) for name, apply, outcome in (*streamed, *both))
+    yield from (
+        FaultCase(name, apply, True, outcome) for name, apply, outcome in (*streamed, *both)
+    )
     yield from (FaultCase(name, apply, False, outcome) for name, apply, outcome in both)
 
 

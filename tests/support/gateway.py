@@ -1,4 +1,6 @@
-"""The real gateway, started as a user would start it, on free ports and in a directory of its own."""
+"""The real gateway, started as a user would start it, on free ports and in a directory of
+its own.
+"""
 
 import atexit
 import contextlib
@@ -19,7 +21,14 @@ from typing import IO, Self
 
 import psutil  # type: ignore[import-untyped]
 
-__all__ = ("ADMIN_PASSWORD", "Gateway", "eventually", "free_port", "listener", "upstream_environment")
+__all__ = (
+    "ADMIN_PASSWORD",
+    "Gateway",
+    "eventually",
+    "free_port",
+    "listener",
+    "upstream_environment",
+)
 
 THINKBACK = Path(sys.executable).with_name("thinkback")
 ADMIN_PASSWORD = "correct horse battery staple"
@@ -36,7 +45,9 @@ def _kill_all() -> None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now, and that the kernel gives to nobody who asks for any."""
+    """A TCP port of 127.0.0.1 that nothing listens on now, and that the kernel gives to
+    nobody who asks for any.
+    """
     while True:
         port = SystemRandom().randrange(15_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -54,7 +65,11 @@ def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
 
 def listener(port: int, processes: Iterable[psutil.Process]) -> psutil.Process:
     """The one of the processes that listens on the port."""
-    return next(p for p in processes if any(c.laddr.port == port for c in p.net_connections("tcp") if not c.raddr))
+    return next(
+        p
+        for p in processes
+        if any(c.laddr.port == port for c in p.net_connections("tcp") if not c.raddr)
+    )
 
 
 def upstream_environment(base_url: str, key: str = "sk-good") -> dict[str, str]:
@@ -65,8 +80,8 @@ def upstream_environment(base_url: str, key: str = "sk-good") -> dict[str, str]:
 class Gateway:
     """`thinkback up` with its working directory, environment and log; use as a context manager.
 
-    `environment` is added to a bare one, `arguments` to the command; `config` becomes `config.toml` in the directory.
-    The database and ports stay the same over restarts.
+    `environment` is added to a bare one, `arguments` to the command; `config` becomes
+    `config.toml` in the directory. The database and ports stay the same over restarts.
     """
 
     def __init__(
@@ -100,7 +115,12 @@ class Gateway:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self.kill()
 
     @property
@@ -129,7 +149,9 @@ class Gateway:
         return listener(self.port, self.processes())
 
     def start(self) -> None:
-        """Start and return when it is ready; raises RuntimeError with the log when it is not within 30 s."""
+        """Start and return when it is ready; raises RuntimeError with the log when it is
+        not within 30 s.
+        """
         self._log = (self.directory / "gateway.log").open("ab")
         self._process = subprocess.Popen(
             [THINKBACK, "up", *self._arguments],
@@ -171,7 +193,9 @@ class Gateway:
 
     def new_user(self, name: str) -> str:
         """Make an account with the command-line tool; its virtual key."""
-        answer = self.thinkback("user", "add", name, "--password", f"{name} has a long password", "--json")
+        answer = self.thinkback(
+            "user", "add", name, "--password", f"{name} has a long password", "--json"
+        )
         return str(json.loads(answer.splitlines()[-1])["api_key"])
 
     def thinkback(self, *arguments: str) -> str:

@@ -1,8 +1,10 @@
-"""Strict readers of streams: they accept what a well-formed server may send, and build what it said.
+"""Strict readers of streams: they accept what a well-formed server may send, and build what
+it said.
 
-The rules are those of https://platform.openai.com/docs/api-reference/chat-streaming and …/responses-streaming, and of
-https://platform.claude.com/docs/en/build-with-claude/streaming, checked against the models of the openai and anthropic
-packages.
+The rules are those of https://platform.openai.com/docs/api-reference/chat-streaming and
+…/responses-streaming, and of
+https://platform.claude.com/docs/en/build-with-claude/streaming, checked against the models
+of the openai and anthropic packages.
 """
 
 import json
@@ -18,7 +20,8 @@ __all__ = ("ChatHeard", "read_chat", "read_messages", "read_responses")
 type Json = dict[str, Any]
 
 _EVENTS = {
-    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(ResponseStreamEvent)[0])
+    get_args(model.model_fields["type"].annotation)[0]: model
+    for model in get_args(get_args(ResponseStreamEvent)[0])
 }
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 _PART_KINDS = {"output_text": "text", "refusal": "refusal"}
@@ -39,7 +42,7 @@ def events(stream: bytes) -> list[tuple[str, str]]:
     return found
 
 
-# -- Chat Completions -----------------------------------------------------------------------------------------------
+# -- Chat Completions ------------------------------------------------------------------------------
 
 
 class ChatHeard:
@@ -55,7 +58,14 @@ class ChatHeard:
     def take(self, delta: Json, finish_reason: str | None) -> None:
         """Take one chunk of the choice."""
         assert not self.finish_reason, "a chunk after the choice was finished"
-        assert delta.keys() <= {"role", "content", "tool_calls", "reasoning_content", "reasoning", "refusal"}
+        assert delta.keys() <= {
+            "role",
+            "content",
+            "tool_calls",
+            "reasoning_content",
+            "reasoning",
+            "refusal",
+        }
         self.text += delta.get("content") or ""
         self.reasoning += delta.get("reasoning_content") or delta.get("reasoning") or ""
         self.refusal += delta.get("refusal") or ""
@@ -77,7 +87,9 @@ class ChatHeard:
 
 
 def read_chat(stream: bytes) -> tuple[dict[int, ChatHeard], Json | None]:
-    """The choices and the usage of a whole chat stream; AssertionError for one that is not well-formed."""
+    """The choices and the usage of a whole chat stream; AssertionError for one that is not
+    well-formed.
+    """
     *chunks, last = events(stream)
     assert last == ("", "[DONE]")
     choices: dict[int, ChatHeard] = {}
@@ -90,8 +102,12 @@ def read_chat(stream: bytes) -> tuple[dict[int, ChatHeard], Json | None]:
         assert usage is None, "a chunk after the usage"
         heads.add((chunk["id"], chunk["created"], chunk["model"], chunk["object"]))
         for choice in chunk["choices"]:
-            assert choice["index"] in choices or choice["delta"]["role"] == "assistant", "a role comes first"
-            choices.setdefault(choice["index"], ChatHeard()).take(choice["delta"], choice["finish_reason"])
+            assert choice["index"] in choices or choice["delta"]["role"] == "assistant", (
+                "a role comes first"
+            )
+            choices.setdefault(choice["index"], ChatHeard()).take(
+                choice["delta"], choice["finish_reason"]
+            )
         if not chunk["choices"]:
             usage = chunk["usage"]
     assert len(heads) == 1
@@ -100,7 +116,7 @@ def read_chat(stream: bytes) -> tuple[dict[int, ChatHeard], Json | None]:
     return choices, usage
 
 
-# -- Responses ------------------------------------------------------------------------------------------------------
+# -- Responses -------------------------------------------------------------------------------------
 
 
 class _Item:
@@ -139,13 +155,19 @@ class _Item:
             assert not self.open.get("refusal")
         else:
             assert self.open is not None
-            assert self.pieces.pop("done") == (event["part"].get("text") or event["part"].get("refusal") or "")
+            assert self.pieces.pop("done") == (
+                event["part"].get("text") or event["part"].get("refusal") or ""
+            )
             self.parts.append(event["part"])
             self.open = None
 
     def _said(self, what: str, step: str, event: Json) -> None:
         assert self.open is not None, f"{what} outside of a part"
-        kinds = {"output_text": "output_text", "refusal": "refusal", "reasoning_summary_text": "summary_text"}
+        kinds = {
+            "output_text": "output_text",
+            "refusal": "refusal",
+            "reasoning_summary_text": "summary_text",
+        }
         assert self.open["type"] == kinds[what]
         if step == "delta":
             self.pieces["now"] = self.pieces.get("now", "") + event["delta"]
@@ -215,7 +237,7 @@ def _take(items: list[_Item], name: str, event: Json) -> None:
         items[at].take(name, event)
 
 
-# -- Messages -------------------------------------------------------------------------------------------------------
+# -- Messages --------------------------------------------------------------------------------------
 
 _RAW_EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 _GROWING = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
@@ -256,7 +278,9 @@ class _Block:
 
 
 def read_messages(stream: bytes) -> Json:
-    """The message that a whole stream builds, or the error it ends with; AssertionError for one not well-formed."""
+    """The message that a whole stream builds, or the error it ends with; AssertionError for
+    one not well-formed.
+    """
     found = [(name, json.loads(text)) for name, text in events(stream)]
     if found[-1][0] == "error":
         _, failed = found.pop()

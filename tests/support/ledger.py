@@ -17,9 +17,13 @@ type Scope = Literal["all", "tools", "tool_turns", "current_calls", "none"]
 """
 
 type Foreign = Literal["empty", "absent", "any", "reject"]
-"""What a turn that was never issued must carry: `""`, no field, anything; `reject`: refused while thinking is on."""
+"""What a turn that was never issued must carry: `""`, no field, anything; `reject`: refused
+while thinking is on.
+"""
 
-type Fault = Literal["missing", "altered", "foreign", "unknown id", "orphan result", "unknown member", "duplicate"]
+type Fault = Literal[
+    "missing", "altered", "foreign", "unknown id", "orphan result", "unknown member", "duplicate"
+]
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -31,9 +35,13 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """All turns one provider issued; turns are found by their shape (text and calls), so ids may repeat."""
+    """All turns one provider issued; turns are found by their shape (text and calls), so
+    ids may repeat.
+    """
 
-    def __init__(self, scope: Scope = "tools", foreign: Foreign = "empty", field: str = FIELD) -> None:
+    def __init__(
+        self, scope: Scope = "tools", foreign: Foreign = "empty", field: str = FIELD
+    ) -> None:
         self.issued: list[Turn] = []
         self._reasonings: defaultdict[Turn, set[str]] = defaultdict(set)
         self._by_call: defaultdict[tuple[str, str], set[Turn]] = defaultdict(set)
@@ -54,7 +62,9 @@ class Ledger:
             self._by_call[call.name, call.arguments].add(shape)
 
     def check(self, request: Json) -> Rejection | None:
-        """The first broken rule, or None; with thinking disabled only the tool-call ids are looked at."""
+        """The first broken rule, or None; with thinking disabled only the tool-call ids are
+        looked at.
+        """
         messages = request["messages"]
         for index, message in enumerate(messages):
             if fault := self._orphan(messages[:index], message) or self._judge(request, message):
@@ -72,7 +82,11 @@ class Ledger:
         if thinking_disabled(request) or not self._in_scope(request, message):
             return None
         carried = message.get(self._field)
-        return self._judge_own([sent] if sent in own else own, carried) if own else self._judge_foreign(carried)
+        return (
+            self._judge_own([sent] if sent in own else own, carried)
+            if own
+            else self._judge_foreign(carried)
+        )
 
     def _pool(self, sent: Turn) -> Iterable[Turn]:
         for call in sent.calls:
@@ -88,7 +102,9 @@ class Ledger:
             case "current_calls":
                 messages = request["messages"]
                 last = max(at for at, one in enumerate(messages) if one["role"] == "user")
-                return bool(message.get("tool_calls")) and any(one is message for one in messages[last:])
+                return bool(message.get("tool_calls")) and any(
+                    one is message for one in messages[last:]
+                )
             case scope:
                 return scope == "all"
 
@@ -104,8 +120,12 @@ class Ledger:
     def _orphan(self, before: list[Json], message: Json) -> Fault | None:
         if message["role"] != "tool":
             return None
-        calls = next((m.get("tool_calls") or [] for m in reversed(before) if m["role"] == "assistant"), [])
-        return None if message["tool_call_id"] in {call["id"] for call in calls} else "orphan result"
+        calls = next(
+            (m.get("tool_calls") or [] for m in reversed(before) if m["role"] == "assistant"), []
+        )
+        return (
+            None if message["tool_call_id"] in {call["id"] for call in calls} else "orphan result"
+        )
 
 
 def thinking_disabled(request: Json) -> bool:

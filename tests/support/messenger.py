@@ -19,9 +19,27 @@ from tests.support.turns import Json, Turn, TurnMaker
 
 __all__ = ("StrictMessenger", "overloaded", "overloaded_at_once")
 
-_COUNTED = {"model", "system", "messages", "tools", "tool_choice", "thinking", "output_config", "context_management"}
+_COUNTED = {
+    "model",
+    "system",
+    "messages",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "context_management",
+}
 _KNOWN = _COUNTED | {
-    *("max_tokens", "metadata", "stop_sequences", "stream", "temperature", "top_p", "top_k", "service_tier"),
+    *(
+        "max_tokens",
+        "metadata",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "top_p",
+        "top_k",
+        "service_tier",
+    ),
 }
 _VERSION = re.compile(r"20\d\d-\d\d-\d\d")
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -30,16 +48,21 @@ _NEW = re.compile(r"claude-(opus-4-[78]|(opus|sonnet|haiku|fable|mythos)-5)")
 _PIECE = 17
 """Characters of a delta."""
 
-_KINDS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 _KINDS |= {529: "overloaded_error"}
 
 
 class StrictMessenger(Loopback):
     """`/v1/messages` on 127.0.0.1; use as a context manager.
 
-    `keys` are the accepted ones, as `x-api-key` or bearer tokens. `chain`: thinking is bound to the conversation before
-    it, as from Claude Fable 5.1 on. `interleaves`: the model thinks before each of several calls. Every fifth thought
-    comes redacted.
+    `keys` are the accepted ones, as `x-api-key` or bearer tokens. `chain`: thinking is
+    bound to the conversation before it, as from Claude Fable 5.1 on. `interleaves`: the
+    model thinks before each of several calls. Every fifth thought comes redacted.
     """
 
     def __init__(
@@ -74,7 +97,9 @@ class StrictMessenger(Loopback):
         self._script.extend(answers)
 
     def reset(self) -> None:
-        """Forget requests, rejections, the script and a test's own maker; what was issued stays known."""
+        """Forget requests, rejections, the script and a test's own maker; what was issued
+        stays known.
+        """
         self.maker = self._maker
         self._thoughts = 0
         for held in (self.requests, self.rejections, self.bodies, self.counted, self._script):
@@ -120,7 +145,11 @@ class StrictMessenger(Loopback):
         if not body.get("stream"):
             return json_reply(json.dumps(message).encode())
         pieces: list[Piece] = [_event(event) for event in _events(message)]
-        return Reply(headers=[("content-type", "text/event-stream; charset=utf-8")], pieces=pieces, framing="chunked")
+        return Reply(
+            headers=[("content-type", "text/event-stream; charset=utf-8")],
+            pieces=pieces,
+            framing="chunked",
+        )
 
     def _content(self, turn: Turn, body: Json) -> Iterator[Json]:
         thought = turn.reasoning if thinks(body) else None
@@ -132,7 +161,12 @@ class StrictMessenger(Loopback):
             if number and self._interleaves and thought is not None:
                 yield from self._thinking(f"{thought} And {number}.", body)
             made = f"toolu_{self._rng.getrandbits(100):025x}"
-            yield {"type": "tool_use", "id": made, "name": call.name, "input": json.loads(call.arguments)}
+            yield {
+                "type": "tool_use",
+                "id": made,
+                "name": call.name,
+                "input": json.loads(call.arguments),
+            }
 
     def _thinking(self, thought: str, body: Json) -> Iterator[Json]:
         self._thoughts += 1
@@ -144,12 +178,17 @@ class StrictMessenger(Loopback):
         yield {"type": "thinking", "thinking": shown, "signature": state}
 
 
-_OVERLOADED: Json = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+_OVERLOADED: Json = {
+    "type": "error",
+    "error": {"type": "overloaded_error", "message": "Overloaded"},
+}
 
 
 def overloaded(reply: Reply) -> Reply:
     """The fault of a streamed answer that breaks in its middle."""
-    return msgspec.structs.replace(reply, pieces=[*reply.pieces[: len(reply.pieces) // 2], _event(_OVERLOADED)])
+    return msgspec.structs.replace(
+        reply, pieces=[*reply.pieces[: len(reply.pieces) // 2], _event(_OVERLOADED)]
+    )
 
 
 def overloaded_at_once(reply: Reply) -> Reply:
@@ -169,11 +208,16 @@ def _usage(output: int) -> Json:
     return {"input_tokens": 20, **cached, "output_tokens": output}
 
 
-# -- The stream -----------------------------------------------------------------------------------------------------
+# -- The stream ------------------------------------------------------------------------------------
 
 
 def _events(message: Json) -> Iterator[Json]:
-    begun = {**message, "content": [], "stop_reason": None, "usage": message["usage"] | {"output_tokens": 1}}
+    begun = {
+        **message,
+        "content": [],
+        "stop_reason": None,
+        "usage": message["usage"] | {"output_tokens": 1},
+    }
     yield {"type": "message_start", "message": begun}
     yield {"type": "ping"}
     for at, block in enumerate(message["content"]):
@@ -182,13 +226,21 @@ def _events(message: Json) -> Iterator[Json]:
             yield {"type": "content_block_delta", "index": at, "delta": delta}
         yield {"type": "content_block_stop", "index": at}
     why = {"stop_reason": message["stop_reason"], "stop_sequence": None}
-    yield {"type": "message_delta", "delta": why, "usage": {"output_tokens": message["usage"]["output_tokens"]}}
+    yield {
+        "type": "message_delta",
+        "delta": why,
+        "usage": {"output_tokens": message["usage"]["output_tokens"]},
+    }
     yield {"type": "message_stop"}
 
 
 def _empty(block: Json) -> Json:
     """What of a block comes with its deltas."""
-    members: Json = {"text": {"text": ""}, "thinking": {"thinking": "", "signature": ""}, "tool_use": {"input": {}}}
+    members: Json = {
+        "text": {"text": ""},
+        "thinking": {"thinking": "", "signature": ""},
+        "tool_use": {"input": {}},
+    }
     return dict(members.get(block["type"], {}))
 
 
@@ -213,7 +265,7 @@ def _event(event: Json) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-# -- What is refused of a request's form ----------------------------------------------------------------------------
+# -- What is refused of a request's form -----------------------------------------------------------
 
 
 def _faults(body: Json, *, counts: bool) -> Iterator[str]:
@@ -277,20 +329,31 @@ def _tool_faults(messages: list[Json]) -> Iterator[str]:
         answered = _members(content, "tool_result", "tool_use_id")
         if lost := [call for call in open_calls if call not in answered]:
             yield (
-                f"messages.{at - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-                f"{', '.join(lost)}. Each `tool_use` block must have a corresponding `tool_result` block in the next "
+                f"messages.{at - 1}: `tool_use` ids were found without `tool_result` "
+                "blocks immediately after: "
+                f"{', '.join(lost)}. Each `tool_use` block must have a corresponding "
+                "`tool_result` block in the next "
                 "message."
             )
         if unasked := [call for call in answered if call not in open_calls]:
-            yield f"messages.{at}: unexpected `tool_use_id` found in `tool_result` blocks: {', '.join(unasked)}."
+            yield (
+                f"messages.{at}: unexpected `tool_use_id` found in `tool_result` "
+                f"blocks: {', '.join(unasked)}."
+            )
         open_calls = _members(content, "tool_use", "id")
         for call in open_calls:
             if not _ID.fullmatch(call):
-                yield f"messages.{at}.content.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
+                yield (
+                    f"messages.{at}.content.tool_use.id: String should match pattern "
+                    "'^[a-zA-Z0-9_-]+$'"
+                )
         if len(set(open_calls)) < len(open_calls):
             yield f"messages.{at}: `tool_use` ids must be unique"
     if open_calls:
-        yield f"messages.{len(messages) - 1}: `tool_use` ids were found without `tool_result` blocks immediately after"
+        yield (
+            f"messages.{len(messages) - 1}: `tool_use` ids were found without "
+            "`tool_result` blocks immediately after"
+        )
 
 
 def _members(content: list[Json], kind: str, member: str) -> list[Any]:

@@ -1,4 +1,6 @@
-"""A loopback provider in thinking mode that refuses any turn whose reasoning did not come back as it was issued."""
+"""A loopback provider in thinking mode that refuses any turn whose reasoning did not come
+back as it was issued.
+"""
 
 import json
 from collections import deque
@@ -33,8 +35,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class StrictProvider(Loopback):
     """Chat Completions on 127.0.0.1; use as a context manager.
 
-    `keys` are the accepted ones; `refused` maps other keys to what they get, and any further key gets a 401. `scope`,
-    `foreign` and `field` are the ledger's rules, `dialect` is whose 400 is answered, `ids` how tool calls are named.
+    `keys` are the accepted ones; `refused` maps other keys to what they get, and any
+    further key gets a 401. `scope`, `foreign` and `field` are the ledger's rules, `dialect`
+    is whose 400 is answered, `ids` how tool calls are named.
     """
 
     def __init__(
@@ -70,14 +73,20 @@ class StrictProvider(Loopback):
 
     def bodies(self) -> list[Json]:
         """The JSON bodies of the answered chat requests."""
-        return [json.loads(request.body) for request in self.requests if request.status == 200 and request.body]
+        return [
+            json.loads(request.body)
+            for request in self.requests
+            if request.status == 200 and request.body
+        ]
 
     def script(self, *answers: Answer | Refusal) -> None:
         """Give these to the next accepted requests, one each, in order."""
         self._script.extend(answers)
 
     def reset(self) -> None:
-        """Forget requests, rejections, the script and the test's own maker; what was issued stays known."""
+        """Forget requests, rejections, the script and the test's own maker; what was issued
+        stays known.
+        """
         self.maker = self._maker
         self.requests.clear()
         self.rejections.clear()
@@ -96,7 +105,9 @@ class StrictProvider(Loopback):
             return _refuse(refused)
         path = request.target.split("?")[0]
         if path.endswith("/models"):
-            return json_reply(b'{"object":"list","data":[{"id":"deepseek-v4-pro","object":"model"}]}')
+            return json_reply(
+                b'{"object":"list","data":[{"id":"deepseek-v4-pro","object":"model"}]}'
+            )
         if not path.endswith("/chat/completions"):
             return _refuse(Refusal(404, f"no such path: {request.target}"))
         try:
@@ -110,7 +121,11 @@ class StrictProvider(Loopback):
         return _refuse(scripted) if isinstance(scripted, Refusal) else self._say(scripted, body)
 
     def _judge_key(self, key: str) -> Refusal | None:
-        return None if key in self._keys else self._refused.get(key, Refusal(401, "Authentication Fails"))
+        return (
+            None
+            if key in self._keys
+            else self._refused.get(key, Refusal(401, "Authentication Fails"))
+        )
 
     def _say(self, answer: Answer, body: Json) -> Reply:
         turn = answer.turn or self.maker.make(body)
@@ -121,7 +136,10 @@ class StrictProvider(Loopback):
             return answer.fault(json_reply(completion(turn, body["model"], field=self._field)))
         usage = bool((body.get("stream_options") or {}).get("include_usage"))
         pieces = events(turn, body["model"], self._rng, usage=usage, field=self._field)
-        headers = [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
+        headers = [
+            ("content-type", "text/event-stream; charset=utf-8"),
+            ("cache-control", "no-cache"),
+        ]
         return answer.fault(Reply(headers=headers, pieces=list(pieces), framing="chunked"))
 
 

@@ -1,4 +1,6 @@
-"""A small HTTP/1.1 server on raw streams: every byte, chunk and fault of an answer is the test's own."""
+"""A small HTTP/1.1 server on raw streams: every byte, chunk and fault of an answer is the
+test's own.
+"""
 
 import asyncio
 import contextlib
@@ -12,7 +14,17 @@ from typing import Literal, Self
 
 import msgspec
 
-__all__ = ("CUT", "RESET", "Gate", "Loopback", "Piece", "RawServer", "Received", "Reply", "json_reply")
+__all__ = (
+    "CUT",
+    "RESET",
+    "Gate",
+    "Loopback",
+    "Piece",
+    "RawServer",
+    "Received",
+    "Reply",
+    "json_reply",
+)
 
 type Headers = list[tuple[str, str]]
 type Answerer = Callable[[Received], Awaitable[Reply]]
@@ -88,7 +100,9 @@ class Reply(msgspec.Struct, kw_only=True):
     headers: Headers = []
     pieces: list[Piece] = []
     framing: Literal["length", "chunked", "close", "bare"] = "length"
-    """`close`: the body ends with the connection; `bare`: the headers say by themselves how long it is."""
+    """`close`: the body ends with the connection; `bare`: the headers say by themselves how
+    long it is.
+    """
 
     prelude: list[Piece] = []
     """Sent before the status line, as it is."""
@@ -101,7 +115,9 @@ class Reply(msgspec.Struct, kw_only=True):
 
 def json_reply(body: bytes, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Reply:
     """A JSON answer with a length."""
-    return Reply(status=status, headers=[("content-type", "application/json"), *headers], pieces=[body])
+    return Reply(
+        status=status, headers=[("content-type", "application/json"), *headers], pieces=[body]
+    )
 
 
 class RawServer:
@@ -144,7 +160,9 @@ class RawServer:
         asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=READ_LIMIT)
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, limit=READ_LIMIT
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _refuse(self) -> None:
@@ -166,7 +184,9 @@ class RawServer:
         self._conversations.add(conversation)
         conversation.add_done_callback(self._conversations.discard)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
         self._writers.add(writer)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -174,7 +194,11 @@ class RawServer:
                     self.requests.append(request)
                     reply = await self._answer(request)
                     request.status = reply.status
-                    if not await _write(reply, reader, writer) or reply.close or reply.framing == "close":
+                    if (
+                        not await _write(reply, reader, writer)
+                        or reply.close
+                        or reply.framing == "close"
+                    ):
                         break
         finally:
             self._writers.discard(writer)
@@ -206,7 +230,12 @@ async def _write(reply: Reply, reader: asyncio.StreamReader, writer: asyncio.Str
     """Write the whole answer; False when the connection ended before."""
     frame = _chunk if reply.framing == "chunked" else bytes
     end = [b"0\r\n" + reply.trailer + b"\r\n"] if reply.framing == "chunked" else []
-    pieces = [*reply.prelude, _head(reply), *(frame(p) if isinstance(p, bytes) else p for p in reply.pieces), *end]
+    pieces = [
+        *reply.prelude,
+        _head(reply),
+        *(frame(p) if isinstance(p, bytes) else p for p in reply.pieces),
+        *end,
+    ]
     for piece in pieces:
         if isinstance(piece, Gate):
             if not await piece.hold(reader):
@@ -225,7 +254,12 @@ def _head(reply: Reply) -> bytes:
     if reply.framing == "chunked":
         headers.append(("transfer-encoding", "chunked"))
     elif reply.framing == "length":
-        headers.append(("content-length", str(sum(len(piece) for piece in reply.pieces if isinstance(piece, bytes)))))
+        headers.append(
+            (
+                "content-length",
+                str(sum(len(piece) for piece in reply.pieces if isinstance(piece, bytes))),
+            )
+        )
     if reply.close or reply.framing == "close":
         headers.append(("connection", "close"))
     lines = [
@@ -248,7 +282,9 @@ def _break(writer: asyncio.StreamWriter, how: Break) -> None:
 
 
 class Loopback:
-    """Something that answers on 127.0.0.1 while it is a context manager; what it answers is a subclass's own."""
+    """Something that answers on 127.0.0.1 while it is a context manager; what it answers is
+    a subclass's own.
+    """
 
     def __init__(self) -> None:
         self._server = RawServer(self._answer)
@@ -260,7 +296,12 @@ class Loopback:
         self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self._server.stop()
 
     @property

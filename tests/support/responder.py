@@ -1,6 +1,8 @@
-"""A loopback Responses provider in Azure's dress that refuses a call whose reasoning item did not come back with it.
+"""A loopback Responses provider in Azure's dress that refuses a call whose reasoning item
+did not come back with it.
 
-Shapes: https://platform.openai.com/docs/api-reference/responses; the refusal is OpenAI's own text.
+Shapes: https://platform.openai.com/docs/api-reference/responses; the refusal is OpenAI's
+own text.
 """
 
 import json
@@ -19,7 +21,9 @@ _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 
 
 class StrictResponder(Loopback):
-    """`/responses` on 127.0.0.1; use as a context manager. `version` and `key` are what Azure wants to see."""
+    """`/responses` on 127.0.0.1; use as a context manager. `version` and `key` are what
+    Azure wants to see.
+    """
 
     def __init__(self, *, key: str = "azure-key", version: str = "preview", seed: int = 1) -> None:
         super().__init__()
@@ -40,7 +44,9 @@ class StrictResponder(Loopback):
 
     async def _answer(self, request: Received) -> Reply:
         target = urlsplit(request.target)
-        if target.path != "/openai/v1/responses" or parse_qs(target.query).get("api-version") != [self._version]:
+        if target.path != "/openai/v1/responses" or parse_qs(target.query).get("api-version") != [
+            self._version
+        ]:
             return self._refuse(404, f"Resource not found: {request.target}")
         if request.header("api-key") != self._key or request.header("authorization"):
             return self._refuse(401, "Access denied due to invalid subscription key.")
@@ -49,7 +55,9 @@ class StrictResponder(Loopback):
             return self._refuse(400, fault)
         self.bodies.append(body)
         turn = self.maker.make({"messages": [], "tools": body.get("tools", []), **body})
-        items = self._items(turn, {tool["name"] for tool in body.get("tools", ()) if tool["type"] == "custom"})
+        items = self._items(
+            turn, {tool["name"] for tool in body.get("tools", ()) if tool["type"] == "custom"}
+        )
         response = {
             "id": f"resp_{len(self.bodies)}",
             "object": "response",
@@ -59,11 +67,18 @@ class StrictResponder(Loopback):
             "output": items,
             "usage": {"input_tokens": 50, "output_tokens": 20, "total_tokens": 70},
         }
-        return _streamed(response) if body.get("stream") else json_reply(json.dumps(response).encode())
+        return (
+            _streamed(response) if body.get("stream") else json_reply(json.dumps(response).encode())
+        )
 
     def _refuse(self, status: int, message: str) -> Reply:
         self.rejections.append(message)
-        error = {"message": message, "type": "invalid_request_error", "code": None, "param": "input"}
+        error = {
+            "message": message,
+            "type": "invalid_request_error",
+            "code": None,
+            "param": "input",
+        }
         return json_reply(json.dumps({"error": error}).encode(), status)
 
     def _fault(self, items: list[Json]) -> str:
@@ -78,7 +93,9 @@ class StrictResponder(Loopback):
                 if wanted is None:
                     return f"No such call: {item['call_id']}"
                 if wanted != state:
-                    return f"Item of type '{kind}' was provided without its required 'reasoning' item."
+                    return (
+                        f"Item of type '{kind}' was provided without its required 'reasoning' item."
+                    )
             elif kind == "message":
                 state = state if item.get("role") == "assistant" else ""
         return ""
@@ -88,21 +105,35 @@ class StrictResponder(Loopback):
         number = len(self.bodies)
         state = f"gAAAA-{number}-" + "".join(self.maker.rng.choices("abcdef0123456789", k=24))
         self.issued.append(state)
-        items: list[Json] = [{"type": "reasoning", "id": f"rs_{number}", "summary": [], "encrypted_content": state}]
+        items: list[Json] = [
+            {"type": "reasoning", "id": f"rs_{number}", "summary": [], "encrypted_content": state}
+        ]
         if turn.text:
             content = [{"type": "output_text", "text": turn.text, "annotations": []}]
-            item = {"type": "message", "id": f"msg_{number}", "role": "assistant", "status": "completed"}
+            item = {
+                "type": "message",
+                "id": f"msg_{number}",
+                "role": "assistant",
+                "status": "completed",
+            }
             items.append({**item, "content": content})
         for at, call in enumerate(turn.calls):
             self._states[call_id := f"call_{number}_{at}"] = state
             kind = "custom_tool_call" if call.name in custom else "function_call"
-            said = {"call_id": call_id, "name": call.name, _CALLS[kind]: call.arguments, "status": "completed"}
+            said = {
+                "call_id": call_id,
+                "name": call.name,
+                _CALLS[kind]: call.arguments,
+                "status": "completed",
+            }
             items.append({"type": kind, "id": f"fc_{number}_{at}", **said})
         return items
 
 
 def _streamed(response: Json) -> Reply:
-    pieces = [_event("response.created", response={**response, "status": "in_progress", "output": []})]
+    pieces = [
+        _event("response.created", response={**response, "status": "in_progress", "output": []})
+    ]
     for at, item in enumerate(response["output"]):
         pieces += _item_events(at, item)
     pieces.append(_event("response.completed", response=response))
@@ -113,12 +144,21 @@ def _item_events(at: int, item: Json) -> list[bytes]:
     member = _CALLS.get(item["type"], "content")
     bare = {**item, member: [] if member == "content" else ""}
     where: Json = {"output_index": at, "item_id": item["id"]}
-    pieces = [_event("response.output_item.added", item=item if item["type"] == "reasoning" else bare, **where)]
+    pieces = [
+        _event(
+            "response.output_item.added",
+            item=item if item["type"] == "reasoning" else bare,
+            **where,
+        )
+    ]
     if item["type"] == "message":
         text = item["content"][0]["text"]
         middle = len(text) // 2
         halves = [text[:middle], text[middle:]]
-        pieces += [_event("response.output_text.delta", delta=half, content_index=0, **where) for half in halves]
+        pieces += [
+            _event("response.output_text.delta", delta=half, content_index=0, **where)
+            for half in halves
+        ]
         pieces.append(_event("response.output_text.done", text=text, content_index=0, **where))
     elif item["type"] in _CALLS:
         kind = f"response.{item['type']}_{member}"

@@ -1,7 +1,8 @@
 """Thinking as Anthropic binds it: what was issued, and what is wrong with what comes back.
 
-Rules: https://platform.claude.com/docs/en/build-with-claude/thinking and …/preserved-thinking; the refusals are the
-API's own words (github.com/anthropics/claude-code/issues/10199).
+Rules: https://platform.claude.com/docs/en/build-with-claude/thinking and
+…/preserved-thinking; the refusals are the API's own words
+(github.com/anthropics/claude-code/issues/10199).
 """
 
 import json
@@ -32,7 +33,9 @@ class Issued(msgspec.Struct, frozen=True):
 
 
 class Signatures:
-    """Remembers every block that is issued; `chain`: each is bound to the conversation before it, too."""
+    """Remembers every block that is issued; `chain`: each is bound to the conversation
+    before it, too.
+    """
 
     def __init__(self, *, chain: bool) -> None:
         self._chain = chain
@@ -52,7 +55,9 @@ class Signatures:
         self._issued.clear()
 
     def fault(self, body: Json) -> str:
-        """What is wrong with the thinking in a request, in Anthropic's words; empty when nothing is."""
+        """What is wrong with the thinking in a request, in Anthropic's words; empty when
+        nothing is.
+        """
         return next(self._faults(body), "")
 
     def _faults(self, body: Json) -> Iterator[str]:
@@ -77,20 +82,30 @@ class Signatures:
         at, content = next(_assistants(messages[::-1]), (0, []))
         at = len(messages) - 1 - at
         for number, block in enumerate(content):
-            if block["type"] in _THINKING and self._issued[state_of(block)].turn != _places(content):
+            if block["type"] in _THINKING and self._issued[state_of(block)].turn != _places(
+                content
+            ):
                 yield (
-                    f"messages.{at}.content.{number}: `thinking` or `redacted_thinking` blocks in the latest assistant "
-                    "message cannot be modified. These blocks must remain as they were in the original response."
+                    f"messages.{at}.content.{number}: `thinking` or `redacted_thinking` "
+                    "blocks in the latest assistant "
+                    "message cannot be modified. These blocks must remain as they were "
+                    "in the original response."
                 )
 
     def _unbound(self, body: Json) -> Iterator[str]:
-        """The oldest thinking before a block may be missing; nothing may be in its place, and nothing further back."""
+        """The oldest thinking before a block may be missing; nothing may be in its place,
+        and nothing further back.
+        """
         chain: list[str] = []
         for where, block in _thoughts(body["messages"]):
             issued = self._issued[state_of(block)]
             kept = issued.chain[len(issued.chain) - len(chain) :]
             at = int(where.split(".")[1])
-            if kept != chain or len(chain) > len(issued.chain) or issued.prefix != _prefix(body, at):
+            if (
+                kept != chain
+                or len(chain) > len(issued.chain)
+                or issued.prefix != _prefix(body, at)
+            ):
                 yield f"{where}: The block is bound to a different conversation"
             chain.append(state_of(block))
 
@@ -102,7 +117,9 @@ def thinks(body: Json) -> bool:
 
 def state_of(block: Json) -> str:
     """The signature or the redacted state of a block; empty for any other block."""
-    return str(block.get("signature") or block.get("data") or "") if block["type"] in _THINKING else ""
+    return (
+        str(block.get("signature") or block.get("data") or "") if block["type"] in _THINKING else ""
+    )
 
 
 def blocks_of(content: Any) -> list[Json]:
@@ -126,20 +143,26 @@ def _thoughts(messages: list[Json]) -> Iterator[tuple[str, Json]]:
 def _headless(messages: list[Json]) -> Iterator[str]:
     """In the running loop of tool calls the last turn begins with thinking."""
     *_, last = messages
-    if len(messages) < 2 or not any(block["type"] == "tool_result" for block in blocks_of(last["content"])):
+    if len(messages) < 2 or not any(
+        block["type"] == "tool_result" for block in blocks_of(last["content"])
+    ):
         return
     first = blocks_of(messages[-2]["content"])[0]["type"]
     if first not in _THINKING:
         yield (
-            f"messages.{len(messages) - 2}.content.0.type: Expected `thinking` or `redacted_thinking`, but found "
-            f"`{first}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block "
+            f"messages.{len(messages) - 2}.content.0.type: Expected `thinking` or "
+            "`redacted_thinking`, but found "
+            f"`{first}`. When `thinking` is enabled, a final `assistant` message must "
+            "start with a thinking block "
             "(preceeding the lastmost set of `tool_use` and `tool_result` blocks)."
         )
 
 
 def _places(content: list[Json]) -> list[str]:
     """The states and the calls of a turn, in their order; ids are nobody's affair."""
-    return [state_of(block) or "call" for block in content if block["type"] in (*_THINKING, "tool_use")]
+    return [
+        state_of(block) or "call" for block in content if block["type"] in (*_THINKING, "tool_use")
+    ]
 
 
 def _chain(messages: list[Json]) -> list[str]:
@@ -150,14 +173,19 @@ def _prefix(body: Json, at: int) -> str:
     """What stands before a message, however its texts and cache marks are spelt."""
     system = _unmarked(blocks_of(body.get("system") or []))
     said = [
-        (message["role"], [block for block in _unmarked(blocks_of(message["content"])) if not state_of(block)])
+        (
+            message["role"],
+            [block for block in _unmarked(blocks_of(message["content"])) if not state_of(block)],
+        )
         for message in body["messages"][:at]
     ]
     return json.dumps([system, _unmarked(body.get("tools") or []), said], sort_keys=True)
 
 
 def _unmarked(blocks: list[Json]) -> list[Json]:
-    return [{key: kept for key, kept in block.items() if key != "cache_control"} for block in blocks]
+    return [
+        {key: kept for key, kept in block.items() if key != "cache_control"} for block in blocks
+    ]
 
 
 def _bare(block: Json) -> Json:

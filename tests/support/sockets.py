@@ -1,4 +1,6 @@
-"""What Linux knows of listening sockets, by netlink's sock_diag (https://man7.org/linux/man-pages/man7/sock_diag.7.html)."""
+"""What Linux knows of listening sockets, by netlink's sock_diag
+(https://man7.org/linux/man-pages/man7/sock_diag.7.html).
+"""
 
 import socket
 import struct
@@ -13,11 +15,15 @@ _LISTEN = 10
 _HEADER = struct.Struct("=IHHII")
 _QUERY = struct.Struct("=BBBxI48x")
 _SOCKET = struct.Struct("=4xH54xI")
-"""Of an answer: the port (in network order) and, before user and inode, the longest queue of connections."""
+"""Of an answer: the port (in network order) and, before user and inode, the longest queue
+of connections.
+"""
 
 
 def backlog_of(port: int) -> int:
-    """How many connections may wait at the IPv4 socket that listens on the port; LookupError when none does."""
+    """How many connections may wait at the IPv4 socket that listens on the port;
+    LookupError when none does.
+    """
     query = _QUERY.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as line:
         line.send(_HEADER.pack(_HEADER.size + len(query), _BY_FAMILY, _REQUEST_DUMP, 1, 0) + query)

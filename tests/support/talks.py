@@ -1,4 +1,6 @@
-"""One conversation in any client's words: the openai and anthropic SDKs, asked and answered alike."""
+"""One conversation in any client's words: the openai and anthropic SDKs, asked and answered
+alike.
+"""
 
 import json
 from collections.abc import Iterable
@@ -88,7 +90,9 @@ class ChatTalk:
 
     def say(self, text: str, image: str = "") -> None:
         seen = [{"type": "image_url", "image_url": {"url": image}}] if image else []
-        self._talk.messages.append({"role": "user", "content": [{"type": "text", "text": text}, *seen]})
+        self._talk.messages.append(
+            {"role": "user", "content": [{"type": "text", "text": text}, *seen]}
+        )
 
 
 def _chat_call(call: Json) -> Called:
@@ -105,13 +109,17 @@ class ResponsesTalk:
         self._wanted: dict[str, Any] = {
             "model": model,
             "instructions": SYSTEM,
-            "tools": [{"type": "function", "name": name, "parameters": {"type": "object"}} for name in TOOLS],
+            "tools": [
+                {"type": "function", "name": name, "parameters": {"type": "object"}}
+                for name in TOOLS
+            ],
             "store": False,
             "include": ["reasoning.encrypted_content"] if carries else [],
         }
 
     def ask(self, *, streamed: bool) -> Said:
-        # As extra_body the items skip the SDK's conversion of what is plain JSON already: most of its time.
+        # As extra_body the items skip the SDK's conversion of what is plain JSON already:
+        # most of its time.
         wanted = {**self._wanted, "input": [], "extra_body": {"input": self._items}}
         if streamed:
             with self.client.responses.stream(**wanted) as stream:
@@ -120,17 +128,26 @@ class ResponsesTalk:
             response = self.client.responses.create(**wanted)
         assert (response.status, response.model) == ("completed", wanted["model"])
         output: list[Any] = response.output
-        self._items += [item.to_dict() for item in output if self._carries or item.type != "reasoning"]
+        self._items += [
+            item.to_dict() for item in output if self._carries or item.type != "reasoning"
+        ]
         calls = [item for item in output if item.type == "function_call"]
-        return Said(response.output_text, tuple(Called(c.call_id, c.name, json.loads(c.arguments)) for c in calls))
+        return Said(
+            response.output_text,
+            tuple(Called(c.call_id, c.name, json.loads(c.arguments)) for c in calls),
+        )
 
     def answer(self, results: Iterable[Result]) -> None:
         for one in results:
-            self._items.append({"type": "function_call_output", "call_id": one.call.id, "output": one.text})
+            self._items.append(
+                {"type": "function_call_output", "call_id": one.call.id, "output": one.text}
+            )
 
     def say(self, text: str, image: str = "") -> None:
         seen = [{"type": "input_image", "image_url": image, "detail": "auto"}] if image else []
-        self._items.append({"role": "user", "content": [{"type": "input_text", "text": text}, *seen]})
+        self._items.append(
+            {"role": "user", "content": [{"type": "input_text", "text": text}, *seen]}
+        )
 
 
 def _ended(stream: ResponseStream[Any]) -> ResponseStream[Any]:
@@ -141,9 +158,13 @@ def _ended(stream: ResponseStream[Any]) -> ResponseStream[Any]:
 
 
 class MessagesTalk:
-    """Messages; `carries`: it sends thinking blocks back as they came. `members` go into every request."""
+    """Messages; `carries`: it sends thinking blocks back as they came. `members` go into
+    every request.
+    """
 
-    def __init__(self, client: Anthropic, model: str, *, carries: bool = True, **members: Any) -> None:
+    def __init__(
+        self, client: Anthropic, model: str, *, carries: bool = True, **members: Any
+    ) -> None:
         self.client = client
         self._carries = carries
         self.messages: list[Any] = []
@@ -165,7 +186,11 @@ class MessagesTalk:
             message = self.client.messages.create(**wanted)
         assert message.model == wanted["model"]
         blocks = [block.to_dict() for block in message.content]
-        kept = [block for block in blocks if self._carries or block["type"] not in ("thinking", "redacted_thinking")]
+        kept = [
+            block
+            for block in blocks
+            if self._carries or block["type"] not in ("thinking", "redacted_thinking")
+        ]
         self.messages.append({"role": "assistant", "content": kept})
         calls = [block for block in blocks if block["type"] == "tool_use"]
         text = "".join(block["text"] for block in blocks if block["type"] == "text")

@@ -60,7 +60,8 @@ def conversation_of_two() -> Conversation:
 
 
 @pytest.mark.parametrize(
-    ("reasoning", "wrong"), [("first", False), ("second", True), ("first ", True), (None, True), ("", True)]
+    ("reasoning", "wrong"),
+    [("first", False), ("second", True), ("first ", True), (None, True), ("", True)],
 )
 def test_anything_but_the_issued_reasoning_is_reported(reasoning: str | None, wrong: bool) -> None:
     request = received(
@@ -71,4 +72,6 @@ def test_anything_but_the_issued_reasoning_is_reported(reasoning: str | None, wr
 
 
 def test_a_conversation_that_did_not_reach_the_provider_is_reported() -> None:
-    assert conversation_of_two().crossed([received({"role": "user", "content": "<conversation two>"})])
+    assert conversation_of_two().crossed(
+        [received({"role": "user", "content": "<conversation two>"})]
+    )

@@ -10,7 +10,11 @@ from addon.formats.translate import CLIENTS
 from tests.support.grammar import read_chat, read_messages, read_responses
 
 REQUEST = Request(
-    origin="chat", model="m", messages=[], usage_asked=True, thinking=Thinking(switch="adaptive", summary="auto")
+    origin="chat",
+    model="m",
+    messages=[],
+    usage_asked=True,
+    thinking=Thinking(switch="adaptive", summary="auto"),
 )
 SAID = [
     ReasoningDelta("r", "reasoning_content"),
@@ -34,7 +38,12 @@ def stream(wire_format: WireFormat) -> bytes:
 
 def test_what_is_well_formed_is_read() -> None:
     choices, usage = read_chat(stream("chat"))
-    assert (choices[0].text, choices[0].reasoning, len(choices[0].calls), usage is None) == ("ab", "r", 2, False)
+    assert (choices[0].text, choices[0].reasoning, len(choices[0].calls), usage is None) == (
+        "ab",
+        "r",
+        2,
+        False,
+    )
     assert [item["type"] for item in read_responses(stream("responses"))["output"]] == [
         *("reasoning", "message", "function_call", "function_call")
     ]
@@ -88,7 +97,9 @@ def test_a_broken_responses_stream_is_not(old: bytes, new: bytes) -> None:
         read_responses(whole.replace(old, new))
 
 
-@pytest.mark.parametrize("kind", ["content_part.added", "output_text.done", "output_item.done", "completed"])
+@pytest.mark.parametrize(
+    "kind", ["content_part.added", "output_text.done", "output_item.done", "completed"]
+)
 def test_no_event_may_be_missing(kind: str) -> None:
     name = f"event: response.{kind}\n".encode()
     blocks = [block for block in stream("responses").split(b"\n\n") if not block.startswith(name)]
@@ -103,7 +114,10 @@ def test_no_event_may_be_missing(kind: str) -> None:
         (b'"type":"message_start"', b'"type":"ping"'),
         (b'"content":[]', b'"content":[{"type":"text","text":"a"}]'),
         (b'"index":1,"content_block"', b'"index":2,"content_block"'),
-        (b'"content_block":{"type":"text","text":""}', b'"content_block":{"type":"text","text":"a"}'),
+        (
+            b'"content_block":{"type":"text","text":""}',
+            b'"content_block":{"type":"text","text":"a"}',
+        ),
         (b'"input":{}', b'"input":{"a":1}'),
         (b'"id":"x"', b'"id":""'),
         (b'"partial_json":"{}"', b'"partial_json":"{"'),
@@ -123,8 +137,14 @@ def test_a_broken_messages_stream_is_not(old: bytes, new: bytes) -> None:
         read_messages(whole.replace(old, new))
 
 
-@pytest.mark.parametrize("kind", ["message_start", "content_block_start", "content_block_stop", "message_stop"])
+@pytest.mark.parametrize(
+    "kind", ["message_start", "content_block_start", "content_block_stop", "message_stop"]
+)
 def test_no_messages_event_may_be_missing(kind: str) -> None:
-    blocks = [block for block in stream("messages").split(b"\n\n") if not block.startswith(f"event: {kind}\n".encode())]
+    blocks = [
+        block
+        for block in stream("messages").split(b"\n\n")
+        if not block.startswith(f"event: {kind}\n".encode())
+    ]
     with pytest.raises((AssertionError, KeyError)):
         read_messages(b"\n\n".join(blocks))

@@ -14,7 +14,9 @@ from tests.support.turns import Call, Json, Turn
 
 MODEL = "claude-opus-4-8"
 MANUAL = {"type": "enabled", "budget_tokens": 2048}
-CALLING = Turn(reasoning="why", calls=(Call("", "Read", '{"path":"a"}'), Call("", "Grep", '{"for":"b"}')))
+CALLING = Turn(
+    reasoning="why", calls=(Call("", "Read", '{"path":"a"}'), Call("", "Grep", '{"for":"b"}'))
+)
 SAYING = Turn(reasoning="because", text="Done.")
 
 
@@ -61,7 +63,9 @@ def refusal(talk: MessagesTalk) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("thinking", [{"type": "adaptive", "display": "omitted"}, {"type": "disabled"}], ids=str)
+@pytest.mark.parametrize(
+    "thinking", [{"type": "adaptive", "display": "omitted"}, {"type": "disabled"}], ids=str
+)
 def test_a_client_that_keeps_thinking_is_never_refused(
     messenger: StrictMessenger, talk: MessagesTalk, thinking: Json
 ) -> None:
@@ -72,12 +76,17 @@ def test_a_client_that_keeps_thinking_is_never_refused(
     assert len(messenger.bodies) == 20
 
 
-def test_a_streamed_turn_arrives_as_it_was_issued(messenger: StrictMessenger, talk: MessagesTalk) -> None:
+def test_a_streamed_turn_arrives_as_it_was_issued(
+    messenger: StrictMessenger, talk: MessagesTalk
+) -> None:
     messenger.script(Answer(turn=CALLING))
     said = talk.ask(streamed=True)
     kinds = [block["type"] for block in talk.messages[-1]["content"]]
     assert kinds == ["thinking", "tool_use", "thinking", "tool_use"]
-    assert [(call.name, call.arguments) for call in said.calls] == [("Read", {"path": "a"}), ("Grep", {"for": "b"})]
+    assert [(call.name, call.arguments) for call in said.calls] == [
+        ("Read", {"path": "a"}),
+        ("Grep", {"for": "b"}),
+    ]
 
 
 def spoil(block: Json) -> None:
@@ -94,7 +103,11 @@ def forge(block: Json) -> None:
 
 @pytest.mark.parametrize(
     ("spoilt", "words"),
-    [(spoil, "Invalid `signature`"), (forge, "Invalid `signature`"), (unsign, "signature: Field required")],
+    [
+        (spoil, "Invalid `signature`"),
+        (forge, "Invalid `signature`"),
+        (unsign, "signature: Field required"),
+    ],
 )
 def test_thinking_that_was_not_issued_so_is_refused(
     messenger: StrictMessenger, talk: MessagesTalk, spoilt: Callable[[Json], None], words: str
@@ -106,14 +119,18 @@ def test_thinking_that_was_not_issued_so_is_refused(
     assert len(messenger.rejections) == 1
 
 
-def test_thinking_of_another_account_is_refused(messenger: StrictMessenger, talk: MessagesTalk) -> None:
+def test_thinking_of_another_account_is_refused(
+    messenger: StrictMessenger, talk: MessagesTalk
+) -> None:
     messenger.script(Answer(turn=CALLING))
     step(talk)
     messenger.signatures.forget()
     assert "Invalid `signature` in `thinking` block" in refusal(talk)
 
 
-def test_the_latest_turn_keeps_all_of_its_thinking_or_none(messenger: StrictMessenger, talk: MessagesTalk) -> None:
+def test_the_latest_turn_keeps_all_of_its_thinking_or_none(
+    messenger: StrictMessenger, talk: MessagesTalk
+) -> None:
     messenger.script(Answer(turn=CALLING))
     step(talk)
     whole = list(talk.messages[1]["content"])
@@ -123,11 +140,15 @@ def test_the_latest_turn_keeps_all_of_its_thinking_or_none(messenger: StrictMess
     talk.ask(streamed=False)
 
 
-def test_a_tool_loop_with_a_budget_begins_with_thinking(messenger: StrictMessenger, talk: MessagesTalk) -> None:
+def test_a_tool_loop_with_a_budget_begins_with_thinking(
+    messenger: StrictMessenger, talk: MessagesTalk
+) -> None:
     messenger.script(Answer(turn=CALLING))
     talk.wanted |= {"model": "claude-haiku-4-5", "thinking": MANUAL}
     step(talk)
-    talk.messages[1]["content"] = [block for block in talk.messages[1]["content"] if not state_of(block)]
+    talk.messages[1]["content"] = [
+        block for block in talk.messages[1]["content"] if not state_of(block)
+    ]
     assert "Expected `thinking` or `redacted_thinking`, but found `tool_use`" in refusal(talk)
 
 
@@ -181,7 +202,11 @@ RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}
 
 def history(*contents: Any) -> Json:
     roles = ("user", "assistant")
-    return {"messages": [{"role": roles[at % 2], "content": content} for at, content in enumerate(contents)]}
+    return {
+        "messages": [
+            {"role": roles[at % 2], "content": content} for at, content in enumerate(contents)
+        ]
+    }
 
 
 @pytest.mark.parametrize(
@@ -192,11 +217,23 @@ def history(*contents: Any) -> Json:
         ({"temperature": 0.5}, "`temperature` is deprecated"),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "greater than or equal to 1024"),
         ({"thinking": {"type": "enabled", "budget_tokens": 8000}}, "`max_tokens` must be greater"),
-        ({"thinking": MANUAL, "tool_choice": {"type": "any"}}, "may not be enabled when tool_choice forces"),
-        ({"thinking": MANUAL, "temperature": 0.5, "model": "claude-haiku-4-5"}, "may only be set to 1"),
+        (
+            {"thinking": MANUAL, "tool_choice": {"type": "any"}},
+            "may not be enabled when tool_choice forces",
+        ),
+        (
+            {"thinking": MANUAL, "temperature": 0.5, "model": "claude-haiku-4-5"},
+            "may only be set to 1",
+        ),
         ({"thinking": MANUAL}, '"thinking.type.enabled" is not supported for this model'),
-        ({"output_config": {"effort": "low"}, "model": "claude-haiku-4-5"}, "does not support the effort parameter"),
-        ({"thinking": {"type": "adaptive"}, "model": "claude-haiku-4-5"}, "not supported on this model"),
+        (
+            {"output_config": {"effort": "low"}, "model": "claude-haiku-4-5"},
+            "does not support the effort parameter",
+        ),
+        (
+            {"thinking": {"type": "adaptive"}, "model": "claude-haiku-4-5"},
+            "not supported on this model",
+        ),
         ({"messages": [{"role": "system", "content": "x"}]}, 'should be "user" or "assistant"'),
         ({"messages": [{"role": "user", "content": "x"}] * 2}, "roles must alternate"),
         (history([]), "non-empty content"),
@@ -205,13 +242,21 @@ def history(*contents: Any) -> Json:
         (history("x", [USE]), "without `tool_result` blocks immediately after"),
         (history("x", [USE, USE], [RESULT]), "must be unique"),
         (history([RESULT]), "unexpected `tool_use_id`"),
-        (history("x", [USE | {"id": "a.b"}], [RESULT | {"tool_use_id": "a.b"}]), "String should match pattern"),
+        (
+            history("x", [USE | {"id": "a.b"}], [RESULT | {"tool_use_id": "a.b"}]),
+            "String should match pattern",
+        ),
     ],
 )
 def test_a_request_of_the_wrong_form_is_refused(
     messenger: StrictMessenger, talk: MessagesTalk, members: Json, words: str
 ) -> None:
-    given: Any = {**talk.wanted, "messages": talk.messages, "thinking": {"type": "disabled"}, **copy.deepcopy(members)}
+    given: Any = {
+        **talk.wanted,
+        "messages": talk.messages,
+        "thinking": {"type": "disabled"},
+        **copy.deepcopy(members),
+    }
     with pytest.raises(anthropic.BadRequestError, match=re.escape(words)):
         talk.client.messages.create(
             **{key: given.pop(key) for key in ("model", "max_tokens", "messages")}, extra_body=given
@@ -220,7 +265,10 @@ def test_a_request_of_the_wrong_form_is_refused(
 
 
 def test_a_bad_key_is_refused(messenger: StrictMessenger) -> None:
-    with anthropic_sdk(messenger.base_url, "wrong") as client, pytest.raises(anthropic.AuthenticationError):
+    with (
+        anthropic_sdk(messenger.base_url, "wrong") as client,
+        pytest.raises(anthropic.AuthenticationError),
+    ):
         begun(MessagesTalk(client, MODEL)).ask(streamed=False)
 
 
@@ -234,6 +282,8 @@ def test_scripted_errors_are_anthropics(messenger: StrictMessenger, talk: Messag
 
 
 def test_tokens_are_counted(messenger: StrictMessenger, talk: MessagesTalk) -> None:
-    counted = talk.client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "hello"}])
+    counted = talk.client.messages.count_tokens(
+        model=MODEL, messages=[{"role": "user", "content": "hello"}]
+    )
     assert counted.input_tokens > 0
     assert len(messenger.counted) == 1

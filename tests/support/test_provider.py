@@ -47,7 +47,10 @@ def test_a_streamed_turn_arrives_as_it_was_issued(provider: StrictProvider) -> N
     ],
 )
 def test_dropped_reasoning_is_refused_in_the_dialect_s_words(dialect: Dialect, words: str) -> None:
-    with StrictProvider(dialect=dialect) as provider, sdk(provider.base_url + "/v1", "sk-good") as client:
+    with (
+        StrictProvider(dialect=dialect) as provider,
+        sdk(provider.base_url + "/v1", "sk-good") as client,
+    ):
         provider.script(Answer(turn=CALL_TURN))
         conversation = Conversation(client, "deepseek-v4-pro")
         conversation.step()
@@ -59,8 +62,17 @@ def test_dropped_reasoning_is_refused_in_the_dialect_s_words(dialect: Dialect, w
 def _faults(provider: StrictProvider, reasoning: str, call_id: str = "call_1") -> list[str]:
     """What is wrong with the one call turn, replayed with this reasoning and id."""
     provider.ledger.add(CALL_TURN)
-    call = {"id": call_id, "type": "function", "function": {"name": "Read", "arguments": '{"path":"a"}'}}
-    message = {"role": "assistant", "content": [], "tool_calls": [call], "reasoning_content": reasoning}
+    call = {
+        "id": call_id,
+        "type": "function",
+        "function": {"name": "Read", "arguments": '{"path":"a"}'},
+    }
+    message = {
+        "role": "assistant",
+        "content": [],
+        "tool_calls": [call],
+        "reasoning_content": reasoning,
+    }
     result = {"role": "tool", "tool_call_id": call_id, "content": "x"}
     found = provider.ledger.check({"messages": [message, result], "tools": [{}]})
     return [found.fault] if found else []
@@ -70,7 +82,9 @@ def test_altered_reasoning_is_found(provider: StrictProvider) -> None:
     assert _faults(provider, "why ") == ["altered"]
 
 
-def test_issued_reasoning_is_accepted_whatever_the_spelling_of_arguments(provider: StrictProvider) -> None:
+def test_issued_reasoning_is_accepted_whatever_the_spelling_of_arguments(
+    provider: StrictProvider,
+) -> None:
     assert _faults(provider, "why") == []
 
 
@@ -89,12 +103,22 @@ def test_an_id_the_provider_did_not_give_is_found(provider: StrictProvider) -> N
         ("none", True, True, False),
     ],
 )
-def test_scope_says_which_turns_need_reasoning(scope: Scope, has_tools: bool, has_calls: bool, refused: bool) -> None:
+def test_scope_says_which_turns_need_reasoning(
+    scope: Scope, has_tools: bool, has_calls: bool, refused: bool
+) -> None:
     provider = StrictProvider(scope=scope)
     provider.ledger.add(Turn(reasoning="why", text="hello"))
     provider.ledger.add(CALL_TURN)
-    call = {"id": "call_1", "type": "function", "function": {"name": "Read", "arguments": '{"path":"a"}'}}
-    message = {"role": "assistant", "tool_calls": [call]} if has_calls else {"role": "assistant", "content": "hello"}
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "Read", "arguments": '{"path":"a"}'},
+    }
+    message = (
+        {"role": "assistant", "tool_calls": [call]}
+        if has_calls
+        else {"role": "assistant", "content": "hello"}
+    )
     found = provider.ledger.check({"messages": [message], "tools": [{}] if has_tools else []})
     assert (found is not None) == refused
 
@@ -111,7 +135,9 @@ def test_scope_says_which_turns_need_reasoning(scope: Scope, has_tools: bool, ha
         ("reject", {"reasoning_content": ""}, True),
     ],
 )
-def test_foreign_turns_are_judged_by_their_own_rule(foreign: Foreign, fields: dict[str, str], refused: bool) -> None:
+def test_foreign_turns_are_judged_by_their_own_rule(
+    foreign: Foreign, fields: dict[str, str], refused: bool
+) -> None:
     ledger = StrictProvider(foreign=foreign).ledger
     request = {"messages": [{"role": "assistant", "content": "few-shot", **fields}], "tools": [{}]}
     assert (ledger.check(request) is not None) == refused
@@ -128,14 +154,19 @@ def test_keys_get_what_was_arranged_for_them() -> None:
     refused = {"sk-slow": Refusal(429, headers=(("retry-after", "7"),))}
     with StrictProvider(refused=refused) as provider:
         for key in ("sk-good", "sk-slow", "sk-bad"):
-            with sdk(provider.base_url + "/v1", key) as client, contextlib.suppress(openai.APIStatusError):
+            with (
+                sdk(provider.base_url + "/v1", key) as client,
+                contextlib.suppress(openai.APIStatusError),
+            ):
                 Conversation(client, "m").ask(streamed=False)
         given = [(request.key, request.status) for request in provider.requests]
     assert given == [("sk-good", 200), ("sk-slow", 429), ("sk-bad", 401)]
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=str)
-def test_a_fault_ends_in_time_and_harmless_ones_keep_the_turn(case: FaultCase, provider: StrictProvider) -> None:
+def test_a_fault_ends_in_time_and_harmless_ones_keep_the_turn(
+    case: FaultCase, provider: StrictProvider
+) -> None:
     turn = Turn(reasoning="why", text="héllo wörld")
     provider.script(Answer(turn=turn, fault=case.apply))
     with sdk(provider.base_url + "/v1", "sk-good") as client:
@@ -152,7 +183,9 @@ def test_a_gate_holds_the_answer_until_it_opens(provider: StrictProvider) -> Non
     gate = Gate()
     provider.script(Answer(fault=held(gate, before=3)))
     with sdk(provider.base_url + "/v1", "sk-good") as client:
-        stream = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}], stream=True)
+        stream = client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "hi"}], stream=True
+        )
         first = next(stream)
         assert first.choices
         assert gate.reached.wait(10)
@@ -164,14 +197,18 @@ def test_a_gate_sees_the_client_leave(provider: StrictProvider) -> None:
     gate = Gate()
     provider.script(Answer(fault=held(gate, before=3)))
     with sdk(provider.base_url + "/v1", "sk-good") as client:
-        stream = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}], stream=True)
+        stream = client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "hi"}], stream=True
+        )
         next(stream)
         assert gate.reached.wait(10)
         stream.close()
         assert gate.left.wait(10)
 
 
-def test_a_provider_that_refuses_connections_comes_back_on_its_port(provider: StrictProvider) -> None:
+def test_a_provider_that_refuses_connections_comes_back_on_its_port(
+    provider: StrictProvider,
+) -> None:
     with sdk(provider.base_url + "/v1", "sk-good") as client:
         provider.refuse()
         with pytest.raises(openai.APIConnectionError):

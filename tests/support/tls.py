@@ -17,7 +17,9 @@ __all__ = ("TlsFront",)
 
 
 class TlsFront:
-    """Terminates TLS for `localhost` and passes the bytes on to a port; use as a context manager."""
+    """Terminates TLS for `localhost` and passes the bytes on to a port; use as a context
+    manager.
+    """
 
     def __init__(self, directory: Path, port: int) -> None:
         self.authority = directory / "authority.pem"
@@ -41,7 +43,12 @@ class TlsFront:
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -73,7 +80,10 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 def _certificate(directory: Path, authority: Path) -> Path:
     """Write a certificate for `localhost` with its key, and the authority that issued it."""
-    issuer_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer_key, key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
     issuer = _build("Thinkback test authority", issuer_key, None, issuer_key)
     mine = _build("localhost", key, issuer, issuer_key)
     authority.write_bytes(issuer.public_bytes(serialization.Encoding.PEM))
@@ -94,8 +104,16 @@ def _build(
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateBuilder().subject_name(subject).public_key(key.public_key())
-    builder = builder.issuer_name(issuer.subject if issuer else subject).serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
-    builder = builder.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    builder = builder.issuer_name(issuer.subject if issuer else subject).serial_number(
+        x509.random_serial_number()
+    )
+    builder = builder.not_valid_before(now - dt.timedelta(days=1)).not_valid_after(
+        now + dt.timedelta(days=1)
+    )
+    builder = builder.add_extension(
+        x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True
+    )
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+    )
     return builder.sign(issuer_key, hashes.SHA256())

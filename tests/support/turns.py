@@ -1,7 +1,8 @@
 """What a thinking provider says, and how its Chat Completions API spells it.
 
-The stream has DeepSeek's shape (https://api-docs.deepseek.com/guides/thinking_mode): a first chunk with an empty
-`reasoning_content`, reasoning with `content: null`, text with `reasoning_content: null`, tool calls in fragments.
+The stream has DeepSeek's shape (https://api-docs.deepseek.com/guides/thinking_mode): a
+first chunk with an empty `reasoning_content`, reasoning with `content: null`, text with
+`reasoning_content: null`, tool calls in fragments.
 """
 
 import json
@@ -30,7 +31,9 @@ __all__ = (
 
 type Json = dict[str, Any]
 type IdStyle = Literal["unique", "repeating", "kimi"]
-"""`call_00_…`; `call_0`, `call_1` again in every turn; `functions.Read:0` counted through the conversation."""
+"""`call_00_…`; `call_0`, `call_1` again in every turn; `functions.Read:0` counted through
+the conversation.
+"""
 
 FIELD = "reasoning_content"
 NASTY = (
@@ -74,7 +77,9 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One assistant reply; `reasoning` is None when the provider gave none (no field at all), which `""` is not."""
+    """One assistant reply; `reasoning` is None when the provider gave none (no field at
+    all), which `""` is not.
+    """
 
     reasoning: str | None
     text: str = ""
@@ -98,7 +103,11 @@ class TurnMaker:
         self._made += 1
         calls = self._rng.random() < 0.75 and bool(request.get("tools"))
         text = "" if calls and self._rng.random() < 0.6 else self._words(f"Answer {self._made}")
-        made = tuple(self._call(request, n) for n in range(self._rng.choice((1, 1, 2, 3)))) if calls else ()
+        made = (
+            tuple(self._call(request, n) for n in range(self._rng.choice((1, 1, 2, 3))))
+            if calls
+            else ()
+        )
         return Turn(reasoning=self._reasoning(), text=text, calls=made)
 
     def _reasoning(self) -> str:
@@ -111,29 +120,47 @@ class TurnMaker:
 
     def _call(self, request: Json, n: int) -> Call:
         name = self._rng.choice(TOOLS)
-        arguments = {"path": f"src/{self._rng.choice(WORDS)}.py", "limit": 1.0, "note": self._rng.choice(NASTY), "n": n}
-        return Call(self._id(request, name, n), name, json.dumps(arguments, ensure_ascii=self._rng.random() < 0.5))
+        arguments = {
+            "path": f"src/{self._rng.choice(WORDS)}.py",
+            "limit": 1.0,
+            "note": self._rng.choice(NASTY),
+            "n": n,
+        }
+        return Call(
+            self._id(request, name, n),
+            name,
+            json.dumps(arguments, ensure_ascii=self._rng.random() < 0.5),
+        )
 
     def _id(self, request: Json, name: str, n: int) -> str:
         match self._ids:
             case "repeating":
                 return f"call_{n}"
             case "kimi":
-                before = sum(len(message.get("tool_calls") or ()) for message in request["messages"])
+                before = sum(
+                    len(message.get("tool_calls") or ()) for message in request["messages"]
+                )
                 return f"functions.{name}:{before + n}"
             case "unique":
                 return f"call_{n:02}_{self._rng.getrandbits(120):030x}"
 
 
 class AlikeMaker(TurnMaker):
-    """Makes turns that all look the same but for their reasoning: three calls of one file, then one word."""
+    """Makes turns that all look the same but for their reasoning: three calls of one file,
+    then one word.
+    """
 
     def make(self, request: Json) -> Turn:
         self._made += 1
-        last, results = request["messages"][-1], sum(m["role"] == "tool" for m in request["messages"])
+        last, results = (
+            request["messages"][-1],
+            sum(m["role"] == "tool" for m in request["messages"]),
+        )
         if last["role"] == "tool" and results % 3 == 0:
             return Turn(reasoning=self._reasoning(), text="Done.")
-        return Turn(reasoning=self._reasoning(), calls=(Call("call_0", "Read", '{"path": "README.md"}'),))
+        return Turn(
+            reasoning=self._reasoning(), calls=(Call("call_0", "Read", '{"path": "README.md"}'),)
+        )
 
 
 def text_of(content: object) -> str:
@@ -165,7 +192,12 @@ def completion(turn: Turn, model: str, *, field: str = FIELD, message: Json | No
     """The body of a non-streamed answer; `message` in place of the usual one."""
     message = message_of(turn, field) if message is None else message
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": turn.finish_reason}
-    body = {"id": "chatcmpl-strict", "object": "chat.completion", "created": 1760000000, "model": model}
+    body = {
+        "id": "chatcmpl-strict",
+        "object": "chat.completion",
+        "created": 1760000000,
+        "model": model,
+    }
     return _dump({**body, "choices": [choice], "usage": _usage(turn)})
 
 
@@ -188,7 +220,9 @@ def events(
         frames = [{**frame, "usage": None} for frame in frames]
         frames.append(_chunk(model, []) | {"usage": _usage(turn)})
     ascii_only = rng.random() < 0.3
-    return [b"data: " + _dump(frame, ascii_only) + b"\n\n" for frame in frames] + [b"data: [DONE]\n\n"]
+    return [b"data: " + _dump(frame, ascii_only) + b"\n\n" for frame in frames] + [
+        b"data: [DONE]\n\n"
+    ]
 
 
 def _deltas(turn: Turn, rng: Random, field: str) -> Iterable[Json]:
@@ -223,7 +257,12 @@ def _call_json(call: Call, index: int) -> Json:
 
 
 def _chunk(model: str, choices: list[Json]) -> Json:
-    head = {"id": "chatcmpl-strict", "object": "chat.completion.chunk", "created": 1760000000, "model": model}
+    head = {
+        "id": "chatcmpl-strict",
+        "object": "chat.completion.chunk",
+        "created": 1760000000,
+        "model": model,
+    }
     return {**head, "system_fingerprint": "fp_strict", "choices": choices}
 
 
@@ -232,7 +271,9 @@ def _choice(delta: Json, finish_reason: str | None = None) -> Json:
 
 
 def _usage(turn: Turn) -> Json:
-    said = len(turn.reasoning or "") + len(turn.text) + sum(len(call.arguments) for call in turn.calls)
+    said = (
+        len(turn.reasoning or "") + len(turn.text) + sum(len(call.arguments) for call in turn.calls)
+    )
     return {"prompt_tokens": 100, "completion_tokens": said, "total_tokens": 100 + said}
 
 

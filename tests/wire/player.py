@@ -1,4 +1,6 @@
-"""Plays a dialect as Cursor would: what was answered is replayed as the dialect spells it, without any reasoning."""
+"""Plays a dialect as Cursor would: what was answered is replayed as the dialect spells it,
+without any reasoning.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -103,12 +105,17 @@ def load(path: Path) -> Dialect:
             if getattr(line, member) is None:
                 setattr(line, member, getattr(requests[-1], member))
         requests.append(line)
-    about, expected = msgspec.json.decode(first, type=_About), msgspec.json.decode(last, type=_Expected)
+    about, expected = (
+        msgspec.json.decode(first, type=_About),
+        msgspec.json.decode(last, type=_Expected),
+    )
     return Dialect(path.stem, about, tuple(requests), expected)
 
 
 class Player:
-    """Sends a dialect's requests with a caller's key; AssertionError for an answer that is no chat stream."""
+    """Sends a dialect's requests with a caller's key; AssertionError for an answer that is
+    no chat stream.
+    """
 
     def __init__(self, origin: str, key: str) -> None:
         self._origin = origin
@@ -125,7 +132,9 @@ class Player:
     def _send(self, line: _Line) -> Sent:
         self._replays = set()
         body: Json = self._filled(line.body)
-        headers = {name: text.replace("$key", self._key) for name, text in (line.headers or {}).items()}
+        headers = {
+            name: text.replace("$key", self._key) for name, text in (line.headers or {}).items()
+        }
         path = line.path or ""
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         answer = fetch(line.method or "", self._origin + path, raw, headers)
@@ -200,19 +209,29 @@ class _Script(TurnMaker):
         """The next answer."""
         answer = next(self._answers)
         self._made += 1
-        taking_text = {tool["name"] for tool in request.get("tools", ()) if tool["type"] == "custom"}
+        taking_text = {
+            tool["name"] for tool in request.get("tools", ()) if tool["type"] == "custom"
+        }
         calls = tuple(
-            Call(f"call_{self._name}_{self._made}_{at}", call.name, _arguments(call, call.name in taking_text))
+            Call(
+                f"call_{self._name}_{self._made}_{at}",
+                call.name,
+                _arguments(call, call.name in taking_text),
+            )
             for at, call in enumerate(answer.calls)
         )
-        return Turn(reasoning=f"Thought {self._made} of {self._name}.", text=answer.text, calls=calls)
+        return Turn(
+            reasoning=f"Thought {self._made} of {self._name}.", text=answer.text, calls=calls
+        )
 
 
 def _arguments(call: ScriptedCall, takes_text: bool) -> str:
     """As models write them, with spaces; a function in a custom tool's place has one argument."""
     if call.arguments is None and takes_text:
         return call.input
-    return json.dumps({"input": call.input} if call.arguments is None else call.arguments, ensure_ascii=False)
+    return json.dumps(
+        {"input": call.input} if call.arguments is None else call.arguments, ensure_ascii=False
+    )
 
 
 def scripted(dialect: Dialect) -> TurnMaker:

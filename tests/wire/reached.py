@@ -34,7 +34,9 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def in_chat(body: Json) -> Reached:
-    """A request to a chat upstream that knows functions only and reads the arguments of replayed calls."""
+    """A request to a chat upstream that knows functions only and reads the arguments of
+    replayed calls.
+    """
     tools = body.get("tools", [])
     messages = body["messages"]
     return Reached(
@@ -59,7 +61,11 @@ def in_responses(body: Json) -> Reached:
         custom=sum(tool["type"] == "custom" for tool in tools),
         images=sum(part["type"] == "input_image" for item in items for part in _parts(item)),
         thoughts=tuple(item["encrypted_content"] for item in items if item["type"] == "reasoning"),
-        faults=(*_refused(tools, _is_responses_tool), *_refused(items, _is_item), *_unpaired(items)),
+        faults=(
+            *_refused(tools, _is_responses_tool),
+            *_refused(items, _is_item),
+            *_unpaired(items),
+        ),
     )
 
 
@@ -102,13 +108,19 @@ def _is_object(arguments: str) -> bool:
 
 
 def _is_responses_tool(tool: Json) -> bool:
-    return bool(tool["name"]) if tool["type"] == "custom" else tool["type"] == "function" and _is_function(tool)
+    return (
+        bool(tool["name"])
+        if tool["type"] == "custom"
+        else tool["type"] == "function" and _is_function(tool)
+    )
 
 
 def _is_item(item: Json) -> bool:
     match item["type"]:
         case "message":
-            said = ("output_text",) if item["role"] == "assistant" else ("input_text", "input_image")
+            said = (
+                ("output_text",) if item["role"] == "assistant" else ("input_text", "input_image")
+            )
             return _are(item, *said)
         case "function_call":
             return _is_object(item["arguments"])
@@ -121,6 +133,10 @@ def _is_item(item: Json) -> bool:
 
 def _unpaired(items: list[Json]) -> Iterator[str]:
     """Results that answer no call of their own kind."""
-    calls = {(item["call_id"], f"{item['type']}_output") for item in items if item["type"].endswith("_call")}
+    calls = {
+        (item["call_id"], f"{item['type']}_output")
+        for item in items
+        if item["type"].endswith("_call")
+    }
     results = [item for item in items if item["type"].endswith("_output")]
     return (json.dumps(item) for item in results if (item["call_id"], item["type"]) not in calls)

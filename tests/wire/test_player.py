@@ -1,4 +1,6 @@
-"""What the player puts into a dialect's requests, seen by a provider without a gateway before it."""
+"""What the player puts into a dialect's requests, seen by a provider without a gateway
+before it.
+"""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +22,10 @@ LINES: list[Json] = [
         "path": "/v1/chat/completions",
         "headers": {"Authorization": "Bearer $key"},
         "body": {"model": "m", "stream": True, "messages": [FIRST]},
-        "answer": {"text": "I look.", "calls": [READ, {"name": "ApplyPatch", "input": "*** Begin"}]},
+        "answer": {
+            "text": "I look.",
+            "calls": [READ, {"name": "ApplyPatch", "input": "*** Begin"}],
+        },
     },
 ]
 EXPECTED: Json = {"asked": {"tools": [0, 1], "images": 2}, "responses": {"images": 3}}
@@ -34,7 +39,10 @@ def provider() -> Iterator[StrictProvider]:
 
 def written(directory: Path, messages: list[Any]) -> Path:
     """A dialect of two requests, the second with these messages."""
-    second: Json = {"body": {"model": "m", "stream": True, "messages": messages}, "answer": {"text": "Done."}}
+    second: Json = {
+        "body": {"model": "m", "stream": True, "messages": messages},
+        "answer": {"text": "Done."},
+    }
     path = directory / "made-up.jsonl"
     path.write_text("\n".join(map(json.dumps, [*LINES, second, EXPECTED])))
     return path
@@ -53,20 +61,32 @@ def test_a_member_goes_out_again_within_an_array(provider: StrictProvider, tmp_p
     assert sent.replays == frozenset()
 
 
-def test_an_answer_is_replayed_without_its_reasoning(provider: StrictProvider, tmp_path: Path) -> None:
-    turn = {"role": "assistant", "content": {"$answer": "text"}, "tool_calls": {"$answer": "tool_calls"}}
+def test_an_answer_is_replayed_without_its_reasoning(
+    provider: StrictProvider, tmp_path: Path
+) -> None:
+    turn = {
+        "role": "assistant",
+        "content": {"$answer": "text"},
+        "tool_calls": {"$answer": "tool_calls"},
+    }
     sent = second(provider, tmp_path, turn)
     issued = provider.ledger.issued[0]
     replayed = sent.body["messages"][0]
     assert replayed.keys() == turn.keys()
     assert replayed["content"] == "I look."
     assert [call["id"] for call in replayed["tool_calls"]] == [call.id for call in issued.calls]
-    assert [call["function"]["arguments"] for call in replayed["tool_calls"]] == [c.arguments for c in issued.calls]
+    assert [call["function"]["arguments"] for call in replayed["tool_calls"]] == [
+        c.arguments for c in issued.calls
+    ]
     assert sent.replays == {0}
 
 
 def test_compact_arguments_have_no_spaces(provider: StrictProvider, tmp_path: Path) -> None:
-    sent = second(provider, tmp_path, {"role": "assistant", "tool_calls": {"$answer": "tool_calls", "compact": True}})
+    sent = second(
+        provider,
+        tmp_path,
+        {"role": "assistant", "tool_calls": {"$answer": "tool_calls", "compact": True}},
+    )
     arguments = [call["function"]["arguments"] for call in sent.body["messages"][0]["tool_calls"]]
     assert arguments == ['{"path":"größe","limit":1.0}', '{"input":"*** Begin"}']
 

@@ -1,9 +1,13 @@
-"""Where chat upstreams put reasoning besides plain strings, as state of `Reasoning` that goes back as it came.
+"""Where chat upstreams put reasoning besides plain strings, as state of `Reasoning` that
+goes back as it came.
 
-`reasoning_details`   an array of typed items (https://openrouter.ai/docs/guides/best-practices/reasoning-tokens)
-`<think>`             tags at the beginning of the content; the state is everything before the visible text
-`content[].thinking`  typed chunks of the content (https://docs.mistral.ai/capabilities/reasoning), as an array
-`extra_content`       beside a tool call, whose place is the `id` (https://ai.google.dev/gemini-api/docs/thought-signatures)
+`reasoning_details`   an array of typed items
+(https://openrouter.ai/docs/guides/best-practices/reasoning-tokens) `<think>`
+tags at the beginning of the content; the state is everything before the visible text
+`content[].thinking`  typed chunks of the content
+(https://docs.mistral.ai/capabilities/reasoning), as an array `extra_content`       beside a
+tool call, whose place is the `id`
+(https://ai.google.dev/gemini-api/docs/thought-signatures)
 """
 
 from typing import Any
@@ -13,7 +17,14 @@ import msgspec
 from addon.formats.chat.details import Details, is_secret
 from addon.formats.chat.patch_request import ANNEX
 from addon.formats.chat.tags import THINK, Tags
-from addon.formats.neutral.deltas import CallDelta, Delta, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Delta,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+)
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.tolerant.content import THINKING_CHUNK, is_thinking, thought_of
 from addon.formats.wire.lenient import objects
@@ -81,13 +92,19 @@ class Carrying:
         self._grown = False
         """Whether there is more state than was told."""
 
-    def read(self, said: list[Delta], details: Any, content: Any, *, ends: bool) -> tuple[list[Delta], Changes]:
-        """The deltas with the thinking parted from what is `said`, and what the client gets instead.
+    def read(
+        self, said: list[Delta], details: Any, content: Any, *, ends: bool
+    ) -> tuple[list[Delta], Changes]:
+        """The deltas with the thinking parted from what is `said`, and what the client gets
+        instead.
 
-        `ends`: no more content of this choice follows, as its calls or its finish have come.
+        `ends`: no more content of this choice follows, as its calls or its finish have
+        come.
         """
         settled = self._tags is None or self._tags.done
-        if settled and not (self._grown or self._repeats or isinstance(details, list) or isinstance(content, list)):
+        if settled and not (
+            self._grown or self._repeats or isinstance(details, list) or isinstance(content, list)
+        ):
             return said, {}
         changes: Changes = {}
         thoughts = [delta for delta in said if isinstance(delta, ReasoningDelta)]
@@ -113,7 +130,9 @@ class Carrying:
         self._last = thoughts[0].text
         return thoughts
 
-    def _flattened(self, content: list[Any], thoughts: list[ReasoningDelta], rest: list[Delta]) -> Changes:
+    def _flattened(
+        self, content: list[Any], thoughts: list[ReasoningDelta], rest: list[Delta]
+    ) -> Changes:
         """Keep the thinking chunks; chat clients know contents of answers as strings."""
         for chunk in content:
             self._add_chunk(chunk)
@@ -160,9 +179,14 @@ class Carrying:
         if self._tags is not None and self._tags.head:
             return [OpaqueDelta(self._tags.head, THINK, self._choice)]
         if self._chunks:
-            whole = [chunk | {"thinking": [{"type": "text", "text": "".join(text)}]} for chunk, text in self._chunks]
+            whole = [
+                chunk | {"thinking": [{"type": "text", "text": "".join(text)}]}
+                for chunk, text in self._chunks
+            ]
             return [OpaqueDelta(scalar_text(whole).decode(), THINKING_CHUNK, self._choice)]
-        return [OpaqueDelta(self._details.text, DETAILS, self._choice)] if self._details.given else []
+        return (
+            [OpaqueDelta(self._details.text, DETAILS, self._choice)] if self._details.given else []
+        )
 
 
 def _shown(thought: str, text: str) -> Changes:

@@ -8,8 +8,9 @@ from addon.formats.tolerant.error_body import error_of
 __all__ = ("choice_error",)
 
 _FAILED = {"error": 502, "insufficient_system_resource": 503, "network_error": 502}
-"""Finish reasons that are faults: OpenRouter's, DeepSeek's (https://api-docs.deepseek.com/api/create-chat-completion)
-and GLM's."""
+"""Finish reasons that are faults: OpenRouter's, DeepSeek's
+(https://api-docs.deepseek.com/api/create-chat-completion) and GLM's.
+"""
 
 
 def choice_error(finish_reason: Any, error: Any) -> StreamError | None:
@@ -17,5 +18,7 @@ def choice_error(finish_reason: Any, error: Any) -> StreamError | None:
     if error and (reported := error_of(error)):
         return reported
     if isinstance(finish_reason, str) and (status := _FAILED.get(finish_reason)):
-        return StreamError(f"The upstream broke its answer off ({finish_reason}).", status, finish_reason)
+        return StreamError(
+            f"The upstream broke its answer off ({finish_reason}).", status, finish_reason
+        )
     return None

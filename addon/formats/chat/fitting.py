@@ -1,4 +1,6 @@
-"""Chat bodies made to fit what some upstreams refuse: pictures, and two messages of the user in a row."""
+"""Chat bodies made to fit what some upstreams refuse: pictures, and two messages of the
+user in a row.
+"""
 
 from itertools import groupby
 from typing import Any
@@ -17,12 +19,20 @@ from addon.formats.wire.splice import (
 
 __all__ = ("fitted", "typed")
 
-_PICTURES = {"file": "file", "image": "image", "image_url": "image", "input_file": "file", "input_image": "image"}
+_PICTURES = {
+    "file": "file",
+    "image": "image",
+    "image_url": "image",
+    "input_file": "file",
+    "input_image": "image",
+}
 """Kinds of parts, and what they are called."""
 
 
 def fitted(body: bytes, *, pictures: bool, in_a_row: bool) -> tuple[bytes, tuple[str, ...]]:
-    """The body without what its upstream does not take, and notes on what was left out; all else keeps its bytes."""
+    """The body without what its upstream does not take, and notes on what was left out; all
+    else keeps its bytes.
+    """
     given = messages = elements(dict(members(body)).get("messages", b"[]"))
     notes: tuple[str, ...] = ()
     if not pictures:
@@ -35,7 +45,9 @@ def fitted(body: bytes, *, pictures: bool, in_a_row: bool) -> tuple[bytes, tuple
         messages = seen
     if not in_a_row:
         messages = _joined(messages)
-    return (with_members(body, {"messages": array_text(messages)}) if messages != given else body), notes
+    return (
+        with_members(body, {"messages": array_text(messages)}) if messages != given else body
+    ), notes
 
 
 def typed(tools: bytes) -> bytes:
@@ -46,7 +58,11 @@ def typed(tools: bytes) -> bytes:
 
 
 def _with_typed_schema(function: bytes) -> bytes:
-    given = dict(members(function)).get("parameters", b"null") if function.lstrip().startswith(b"{") else b""
+    given = (
+        dict(members(function)).get("parameters", b"null")
+        if function.lstrip().startswith(b"{")
+        else b""
+    )
     if given.strip() == b"null":
         return with_members(function, {"parameters": b'{"type":"object","properties":{}}'})
     return changed(function, ("parameters",), _typed) if given else function
@@ -65,7 +81,9 @@ def _without_pictures(raw: bytes) -> bytes:
     if not content.lstrip().startswith(b"["):
         return raw
     parts = elements(content)
-    kept = [_remark(_PICTURES[kind]) if (kind := _kind(part)) in _PICTURES else part for part in parts]
+    kept = [
+        _remark(_PICTURES[kind]) if (kind := _kind(part)) in _PICTURES else part for part in parts
+    ]
     return with_members(raw, {"content": array_text(kept)}) if kept != parts else raw
 
 

@@ -66,12 +66,16 @@ class ChatRequest(msgspec.Struct):
     def max_tokens(self) -> int | None:
         """How long the answer may be; None when the client does not say."""
         found = dict(self.parts)
-        asked = (value(found.get(name, b"null")) for name in ("max_completion_tokens", "max_tokens"))
+        asked = (
+            value(found.get(name, b"null")) for name in ("max_completion_tokens", "max_tokens")
+        )
         return next((number for number in asked if type(number) is int and number >= 0), None)
 
 
 def decode(body: bytes, deployment: str = "") -> ChatRequest:
-    """Read a chat request; `deployment` names the model instead of the body. Raises RequestError."""
+    """Read a chat request; `deployment` names the model instead of the body. Raises
+    RequestError.
+    """
     try:
         utf8_text(body)
         parts = members(body)
@@ -95,7 +99,8 @@ def decode(body: bytes, deployment: str = "") -> ChatRequest:
 def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: Members) -> bytes:
     """The body for the upstream: the client's own bytes wherever nothing must change.
 
-    `extra` members replace or extend the top level. Streamed usage is always asked for, since metering needs it.
+    `extra` members replace or extend the top level. Streamed usage is always asked for,
+    since metering needs it.
     """
     changes: dict[str, bytes] = dict(extra)
     if model != request.model or not _names_model(request, model):
@@ -103,7 +108,9 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
     if request.stream and not request.usage_asked:
         changes["stream_options"] = _with_usage(dict(request.parts).get("stream_options", b"null"))
     if edits:
-        texts = [text for i, raw in enumerate(request.raw_messages) for text in _kept(raw, edits.get(i))]
+        texts = [
+            text for i, raw in enumerate(request.raw_messages) for text in _kept(raw, edits.get(i))
+        ]
         if texts != request.raw_messages:
             changes["messages"] = array_text(texts)
     return object_text(_replaced(request.parts, changes)) if changes else request.body
@@ -165,7 +172,9 @@ def _with_ids_in_place(raw: bytes, ids: dict[str, str]) -> bytes:
 def _mapped(key: str, text: bytes, ids: dict[str, str]) -> bytes:
     if key == "tool_calls" and text.startswith(b"["):
         calls, change = elements(text), partial(_own_id, ids=ids)
-        mapped = [changed(call, ("id",), change) if call.startswith(b"{") else call for call in calls]
+        mapped = [
+            changed(call, ("id",), change) if call.startswith(b"{") else call for call in calls
+        ]
         return array_text(mapped) if mapped != calls else text
     return _own_id(text, ids) if key == "tool_call_id" else text
 
@@ -187,7 +196,8 @@ def _messages_text(found: dict[str, bytes]) -> bytes:
         message = "The request's 'messages' is not an array."
     elif "input" in found:
         message = (
-            "This is a Responses body ('input'), which this version does not serve: send 'messages' (Chat Completions)."
+            "This is a Responses body ('input'), which this version does not serve: "
+            "send 'messages' (Chat Completions)."
         )
     else:
         message = "The request has no 'messages'."
@@ -218,8 +228,13 @@ def _message(raw: bytes) -> Message:
         content=bytes(wire.content),
         calls=_calls(wire),
         result_of=wire.tool_call_id if isinstance(wire.tool_call_id, str) else "",
-        reasoning=tuple((field, text) for field in REASONING_FIELDS if isinstance(text := getattr(wire, field), str)),
-        carried=wire.reasoning_details is not None or any(ANNEX in call for call in _dicts(wire.tool_calls)),
+        reasoning=tuple(
+            (field, text)
+            for field in REASONING_FIELDS
+            if isinstance(text := getattr(wire, field), str)
+        ),
+        carried=wire.reasoning_details is not None
+        or any(ANNEX in call for call in _dicts(wire.tool_calls)),
     )
 
 
@@ -249,7 +264,11 @@ def _call(call_id: Any, function: Any) -> ToolCall:
     name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(arguments, str):
         arguments = scalar_text(arguments).decode() if arguments is not None else ""
-    return ToolCall(call_id if isinstance(call_id, str) else "", name if isinstance(name, str) else "", arguments)
+    return ToolCall(
+        call_id if isinstance(call_id, str) else "",
+        name if isinstance(name, str) else "",
+        arguments,
+    )
 
 
 def _dicts(found: Any) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Streamed chat answers: each event is read into deltas and patched for the client.
 
-Chunk shapes: https://platform.openai.com/docs/api-reference/chat-streaming; reasoning deltas as DeepSeek documents them
-(https://api-docs.deepseek.com/guides/thinking_mode).
+Chunk shapes: https://platform.openai.com/docs/api-reference/chat-streaming; reasoning
+deltas as DeepSeek documents them (https://api-docs.deepseek.com/guides/thinking_mode).
 """
 
 from collections.abc import Callable
@@ -69,7 +69,9 @@ class _Open(msgspec.Struct):
     name: str = ""
 
     def is_other(self, call_id: str, name: str) -> bool:
-        """Whether a step with this id and name, either of which may be empty, belongs to another call."""
+        """Whether a step with this id and name, either of which may be empty, belongs to
+        another call.
+        """
         if not (name and self.name):
             return False
         return not self.id or call_id not in ("", self.id) or name != self.name
@@ -116,7 +118,9 @@ type _Ids = dict[tuple[int, int], tuple[int, str]]
 class ChatStream:
     """Reads one upstream's chat stream event by event."""
 
-    def __init__(self, *, model: str, hide_usage: bool, mint: Mint, quirks: Quirks = Quirks()) -> None:
+    def __init__(
+        self, *, model: str, hide_usage: bool, mint: Mint, quirks: Quirks = Quirks()
+    ) -> None:
         self._model = model
         self._hide_usage = hide_usage
         self._mint = mint
@@ -132,7 +136,9 @@ class ChatStream:
         self.done = False
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
-        """The deltas of one raw event and the bytes for the client: none for an error event, which is a StreamError."""
+        """The deltas of one raw event and the bytes for the client: none for an error
+        event, which is a StreamError.
+        """
         data = sse.data_of(raw)
         if data is None:
             return [], raw
@@ -169,11 +175,17 @@ class ChatStream:
             number = choice.index if isinstance(choice.index, int) else position
             if (delta := choice.delta) is not None:
                 said = _said(delta, number)
-                if not self._plain or delta.reasoning_details is not None or delta.content.__class__ is list:
+                if (
+                    not self._plain
+                    or delta.reasoning_details is not None
+                    or delta.content.__class__ is list
+                ):
                     said = self._carried(position, choice, delta, number, said)
                 deltas += said
                 for place, call in enumerate(delta.tool_calls or ()):
-                    calls = self._calls.get(number) or self._calls.setdefault(number, _Calls(number))
+                    calls = self._calls.get(number) or self._calls.setdefault(
+                        number, _Calls(number)
+                    )
                     step, begins = calls.step(call)
                     if call.extra_content:
                         deltas.append(annex_of(call.extra_content, step.index, number))
@@ -191,9 +203,13 @@ class ChatStream:
             deltas.append(UsageReport(usage))
         return deltas, ids
 
-    def _carried(self, position: int, choice: _Choice, delta: _Delta, number: int, said: list[Delta]) -> list[Delta]:
+    def _carried(
+        self, position: int, choice: _Choice, delta: _Delta, number: int, said: list[Delta]
+    ) -> list[Delta]:
         self._plain = False
-        carrying = self._carrying.get(number) or self._carrying.setdefault(number, Carrying(number, self._quirks))
+        carrying = self._carrying.get(number) or self._carrying.setdefault(
+            number, Carrying(number, self._quirks)
+        )
         ends = bool(choice.finish_reason or delta.tool_calls)
         found, changes = carrying.read(said, delta.reasoning_details, delta.content, ends=ends)
         if changes:
@@ -211,14 +227,18 @@ class ChatStream:
         new = {"model": scalar_text(self._model)} if rename else {}
         if edited:
             new["choices"] = _edited(dict(parts)["choices"], ids, self._changes)
-        return sse.event(object_text([(key, new.get(key, text)) for key, text in parts]), sse.name_of(raw))
+        return sse.event(
+            object_text([(key, new.get(key, text)) for key, text in parts]), sse.name_of(raw)
+        )
 
 
 class ChatReader(ChatStream):
     """Reads an upstream's chat stream for a client of another format: nothing is patched."""
 
     def __init__(self, quirks: Quirks = Quirks()) -> None:
-        super().__init__(model="", hide_usage=False, mint=lambda choice, index, call_id: call_id, quirks=quirks)
+        super().__init__(
+            model="", hide_usage=False, mint=lambda choice, index, call_id: call_id, quirks=quirks
+        )
 
     def read(self, raw: bytes) -> list[Delta]:
         """The deltas of one raw event."""
@@ -229,10 +249,11 @@ class ChatReader(ChatStream):
 
 
 class _Calls:
-    """Tells the tool calls of one choice apart; clients join the arguments of all calls that share an index.
+    """Tells the tool calls of one choice apart; clients join the arguments of all calls
+    that share an index.
 
-    Some servers number every call 0, or none, or give no ids: there a name begins a call. Others give each step of one
-    call an id of its own, but its name only once.
+    Some servers number every call 0, or none, or give no ids: there a name begins a call.
+    Others give each step of one call an id of its own, but its name only once.
     """
 
     def __init__(self, choice: int) -> None:
@@ -257,7 +278,9 @@ class _Calls:
         self._latest[given] = known
         name = "" if known.name else name
         known.name = known.name or name
-        return CallDelta(known.index, known.id if call_id else "", name, arguments, self._choice), begins
+        return CallDelta(
+            known.index, known.id if call_id else "", name, arguments, self._choice
+        ), begins
 
 
 def _text(found: Any) -> str:
@@ -271,7 +294,9 @@ def _member(model: str) -> bytes:
 def _choice_error(choices: list[_Choice]) -> StreamError | None:
     """The error that one of the choices reports, by itself or by how it ended."""
     for choice in choices:
-        if (choice.finish_reason or choice.error) and (error := choice_error(choice.finish_reason, choice.error)):
+        if (choice.finish_reason or choice.error) and (
+            error := choice_error(choice.finish_reason, choice.error)
+        ):
             return error
     return None
 
@@ -283,12 +308,16 @@ def _error(chunk: _Chunk, name: str) -> StreamError | None:
     if isinstance(chunk.x_groq, dict) and (error := error_of(chunk.x_groq.get("error"))):
         return error
     if name == "error":
-        return StreamError(message if isinstance(message, str) else "The upstream reported an error.")
+        return StreamError(
+            message if isinstance(message, str) else "The upstream reported an error."
+        )
     return None
 
 
 def _unreadable(raw: bytes, data: bytes) -> tuple[list[Delta], bytes]:
-    """An event that is no chunk: JSON of another shape goes through as it is, a broken one is the upstream's fault."""
+    """An event that is no chunk: JSON of another shape goes through as it is, a broken one
+    is the upstream's fault.
+    """
     if sse.name_of(raw) == "error":
         return [StreamError("The upstream reported an error.")], b""
     if not data.strip():
@@ -320,9 +349,15 @@ def _said(delta: _Delta, choice: int) -> list[Delta]:
 
 def _chunks_said(content: Any, choice: int) -> list[Delta]:
     """What a list of typed chunks says, in order."""
-    said = [(thought_of(part), text_of_part(part)) for part in content] if isinstance(content, list) else []
+    said = (
+        [(thought_of(part), text_of_part(part)) for part in content]
+        if isinstance(content, list)
+        else []
+    )
     return [
-        TextDelta(text, choice) if thought is None else ReasoningDelta(thought, THINKING_CHUNK, choice)
+        TextDelta(text, choice)
+        if thought is None
+        else ReasoningDelta(thought, THINKING_CHUNK, choice)
         for thought, text in said
         if text or thought is not None
     ]
@@ -333,17 +368,26 @@ def _edited(choices: bytes, ids: _Ids, changes: dict[int, Changes]) -> bytes:
     texts = elements(choices)
     for position in {position for position, _ in ids}:
         calls = {place: new for (at, place), new in ids.items() if at == position}
-        texts[position] = changed(texts[position], ("delta", "tool_calls"), partial(_renumbered, calls=calls))
+        texts[position] = changed(
+            texts[position], ("delta", "tool_calls"), partial(_renumbered, calls=calls)
+        )
     for position, new in changes.items():
         texts[position] = changed(texts[position], ("delta",), partial(with_members, changes=new))
     return array_text(texts)
 
 
 def _renumbered(text: bytes, calls: dict[int, tuple[int, str]]) -> bytes:
-    return array_text([_numbered(raw, *calls[at]) if at in calls else raw for at, raw in enumerate(elements(text))])
+    return array_text(
+        [
+            _numbered(raw, *calls[at]) if at in calls else raw
+            for at, raw in enumerate(elements(text))
+        ]
+    )
 
 
 def _numbered(call: bytes, index: int, call_id: str) -> bytes:
-    """The step with its index and, when it begins the call, its id: clients join the ids of all steps, too."""
+    """The step with its index and, when it begins the call, its id: clients join the ids of
+    all steps, too.
+    """
     head = [("index", scalar_text(index)), *([("id", scalar_text(call_id))] if call_id else [])]
     return object_text(head + [part for part in members(call) if part[0] not in ("index", "id")])

@@ -41,7 +41,15 @@ from addon.formats.wire.splice import scalar_text, value
 __all__ = ("decode", "decoded", "encode")
 
 _NAMED = frozenset(Request.__struct_fields__) | {
-    *("input", "system", "functions", "function_call", "max_completion_tokens", "stop_sequences", "response_format"),
+    *(
+        "input",
+        "system",
+        "functions",
+        "function_call",
+        "max_completion_tokens",
+        "stop_sequences",
+        "response_format",
+    ),
     *("reasoning_effort", "reasoning", "stream_options", "n"),
 }
 """Members that a neutral request has names for."""
@@ -53,7 +61,9 @@ _SAME_NAME = (
 """Members that are called the same here and there."""
 
 _OWN = ("top_k", "store", "metadata")
-"""Members that many chat upstreams refuse: passed on for those only who sent them to the chat path."""
+"""Members that many chat upstreams refuse: passed on for those only who sent them to the
+chat path.
+"""
 
 
 def decode(body: bytes, deployment: str = "") -> Request:
@@ -70,17 +80,26 @@ def decoded(found: dict[str, Any]) -> Request:
     if not isinstance(messages, list):
         what = "is not an array" if "messages" in found else "is missing"
         raise refused("missing_messages", f"The request's 'messages' {what}.", "messages")
-    tools, hosted = tools_of([*objects(found.get("tools")), *_legacy_functions(found.get("functions"))], "chat")
+    tools, hosted = tools_of(
+        [*objects(found.get("tools")), *_legacy_functions(found.get("functions"))], "chat"
+    )
     system = parts_of(found.get("system"))
     return Request(
         origin="chat",
         model=model_of(found.get("model")),
-        messages=[*([message_of("system", system)] if system else []), *messages_of(messages, joined=False)],
+        messages=[
+            *([message_of("system", system)] if system else []),
+            *messages_of(messages, joined=False),
+        ],
         tools=tools,
         hosted=hosted,
-        tool_choice=choice_of(found.get("tool_choice") or _legacy_choice(found.get("function_call"))),
+        tool_choice=choice_of(
+            found.get("tool_choice") or _legacy_choice(found.get("function_call"))
+        ),
         parallel_tool_calls=flag(found, "parallel_tool_calls"),
-        max_tokens=_either(integer(found.get("max_completion_tokens")), integer(found.get("max_tokens"))),
+        max_tokens=_either(
+            integer(found.get("max_completion_tokens")), integer(found.get("max_tokens"))
+        ),
         temperature=number(found.get("temperature")),
         top_p=number(found.get("top_p")),
         top_k=integer(found.get("top_k")),
@@ -105,7 +124,11 @@ def _either(first: int | None, second: int | None) -> int | None:
 
 
 def _legacy_functions(functions: Any) -> list[dict[str, Any]]:
-    return [{"type": "function", "function": one} for one in functions] if isinstance(functions, list) else []
+    return (
+        [{"type": "function", "function": one} for one in functions]
+        if isinstance(functions, list)
+        else []
+    )
 
 
 def _legacy_choice(found: Any) -> Any:
@@ -127,7 +150,9 @@ def _output_format(found: dict[str, Any]) -> OutputFormat | None:
 
 
 def _thinking(found: dict[str, Any]) -> Thinking:
-    """OpenAI's `reasoning_effort`, OpenRouter's `reasoning`, and the `thinking` of Anthropic, DeepSeek and others."""
+    """OpenAI's `reasoning_effort`, OpenRouter's `reasoning`, and the `thinking` of
+    Anthropic, DeepSeek and others.
+    """
     reasoning, thinking = record(found.get("reasoning")), record(found.get("thinking"))
     budget = integer(thinking.get("budget_tokens"))
     switch = text(thinking.get("type"))
@@ -144,8 +169,8 @@ def _thinking(found: dict[str, Any]) -> Thinking:
 def encode(request: Request, *, model: str, completion_tokens: bool = False) -> bytes:
     """The body for a chat upstream; streamed usage is always asked for, since metering needs it.
 
-    `completion_tokens`: the upstream knows `max_completion_tokens` (OpenAI's own), not `max_tokens`. Raises
-    RequestError for what Chat Completions has no place for.
+    `completion_tokens`: the upstream knows `max_completion_tokens` (OpenAI's own), not
+    `max_tokens`. Raises RequestError for what Chat Completions has no place for.
     """
     for hosted in request.hosted:
         if hosted.wire_format != "chat":
@@ -160,8 +185,14 @@ def encode(request: Request, *, model: str, completion_tokens: bool = False) -> 
         "stream_options": {"include_usage": True} if request.stream else None,
         **_thinking_members(request),
     }
-    extra = {key: kept for key, kept in request.extra.items() if request.origin == "chat" or key in SHARED}
-    return scalar_text({"model": model, "messages": list(_messages(request.messages)), **_given(given), **extra})
+    extra = {
+        key: kept
+        for key, kept in request.extra.items()
+        if request.origin == "chat" or key in SHARED
+    }
+    return scalar_text(
+        {"model": model, "messages": list(_messages(request.messages)), **_given(given), **extra}
+    )
 
 
 def _thinking_members(request: Request) -> dict[str, Any]:
@@ -177,7 +208,12 @@ def _response_format(wanted: OutputFormat | None) -> dict[str, Any] | None:
         return None
     if wanted.schema is None:
         return {"type": "json_object"}
-    given = {"name": wanted.name, "description": wanted.description, "strict": wanted.strict, "schema": wanted.schema}
+    given = {
+        "name": wanted.name,
+        "description": wanted.description,
+        "strict": wanted.strict,
+        "schema": wanted.schema,
+    }
     return {"type": "json_schema", "json_schema": _given(given)}
 
 
@@ -187,7 +223,10 @@ def _tool(tool: Tool) -> dict[str, Any]:
         grammar = {key: kept for key, kept in (tool.grammar or {}).items() if key != "type"}
         form = {"type": "grammar", "grammar": grammar} if grammar else None
         return {"type": "custom", "custom": _given(given | {"format": form})}
-    return {"type": "function", "function": _given(given | {"parameters": tool.parameters, "strict": tool.strict})}
+    return {
+        "type": "function",
+        "function": _given(given | {"parameters": tool.parameters, "strict": tool.strict}),
+    }
 
 
 def _given(named: dict[str, Any]) -> dict[str, Any]:
@@ -221,7 +260,11 @@ def _messages(messages: list[Message]) -> Iterator[dict[str, Any]]:
         if message.role == "assistant":
             yield _assistant(message)
         elif message.role == "tool":
-            yield {"role": "tool", "tool_call_id": message.result_of, "content": _flat(message.parts, "\n")}
+            yield {
+                "role": "tool",
+                "tool_call_id": message.result_of,
+                "content": _flat(message.parts, "\n"),
+            }
             pictures += [part for part in message.parts if isinstance(part, Image | File)]
         else:
             yield {"role": message.role, "content": _content(message)}
@@ -248,13 +291,22 @@ def _part(part: Part) -> dict[str, Any]:
             return {"type": "text", "text": part.text}
         case Image():
             if not part.url:
-                raise refused("unsupported_content", "An uploaded image can't be passed on: send it as a data: URL.")
-            return {"type": "image_url", "image_url": _given({"url": part.url, "detail": part.detail})}
+                raise refused(
+                    "unsupported_content",
+                    "An uploaded image can't be passed on: send it as a data: URL.",
+                )
+            return {
+                "type": "image_url",
+                "image_url": _given({"url": part.url, "detail": part.detail}),
+            }
         case File():
             held = "file_url" if part.url.startswith(("http:", "https:")) else "file_data"
             given = {"filename": part.name, held: part.url, "file_id": part.file_id}
             return {"type": "file", "file": _given(given)}
-    raise refused("unsupported_content", "A message of the user or the system holds what only an assistant says.")
+    raise refused(
+        "unsupported_content",
+        "A message of the user or the system holds what only an assistant says.",
+    )
 
 
 def _assistant(message: Message) -> dict[str, Any]:
@@ -269,7 +321,10 @@ def _assistant(message: Message) -> dict[str, Any]:
                 found["refusal"] = part.text
             case Foreign():
                 kind = text(part.item.get("type"))
-                raise refused("unsupported_item", f"This model can't read the item '{kind}' of the conversation.")
+                raise refused(
+                    "unsupported_item",
+                    f"This model can't read the item '{kind}' of the conversation.",
+                )
     if calls:
         found["tool_calls"] = calls
     return found
@@ -286,7 +341,10 @@ def _carry(found: dict[str, Any], part: Reasoning, said: str, calls: list[dict[s
             found["content"] = part.opaque + said
             return
         case carriers.THINKING_CHUNK:
-            found["content"] = [*value(part.opaque.encode()), *([{"type": "text", "text": said}] if said else [])]
+            found["content"] = [
+                *value(part.opaque.encode()),
+                *([{"type": "text", "text": said}] if said else []),
+            ]
             return
         case carriers.DETAILS:
             found[carriers.DETAILS] = value(part.opaque.encode())
@@ -299,5 +357,13 @@ def _carry(found: dict[str, Any], part: Reasoning, said: str, calls: list[dict[s
 
 def _call(call: ToolCall) -> dict[str, Any]:
     if call.custom:
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        return {
+            "id": call.id,
+            "type": "custom",
+            "custom": {"name": call.name, "input": call.arguments},
+        }
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }

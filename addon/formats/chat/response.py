@@ -10,7 +10,16 @@ from addon.formats.chat.patch_stream import DONE, Mint
 from addon.formats.chat.usage import usage_of
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.deltas import Delta, ReasoningDelta, StreamError, TextDelta
-from addon.formats.neutral.turn import Part, Reasoning, Refusal, ToolCall, Turn, Usage, text_of, turn_of
+from addon.formats.neutral.turn import (
+    Part,
+    Reasoning,
+    Refusal,
+    ToolCall,
+    Turn,
+    Usage,
+    text_of,
+    turn_of,
+)
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
 from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
@@ -50,17 +59,27 @@ class Answer:
         as_it_is = not any(self._changes) and not any(turn.calls for turn in self.turns.values())
         if as_it_is and _member(dict(self._parts), "model") == model:
             return self._body
-        changes: dict[str, bytes] = {"choices": array_text([self._minted(p, mint) for p in range(len(self._choices))])}
+        changes: dict[str, bytes] = {
+            "choices": array_text([self._minted(p, mint) for p in range(len(self._choices))])
+        }
         changes["model"] = scalar_text(model)
         return object_text([(key, changes.get(key, raw)) for key, raw in self._parts])
 
     def _minted(self, position: int, mint: Mint) -> bytes:
-        calls, changes, choice = self.turns[position].calls, self._changes[position], self._choices[position]
+        calls, changes, choice = (
+            self.turns[position].calls,
+            self._changes[position],
+            self._choices[position],
+        )
         ids = iter([mint(position, at, call.id) for at, call in enumerate(calls)])
         try:
             if calls:
                 choice = changed(choice, ("message", "tool_calls"), partial(_with_ids, ids=ids))
-            return changed(choice, ("message",), partial(with_members, changes=changes)) if changes else choice
+            return (
+                changed(choice, ("message",), partial(with_members, changes=changes))
+                if changes
+                else choice
+            )
         except MalformedJson:
             return choice  # something else stands where calls should: the client will say so
 
@@ -74,7 +93,9 @@ def decode(body: bytes, quirks: Quirks = Quirks()) -> Answer | None:
 
 
 def as_stream(body: bytes, *, hide_usage: bool = False) -> bytes:
-    """A whole answer as the event stream that says the same; its usage chunk, if any, can be left out."""
+    """A whole answer as the event stream that says the same; its usage chunk, if any, can
+    be left out.
+    """
     found = _dict(value(body))
     choices = [_as_chunk(_dict(choice)) for choice in found.pop("choices", None) or ()]
     usage = found.pop("usage", None)
@@ -94,7 +115,9 @@ def _as_chunk(choice: dict[str, Any]) -> dict[str, Any]:
 
 def _error(found: dict[str, bytes], choices: list[dict[str, Any]]) -> StreamError | None:
     message = None if "choices" in found else _member(found, "message") or _member(found, "msg")
-    if error := error_of(_member(found, "error"), _member(found, "base_resp"), _member(found, "code"), message):
+    if error := error_of(
+        _member(found, "error"), _member(found, "base_resp"), _member(found, "code"), message
+    ):
         return error
     errors = (choice_error(choice.get("finish_reason"), choice.get("error")) for choice in choices)
     return next((error for error in errors if error), None)
@@ -107,7 +130,9 @@ def _member(found: dict[str, bytes], key: str) -> Any:
 def _turn(choice: dict[str, Any], quirks: Quirks) -> tuple[Turn, Changes]:
     """The turn, and what the client gets otherwise than it came."""
     message = _dict(choice.get("message"))
-    said, changes = Carrying(0, quirks).read(_said(message), message.get(DETAILS), message.get("content"), ends=True)
+    said, changes = Carrying(0, quirks).read(
+        _said(message), message.get(DETAILS), message.get("content"), ends=True
+    )
     heard = Accumulator()
     for delta in said:
         heard.add(delta)
@@ -120,7 +145,11 @@ def _turn(choice: dict[str, Any], quirks: Quirks) -> tuple[Turn, Changes]:
 
 
 def _said(message: dict[str, Any]) -> list[Delta]:
-    given = [ReasoningDelta(message[field], field) for field in REASONING_FIELDS if isinstance(message.get(field), str)]
+    given = [
+        ReasoningDelta(message[field], field)
+        for field in REASONING_FIELDS
+        if isinstance(message.get(field), str)
+    ]
     content = message.get("content")
     thoughts = [thought_of(part) for part in content] if isinstance(content, list) else []
     if chunks := [thought for thought in thoughts if thought is not None]:
@@ -132,7 +161,11 @@ def _said(message: dict[str, Any]) -> list[Delta]:
 def _annex(message: dict[str, Any], at: int) -> list[Reasoning]:
     calls = message.get("tool_calls")
     given = _dict(calls[at]).get(ANNEX) if isinstance(calls, list) and at < len(calls) else None
-    return [Reasoning("", "", (annex := annex_of(given, at)).opaque, annex.carrier, annex.id)] if given else []
+    return (
+        [Reasoning("", "", (annex := annex_of(given, at)).opaque, annex.carrier, annex.id)]
+        if given
+        else []
+    )
 
 
 def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
@@ -145,7 +178,12 @@ def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
 
 def _call(call: dict[str, Any]) -> ToolCall:
     if custom := _dict(call.get("custom")):
-        return ToolCall(_text(call.get("id")), _text(custom.get("name")), _text(custom.get("input")), custom=True)
+        return ToolCall(
+            _text(call.get("id")),
+            _text(custom.get("name")),
+            _text(custom.get("input")),
+            custom=True,
+        )
     function = _dict(call.get("function"))
     call_id, name, arguments = call.get("id"), function.get("name"), function.get("arguments")
     return ToolCall(_text(call_id), _text(name), _text(arguments))
@@ -160,8 +198,14 @@ def _dict(found: Any) -> dict[str, Any]:
 
 
 def _with_ids(calls: bytes, ids: Iterator[str]) -> bytes:
-    return array_text([_with_id(call, next(ids)) for call in elements(calls)]) if calls != b"null" else calls
+    return (
+        array_text([_with_id(call, next(ids)) for call in elements(calls)])
+        if calls != b"null"
+        else calls
+    )
 
 
 def _with_id(call: bytes, call_id: str) -> bytes:
-    return object_text([("id", scalar_text(call_id)), *(part for part in members(call) if part[0] != "id")])
+    return object_text(
+        [("id", scalar_text(call_id)), *(part for part in members(call) if part[0] != "id")]
+    )

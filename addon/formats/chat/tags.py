@@ -1,7 +1,9 @@
-"""Thinking in `<think>` tags at the beginning of a content, parted from the text in whatever pieces it comes.
+"""Thinking in `<think>` tags at the beginning of a content, parted from the text in
+whatever pieces it comes.
 
-MiniMax by default, SambaNova, Cerebras' GLM and servers without a reasoning parser write it there. Tags count at the
-beginning and right after a closed one only: later ones are what the model says.
+MiniMax by default, SambaNova, Cerebras' GLM and servers without a reasoning parser write it
+there. Tags count at the beginning and right after a closed one only: later ones are what
+the model says.
 """
 
 __all__ = ("CLOSE", "OPEN", "THINK", "Tags")

@@ -12,9 +12,10 @@ _LIMIT = 10**9
 def usage_of(found: Any) -> Usage | None:
     """The neutral count of a `usage` object, or None when there is none.
 
-    Cached tokens stand in `prompt_tokens_details.cached_tokens` (OpenAI), `prompt_cache_hit_tokens` (DeepSeek) or
-    `cached_tokens` (Moonshot); written ones in `cache_creation_input_tokens` (DashScope). xAI counts reasoning and, on
-    some models, cached tokens beside the others: the total, or a count larger than its whole, tells.
+    Cached tokens stand in `prompt_tokens_details.cached_tokens` (OpenAI),
+    `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot); written ones in
+    `cache_creation_input_tokens` (DashScope). xAI counts reasoning and, on some models,
+    cached tokens beside the others: the total, or a count larger than its whole, tells.
     """
     if not isinstance(found, dict):
         return None
@@ -25,10 +26,14 @@ def usage_of(found: Any) -> Usage | None:
     for name in ("prompt_cache_hit_tokens", "cached_tokens"):
         cached = cached if cached is not None else _count(found, name)
     details = found.get("prompt_tokens_details")
-    written = _count(details, "cache_write_tokens") or _count(details, "cache_creation_input_tokens")
+    written = _count(details, "cache_write_tokens") or _count(
+        details, "cache_creation_input_tokens"
+    )
     reasoning = _count(found.get("completion_tokens_details"), "reasoning_tokens") or 0
     prompt, completion, cached = prompt or 0, completion or 0, cached or 0
-    apart = _count(found, "total_tokens") == prompt + completion + reasoning or reasoning > completion
+    apart = (
+        _count(found, "total_tokens") == prompt + completion + reasoning or reasoning > completion
+    )
     return Usage(
         prompt_tokens=prompt + (cached if cached > prompt else 0),
         completion_tokens=completion + (reasoning if apart else 0),

@@ -1,13 +1,22 @@
 """Answers of any upstream in the words of Chat Completions: whole, and as a stream of chunks.
 
-Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat-streaming. A call of a custom tool goes
-out as a call of a function with the raw text as its arguments, which is what Cursor understands.
+Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat-streaming. A
+call of a custom tool goes out as a call of a function with the raw text as its arguments,
+which is what Cursor understands.
 """
 
 from typing import Any
 
 from addon.formats.chat.patch_stream import DONE
-from addon.formats.neutral.deltas import CallDelta, Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta, UsageReport
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    UsageReport,
+)
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Head, Mint, OneField
 from addon.formats.neutral.request import Request
@@ -25,10 +34,13 @@ class ChatWriter:
     """Writes one client's stream of chunks."""
 
     def __init__(self, head: Head, *, show_usage: bool, mint: Mint) -> None:
-        self._head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":[' % (
-            scalar_text(f"chatcmpl-{head.id}"),
-            head.created,
-            scalar_text(head.model),
+        self._head = (
+            b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":['
+            % (
+                scalar_text(f"chatcmpl-{head.id}"),
+                head.created,
+                scalar_text(head.model),
+            )
         )
         self._show_usage = show_usage
         self._mint = mint
@@ -72,7 +84,12 @@ class ChatWriter:
 
     def _chunk(self, number: int, delta: bytes, finish: bytes = b"null") -> bytes:
         choice = self._choice(number)
-        made = b'%b{"index":%d,"delta":%b,"finish_reason":%b}]}\n\n' % (self._head, number, delta, finish)
+        made = b'%b{"index":%d,"delta":%b,"finish_reason":%b}]}\n\n' % (
+            self._head,
+            number,
+            delta,
+            finish,
+        )
         if choice.begun:
             return made
         choice.begun = True
@@ -120,7 +137,9 @@ def _reason(reason: str, *, calls: bool) -> str:
     return reason if reason in _REASONS else "stop"
 
 
-def encode(turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, *, mint: Mint) -> bytes:
+def encode(
+    turns: dict[int, Turn], usage: Usage | None, request: Request, head: Head, *, mint: Mint
+) -> bytes:
     """A whole answer."""
     # A custom tool that was declared as documented gets its calls back as documented.
     custom = {tool.name for tool in request.tools if tool.custom and tool.nested}
@@ -156,8 +175,16 @@ def _whole(number: int, turn: Turn, custom: set[str], mint: Mint) -> dict[str, A
 
 def _call(call: ToolCall, call_id: str, *, as_custom: bool) -> dict[str, Any]:
     if as_custom:
-        return {"id": call_id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        return {
+            "id": call_id,
+            "type": "custom",
+            "custom": {"name": call.name, "input": call.arguments},
+        }
+    return {
+        "id": call_id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

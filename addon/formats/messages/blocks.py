@@ -1,8 +1,10 @@
 """Neutral messages as the messages and blocks of a Messages body.
 
-Roles alternate there: what follows each other is one message, in which the results of tools come first
-(https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls). Text of blanks only is refused there
-and left out here (github.com/anthropics/claude-code/issues/23440).
+Roles alternate there: what follows each other is one message, in which the results of tools
+come first
+(https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls). Text of
+blanks only is refused there and left out here
+(github.com/anthropics/claude-code/issues/23440).
 """
 
 import re
@@ -14,7 +16,17 @@ import msgspec
 
 from addon.formats.neutral.adapt import INPUT, Abilities
 from addon.formats.neutral.request import refused
-from addon.formats.neutral.turn import File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
+from addon.formats.neutral.turn import (
+    File,
+    Foreign,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+)
 from addon.formats.wire.lenient import text
 from addon.formats.wire.splice import MalformedJson, value
 
@@ -30,13 +42,17 @@ class _Turn(msgspec.Struct):
 
 
 def conversation(messages: list[Message], abilities: Abilities) -> tuple[Any, list[dict[str, Any]]]:
-    """The `system` and the `messages` of a body. Raises RequestError for what Messages has no place for."""
+    """The `system` and the `messages` of a body. Raises RequestError for what Messages has
+    no place for.
+    """
     leading = list(takewhile(lambda message: message.role == "system", messages))
     system = [block for message in leading for block in _blocks(message.parts, abilities)]
     turns: list[_Turn] = []
     for message in messages[len(leading) :]:
         _add(turns, message, abilities)
-    return _content(system), [{"role": turn.role, "content": _content(turn.results + turn.blocks)} for turn in turns]
+    return _content(system), [
+        {"role": turn.role, "content": _content(turn.results + turn.blocks)} for turn in turns
+    ]
 
 
 def cache_control(cache: str) -> dict[str, Any]:
@@ -52,7 +68,9 @@ def is_object(arguments: str) -> bool:
 
 
 def input_of(arguments: str) -> dict[str, Any]:
-    """A call's arguments as an object; text that is none is the only member of one, like that of a lowered tool."""
+    """A call's arguments as an object; text that is none is the only member of one, like
+    that of a lowered tool.
+    """
     found = _decoded(arguments)
     if isinstance(found, dict):
         return found
@@ -106,21 +124,37 @@ def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
     match part:
         case Text() | Refusal():
             cache = part.cache if isinstance(part, Text) else ""
-            return {"type": "text", "text": part.text, **cache_control(cache)} if part.text.strip() else None
+            return (
+                {"type": "text", "text": part.text, **cache_control(cache)}
+                if part.text.strip()
+                else None
+            )
         case Image():
             return {"type": "image", "source": _source(part), **cache_control(part.cache)}
         case File():
             title = {"title": part.name} if part.name else {}
-            return {"type": "document", "source": _source(part), **title, **cache_control(part.cache)}
+            return {
+                "type": "document",
+                "source": _source(part),
+                **title,
+                **cache_control(part.cache),
+            }
         case Reasoning():
             return _thought(part, unsigned=abilities.unsigned_thinking)
         case ToolCall():
-            found = {"type": "tool_use", "id": _id(part.id), "name": part.name, "input": input_of(part.arguments)}
+            found = {
+                "type": "tool_use",
+                "id": _id(part.id),
+                "name": part.name,
+                "input": input_of(part.arguments),
+            }
             return found | cache_control(part.cache)
         case Foreign(wire_format="messages"):
             return part.item
     kind = text(part.item.get("type"))
-    raise refused("unsupported_item", f"This model can't read the item '{kind}' of the conversation.")
+    raise refused(
+        "unsupported_item", f"This model can't read the item '{kind}' of the conversation."
+    )
 
 
 def _thought(part: Reasoning, *, unsigned: bool) -> dict[str, Any] | None:
@@ -138,7 +172,9 @@ def _source(part: Image | File) -> dict[str, Any]:
         return {"type": "url", "url": part.url}
     head, _, encoded = part.url.removeprefix("data:").partition(",")
     if not head.endswith(";base64"):
-        raise refused("unsupported_content", "An image or file in a data: URL must be base64: send it so.")
+        raise refused(
+            "unsupported_content", "An image or file in a data: URL must be base64: send it so."
+        )
     media_type = head.removesuffix(";base64").partition(";")[0]
     return {"type": "base64", "media_type": media_type, "data": encoded}
 

@@ -25,7 +25,11 @@ _STATUSES = {
 """HTTP status that a type of error stands for where only the type is given."""
 
 
-def failure_of(found: Any, base_resp: Any = None, code: Any = None, message: Any = None) -> StreamError:
+def failure_of(
+    found: Any, base_resp: Any = None, code: Any = None, message: Any = None
+) -> StreamError:
     """The error that an `error` member, or what other servers have in its place, reports."""
-    error = error_of(found, base_resp, code, message) or StreamError("The upstream reported an error.")
+    error = error_of(found, base_resp, code, message) or StreamError(
+        "The upstream reported an error."
+    )
     return StreamError(error.message, _STATUSES.get(error.code, error.status), error.code)

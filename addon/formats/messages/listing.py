@@ -1,4 +1,5 @@
-"""What Messages clients ask for besides answers: how many tokens a request has, and which models there are.
+"""What Messages clients ask for besides answers: how many tokens a request has, and which
+models there are.
 
 https://platform.claude.com/docs/en/api/messages-count-tokens and …/api/models-list.
 """
@@ -31,9 +32,19 @@ def encode_models(models: Iterable[str], created: int) -> bytes:
     """The list of models, all on one page; `created` in Unix seconds, since nobody knows better."""
     since = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     listed = [_model(name, since) for name in models]
-    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]} if listed else {"first_id": None, "last_id": None}
+    ends = (
+        {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
+        if listed
+        else {"first_id": None, "last_id": None}
+    )
     return scalar_text({"data": listed, "has_more": False, **ends})
 
 
 def _model(name: str, since: str) -> dict[str, Any]:
-    return {"type": "model", "id": name, "display_name": name, "created_at": since, "lifecycle": "active"}
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": since,
+        "lifecycle": "active",
+    }

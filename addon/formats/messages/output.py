@@ -1,6 +1,7 @@
 """The blocks of an answer, and the events with which each begins, grows and ends.
 
-One block is open at a time. What a chat upstream says in between is held: a block begins when those before it are over.
+One block is open at a time. What a chat upstream says in between is held: a block begins
+when those before it are over.
 """
 
 from collections.abc import Iterator
@@ -59,10 +60,12 @@ class Block:
     def _begin(self, block: dict[str, Any], out: Sent) -> None:
         self.index = next(self._numbers)
         self._head = (
-            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"' % self.index
+            b"event: content_block_delta\n"
+            b'data: {"type":"content_block_delta","index":%d,"delta":{"type":"' % self.index
         )
         out.append(
-            b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
+            b"event: content_block_start\n"
+            b'data: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
             % (self.index, scalar_text(block))
         )
 
@@ -76,7 +79,8 @@ class Block:
     def _stop(self, out: Sent) -> None:
         if self.index >= 0:
             out.append(
-                b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % self.index,
+                b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+                % self.index,
             )
 
 
@@ -123,20 +127,32 @@ class ThoughtBlock(Block):
     def whole(self) -> dict[str, Any] | None:
         if self._redacted:
             return {"type": "redacted_thinking", "data": self._state} if self._state else None
-        return {"type": "thinking", "thinking": "" if self._omitted else self.text, "signature": self._state}
+        return {
+            "type": "thinking",
+            "thinking": "" if self._omitted else self.text,
+            "signature": self._state,
+        }
 
     @property
     def _redacted(self) -> bool:
-        return self.opaque is not None and self.opaque.carrier == "redacted_thinking" and not self._pieces
+        return (
+            self.opaque is not None
+            and self.opaque.carrier == "redacted_thinking"
+            and not self._pieces
+        )
 
     def _reasoning(self) -> Reasoning:
         if self.opaque is None:
             return Reasoning(self.text, self.field)
-        return Reasoning(self.text, self.field, self.opaque.opaque, self.opaque.carrier, self.opaque.id)
+        return Reasoning(
+            self.text, self.field, self.opaque.opaque, self.opaque.carrier, self.opaque.id
+        )
 
 
 class CallBlock(Block):
-    """A tool call; it begins when its name is known. Arguments that are no object are held and wrapped into one."""
+    """A tool call; it begins when its name is known. Arguments that are no object are held
+    and wrapped into one.
+    """
 
     def __init__(self, part: int, numbers: Iterator[int], *, custom: bool) -> None:
         super().__init__(part, numbers)
@@ -147,7 +163,9 @@ class CallBlock(Block):
         """Whether the arguments are no object; None: nothing of them has come."""
 
         self._judged = (0, False)
-        """Pieces that were there when it was last looked whether they are whole, and whether they were."""
+        """Pieces that were there when it was last looked whether they are whole, and
+        whether they were.
+        """
 
     @property
     def over(self) -> bool:

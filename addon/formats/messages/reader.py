@@ -140,7 +140,11 @@ class MessagesReader:
             case "text_delta":
                 return self._text(index, text(delta.text))
             case "thinking_delta":
-                return [ReasoningDelta(text(delta.thinking), _FIELD, 0, self._at(index, "thinking").number)]
+                return [
+                    ReasoningDelta(
+                        text(delta.thinking), _FIELD, 0, self._at(index, "thinking").number
+                    )
+                ]
             case "input_json_delta" if piece := text(delta.partial_json):
                 return self._input(self._at(index, "tool_use"), piece)
             case "signature_delta":

@@ -30,7 +30,17 @@ __all__ = ("decode", "encode", "query_of")
 
 _NAMED = frozenset(
     (
-        *("model", "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "top_k"),
+        *(
+            "model",
+            "messages",
+            "system",
+            "tools",
+            "tool_choice",
+            "max_tokens",
+            "temperature",
+            "top_p",
+            "top_k",
+        ),
         *("stop_sequences", "stream", "metadata", "thinking", "output_config"),
     )
 )
@@ -43,7 +53,9 @@ _NAMED_WITHIN = {
 """The same for members of members."""
 
 _LONGEST_USER = 64
-"""Characters of a user's name that everybody takes; Claude Code's is longer (github.com/looplj/axonhub/issues/1669)."""
+"""Characters of a user's name that everybody takes; Claude Code's is longer
+(github.com/looplj/axonhub/issues/1669).
+"""
 
 _CACHED_FOR = "5m"
 _QUERY = ("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config")
@@ -93,7 +105,9 @@ def _user(found: dict[str, Any]) -> str:
 def _extra(found: dict[str, Any], user: str) -> dict[str, Any]:
     extra = {key: kept for key, kept in found.items() if key not in _NAMED}
     for key, named in _NAMED_WITHIN.items():
-        if rest := {name: kept for name, kept in record(found.get(key)).items() if name not in named}:
+        if rest := {
+            name: kept for name, kept in record(found.get(key)).items() if name not in named
+        }:
             extra[key] = rest
     if (metadata := record(found.get("metadata"))) and metadata != {"user_id": user}:
         extra["metadata"] = metadata
@@ -106,7 +120,11 @@ def _parallel(choice: dict[str, Any]) -> bool | None:
 
 
 def _output_format(found: dict[str, Any]) -> OutputFormat | None:
-    return OutputFormat(schema=record(found.get("schema"))) if found.get("type") == "json_schema" else None
+    return (
+        OutputFormat(schema=record(found.get("schema")))
+        if found.get("type") == "json_schema"
+        else None
+    )
 
 
 def encode(request: Request, *, model: str, abilities: Abilities) -> bytes:
@@ -115,7 +133,9 @@ def encode(request: Request, *, model: str, abilities: Abilities) -> bytes:
 
 
 def query_of(body: bytes) -> bytes:
-    """The body with which a Messages upstream is asked to count the tokens of the request with this one."""
+    """The body with which a Messages upstream is asked to count the tokens of the request
+    with this one.
+    """
     return object_text([part for part in members(body) if part[0] in _QUERY])
 
 
@@ -128,29 +148,47 @@ def _body(request: Request, model: str, abilities: Abilities) -> dict[str, Any]:
     own = request.origin == "messages"
     kept = _cached(request.messages) if abilities.caches and not own else request.messages
     system, messages = conversation(kept, abilities)
-    tools = [*(_tool(tool, own=own) for tool in _allowed(request)), *(hosted.tool for hosted in request.hosted)]
+    tools = [
+        *(_tool(tool, own=own) for tool in _allowed(request)),
+        *(hosted.tool for hosted in request.hosted),
+    ]
     given = {
         "tools": tools,
         "tool_choice": _choice(request) if tools else None,
         "stop_sequences": [stop for stop in request.stop if stop.strip()],
         "metadata": {"user_id": request.user} if request.user else None,
         "thinking": thought.thinking,
-        "output_config": _given({"effort": thought.effort, "format": _format(request.output_format)}),
+        "output_config": _given(
+            {"effort": thought.effort, "format": _format(request.output_format)}
+        ),
         "stream": request.stream or None,
         **(_sampling(request, thinks=thought.on) if abilities.sampling else {}),
     }
-    head = {"model": model, "max_tokens": max_tokens, **({"system": system} if system else {}), "messages": messages}
+    head = {
+        "model": model,
+        "max_tokens": max_tokens,
+        **({"system": system} if system else {}),
+        "messages": messages,
+    }
     return head | _joined(_given(given), request.extra if own else {})
 
 
 def _cached(messages: list[Message]) -> list[Message]:
-    """The messages with marks where the prompt cache is to keep what was said so far, unless the client set some.
+    """The messages with marks where the prompt cache is to keep what was said so far,
+    unless the client set some.
 
-    https://platform.claude.com/docs/en/build-with-claude/prompt-caching: a mark also finds what earlier ones kept.
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching: a mark also finds
+    what earlier ones kept.
     """
-    if any(message.cache or any(getattr(part, "cache", "") for part in message.parts) for message in messages):
+    if any(
+        message.cache or any(getattr(part, "cache", "") for part in message.parts)
+        for message in messages
+    ):
         return messages
-    ends = {len(messages) - 1, len(list(takewhile(lambda message: message.role == "system", messages))) - 1}
+    ends = {
+        len(messages) - 1,
+        len(list(takewhile(lambda message: message.role == "system", messages))) - 1,
+    }
     return [_kept(message) if at in ends else message for at, message in enumerate(messages)]
 
 
@@ -184,7 +222,10 @@ def _forces_one(choice: ToolChoice) -> bool:
 
 def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
     """What others call strict takes schemas that Messages refuses."""
-    found: dict[str, Any] = {"name": tool.name, "input_schema": tool.parameters or {"type": "object"}}
+    found: dict[str, Any] = {
+        "name": tool.name,
+        "input_schema": tool.parameters or {"type": "object"},
+    }
     if tool.description:
         found["description"] = tool.description
     if own and tool.strict is not None:
@@ -206,15 +247,23 @@ def _choice(request: Request) -> dict[str, Any] | None:
 
 def _format(wanted: OutputFormat | None) -> dict[str, Any] | None:
     """Messages can't be asked for just any JSON."""
-    return {"type": "json_schema", "schema": wanted.schema} if wanted and wanted.schema is not None else None
+    return (
+        {"type": "json_schema", "schema": wanted.schema}
+        if wanted and wanted.schema is not None
+        else None
+    )
 
 
 def _sampling(request: Request, *, thinks: bool) -> dict[str, Any]:
-    """Temperatures end at 1; beside thinking only a `top_p` near 1 is taken, and on some models one of the two."""
+    """Temperatures end at 1; beside thinking only a `top_p` near 1 is taken, and on some
+    models one of the two.
+    """
     top_p = request.top_p if request.top_p is None else min(request.top_p, 1)
     if thinks:
         return {"top_p": top_p if top_p is not None and top_p >= _LEAST_TOP_P else None}
-    temperature = request.temperature if request.temperature is None else min(request.temperature, 1)
+    temperature = (
+        request.temperature if request.temperature is None else min(request.temperature, 1)
+    )
     both = request.origin == "messages" or temperature is None
     return {"temperature": temperature, "top_p": top_p if both else None, "top_k": request.top_k}
 

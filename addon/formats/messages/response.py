@@ -34,10 +34,14 @@ class Answer:
         self.error: StreamError | None = None
         failed = record(found.get("base_resp")).get("status_code")
         if found.get("type") == "error" or found.get("error") or failed:
-            self.error = failure_of(*(found.get(name) for name in ("error", "base_resp", "code", "message")))
+            self.error = failure_of(
+                *(found.get(name) for name in ("error", "base_resp", "code", "message"))
+            )
         self.usage: Usage | None = usage_of(found.get("usage"))
         parts = parts_of(found.get("content"), "messages")
-        finish = finish_of(found.get("stop_reason"), calls=any(isinstance(part, ToolCall) for part in parts))
+        finish = finish_of(
+            found.get("stop_reason"), calls=any(isinstance(part, ToolCall) for part in parts)
+        )
         turn = turn_of(parts, finish, text(found.get("stop_sequence")))
         self.turns: dict[int, Turn] = {} if self.error else {0: turn}
 

@@ -1,7 +1,8 @@
 """How much a model is to think, in the words of Messages and as an effort for everybody else.
 
-`thinking` and `output_config.effort`: https://platform.claude.com/docs/en/build-with-claude/thinking. Some models take
-a budget of tokens, new ones decide themselves and take an effort.
+`thinking` and `output_config.effort`:
+https://platform.claude.com/docs/en/build-with-claude/thinking. Some models take a budget of
+tokens, new ones decide themselves and take an effort.
 """
 
 from typing import Any
@@ -14,7 +15,14 @@ from addon.formats.wire.lenient import integer, record, text
 
 __all__ = ("effort_of", "read", "written")
 
-_BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 24_576, "max": 32_768}
+_BUDGETS = {
+    "minimal": 1_024,
+    "low": 2_048,
+    "medium": 8_192,
+    "high": 16_384,
+    "xhigh": 24_576,
+    "max": 32_768,
+}
 """Tokens that an effort stands for, as in pi (github.com/badlogic/pi-mono, packages/ai)."""
 
 _LEAST_BUDGET = 1_024
@@ -74,7 +82,9 @@ def written(request: Request, max_tokens: int, abilities: Abilities) -> Written:
         kind = said.switch if own and not counts else "adaptive"
         return Written({"type": kind, **shown}, _known(effort_of(said)))
     budget = _fitting(said.budget or _BUDGETS.get(said.effort, _BUDGETS["medium"]), max_tokens)
-    if budget is None or (request.tool_choice is not None and request.tool_choice.mode == "required"):
+    if budget is None or (
+        request.tool_choice is not None and request.tool_choice.mode == "required"
+    ):
         return Written({"type": "disabled"}, effort)
     return Written({"type": "enabled", "budget_tokens": budget, **shown}, effort)
 

@@ -1,8 +1,8 @@
 """Usage objects of the Messages API and neutral counts, both ways.
 
 `input_tokens` is what was neither read from the prompt cache nor written to it
-(https://platform.claude.com/docs/en/build-with-claude/prompt-caching#tracking-cache-performance); a neutral prompt is
-all three.
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching#tracking-cache-performance);
+a neutral prompt is all three.
 """
 
 from typing import Any
@@ -20,7 +20,10 @@ def usage_of(found: Any) -> Usage | None:
     given = record(found)
     if integer(given.get("input_tokens")) is None and integer(given.get("output_tokens")) is None:
         return None
-    cached, written = _count(given, "cache_read_input_tokens"), _count(given, "cache_creation_input_tokens")
+    cached, written = (
+        _count(given, "cache_read_input_tokens"),
+        _count(given, "cache_creation_input_tokens"),
+    )
     return Usage(
         prompt_tokens=_count(given, "input_tokens") + cached + written,
         completion_tokens=_count(given, "output_tokens"),
@@ -32,9 +35,15 @@ def usage_of(found: Any) -> Usage | None:
 
 def usage_object(usage: Usage) -> dict[str, Any]:
     """The `usage` object of a count."""
-    thought = {"output_tokens_details": {"thinking_tokens": usage.reasoning_tokens}} if usage.reasoning_tokens else {}
+    thought = (
+        {"output_tokens_details": {"thinking_tokens": usage.reasoning_tokens}}
+        if usage.reasoning_tokens
+        else {}
+    )
     return {
-        "input_tokens": max(usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens, 0),
+        "input_tokens": max(
+            usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens, 0
+        ),
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.completion_tokens,

@@ -54,7 +54,9 @@ class MessagesWriter:
 
         self._calls: dict[int, CallBlock] = {}
         self._thoughts = 0
-        """The first part of the reasoning that has not begun: some servers name the field in every event."""
+        """The first part of the reasoning that has not begun: some servers name the field
+        in every event.
+        """
 
         self._one_field = OneField()
         self._usage = Usage()
@@ -77,7 +79,10 @@ class MessagesWriter:
         out: list[bytes] = []
         self._begin(out)
         self._end_all(out)
-        why = {"stop_reason": self._stop_reason, "stop_sequence": self._finish.stop_sequence or None}
+        why = {
+            "stop_reason": self._stop_reason,
+            "stop_sequence": self._finish.stop_sequence or None,
+        }
         told = {"type": "message_delta", "delta": why, "usage": usage_object(self._usage)}
         return b"".join([*out, sse.event(scalar_text(told), "message_delta"), _END])
 
@@ -145,10 +150,16 @@ class MessagesWriter:
 
     def _thought(self, part: int) -> ThoughtBlock:
         """The last block, or a new one."""
-        if self._blocks and isinstance(last := self._blocks[-1], ThoughtBlock) and last.part == part:
+        if (
+            self._blocks
+            and isinstance(last := self._blocks[-1], ThoughtBlock)
+            and last.part == part
+        ):
             return last
         self._thoughts = max(self._thoughts, part + 1)
-        self._blocks.append(block := ThoughtBlock(part, self._numbers, omitted=self._omitted, seal=self._seal))
+        self._blocks.append(
+            block := ThoughtBlock(part, self._numbers, omitted=self._omitted, seal=self._seal)
+        )
         return block
 
     def _add_thought(self, delta: ReasoningDelta) -> None:
@@ -159,7 +170,9 @@ class MessagesWriter:
     def _call(self, delta: CallDelta) -> None:
         block = self._calls.get(delta.index)
         if block is None:
-            block = self._calls[delta.index] = CallBlock(delta.index, self._numbers, custom=delta.custom)
+            block = self._calls[delta.index] = CallBlock(
+                delta.index, self._numbers, custom=delta.custom
+            )
             self._blocks.append(block)
         if delta.name and not block.name:
             block.id, block.name = self._mint(0, delta.index, delta.id), delta.name
@@ -184,7 +197,9 @@ class MessagesWriter:
         self._live = len(self._blocks)
 
 
-def encode(turn: Turn, usage: Usage | None, request: Request, head: Head, *, mint: Mint, seal: Seal) -> bytes:
+def encode(
+    turn: Turn, usage: Usage | None, request: Request, head: Head, *, mint: Mint, seal: Seal
+) -> bytes:
     """A whole answer."""
     writer = MessagesWriter(request, head, mint=mint, seal=seal)
     writer.write([*deltas_of(turn), *([UsageReport(usage)] if usage else [])])

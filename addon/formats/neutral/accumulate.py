@@ -11,7 +11,16 @@ from addon.formats.neutral.deltas import (
     TextDelta,
     UsageReport,
 )
-from addon.formats.neutral.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage, turn_of
+from addon.formats.neutral.turn import (
+    Foreign,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Turn,
+    Usage,
+    turn_of,
+)
 
 __all__ = ("Accumulator",)
 
@@ -93,14 +102,18 @@ class _Choice:
         return self.texts[part] if part in self.texts else self._begun(self.texts, part, _Words())
 
     def refusal(self, part: int) -> _Words:
-        return self.texts[~part] if ~part in self.texts else self._begun(self.texts, ~part, _Refusal())
+        return (
+            self.texts[~part] if ~part in self.texts else self._begun(self.texts, ~part, _Refusal())
+        )
 
     def add_item(self, delta: ForeignItem) -> None:
         self.pieces.append(_Item(delta))
 
     def turn(self) -> Turn:
         calls = iter(sorted(self.calls))
-        pieces = [self.calls[next(calls)] if isinstance(piece, _Call) else piece for piece in self.pieces]
+        pieces = [
+            self.calls[next(calls)] if isinstance(piece, _Call) else piece for piece in self.pieces
+        ]
         parts = [part for piece in pieces if (part := piece.finished()) is not None]
         return turn_of(parts, self.finish_reason, self.stop_sequence)
 
@@ -121,7 +134,9 @@ class Accumulator:
         """Take one step."""
         match delta:
             case ReasoningDelta():
-                self._choice(delta.choice).thought(delta.part).fields.setdefault(delta.field, []).append(delta.text)
+                self._choice(delta.choice).thought(delta.part).fields.setdefault(
+                    delta.field, []
+                ).append(delta.text)
             case TextDelta():
                 self._choice(delta.choice).words(delta.part).append(delta.text)
             case CallDelta():
@@ -141,7 +156,9 @@ class Accumulator:
     @property
     def finished(self) -> bool:
         """Whether every choice that has said something is whole."""
-        return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+        return bool(self._choices) and all(
+            choice.finish_reason for choice in self._choices.values()
+        )
 
     def turns(self) -> dict[int, Turn]:
         """The turn of each choice, as far as it came."""
@@ -152,7 +169,9 @@ class Accumulator:
 
 
 def _first_said(reasoning: dict[str, list[str]]) -> Reasoning:
-    """Servers that use two names send the same text under both: the first name that holds any is the one."""
+    """Servers that use two names send the same text under both: the first name that holds
+    any is the one.
+    """
     joined = {field: "".join(pieces) for field, pieces in reasoning.items()}
     for field, text in joined.items():
         if text:

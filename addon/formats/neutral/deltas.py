@@ -1,7 +1,8 @@
 """The neutral vocabulary of a streamed turn: each delta is one step of one choice.
 
-`part` tells the pieces of one kind apart that stand in different places of a turn, like the thinking before each of
-several calls; upstreams that have one place for each kind leave it 0.
+`part` tells the pieces of one kind apart that stand in different places of a turn, like the
+thinking before each of several calls; upstreams that have one place for each kind leave it
+0.
 """
 
 from typing import Any
@@ -26,7 +27,9 @@ __all__ = (
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True):
-    """More reasoning; an empty text says that there is a reasoning field, with nothing in it so far."""
+    """More reasoning; an empty text says that there is a reasoning field, with nothing in
+    it so far.
+    """
 
     text: str
     field: str
@@ -35,7 +38,9 @@ class ReasoningDelta(msgspec.Struct, frozen=True):
 
 
 class OpaqueDelta(msgspec.Struct, frozen=True):
-    """The state of a reasoning part that only its maker can read, whole; fields as in `Reasoning`."""
+    """The state of a reasoning part that only its maker can read, whole; fields as in
+    `Reasoning`.
+    """
 
     opaque: str
     carrier: str
@@ -61,7 +66,9 @@ class RefusalDelta(msgspec.Struct, frozen=True):
 
 
 class CallDelta(msgspec.Struct, frozen=True):
-    """More of the tool call at `index`; `id` and `name` are empty when the step does not carry them."""
+    """More of the tool call at `index`; `id` and `name` are empty when the step does not
+    carry them.
+    """
 
     index: int
     id: str = ""
@@ -81,9 +88,11 @@ class ForeignItem(msgspec.Struct, frozen=True):
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """The turn is whole; reasons in the words of Chat Completions: `stop length tool_calls content_filter`.
+    """The turn is whole; reasons in the words of Chat Completions: `stop length tool_calls
+    content_filter`.
 
-    Messages has `pause_turn` besides: a turn that the upstream goes on with when it is sent back.
+    Messages has `pause_turn` besides: a turn that the upstream goes on with when it is sent
+    back.
     """
 
     reason: str

@@ -28,13 +28,23 @@ class RequestError(ValueError):
 
 
 def status_for(problem: Problem, user_agent: str) -> int:
-    """The HTTP status of the answer: Cursor shows its user the text of a 400 only (forum.cursor.com/t/159758)."""
-    readable = (problem.status < 500 and problem.status not in (401, 429)) or problem.code in _FOR_THE_USER
+    """The HTTP status of the answer: Cursor shows its user the text of a 400 only
+    (forum.cursor.com/t/159758).
+    """
+    readable = (
+        problem.status < 500 and problem.status not in (401, 429)
+    ) or problem.code in _FOR_THE_USER
     return 400 if readable and user_agent.startswith("Cursor/") else problem.status
 
 
 _FOR_THE_USER = frozenset(
-    {"insufficient_quota", "no_upstream", "upstream_auth_error", "usage_not_recorded", "gateway_error"}
+    {
+        "insufficient_quota",
+        "no_upstream",
+        "upstream_auth_error",
+        "usage_not_recorded",
+        "gateway_error",
+    }
 )
 """Problems that no retry mends: a person has to read them."""
 
@@ -44,7 +54,9 @@ def error_body(wire_format: str, problem: Problem) -> bytes:
     # Words of clients and upstreams in it may hold lone surrogates.
     message = problem.message.encode(errors="replace").decode()
     if wire_format == "messages":
-        kind = _ANTHROPIC_TYPES.get(problem.status, "invalid_request_error" if problem.status < 500 else "api_error")
+        kind = _ANTHROPIC_TYPES.get(
+            problem.status, "invalid_request_error" if problem.status < 500 else "api_error"
+        )
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
     code = problem.code.encode(errors="replace").decode()
     error = {"message": message, "type": problem.type, "param": problem.param, "code": code}

@@ -1,4 +1,6 @@
-"""What every writer of answers is given: who the answer is, whose ids it carries, how its reasoning is sealed."""
+"""What every writer of answers is given: who the answer is, whose ids it carries, how its
+reasoning is sealed.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -19,7 +21,19 @@ from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Foreign, Part, Reasoning, Refusal, Text, ToolCall, Turn
 
-__all__ = ("Head", "Keep", "Mint", "OneField", "Reader", "Relay", "Seal", "Unseal", "Writer", "deltas_of", "own_state")
+__all__ = (
+    "Head",
+    "Keep",
+    "Mint",
+    "OneField",
+    "Reader",
+    "Relay",
+    "Seal",
+    "Unseal",
+    "Writer",
+    "deltas_of",
+    "own_state",
+)
 
 type Mint = Callable[[int, int, str], str]
 """(choice, call index, upstream's id) -> the id the client gets."""
@@ -28,7 +42,9 @@ type Seal = Callable[[Reasoning], str]
 """The state that a client carries for a piece of reasoning and gives back; empty: none."""
 
 type Keep = Callable[[Request, str, bytes], None]
-"""(request, id, JSON) of a response object that is to be stored; called before the client can see its end."""
+"""(request, id, JSON) of a response object that is to be stored; called before the client
+can see its end.
+"""
 
 type Unseal = Callable[[Reasoning], Reasoning | None]
 """What a client's copy of a piece of reasoning holds; None: nothing that can be used."""
@@ -61,7 +77,9 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """Writes one client's stream; `write` takes deltas as they come, then `end` or `fail` ends it."""
+    """Writes one client's stream; `write` takes deltas as they come, then `end` or `fail`
+    ends it.
+    """
 
     def write(self, deltas: list[Delta]) -> bytes:
         """The events that say the deltas."""
@@ -85,7 +103,9 @@ class Relay(Protocol):
         """What tells the client between two events that the answer goes on."""
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
-        """The deltas of one raw event, in the client's terms, and the bytes that say them to the client."""
+        """The deltas of one raw event, in the client's terms, and the bytes that say them
+        to the client.
+        """
 
     def end(self) -> bytes:
         """The end for the client of an answer whose upstream did not announce it."""
@@ -95,7 +115,9 @@ class Relay(Protocol):
 
 
 class OneField:
-    """Servers that use two names for reasoning send the same text under both: the first that says anything is heard."""
+    """Servers that use two names for reasoning send the same text under both: the first
+    that says anything is heard.
+    """
 
     def __init__(self) -> None:
         self._field = ""
@@ -126,7 +148,12 @@ def deltas_of(turn: Turn, choice: int = 0) -> Iterator[Delta]:
         yield Finish(turn.finish_reason, choice, turn.stop_sequence)
 
 
-_KINDS: dict[type, str] = {Reasoning: "thought", Refusal: "message", Text: "message", ToolCall: "call"}
+_KINDS: dict[type, str] = {
+    Reasoning: "thought",
+    Refusal: "message",
+    Text: "message",
+    ToolCall: "call",
+}
 """What is numbered together: a text and a refusal beside each other are one message."""
 
 

@@ -26,7 +26,9 @@ __all__ = (
 
 type WireFormat = Literal["chat", "responses", "messages"]
 
-SHARED = frozenset(("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier"))
+SHARED = frozenset(
+    ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier")
+)
 """Members without a neutral name that Chat Completions and Responses both have."""
 
 _ROUTING_KEYS = ("model", "stream", "messages", "input")
@@ -46,13 +48,17 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """It takes free text instead of JSON arguments."""
 
     grammar: dict[str, Any] | None = None
-    """What a custom tool's text must match: `{"type": "grammar", "syntax": "lark", "definition": …}`."""
+    """What a custom tool's text must match: `{"type": "grammar", "syntax": "lark",
+    "definition": …}`.
+    """
 
     extra: dict[str, Any] = {}
     """Members that only Messages has for a tool."""
 
     nested: bool = True
-    """On a custom tool: given as Chat Completions documents it, so that its calls may come back as `custom` calls."""
+    """On a custom tool: given as Chat Completions documents it, so that its calls may come
+    back as `custom` calls.
+    """
 
     cache: str = ""
     """As for `Text`."""
@@ -65,11 +71,15 @@ class Hosted(msgspec.Struct, frozen=True):
     kind: str
     tool: dict[str, Any]
     spare: bool = False
-    """The client runs it after all, but no other format can declare it: models elsewhere do without."""
+    """The client runs it after all, but no other format can declare it: models elsewhere do
+    without.
+    """
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
-    """Which tools may be called: with `names` these only; `required` and one name force that tool."""
+    """Which tools may be called: with `names` these only; `required` and one name force
+    that tool.
+    """
 
     mode: Literal["auto", "none", "required"]
     names: tuple[str, ...] = ()
@@ -87,7 +97,9 @@ class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Thinking(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the model is to think, and what of it the client wants to see; empty fields: not said."""
+    """How much the model is to think, and what of it the client wants to see; empty fields:
+    not said.
+    """
 
     effort: str = ""
     """`none minimal low medium high xhigh max`, as the client said it."""
@@ -135,7 +147,9 @@ class Request(msgspec.Struct, kw_only=True):
     store: bool | None = None
     previous_response_id: str = ""
     own_items: list[dict[str, Any]] | None = None
-    """A Responses client's own input, without what came before; None: its answer is not to be stored."""
+    """A Responses client's own input, without what came before; None: its answer is not to
+    be stored.
+    """
 
     include: tuple[str, ...] = ()
     metadata: dict[str, Any] | None = None
@@ -145,7 +159,9 @@ class Request(msgspec.Struct, kw_only=True):
 
 
 def opened(body: bytes) -> dict[str, Any]:
-    """A request body as Python objects. Raises RequestError when it is malformed or names a routing key twice."""
+    """A request body as Python objects. Raises RequestError when it is malformed or names a
+    routing key twice.
+    """
     try:
         utf8_text(body)
         refuse_duplicates(members(body))
@@ -157,7 +173,8 @@ def opened(body: bytes) -> dict[str, Any]:
 
 def refuse_duplicates(parts: Members) -> None:
     """Raise MalformedJson for a routing key that stands in a body twice."""
-    # Go's encoding/json takes the last key whatever its case, so that `Model` would be another second one.
+    # Go's encoding/json takes the last key whatever its case, so that `Model` would be
+    # another second one.
     keys = [key.casefold() for key, _ in parts]
     for key in _ROUTING_KEYS:
         if keys.count(key) > 1:
@@ -181,5 +198,8 @@ def refused(code: str, message: str, param: str | None = None) -> RequestError:
 
 def unsupported_tool(hosted: Hosted) -> RequestError:
     """What to raise for a tool that the chosen upstream can't run."""
-    message = f"The tool '{hosted.kind}' does not exist for this model: its upstream can't run it. Leave it out."
+    message = (
+        f"The tool '{hosted.kind}' does not exist for this model: its upstream can't "
+        "run it. Leave it out."
+    )
     return refused("unsupported_tool", message, "tools")

@@ -32,7 +32,9 @@ __all__ = (
 )
 
 SUMMARY = "summary"
-"""Field of reasoning that is told about, not quoted: no upstream takes it back as what it thought."""
+"""Field of reasoning that is told about, not quoted: no upstream takes it back as what it
+thought.
+"""
 
 type Role = Literal["system", "user", "assistant", "tool", ""]
 
@@ -90,10 +92,14 @@ class Reasoning(msgspec.Struct, frozen=True):
     """Name the upstream gave it: `reasoning_content`, `thinking`, `summary`."""
 
     opaque: str = ""
-    """State that only its maker can read: Responses' `encrypted_content`, Messages' `signature` or redacted block."""
+    """State that only its maker can read: Responses' `encrypted_content`, Messages'
+    `signature` or redacted block.
+    """
 
     carrier: str = ""
-    """Name under which `opaque` came: `encrypted_content`, `signature`, `redacted_thinking`, or a carrier of chat's."""
+    """Name under which `opaque` came: `encrypted_content`, `signature`,
+    `redacted_thinking`, or a carrier of chat's.
+    """
 
     id: str = ""
     """Id of the item it came in, when it came in one."""
@@ -105,7 +111,9 @@ class Reasoning(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """An item that only its own format knows, as it came: a call of a tool that the upstream runs, a compaction."""
+    """An item that only its own format knows, as it came: a call of a tool that the
+    upstream runs, a compaction.
+    """
 
     wire_format: str
     item: dict[str, Any]
@@ -140,7 +148,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The one of the client's stop sequences that ended it, when the upstream says which."""
 
     parts: tuple[Part, ...] = ()
-    """Everything in its order, when that says more than reasoning, text and calls one after the other."""
+    """Everything in its order, when that says more than reasoning, text and calls one after
+    the other.
+    """
 
     @property
     def ordered(self) -> tuple[Part, ...]:
@@ -221,7 +231,9 @@ def message_of(
         role,
         calls=tuple(part for part in held if isinstance(part, ToolCall)),
         result_of=result_of,
-        reasoning=tuple((part.field, part.text) for part in held if isinstance(part, Reasoning) and part.quoted),
+        reasoning=tuple(
+            (part.field, part.text) for part in held if isinstance(part, Reasoning) and part.quoted
+        ),
         parts=held,
         failed=failed,
         cache=cache,
@@ -257,7 +269,9 @@ def edited(message: Message, edit: Edit) -> Message:
         restored = [Reasoning(text, field) for field, text in edit.reasoning.items()]
         parts = [*restored, *(part for part in parts if not isinstance(part, Reasoning))]
     result_of = edit.ids.get(message.result_of, message.result_of)
-    return message_of(message.role, parts, result_of=result_of, failed=message.failed, cache=message.cache)
+    return message_of(
+        message.role, parts, result_of=result_of, failed=message.failed, cache=message.cache
+    )
 
 
 def _mark_of(parts: Iterable[Part]) -> str:
@@ -269,7 +283,9 @@ def _mark_of(parts: Iterable[Part]) -> str:
 def marked(parts: Iterable[Part], cache: str) -> list[Part]:
     """The parts with this cache mark on the last one that can bear one."""
     held = list(parts)
-    bearers = [at for at, part in enumerate(held) if isinstance(part, Text | Image | File | ToolCall)]
+    bearers = [
+        at for at, part in enumerate(held) if isinstance(part, Text | Image | File | ToolCall)
+    ]
     if cache and bearers:
         held[bearers[-1]] = msgspec.structs.replace(held[bearers[-1]], cache=cache)
     return held

@@ -4,13 +4,26 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from addon.formats.neutral.request import refused
-from addon.formats.neutral.turn import SUMMARY, File, Foreign, Image, Message, Part, Reasoning, Refusal, Text, ToolCall
+from addon.formats.neutral.turn import (
+    SUMMARY,
+    File,
+    Foreign,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+)
 
 __all__ = ("call_item", "items_of", "reasoning_item")
 
 
 def items_of(messages: Iterable[Message]) -> Iterator[dict[str, Any]]:
-    """The items of a conversation, in order. Raises RequestError for what Responses has no place for."""
+    """The items of a conversation, in order. Raises RequestError for what Responses has no
+    place for.
+    """
     custom: set[str] = set()
     for message in messages:
         custom.update(call.id for call in message.calls if call.custom)
@@ -19,18 +32,34 @@ def items_of(messages: Iterable[Message]) -> Iterator[dict[str, Any]]:
         elif message.role == "tool":
             yield _result_item(message, is_custom=message.result_of in custom)
         else:
-            yield {"type": "message", "role": message.role, "content": [*map(_given, message.parts)] or ""}
+            yield {
+                "type": "message",
+                "role": message.role,
+                "content": [*map(_given, message.parts)] or "",
+            }
 
 
 def call_item(call: ToolCall) -> dict[str, Any]:
     """A tool call as an item."""
     if call.custom:
-        return {"type": "custom_tool_call", "call_id": call.id, "name": call.name, "input": call.arguments}
-    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+        return {
+            "type": "custom_tool_call",
+            "call_id": call.id,
+            "name": call.name,
+            "input": call.arguments,
+        }
+    return {
+        "type": "function_call",
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": call.arguments,
+    }
 
 
 def reasoning_item(reasoning: Reasoning) -> dict[str, Any]:
-    """Reasoning as an item: what the model thought word for word is its content, what was made of it its summary."""
+    """Reasoning as an item: what the model thought word for word is its content, what was
+    made of it its summary.
+    """
     item: dict[str, Any] = {"type": "reasoning", "summary": []}
     if reasoning.id:
         item["id"] = reasoning.id
@@ -75,7 +104,10 @@ def _item(part: Part) -> Iterator[dict[str, Any]]:
         case Foreign(wire_format="responses"):
             yield part.item
         case _:
-            raise refused("unsupported_content", "An assistant's message holds what the model's upstream can't take.")
+            raise refused(
+                "unsupported_content",
+                "An assistant's message holds what the model's upstream can't take.",
+            )
 
 
 def _result_item(message: Message, *, is_custom: bool) -> dict[str, Any]:
@@ -96,8 +128,14 @@ def _given(part: Part) -> dict[str, Any]:
             return {"type": "input_image", "detail": part.detail or "auto", **_filled(held)}
         case File():
             where = "file_url" if part.url.startswith(("http:", "https:")) else "file_data"
-            return {"type": "input_file", **_filled({where: part.url, "file_id": part.file_id, "filename": part.name})}
-    raise refused("unsupported_content", "A message of the user or the system holds what only an assistant says.")
+            return {
+                "type": "input_file",
+                **_filled({where: part.url, "file_id": part.file_id, "filename": part.name}),
+            }
+    raise refused(
+        "unsupported_content",
+        "A message of the user or the system holds what only an assistant says.",
+    )
 
 
 def _filled(members: dict[str, str]) -> dict[str, str]:

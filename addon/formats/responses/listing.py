@@ -1,4 +1,6 @@
-"""Stored items as the Responses API lists them (https://platform.openai.com/docs/api-reference/responses/input-items)."""
+"""Stored items as the Responses API lists them
+(https://platform.openai.com/docs/api-reference/responses/input-items).
+"""
 
 from typing import Any
 
@@ -23,7 +25,9 @@ _LONGEST_PAGE = 100
 
 
 def listed(items: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Items that a client sent with what it may leave out: type, parts, status, and an id of its own in the answer."""
+    """Items that a client sent with what it may leave out: type, parts, status, and an id
+    of its own in the answer.
+    """
     return [_listed(item, f"{name}i{at}") for at, item in enumerate(items)]
 
 
@@ -47,21 +51,32 @@ def _part(said: str, role: Any) -> dict[str, Any]:
 
 def shown(items: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
     """The items, with the state of reasoning for those only who ask to see it."""
-    asked = {value for name, values in query.items() if name.partition("[")[0] == "include" for value in values}
+    asked = {
+        value
+        for name, values in query.items()
+        if name.partition("[")[0] == "include"
+        for value in values
+    }
     if f"reasoning.{_STATE}" in asked:
         return items
     return [
-        {key: kept for key, kept in item.items() if key != _STATE} if item.get("type") == "reasoning" else item
+        {key: kept for key, kept in item.items() if key != _STATE}
+        if item.get("type") == "reasoning"
+        else item
         for item in items
     ]
 
 
 def page(items: list[dict[str, Any]], query: Query) -> dict[str, Any]:
-    """The list object that a query asks for, the newest item first unless it says otherwise. Raises RequestError."""
+    """The list object that a query asks for, the newest item first unless it says
+    otherwise. Raises RequestError.
+    """
     order, limit, after = (query.get(name, [""])[-1] for name in ("order", "limit", "after"))
     if order not in ("", "asc", "desc"):
         raise refused("invalid_value", "'order' is 'asc' or 'desc'.", "order")
-    if limit and not (limit.isdecimal() and limit.isascii() and 1 <= int(limit[:9]) <= _LONGEST_PAGE):
+    if limit and not (
+        limit.isdecimal() and limit.isascii() and 1 <= int(limit[:9]) <= _LONGEST_PAGE
+    ):
         raise refused("invalid_value", f"'limit' is a number from 1 to {_LONGEST_PAGE}.", "limit")
     ordered = items if order == "asc" else items[::-1]
     if after:

@@ -55,7 +55,12 @@ class MessageItem:
         if self._kind != "output_text":
             self._begin_part("output_text", out)
         self._pieces.append(text)
-        out.append(("response.output_text.delta", b'%b,"logprobs":[],"delta":%b' % (self._where, scalar_text(text))))
+        out.append(
+            (
+                "response.output_text.delta",
+                b'%b,"logprobs":[],"delta":%b' % (self._where, scalar_text(text)),
+            )
+        )
 
     def add_refusal(self, text: str, out: Sent) -> None:
         """More of a refusal."""
@@ -81,18 +86,32 @@ class MessageItem:
             self.index,
             number,
         )
-        out.append(("response.content_part.added", b'%b,"part":%b' % (self._where, scalar_text(self._part()))))
+        out.append(
+            (
+                "response.content_part.added",
+                b'%b,"part":%b' % (self._where, scalar_text(self._part())),
+            )
+        )
 
     def _end_part(self, out: Sent) -> None:
         if not self._kind:
             return
         part = self._part()
         if self._kind == "refusal":
-            out.append(("response.refusal.done", b'%b,"refusal":%b' % (self._where, scalar_text(part["refusal"]))))
+            out.append(
+                (
+                    "response.refusal.done",
+                    b'%b,"refusal":%b' % (self._where, scalar_text(part["refusal"])),
+                )
+            )
         else:
             said = scalar_text(part["text"])
-            out.append(("response.output_text.done", b'%b,"logprobs":[],"text":%b' % (self._where, said)))
-        out.append(("response.content_part.done", b'%b,"part":%b' % (self._where, scalar_text(part))))
+            out.append(
+                ("response.output_text.done", b'%b,"logprobs":[],"text":%b' % (self._where, said))
+            )
+        out.append(
+            ("response.content_part.done", b'%b,"part":%b' % (self._where, scalar_text(part)))
+        )
         self._item["content"].append(part)
         self._kind = ""
 
@@ -104,12 +123,15 @@ class MessageItem:
 
 
 class ThoughtItem:
-    """A piece of reasoning: its text as a summary for those who want to see one, its state for those who carry it.
+    """A piece of reasoning: its text as a summary for those who want to see one, its state
+    for those who carry it.
 
     `carried`: the client is one of the latter; what is stored has the state in any case.
     """
 
-    def __init__(self, index: int, name: str, part: int, *, shown: bool, carried: bool, seal: Seal | None) -> None:
+    def __init__(
+        self, index: int, name: str, part: int, *, shown: bool, carried: bool, seal: Seal | None
+    ) -> None:
         self.index = index
         self.part = part
         self.done = False
@@ -119,7 +141,10 @@ class ThoughtItem:
         self._carried = carried
         self._state = ""
         self._item: dict[str, Any] = {"type": "reasoning", "id": f"rs_{name}", "summary": []}
-        self._where = b'"item_id":%b,"output_index":%d,"summary_index":0' % (scalar_text(self._item["id"]), index)
+        self._where = b'"item_id":%b,"output_index":%d,"summary_index":0' % (
+            scalar_text(self._item["id"]),
+            index,
+        )
         self._pieces: list[str] = []
         self._field = ""
 
@@ -134,7 +159,9 @@ class ThoughtItem:
         if self._shown:
             if not self._pieces:
                 part = b'{"type":"summary_text","text":""}'
-                out.append(("response.reasoning_summary_part.added", b'%b,"part":%b' % (self._where, part)))
+                out.append(
+                    ("response.reasoning_summary_part.added", b'%b,"part":%b' % (self._where, part))
+                )
             said = b'%b,"delta":%b' % (self._where, scalar_text(text))
             out.append(("response.reasoning_summary_text.delta", said))
         self._pieces.append(text)
@@ -206,7 +233,9 @@ class CallItem:
 
     def end(self, status: str, out: Sent) -> None:
         arguments = "".join(self._pieces)
-        member, event = ("input", "custom_tool_call_input") if self._custom else ("arguments", _ARGUMENTS)
+        member, event = (
+            ("input", "custom_tool_call_input") if self._custom else ("arguments", _ARGUMENTS)
+        )
         self._item[member] = arguments
         if not self._custom:
             self._item["status"] = status
@@ -219,7 +248,11 @@ class CallItem:
         return self._item
 
     def _tell_pieces(self, out: Sent) -> None:
-        event = "response.custom_tool_call_input.delta" if self._custom else f"response.{_ARGUMENTS}.delta"
+        event = (
+            "response.custom_tool_call_input.delta"
+            if self._custom
+            else f"response.{_ARGUMENTS}.delta"
+        )
         for piece in self._pieces[self._told :]:
             out.append((event, b'%b,"delta":%b' % (self._where, scalar_text(piece))))
         self._told = len(self._pieces)

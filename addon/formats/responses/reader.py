@@ -97,14 +97,20 @@ class ResponsesReader:
         return [RefusalDelta(text(event.delta), 0, self._at(event, "message").number)]
 
     def _arguments(self, event: _Event) -> list[Delta]:
-        item = self._at(event, "call", custom=event.type != "response.function_call_arguments.delta")
+        item = self._at(
+            event, "call", custom=event.type != "response.function_call_arguments.delta"
+        )
         return [CallDelta(item.number, arguments=text(event.delta), custom=item.custom)]
 
     def _summary(self, event: _Event) -> list[Delta]:
         return [ReasoningDelta(text(event.delta), SUMMARY, 0, self._at(event, "reasoning").number)]
 
     def _quoted(self, event: _Event) -> list[Delta]:
-        return [ReasoningDelta(text(event.delta), "reasoning_text", 0, self._at(event, "reasoning").number)]
+        return [
+            ReasoningDelta(
+                text(event.delta), "reasoning_text", 0, self._at(event, "reasoning").number
+            )
+        ]
 
     def _failed(self, event: _Event) -> list[Delta]:
         self.done = True
@@ -143,7 +149,14 @@ class ResponsesReader:
                 custom = kind == "custom_tool_call"
                 begun = self._begun(index, "call", custom=custom)
                 begun.named = True
-                return [CallDelta(begun.number, text(item.get("call_id")), text(item.get("name")), custom=custom)]
+                return [
+                    CallDelta(
+                        begun.number,
+                        text(item.get("call_id")),
+                        text(item.get("name")),
+                        custom=custom,
+                    )
+                ]
             case "message":
                 self._begun(index, "message")
         return []
@@ -196,11 +209,21 @@ _STEPS: dict[str, Callable[[ResponsesReader, _Event], list[Delta]]] = {
 def _unsaid(part: object, item: _Open) -> list[Delta]:
     match part:
         case Reasoning():
-            said: list[Delta] = [] if item.said else [ReasoningDelta(part.text, part.field, 0, item.number)]
-            return [*said, OpaqueDelta(part.opaque, part.carrier, 0, item.number, part.id)] if part.opaque else said
+            said: list[Delta] = (
+                [] if item.said else [ReasoningDelta(part.text, part.field, 0, item.number)]
+            )
+            return (
+                [*said, OpaqueDelta(part.opaque, part.carrier, 0, item.number, part.id)]
+                if part.opaque
+                else said
+            )
         case ToolCall() if not (item.said and item.named):
             call_id, name = ("", "") if item.named else (part.id, part.name)
-            return [CallDelta(item.number, call_id, name, "" if item.said else part.arguments, 0, part.custom)]
+            return [
+                CallDelta(
+                    item.number, call_id, name, "" if item.said else part.arguments, 0, part.custom
+                )
+            ]
         case Text() if not item.said:
             return [TextDelta(part.text, 0, item.number)]
         case Refusal() if not item.said:

@@ -5,7 +5,16 @@ Members: https://platform.openai.com/docs/api-reference/responses/create.
 
 from typing import Any, Protocol
 
-from addon.formats.neutral.request import SHARED, OutputFormat, Request, Thinking, Tool, model_of, opened, refused
+from addon.formats.neutral.request import (
+    SHARED,
+    OutputFormat,
+    Request,
+    Thinking,
+    Tool,
+    model_of,
+    opened,
+    refused,
+)
 from addon.formats.neutral.turn import Message, Text, message_of
 from addon.formats.responses.items import items_of
 from addon.formats.tolerant.history import messages_of
@@ -28,7 +37,9 @@ class Past(Protocol):
     """What is stored of a caller's answers."""
 
     def conversation(self, answer_id: str) -> list[dict[str, Any]]:
-        """The items that were asked and answered up to an answer, itself included. Raises RequestError."""
+        """The items that were asked and answered up to an answer, itself included. Raises
+        RequestError.
+        """
 
     def item(self, item_id: str) -> dict[str, Any] | None:
         """The item that an `item_reference` names, or None. Raises RequestError."""
@@ -40,13 +51,17 @@ def decode(body: bytes, *, past: Past | None = None) -> Request:
 
 
 def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:
-    """The request in the members of a Responses body; what it goes on from stands in its messages, too.
+    """The request in the members of a Responses body; what it goes on from stands in its
+    messages, too.
 
     Instructions are those of this request alone, as the API documents it. Raises RequestError.
     """
     for member in ("background", "conversation", "prompt"):
         if found.get(member):
-            message = f"'{member}' is not supported here: leave it out and send the whole conversation in 'input'."
+            message = (
+                f"'{member}' is not supported here: leave it out and send the whole "
+                "conversation in 'input'."
+            )
             raise refused("unsupported_parameter", message, member)
     tools, hosted = tools_of(found.get("tools"), "responses")
     previous, own = text(found.get("previous_response_id")), _own_items(found, past)
@@ -86,13 +101,19 @@ def _own_items(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]
     if isinstance(items, str):
         return [{"role": "user", "content": items}]
     if not isinstance(items, list):
-        raise refused("invalid_input", "The request's 'input' is neither a text nor an array of items.", "input")
+        raise refused(
+            "invalid_input",
+            "The request's 'input' is neither a text nor an array of items.",
+            "input",
+        )
     return [_referred(item, past) for item in objects(items)]
 
 
 def _referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:
     """The item, or the one it refers to when that is stored."""
-    found = past.item(text(item.get("id"))) if past and item.get("type") == "item_reference" else None
+    found = (
+        past.item(text(item.get("id"))) if past and item.get("type") == "item_reference" else None
+    )
     return found or item
 
 
@@ -100,7 +121,10 @@ def _before(previous: str, past: Past | None) -> list[dict[str, Any]]:
     if not previous:
         return []
     if past is None:
-        message = "Answers are not stored here: send the whole conversation instead of 'previous_response_id'."
+        message = (
+            "Answers are not stored here: send the whole conversation instead of "
+            "'previous_response_id'."
+        )
         raise refused("unsupported_parameter", message, "previous_response_id")
     return past.conversation(previous)
 
@@ -125,17 +149,22 @@ def _output_format(found: dict[str, Any]) -> OutputFormat | None:
 
 
 def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
-    """The body for a Responses upstream, which keeps nothing of it: the client's whole conversation is in it.
+    """The body for a Responses upstream, which keeps nothing of it: the client's whole
+    conversation is in it.
 
-    `encrypted`: ask for reasoning that can be sent back; models that don't reason refuse that. Raises RequestError for
-    what Responses has no place for.
+    `encrypted`: ask for reasoning that can be sent back; models that don't reason refuse
+    that. Raises RequestError for what Responses has no place for.
     """
     for hosted in request.hosted:
         if hosted.wire_format != "responses":
             raise refused(
-                "unsupported_tool", f"The tool '{hosted.kind}' is not known to the model's upstream.", "tools"
+                "unsupported_tool",
+                f"The tool '{hosted.kind}' is not known to the model's upstream.",
+                "tools",
             )
-    include = [one for one in request.include if one != _ENCRYPTED] + ([_ENCRYPTED] if encrypted else [])
+    include = [one for one in request.include if one != _ENCRYPTED] + (
+        [_ENCRYPTED] if encrypted else []
+    )
     given = {
         "tools": tools_given(request),
         "tool_choice": tool_choice_of(request),
@@ -144,13 +173,20 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
         "temperature": request.temperature,
         "top_p": request.top_p,
         "text": text_of(request) or None,
-        "reasoning": _given({"effort": request.thinking.effort, "summary": request.thinking.summary}) or None,
+        "reasoning": _given(
+            {"effort": request.thinking.effort, "summary": request.thinking.summary}
+        )
+        or None,
         "stream": request.stream or None,
         "include": include,
         "metadata": request.metadata,
         "user": request.user,
     }
-    extra = {key: kept for key, kept in request.extra.items() if request.origin == "responses" or key in SHARED}
+    extra = {
+        key: kept
+        for key, kept in request.extra.items()
+        if request.origin == "responses" or key in SHARED
+    }
     items = list(items_of(request.messages))
     return scalar_text({"model": model, "input": items, "store": False, **_given(given), **extra})
 
@@ -165,7 +201,9 @@ def tool_choice_of(request: Request) -> Any:
     choice, custom = request.tool_choice, {tool.name for tool in request.tools if tool.custom}
     if choice is None or not choice.names:
         return choice.mode if choice else None
-    named = [{"type": "custom" if name in custom else "function", "name": name} for name in choice.names]
+    named = [
+        {"type": "custom" if name in custom else "function", "name": name} for name in choice.names
+    ]
     if choice.mode == "required" and len(named) == 1:
         return named[0]
     return {"type": "allowed_tools", "mode": choice.mode, "tools": named}
@@ -174,7 +212,12 @@ def tool_choice_of(request: Request) -> Any:
 def _tool(tool: Tool) -> dict[str, Any]:
     if tool.custom:
         form = {"format": tool.grammar} if tool.grammar else {}
-        return {"type": "custom", "name": tool.name, **_given({"description": tool.description}), **form}
+        return {
+            "type": "custom",
+            "name": tool.name,
+            **_given({"description": tool.description}),
+            **form,
+        }
     # Responses is strict unless told otherwise, Chat Completions and Messages are not.
     given = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", **_given(given), "strict": bool(tool.strict)}
@@ -186,7 +229,11 @@ def text_of(request: Request) -> dict[str, Any]:
     if (wanted := request.output_format) is not None and wanted.schema is None:
         found["format"] = {"type": "json_object"}
     elif wanted is not None:
-        given = {"name": wanted.name or "answer", "description": wanted.description, "schema": wanted.schema}
+        given = {
+            "name": wanted.name or "answer",
+            "description": wanted.description,
+            "schema": wanted.schema,
+        }
         found["format"] = {"type": "json_schema", **_given(given | {"strict": wanted.strict})}
     if request.verbosity:
         found["verbosity"] = request.verbosity

@@ -15,7 +15,10 @@ def usage_of(found: Any) -> Usage | None:
     given = record(found)
     if integer(given.get("input_tokens")) is None and integer(given.get("output_tokens")) is None:
         return None
-    read, wrote = record(given.get("input_tokens_details")), record(given.get("output_tokens_details"))
+    read, wrote = (
+        record(given.get("input_tokens_details")),
+        record(given.get("output_tokens_details")),
+    )
     return Usage(
         prompt_tokens=_count(given, "input_tokens"),
         completion_tokens=_count(given, "output_tokens"),

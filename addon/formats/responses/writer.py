@@ -1,7 +1,8 @@
 """Answers of any upstream in the words of the Responses API: whole, and as its stream of events.
 
-Events: https://platform.openai.com/docs/api-reference/responses-streaming. Every item is added, filled and done; calls
-may be open beside each other, texts and reasoning are done before the next item begins.
+Events: https://platform.openai.com/docs/api-reference/responses-streaming. Every item is
+added, filled and done; calls may be open beside each other, texts and reasoning are done
+before the next item begins.
 """
 
 from functools import partial
@@ -24,7 +25,14 @@ from addon.formats.neutral.protocols import Head, Mint, OneField, Seal, deltas_o
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import ToolCall, Turn, Usage
 from addon.formats.responses.error_body import error_object
-from addon.formats.responses.output import CallItem, ForeignOutput, Item, MessageItem, Sent, ThoughtItem
+from addon.formats.responses.output import (
+    CallItem,
+    ForeignOutput,
+    Item,
+    MessageItem,
+    Sent,
+    ThoughtItem,
+)
 from addon.formats.responses.request import text_of, tool_choice_of, tools_given
 from addon.formats.responses.usage import usage_object
 from addon.formats.wire.splice import scalar_text
@@ -40,7 +48,9 @@ class ResponsesWriter:
     def __init__(self, request: Request, head: Head, *, mint: Mint, seal: Seal) -> None:
         self._name = head.id
         self._mint = mint
-        self._keep = partial(head.keep, request) if head.keep and request.own_items is not None else None
+        self._keep = (
+            partial(head.keep, request) if head.keep and request.own_items is not None else None
+        )
         self._carried = "reasoning.encrypted_content" in request.include
         self._seal: Seal | None = seal if self._carried or self._keep else None
         self._shown = bool(request.thinking.summary)
@@ -50,7 +60,9 @@ class ResponsesWriter:
         self._open: MessageItem | ThoughtItem | None = None
         self._calls: dict[int, CallItem] = {}
         self._thoughts = 0
-        """The first part of the reasoning that has not begun: some servers name the field in every event."""
+        """The first part of the reasoning that has not begun: some servers name the field
+        in every event.
+        """
 
         self._one_field = OneField()
         self._usage: Usage | None = None
@@ -167,7 +179,9 @@ class ResponsesWriter:
         return item
 
     def _call(self, delta: CallDelta, out: Sent) -> None:
-        call = self._calls.get(delta.index) or self._calls.setdefault(delta.index, CallItem(custom=delta.custom))
+        call = self._calls.get(delta.index) or self._calls.setdefault(
+            delta.index, CallItem(custom=delta.custom)
+        )
         if not call.begun and delta.name:
             self._begin_call(call, delta, out)
         call.add(delta.arguments, out)
@@ -201,7 +215,9 @@ class ResponsesWriter:
         return f"{self._name}{len(self._items)}"
 
 
-def encode(turn: Turn, usage: Usage | None, request: Request, head: Head, *, mint: Mint, seal: Seal) -> bytes:
+def encode(
+    turn: Turn, usage: Usage | None, request: Request, head: Head, *, mint: Mint, seal: Seal
+) -> bytes:
     """A whole answer."""
     writer = ResponsesWriter(request, head, mint=mint, seal=seal)
     writer.write([*deltas_of(turn), *([UsageReport(usage)] if usage else [])])

@@ -1,6 +1,8 @@
-"""Where a message holds its reasoning: in a member beside the content, or in chunks of the content.
+"""Where a message holds its reasoning: in a member beside the content, or in chunks of the
+content.
 
-Mistral's shape: https://docs.mistral.ai/capabilities/reasoning (`thinking` chunks, to be sent back as they came).
+Mistral's shape: https://docs.mistral.ai/capabilities/reasoning (`thinking` chunks, to be
+sent back as they came).
 """
 
 from typing import Any

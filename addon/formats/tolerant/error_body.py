@@ -10,14 +10,20 @@ from addon.formats.wire.splice import MalformedJson, value
 __all__ = ("error_of", "full_text", "message_of")
 
 _MINIMAX = {1002: 429, 1004: 401, 1008: 402, 1039: 400, 2013: 400}
-"""MiniMax answers HTTP 200 with `base_resp.status_code` (https://platform.minimax.io/docs/api-reference/errorcode)."""
+"""MiniMax answers HTTP 200 with `base_resp.status_code`
+(https://platform.minimax.io/docs/api-reference/errorcode).
+"""
 
 _FINE = (None, "", 0, "0", 200, "200")
 """Codes that report no error."""
 
 
-def error_of(error: Any, base_resp: Any = None, code: Any = None, message: Any = None) -> StreamError | None:
-    """The error that an `error` member, MiniMax's `base_resp` or a bare code with a message reports, or None."""
+def error_of(
+    error: Any, base_resp: Any = None, code: Any = None, message: Any = None
+) -> StreamError | None:
+    """The error that an `error` member, MiniMax's `base_resp` or a bare code with a message
+    reports, or None.
+    """
     if isinstance(base_resp, dict) and (minimax := base_resp.get("status_code")):
         status = _MINIMAX.get(minimax, 502) if isinstance(minimax, int) else 502
         return StreamError(_words(base_resp.get("status_msg")), status, str(minimax))
@@ -33,12 +39,16 @@ def error_of(error: Any, base_resp: Any = None, code: Any = None, message: Any =
 
 def _status(code: Any) -> int:
     """The HTTP status that an error's code is, if it is one; some servers send it as a string."""
-    number = int(code) if isinstance(code, str) and re.fullmatch(r"[45]\d\d", code, re.ASCII) else code
+    number = (
+        int(code) if isinstance(code, str) and re.fullmatch(r"[45]\d\d", code, re.ASCII) else code
+    )
     return number if isinstance(number, int) and 400 <= number < 600 else 502
 
 
 def _message(error: dict[str, Any]) -> str:
-    """The error's words, with those that OpenRouter (`metadata.raw`) and MiMo (`param`) hide beside them."""
+    """The error's words, with those that OpenRouter (`metadata.raw`) and MiMo (`param`)
+    hide beside them.
+    """
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     details = [text for text in (error.get("param"), raw) if isinstance(text, str) and " " in text]
@@ -60,9 +70,11 @@ def message_of(body: bytes) -> str:
 
 
 def full_text(body: bytes) -> str:
-    """All the text of an error body for pattern matching: nested JSON strings unescaped, backticks removed.
+    """All the text of an error body for pattern matching: nested JSON strings unescaped,
+    backticks removed.
 
-    OpenRouter nests the upstream's JSON as a string (`error.metadata.raw`), MiMo puts the message into `param`.
+    OpenRouter nests the upstream's JSON as a string (`error.metadata.raw`), MiMo puts the
+    message into `param`.
     """
     return "\n".join(_strings(body.decode(errors="replace"), 3)).replace("`", "")
 
@@ -78,7 +90,9 @@ def _strings(text: str, depth: int) -> list[str]:
 
 
 def _leaves(found: Any) -> Iterator[str]:
-    """Everything in it that is no container, without recursion: it may be nested deeper than Python's stack."""
+    """Everything in it that is no container, without recursion: it may be nested deeper
+    than Python's stack.
+    """
     rest = [found]
     while rest:
         item = rest.pop()

@@ -1,7 +1,8 @@
 """Conversations as any of the formats replays them, as neutral messages.
 
-Cursor sends Responses items under `messages`, Messages blocks inside chat messages and mixtures of all three to the
-chat path: what an item is is read from itself, never from the path.
+Cursor sends Responses items under `messages`, Messages blocks inside chat messages and
+mixtures of all three to the chat path: what an item is is read from itself, never from the
+path.
 """
 
 from collections.abc import Iterator
@@ -17,17 +18,23 @@ from addon.formats.wire.lenient import objects, record, text
 
 __all__ = ("messages_of",)
 
-_ROLES: dict[str, Role] = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
+_ROLES: dict[str, Role] = {
+    "developer": "system",
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+}
 _ROLES |= {"tool": "tool", "function": "tool"}
 _ROLE_NAMES = "'system', 'developer', 'user', 'assistant' or 'tool'"
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 
 
 def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]:
-    """The messages of an array of messages and items; what belongs to one assistant turn is one message.
+    """The messages of an array of messages and items; what belongs to one assistant turn is
+    one message.
 
-    `joined`: assistant messages that follow each other are one turn, which Responses splits. `foreign`: as for
-    `parts_of`. Raises RequestError.
+    `joined`: assistant messages that follow each other are one turn, which Responses
+    splits. `foreign`: as for `parts_of`. Raises RequestError.
     """
     reading = _Reading(joined, foreign)
     for item in objects(items):
@@ -86,13 +93,22 @@ class _Reading:
 
 
 def _unknown(reference: dict[str, Any]) -> RequestError:
-    """What to raise for a reference to an item that is not stored: those that are have been put in its place."""
-    message = f"The item '{text(reference.get('id'))[:80]}' is not known here: send the item itself in 'input'."
+    """What to raise for a reference to an item that is not stored: those that are have been
+    put in its place.
+    """
+    message = (
+        f"The item '{text(reference.get('id'))[:80]}' is not known here: send the item "
+        "itself in 'input'."
+    )
     return refused("item_not_found", message, "input")
 
 
 def _assistant_parts(item: dict[str, Any], foreign: str) -> Iterator[Part]:
-    given = [Reasoning(said, field) for field in REASONING_FIELDS if isinstance(said := item.get(field), str)]
+    given = [
+        Reasoning(said, field)
+        for field in REASONING_FIELDS
+        if isinstance(said := item.get(field), str)
+    ]
     yield from [next((one for one in given if one.text), given[0])] if given else []
     yield from parts_of(item.get("content"), foreign)
     if refusal := text(item.get("refusal")):
@@ -112,7 +128,9 @@ def _call(call: dict[str, Any]) -> ToolCall:
 
 
 def _tool_message(item: dict[str, Any]) -> Message:
-    result_of = text(item.get("tool_call_id")) or text(item.get("call_id")) or text(item.get("tool_use_id"))
+    result_of = (
+        text(item.get("tool_call_id")) or text(item.get("call_id")) or text(item.get("tool_use_id"))
+    )
     return message_of("tool", parts_of(item.get("content")), result_of=result_of)
 
 

@@ -17,9 +17,17 @@ def item_parts(item: dict[str, Any]) -> list[Part]:
         case "reasoning":
             return [_reasoning(item)]
         case "function_call":
-            return [ToolCall(_call_id(item), text(item.get("name")), arguments_of(item.get("arguments")))]
+            return [
+                ToolCall(
+                    _call_id(item), text(item.get("name")), arguments_of(item.get("arguments"))
+                )
+            ]
         case "custom_tool_call":
-            return [ToolCall(_call_id(item), text(item.get("name")), text(item.get("input")), custom=True)]
+            return [
+                ToolCall(
+                    _call_id(item), text(item.get("name")), text(item.get("input")), custom=True
+                )
+            ]
     return [Foreign("responses", item)]
 
 

@@ -1,7 +1,9 @@
-"""Content parts as any of the formats writes them: their types differ, so that one reader serves all.
+"""Content parts as any of the formats writes them: their types differ, so that one reader
+serves all.
 
-Chat Completions: `text image_url file refusal thinking` · Responses: `input_text output_text input_image input_file
-refusal` · Messages: `text image document thinking redacted_thinking tool_use tool_result`.
+Chat Completions: `text image_url file refusal thinking` · Responses: `input_text
+output_text input_image input_file refusal` · Messages: `text image document thinking
+redacted_thinking tool_use tool_result`.
 """
 
 from collections.abc import Callable
@@ -30,13 +32,18 @@ __all__ = ("arguments_of", "cache_of", "parts_of")
 def parts_of(content: Any, foreign: str = "") -> list[Part]:
     """The parts of a content: a string, an array or null.
 
-    `foreign`: the format whose own kinds of parts stay as they are; RequestError is raised for them without it.
+    `foreign`: the format whose own kinds of parts stay as they are; RequestError is raised
+    for them without it.
     """
     if isinstance(content, str):
         return [Text(content)] if content else []
     if isinstance(content, dict):
         content = [content]
-    return [part for raw in content or () for part in _part(raw, foreign)] if isinstance(content, list | None) else []
+    return (
+        [part for raw in content or () for part in _part(raw, foreign)]
+        if isinstance(content, list | None)
+        else []
+    )
 
 
 def arguments_of(found: Any) -> str:
@@ -63,7 +70,10 @@ def _part(raw: Any, foreign: str) -> list[Part]:
         return [Foreign(foreign, found)]
     if not kind or isinstance(found.get("text"), str):
         return [Text(text_of_part(found), cache_of(found))] if text_of_part(found) else []
-    raise refused("unsupported_content", f"A content part of type '{kind[:40]}' can't be passed on here: leave it out.")
+    raise refused(
+        "unsupported_content",
+        f"A content part of type '{kind[:40]}' can't be passed on here: leave it out.",
+    )
 
 
 def _text(raw: dict[str, Any]) -> list[Part]:
@@ -76,11 +86,18 @@ def _refusal(raw: dict[str, Any]) -> list[Part]:
 
 
 def _image_url(raw: dict[str, Any]) -> list[Part]:
-    """Chat has an object under `image_url`, Responses (`input_image`) a string and perhaps a `file_id`."""
+    """Chat has an object under `image_url`, Responses (`input_image`) a string and perhaps
+    a `file_id`.
+    """
     given = raw.get("image_url")
     where = given if isinstance(given, dict) else {"url": given, "detail": raw.get("detail")}
     return [
-        Image(text(where.get("url")), text(raw.get("file_id")), _detail(where.get("detail")), cache=cache_of(raw)),
+        Image(
+            text(where.get("url")),
+            text(raw.get("file_id")),
+            _detail(where.get("detail")),
+            cache=cache_of(raw),
+        ),
     ]
 
 
@@ -111,14 +128,18 @@ def _document(raw: dict[str, Any]) -> list[Part]:
     source = record(raw.get("source"))
     if source.get("type") in ("text", "content"):
         said = source.get("data") if source["type"] == "text" else source.get("content")
-        return marked([part for part in parts_of(said) if isinstance(part, Text | Image)], cache_of(raw))
+        return marked(
+            [part for part in parts_of(said) if isinstance(part, Text | Image)], cache_of(raw)
+        )
     return [File(*_source(raw), name=text(raw.get("title")), cache=cache_of(raw))]
 
 
 def _thinking(raw: dict[str, Any]) -> list[Part]:
     """Mistral has chunks under `thinking`, Messages a string and a signature."""
     signature = text(raw.get("signature"))
-    return [Reasoning(thought_of(raw) or "", "thinking", signature, "signature" if signature else "")]
+    return [
+        Reasoning(thought_of(raw) or "", "thinking", signature, "signature" if signature else "")
+    ]
 
 
 def _redacted(raw: dict[str, Any]) -> list[Part]:
@@ -126,13 +147,25 @@ def _redacted(raw: dict[str, Any]) -> list[Part]:
 
 
 def _tool_use(raw: dict[str, Any]) -> list[Part]:
-    return [ToolCall(text(raw.get("id")), text(raw.get("name")), arguments_of(raw.get("input")), cache=cache_of(raw))]
+    return [
+        ToolCall(
+            text(raw.get("id")),
+            text(raw.get("name")),
+            arguments_of(raw.get("input")),
+            cache=cache_of(raw),
+        )
+    ]
 
 
 def _search_result(raw: dict[str, Any]) -> list[Part]:
     """A Messages `search_result` block: where it is from, and what it says."""
     said = "\n".join(map(text_of_part, objects(raw.get("content"))))
-    return [Text("\n".join(filter(None, (text(raw.get("title")), text(raw.get("source")), said))), cache_of(raw))]
+    return [
+        Text(
+            "\n".join(filter(None, (text(raw.get("title")), text(raw.get("source")), said))),
+            cache_of(raw),
+        )
+    ]
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], list[Part]]] = {

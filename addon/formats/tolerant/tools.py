@@ -1,7 +1,8 @@
 """Tools as any of the formats declares them, and which of them may be called.
 
-Chat Completions nests a tool under its type, Responses does not, Messages has `input_schema`; Cursor mixes all of them
-in one array. What is none of these runs at the upstream.
+Chat Completions nests a tool under its type, Responses does not, Messages has
+`input_schema`; Cursor mixes all of them in one array. What is none of these runs at the
+upstream.
 """
 
 from typing import Any
@@ -49,8 +50,13 @@ def choice_of(found: Any) -> ToolChoice | None:
 
 
 def _is_spare(raw: dict[str, Any]) -> bool:
-    """A group of functions, or the client's own search (developers.openai.com/api/docs/guides/tools-tool-search)."""
-    return raw.get("type") == "namespace" or (raw.get("type"), raw.get("execution")) == ("tool_search", "client")
+    """A group of functions, or the client's own search
+    (developers.openai.com/api/docs/guides/tools-tool-search).
+    """
+    return raw.get("type") == "namespace" or (raw.get("type"), raw.get("execution")) == (
+        "tool_search",
+        "client",
+    )
 
 
 def _name(given: dict[str, Any]) -> str:
@@ -85,7 +91,11 @@ def _function(given: dict[str, Any], schema: Any) -> Tool:
 def _custom(given: dict[str, Any], *, nested: bool) -> Tool:
     """Chat nests the grammar once more than Responses does."""
     form = record(given.get("format"))
-    grammar = {"type": "grammar"} | (record(form.get("grammar")) or form) if form.get("type") == "grammar" else None
+    grammar = (
+        {"type": "grammar"} | (record(form.get("grammar")) or form)
+        if form.get("type") == "grammar"
+        else None
+    )
     return Tool(
         name=text(given.get("name")),
         description=text(given.get("description")),

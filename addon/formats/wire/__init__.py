@@ -1,1 +1,3 @@
-"""Bytes and JSON text: event streams, splices, lenient reading, compression; no format in particular."""
+"""Bytes and JSON text: event streams, splices, lenient reading, compression; no format in
+particular.
+"""

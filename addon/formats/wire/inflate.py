@@ -31,7 +31,10 @@ class Inflate:
         """Raises Unreadable for any other coding."""
         coding = content_encoding.strip().lower()
         if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise Unreadable(f"the upstream compressed its answer with '{coding[:40]}', which it was asked not to")
+            raise Unreadable(
+                f"the upstream compressed its answer with '{coding[:40]}', which it "
+                "was asked not to"
+            )
         self._inflater = _inflater() if coding not in ("", "identity") else None
 
     def feed(self, chunk: bytes) -> bytes:

@@ -11,7 +11,9 @@ __all__ = ("decoded", "flag", "integer", "number", "objects", "record", "strings
 
 
 def decoded[T](decoder: msgspec.json.Decoder[T], json_text: bytes) -> T | None:
-    """What the text says, read strictly where that works, else with lone surrogates and odd numbers; None: nothing."""
+    """What the text says, read strictly where that works, else with lone surrogates and odd
+    numbers; None: nothing.
+    """
     try:
         return decoder.decode(json_text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,7 +1,8 @@
 """JSON text taken apart at one level, so that whatever is not touched keeps its bytes.
 
-msgspec does the work in linear time; the standard library takes over for text that msgspec refuses although upstreams
-accept it (lone surrogates, `NaN`, numbers beyond a double) and where duplicated keys are possible, which msgspec drops.
+msgspec does the work in linear time; the standard library takes over for text that msgspec
+refuses although upstreams accept it (lone surrogates, `NaN`, numbers beyond a double) and
+where duplicated keys are possible, which msgspec drops.
 """
 
 import json
@@ -45,14 +46,21 @@ class MalformedJson(ValueError):
 
 
 def members(text: bytes) -> Members:
-    """The members of the object `text`; a byte order mark before it is dropped. Raises MalformedJson."""
+    """The members of the object `text`; a byte order mark before it is dropped. Raises
+    MalformedJson.
+    """
     text = text.removeprefix(_BOM).strip(b" \t\r\n")
     try:
         found = [(key, bytes(raw)) for key, raw in _OBJECT.decode(text).items()]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _scan_object(utf8_text(text))
-    # A compact object is exactly as long as its parts: no room for a duplicated key that the dict has swallowed.
-    return found if len(text) == _compact_length(found) or _holds_only(found, text) else _scan_object(utf8_text(text))
+    # A compact object is exactly as long as its parts: no room for a duplicated key that
+    # the dict has swallowed.
+    return (
+        found
+        if len(text) == _compact_length(found) or _holds_only(found, text)
+        else _scan_object(utf8_text(text))
+    )
 
 
 def elements(text: bytes) -> list[bytes]:
@@ -90,28 +98,42 @@ def value(text: bytes) -> Any:
 
 
 def utf8_text(text: bytes) -> str:
-    """The text decoded. Raises MalformedJson; the functions above don't for what they only skip over."""
+    """The text decoded. Raises MalformedJson; the functions above don't for what they only
+    skip over.
+    """
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise MalformedJson(f"the body is not UTF-8 text: invalid byte at offset {error.start}") from error
+        raise MalformedJson(
+            f"the body is not UTF-8 text: invalid byte at offset {error.start}"
+        ) from error
 
 
 def changed(text: bytes, path: tuple[str, ...], change: Callable[[bytes], bytes]) -> bytes:
-    """The text with the value at `path` (object keys, outermost first) put through `change`, when there is one."""
+    """The text with the value at `path` (object keys, outermost first) put through
+    `change`, when there is one.
+    """
     if not path:
         return change(text)
     parts = members(text)
-    patched = [(key, changed(raw, path[1:], change) if key == path[0] else raw) for key, raw in parts]
+    patched = [
+        (key, changed(raw, path[1:], change) if key == path[0] else raw) for key, raw in parts
+    ]
     return object_text(patched) if patched != parts else text
 
 
 def with_members(text: bytes, changes: Mapping[str, bytes]) -> bytes:
-    """The object with these members set in their place or at the end; those without a text are left out."""
+    """The object with these members set in their place or at the end; those without a text
+    are left out.
+    """
     parts = members(text)
     found = [(key, changes.get(key, raw)) for key, raw in parts]
     present = {key for key, _ in parts}
-    wanted = [(key, raw) for key, raw in [*found, *((k, v) for k, v in changes.items() if k not in present)] if raw]
+    wanted = [
+        (key, raw)
+        for key, raw in [*found, *((k, v) for k, v in changes.items() if k not in present)]
+        if raw
+    ]
     return object_text(wanted) if wanted != parts else text
 
 

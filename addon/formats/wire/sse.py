@@ -1,6 +1,8 @@
-"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as raw blocks and as data.
+"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as
+raw blocks and as data.
 
-Linear in the bytes seen; an event ends at its blank line, whichever of LF, CRLF and CR the sender uses.
+Linear in the bytes seen; an event ends at its blank line, whichever of LF, CRLF and CR the
+sender uses.
 """
 
 import re
@@ -8,7 +10,9 @@ import re
 __all__ = ("KEEP_ALIVE", "EventTooLarge", "Events", "data_of", "event", "name_of", "said_by")
 
 KEEP_ALIVE = b": keep-alive\n\n"
-"""A comment (https://html.spec.whatwg.org/multipage/server-sent-events.html): the stream is alive."""
+"""A comment (https://html.spec.whatwg.org/multipage/server-sent-events.html): the stream is
+alive.
+"""
 
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes one event may have: whole tool arguments come in one event from some servers."""
@@ -66,7 +70,9 @@ def data_of(raw: bytes) -> bytes | None:
 
 
 def said_by(raw: bytes) -> bytes:
-    """The event's data; empty when it says nothing, or only Chat Completions' end that others send too."""
+    """The event's data; empty when it says nothing, or only Chat Completions' end that
+    others send too.
+    """
     data = (data_of(raw) or b"").strip()
     return b"" if data == b"[DONE]" else data
 

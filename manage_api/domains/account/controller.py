@@ -36,7 +36,9 @@ class AccountController(Controller):
         return _me(sidecar, request.user, request.auth)
 
     @patch("/api/me", guards=[no_inference_key])
-    async def change(self, data: JSONBody[MeChanges], request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Me:
+    async def change(
+        self, data: JSONBody[MeChanges], request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Me:
         """Change how reasoning is shown."""
         await asyncio.to_thread(set_mirror, sidecar.store, request.user.id, data.mirror)
         changed = find_user(sidecar.store, request.user.id)
@@ -52,7 +54,10 @@ class AccountController(Controller):
         raises=[TooManyRequestsException],
     )
     async def change_password(
-        self, data: JSONBody[PasswordChange], request: UserRequest, sidecar: NamedDependency[Sidecar]
+        self,
+        data: JSONBody[PasswordChange],
+        request: UserRequest,
+        sidecar: NamedDependency[Sidecar],
     ) -> Response[Token]:
         """Change the password, which ends all sessions; the answer opens a new one."""
         name = request.user.username
@@ -61,8 +66,12 @@ class AccountController(Controller):
         )
         if not user:
             raise invalid("current_password", "This is not the current password.")
-        password_hash = await hashed(sidecar, data.new_password, username=name, field="new_password")
-        await asyncio.to_thread(set_password, sidecar.store, user.id, password_hash, must_change_password=False)
+        password_hash = await hashed(
+            sidecar, data.new_password, username=name, field="new_password"
+        )
+        await asyncio.to_thread(
+            set_password, sidecar.store, user.id, password_hash, must_change_password=False
+        )
         changed = find_user(sidecar.store, user.id)
         if not changed:
             raise NotAuthorizedException("The account was deleted.")
@@ -70,10 +79,14 @@ class AccountController(Controller):
         return Response(Token(token), cookies=[session_cookie(request, token)])
 
     @post("/api/regenerate-key", status_code=HTTP_200_OK)
-    async def regenerate(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> KeySecret:
-        """Another secret for the key that was shown, else for one's oldest usable key for inference.
+    async def regenerate(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> KeySecret:
+        """Another secret for the key that was shown, else for one's oldest usable key for
+        inference.
 
-        The old secret is refused from now on; name, models, limits, expiry and what was used stay.
+        The old secret is refused from now on; name, models, limits, expiry and what was
+        used stay.
         """
         secret = await asyncio.to_thread(
             regenerate_key,

@@ -75,10 +75,14 @@ class AuditController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[AuditItem]:
-        """The records whose text holds `q`, of any language and with any characters, the newest first."""
+        """The records whose text holds `q`, of any language and with any characters, the
+        newest first.
+        """
 
         def read(before: int, most: int) -> tuple[list[AuditItem], int | None]:
-            records, following = search(sidecar.store, wanted, before=before, limit=most, longest=_SHOWN_CHARACTERS)
+            records, following = search(
+                sidecar.store, wanted, before=before, limit=most, longest=_SHOWN_CHARACTERS
+            )
             return [AuditItem.of(record) for record in records], following
 
         return await page_of_found(read, cursor, limit)
@@ -93,7 +97,9 @@ class AuditController(Controller):
         """All records that are found, as a file; as lines of JSON with their conversations."""
         pages = _pages(sidecar.store, wanted)
         if format == "csv":
-            return as_csv("audit", LINE_COLUMNS, ([AuditLine.of(record) for record in page] for page in pages))
+            return as_csv(
+                "audit", LINE_COLUMNS, ([AuditLine.of(record) for record in page] for page in pages)
+            )
         return as_jsonl("audit", ([AuditDetails.of(record) for record in page] for page in pages))
 
     @get("/{record_id:int}")

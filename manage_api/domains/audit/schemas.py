@@ -7,7 +7,15 @@ import msgspec
 
 from shared.store.audit import StoredRecord, unpacked
 
-__all__ = ("LINE_COLUMNS", "AuditDetails", "AuditItem", "AuditLine", "Conversation", "ConversationTurn", "ToolCall")
+__all__ = (
+    "LINE_COLUMNS",
+    "AuditDetails",
+    "AuditItem",
+    "AuditLine",
+    "Conversation",
+    "ConversationTurn",
+    "ToolCall",
+)
 
 
 class AuditItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +92,17 @@ class AuditLine(AuditItem, frozen=True, kw_only=True):
         return cls(**msgspec.structs.asdict(AuditItem.of(record)), time=time)
 
 
-LINE_COLUMNS = ("id", "time", "user_id", "username", "model", "upstream", "status", "exchange", "text")
+LINE_COLUMNS = (
+    "id",
+    "time",
+    "user_id",
+    "username",
+    "model",
+    "upstream",
+    "status",
+    "exchange",
+    "text",
+)
 
 
 def _conversation(packed: bytes | None) -> Conversation | None:

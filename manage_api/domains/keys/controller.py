@@ -19,7 +19,13 @@ from shared.model import User, VirtualKey
 from shared.store.accounts import find_user
 from shared.store.ledger import balance_of, subject_of
 from shared.store.subjects import name_fault
-from shared.store.virtual_keys import AdminsOnly, find_key_by_id, revoke_key, search_keys, update_key
+from shared.store.virtual_keys import (
+    AdminsOnly,
+    find_key_by_id,
+    revoke_key,
+    search_keys,
+    update_key,
+)
 
 __all__ = ("AllKeysController", "KeysController", "UserKeysController")
 
@@ -51,13 +57,19 @@ class KeysController(Controller):
 
     @patch("/{key_id:int}", guards=[no_inference_key], raises=[Conflict])
     async def change(
-        self, key_id: RowId, data: JSONBody[KeyChanges], request: UserRequest, sidecar: NamedDependency[Sidecar]
+        self,
+        key_id: RowId,
+        data: JSONBody[KeyChanges],
+        request: UserRequest,
+        sidecar: NamedDependency[Sidecar],
     ) -> KeyView:
         """Change name, models, limits or expiry of one's own key."""
         return await _changed(sidecar, _own_key(sidecar, request, key_id), data)
 
     @delete("/{key_id:int}", guards=[no_inference_key])
-    async def revoke(self, key_id: RowId, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> None:
+    async def revoke(
+        self, key_id: RowId, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> None:
         """Revoke one's own key for good; it is refused from now on."""
         await _revoked(sidecar, _own_key(sidecar, request, key_id))
 
@@ -76,11 +88,15 @@ class AllKeysController(Controller):
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Page[KeyView]:
-        """The keys whose name, owner's name or last characters hold the text `q`; all without one."""
+        """The keys whose name, owner's name or last characters hold the text `q`; all
+        without one.
+        """
         return _page(sidecar, cursor, limit, text=q or "")
 
     @patch("/{key_id:int}", raises=[Conflict])
-    async def change(self, key_id: RowId, data: JSONBody[KeyChanges], sidecar: NamedDependency[Sidecar]) -> KeyView:
+    async def change(
+        self, key_id: RowId, data: JSONBody[KeyChanges], sidecar: NamedDependency[Sidecar]
+    ) -> KeyView:
         """Change name, models, limits or expiry of a key."""
         return await _changed(sidecar, _any_key(sidecar, key_id), data)
 
@@ -108,7 +124,9 @@ class UserKeysController(Controller):
         return _page(sidecar, cursor, limit, user_id=_owner(sidecar, user_id).id)
 
     @post()
-    async def add(self, user_id: RowId, data: JSONBody[NewKey], sidecar: NamedDependency[Sidecar]) -> KeyWithSecret:
+    async def add(
+        self, user_id: RowId, data: JSONBody[NewKey], sidecar: NamedDependency[Sidecar]
+    ) -> KeyWithSecret:
         """Make a key for the user; only this answer has the key itself."""
         return await _made(sidecar, _owner(sidecar, user_id), data)
 

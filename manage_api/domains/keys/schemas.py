@@ -5,7 +5,14 @@ from typing import Annotated, Literal, Self
 import msgspec
 from msgspec.structs import asdict, replace
 
-from manage_api.domains.users.limits import LimitChanges, LimitFields, LimitsView, changed_limits, limits_view, sent
+from manage_api.domains.users.limits import (
+    LimitChanges,
+    LimitFields,
+    LimitsView,
+    changed_limits,
+    limits_view,
+    sent,
+)
 from manage_api.paging import LARGEST
 from shared.model import Scope, VirtualKey
 from shared.store.ledger import Balance
@@ -13,7 +20,9 @@ from shared.store.ledger import Balance
 __all__ = ("KeyChanges", "KeySecret", "KeyView", "KeyWithSecret", "NewKey")
 
 Name = Annotated[str, msgspec.Meta(max_length=64)]
-Expiry = Annotated[int, msgspec.Meta(ge=0, le=LARGEST, description="Epoch milliseconds; null: never.")]
+Expiry = Annotated[
+    int, msgspec.Meta(ge=0, le=LARGEST, description="Epoch milliseconds; null: never.")
+]
 
 
 class NewKey(LimitFields, frozen=True, kw_only=True):

@@ -37,9 +37,13 @@ class PricesController(Controller):
     async def show_all(
         self, sidecar: NamedDependency[Sidecar], cursor: Cursor = None, limit: Limit = 50
     ) -> Page[PriceView]:
-        """The prices that were set, and after the last of them those published for models of the upstreams."""
+        """The prices that were set, and after the last of them those published for models
+        of the upstreams.
+        """
         after = place_in(cursor, int) or 0
-        page = page_of(list_set_prices(sidecar.store, after=after, limit=limit + 1), limit, lambda row: row.id)
+        page = page_of(
+            list_set_prices(sidecar.store, after=after, limit=limit + 1), limit, lambda row: row.id
+        )
         listed = () if page.next else published(sidecar.snapshot.upstreams)
         return Page([*map(PriceView.own, page.items), *listed], page.next)
 
@@ -58,10 +62,18 @@ class PricesController(Controller):
         return PriceView.own(made)
 
     @put("/{price_id:int}", raises=[Conflict])
-    async def replace(self, price_id: RowId, data: JSONBody[PriceBody], sidecar: NamedDependency[Sidecar]) -> PriceView:
+    async def replace(
+        self, price_id: RowId, data: JSONBody[PriceBody], sidecar: NamedDependency[Sidecar]
+    ) -> PriceView:
         """Replace a price."""
         _check(sidecar, data)
-        row = SetPrice(id=price_id, upstream=data.upstream, model=data.model, from_day=data.from_day, price=data.price)
+        row = SetPrice(
+            id=price_id,
+            upstream=data.upstream,
+            model=data.model,
+            from_day=data.from_day,
+            price=data.price,
+        )
         if not await asyncio.to_thread(replace_price, sidecar.store, row):
             raise _missing()
         return PriceView.own(row)
@@ -74,8 +86,12 @@ class PricesController(Controller):
 
 
 def _check(sidecar: Sidecar, body: PriceBody) -> None:
-    if body.upstream and body.upstream not in {upstream.name for upstream in sidecar.snapshot.upstreams}:
-        raise invalid("upstream", f"There is no upstream “{body.upstream}”; leave it empty for all of them.")
+    if body.upstream and body.upstream not in {
+        upstream.name for upstream in sidecar.snapshot.upstreams
+    }:
+        raise invalid(
+            "upstream", f"There is no upstream “{body.upstream}”; leave it empty for all of them."
+        )
     try:
         date.fromisoformat(str(body.from_day))
     except ValueError:

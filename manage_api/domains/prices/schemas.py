@@ -10,7 +10,12 @@ from shared.store.prices import SetPrice
 __all__ = ("PriceBody", "PriceView")
 
 Micros = Annotated[
-    int, msgspec.Meta(ge=0, le=10**12, description="Millionths of a US dollar per million tokens: 435000 is $0.435.")
+    int,
+    msgspec.Meta(
+        ge=0,
+        le=10**12,
+        description="Millionths of a US dollar per million tokens: 435000 is $0.435.",
+    ),
 ]
 Day = Annotated[int, msgspec.Meta(ge=1970_01_01, le=9999_12_31, description="YYYYMMDD, of UTC.")]
 
@@ -19,9 +24,14 @@ class PriceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A price to set."""
 
     upstream: Annotated[
-        str, msgspec.Meta(max_length=256, description="An upstream's name; empty: wherever the model is served.")
+        str,
+        msgspec.Meta(
+            max_length=256, description="An upstream's name; empty: wherever the model is served."
+        ),
     ] = ""
-    model: Annotated[str, msgspec.Meta(min_length=1, max_length=256, description="Its name at the upstream.")]
+    model: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=256, description="Its name at the upstream.")
+    ]
     from_day: Day
     input_micros: Micros
     output_micros: Micros

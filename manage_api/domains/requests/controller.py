@@ -14,7 +14,16 @@ from manage_api.access.callers import UserRequest
 from manage_api.access.guards import admin_only
 from manage_api.domains.requests.feed import MOST_LISTENERS, Feed
 from manage_api.domains.requests.schemas import Overview, RequestView, UpstreamHealth
-from manage_api.paging import LARGEST, Cursor, Limit, Page, SomeId, SomeText, described_as, page_of_found
+from manage_api.paging import (
+    LARGEST,
+    Cursor,
+    Limit,
+    Page,
+    SomeId,
+    SomeText,
+    described_as,
+    page_of_found,
+)
 from manage_api.sidecar import Sidecar
 from shared.store.engine import Engine
 from shared.store.reports import EntryFilter, Outcome, count_running, read_health, recent_entries
@@ -66,7 +75,9 @@ class MyRequestsController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[RequestView]:
-        """One's own exchanges with all keys, the newest first, and how each replayed turn was resolved."""
+        """One's own exchanges with all keys, the newest first, and how each replayed turn
+        was resolved.
+        """
         return await _page(sidecar.store, replace(wanted, user_id=request.user.id), cursor, limit)
 
 
@@ -89,7 +100,9 @@ class RequestsController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[RequestView]:
-        """Everybody's exchanges, the newest first; the user 0 stands for callers with an upstream's own key."""
+        """Everybody's exchanges, the newest first; the user 0 stands for callers with an
+        upstream's own key.
+        """
         return await _page(sidecar.store, replace(wanted, user_id=user_id), cursor, limit)
 
     @get("/requests/live", operation_class=described_as(EVENTS), raises=[TooManyRequestsException])
@@ -104,17 +117,22 @@ class RequestsController(Controller):
     ) -> Stream:
         """Exchanges as they happen, as server-sent events.
 
-        `opened`: one that began, also before; `settled`: one that ended, with the id of its entry. The data of both
-        is what the list has.
+        `opened`: one that began, also before; `settled`: one that ended, with the id of its
+        entry. The data of both is what the list has.
         """
         if feed.full:
             raise TooManyRequestsException(
-                f"{MOST_LISTENERS} listeners follow the requests already: close one of those pages.",
+                (
+                    f"{MOST_LISTENERS} listeners follow the requests already: close one "
+                    "of those pages."
+                ),
                 headers={"Retry-After": "30"},
             )
         wanted = EntryFilter(user_id=user_id, model=model or None, upstream=upstream or None)
         return Stream(
-            feed.listen(request, wanted, last_event_id), media_type=EVENTS, headers={"X-Accel-Buffering": "no"}
+            feed.listen(request, wanted, last_event_id),
+            media_type=EVENTS,
+            headers={"X-Accel-Buffering": "no"},
         )
 
     @get("/overview")
@@ -128,7 +146,9 @@ class RequestsController(Controller):
         )
 
 
-async def _page(store: Engine, wanted: EntryFilter, cursor: str | None, limit: int) -> Page[RequestView]:
+async def _page(
+    store: Engine, wanted: EntryFilter, cursor: str | None, limit: int
+) -> Page[RequestView]:
     def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
         entries, following = recent_entries(store, wanted, before=before, limit=most)
         return [RequestView.of(number, entry) for number, entry in entries], following

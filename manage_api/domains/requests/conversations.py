@@ -28,7 +28,9 @@ class MyConversationsController(Controller):
         limit: Limit = 50,
     ) -> Page[ConversationView]:
         """What one's own conversations used, that with the latest request first."""
-        wanted = ConversationFilter(user_id=request.user.id, model=model or None, upstream=upstream or None)
+        wanted = ConversationFilter(
+            user_id=request.user.id, model=model or None, upstream=upstream or None
+        )
         return await page_of_conversations(sidecar.store, wanted, cursor, limit)
 
 
@@ -49,7 +51,8 @@ class ConversationsController(Controller):
     ) -> Page[ConversationView]:
         """What everybody's conversations used, that with the latest request first.
 
-        The user 0 stands for callers with an upstream's own key; model and upstream are those of the latest request.
+        The user 0 stands for callers with an upstream's own key; model and upstream are
+        those of the latest request.
         """
         wanted = ConversationFilter(user_id=user_id, model=model or None, upstream=upstream or None)
         return await page_of_conversations(sidecar.store, wanted, cursor, limit)

@@ -1,4 +1,6 @@
-"""Where in a conversation the upstream's cache knew much less of the prompt than before, and what may be the reason."""
+"""Where in a conversation the upstream's cache knew much less of the prompt than before,
+and what may be the reason.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -19,14 +21,18 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     request: RequestView
     dropped: bool = False
-    """Less than half the share of the prompt before came from the cache, although the prompt is longer."""
+    """Less than half the share of the prompt before came from the cache, although the
+    prompt is longer.
+    """
 
     reasons: tuple[str, ...] = ()
     """What may have dropped it, in few words each."""
 
 
 def steps(requests: Sequence[RequestView]) -> list[Step]:
-    """The requests of a conversation, which are in their order; those that nobody counted are compared with none."""
+    """The requests of a conversation, which are in their order; those that nobody counted
+    are compared with none.
+    """
     made: list[Step] = []
     before: RequestView | None = None
     for one in requests:
@@ -41,7 +47,10 @@ def steps(requests: Sequence[RequestView]) -> list[Step]:
 
 def _dropped(before: RequestView, now: RequestView) -> bool:
     grew = now.prompt_tokens > before.prompt_tokens
-    return grew and 2 * now.cached_tokens * before.prompt_tokens < before.cached_tokens * now.prompt_tokens
+    return (
+        grew
+        and 2 * now.cached_tokens * before.prompt_tokens < before.cached_tokens * now.prompt_tokens
+    )
 
 
 def _reasons(before: RequestView, now: RequestView) -> Iterator[str]:
@@ -53,7 +62,10 @@ def _reasons(before: RequestView, now: RequestView) -> Iterator[str]:
         yield f"another model than {before.upstream_model} before"
     yield from _changed_turns(before, now)
     if now.policy != before.policy and (now.missing or before.missing):
-        yield f"another policy for turns that are not found: {now.policy or 'none'} after {before.policy or 'none'}"
+        yield (
+            f"another policy for turns that are not found: {now.policy or 'none'} after "
+            f"{before.policy or 'none'}"
+        )
     if any(_is_repair(*tries) for tries in pairwise(now.tries)):
         yield "the upstream refused what it was sent first, and got something else"
     if now.at - before.at >= _PAUSE_MS:

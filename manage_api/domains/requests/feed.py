@@ -1,4 +1,6 @@
-"""The live feed of exchanges: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""The live feed of exchanges: server-sent events
+(https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""
 
 import asyncio
 import logging
@@ -31,7 +33,9 @@ _MOST_RESUMED = 1_000
 
 
 class Feed:
-    """Looks for changes of the database, once for all who listen, and tells each what is new for them."""
+    """Looks for changes of the database, once for all who listen, and tells each what is
+    new for them.
+    """
 
     def __init__(self, sidecar: Sidecar, leaving: Callable[[], bool]) -> None:
         """`leaving` says that the program is about to end: nobody waits any longer then."""
@@ -56,11 +60,19 @@ class Feed:
             self._ticked.set()
             self._ticked = asyncio.Event()
 
-    def listen(self, request: UserRequest, wanted: EntryFilter, last: int | None) -> AsyncIterator[bytes]:
-        """What is new from now on, or after the entry `last`, while the caller may know it and the program runs."""
-        return self._events(request, _News(self._sidecar.store, wanted, last), self._sidecar.clock.monotonic())
+    def listen(
+        self, request: UserRequest, wanted: EntryFilter, last: int | None
+    ) -> AsyncIterator[bytes]:
+        """What is new from now on, or after the entry `last`, while the caller may know it
+        and the program runs.
+        """
+        return self._events(
+            request, _News(self._sidecar.store, wanted, last), self._sidecar.clock.monotonic()
+        )
 
-    async def _events(self, request: UserRequest, news: "_News", since: float) -> AsyncIterator[bytes]:
+    async def _events(
+        self, request: UserRequest, news: "_News", since: float
+    ) -> AsyncIterator[bytes]:
         if self.full:
             return
         with self._seat():
@@ -112,14 +124,18 @@ class _News:
         self._opened: set[str] = set()
 
     def read(self, running: Sequence[Entry]) -> Iterator[bytes]:
-        """Exchanges that were opened, then those that were settled, which have their id in the ledger."""
+        """Exchanges that were opened, then those that were settled, which have their id in
+        the ledger.
+        """
         before, self._opened = self._opened, {entry.exchange for entry in running}
         for entry in running:
             if entry.exchange not in before and fits(entry, self._wanted):
                 yield _event("opened", RequestView.of(None, entry))
         upto = newest_entry(self._store)
         while self._last < upto:
-            entries = entries_after(self._store, self._wanted, after=self._last, upto=upto, limit=_READ_AT_ONCE)
+            entries = entries_after(
+                self._store, self._wanted, after=self._last, upto=upto, limit=_READ_AT_ONCE
+            )
             self._last = entries[-1][0] if len(entries) == _READ_AT_ONCE else upto
             for number, entry in entries:
                 yield _event("settled", RequestView.of(number, entry), number)

@@ -89,7 +89,9 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             **fields | {"upstream_key": _masked(entry.upstream_key)},
             id=number,
-            tries=tuple(msgspec.structs.replace(each, key=_masked(each.key)) for each in details.tries),
+            tries=tuple(
+                msgspec.structs.replace(each, key=_masked(each.key)) for each in details.tries
+            ),
             turns=details.turns,
             notes=details.notes,
             policy=details.policy,

@@ -5,7 +5,11 @@ from hmac import compare_digest
 
 from litestar import Controller, Response, post
 from litestar.di import NamedDependency
-from litestar.exceptions import NotAuthorizedException, PermissionDeniedException, TooManyRequestsException
+from litestar.exceptions import (
+    NotAuthorizedException,
+    PermissionDeniedException,
+    TooManyRequestsException,
+)
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from msgspec.structs import asdict
@@ -33,7 +37,11 @@ class SessionController(Controller):
     opt = PUBLIC
     exception_handlers = {NameTaken: conflict_problem}
 
-    @post("/api/login", status_code=HTTP_200_OK, raises=[NotAuthorizedException, TooManyRequestsException])
+    @post(
+        "/api/login",
+        status_code=HTTP_200_OK,
+        raises=[NotAuthorizedException, TooManyRequestsException],
+    )
     async def sign_in(
         self, data: JSONBody[SignIn], request: AnyRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[Token]:
@@ -42,16 +50,26 @@ class SessionController(Controller):
             sidecar, username=data.username, password=data.password, address=client_address(request)
         )
         if not user:
-            raise NotAuthorizedException("The user name or the password is wrong, or the account is disabled.")
+            raise NotAuthorizedException(
+                "The user name or the password is wrong, or the account is disabled."
+            )
         token = new_session(sidecar, user)
         return Response(Token(token), cookies=[session_cookie(request, token)])
 
     @post("/api/logout", status_code=HTTP_204_NO_CONTENT)
-    async def sign_out(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Response[None]:
-        """End the session that is shown, everywhere and at once; the answer is the same when there is none."""
+    async def sign_out(
+        self, request: AnyRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[None]:
+        """End the session that is shown, everywhere and at once; the answer is the same
+        when there is none.
+        """
         for token in filter(None, (bearer(request), shown_cookie(request))):
             await asyncio.to_thread(
-                end_session, sidecar.store, token, sidecar.token_secret, now_ms=sidecar.clock.now_ms()
+                end_session,
+                sidecar.store,
+                token,
+                sidecar.token_secret,
+                now_ms=sidecar.clock.now_ms(),
             )
         return Response(None, cookies=[no_cookie(request)])
 
@@ -59,10 +77,14 @@ class SessionController(Controller):
     async def sign_up(
         self, data: JSONBody[Registration], request: AnyRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[Registered]:
-        """Make an account for oneself and sign in; it has the quota that the configuration gives to new accounts."""
+        """Make an account for oneself and sign in; it has the quota that the configuration
+        gives to new accounts.
+        """
         rules = sidecar.snapshot.registration
         if not rules.allowed:
-            raise PermissionDeniedException("Nobody can register here: ask an admin for an account.")
+            raise PermissionDeniedException(
+                "Nobody can register here: ask an admin for an account."
+            )
         take_attempt(sidecar.address_attempts, client_address(request))
         if not _is_invited(data.invite_code, rules.invite_codes):
             raise invalid("invite_code", "This is no invite code: ask an admin for one.")
@@ -76,11 +98,14 @@ class SessionController(Controller):
         token = new_session(sidecar, user)
         view = UserDetails.of(user, Balance(), sidecar.clock.now_ms())
         return Response(
-            Registered(**asdict(view), api_key=api_key, token=token), cookies=[session_cookie(request, token)]
+            Registered(**asdict(view), api_key=api_key, token=token),
+            cookies=[session_cookie(request, token)],
         )
 
 
 def _is_invited(code: str, codes: tuple[str, ...]) -> bool:
-    """Whether the code is one of those, where there are any; takes as long for a wrong one as for a right one."""
+    """Whether the code is one of those, where there are any; takes as long for a wrong one
+    as for a right one.
+    """
     matches = [compare_digest(digest(code), digest(each)) for each in codes]
     return any(matches) or not codes

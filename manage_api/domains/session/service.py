@@ -18,8 +18,11 @@ from shared.store.accounts import find_user_by_name, replace_hash
 __all__ = ("hashed", "new_session", "opened", "take_attempt", "verified_user")
 
 
-async def verified_user(sidecar: Sidecar, *, username: str, password: str, address: str) -> User | None:
-    """The account whose password this is; None, after the same work, when it is not or the account is disabled.
+async def verified_user(
+    sidecar: Sidecar, *, username: str, password: str, address: str
+) -> User | None:
+    """The account whose password this is; None, after the same work, when it is not or the
+    account is disabled.
 
     Raises TooManyRequestsException after many failures under one name or from one address.
     """
@@ -41,21 +44,32 @@ async def verified_user(sidecar: Sidecar, *, username: str, password: str, addre
 def take_attempt(throttle: Throttle, name: str) -> None:
     """Use one attempt; TooManyRequestsException when there is none."""
     if wait := throttle.take(name):
-        raise TooManyRequestsException("Too many attempts: wait a little.", headers={"Retry-After": str(ceil(wait))})
+        raise TooManyRequestsException(
+            "Too many attempts: wait a little.", headers={"Retry-After": str(ceil(wait))}
+        )
 
 
 def new_session(sidecar: Sidecar, user: User) -> str:
-    """A token that lasts until its time is over, it is ended, or the account changes in a way that ends sessions."""
+    """A token that lasts until its time is over, it is ended, or the account changes in a
+    way that ends sessions.
+    """
     return issue_token(user, sidecar.token_secret, now=sidecar.clock.now_ms() // 1000)
 
 
-async def opened(sidecar: Sidecar, *, username: str, password: str, **fields: Any) -> tuple[User, str]:
+async def opened(
+    sidecar: Sidecar, *, username: str, password: str, **fields: Any
+) -> tuple[User, str]:
     """`open_account` with a password; what can't be taken raises the error for its field."""
     password_hash = await hashed(sidecar, password, username=username, field="password")
     now = sidecar.clock.now_ms()
     try:
         return await asyncio.to_thread(
-            open_account, sidecar.store, username=username, password_hash=password_hash, now=now, **fields
+            open_account,
+            sidecar.store,
+            username=username,
+            password_hash=password_hash,
+            now=now,
+            **fields,
         )
     except ValueError as error:
         raise invalid("username", error) from None

@@ -29,10 +29,13 @@ class SettingsController(Controller):
         return Page(views(sidecar), None)
 
     @put(raises=[Conflict])
-    async def change(self, data: JSONBody[Changes], sidecar: NamedDependency[Sidecar]) -> Page[SettingView]:
+    async def change(
+        self, data: JSONBody[Changes], sidecar: NamedDependency[Sidecar]
+    ) -> Page[SettingView]:
         """Set values by dotted name, null for the default; all or none.
 
-        Both programs take them over within two seconds. What file or environment set can't be changed here.
+        Both programs take them over within two seconds. What file or environment set can't
+        be changed here.
         """
         check(sidecar, data)
         await asyncio.to_thread(change_settings, sidecar.store, data, sidecar.clock.now_ms())

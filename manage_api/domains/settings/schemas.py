@@ -16,7 +16,9 @@ Value = (
     | Annotated[list[Annotated[str, msgspec.Meta(max_length=256)]], msgspec.Meta(max_length=1024)]
 )
 
-Changes = Annotated[dict[Annotated[str, msgspec.Meta(max_length=64)], Value | None], msgspec.Meta(max_length=64)]
+Changes = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=64)], Value | None], msgspec.Meta(max_length=64)
+]
 """Values by dotted name; null goes back to the default."""
 
 

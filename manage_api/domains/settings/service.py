@@ -24,19 +24,27 @@ _OVER_STORED = ("environment", "file")
 def views(sidecar: Sidecar) -> list[SettingView]:
     """Every setting."""
     sidecar.take_over()
-    problems = {each.key: each.message for each in sidecar.watch.problems if each.source == "database"}
+    problems = {
+        each.key: each.message for each in sidecar.watch.problems if each.source == "database"
+    }
     return [_view(sidecar, name, problems.get(name, "")) for name in SETTINGS]
 
 
 def check(sidecar: Sidecar, changes: Mapping[str, Value | None]) -> None:
-    """Raise ValidationException with a message for each value that can't be set, or Conflict for one set elsewhere."""
+    """Raise ValidationException with a message for each value that can't be set, or
+    Conflict for one set elsewhere.
+    """
     sources = sidecar.watch.sources
     faults = {name: fault for name, value in changes.items() if (fault := _fault(name, value))}
     if faults:
-        raise ValidationException(extra=[{"key": name, "message": fault} for name, fault in faults.items()])
+        raise ValidationException(
+            extra=[{"key": name, "message": fault} for name, fault in faults.items()]
+        )
     for name, value in changes.items():
         if value is not None and sources[name] in _OVER_STORED:
-            raise Conflict(f"{name} is set by {_set_by(sidecar, name, sources[name])}: change it there.")
+            raise Conflict(
+                f"{name} is set by {_set_by(sidecar, name, sources[name])}: change it there."
+            )
 
 
 def _fault(name: str, value: Value | None) -> str:

@@ -23,7 +23,10 @@ __all__ = ("InstallationController", "SystemController")
 _PIECE = 1024 * 1024
 _DATABASE = "application/vnd.sqlite3"
 
-Check = Annotated[bool, QueryParameter(description="Also read the whole database for damage, which may take a while.")]
+Check = Annotated[
+    bool,
+    QueryParameter(description="Also read the whole database for damage, which may take a while."),
+]
 
 
 class SystemController(Controller):
@@ -56,7 +59,9 @@ class InstallationController(Controller):
     guards = (admin_only,)
 
     @get("/health")
-    async def show_health(self, sidecar: NamedDependency[Sidecar], check: Check = False) -> HealthReport:
+    async def show_health(
+        self, sidecar: NamedDependency[Sidecar], check: Check = False
+    ) -> HealthReport:
         """Versions, the database, the data planes, and what of the configuration can't be used."""
         integrity = None
         if check:
@@ -66,7 +71,9 @@ class InstallationController(Controller):
 
     @get("/backup", media_type=_DATABASE)
     async def back_up(self, sidecar: NamedDependency[Sidecar]) -> Stream:
-        """A consistent copy of the database as a file; `secret.key`, which opens what is sealed in it, is not."""
+        """A consistent copy of the database as a file; `secret.key`, which opens what is
+        sealed in it, is not.
+        """
         async with sidecar.long_work:
             copy = await asyncio.to_thread(copy_database, sidecar.snapshot.database_url)
         day = datetime.fromtimestamp(sidecar.clock.now_ms() // 1000, UTC).date()

@@ -70,4 +70,6 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
 
     problems: list[ProblemView]
     last_settled_at: int | None
-    """When the last exchange was entered into the ledger, epoch milliseconds; null: there is none."""
+    """When the last exchange was entered into the ledger, epoch milliseconds; null: there
+    is none.
+    """

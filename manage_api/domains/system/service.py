@@ -24,7 +24,9 @@ _MOST_FINDINGS = 10
 
 
 def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
-    """Everything but the integrity of the database, which takes longer and was checked before, or not."""
+    """Everything but the integrity of the database, which takes longer and was checked
+    before, or not.
+    """
     sidecar.take_over()
     database = database_path(sidecar.snapshot.database_url)
     return HealthReport(
@@ -34,7 +36,9 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
             "python": platform.python_version(),
         },
         uptime_seconds=int(sidecar.clock.monotonic() - sidecar.started),
-        database=DatabaseView(bytes=_size(database), wal_bytes=_size(Path(f"{database}-wal")), integrity=integrity),
+        database=DatabaseView(
+            bytes=_size(database), wal_bytes=_size(Path(f"{database}-wal")), integrity=integrity
+        ),
         nodes=_nodes(sidecar.store, sidecar.clock.now_ms()),
         problems=msgspec.convert(sidecar.watch.problems, list[ProblemView], from_attributes=True),
         last_settled_at=_last_settled(sidecar.store),
@@ -52,20 +56,31 @@ def check_integrity(database_url: str) -> str:
 
 
 def copy_database(database_url: str) -> BinaryIO:
-    """A consistent copy, open for reading and gone when it is closed; blocks. StoreError when it can't be written."""
+    """A consistent copy, open for reading and gone when it is closed; blocks. StoreError
+    when it can't be written.
+    """
     target = data_directory(database_url) / f"backup-{secrets.token_hex(8)}.db"
     with closing(open_engine(database_url)) as engine:
         back_up(engine, target)
     try:
         return target.open("rb")
     finally:
-        target.unlink()  # the open file stays until it is closed, and nothing is left behind by whatever happens then
+        # The open file stays until it is closed, and nothing is left behind whatever happens.
+        target.unlink()
 
 
 def _nodes(store: Engine, now: int) -> list[NodeView]:
-    rows = store.read("SELECT node, version, started_at, seen_at FROM nodes ORDER BY seen_at DESC, node LIMIT 200")
+    rows = store.read(
+        "SELECT node, version, started_at, seen_at FROM nodes ORDER BY seen_at DESC, node LIMIT 200"
+    )
     return [
-        NodeView(node=node, version=its, started_at=started, seen_at=seen, alive=seen > now - DEAD_AFTER_MS)
+        NodeView(
+            node=node,
+            version=its,
+            started_at=started,
+            seen_at=seen,
+            alive=seen > now - DEAD_AFTER_MS,
+        )
         for node, its, started, seen in rows
     ]
 

@@ -10,7 +10,13 @@ from litestar.status_codes import HTTP_200_OK
 
 from manage_api.access.guards import admin_only
 from manage_api.domains.upstreams.probe import probe, trust
-from manage_api.domains.upstreams.schemas import Place, RoutesView, UpstreamBody, UpstreamReport, UpstreamView
+from manage_api.domains.upstreams.schemas import (
+    Place,
+    RoutesView,
+    UpstreamBody,
+    UpstreamReport,
+    UpstreamView,
+)
 from manage_api.domains.upstreams.service import (
     find,
     is_guarded,
@@ -33,10 +39,16 @@ from shared.store.upstreams import UpstreamNameTaken, UpstreamRow, move_upstream
 __all__ = ("RoutesController", "UpstreamsController")
 
 UpstreamId = Annotated[
-    str, PathParameter(max_length=1024, description="The `id` of an upstream: a number, or `config:` and a name.")
+    str,
+    PathParameter(
+        max_length=1024, description="The `id` of an upstream: a number, or `config:` and a name."
+    ),
 ]
 AskedModel = Annotated[
-    str, QueryParameter(min_length=1, max_length=1024, description="As a client writes it into its request.")
+    str,
+    QueryParameter(
+        min_length=1, max_length=1024, description="As a client writes it into its request."
+    ),
 ]
 
 
@@ -49,32 +61,44 @@ class UpstreamsController(Controller):
 
     @get()
     async def show_all(self, sidecar: NamedDependency[Sidecar]) -> Page[UpstreamView]:
-        """The upstreams in the order in which requests try them, those of file and environment first; on one page."""
+        """The upstreams in the order in which requests try them, those of file and
+        environment first; on one page.
+        """
         return Page(views(sidecar), None)
 
     @post(raises=[Conflict])
-    async def add(self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]) -> UpstreamView:
+    async def add(
+        self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]
+    ) -> UpstreamView:
         """Add an upstream behind the others; the data plane uses it within two seconds."""
         upstream_id = await store_new(sidecar, await unsaved(sidecar, data))
         return view(sidecar, str(upstream_id))
 
     @post("/test", status_code=HTTP_200_OK, raises=[Conflict])
-    async def test_unsaved(self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]) -> UpstreamReport:
+    async def test_unsaved(
+        self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]
+    ) -> UpstreamReport:
         """Ask an upstream that is not stored for its models, with each of its keys."""
         return await _report(sidecar, await unsaved(sidecar, data), guarded=is_guarded(sidecar))
 
     @get("/{upstream_id:str}")
-    async def show(self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]) -> UpstreamView:
+    async def show(
+        self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]
+    ) -> UpstreamView:
         """One upstream."""
         return view(sidecar, upstream_id)
 
     @put("/{upstream_id:str}", raises=[Conflict])
     async def replace(
-        self, upstream_id: UpstreamId, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]
+        self,
+        upstream_id: UpstreamId,
+        data: JSONBody[UpstreamBody],
+        sidecar: NamedDependency[Sidecar],
     ) -> UpstreamView:
         """Replace an upstream; what the body leaves out gets its default.
 
-        Masked keys and headers stay what they are as long as scheme, host and port of `base_url` do.
+        Masked keys and headers stay what they are as long as scheme, host and port of
+        `base_url` do.
         """
         row = row_of(sidecar, upstream_id)
         await store_over(sidecar, row, await unsaved(sidecar, data, row.upstream))
@@ -88,7 +112,9 @@ class UpstreamsController(Controller):
             raise missing()
 
     @post("/{upstream_id:str}/test", status_code=HTTP_200_OK, raises=[Conflict])
-    async def test(self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]) -> UpstreamReport:
+    async def test(
+        self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]
+    ) -> UpstreamReport:
         """Ask an upstream for its models, with each of its keys."""
         found = find(sidecar, upstream_id)
         upstream = found.upstream if isinstance(found, UpstreamRow) else found
@@ -115,7 +141,9 @@ class RoutesController(Controller):
 
     @get()
     async def show(self, model: AskedModel, sidecar: NamedDependency[Sidecar]) -> RoutesView:
-        """The upstreams a request for this model would be sent to, and the rewrites that say so; nothing is sent."""
+        """The upstreams a request for this model would be sent to, and the rewrites that
+        say so; nothing is sent.
+        """
         return try_out(sidecar, model)
 
 

@@ -31,7 +31,8 @@ class _Model(msgspec.Struct):
 class _Models(msgspec.Struct):
     """The answer of `GET /models`, as much as OpenAI's and Anthropic's have in common.
 
-    https://platform.openai.com/docs/api-reference/models, https://platform.claude.com/docs/en/api/models/list
+    https://platform.openai.com/docs/api-reference/models,
+    https://platform.claude.com/docs/en/api/models/list
     """
 
     data: list[_Model]
@@ -45,14 +46,20 @@ class _Trial(msgspec.Struct, frozen=True):
 
 
 def trust() -> ssl.SSLContext:
-    """What the data plane trusts upstreams by; reads files. Raises OutboundError when they can't be read."""
+    """What the data plane trusts upstreams by; reads files. Raises OutboundError when they
+    can't be read.
+    """
     try:
         return tls_context(load_mitm(find_mitm()).options)
     except (ConfigError, OSError):
-        raise OutboundError("The certificates that mitm.toml trusts upstreams by can't be read.") from None
+        raise OutboundError(
+            "The certificates that mitm.toml trusts upstreams by can't be read."
+        ) from None
 
 
-async def probe(upstream: Upstream, *, guarded: bool, tls: ssl.SSLContext, clock: Clock) -> UpstreamReport:
+async def probe(
+    upstream: Upstream, *, guarded: bool, tls: ssl.SSLContext, clock: Clock
+) -> UpstreamReport:
     """Try every key; when the upstream does not even answer the first, the others are not tried."""
     first, *others = upstream.api_keys or ("",)
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -81,25 +88,34 @@ def _summary(trials: list[_Trial]) -> UpstreamReport:
     )
 
 
-async def _try(upstream: Upstream, key: str, *, guarded: bool, tls: ssl.SSLContext, clock: Clock) -> _Trial:
+async def _try(
+    upstream: Upstream, key: str, *, guarded: bool, tls: ssl.SSLContext, clock: Clock
+) -> _Trial:
     started = clock.monotonic()
     status: int | None = None
     models: list[str] = []
     try:
-        answer = await fetch(upstream, _target(upstream), _headers(upstream, key), guarded=guarded, tls=tls)
+        answer = await fetch(
+            upstream, _target(upstream), _headers(upstream, key), guarded=guarded, tls=tls
+        )
         status = answer.status
         works, message, models = _judge(answer, key)
     except OutboundError as error:
         works, message = False, str(error)
     latency_ms = round((clock.monotonic() - started) * 1000)
     shown = mask(key) if key else ""
-    return _Trial(KeyReport(key=shown, works=works, status=status, latency_ms=latency_ms, message=message), models)
+    return _Trial(
+        KeyReport(key=shown, works=works, status=status, latency_ms=latency_ms, message=message),
+        models,
+    )
 
 
 def _target(upstream: Upstream) -> str:
     """Beside where requests go; of Azure's deployments, above them."""
     # The path of Chat Completions has two parts; that of Responses has one, after the same base.
-    beside = replace(upstream, path="", api="messages" if upstream.api == "messages" else "responses").request_path
+    beside = replace(
+        upstream, path="", api="messages" if upstream.api == "messages" else "responses"
+    ).request_path
     path = beside.rpartition("/")[0].partition("/deployments/")[0] + "/models"
     if upstream.version:
         return f"{path}?api-version={quote(upstream.version)}"
@@ -125,7 +141,9 @@ def _headers(upstream: Upstream, key: str) -> list[tuple[str, str]]:
 
 
 def _judge(answer: Answer, key: str) -> tuple[bool, str, list[str]]:
-    """Whether it works, what to say of it, and the models; nothing the upstream wrote is said but their names."""
+    """Whether it works, what to say of it, and the models; nothing the upstream wrote is
+    said but their names.
+    """
     if answer.status != 200:
         return False, _words(answer.status, key), []
     try:
@@ -134,7 +152,9 @@ def _judge(answer: Answer, key: str) -> tuple[bool, str, list[str]]:
         return False, "The answer is not a list of models: check base_url.", []
     except (ValueError, RecursionError):
         return False, "The answer is not JSON: base_url may lead to a web page.", []
-    names = [model.id for model in found if model.id.isprintable() and len(model.id) <= _LONGEST_NAME]
+    names = [
+        model.id for model in found if model.id.isprintable() and len(model.id) <= _LONGEST_NAME
+    ]
     models = list(dict.fromkeys(names))[:_MOST_MODELS]
     return True, f"It answers and lists {len(models)} models.", models
 
@@ -147,13 +167,17 @@ def _words(status: int, key: str) -> str:
             return "The account of this key has no credit left (402)."
         case 404 | 405:
             return (
-                f"There is no list of models at this address ({status}): check the path in base_url. "
+                f"There is no list of models at this address ({status}): check the path "
+                "in base_url. "
                 "A few providers have no such list."
             )
         case 429:
             return "The upstream wants fewer requests from this key for now (429)."
         case _ if status < 400:
-            return f"The upstream points to another address ({status}), which is never followed: correct base_url."
+            return (
+                f"The upstream points to another address ({status}), which is never "
+                "followed: correct base_url."
+            )
         case _ if status >= 500:
             return f"The upstream has a fault ({status})."
     return f"The upstream answered with an error ({status})."

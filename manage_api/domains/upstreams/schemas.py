@@ -28,7 +28,12 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 
 
 class RewriteBody(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}, omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename={"from_": "from"},
+    omit_defaults=True,
 ):
     """A model to rename: either `from` and `to`, or `from_pattern` and `to_template`."""
 
@@ -69,7 +74,9 @@ class UpstreamBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     headers: Annotated[dict[Name, Secret], msgspec.Meta(max_length=64)] = {}
     """Values of headers that look secret are answered and kept like keys."""
 
-    timeouts: TimeoutsBody = msgspec.field(default_factory=TimeoutsBody)  # the API's description can't show a struct
+    timeouts: TimeoutsBody = msgspec.field(
+        default_factory=TimeoutsBody
+    )  # the API's description can't show a struct
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,7 +175,9 @@ class RouteView(msgspec.Struct, frozen=True, kw_only=True):
 
     profile: str
     profile_by: ProfileBy
-    """What the profile was chosen by; `name`: it is set, `api`: it is that of what the upstream speaks."""
+    """What the profile was chosen by; `name`: it is set, `api`: it is that of what the
+    upstream speaks.
+    """
 
     keys: int
     resting: int

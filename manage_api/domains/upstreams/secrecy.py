@@ -15,7 +15,9 @@ class MaskError(ValueError):
     """A mask does not stand for exactly one secret that is known; `field` is where it was given."""
 
     def __init__(self, field: str) -> None:
-        super().__init__("This stands for nothing, or for several things, known at this address: enter it whole.")
+        super().__init__(
+            "This stands for nothing, or for several things, known at this address: enter it whole."
+        )
         self.field = field
 
 

@@ -7,8 +7,19 @@ from urllib.parse import quote, urljoin
 import msgspec
 from litestar.exceptions import NotFoundException, ValidationException
 
-from manage_api.domains.upstreams.schemas import KeyView, RewriteBody, TimeoutsBody, UpstreamBody, UpstreamView
-from manage_api.domains.upstreams.secrecy import MaskError, masked_headers, unmasked_headers, unmasked_keys
+from manage_api.domains.upstreams.schemas import (
+    KeyView,
+    RewriteBody,
+    TimeoutsBody,
+    UpstreamBody,
+    UpstreamView,
+)
+from manage_api.domains.upstreams.secrecy import (
+    MaskError,
+    masked_headers,
+    unmasked_headers,
+    unmasked_keys,
+)
 from manage_api.outbound import OutboundError, refuse_private
 from manage_api.paging import LARGEST
 from manage_api.problems import Conflict, invalid
@@ -48,7 +59,9 @@ def views(sidecar: Sidecar) -> list[UpstreamView]:
     """All upstreams, in the order in which requests try them."""
     sidecar.take_over()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
-    stored = [_stored_view(sidecar, row, rest) for row in list_upstreams(sidecar.store, sidecar.secret)]
+    stored = [
+        _stored_view(sidecar, row, rest) for row in list_upstreams(sidecar.store, sidecar.secret)
+    ]
     return [*(_provisioned_view(upstream, rest) for upstream in _provisioned(sidecar)), *stored]
 
 
@@ -57,7 +70,11 @@ def view(sidecar: Sidecar, upstream_id: str) -> UpstreamView:
     found = find(sidecar, upstream_id)
     sidecar.take_over()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
-    return _stored_view(sidecar, found, rest) if isinstance(found, UpstreamRow) else _provisioned_view(found, rest)
+    return (
+        _stored_view(sidecar, found, rest)
+        if isinstance(found, UpstreamRow)
+        else _provisioned_view(found, rest)
+    )
 
 
 def find(sidecar: Sidecar, upstream_id: str) -> UpstreamRow | Upstream:
@@ -73,20 +90,23 @@ def find(sidecar: Sidecar, upstream_id: str) -> UpstreamRow | Upstream:
 
 
 def row_of(sidecar: Sidecar, upstream_id: str) -> UpstreamRow:
-    """The row of an upstream that can be changed here; NotFoundException, or a 409 that says where else it can be."""
+    """The row of an upstream that can be changed here; NotFoundException, or a 409 that
+    says where else it can be.
+    """
     found = find(sidecar, upstream_id)
     if isinstance(found, UpstreamRow):
         return found
     raise Conflict(
-        f"The upstream “{found.name}” is set by {sidecar.snapshot.config_path} or the environment: change it there."
+        f"The upstream “{found.name}” is set by {sidecar.snapshot.config_path} or "
+        "the environment: change it there."
     )
 
 
 async def unsaved(sidecar: Sidecar, body: UpstreamBody, known: Upstream | None = None) -> Upstream:
     """The upstream a body describes, when it may be stored; else ValidationException.
 
-    Masks in it stand for secrets of the `known` one, unless the body leads to another place: an admin may use keys, but
-    not have them sent where they can be read.
+    Masks in it stand for secrets of the `known` one, unless the body leads to another
+    place: an admin may use keys, but not have them sent where they can be read.
     """
     plain = msgspec.to_builtins(body)
     try:
@@ -99,7 +119,9 @@ async def unsaved(sidecar: Sidecar, body: UpstreamBody, known: Upstream | None =
     if body.profile and body.profile not in (names := sidecar.snapshot.known_profiles.names):
         faults = faults | {"profile": f"must be one of {', '.join(names)}"}
     if faults:
-        raise ValidationException(extra=[{"key": key, "message": message} for key, message in faults.items()])
+        raise ValidationException(
+            extra=[{"key": key, "message": message} for key, message in faults.items()]
+        )
     upstream = msgspec.convert(plain, Upstream)
     await _refuse_private(sidecar, upstream)
     return upstream
@@ -117,7 +139,9 @@ async def store_over(sidecar: Sidecar, row: UpstreamRow, upstream: Upstream) -> 
     if upstream.name.casefold() != row.name.casefold():
         _refuse_provisioned_name(sidecar, upstream.name)
     now = sidecar.clock.now_ms()
-    if not await asyncio.to_thread(replace_upstream, sidecar.store, sidecar.secret, row.id, upstream, now):
+    if not await asyncio.to_thread(
+        replace_upstream, sidecar.store, sidecar.secret, row.id, upstream, now
+    ):
         raise missing()
 
 
@@ -140,7 +164,9 @@ async def _refuse_private(sidecar: Sidecar, upstream: Upstream) -> None:
     if not is_guarded(sidecar):
         return
     if upstream.scheme != "https":
-        raise invalid("base_url", "must start with https://, unless [server] allow_private_upstreams is true")
+        raise invalid(
+            "base_url", "must start with https://, unless [server] allow_private_upstreams is true"
+        )
     try:
         await refuse_private(upstream.host)
     except OutboundError as error:
@@ -150,7 +176,8 @@ async def _refuse_private(sidecar: Sidecar, upstream: Upstream) -> None:
 def _refuse_provisioned_name(sidecar: Sidecar, name: str) -> None:
     if name.casefold() in (upstream.name.casefold() for upstream in _provisioned(sidecar)):
         raise Conflict(
-            f"{sidecar.snapshot.config_path} or the environment have an upstream “{name}”: choose another name."
+            f"{sidecar.snapshot.config_path} or the environment have an upstream "
+            f"“{name}”: choose another name."
         )
 
 
@@ -168,20 +195,32 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 
 def _provisioned_view(upstream: Upstream, rest: _Resting) -> UpstreamView:
-    return _view(upstream, rest, shown_id=_config_id(upstream), provisioned=True, active=True, problem="")
+    return _view(
+        upstream, rest, shown_id=_config_id(upstream), provisioned=True, active=True, problem=""
+    )
 
 
 def _stored_view(sidecar: Sidecar, row: UpstreamRow, rest: _Resting) -> UpstreamView:
     active = row.upstream is not None and row.upstream in sidecar.snapshot.upstreams
     key = upstream_key(row.name)
-    told = (problem.message for problem in sidecar.watch.problems if (problem.key, problem.source) == (key, "database"))
+    told = (
+        problem.message
+        for problem in sidecar.watch.problems
+        if (problem.key, problem.source) == (key, "database")
+    )
     problem = "" if active else row.problem or next(told, "")
     upstream = row.upstream or Upstream(name=row.name, base_url="")
     return _view(upstream, rest, shown_id=row.id, provisioned=False, active=active, problem=problem)
 
 
 def _view(
-    upstream: Upstream, rest: _Resting, *, shown_id: int | str, provisioned: bool, active: bool, problem: str
+    upstream: Upstream,
+    rest: _Resting,
+    *,
+    shown_id: int | str,
+    provisioned: bool,
+    active: bool,
+    problem: str,
 ) -> UpstreamView:
     return UpstreamView(
         id=shown_id,
@@ -201,7 +240,9 @@ def _view(
         images=upstream.images,
         mirror=upstream.mirror,
         compact_signal=upstream.compact_signal,
-        model_rewrites=msgspec.convert(upstream.model_rewrites, list[RewriteBody], from_attributes=True),
+        model_rewrites=msgspec.convert(
+            upstream.model_rewrites, list[RewriteBody], from_attributes=True
+        ),
         profile=upstream.profile,
         headers=masked_headers(upstream.headers),
         timeouts=msgspec.convert(upstream.timeouts, TimeoutsBody, from_attributes=True),
@@ -209,4 +250,8 @@ def _view(
 
 
 def _key_view(key: str, rests: Resting | None) -> KeyView:
-    return KeyView(key=mask(key), resting_until=rests.until if rests else None, resting_why=rests.why if rests else "")
+    return KeyView(
+        key=mask(key),
+        resting_until=rests.until if rests else None,
+        resting_why=rests.why if rests else "",
+    )

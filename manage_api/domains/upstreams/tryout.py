@@ -21,7 +21,8 @@ def try_out(sidecar: Sidecar, model: str) -> RoutesView:
     stands_for = stand_in(upstreams, model, tiers)
     asked = stands_for[0] if stands_for else model
     found = [
-        _route_view(route, asked, rest, sidecar.snapshot.known_profiles) for route in routes(upstreams, model, tiers)
+        _route_view(route, asked, rest, sidecar.snapshot.known_profiles)
+        for route in routes(upstreams, model, tiers)
     ]
     fit = (route.upstream for route in found if route.resting < max(route.keys, 1))
     return RoutesView(
@@ -32,11 +33,15 @@ def try_out(sidecar: Sidecar, model: str) -> RoutesView:
     )
 
 
-def _route_view(route: Route, asked: str, rest: dict[tuple[str, str], Resting], profiles: Profiles) -> RouteView:
+def _route_view(
+    route: Route, asked: str, rest: dict[tuple[str, str], Resting], profiles: Profiles
+) -> RouteView:
     upstream, match = route.upstream, rewrite_for(route.upstream, asked)
     if match is None and route.model != asked:  # an effort was taken from its end
         match = rewrite_for(upstream, asked[: max(asked.rfind("-"), asked.rfind(":"))])
-    profile, by = profiles.decide(name=upstream.profile, api=upstream.api, host=upstream.host, model=route.model)
+    profile, by = profiles.decide(
+        name=upstream.profile, api=upstream.api, host=upstream.host, model=route.model
+    )
     keys = upstream.api_keys or ("",)
     return RouteView(
         upstream=upstream.name,

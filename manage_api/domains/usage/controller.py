@@ -49,7 +49,9 @@ _EXPORTED_AT_ONCE = 200
 
 Days = Annotated[int, QueryParameter(ge=1, le=366)]
 By = Annotated[Dimension, QueryParameter()]
-Format = Annotated[Literal["json", "csv"] | None, QueryParameter(description="Without it `Accept` decides.")]
+Format = Annotated[
+    Literal["json", "csv"] | None, QueryParameter(description="Without it `Accept` decides.")
+]
 
 
 class MyUsageController(Controller):
@@ -57,7 +59,9 @@ class MyUsageController(Controller):
 
     @get("/api/my-usage")
     async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> MyUsage:
-        """What one used today, this month and ever, and what is left of one's quota, and of the key's that asks."""
+        """What one used today, this month and ever, and what is left of one's quota, and of
+        the key's that asks.
+        """
         now, user, key = sidecar.clock.now_ms(), request.user, request.auth
         first_of_month = window_of("month", now) * 100 + 1
         return MyUsage(
@@ -69,9 +73,13 @@ class MyUsageController(Controller):
         )
 
     @get("/api/my-stats/daily")
-    async def daily(self, request: UserRequest, sidecar: NamedDependency[Sidecar], days: Days = 30) -> DailyStats:
+    async def daily(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], days: Days = 30
+    ) -> DailyStats:
         """What one used on each of the last days, by model."""
-        return DailyStats(usage_of_days(sidecar.store, request.user.id, now_ms=sidecar.clock.now_ms(), days=days))
+        return DailyStats(
+            usage_of_days(sidecar.store, request.user.id, now_ms=sidecar.clock.now_ms(), days=days)
+        )
 
 
 class UsageController(Controller):
@@ -83,7 +91,9 @@ class UsageController(Controller):
     @get(
         responses={
             HTTP_200_OK: ResponseSpec(
-                Page[GroupUsage], generate_examples=False, description="A page of sums, or all as CSV"
+                Page[GroupUsage],
+                generate_examples=False,
+                description="A page of sums, or all as CSV",
             )
         },
         operation_class=described_as(CSV, besides_json=True),
@@ -108,9 +118,13 @@ class UsageController(Controller):
         wanted = usage_filter(span, user_id=user_id, key_id=key_id, model=model, upstream=upstream)
         if format == "csv" or (format is None and request.accept.best_match([_JSON, CSV]) == CSV):
             return as_csv(f"usage-by-{by}", GROUP_COLUMNS, _pages(sidecar.store, by, wanted))
-        after: int | str | None = place_in(cursor, str) if by in ("model", "upstream") else place_in(cursor, int)
+        after: int | str | None = (
+            place_in(cursor, str) if by in ("model", "upstream") else place_in(cursor, int)
+        )
         groups = usage_by(sidecar.store, by, wanted, after=after, limit=limit + 1)
-        return Response(page_of([GroupUsage.of(group) for group in groups], limit, lambda usage: usage.group))
+        return Response(
+            page_of([GroupUsage.of(group) for group in groups], limit, lambda usage: usage.group)
+        )
 
 
 def _pages(store: Engine, by: Dimension, wanted: UsageFilter) -> Iterator[list[GroupUsage]]:

@@ -11,7 +11,16 @@ from shared.periods import reset_ms
 from shared.store.ledger import Balance
 from shared.store.reports import Sums
 
-__all__ = ("GROUP_COLUMNS", "DailyStats", "DayUsage", "GroupUsage", "ModelUsage", "MyUsage", "QuotaView", "Usage")
+__all__ = (
+    "GROUP_COLUMNS",
+    "DailyStats",
+    "DayUsage",
+    "GroupUsage",
+    "ModelUsage",
+    "MyUsage",
+    "QuotaView",
+    "Usage",
+)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,12 +55,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Turns whose reasoning was not found."""
 
     cached_share: float | None
-    """The part of the prompt tokens that came from the upstream's cache, from 0 to 1; null: no prompt was counted."""
+    """The part of the prompt tokens that came from the upstream's cache, from 0 to 1; null:
+    no prompt was counted.
+    """
 
     @classmethod
     def of(cls, sums: Sums, **more: object) -> Self:
         share = sums.cached_tokens / sums.prompt_tokens if sums.prompt_tokens else None
-        return cls(**asdict(sums) | more, tokens=sums.prompt_tokens + sums.completion_tokens, cached_share=share)
+        return cls(
+            **asdict(sums) | more,
+            tokens=sums.prompt_tokens + sums.completion_tokens,
+            cached_share=share,
+        )
 
 
 class QuotaView(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +102,9 @@ class QuotaView(msgspec.Struct, frozen=True, kw_only=True):
             quota_cost_micros=limits.quota_cost_micros,
             used_cost_micros=balance.cost_micros,
             reserved_cost_micros=balance.reserved_cost_micros,
-            left_cost_micros=_left(limits.quota_cost_micros, balance.cost_micros + balance.reserved_cost_micros),
+            left_cost_micros=_left(
+                limits.quota_cost_micros, balance.cost_micros + balance.reserved_cost_micros
+            ),
         )
 
 
@@ -118,8 +135,14 @@ class DayUsage(Usage, frozen=True, kw_only=True):
 
     @classmethod
     def of_models(cls, day: int, models: Sequence[tuple[str, Sums]]) -> Self:
-        totals = {name: sum(getattr(sums, name) for _, sums in models) for name in Sums.__struct_fields__}
-        return cls.of(Sums(**totals), day=day, models=[ModelUsage.of(sums, model=model) for model, sums in models])
+        totals = {
+            name: sum(getattr(sums, name) for _, sums in models) for name in Sums.__struct_fields__
+        }
+        return cls.of(
+            Sums(**totals),
+            day=day,
+            models=[ModelUsage.of(sums, model=model) for model, sums in models],
+        )
 
 
 class DailyStats(msgspec.Struct, frozen=True):
@@ -132,7 +155,9 @@ class GroupUsage(Usage, frozen=True, kw_only=True):
     """What one user, model, upstream or key used, or all on one day."""
 
     group: int | str
-    """Its id, name, or day (YYYYMMDD); 0: callers with an upstream's own key, or exchanges without a virtual key."""
+    """Its id, name, or day (YYYYMMDD); 0: callers with an upstream's own key, or exchanges
+    without a virtual key.
+    """
 
     name: str
     """What people call it: a user's name, a key's owner and name; empty where the group says it."""

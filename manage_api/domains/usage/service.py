@@ -12,9 +12,15 @@ _DAY_MS = 86_400_000
 
 
 def usage_of_days(store: Engine, user_id: int, *, now_ms: int, days: int) -> list[DayUsage]:
-    """A user's use on each of the last days by model, today last; days without use are there too."""
-    used: dict[int, list[tuple[str, Sums]]] = {day_of(now_ms - ago * _DAY_MS): [] for ago in reversed(range(days))}
-    for day, model, sums in usage_by_day_and_model(store, user_id, first_day=min(used), last_day=max(used)):
+    """A user's use on each of the last days by model, today last; days without use are
+    there too.
+    """
+    used: dict[int, list[tuple[str, Sums]]] = {
+        day_of(now_ms - ago * _DAY_MS): [] for ago in reversed(range(days))
+    }
+    for day, model, sums in usage_by_day_and_model(
+        store, user_id, first_day=min(used), last_day=max(used)
+    ):
         used[day].append((model, sums))
     return [DayUsage.of_models(day, models) for day, models in used.items()]
 

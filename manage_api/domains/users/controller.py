@@ -23,7 +23,18 @@ from manage_api.domains.users.schemas import (
     UserDetails,
     UserWithKey,
 )
-from manage_api.paging import CSV, Cursor, Limit, Page, RowId, SomeText, as_csv, described_as, page_of, place_in
+from manage_api.paging import (
+    CSV,
+    Cursor,
+    Limit,
+    Page,
+    RowId,
+    SomeText,
+    as_csv,
+    described_as,
+    page_of,
+    place_in,
+)
 from manage_api.problems import Conflict, conflict_problem
 from manage_api.sidecar import Sidecar
 from shared.model import User
@@ -94,7 +105,9 @@ class UsersController(Controller):
     async def change(
         self, user_id: RowId, data: JSONBody[UserChanges], sidecar: NamedDependency[Sidecar]
     ) -> UserDetails:
-        """Change role, models or limits of an account, disable or enable it; a disabled one is refused at once."""
+        """Change role, models or limits of an account, disable or enable it; a disabled one
+        is refused at once.
+        """
         changed = await asyncio.to_thread(update_user, sidecar.store, user_id, data.made_to)
         return _details(sidecar, _found(changed))
 
@@ -103,12 +116,17 @@ class UsersController(Controller):
         self, user_id: RowId, data: JSONBody[QuotaChange], sidecar: NamedDependency[Sidecar]
     ) -> UserDetails:
         """Change what an account may spend in all, or in each month or day of UTC."""
-        changed = await asyncio.to_thread(update_user, sidecar.store, user_id, lambda user: changed_limits(user, data))
+        changed = await asyncio.to_thread(
+            update_user, sidecar.store, user_id, lambda user: changed_limits(user, data)
+        )
         return _details(sidecar, _found(changed))
 
     @post("/{user_id:int}/reset-password", status_code=HTTP_200_OK)
     async def reset_password(
-        self, user_id: RowId, sidecar: NamedDependency[Sidecar], data: JSONBody[PasswordReset | None] = None
+        self,
+        user_id: RowId,
+        sidecar: NamedDependency[Sidecar],
+        data: JSONBody[PasswordReset | None] = None,
     ) -> NewPassword:
         """Give an account another password, which ends its sessions."""
         user = _found(find_user(sidecar.store, user_id))
@@ -130,7 +148,9 @@ class UsersController(Controller):
 
 def _pages(sidecar: Sidecar, text: str) -> Iterator[list[UserDetails]]:
     after, now = 0, sidecar.clock.now_ms()
-    while rows := search_users(sidecar.store, now_ms=now, text=text, after=after, limit=_EXPORTED_AT_ONCE):
+    while rows := search_users(
+        sidecar.store, now_ms=now, text=text, after=after, limit=_EXPORTED_AT_ONCE
+    ):
         yield [UserDetails.of(*row, now) for row in rows]
         after = rows[-1][0].id
 

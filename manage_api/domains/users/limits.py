@@ -27,7 +27,9 @@ Amount = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 Rate = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 Models = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...],
-    msgspec.Meta(max_length=256, description="`*` stands for any characters; none means every model."),
+    msgspec.Meta(
+        max_length=256, description="`*` stands for any characters; none means every model."
+    ),
 ]
 
 
@@ -99,4 +101,8 @@ def changed_limits[T: (User, VirtualKey)](subject: T, changes: QuotaChange) -> T
 
 def sent(changes: msgspec.Struct, *names: str) -> dict[str, Any]:
     """Those of the fields that were sent."""
-    return {name: value for name in names if (value := getattr(changes, name, msgspec.UNSET)) is not msgspec.UNSET}
+    return {
+        name: value
+        for name in names
+        if (value := getattr(changes, name, msgspec.UNSET)) is not msgspec.UNSET
+    }

@@ -5,7 +5,14 @@ from typing import Annotated, Self
 import msgspec
 from msgspec.structs import asdict, replace
 
-from manage_api.domains.users.limits import LimitChanges, LimitFields, LimitsView, changed_limits, limits_view, sent
+from manage_api.domains.users.limits import (
+    LimitChanges,
+    LimitFields,
+    LimitsView,
+    changed_limits,
+    limits_view,
+    sent,
+)
 from shared.model import Role, User
 from shared.store.ledger import Balance
 
@@ -92,7 +99,10 @@ class UserDetails(LimitsView, frozen=True, kw_only=True):
         return cls(**asdict(UserView.of(user)), **limits_view(user, spent, now_ms))
 
 
-USER_FIELDS = (*UserView.__struct_fields__, *(name for name in LimitsView.__struct_fields__ if name != "models"))
+USER_FIELDS = (
+    *UserView.__struct_fields__,
+    *(name for name in LimitsView.__struct_fields__ if name != "models"),
+)
 """The columns of the export."""
 
 

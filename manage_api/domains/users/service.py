@@ -38,7 +38,9 @@ def open_account(
             models=models,
             limits=limits,
         )
-        _, secret = _give_key(transaction, user_id=user.id, name="first", scope="inference", now=now)
+        _, secret = _give_key(
+            transaction, user_id=user.id, name="first", scope="inference", now=now
+        )
         return user, secret
 
     return engine.transact(work)
@@ -74,18 +76,25 @@ def give_key(
 
 
 def regenerate_key(engine: Engine, *, user_id: int, key_id: int | None, now: int) -> str | None:
-    """Another secret for a key, or else for the oldest one that can be used for inference, or else a new key; blocks.
+    """Another secret for a key, or else for the oldest one that can be used for inference,
+    or else a new key; blocks.
 
-    Name, models, limits, expiry and what was spent stay, so that a key can't escape its limits; the old secret ends.
-    None when the key was revoked meanwhile.
+    Name, models, limits, expiry and what was spent stay, so that a key can't escape its
+    limits; the old secret ends. None when the key was revoked meanwhile.
     """
 
     def work(transaction: Transaction) -> str | None:
         renewed = oldest_key(transaction, user_id, now) if key_id is None else key_id
         if renewed is None:
-            return _give_key(transaction, user_id=user_id, name="key", scope="inference", now=now)[1]
+            return _give_key(transaction, user_id=user_id, name="key", scope="inference", now=now)[
+                1
+            ]
         secret = mint_key()
-        return secret if renew_key(transaction, renewed, digest=digest(secret), suffix=suffix(secret)) else None
+        return (
+            secret
+            if renew_key(transaction, renewed, digest=digest(secret), suffix=suffix(secret))
+            else None
+        )
 
     return engine.transact(work)
 

@@ -38,7 +38,11 @@ def test_requests_beyond_those_of_a_minute_wait_for_their_turn() -> None:
     for _ in range(2):
         admitted(limiter, one)
     refusal = refused(limiter, one)
-    assert (refusal.what, refusal.retry_after, refusal.subject) == ("requests per minute (2)", 30, one)
+    assert (refusal.what, refusal.retry_after, refusal.subject) == (
+        "requests per minute (2)",
+        30,
+        one,
+    )
     admitted(limiter, one, now=30)
 
 
@@ -55,7 +59,9 @@ def test_a_request_larger_than_a_minutes_tokens_goes_when_all_are_there() -> Non
     assert refused(limiter, one, tokens=1, now=500).retry_after == 41
 
 
-@pytest.mark.parametrize(("used", "wait"), [(700, 20), (100, 0), (500, 0)], ids=["more", "less", "as many"])
+@pytest.mark.parametrize(
+    ("used", "wait"), [(700, 20), (100, 0), (500, 0)], ids=["more", "less", "as many"]
+)
 def test_what_was_used_counts_instead_of_what_was_foreseen(used: int, wait: int) -> None:
     limiter, one = Limiter(), subject(tpm=600)
     limiter.give_back(admitted(limiter, one, tokens=500), used)

@@ -19,13 +19,19 @@ THEIRS = "tp-an-upstream-key-1234"
 
 def upstreams(*api_keys: str) -> tuple[Upstream, ...]:
     return tuple(
-        Upstream(name=f"up{at}", base_url="https://example.com", api_keys=(f"other-{at}-0123456789", key))
+        Upstream(
+            name=f"up{at}", base_url="https://example.com", api_keys=(f"other-{at}-0123456789", key)
+        )
         for at, key in enumerate(api_keys)
     )
 
 
 def shown(
-    text: str, *, key: VirtualKey | None = None, of: User | None = None, api_keys: tuple[str, ...] = (THEIRS,)
+    text: str,
+    *,
+    key: VirtualKey | None = None,
+    of: User | None = None,
+    api_keys: tuple[str, ...] = (THEIRS,),
 ) -> Principal | Problem:
     """What becomes of a credential; KEY is the known virtual key and TOKEN the known session."""
     found = (key or virtual_key(), of or user())
@@ -45,7 +51,9 @@ def shown(
         pytest.param({"authorization": "bEARER   abc  "}, "abc", id="any case"),
         pytest.param({"api-key": " abc "}, "abc", id="Azure"),
         pytest.param({"x-api-key": "abc"}, "abc", id="Anthropic"),
-        pytest.param({"authorization": "Bearer a", "api-key": "b", "x-api-key": "c"}, "a", id="bearer first"),
+        pytest.param(
+            {"authorization": "Bearer a", "api-key": "b", "x-api-key": "c"}, "a", id="bearer first"
+        ),
         pytest.param({"api-key": "b", "x-api-key": "c"}, "b", id="Azure second"),
         pytest.param({"authorization": "Bearer ", "x-api-key": "c"}, "c", id="empty bearer"),
         pytest.param({"authorization": "Basic YTpi", "x-api-key": "c"}, "c", id="basic is none"),
@@ -56,13 +64,17 @@ def shown(
         pytest.param({}, "", id="none"),
     ],
 )
-def test_a_credential_is_found_where_clients_put_it(headers: Mapping[str, str], expected: str) -> None:
+def test_a_credential_is_found_where_clients_put_it(
+    headers: Mapping[str, str], expected: str
+) -> None:
     assert credential(headers) == expected
 
 
 def test_a_virtual_key_is_its_user() -> None:
     key = virtual_key(suffix=keys.suffix(KEY))
-    assert shown(KEY, key=key) == Principal(id="user:7", name="ada", key_suffix=KEY[-4:], user=user(), key=key)
+    assert shown(KEY, key=key) == Principal(
+        id="user:7", name="ada", key_suffix=KEY[-4:], user=user(), key=key
+    )
 
 
 def test_a_session_is_its_user() -> None:
@@ -72,13 +84,20 @@ def test_a_session_is_its_user() -> None:
 def test_an_upstreams_own_key_is_passed_through_to_that_upstream_only() -> None:
     found = shown("second-key-0123456789", api_keys=(THEIRS, "second-key-0123456789"))
     assert isinstance(found, Principal)
-    assert (found.upstream, found.upstream_key, found.user) == ("up1", "second-key-0123456789", None)
+    assert (found.upstream, found.upstream_key, found.user) == (
+        "up1",
+        "second-key-0123456789",
+        None,
+    )
     assert found.name == "passthrough"
     assert "second-key" not in found.id
 
 
 def test_callers_with_different_upstream_keys_are_different_principals() -> None:
-    first, second = shown("a" * 20, api_keys=("a" * 20, "b" * 20)), shown("b" * 20, api_keys=("a" * 20, "b" * 20))
+    first, second = (
+        shown("a" * 20, api_keys=("a" * 20, "b" * 20)),
+        shown("b" * 20, api_keys=("a" * 20, "b" * 20)),
+    )
     assert isinstance(first, Principal)
     assert isinstance(second, Principal)
     assert first.id != second.id
@@ -97,7 +116,12 @@ def test_a_key_of_two_upstreams_is_the_first_ones() -> None:
         pytest.param(virtual_key(expires_at=NOW), user(), "expired", id="expired"),
         pytest.param(virtual_key(scope="admin"), user(), "management API only", id="admin scope"),
         pytest.param(virtual_key(), user(disabled=True), "disabled", id="disabled"),
-        pytest.param(virtual_key(), user(must_change_password=True), "well-known password", id="well-known password"),
+        pytest.param(
+            virtual_key(),
+            user(must_change_password=True),
+            "well-known password",
+            id="well-known password",
+        ),
     ],
 )
 def test_a_known_key_that_may_not_call_is_told_why(key: VirtualKey, of: User, words: str) -> None:
@@ -155,7 +179,11 @@ def test_a_session_of_a_disabled_account_may_not_call() -> None:
 def test_an_unknown_credential_is_refused_without_being_repeated(text: str) -> None:
     problem = shown(text)
     assert isinstance(problem, Problem)
-    assert (problem.status, problem.code, problem.type) == (401, "invalid_api_key", "authentication_error")
+    assert (problem.status, problem.code, problem.type) == (
+        401,
+        "invalid_api_key",
+        "authentication_error",
+    )
     assert len(text) < 5 or text not in problem.message
 
 

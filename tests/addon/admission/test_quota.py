@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.admission.quota import Demand, Grant, Subject, demand_of, dollars, grant, may_use, subjects_of, tokens_in
+from addon.admission.quota import (
+    Demand,
+    Grant,
+    Subject,
+    demand_of,
+    dollars,
+    grant,
+    may_use,
+    subjects_of,
+    tokens_in,
+)
 from addon.formats.neutral.problem import Problem
 from shared.model import Limits, Principal
 from shared.pricing import Price
@@ -35,7 +45,7 @@ def caller(of_user: tuple[str, ...] = (), of_key: tuple[str, ...] = ()) -> Princ
     return principal(user(models=of_user, limits=Limits(quota_tokens=1)), key)
 
 
-# -- who ------------------------------------------------------------------------------------------------------------
+# -- who -------------------------------------------------------------------------------------------
 
 
 def test_the_limits_of_the_user_and_of_the_key_both_hold() -> None:
@@ -45,7 +55,9 @@ def test_the_limits_of_the_user_and_of_the_key_both_hold() -> None:
 
 
 def test_a_caller_with_an_upstreams_key_has_no_limits() -> None:
-    passing = Principal(id="upstream:00", name="passthrough", key_suffix="abcd", upstream="one", upstream_key="sk")
+    passing = Principal(
+        id="upstream:00", name="passthrough", key_suffix="abcd", upstream="one", upstream_key="sk"
+    )
     assert (subjects_of(passing), may_use(passing, "anything")) == ((), True)
 
 
@@ -68,7 +80,7 @@ def test_a_model_must_be_allowed_by_the_user_and_the_key(
     assert may_use(caller(of_user, of_key), "deepseek-v4-pro") == allowed
 
 
-# -- how much -------------------------------------------------------------------------------------------------------
+# -- how much --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,15 @@ def test_a_model_must_be_allowed_by_the_user_and_the_key(
         (400, (90_000, 1000), 50),
         (400, (10, 1000), 400),
     ],
-    ids=["nothing", "at least one", "four bytes each", "too little known", "as counted", "padded", "absurd"],
+    ids=[
+        "nothing",
+        "at least one",
+        "four bytes each",
+        "too little known",
+        "as counted",
+        "padded",
+        "absurd",
+    ],
 )
 def test_tokens_are_guessed_from_bytes(size: int, counted: tuple[int, int], tokens: int) -> None:
     assert tokens_in(size, *counted) == tokens
@@ -105,7 +125,11 @@ def test_the_answer_gets_what_is_left() -> None:
 
 def test_the_smallest_rest_of_all_quotas_counts() -> None:
     large, small = (subject(quota_tokens=1000), Balance()), (subject(quota_tokens=120), Balance())
-    assert grant(DEMAND, [large, small], NOON) == grant(DEMAND, [small, large], NOON) == Grant(120, 200)
+    assert (
+        grant(DEMAND, [large, small], NOON)
+        == grant(DEMAND, [small, large], NOON)
+        == Grant(120, 200)
+    )
 
 
 @given(
@@ -113,15 +137,21 @@ def test_the_smallest_rest_of_all_quotas_counts() -> None:
     st.integers(0, 5000),
     st.lists(st.integers(0, 300), max_size=60),
 )
-def test_what_is_held_at_once_never_exceeds_the_quota(quota: int, used: int, prompts: list[int]) -> None:
+def test_what_is_held_at_once_never_exceeds_the_quota(
+    quota: int, used: int, prompts: list[int]
+) -> None:
     limits, held = subject(quota_tokens=quota), 0
     for prompt in prompts:
-        granted = grant(Demand(prompt, 50, "m", None), [(limits, Balance(tokens=used, reserved_tokens=held))], NOON)
+        granted = grant(
+            Demand(prompt, 50, "m", None),
+            [(limits, Balance(tokens=used, reserved_tokens=held))],
+            NOON,
+        )
         held += granted.tokens if isinstance(granted, Grant) else 0
     assert held <= max(0, quota - used)
 
 
-# -- words ----------------------------------------------------------------------------------------------------------
+# -- words -----------------------------------------------------------------------------------------
 
 
 def test_a_used_up_quota_says_how_much_and_until_when() -> None:
@@ -130,7 +160,11 @@ def test_a_used_up_quota_says_how_much_and_until_when() -> None:
         "The token quota of your account is used up: 10,000 of 10,000 tokens are used today. "
         "It resets on 2026-11-21 00:00 UTC."
     )
-    assert (problem.status, problem.code, problem.retry_after) == (429, "insufficient_quota", "43200")
+    assert (problem.status, problem.code, problem.retry_after) == (
+        429,
+        "insufficient_quota",
+        "43200",
+    )
 
 
 def test_what_runs_is_told_apart_from_what_is_used() -> None:
@@ -156,13 +190,16 @@ def test_an_account_that_has_no_quota_yet_is_told_whom_to_ask() -> None:
 
 def test_a_spent_budget_is_told_in_dollars() -> None:
     problem = refused({"quota_cost_micros": 5_000_000, "period": "day"}, cost_micros=5_000_001)
-    assert problem.message.startswith("The budget of your account is used up: $5.00 of $5.00 are spent today.")
+    assert problem.message.startswith(
+        "The budget of your account is used up: $5.00 of $5.00 are spent today."
+    )
 
 
 def test_a_budget_too_small_for_a_request_is_not_called_spent() -> None:
     problem = refused({"quota_cost_micros": 1000}, cost_micros=950, reserved_cost_micros=10)
     assert problem.message == (
-        "The budget of your account is too small for this request: $0.000950 of $0.001000 are spent, "
+        "The budget of your account is too small for this request: $0.000950 of "
+        "$0.001000 are spent, "
         "$0.000010 more are held by running requests. Ask the administrator for more."
     )
 
@@ -173,7 +210,8 @@ def test_a_model_without_a_price_is_not_charged_to_a_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("micros", "words"), [(0, "$0.00"), (1_230_000, "$1.23"), (1_234, "$0.001234"), (12_345_678_901, "$12,345.68")]
+    ("micros", "words"),
+    [(0, "$0.00"), (1_230_000, "$1.23"), (1_234, "$0.001234"), (12_345_678_901, "$12,345.68")],
 )
 def test_amounts_are_as_exact_as_they_need_to_be(micros: int, words: str) -> None:
     assert dollars(micros) == words

@@ -1,4 +1,6 @@
-"""mitmproxy still has the private parts that the data plane builds on; a failure here says which of them changed."""
+"""mitmproxy still has the private parts that the data plane builds on; a failure here says
+which of them changed.
+"""
 
 import inspect
 from collections.abc import Iterator
@@ -24,7 +26,11 @@ from tests.addon.edge.test_http1 import context
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classes in mitmproxy's place, for the test's duration."""
-    places = ((http_layers, "Http1Client"), (_http1, "ChunkedReader"), (_http1, "make_error_response"))
+    places = (
+        (http_layers, "Http1Client"),
+        (_http1, "ChunkedReader"),
+        (_http1, "make_error_response"),
+    )
     for module, name in (*places, (proxy_server.ConnectionHandler, "handle_connection")):
         monkeypatch.setattr(module, name, getattr(module, name))
     http1.install()
@@ -96,7 +102,9 @@ def plain_signature(path: str) -> str:
     """Names, order and defaults of the parameters."""
     module, _, name = path.partition(".")
     signature = inspect.signature(attrgetter(name)(MODULES[module]))
-    parameters = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+    parameters = [
+        one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()
+    ]
     return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
 
 
@@ -154,7 +162,11 @@ def test_a_listening_instance_still_keeps_its_servers_where_we_look() -> None:
 
 
 def overridden(own: type) -> Iterator[str]:
-    return (name for name, found in vars(own).items() if inspect.isfunction(found) and hasattr(own.__mro__[1], name))
+    return (
+        name
+        for name, found in vars(own).items()
+        if inspect.isfunction(found) and hasattr(own.__mro__[1], name)
+    )
 
 
 @pytest.mark.parametrize(

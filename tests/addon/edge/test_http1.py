@@ -15,7 +15,10 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from addon.edge import http1
 from addon.edge.http1 import ClientHttp1, Tick, UpstreamHttp1
 
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-0123456789abcdef\r\n"
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+    b"sk-0123456789abcdef\r\n"
+)
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -36,7 +39,11 @@ class Clock:
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classes in mitmproxy's place, for the test's duration."""
-    for module, name in ((http_layers, "Http1Client"), (_http1, "ChunkedReader"), (_http1, "make_error_response")):
+    for module, name in (
+        (http_layers, "Http1Client"),
+        (_http1, "ChunkedReader"),
+        (_http1, "make_error_response"),
+    ):
         monkeypatch.setattr(module, name, getattr(module, name))
     http1.install()
 
@@ -84,7 +91,9 @@ class Side:
     @property
     def body(self) -> bytes:
         return b"".join(
-            one.data for one in self.received if isinstance(one, _events.RequestData | _events.ResponseData)
+            one.data
+            for one in self.received
+            if isinstance(one, _events.RequestData | _events.ResponseData)
         )
 
     def _give(self, event: events.Event) -> "Side":
@@ -136,24 +145,33 @@ def upstream() -> Side:
     here.server = Server(address=("127.0.0.1", 3))
     here.server.state = ConnectionState.OPEN
     side = Side(UpstreamHttp1(here), here.server)
-    side.send(_events.RequestHeaders(1, http.Request.make("POST", "http://x/"), True), _events.RequestEndOfMessage(1))
+    side.send(
+        _events.RequestHeaders(1, http.Request.make("POST", "http://x/"), True),
+        _events.RequestEndOfMessage(1),
+    )
     return side
 
 
 def answered(side: Side, body: bytes = b"") -> Side:
     response = http.Response.make(200, b"", {"content-length": str(len(body))})
     data = [_events.ResponseData(1, body)] if body else []
-    return side.send(_events.ResponseHeaders(1, response, not body), *data, _events.ResponseEndOfMessage(1))
+    return side.send(
+        _events.ResponseHeaders(1, response, not body), *data, _events.ResponseEndOfMessage(1)
+    )
 
 
-# -- the client's side ----------------------------------------------------------------------------------------------
+# -- the client's side -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_a_request_is_read_however_it_arrives(client: Side, size: int) -> None:
     raw = HEAD + CHUNKED + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
     client.get(*(raw[at : at + size] for at in range(0, len(raw), size)))
-    assert (client.body, client.heard[0], client.heard[-1]) == (b"abcde", "RequestHeaders", "RequestEndOfMessage")
+    assert (client.body, client.heard[0], client.heard[-1]) == (
+        b"abcde",
+        "RequestHeaders",
+        "RequestEndOfMessage",
+    )
     assert not client.closed
 
 
@@ -186,14 +204,20 @@ def test_a_thousand_requests_sent_ahead_are_read_one_by_one(client: Side) -> Non
     client.get(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000)
     for stream_id in range(1, 2_000, 2):
         response = http.Response.make(200, b"", {"content-length": "0"})
-        client.send(_events.ResponseHeaders(stream_id, response, True), _events.ResponseEndOfMessage(stream_id)).wake()
+        client.send(
+            _events.ResponseHeaders(stream_id, response, True),
+            _events.ResponseEndOfMessage(stream_id),
+        ).wake()
     assert client.heard == ["RequestHeaders", "RequestEndOfMessage"] * 1_000
     assert not client.closed
 
 
 @pytest.mark.parametrize("before", [b"\r\n", b"\n", b"\r\n\r\n"])
 def test_empty_lines_before_a_request_are_ignored(client: Side, before: bytes) -> None:
-    assert client.get(before, before + HEAD + b"Content-Length: 0\r\n\r\n").heard[0] == "RequestHeaders"
+    assert (
+        client.get(before, before + HEAD + b"Content-Length: 0\r\n\r\n").heard[0]
+        == "RequestHeaders"
+    )
 
 
 def test_empty_lines_keep_no_connection_alive(client: Side, clock: Clock) -> None:
@@ -206,7 +230,9 @@ def test_empty_lines_keep_no_connection_alive(client: Side, clock: Clock) -> Non
     assert client.tick().closed
 
 
-@pytest.mark.parametrize("raw", [b"\x16\x03\x01\x02\x00", b"\x00", b"{}", b"* OK"], ids=["TLS", "NUL", "JSON", "IMAP"])
+@pytest.mark.parametrize(
+    "raw", [b"\x16\x03\x01\x02\x00", b"\x00", b"{}", b"* OK"], ids=["TLS", "NUL", "JSON", "IMAP"]
+)
 def test_what_is_no_http_is_refused_at_once(client: Side, raw: bytes) -> None:
     assert client.get(raw).sent.startswith(b"HTTP/1.1 400 ")
     assert client.closed
@@ -218,7 +244,9 @@ def test_an_answer_to_head_has_no_body(client: Side) -> None:
     assert client.sent.endswith(b"\r\n\r\n")
 
 
-@pytest.mark.parametrize("frame", [b"0" * 70_000, b"3;x=" + b"y" * 70_000, b"0\r\n" + b"x: y\r\n" * 12_000])
+@pytest.mark.parametrize(
+    "frame", [b"0" * 70_000, b"3;x=" + b"y" * 70_000, b"0\r\n" + b"x: y\r\n" * 12_000]
+)
 def test_a_frame_without_end_is_refused(client: Side, upstream: Side, frame: bytes) -> None:
     assert client.get(HEAD + CHUNKED, frame).closed
     assert upstream.get(OK + CHUNKED, frame).closed
@@ -234,7 +262,9 @@ def test_trailers_of_a_request_are_dropped(client: Side) -> None:
     [
         pytest.param(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", id="two lengths"),
         pytest.param(HEAD + b"Content-Length: -1\r\n\r\n", id="negative length"),
-        pytest.param(HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", id="length of 5000 digits"),
+        pytest.param(
+            HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", id="length of 5000 digits"
+        ),
         pytest.param(HEAD + b"no colon with sk-0123456789abcdef\r\n\r\n", id="no colon"),
         pytest.param(b"nonsense sk-0123456789abcdef\r\n\r\n", id="no request line"),
     ],
@@ -253,7 +283,9 @@ def test_a_malformed_head_is_no_request(client: Side) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"\x16\x03\x01\x02\x00\x01", b"\x00", b" GET / HTTP/1.1\r\n"], ids=["tls", "nul", "space"]
+    "raw",
+    [b"\x16\x03\x01\x02\x00\x01", b"\x00", b" GET / HTTP/1.1\r\n"],
+    ids=["tls", "nul", "space"],
 )
 def test_what_cannot_be_a_request_is_refused_at_its_first_byte(client: Side, raw: bytes) -> None:
     assert client.get(raw).sent.startswith(b"HTTP/1.1 400 ")
@@ -267,13 +299,19 @@ def test_empty_lines_before_a_request_are_skipped(client: Side) -> None:
 
 @pytest.mark.parametrize("start", [b"5;", b"0\r\n"], ids=["chunk header", "trailers"])
 def test_a_chunk_header_or_trailers_without_end_are_cut(client: Side, start: bytes) -> None:
-    client.get(HEAD, CHUNKED, start, *[b"a: " + b"b" * 9_000 + (b"\r\n" if start[:1] == b"0" else b"")] * 8)
+    client.get(
+        HEAD, CHUNKED, start, *[b"a: " + b"b" * 9_000 + (b"\r\n" if start[:1] == b"0" else b"")] * 8
+    )
     assert client.closed
 
 
 @pytest.mark.parametrize("start", [b"5;", b"0\r\n"], ids=["chunk header", "trailers"])
-def test_an_upstreams_chunk_header_or_trailers_without_end_are_cut(upstream: Side, start: bytes) -> None:
-    upstream.get(OK, CHUNKED, start, *[b"a: " + b"b" * 9_000 + (b"\r\n" if start[:1] == b"0" else b"")] * 8)
+def test_an_upstreams_chunk_header_or_trailers_without_end_are_cut(
+    upstream: Side, start: bytes
+) -> None:
+    upstream.get(
+        OK, CHUNKED, start, *[b"a: " + b"b" * 9_000 + (b"\r\n" if start[:1] == b"0" else b"")] * 8
+    )
     assert upstream.closed
 
 
@@ -281,7 +319,9 @@ def test_a_head_that_was_broken_off_is_not_logged(client: Side) -> None:
     assert client.get(HEAD).lose().logged == []
 
 
-@pytest.mark.parametrize(("sent", "seconds"), [(b"", http1.IDLE_SECONDS), (HEAD, http1.HEAD_SECONDS)])
+@pytest.mark.parametrize(
+    ("sent", "seconds"), [(b"", http1.IDLE_SECONDS), (HEAD, http1.HEAD_SECONDS)]
+)
 def test_a_client_that_sends_nothing_is_dropped_in_time(
     client: Side, clock: Clock, sent: bytes, seconds: float
 ) -> None:
@@ -320,7 +360,7 @@ def test_a_slow_answer_is_not_the_clients_fault(client: Side, clock: Clock) -> N
     assert client.tick().closed
 
 
-# -- the upstream's side --------------------------------------------------------------------------------------------
+# -- the upstream's side ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -337,7 +377,11 @@ def test_a_slow_answer_is_not_the_clients_fault(client: Side, clock: Clock) -> N
 def test_interim_responses_precede_the_final_one(upstream: Side, interim: bytes, size: int) -> None:
     raw = interim + OK + CHUNKED + b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
     upstream.get(*(raw[at : at + size] for at in range(0, len(raw), size)))
-    assert (upstream.body, upstream.heard[0], upstream.heard[-1]) == (b"abc", "ResponseHeaders", "ResponseEndOfMessage")
+    assert (upstream.body, upstream.heard[0], upstream.heard[-1]) == (
+        b"abc",
+        "ResponseHeaders",
+        "ResponseEndOfMessage",
+    )
     head = upstream.received[0]
     assert isinstance(head, _events.ResponseHeaders)
     assert head.response.status_code == 200
@@ -371,7 +415,11 @@ def test_a_connection_serves_one_request_after_the_other(upstream: Side) -> None
 
 @pytest.mark.parametrize(
     "raw",
-    [b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"nonsense\r\n\r\n", OK + CHUNKED + b"zz\r\n"],
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        OK + CHUNKED + b"zz\r\n",
+    ],
     ids=["length", "status line", "chunk"],
 )
 def test_a_malformed_response_is_an_error(upstream: Side, raw: bytes) -> None:
@@ -379,10 +427,12 @@ def test_a_malformed_response_is_an_error(upstream: Side, raw: bytes) -> None:
     assert upstream.closed
 
 
-# -- errors below ours ----------------------------------------------------------------------------------------------
+# -- errors below ours -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "told"), [(400, 400), (413, 413), (431, 431), (502, 502), (504, 504)])
+@pytest.mark.parametrize(
+    ("status", "told"), [(400, 400), (413, 413), (431, 431), (502, 502), (504, 504)]
+)
 def test_an_error_page_is_json_without_the_cause(status: int, told: int) -> None:
     raw = _http1.make_error_response(status, "Connect call failed ('127.0.0.1', 9)")
     head, _, body = raw.partition(b"\r\n\r\n")

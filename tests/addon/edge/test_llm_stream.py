@@ -1,4 +1,6 @@
-"""The layer that re-sends a live request, driven event by event: mitmproxy's layers, a real gateway, no sockets."""
+"""The layer that re-sends a live request, driven event by event: mitmproxy's layers, a real
+gateway, no sockets.
+"""
 
 import json
 from collections import deque
@@ -47,7 +49,9 @@ class Clock:
 
 
 class Line:
-    """One client's connection: what is sent on it, and on the upstream connections that it leads to."""
+    """One client's connection: what is sent on it, and on the upstream connections that it
+    leads to.
+    """
 
     def __init__(self, gateway: Gateway, clock: Clock, options: object) -> None:
         self.clock = clock
@@ -117,7 +121,9 @@ class Line:
                 self._open(command)
             case commands.RequestWakeup():
                 self._timers.append(command)
-            case commands.CloseConnection() if command.connection.state is not connection.ConnectionState.CLOSED:
+            case commands.CloseConnection() if (
+                command.connection.state is not connection.ConnectionState.CLOSED
+            ):
                 command.connection.state = connection.ConnectionState.CLOSED
                 self._events.append(events.ConnectionClosed(command.connection))
             case commands.StartHook():
@@ -144,7 +150,10 @@ def clock() -> Clock:
 @pytest.fixture
 def node(tmp_path: Path, clock: Clock) -> Iterator[Node]:
     (tmp_path / "config.toml").write_text(CONFIG)
-    environ = {"CONFIG_PATH": str(tmp_path / "config.toml"), "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db"}
+    environ = {
+        "CONFIG_PATH": str(tmp_path / "config.toml"),
+        "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db",
+    }
     made = Node(environ, clock)
     yield made
     made.engine.close()
@@ -153,8 +162,23 @@ def node(tmp_path: Path, clock: Clock) -> Iterator[Node]:
 @pytest.fixture
 def key(node: Node) -> str:
     minted = keys.mint_key()
-    user = create_user(node.engine, username="ada", password_hash="-", role="user", must_change_password=False, now=1)
-    create_key(node.engine, user_id=user.id, name="k", scope="inference", digest=keys.digest(minted), suffix="k", now=1)
+    user = create_user(
+        node.engine,
+        username="ada",
+        password_hash="-",
+        role="user",
+        must_change_password=False,
+        now=1,
+    )
+    create_key(
+        node.engine,
+        user_id=user.id,
+        name="k",
+        scope="inference",
+        digest=keys.digest(minted),
+        suffix="k",
+        now=1,
+    )
     return minted
 
 
@@ -169,13 +193,21 @@ def gateway(node: Node) -> Gateway:
 @pytest.fixture
 def line(gateway: Gateway, clock: Clock) -> Iterator[Line]:
     with taddons.context(Proxyserver()) as tctx:
-        tctx.configure(tctx.master.addons.get("proxyserver"), validate_inbound_headers=True, keep_host_header=True)
+        tctx.configure(
+            tctx.master.addons.get("proxyserver"),
+            validate_inbound_headers=True,
+            keep_host_header=True,
+        )
         yield Line(gateway, clock, tctx.options)
 
 
 def request(key: str, *, stream: bool = True, extra: str = "") -> bytes:
-    body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{extra}"
+    body = json.dumps(
+        {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+    ).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{extra}"
+    )
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -256,7 +288,9 @@ def test_a_stream_that_falls_silent_ends_with_an_error(line: Line, key: str) -> 
     line.upstream_says(SSE + event(content="half"))
     line.pass_seconds(41)
     assert b"sent nothing for 40 s" in line.answer
-    assert line.answer.endswith(chunk(b"data: [DONE]\n\n") + END) or line.answer.endswith(b"[DONE]\n\n\r\n" + END)
+    assert line.answer.endswith(chunk(b"data: [DONE]\n\n") + END) or line.answer.endswith(
+        b"[DONE]\n\n\r\n" + END
+    )
     assert line.upstream.state is connection.ConnectionState.CLOSED
 
 
@@ -276,9 +310,13 @@ def test_the_answer_ends_soon_after_done_when_the_upstream_lingers(line: Line, k
     assert line.answer.endswith(END)
 
 
-def test_an_idle_connection_that_was_closed_under_the_request_costs_nothing(line: Line, key: str) -> None:
+def test_an_idle_connection_that_was_closed_under_the_request_costs_nothing(
+    line: Line, key: str
+) -> None:
     line.says(request(key))
-    line.upstream_says(SSE + event(content="one") + event("stop") + chunk(b"data: [DONE]\n\n") + END)
+    line.upstream_says(
+        SSE + event(content="one") + event("stop") + chunk(b"data: [DONE]\n\n") + END
+    )
     line.says(request(key))
     assert len(line.upstreams) == 1
     line.closes(line.upstreams[0])
@@ -287,7 +325,9 @@ def test_an_idle_connection_that_was_closed_under_the_request_costs_nothing(line
     assert b"two" in line.answer
 
 
-def test_an_error_at_the_head_of_a_stream_gives_way_to_the_next_candidate(line: Line, key: str) -> None:
+def test_an_error_at_the_head_of_a_stream_gives_way_to_the_next_candidate(
+    line: Line, key: str
+) -> None:
     line.says(request(key))
     line.upstream_says(SSE + chunk(b'data: {"error":{"message":"overloaded","code":529}}\n\n'))
     assert len(line.upstreams) == 2
@@ -321,7 +361,9 @@ def test_a_chunked_body_beyond_the_limit_is_answered_at_once(line: Line, key: st
     assert not line.upstreams
 
 
-def test_a_fault_inside_the_gateway_is_answered_and_forwards_nothing(line: Line, key: str, node: Node) -> None:
+def test_a_fault_inside_the_gateway_is_answered_and_forwards_nothing(
+    line: Line, key: str, node: Node
+) -> None:
     node.engine.close()
     line.says(request(key))
     assert line.answer.startswith(b"HTTP/1.1 500")
@@ -349,7 +391,9 @@ def test_a_request_waits_for_a_sidecar_that_is_just_starting(line: Line) -> None
 
 def test_clients_of_http_1_0_read_until_the_end_of_the_connection(line: Line, key: str) -> None:
     line.says(request(key).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
-    line.upstream_says(SSE + event(content="old") + event("stop") + chunk(b"data: [DONE]\n\n") + END)
+    line.upstream_says(
+        SSE + event(content="old") + event("stop") + chunk(b"data: [DONE]\n\n") + END
+    )
     assert b"transfer-encoding" not in line.answer
     assert line.answer.endswith(b"data: [DONE]\n\n")
     assert line.client.state is connection.ConnectionState.CLOSED
@@ -372,17 +416,24 @@ def test_many_requests_sent_ahead_are_all_answered(line: Line) -> None:
 
 
 @pytest.mark.parametrize("status", [b"101", b"302", b"304", b"000", b"-5", b"600", b"20000"])
-def test_a_status_that_is_no_answer_gives_way_and_is_told_as_an_error(line: Line, key: str, status: bytes) -> None:
+def test_a_status_that_is_no_answer_gives_way_and_is_told_as_an_error(
+    line: Line, key: str, status: bytes
+) -> None:
     for _ in range(3):
         line.says(request(key) if not line.upstreams else b"")
-        line.upstream_says(b"HTTP/1.1 %b X\r\nlocation: http://x.test/\r\ncontent-length: 0\r\n\r\n" % status)
+        line.upstream_says(
+            b"HTTP/1.1 %b X\r\nlocation: http://x.test/\r\ncontent-length: 0\r\n\r\n" % status
+        )
     assert line.answer.startswith(b"HTTP/1.1 502")
     assert b"base_url" in line.answer
     assert b"location" not in line.answer
 
 
 def test_headers_of_an_upstream_that_would_break_a_head_are_dropped(line: Line, key: str) -> None:
-    head = b"x-request-id: a\rset-cookie: b\r\nx-ratelimit-a\rset-cookie: c\r\nretry-after: 1\r\n 2\r\nrequest-id: kept"
+    head = (
+        b"x-request-id: a\rset-cookie: b\r\nx-ratelimit-a\rset-cookie: "
+        b"c\r\nretry-after: 1\r\n 2\r\nrequest-id: kept"
+    )
     line.says(request(key, stream=False))
     line.upstream_says(b'HTTP/1.1 200 OK\r\n%b\r\ncontent-length: 14\r\n\r\n{"choices":[]}' % head)
     assert b"request-id: kept\r\n" in line.answer

@@ -1,4 +1,6 @@
-"""A streamed answer is passed on as it comes, remembered before its end is seen, and when cut never ends cleanly."""
+"""A streamed answer is passed on as it comes, remembered before its end is seen, and when
+cut never ends cleanly.
+"""
 
 import gzip
 import json
@@ -38,8 +40,14 @@ class Listener:
     def __init__(self, *, hide_usage: bool = False, coding: str = "") -> None:
         self.remembered: list[tuple[dict[int, Turn], bool, bool, bytes]] = []
         self.out = b""
-        stream = ChatStream(model="m", hide_usage=hide_usage, mint=lambda choice, index, _: f"minted {choice}.{index}")
-        self.answer = StreamedAnswer(Patching(stream), remember=self._remember, content_encoding=coding)
+        stream = ChatStream(
+            model="m",
+            hide_usage=hide_usage,
+            mint=lambda choice, index, _: f"minted {choice}.{index}",
+        )
+        self.answer = StreamedAnswer(
+            Patching(stream), remember=self._remember, content_encoding=coding
+        )
 
     def hear(self, *pieces: bytes) -> "Listener":
         for piece in pieces:
@@ -78,13 +86,17 @@ def test_a_turn_is_remembered_before_the_client_can_see_its_end() -> None:
 def test_a_call_is_remembered_before_the_client_can_know_its_id() -> None:
     heard = Listener().hear(THINK, CALL)
     call = ToolCall("x", "f", "")
-    assert heard.remembered == [({0: Turn(calls=(call,), reasoning=WHOLE.reasoning)}, False, False, THINK)]
+    assert heard.remembered == [
+        ({0: Turn(calls=(call,), reasoning=WHOLE.reasoning)}, False, False, THINK)
+    ]
     assert b"minted 0.0" in heard.out
     assert len(heard.hear(ARGUMENTS, ARGUMENTS).remembered) == 1
 
 
 def test_a_server_that_repeats_names_does_not_make_us_remember_each_step() -> None:
-    repeated = chunk({"tool_calls": [{"index": 0, "id": "x", "function": {"name": "f", "arguments": "1"}}]})
+    repeated = chunk(
+        {"tool_calls": [{"index": 0, "id": "x", "function": {"name": "f", "arguments": "1"}}]}
+    )
     heard = Listener().hear(*[repeated] * 50, FINISH)
     assert [complete for _, complete, _, _ in heard.remembered] == [False, True]
     assert heard.answer.turns[0].calls == (ToolCall("x", "f", "1" * 50),)
@@ -93,7 +105,9 @@ def test_a_server_that_repeats_names_does_not_make_us_remember_each_step() -> No
 def test_a_stopped_turn_is_kept_as_far_as_it_came() -> None:
     heard = Listener().hear(THINK, TEXT)
     heard.answer.stop()
-    assert heard.remembered == [({0: Turn(text="a", reasoning=WHOLE.reasoning)}, False, True, THINK + TEXT)]
+    assert heard.remembered == [
+        ({0: Turn(text="a", reasoning=WHOLE.reasoning)}, False, True, THINK + TEXT)
+    ]
 
 
 def test_of_two_choices_each_is_remembered_when_it_is_whole() -> None:
@@ -136,18 +150,34 @@ def test_a_cut_upstream_is_no_clean_end(pieces: tuple[bytes, ...]) -> None:
     ("pieces", "out"),
     [
         pytest.param((TEXT, FINISH), TEXT + FINISH + DONE, id="no end announced"),
-        pytest.param((TEXT, FINISH[:-2]), TEXT + FINISH + DONE, id="no blank line after the finish"),
-        pytest.param((TEXT, FINISH[:-2] + b"\r\r"), TEXT + FINISH[:-2] + b"\r\r\n\n" + DONE, id="CR after the finish"),
-        pytest.param((TEXT, FINISH, DONE[:-2]), TEXT + FINISH + DONE, id="no blank line after the end"),
-        pytest.param((TEXT, FINISH, b"data: [DONE] \r\n"), TEXT + FINISH + DONE, id="blanks after the end"),
-        pytest.param((TEXT, FINISH, DONE[:-1]), TEXT + FINISH + DONE, id="half a blank line after the end"),
-        pytest.param((TEXT, FINISH, USAGE[:-2]), TEXT + FINISH + USAGE + DONE, id="no blank line after usage"),
+        pytest.param(
+            (TEXT, FINISH[:-2]), TEXT + FINISH + DONE, id="no blank line after the finish"
+        ),
+        pytest.param(
+            (TEXT, FINISH[:-2] + b"\r\r"),
+            TEXT + FINISH[:-2] + b"\r\r\n\n" + DONE,
+            id="CR after the finish",
+        ),
+        pytest.param(
+            (TEXT, FINISH, DONE[:-2]), TEXT + FINISH + DONE, id="no blank line after the end"
+        ),
+        pytest.param(
+            (TEXT, FINISH, b"data: [DONE] \r\n"), TEXT + FINISH + DONE, id="blanks after the end"
+        ),
+        pytest.param(
+            (TEXT, FINISH, DONE[:-1]), TEXT + FINISH + DONE, id="half a blank line after the end"
+        ),
+        pytest.param(
+            (TEXT, FINISH, USAGE[:-2]), TEXT + FINISH + USAGE + DONE, id="no blank line after usage"
+        ),
         pytest.param((TEXT, FINISH, USAGE[:-9]), TEXT + FINISH + DONE, id="within usage"),
         pytest.param((TEXT, FINISH, b"data: [DO"), TEXT + FINISH + DONE, id="within the end"),
         pytest.param((TEXT, FINISH, b": bye"), TEXT + FINISH + DONE, id="within a comment"),
     ],
 )
-def test_a_whole_turn_ends_cleanly_whatever_is_missing_after_it(pieces: tuple[bytes, ...], out: bytes) -> None:
+def test_a_whole_turn_ends_cleanly_whatever_is_missing_after_it(
+    pieces: tuple[bytes, ...], out: bytes
+) -> None:
     heard = Listener().hear(*pieces).end()
     assert (heard.out, heard.error) == (out, "")
     assert heard.answer.turns == {0: Turn(text="a", finish_reason="stop")}
@@ -166,7 +196,11 @@ def test_nothing_is_taken_after_the_end() -> None:
 
 
 def test_an_error_ends_the_answer_after_what_came_before_it() -> None:
-    heard = Listener().hear(TEXT, TEXT + sse.event(b'{"error":{"message":"down","code":503}}') + TEXT, FINISH).end()
+    heard = (
+        Listener()
+        .hear(TEXT, TEXT + sse.event(b'{"error":{"message":"down","code":503}}') + TEXT, FINISH)
+        .end()
+    )
     assert heard.answer.error == StreamError("down", 503, "503")
     assert heard.out == TEXT + TEXT
 
@@ -182,7 +216,9 @@ def test_an_error_ends_the_answer_after_what_came_before_it() -> None:
     ],
     ids=["comment", "role", "reasoning", "text", "error"],
 )
-def test_an_answer_has_started_when_something_was_said(started: bool, pieces: tuple[bytes, ...]) -> None:
+def test_an_answer_has_started_when_something_was_said(
+    started: bool, pieces: tuple[bytes, ...]
+) -> None:
     assert Listener().hear(*pieces).answer.started is started
 
 
@@ -195,7 +231,11 @@ def test_a_hidden_usage_chunk_is_counted_all_the_same() -> None:
 @pytest.mark.parametrize("size", [1, 10, 10_000])
 def test_a_compressed_stream_is_read(size: int) -> None:
     body = gzip.compress(THINK + TEXT + FINISH + DONE)
-    heard = Listener(coding="gzip").hear(*(body[at : at + size] for at in range(0, len(body), size))).end()
+    heard = (
+        Listener(coding="gzip")
+        .hear(*(body[at : at + size] for at in range(0, len(body), size)))
+        .end()
+    )
     assert (heard.out, heard.error) == (THINK + TEXT + FINISH + DONE, "")
 
 
@@ -227,7 +267,9 @@ def test_an_endless_event_is_an_error() -> None:
 
 
 def test_a_stream_that_failed_ends_with_an_error_event_and_the_usual_end() -> None:
-    problem = Problem(status=502, message="Down\n\nnow.", code="upstream_cut", type="upstream_error")
+    problem = Problem(
+        status=502, message="Down\n\nnow.", code="upstream_cut", type="upstream_error"
+    )
     first, last = sse.Events().feed(Listener().answer.fail(problem))
     assert json.loads(sse.data_of(first) or b"")["error"]["message"] == "Down\n\nnow."
     assert last == DONE

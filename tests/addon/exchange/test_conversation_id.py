@@ -26,7 +26,9 @@ def said(text: object) -> Json:
     return {"role": "user", "content": text}
 
 
-def name(*messages: Json, headers: dict[str, str] | None = None, by: str = "user:1", **members: object) -> str:
+def name(
+    *messages: Json, headers: dict[str, str] | None = None, by: str = "user:1", **members: object
+) -> str:
     return conversation_of(by, headers or {}, asked({"messages": list(messages)} | members))
 
 
@@ -44,14 +46,32 @@ def test_a_name_is_short_and_gives_nothing_away() -> None:
         ("/v1/responses", {"input": HELLO, "metadata": {"cursorConversationId": UUID}}),
         ("/v1/responses", {"input": HELLO, "prompt_cache_key": UUID}),
         ("/v1/chat/completions", {"messages": HELLO, "prompt_cache_key": UUID}),
-        ("/v1/messages", {"messages": HELLO, "metadata": {"user_id": f"user_ab_account__session_{UUID}"}}),
-        ("/v1/messages", {"messages": HELLO, "metadata": {"user_id": json.dumps({"session_id": UUID})}}),
         (
             "/v1/messages",
-            {"messages": HELLO, "metadata": {"user_id": json.dumps({"device_id": "d" * 64, "session_id": UUID})}},
+            {"messages": HELLO, "metadata": {"user_id": f"user_ab_account__session_{UUID}"}},
+        ),
+        (
+            "/v1/messages",
+            {"messages": HELLO, "metadata": {"user_id": json.dumps({"session_id": UUID})}},
+        ),
+        (
+            "/v1/messages",
+            {
+                "messages": HELLO,
+                "metadata": {"user_id": json.dumps({"device_id": "d" * 64, "session_id": UUID})},
+            },
         ),
     ],
-    ids=["Cursor", "Cursor's mixture", "Responses", "Codex", "cache key", "Claude Code", "short JSON", "long JSON"],
+    ids=[
+        "Cursor",
+        "Cursor's mixture",
+        "Responses",
+        "Codex",
+        "cache key",
+        "Claude Code",
+        "short JSON",
+        "long JSON",
+    ],
 )
 def test_a_conversation_that_the_body_names_is_that_one(path: str, body: Json) -> None:
     one, other = body, json.loads(json.dumps(body).replace(UUID, OTHER))
@@ -60,16 +80,22 @@ def test_a_conversation_that_the_body_names_is_that_one(path: str, body: Json) -
     assert names[0] == names[1] != names[2]
 
 
-@pytest.mark.parametrize("header", ["thread-id", "conversation_id", "x-claude-code-session-id", "x-session-id"])
+@pytest.mark.parametrize(
+    "header", ["thread-id", "conversation_id", "x-claude-code-session-id", "x-session-id"]
+)
 def test_a_conversation_that_the_headers_name_is_that_one(header: str) -> None:
     one = name(said("hello"), headers={header: UUID}, prompt_cache_key="everywhere the same")
     assert one == name(said("compacted"), headers={header: UUID})
-    assert one != name(said("hello"), headers={header: OTHER}, prompt_cache_key="everywhere the same")
+    assert one != name(
+        said("hello"), headers={header: OTHER}, prompt_cache_key="everywhere the same"
+    )
 
 
 def test_a_conversation_without_a_name_is_known_by_its_first_words() -> None:
     first = name(SYSTEM, said("fix it"))
-    assert first == name({"role": "system", "content": "another mode"}, said("fix it\r\n"), ANSWER, said("and this"))
+    assert first == name(
+        {"role": "system", "content": "another mode"}, said("fix it\r\n"), ANSWER, said("and this")
+    )
     assert first != name(SYSTEM, said("and this"))
 
 
@@ -100,13 +126,19 @@ def test_a_first_message_that_reads_like_a_name_is_not_one() -> None:
 
 @pytest.mark.parametrize(
     "members",
-    [{"metadata": ["cursorConversationId"]}, {"metadata": {"cursorConversationId": 7}}, {"prompt_cache_key": [1]}],
+    [
+        {"metadata": ["cursorConversationId"]},
+        {"metadata": {"cursorConversationId": 7}},
+        {"prompt_cache_key": [1]},
+    ],
     ids=["list", "number", "key that is a list"],
 )
 def test_names_of_other_types_are_none(members: Json) -> None:
     assert name(said("hello"), **members) == name(said("hello"))
 
 
-@pytest.mark.parametrize("messages", [[], [SYSTEM], [SYSTEM, ANSWER], [said("")]], ids=["none", "system", "answer", ""])
+@pytest.mark.parametrize(
+    "messages", [[], [SYSTEM], [SYSTEM, ANSWER], [said("")]], ids=["none", "system", "answer", ""]
+)
 def test_without_a_name_and_words_it_is_not_known(messages: list[Json]) -> None:
     assert name(*messages) == ""

@@ -20,7 +20,9 @@ ANTHROPIC = upstream("anthropic", base_url="https://api.anthropic.com", api="mes
 
 def counting(desk: Desk, **members: Any) -> tuple[Counting, Reply | None]:
     """A question, opened, and its reply if it needs no upstream."""
-    one = Counting(desk.services(), Snapshot(upstreams=desk.upstreams), USER, Endpoint("count_tokens"), {})
+    one = Counting(
+        desk.services(), Snapshot(upstreams=desk.upstreams), USER, Endpoint("count_tokens"), {}
+    )
     return one, one.open(json.dumps({"model": MODEL, "messages": [ASKED], **members}).encode())
 
 
@@ -29,7 +31,9 @@ def tokens(reply: Reply | None) -> int:
     return int(json.loads(reply.body)["input_tokens"])
 
 
-def test_a_chat_upstreams_tokens_are_estimated_at_four_bytes_each_until_more_is_known(desk: Desk) -> None:
+def test_a_chat_upstreams_tokens_are_estimated_at_four_bytes_each_until_more_is_known(
+    desk: Desk,
+) -> None:
     _, reply = counting(desk)
     assert 700 <= tokens(reply) <= 760
     assert reply is not None
@@ -58,7 +62,11 @@ def test_a_messages_upstream_is_asked_for_what_counts_alone(desk: Desk) -> None:
 def test_an_upstream_that_does_not_count_leaves_an_estimate(desk: Desk) -> None:
     desk.upstreams = (ANTHROPIC,)
     one, _ = counting(desk)
-    for reply in (one.refused(404, JSON, error("no")), one.unreachable("gone"), one.whole(200, JSON, b"{}")):
+    for reply in (
+        one.refused(404, JSON, error("no")),
+        one.unreachable("gone"),
+        one.whole(200, JSON, b"{}"),
+    ):
         assert 700 <= tokens(reply) <= 760
 
 
@@ -69,6 +77,8 @@ def test_a_question_is_in_no_books(desk: Desk) -> None:
 
 def test_only_models_that_a_caller_may_use_are_counted_for(desk: Desk) -> None:
     limited = principal(user(models=("other",)))
-    one = Counting(desk.services(), Snapshot(upstreams=desk.upstreams), limited, Endpoint("count_tokens"), {})
+    one = Counting(
+        desk.services(), Snapshot(upstreams=desk.upstreams), limited, Endpoint("count_tokens"), {}
+    )
     with pytest.raises(RequestError, match="not among those"):
         one.open(json.dumps({"model": MODEL, "messages": [ASKED]}).encode())

@@ -1,4 +1,6 @@
-"""One request's life: routed, rewritten, restored, tried again where that helps, answered, remembered in time."""
+"""One request's life: routed, rewritten, restored, tried again where that helps, answered,
+remembered in time.
+"""
 
 import gzip
 import json
@@ -29,7 +31,11 @@ def sent(exchange: Exchange) -> Json:
 
 
 def carried(exchange: Exchange) -> list[str | None]:
-    return [message.get(FIELD) for message in sent(exchange)["messages"] if message["role"] == "assistant"]
+    return [
+        message.get(FIELD)
+        for message in sent(exchange)["messages"]
+        if message["role"] == "assistant"
+    ]
 
 
 def bearer(exchange: Exchange) -> str:
@@ -41,11 +47,15 @@ def message_of(reply: Reply | None) -> str:
     return str(json.loads(reply.body)["error"]["message"])
 
 
-# -- routing --------------------------------------------------------------------------------------------------------
+# -- routing ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("headers", "status"), [({}, 503), (CURSOR, 400)], ids=["others", "cursor"])
-def test_without_an_upstream_the_client_is_told_what_to_do(desk: Desk, headers: dict[str, str], status: int) -> None:
+@pytest.mark.parametrize(
+    ("headers", "status"), [({}, 503), (CURSOR, 400)], ids=["others", "cursor"]
+)
+def test_without_an_upstream_the_client_is_told_what_to_do(
+    desk: Desk, headers: dict[str, str], status: int
+) -> None:
     desk.upstreams = ()
     exchange = desk.exchange(headers)
     with pytest.raises(RequestError) as refused:
@@ -57,12 +67,18 @@ def test_without_an_upstream_the_client_is_told_what_to_do(desk: Desk, headers: 
 
 def test_an_unknown_model_is_named_with_the_models_there_are(desk: Desk) -> None:
     rewrite = ModelRewrite(from_="alias", to="mimo-v2")
-    desk.upstreams = (upstream("one", models=("mimo-v2",), model_rewrites=(rewrite,)), upstream("two", models=("glm",)))
+    desk.upstreams = (
+        upstream("one", models=("mimo-v2",), model_rewrites=(rewrite,)),
+        upstream("two", models=("glm",)),
+    )
     with pytest.raises(RequestError) as refused:
         desk.open(model="gpt-9")
     problem = refused.value.problem
     assert (problem.status, problem.code) == (400, "model_not_found")
-    assert problem.message == "The model 'gpt-9' is not served here. Models there are: mimo-v2, alias, glm."
+    assert (
+        problem.message
+        == "The model 'gpt-9' is not served here. Models there are: mimo-v2, alias, glm."
+    )
 
 
 def test_a_broken_request_is_refused_before_anything_is_tried(desk: Desk) -> None:
@@ -73,13 +89,19 @@ def test_a_broken_request_is_refused_before_anything_is_tried(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_the_model_is_rewritten_on_the_way_in_and_echoed_on_the_way_back(desk: Desk, stream: bool) -> None:
+def test_the_model_is_rewritten_on_the_way_in_and_echoed_on_the_way_back(
+    desk: Desk, stream: bool
+) -> None:
     desk.upstreams = (upstream(model_rewrites=(ModelRewrite(from_="alias", to=MODEL),)),)
     exchange = desk.open(model="alias", stream=stream)
     assert sent(exchange)["model"] == MODEL
     if stream:
         out = exchange.stream({}).feed(b"".join(events(SAYING, MODEL, Random(1))))
-        models = {json.loads(line[6:])["model"] for line in out.split(b"\n\n") if line.startswith(b"data: {")}
+        models = {
+            json.loads(line[6:])["model"]
+            for line in out.split(b"\n\n")
+            if line.startswith(b"data: {")
+        }
     else:
         models = {json.loads(whole(exchange, SAYING).body)["model"]}
     assert models == {"alias"}
@@ -92,7 +114,7 @@ def test_a_request_that_needs_no_change_keeps_its_bytes(desk: Desk) -> None:
     assert exchange.outgoing.body == asked
 
 
-# -- what goes out --------------------------------------------------------------------------------------------------
+# -- what goes out ---------------------------------------------------------------------------------
 
 
 def test_only_listed_headers_go_out_and_never_a_client_s_credential(desk: Desk) -> None:
@@ -126,23 +148,34 @@ def test_only_listed_headers_go_out_and_never_a_client_s_credential(desk: Desk) 
 
 
 def test_an_upstream_s_own_headers_win_whatever_their_case(desk: Desk) -> None:
-    desk.upstreams = (upstream(headers={"Authorization": "Basic own", "User-Agent": "gateway", "Api-Key": "azure"}),)
+    desk.upstreams = (
+        upstream(
+            headers={"Authorization": "Basic own", "User-Agent": "gateway", "Api-Key": "azure"}
+        ),
+    )
     headers = desk.open(headers={"user-agent": "client"}).outgoing.headers
     names = [name.lower() for name, _ in headers]
     assert len(names) == len(set(names))
-    assert {("Authorization", "Basic own"), ("User-Agent", "gateway"), ("Api-Key", "azure")} <= set(headers)
+    assert {("Authorization", "Basic own"), ("User-Agent", "gateway"), ("Api-Key", "azure")} <= set(
+        headers
+    )
 
 
 @pytest.mark.parametrize(
     ("base_url", "where"),
     [
         ("https://a.example", (True, "a.example", 443, "a.example", "/v1/chat/completions")),
-        ("https://a.example:8443/v4", (True, "a.example", 8443, "a.example:8443", "/v4/chat/completions")),
+        (
+            "https://a.example:8443/v4",
+            (True, "a.example", 8443, "a.example:8443", "/v4/chat/completions"),
+        ),
         ("http://127.0.0.1:80", (False, "127.0.0.1", 80, "127.0.0.1", "/v1/chat/completions")),
         ("http://[::1]:8000", (False, "::1", 8000, "[::1]:8000", "/v1/chat/completions")),
     ],
 )
-def test_the_attempt_goes_where_the_upstream_is(desk: Desk, base_url: str, where: tuple[object, ...]) -> None:
+def test_the_attempt_goes_where_the_upstream_is(
+    desk: Desk, base_url: str, where: tuple[object, ...]
+) -> None:
     desk.upstreams = (upstream(base_url=base_url),)
     out = desk.open().outgoing
     assert (out.tls, out.host, out.port, dict(out.headers)["host"], out.target) == where
@@ -150,16 +183,23 @@ def test_the_attempt_goes_where_the_upstream_is(desk: Desk, base_url: str, where
 
 def test_an_upstream_without_keys_gets_none(desk: Desk) -> None:
     desk.upstreams = (upstream(api_keys=()),)
-    assert "authorization" not in dict(desk.open(headers={"authorization": "Bearer sk-client"}).outgoing.headers)
+    assert "authorization" not in dict(
+        desk.open(headers={"authorization": "Bearer sk-client"}).outgoing.headers
+    )
 
 
-# -- keys and upstreams ---------------------------------------------------------------------------------------------
+# -- keys and upstreams ----------------------------------------------------------------------------
 
 
-def test_two_bad_keys_and_a_good_one_make_one_answer_and_the_next_request_starts_at_the_good_one(desk: Desk) -> None:
+def test_two_bad_keys_and_a_good_one_make_one_answer_and_the_next_request_starts_at_the_good_one(
+    desk: Desk,
+) -> None:
     desk.upstreams = (upstream(api_keys=("sk-bad-1", "sk-bad-2", "sk-good")),)
     exchange = desk.open()
-    assert [exchange.refused(401, {}, error("no")), exchange.refused(401, {}, error("no"))] == [None, None]
+    assert [exchange.refused(401, {}, error("no")), exchange.refused(401, {}, error("no"))] == [
+        None,
+        None,
+    ]
     assert whole(exchange, SAYING).status == 200
     assert [one.outcome for one in exchange.tried] == ["401", "401", "200"]
     assert [bearer(desk.open()) for _ in range(4)] == ["sk-good"] * 4
@@ -179,7 +219,10 @@ def test_another_key_of_the_upstream_gets_the_same_bytes(desk: Desk) -> None:
 
 
 def test_when_all_keys_are_refused_the_operator_is_told_which(desk: Desk) -> None:
-    desk.upstreams = (upstream("other", api_keys=("sk-other-9999",)), upstream(api_keys=("sk-bad-1111", "sk-bad-2222")))
+    desk.upstreams = (
+        upstream("other", api_keys=("sk-other-9999",)),
+        upstream(api_keys=("sk-bad-1111", "sk-bad-2222")),
+    )
     exchange = desk.open()
     assert exchange.refused(500, {}, b"") is None
     assert exchange.refused(401, {}, b"") is None
@@ -213,7 +256,10 @@ def test_an_upstream_that_cannot_be_reached_is_followed_by_the_next(desk: Desk) 
     assert exchange.outgoing.host == "two.example"
     reply = exchange.unreachable("timed out")
     assert reply is not None
-    assert (reply.status, "'two' could not be reached (timed out)" in message_of(reply)) == (502, True)
+    assert (reply.status, "'two' could not be reached (timed out)" in message_of(reply)) == (
+        502,
+        True,
+    )
     assert desk.open().candidate.upstream.name in ("one", "two")
 
 
@@ -222,7 +268,10 @@ def test_reasoning_is_restored_anew_for_an_upstream_of_another_profile(desk: Des
     desk.converse(messages, CALLING)
     desk.upstreams = (upstream("one", profile="glm"), upstream("two", profile="deepseek-v4"))
     exchange = desk.open(messages)
-    assert (carried(exchange), sent(exchange)["messages"][1]["tool_calls"][0]["id"] != "call_0") == ([None], True)
+    assert (
+        carried(exchange),
+        sent(exchange)["messages"][1]["tool_calls"][0]["id"] != "call_0",
+    ) == ([None], True)
     assert exchange.refused(500, {}, b"") is None
     assert (carried(exchange), sent(exchange)["messages"][1]["tool_calls"][0]["id"]) == (
         ["thought of a call"],
@@ -235,18 +284,26 @@ def test_an_answer_after_failover_belongs_to_the_upstream_that_gave_it(desk: Des
     messages: list[Json] = [{"role": "user", "content": "hi"}]
     exchange = desk.open(messages)
     exchange.refused(500, {}, b"")
-    messages.append(json.loads(whole(exchange, CALLING).body)["choices"][0]["message"] | {FIELD: None})
+    messages.append(
+        json.loads(whole(exchange, CALLING).body)["choices"][0]["message"] | {FIELD: None}
+    )
     desk.upstreams = (upstream("two", profile="kimi"),)
     assert carried(desk.open(messages)) == ["thought of a call"]
 
 
 def passthrough(name: str = "two") -> Principal:
     key = f"sk-{name}-secret"
-    return Principal(id="upstream:abc", name="passthrough", key_suffix="cret", upstream=name, upstream_key=key)
+    return Principal(
+        id="upstream:abc", name="passthrough", key_suffix="cret", upstream=name, upstream_key=key
+    )
 
 
 def test_a_caller_with_an_upstream_s_key_gets_that_upstream_and_key_alone(desk: Desk) -> None:
-    desk.upstreams = (upstream("one"), upstream("two", api_keys=("sk-other", "sk-two-secret")), upstream("three"))
+    desk.upstreams = (
+        upstream("one"),
+        upstream("two", api_keys=("sk-other", "sk-two-secret")),
+        upstream("three"),
+    )
     exchange = desk.open(principal=passthrough())
     assert (exchange.outgoing.host, bearer(exchange)) == ("two.example", "sk-two-secret")
     reply = exchange.refused(401, {}, error("bad key sk-two-secret"))
@@ -260,10 +317,12 @@ def test_a_caller_with_an_upstream_s_key_gets_no_other_upstream_s_models(desk: D
         desk.open(principal=passthrough())
 
 
-# -- what the client is told ----------------------------------------------------------------------------------------
+# -- what the client is told -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "shown"), [(400, 400), (404, 400), (413, 400), (422, 400), (429, 429), (500, 500)])
+@pytest.mark.parametrize(
+    ("status", "shown"), [(400, 400), (404, 400), (413, 400), (422, 400), (429, 429), (500, 500)]
+)
 def test_cursor_gets_what_its_user_must_read_as_400(desk: Desk, status: int, shown: int) -> None:
     reply = desk.open(headers=CURSOR).refused(status, {}, error("no"))
     assert reply is not None
@@ -284,7 +343,12 @@ def test_retry_after_and_request_ids_are_kept_and_other_headers_are_not(desk: De
     reply = desk.open().refused(429, given, error("slow down"))
     assert reply is not None
     assert reply.status == 429
-    assert set(reply.headers) == {"retry-after", "x-request-id", "x-ratelimit-remaining-tokens", "content-type"}
+    assert set(reply.headers) == {
+        "retry-after",
+        "x-request-id",
+        "x-ratelimit-remaining-tokens",
+        "content-type",
+    }
     assert returned(given) == reply.headers
 
 
@@ -315,7 +379,7 @@ def test_a_compressed_refusal_is_read_and_passed_on_plain(desk: Desk, coding: st
     assert reply == Reply(400, {}, error("no"))
 
 
-# -- answers --------------------------------------------------------------------------------------------------------
+# -- answers ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -333,8 +397,13 @@ def test_a_whole_answer_to_a_streamed_request_is_streamed(desk: Desk) -> None:
     messages: list[Json] = [{"role": "user", "content": "hi"}]
     exchange = desk.open(messages, stream=True)
     reply = whole(exchange, CALLING)
-    chunks = [json.loads(line[6:]) for line in reply.body.split(b"\n\n") if line.startswith(b"data: {")]
-    assert (reply.headers["content-type"], reply.body[-14:]) == ("text/event-stream", b"data: [DONE]\n\n")
+    chunks = [
+        json.loads(line[6:]) for line in reply.body.split(b"\n\n") if line.startswith(b"data: {")
+    ]
+    assert (reply.headers["content-type"], reply.body[-14:]) == (
+        "text/event-stream",
+        b"data: [DONE]\n\n",
+    )
     message = {"role": "assistant"} | chunks[0]["choices"][0]["delta"]
     del message[FIELD]
     assert carried(desk.open([*messages, message])) == ["thought of a call"]
@@ -359,7 +428,9 @@ def test_an_answer_that_cannot_be_read_is_the_upstream_s_fault(
 
 
 def test_a_compressed_answer_is_read(desk: Desk) -> None:
-    reply = desk.open().whole(200, {"content-encoding": "gzip"}, gzip.compress(completion(SAYING, MODEL)))
+    reply = desk.open().whole(
+        200, {"content-encoding": "gzip"}, gzip.compress(completion(SAYING, MODEL))
+    )
     assert reply is not None
     assert json.loads(reply.body)["choices"][0]["message"]["content"] == SAYING.text
     with pytest.raises(Unreadable):
@@ -382,10 +453,13 @@ def test_the_summary_tells_each_message_and_its_turn(desk: Desk) -> None:
     messages.append({"role": "assistant", "content": "Said elsewhere."})
     lines = list(desk.open(messages).summary())
     assert lines[:3] == ["[0] user: hi", "[1] assistant calls=Read turn=id: ", "[2] tool: fine"]
-    assert lines[3] == "[3] assistant turn=missing no remembered turn has this text here: Said elsewhere."
+    assert (
+        lines[3]
+        == "[3] assistant turn=missing no remembered turn has this text here: Said elsewhere."
+    )
 
 
-# -- remembered in time ---------------------------------------------------------------------------------------------
+# -- remembered in time ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("turn", [CALLING, SAYING], ids=["call", "text"])
@@ -397,7 +471,9 @@ def test_a_turn_is_remembered_before_the_client_sees_its_end(desk: Desk, turn: T
         out = answer.feed(event)
         if b'"id":"call_' in out and b"tool_calls" in out:
             made = json.loads(out[6:])["choices"][0]["delta"]["tool_calls"][0]
-            message["tool_calls"] = [{"id": made["id"], "type": "function", "function": made["function"]}]
+            message["tool_calls"] = [
+                {"id": made["id"], "type": "function", "function": made["function"]}
+            ]
             assert carried(desk.open([*messages, message])) == [turn.reasoning]
         if b'"finish_reason":"' in out:
             desk.restart()
@@ -409,7 +485,10 @@ def test_a_turn_is_remembered_before_the_client_sees_its_end(desk: Desk, turn: T
 def test_a_stopped_stream_is_remembered_as_far_as_it_came(desk: Desk) -> None:
     messages: list[Json] = [{"role": "user", "content": "hi"}]
     answer = desk.open(messages, stream=True).stream({})
-    given = Turn(reasoning="thought of a stop", text="This goes on and on and on, and nobody waits for it. " * 3)
+    given = Turn(
+        reasoning="thought of a stop",
+        text="This goes on and on and on, and nobody waits for it. " * 3,
+    )
     seen = b"".join(answer.feed(event) for event in events(given, MODEL, Random(1))[:-6])
     answer.stop()
     chunks = [json.loads(line[6:]) for line in seen.split(b"\n\n") if line]
@@ -417,20 +496,26 @@ def test_a_stopped_stream_is_remembered_as_far_as_it_came(desk: Desk) -> None:
     assert 40 < len(text) < len(given.text)
     desk.restart()
     for known in (text, text[:40]):
-        assert carried(desk.open([*messages, {"role": "assistant", "content": known}])) == ["thought of a stop"]
+        assert carried(desk.open([*messages, {"role": "assistant", "content": known}])) == [
+            "thought of a stop"
+        ]
 
 
-# -- what does not matter -------------------------------------------------------------------------------------------
+# -- what does not matter --------------------------------------------------------------------------
 
 CHANGES: dict[str, Callable[[Upstream], Upstream]] = {
     "key": lambda _: upstream(api_keys=("sk-new",)),
     "address": lambda _: upstream("renamed", base_url="http://10.0.0.1:9/v4"),
-    "alias": lambda _: upstream(model_rewrites=(ModelRewrite(from_=MODEL, to="deepseek-v4-flash"),)),
+    "alias": lambda _: upstream(
+        model_rewrites=(ModelRewrite(from_=MODEL, to="deepseek-v4-flash"),)
+    ),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_29_another_key_address_or_model_of_the_family(desk: Desk, change: Callable[[Upstream], Upstream]) -> None:
+def test_29_another_key_address_or_model_of_the_family(
+    desk: Desk, change: Callable[[Upstream], Upstream]
+) -> None:
     messages: list[Json] = [{"role": "user", "content": "hi"}]
     desk.converse(messages, CALLING)
     desk.converse(messages, SAYING)
@@ -441,7 +526,10 @@ def test_29_another_key_address_or_model_of_the_family(desk: Desk, change: Calla
 
 def test_32_whole_and_streamed_answers_in_one_conversation(desk: Desk) -> None:
     messages: list[Json] = [{"role": "user", "content": "hi"}]
-    given = [Turn(reasoning=f"thought {at}", text=text) for at, text in enumerate(["née\r\n", " b ", "é 🧠", "d"])]
+    given = [
+        Turn(reasoning=f"thought {at}", text=text)
+        for at, text in enumerate(["née\r\n", " b ", "é 🧠", "d"])
+    ]
     for at, turn in enumerate(given):
         desk.converse(messages, turn, stream=at % 2 == 1)
         messages.append({"role": "user", "content": f"go on {at}"})

@@ -1,4 +1,6 @@
-"""Exchanges with upstreams that have places of their own for reasoning: what they get, and what is learnt of them."""
+"""Exchanges with upstreams that have places of their own for reasoning: what they get, and
+what is learnt of them.
+"""
 
 import json
 from random import Random
@@ -43,37 +45,58 @@ def answered(exchange: Exchange, carrier: str, account: str = "one") -> Json:
 def history(answer: Json) -> list[Json]:
     """The conversation as a client replays it that drops all reasoning."""
     kept = {"role": "assistant", "content": answer["content"]}
-    calls = [{key: call[key] for key in ("id", "type", "function")} for call in answer["tool_calls"]]
-    return [*ASKED, kept | {"tool_calls": calls}, {"role": "tool", "tool_call_id": calls[0]["id"], "content": "fine"}]
+    calls = [
+        {key: call[key] for key in ("id", "type", "function")} for call in answer["tool_calls"]
+    ]
+    return [
+        *ASKED,
+        kept | {"tool_calls": calls},
+        {"role": "tool", "tool_call_id": calls[0]["id"], "content": "fine"},
+    ]
 
 
-# -- what a client gets ----------------------------------------------------------------------------------------------
+# -- what a client gets ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("carrier", ["minimax", "mistral"])
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-def test_a_chat_client_gets_the_thinking_beside_the_text(desk: Desk, carrier: str, streamed: bool) -> None:
+def test_a_chat_client_gets_the_thinking_beside_the_text(
+    desk: Desk, carrier: str, streamed: bool
+) -> None:
     desk.upstreams = (upstream(profile=carrier),)
     exchange = desk.open(ASKED, stream=streamed)
     if streamed:
         answer = exchange.stream({})
         deltas = [*CARRIERS[carrier].deltas(SAID, "one", Random(1))]
-        told = b"".join(answer.feed(raw) for raw in events(SAID, "m", Random(1), deltas=deltas)).split(b"\n\n")
-        chunks = [json.loads(line[6:])["choices"][0]["delta"] for line in told if line.startswith(b"data: {")]
-        message = {key: "".join(one.get(key) or "" for one in chunks) for key in ("content", "reasoning_content")}
+        told = b"".join(
+            answer.feed(raw) for raw in events(SAID, "m", Random(1), deltas=deltas)
+        ).split(b"\n\n")
+        chunks = [
+            json.loads(line[6:])["choices"][0]["delta"]
+            for line in told
+            if line.startswith(b"data: {")
+        ]
+        message = {
+            key: "".join(one.get(key) or "" for one in chunks)
+            for key in ("content", "reasoning_content")
+        }
     else:
         message = answered(exchange, carrier)
     assert (message["content"], message["reasoning_content"].strip()) == ("I look.", "thought")
 
 
-# -- what an upstream gets -------------------------------------------------------------------------------------------
+# -- what an upstream gets -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("profile", "given", "kept"),
     [
         ("glm", {}, {"thinking": {"type": "enabled", "clear_thinking": False}}),
-        ("glm", {"thinking": {"type": "disabled"}}, {"thinking": {"type": "disabled", "clear_thinking": False}}),
+        (
+            "glm",
+            {"thinking": {"type": "disabled"}},
+            {"thinking": {"type": "disabled", "clear_thinking": False}},
+        ),
         ("kimi-keep", {}, {"thinking": {"type": "enabled", "keep": "all"}}),
         ("qwen", {}, {"preserve_thinking": True}),
         ("qwen", {"preserve_thinking": False}, {"preserve_thinking": False}),
@@ -112,7 +135,7 @@ def test_the_account_that_has_the_state_is_asked_first(desk: Desk, carrier: str)
     assert turn_of(exchange) != restored
 
 
-# -- what an upstream refuses ----------------------------------------------------------------------------------------
+# -- what an upstream refuses ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("carrier", ["openrouter", "gemini"])
@@ -131,11 +154,17 @@ def test_refused_state_is_left_out_once_and_for_all(desk: Desk, carrier: str) ->
 
 def test_what_is_refused_without_state_is_told(desk: Desk) -> None:
     desk.upstreams = (upstream(profile="openrouter"),)
-    assert desk.open(ASKED).refused(400, {}, CARRIERS["openrouter"].refuse("altered", 1)) is not None
+    assert (
+        desk.open(ASKED).refused(400, {}, CARRIERS["openrouter"].refuse("altered", 1)) is not None
+    )
 
 
-@pytest.mark.parametrize("complaint", ["messages.1.assistant.reasoning_content: Extra inputs are not permitted"])
-def test_an_upstream_that_knows_no_such_member_gets_none_from_then_on(desk: Desk, complaint: str) -> None:
+@pytest.mark.parametrize(
+    "complaint", ["messages.1.assistant.reasoning_content: Extra inputs are not permitted"]
+)
+def test_an_upstream_that_knows_no_such_member_gets_none_from_then_on(
+    desk: Desk, complaint: str
+) -> None:
     exchange = desk.open(COPIED, model="m")
     assert turn_of(exchange)["reasoning_content"] == "its own"
     assert exchange.refused(400, {}, error(complaint)) is None
@@ -147,14 +176,24 @@ def test_an_upstream_that_knows_no_such_member_gets_none_from_then_on(desk: Desk
 
 def test_a_signature_that_is_missing_is_stood_in_for_before_anybody_asks(desk: Desk) -> None:
     desk.upstreams = (upstream(profile="gemini"),)
-    cold = history({"content": None, "tool_calls": [{"id": "x", "type": "function", "function": {"name": "Read"}}]})
+    cold = history(
+        {
+            "content": None,
+            "tool_calls": [{"id": "x", "type": "function", "function": {"name": "Read"}}],
+        }
+    )
     found = turn_of(desk.open(cold))["tool_calls"][0]["extra_content"]
     assert found == {"google": {"thought_signature": "skip_thought_signature_validator"}}
 
 
 def test_a_conversation_is_shortened_where_nothing_milder_is_left(desk: Desk) -> None:
     desk.upstreams = (upstream(profile="kimi-thinking"),)
-    cold = history({"content": None, "tool_calls": [{"id": "x", "type": "function", "function": {"name": "Read"}}]})
+    cold = history(
+        {
+            "content": None,
+            "tool_calls": [{"id": "x", "type": "function", "function": {"name": "Read"}}],
+        }
+    )
     messages = [{"role": "system", "content": "s"}, *cold, {"role": "user", "content": "go on"}]
     refused = missing_reasoning("kimi", 2)
     exchange = desk.open(messages)
@@ -166,7 +205,10 @@ def test_a_conversation_is_shortened_where_nothing_milder_is_left(desk: Desk) ->
 
 @pytest.mark.parametrize(
     ("members", "expected"),
-    [({"reasoning": "a copy"}, "a copy"), ({"reasoning_details": [{"type": "reasoning.text", "text": "x"}]}, "")],
+    [
+        ({"reasoning": "a copy"}, "a copy"),
+        ({"reasoning_details": [{"type": "reasoning.text", "text": "x"}]}, ""),
+    ],
 )
 def test_a_copy_under_another_name_goes_under_the_one_that_the_upstream_reads(
     desk: Desk, members: Json, expected: str
@@ -182,12 +224,30 @@ def test_minimax_s_turns_go_back_whole_though_it_gives_all_the_same_id(desk: Des
     desk.upstreams = (upstream(base_url="https://api.minimax.io/v1"),)
     messages = list(ASKED)
     for at in range(3):
-        details = [{"type": "reasoning.text", "id": "reasoning-text-1", "index": 0, "text": f"thought {at}"}]
+        details = [
+            {
+                "type": "reasoning.text",
+                "id": "reasoning-text-1",
+                "index": 0,
+                "text": f"thought {at}",
+            }
+        ]
         message = {"role": "assistant", "content": f"answer {at}", "reasoning_details": details}
         reply = desk.open(messages).whole(
-            200, {}, json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+            200,
+            {},
+            json.dumps(
+                {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+            ).encode(),
         )
         assert reply is not None
-        messages += [{"role": "assistant", "content": f"answer {at}"}, {"role": "user", "content": "go on"}]
+        messages += [
+            {"role": "assistant", "content": f"answer {at}"},
+            {"role": "user", "content": "go on"},
+        ]
     back = [one for one in sent(desk.open(messages))["messages"] if one["role"] == "assistant"]
-    assert [one["reasoning_details"][0]["text"] for one in back] == ["thought 0", "thought 1", "thought 2"]
+    assert [one["reasoning_details"][0]["text"] for one in back] == [
+        "thought 0",
+        "thought 1",
+        "thought 2",
+    ]

@@ -1,4 +1,6 @@
-"""Messages clients and Messages upstreams: asked, restored and answered as if everybody spoke one format."""
+"""Messages clients and Messages upstreams: asked, restored and answered as if everybody
+spoke one format.
+"""
 
 import json
 from typing import Any
@@ -12,7 +14,11 @@ from tests.addon.desk import MODEL, Desk, error, upstream, whole
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn
 
-CALLING = Turn(reasoning="thought of a call", text="Let me see.", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))
+CALLING = Turn(
+    reasoning="thought of a call",
+    text="Let me see.",
+    calls=(Call("call_0", "Read", '{"path": "a.py"}'),),
+)
 TOOL = {"name": "Read", "input_schema": {"type": "object"}}
 ASKED = {"role": "user", "content": "fix it"}
 CLAUDE = "claude-opus-5"
@@ -22,7 +28,9 @@ JSON = {"content-type": "application/json"}
 
 
 def anthropic(**settings: Any) -> Upstream:
-    return upstream("anthropic", **{"base_url": "https://api.anthropic.com", "api": "messages"} | settings)
+    return upstream(
+        "anthropic", **{"base_url": "https://api.anthropic.com", "api": "messages"} | settings
+    )
 
 
 def asked(desk: Desk, messages: list[Json], model: str = MODEL, **members: Any) -> Exchange:
@@ -41,15 +49,25 @@ def sent(exchange: Exchange) -> Json:
 def answered(exchange: Exchange, *content: Json) -> Json:
     """The upstream answers with these blocks; what the client gets."""
     usage = {"input_tokens": 5, "output_tokens": 3}
-    body = {"id": "msg_1", "type": "message", "role": "assistant", "model": CLAUDE, "content": content}
-    stop = {"stop_reason": "tool_use" if USING in content else "end_turn", "stop_sequence": None, "usage": usage}
+    body = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": CLAUDE,
+        "content": content,
+    }
+    stop = {
+        "stop_reason": "tool_use" if USING in content else "end_turn",
+        "stop_sequence": None,
+        "usage": usage,
+    }
     reply = exchange.whole(200, JSON, json.dumps(body | stop).encode())
     assert reply is not None
     found: Json = json.loads(reply.body)
     return found
 
 
-# -- Messages over Chat Completions -----------------------------------------------------------------------------------
+# -- Messages over Chat Completions ----------------------------------------------------------------
 
 
 def using(content: list[Json]) -> list[Json]:
@@ -59,8 +77,12 @@ def using(content: list[Json]) -> list[Json]:
     return [{"role": "assistant", "content": content}, {"role": "user", "content": [result]}]
 
 
-def test_a_thinking_client_gets_blocks_that_restore_their_reasoning_without_the_table(desk: Desk) -> None:
-    content = json.loads(whole(asked(desk, [ASKED], thinking={"type": "adaptive"}), CALLING).body)["content"]
+def test_a_thinking_client_gets_blocks_that_restore_their_reasoning_without_the_table(
+    desk: Desk,
+) -> None:
+    content = json.loads(whole(asked(desk, [ASKED], thinking={"type": "adaptive"}), CALLING).body)[
+        "content"
+    ]
     assert [block["type"] for block in content] == ["thinking", "text", "tool_use"]
     assert (content[0]["thinking"], content[0]["signature"][:4]) == ("thought of a call", "tb1.")
     desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
@@ -84,7 +106,7 @@ def test_a_problem_is_told_as_messages_tells_it(desk: Desk) -> None:
     assert (found["type"], found["error"]["message"]) == ("error", "no such parameter")
 
 
-# -- Messages upstreams -----------------------------------------------------------------------------------------------
+# -- Messages upstreams ----------------------------------------------------------------------------
 
 
 def chat(desk: Desk, messages: list[Json], **members: Any) -> Exchange:
@@ -105,7 +127,10 @@ def test_a_chat_request_reaches_anthropic_with_its_key_and_version(desk: Desk) -
     exchange = chat(desk, [{"role": "system", "content": "Be brief."}, ASKED], temperature=0.3)
     headers = dict(exchange.outgoing.headers)
     assert exchange.outgoing.target == "/v1/messages"
-    assert (headers["x-api-key"], headers["anthropic-version"]) == ("sk-anthropic-secret", "2023-06-01")
+    assert (headers["x-api-key"], headers["anthropic-version"]) == (
+        "sk-anthropic-secret",
+        "2023-06-01",
+    )
     assert "authorization" not in headers
     body = sent(exchange)
     assert (body["thinking"], body["output_config"]) == ({"type": "adaptive"}, {"effort": "high"})
@@ -124,7 +149,9 @@ def test_thinking_never_goes_to_another_account(desk: Desk) -> None:
     desk.upstreams = (anthropic(),)
     replayed = thought_through(desk, chat(desk, [ASKED]))
     desk.upstreams = (anthropic(api_keys=("sk-of-another-account",)),)
-    assert [block["type"] for block in sent(chat(desk, replayed))["messages"][1]["content"]] == ["tool_use"]
+    assert [block["type"] for block in sent(chat(desk, replayed))["messages"][1]["content"]] == [
+        "tool_use"
+    ]
 
 
 def test_thinking_that_is_refused_is_left_out_once_and_for_all(desk: Desk) -> None:
@@ -180,7 +207,9 @@ def test_an_answer_that_fails_at_once_begins_nothing(desk: Desk) -> None:
 def test_a_messages_clients_stream_is_kept_alive_by_pings(desk: Desk, stream: bool) -> None:
     path = "/v1/messages" if stream else "/v1/chat/completions"
     exchange = desk.exchange(path=path)
-    exchange.open(json.dumps({"model": MODEL, "max_tokens": 9, "messages": [ASKED], "stream": True}).encode())
+    exchange.open(
+        json.dumps({"model": MODEL, "max_tokens": 9, "messages": [ASKED], "stream": True}).encode()
+    )
     answer = exchange.stream({})
     before = answer.keep_alive
     chunk = {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}

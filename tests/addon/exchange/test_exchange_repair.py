@@ -40,7 +40,9 @@ def refuse(exchange: Exchange) -> bool:
 
 @pytest.mark.parametrize("dialect", ["deepseek", "deepseek-legacy", "mimo", "kimi", "siliconflow"])
 @pytest.mark.parametrize("status", [400, 422])
-def test_each_provider_s_way_to_say_it_is_repaired_once(desk: Desk, dialect: Dialect, status: int) -> None:
+def test_each_provider_s_way_to_say_it_is_repaired_once(
+    desk: Desk, dialect: Dialect, status: int
+) -> None:
     desk.upstreams = (upstream(profile="glm"),)
     exchange = desk.open(COLD)
     assert unknown(exchange) is None
@@ -51,8 +53,15 @@ def test_each_provider_s_way_to_say_it_is_repaired_once(desk: Desk, dialect: Dia
 
 
 def test_a_wrapped_error_is_understood(desk: Desk) -> None:
-    wrapped = error("Provider returned error", code=400, metadata={"raw": MISSING.decode(), "provider_name": "x"})
-    for take in (lambda one: one.refused(400, {}, wrapped), lambda one: one.whole(200, {}, wrapped)):
+    wrapped = error(
+        "Provider returned error",
+        code=400,
+        metadata={"raw": MISSING.decode(), "provider_name": "x"},
+    )
+    for take in (
+        lambda one: one.refused(400, {}, wrapped),
+        lambda one: one.whole(200, {}, wrapped),
+    ):
         exchange = desk.open(COLD)
         assert take(exchange) is None
         assert unknown(exchange) == "off"
@@ -192,7 +201,9 @@ def test_a_repaired_request_goes_to_the_next_key_as_it_is(desk: Desk) -> None:
     assert refuse(exchange)
 
 
-def test_the_next_upstream_has_a_repair_of_its_own_and_learns_nothing_of_the_first_one_s(desk: Desk) -> None:
+def test_the_next_upstream_has_a_repair_of_its_own_and_learns_nothing_of_the_first_one_s(
+    desk: Desk,
+) -> None:
     desk.upstreams = (upstream("one", profile="glm"), upstream("two", profile="mimo"))
     exchange = desk.open(COLD)
     refuse(exchange)
@@ -207,23 +218,37 @@ def test_the_next_upstream_has_a_repair_of_its_own_and_learns_nothing_of_the_fir
 
 def strict(desk: Desk, name: str, profile: str) -> None:
     """Let an upstream's policy be to refuse what is not known."""
-    desk.lessons.learn(f"{name} {MODEL}", builtin_profiles()[profile], Policy("reject", everywhere=True))
+    desk.lessons.learn(
+        f"{name} {MODEL}", builtin_profiles()[profile], Policy("reject", everywhere=True)
+    )
 
 
 @pytest.mark.parametrize("headers", [{}, CURSOR], ids=["others", "cursor"])
-def test_a_strict_policy_names_the_message_and_the_remedy(desk: Desk, headers: dict[str, str]) -> None:
+def test_a_strict_policy_names_the_message_and_the_remedy(
+    desk: Desk, headers: dict[str, str]
+) -> None:
     strict(desk, "one", "deepseek-v4")
     exchange = desk.exchange(headers)
     with pytest.raises(RequestError) as refused:
         exchange.open(body(COLD))
     reply = exchange.reply(refused.value.problem)
     told = json.loads(reply.body)["error"]
-    assert (reply.status, told["code"], told["param"]) == (400, "reasoning_not_known", "messages[1]")
-    assert "message 1 is not known (no remembered turn has this text here): start a new chat" in told["message"]
+    assert (reply.status, told["code"], told["param"]) == (
+        400,
+        "reasoning_not_known",
+        "messages[1]",
+    )
+    assert (
+        "message 1 is not known (no remembered turn has this text here): start a new chat"
+        in told["message"]
+    )
 
 
 def test_a_strict_upstream_is_no_help_to_one_that_failed(desk: Desk) -> None:
-    desk.upstreams = (upstream("one", profile="glm"), upstream("two", profile="mimo", api_keys=("sk-a", "sk-b")))
+    desk.upstreams = (
+        upstream("one", profile="glm"),
+        upstream("two", profile="mimo", api_keys=("sk-a", "sk-b")),
+    )
     strict(desk, "two", "mimo")
     exchange = desk.open(COLD)
     reply = exchange.refused(503, {}, error("down for now"))
@@ -232,7 +257,7 @@ def test_a_strict_upstream_is_no_help_to_one_that_failed(desk: Desk) -> None:
     assert [one.candidate.upstream.name for one in exchange.tried] == ["one"]
 
 
-# -- what else an upstream refuses ------------------------------------------------------------------------------------
+# -- what else an upstream refuses -----------------------------------------------------------------
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
@@ -287,7 +312,11 @@ def test_a_limit_goes_by_the_name_that_its_upstream_knows(
 def test_what_came_before_tools_reaches_a_chat_upstream_as_it_is(desk: Desk) -> None:
     exchange = desk.exchange()
     function = {"name": "Read", "parameters": {"type": "object"}}
-    asked = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "functions": [function]}
+    asked = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "hi"}],
+        "functions": [function],
+    }
     exchange.open(json.dumps(asked | {"function_call": {"name": "Read"}}).encode())
     assert json.loads(exchange.outgoing.body) == asked | {"function_call": {"name": "Read"}}
 
@@ -302,16 +331,26 @@ def test_a_schema_is_said_to_be_an_objects_and_all_else_stays(desk: Desk) -> Non
 
 @pytest.mark.parametrize(
     "refusal",
-    ["image/svg+xml images are not supported. Use png", "this model does not support image generation"],
+    [
+        "image/svg+xml images are not supported. Use png",
+        "this model does not support image generation",
+    ],
 )
-def test_an_error_about_something_else_teaches_nothing_about_pictures(desk: Desk, refusal: str) -> None:
-    assert desk.open([{"role": "user", "content": "draw"}]).refused(400, {}, error(refusal)) is not None
+def test_an_error_about_something_else_teaches_nothing_about_pictures(
+    desk: Desk, refusal: str
+) -> None:
+    assert (
+        desk.open([{"role": "user", "content": "draw"}]).refused(400, {}, error(refusal))
+        is not None
+    )
     assert b"image_url" in desk.open([{"role": "user", "content": [PICTURE]}]).outgoing.body
 
 
 def test_nothing_is_learnt_of_a_body_that_could_not_be_mended(desk: Desk) -> None:
     refusal = error("this model does not support image input")
-    assert desk.open([{"role": "user", "content": "no picture"}]).refused(400, {}, refusal) is not None
+    assert (
+        desk.open([{"role": "user", "content": "no picture"}]).refused(400, {}, refusal) is not None
+    )
     assert b"image_url" in desk.open([{"role": "user", "content": [PICTURE]}]).outgoing.body
 
 
@@ -319,7 +358,9 @@ def test_members_that_an_upstream_does_not_know_are_kept_from_it(desk: Desk) -> 
     desk.upstreams = (upstream("one", base_url="https://api.fireworks.ai/inference/v1"),)
     exchange = desk.open()
     assert b"reasoning_history" in exchange.outgoing.body
-    refusal = error("Extra inputs are not permitted, field: 'reasoning_history', value: 'preserved'")
+    refusal = error(
+        "Extra inputs are not permitted, field: 'reasoning_history', value: 'preserved'"
+    )
     assert exchange.refused(400, {}, refusal) is None
     whole(exchange, SAYING)
     assert b"reasoning_history" not in desk.open().outgoing.body

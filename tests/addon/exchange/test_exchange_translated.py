@@ -1,4 +1,6 @@
-"""Requests whose client and upstream speak different formats: asked, restored and answered as if they spoke one."""
+"""Requests whose client and upstream speak different formats: asked, restored and answered
+as if they spoke one.
+"""
 
 import json
 from random import Random
@@ -15,14 +17,22 @@ from tests.addon.desk import MODEL, Desk, upstream, whole
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn, events
 
-CALLING = Turn(reasoning="thought of a call", text="Let me see.", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))
+CALLING = Turn(
+    reasoning="thought of a call",
+    text="Let me see.",
+    calls=(Call("call_0", "Read", '{"path": "a.py"}'),),
+)
 SAYING = Turn(reasoning="thought of words", text="All of it is done.")
 TOOL = {"type": "function", "name": "Read", "parameters": {"type": "object"}}
 ASKED = {"role": "user", "content": "fix it"}
 
 
 def azure(**settings: Any) -> Upstream:
-    given = {"base_url": "https://res.openai.azure.com/openai/v1", "api": "responses", "models": ("gpt-5",)}
+    given = {
+        "base_url": "https://res.openai.azure.com/openai/v1",
+        "api": "responses",
+        "models": ("gpt-5",),
+    }
     return upstream("azure", **given | settings)
 
 
@@ -44,7 +54,11 @@ def sent(exchange: Exchange) -> Json:
 
 
 def carried(exchange: Exchange) -> list[str | None]:
-    return [message.get(FIELD) for message in sent(exchange)["messages"] if message["role"] == "assistant"]
+    return [
+        message.get(FIELD)
+        for message in sent(exchange)["messages"]
+        if message["role"] == "assistant"
+    ]
 
 
 def result(items: list[Json]) -> Json:
@@ -52,7 +66,7 @@ def result(items: list[Json]) -> Json:
     return {"type": "function_call_output", "call_id": call["call_id"], "output": "fine"}
 
 
-# -- Responses over Chat Completions ----------------------------------------------------------------------------------
+# -- Responses over Chat Completions ---------------------------------------------------------------
 
 
 def test_a_responses_request_reaches_a_chat_upstream_as_chat(desk: Desk) -> None:
@@ -81,8 +95,12 @@ def test_a_client_that_carries_its_copy_needs_no_table(desk: Desk) -> None:
 
 def test_a_copy_made_for_somebody_else_is_left_out(desk: Desk) -> None:
     items = output(asked(desk, [ASKED], include=["reasoning.encrypted_content"]), SAYING)
-    other = desk.exchange(principal=Principal(id="user:2", name="eve", key_suffix="x"), path="/v1/responses")
-    other.open(json.dumps({"model": MODEL, "input": [ASKED, *items, ASKED], "tools": [TOOL]}).encode())
+    other = desk.exchange(
+        principal=Principal(id="user:2", name="eve", key_suffix="x"), path="/v1/responses"
+    )
+    other.open(
+        json.dumps({"model": MODEL, "input": [ASKED, *items, ASKED], "tools": [TOOL]}).encode()
+    )
     assert carried(other) == [""]
 
 
@@ -122,7 +140,11 @@ def test_a_request_goes_on_from_an_answer_and_what_was_thought_of_it(desk: Desk)
     desk.restart()
     exchange = asked(desk, [result(told["output"])], previous_response_id=told["id"])
     assert carried(exchange) == ["thought of a call"]
-    assert [message["role"] for message in sent(exchange)["messages"]] == ["user", "assistant", "tool"]
+    assert [message["role"] for message in sent(exchange)["messages"]] == [
+        "user",
+        "assistant",
+        "tool",
+    ]
 
 
 def test_nobody_goes_on_from_an_answer_that_is_not_there(desk: Desk) -> None:
@@ -130,12 +152,18 @@ def test_nobody_goes_on_from_an_answer_that_is_not_there(desk: Desk) -> None:
         asked(desk, [ASKED], previous_response_id="resp_1")
 
 
-# -- Chat Completions over Responses ----------------------------------------------------------------------------------
+# -- Chat Completions over Responses ---------------------------------------------------------------
 
 ENCRYPTED = "gAAAA-state-of-the-upstream"
 ITEMS: list[Json] = [
     {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": ENCRYPTED},
-    {"type": "function_call", "id": "fc_1", "call_id": "call_theirs", "name": "Read", "arguments": "{}"},
+    {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "call_theirs",
+        "name": "Read",
+        "arguments": "{}",
+    },
 ]
 
 
@@ -145,7 +173,13 @@ def chat(desk: Desk, messages: list[Json], model: str = "gpt-5", **members: Any)
 
 def answered(exchange: Exchange, items: list[Json]) -> Json:
     """The upstream answers with these items; the message that the chat client gets."""
-    body = {"id": "resp_1", "object": "response", "status": "completed", "output": items, "model": "gpt-5"}
+    body = {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "output": items,
+        "model": "gpt-5",
+    }
     body["usage"] = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
     reply = exchange.whole(200, {"content-type": "application/json"}, json.dumps(body).encode())
     assert reply is not None
@@ -159,7 +193,10 @@ def test_an_effort_in_the_models_name_reaches_azure_with_its_key_and_version(des
     headers = dict(exchange.outgoing.headers)
     assert exchange.outgoing.target == "/openai/v1/responses?api-version=preview"
     assert (headers["api-key"], "authorization" in headers) == ("sk-azure-secret", False)
-    assert (sent(exchange)["model"], sent(exchange)["reasoning"]["effort"]) == ("my-deployment", "high")
+    assert (sent(exchange)["model"], sent(exchange)["reasoning"]["effort"]) == (
+        "my-deployment",
+        "high",
+    )
 
 
 def test_state_that_a_chat_client_drops_is_restored_to_the_account_that_made_it(desk: Desk) -> None:
@@ -195,12 +232,24 @@ def test_a_chat_client_streams_what_a_responses_upstream_says(desk: Desk) -> Non
     exchange = chat(desk, [ASKED], stream=True)
     answer = exchange.stream({})
     steps = [
-        {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}},
-        {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "id": "msg_1"}},
+        {
+            "type": "response.created",
+            "response": {"id": "resp_1", "status": "in_progress", "output": []},
+        },
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": {"type": "message", "id": "msg_1"},
+        },
         {"type": "response.output_text.delta", "output_index": 0, "delta": "Done."},
-        {"type": "response.completed", "response": {"id": "resp_1", "status": "completed", "output": []}},
+        {
+            "type": "response.completed",
+            "response": {"id": "resp_1", "status": "completed", "output": []},
+        },
     ]
-    out = b"".join(answer.feed(sse.event(json.dumps(event).encode(), str(event["type"]))) for event in steps)
+    out = b"".join(
+        answer.feed(sse.event(json.dumps(event).encode(), str(event["type"]))) for event in steps
+    )
     assert b'"content":"Done."' in out
     assert out.endswith(b"data: [DONE]\n\n")
     assert b'"model":"gpt-5"' in out
@@ -214,7 +263,7 @@ def test_a_chat_conversation_goes_on_at_a_chat_upstream_after_a_responses_one(de
     assert whole(exchange, SAYING).status == 200
 
 
-# -- how hard to think ------------------------------------------------------------------------------------------------
+# -- how hard to think -----------------------------------------------------------------------------
 
 HIGH: Json = {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}
 OFF: Json = {"thinking": {"type": "disabled"}}
@@ -222,7 +271,11 @@ OFF: Json = {"thinking": {"type": "disabled"}}
 
 def told(exchange: Exchange) -> Json:
     """The members by which the upstream is told how hard to think."""
-    return {name: given for name, given in sent(exchange).items() if name in ("thinking", "reasoning_effort")}
+    return {
+        name: given
+        for name, given in sent(exchange).items()
+        if name in ("thinking", "reasoning_effort")
+    }
 
 
 @pytest.mark.parametrize(
@@ -231,8 +284,18 @@ def told(exchange: Exchange) -> Json:
         pytest.param(f"{MODEL}-high", {}, HIGH, id="the model's name"),
         pytest.param(f"{MODEL}:off", {"reasoning_effort": "high"}, OFF, id="the name wins"),
         pytest.param(MODEL, {"reasoning_effort": "medium"}, HIGH, id="the client's field"),
-        pytest.param(MODEL, OFF | {"reasoning_effort": "high"}, OFF | {"reasoning_effort": "high"}, id="its own words"),
-        pytest.param(MODEL, {"reasoning_effort": "odd"}, {"reasoning_effort": "odd"}, id="a word nobody knows"),
+        pytest.param(
+            MODEL,
+            OFF | {"reasoning_effort": "high"},
+            OFF | {"reasoning_effort": "high"},
+            id="its own words",
+        ),
+        pytest.param(
+            MODEL,
+            {"reasoning_effort": "odd"},
+            {"reasoning_effort": "odd"},
+            id="a word nobody knows",
+        ),
         pytest.param(MODEL, {}, {}, id="nothing said"),
     ],
 )
@@ -248,7 +311,11 @@ def test_an_effort_reaches_a_chat_upstream_in_its_own_words(
     [
         ("/v1/responses", {"input": [ASKED], "reasoning": {"effort": "high"}}, HIGH),
         ("/v1/messages", {"messages": [ASKED], "thinking": {"type": "disabled"}}, OFF),
-        ("/v1/messages", {"messages": [ASKED], "thinking": {"type": "enabled", "budget_tokens": 16_000}}, HIGH),
+        (
+            "/v1/messages",
+            {"messages": [ASKED], "thinking": {"type": "enabled", "budget_tokens": 16_000}},
+            HIGH,
+        ),
     ],
 )
 def test_what_other_formats_say_of_thinking_reaches_a_chat_upstream_too(
@@ -264,5 +331,7 @@ def test_a_rewrites_effort_wins_over_a_client_that_thinks_not(desk: Desk) -> Non
     rewrite = ModelRewrite(from_="m", to=MODEL, effort="high")
     desk.upstreams = (upstream("one", model_rewrites=(rewrite,)),)
     exchange = desk.exchange(path="/v1/messages")
-    exchange.open(json.dumps({"model": "m", "messages": [ASKED], "thinking": {"type": "disabled"}}).encode())
+    exchange.open(
+        json.dumps({"model": "m", "messages": [ASKED], "thinking": {"type": "disabled"}}).encode()
+    )
     assert told(exchange) == HIGH

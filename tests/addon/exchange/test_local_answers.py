@@ -57,10 +57,17 @@ def test_an_ordinary_request_is_fit(length: str, coding: str) -> None:
     [
         pytest.param(unfit(method="GET"), 405, "Use POST here, not GET", id="method"),
         pytest.param(unfit("models", "POST"), 405, "Use GET here, not POST", id="models by POST"),
-        pytest.param(unfit("response", "POST"), 405, "Use GET or DELETE here, not POST", id="an answer by POST"),
+        pytest.param(
+            unfit("response", "POST"),
+            405,
+            "Use GET or DELETE here, not POST",
+            id="an answer by POST",
+        ),
         pytest.param(unfit("messages", "GET"), 405, "Use POST here, not GET", id="messages by GET"),
         pytest.param(unfit(content_encoding="gzip"), 415, "uncompressed", id="gzip"),
-        pytest.param(unfit(content_encoding="identity, identity"), 415, "uncompressed", id="twice identity"),
+        pytest.param(
+            unfit(content_encoding="identity, identity"), 415, "uncompressed", id="twice identity"
+        ),
         pytest.param(unfit(content_length="1001"), 413, "0 MiB", id="large"),
         pytest.param(unfit(content_length="9" * 4_000), 413, "larger than", id="huge"),
     ],
@@ -81,12 +88,17 @@ def test_the_model_list_has_what_can_be_asked_for() -> None:
 
 def test_the_model_list_has_only_what_the_caller_may_use() -> None:
     limited = principal(user(models=("ali*",)))
-    ids = [model["id"] for model in json.loads(front.models(Snapshot(upstreams=(UP,)), limited, {}).body)["data"]]
+    ids = [
+        model["id"]
+        for model in json.loads(front.models(Snapshot(upstreams=(UP,)), limited, {}).body)["data"]
+    ]
     assert ids == ["alias"]
 
 
 def test_anthropics_library_gets_the_model_list_that_it_reads() -> None:
-    listed = json.loads(front.models(Snapshot(upstreams=(UP,)), CALLER, {"anthropic-version": "2023-06-01"}).body)
+    listed = json.loads(
+        front.models(Snapshot(upstreams=(UP,)), CALLER, {"anthropic-version": "2023-06-01"}).body
+    )
     assert [(model["type"], model["id"]) for model in listed["data"]] == [
         ("model", name) for name in ("b", "a", "alias")
     ]
@@ -101,7 +113,11 @@ def test_browsers_may_call_from_anywhere() -> None:
     preflight = front.preflight()
     assert (preflight.status, preflight.body) == (204, b"")
     assert "authorization" in preflight.headers["access-control-allow-headers"]
-    for reply in (preflight, front.models(Snapshot(), CALLER, {}), front.problem_reply(front.too_large(1), "chat", "")):
+    for reply in (
+        preflight,
+        front.models(Snapshot(), CALLER, {}),
+        front.problem_reply(front.too_large(1), "chat", ""),
+    ):
         assert reply.headers["access-control-allow-origin"] == "*"
 
 

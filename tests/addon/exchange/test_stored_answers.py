@@ -1,4 +1,6 @@
-"""Answers are stored for their caller: found by the very next request, gone on from, listed, deleted."""
+"""Answers are stored for their caller: found by the very next request, gone on from,
+listed, deleted.
+"""
 
 import json
 from collections.abc import Iterator
@@ -35,14 +37,21 @@ class Desk:
         self.memory.restart()
         self.answers = self.new_answers()
 
-    def answer(self, given: Any = "hi", said: str = "yo", *, after: str = "", caller: str = ADA) -> str:
+    def answer(
+        self, given: Any = "hi", said: str = "yo", *, after: str = "", caller: str = ADA
+    ) -> str:
         """An answer is made and kept; its id."""
         self.made += 1
         name = f"{self.made:024x}"
         body = {"model": "m", "input": given, "previous_response_id": after}
         request = decode(json.dumps(body).encode(), past=self.answers.past(caller))
         part = {"type": "output_text", "text": said, "annotations": []}
-        thought = {"type": "reasoning", "id": f"rs_{name}0", "summary": [], "encrypted_content": "state"}
+        thought = {
+            "type": "reasoning",
+            "id": f"rs_{name}0",
+            "summary": [],
+            "encrypted_content": "state",
+        }
         message = {"type": "message", "id": f"msg_{name}1", "role": "assistant", "content": [part]}
         response = {"id": f"resp_{name}", "output": [thought, message]}
         self.answers.keep(caller, request, f"resp_{name}", json.dumps(response).encode())
@@ -81,7 +90,7 @@ def fetched(answer_id: str) -> str:
     return f"/v1/responses/{answer_id}"
 
 
-# -- going on -----------------------------------------------------------------------------------------------------
+# -- going on --------------------------------------------------------------------------------------
 
 
 def test_a_conversation_is_all_that_was_asked_and_answered_in_its_order(desk: Desk) -> None:
@@ -93,7 +102,9 @@ def test_a_conversation_is_all_that_was_asked_and_answered_in_its_order(desk: De
 
 def test_an_answer_is_in_the_table_when_its_end_is_seen(desk: Desk) -> None:
     made = desk.answer()
-    assert desk.memory.engine.read("SELECT id, principal, previous FROM answers") == [(made, ADA, "")]
+    assert desk.memory.engine.read("SELECT id, principal, previous FROM answers") == [
+        (made, ADA, "")
+    ]
 
 
 def test_the_next_request_finds_an_answer_that_could_not_be_written_yet(desk: Desk) -> None:
@@ -187,15 +198,24 @@ def test_a_conversation_fits_into_memory(desk: Desk) -> None:
         desk.before(third)
 
 
-# -- items that are named -----------------------------------------------------------------------------------------
+# -- items that are named --------------------------------------------------------------------------
 
 
 def test_items_of_an_answer_and_of_its_input_are_found_by_their_ids(desk: Desk) -> None:
     made = desk.answer("one", "two")
     past, name = desk.answers.past(ADA), made.removeprefix("resp_")
     assert past is not None
-    found = [past.item(item_id) for item_id in (f"msg_{name}i0", f"msg_{name}1", f"msg_{name}2", f"msg_{name}i1", "rs")]
-    assert [item["content"][0]["text"] if item else None for item in found] == ["one", "two", None, None, None]
+    found = [
+        past.item(item_id)
+        for item_id in (f"msg_{name}i0", f"msg_{name}1", f"msg_{name}2", f"msg_{name}i1", "rs")
+    ]
+    assert [item["content"][0]["text"] if item else None for item in found] == [
+        "one",
+        "two",
+        None,
+        None,
+        None,
+    ]
 
 
 def test_items_of_others_are_not_found(desk: Desk) -> None:
@@ -211,7 +231,7 @@ def test_an_item_can_not_be_named_until_the_memory_is_full(desk: Desk) -> None:
         [past.item(f"msg_{name}i0") for _ in range(LONGEST_CONVERSATION // MIB)]
 
 
-# -- the replies --------------------------------------------------------------------------------------------------
+# -- the replies -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["hidden", "shown"])
@@ -265,9 +285,14 @@ def test_an_answer_that_is_deleted_before_it_is_written_stays_away(desk: Desk) -
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("rest", ["", "/input_items"], ids=["answer", "input"])
-def test_what_is_not_there_and_what_is_not_yours_is_told_in_the_same_words(desk: Desk, method: str, rest: str) -> None:
+def test_what_is_not_there_and_what_is_not_yours_is_told_in_the_same_words(
+    desk: Desk, method: str, rest: str
+) -> None:
     made = desk.answer()
-    theirs, nobodys = desk.refusal(fetched(made) + rest, method, EVE), desk.refusal(fetched("resp_0") + rest, method)
+    theirs, nobodys = (
+        desk.refusal(fetched(made) + rest, method, EVE),
+        desk.refusal(fetched("resp_0") + rest, method),
+    )
     assert theirs.status == nobodys.status == 404
     assert theirs.message.replace(made, "resp_0") == nobodys.message
     assert desk.before(made) == ["hi", "yo"]

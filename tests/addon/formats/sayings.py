@@ -1,4 +1,6 @@
-"""Everything that a client of each format can say, and how to hear it again, whatever format it came in."""
+"""Everything that a client of each format can say, and how to hear it again, whatever
+format it came in.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,12 +35,17 @@ BASES: dict[WireFormat, Json] = {
     "chat": {
         "model": "m",
         "messages": [USER],
-        "tools": [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in NAMES],
+        "tools": [
+            {"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in NAMES
+        ],
     },
     "responses": {
         "model": "m",
         "input": [USER],
-        "tools": [{"type": "function", "name": name, "parameters": SCHEMA, "strict": False} for name in NAMES],
+        "tools": [
+            {"type": "function", "name": name, "parameters": SCHEMA, "strict": False}
+            for name in NAMES
+        ],
     },
     "messages": {
         "model": "m",
@@ -49,7 +56,7 @@ BASES: dict[WireFormat, Json] = {
 }
 
 
-# -- How a thing is heard -------------------------------------------------------------------------------------------
+# -- How a thing is heard --------------------------------------------------------------------------
 
 
 def field(name: str) -> Says:
@@ -84,7 +91,12 @@ def parts(kind: str, *names: str) -> Says:
     """These fields of all parts of a kind."""
 
     def says(request: Request, body: Json) -> Any:
-        found = [part for message in request.messages for part in message.parts if type(part).__name__ == kind]
+        found = [
+            part
+            for message in request.messages
+            for part in message.parts
+            if type(part).__name__ == kind
+        ]
         held = [tuple(getattr(part, name) for name in names) for part in found]
         return [one for one in held if any(one)]
 
@@ -98,14 +110,21 @@ def roles(request: Request, body: Json) -> Any:
 
 def results(name: str) -> Says:
     def says(request: Request, body: Json) -> Any:
-        return [found for message in request.messages if message.role == "tool" if (found := getattr(message, name))]
+        return [
+            found
+            for message in request.messages
+            if message.role == "tool"
+            if (found := getattr(message, name))
+        ]
 
     return says
 
 
 def declined(request: Request, body: Json) -> Any:
     """How the words are said with which the model declined."""
-    return parts("Refusal", "text")(request, body) or [one for one in roles(request, body) if "I decline" in one[1]]
+    return parts("Refusal", "text")(request, body) or [
+        one for one in roles(request, body) if "I decline" in one[1]
+    ]
 
 
 def offered(request: Request, body: Json) -> Any:
@@ -116,15 +135,24 @@ def offered(request: Request, body: Json) -> Any:
 
 def marks(request: Request, body: Json) -> Any:
     """The parts that bear cache marks."""
-    return [getattr(part, "text", "") for one in request.messages for part in one.parts if getattr(part, "cache", "")]
+    return [
+        getattr(part, "text", "")
+        for one in request.messages
+        for part in one.parts
+        if getattr(part, "cache", "")
+    ]
 
 
 def result_pictures(request: Request, body: Json) -> Any:
-    found = [part for message in request.messages if message.role == "tool" for part in message.parts]
-    return [part for part in found if type(part).__name__ == "Image"] or parts("Image", "url")(request, body)
+    found = [
+        part for message in request.messages if message.role == "tool" for part in message.parts
+    ]
+    return [part for part in found if type(part).__name__ == "Image"] or parts("Image", "url")(
+        request, body
+    )
 
 
-# -- Chat Completions -----------------------------------------------------------------------------------------------
+# -- Chat Completions ------------------------------------------------------------------------------
 
 
 def chat_user(*content: Json) -> Json:
@@ -148,33 +176,61 @@ CHAT = {
     "System and developer messages at the beginning": Saying(
         {"messages": [{"role": "developer", "content": "be brief"}, USER]}, roles
     ),
-    "System messages further on": Saying({"messages": [USER, {"role": "system", "content": "be brief"}]}, roles),
+    "System messages further on": Saying(
+        {"messages": [USER, {"role": "system", "content": "be brief"}]}, roles
+    ),
     "Pictures, as a `data:` URL or on the web": Saying(
-        chat_user(*({"type": "image_url", "image_url": {"url": url}} for url in (PNG, WEB))), parts("Image", "url")
+        chat_user(*({"type": "image_url", "image_url": {"url": url}} for url in (PNG, WEB))),
+        parts("Image", "url"),
     ),
     "`detail` of a picture": Saying(
-        chat_user({"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}), parts("Image", "detail")
+        chat_user({"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}),
+        parts("Image", "detail"),
     ),
     "Files": Saying(
-        chat_user({"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}}), parts("File", "url", "name")
+        chat_user({"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}}),
+        parts("File", "url", "name"),
     ),
     "`input_audio`": Saying(
-        chat_user({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}), member("messages")
+        chat_user({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}),
+        member("messages"),
     ),
-    "Tool calls and their results": Saying({"messages": ANSWERED}, parts("ToolCall", "name", "arguments")),
-    "`name` of a message": Saying({"messages": [USER | {"name": "ada"}]}, lambda _, body: str(body).count("ada")),
+    "Tool calls and their results": Saying(
+        {"messages": ANSWERED}, parts("ToolCall", "name", "arguments")
+    ),
+    "`name` of a message": Saying(
+        {"messages": [USER | {"name": "ada"}]}, lambda _, body: str(body).count("ada")
+    ),
     "`refusal` of a turn": Saying(chat_turn(refusal="I decline"), declined),
-    "`reasoning_content` that is sent back": Saying(chat_turn(reasoning_content="why"), parts("Reasoning", "text")),
+    "`reasoning_content` that is sent back": Saying(
+        chat_turn(reasoning_content="why"), parts("Reasoning", "text")
+    ),
     "`strict` of a tool": Saying(
-        {"tools": [{"type": "function", "function": FUNCTION | {"strict": True}}]}, first_tool("strict")
+        {"tools": [{"type": "function", "function": FUNCTION | {"strict": True}}]},
+        first_tool("strict"),
     ),
     "Custom tools": Saying(
-        {"tools": [{"type": "custom", "custom": {"name": "Patch", "format": {"type": "grammar", "grammar": GRAMMAR}}}]},
+        {
+            "tools": [
+                {
+                    "type": "custom",
+                    "custom": {"name": "Patch", "format": {"type": "grammar", "grammar": GRAMMAR}},
+                }
+            ]
+        },
         lambda request, _: [(tool.name, tool.custom) for tool in request.tools],
     ),
-    "`tool_choice`": Saying({"tool_choice": {"type": "function", "function": {"name": "Read"}}}, field("tool_choice")),
+    "`tool_choice`": Saying(
+        {"tool_choice": {"type": "function", "function": {"name": "Read"}}}, field("tool_choice")
+    ),
     "`tool_choice` of several tools": Saying(
-        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": SOME}}}, offered
+        {
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": SOME},
+            }
+        },
+        offered,
     ),
     "`parallel_tool_calls: false`": Saying(
         {"parallel_tool_calls": False}, lambda request, _: [request.parallel_tool_calls]
@@ -184,16 +240,25 @@ CHAT = {
     "`top_p`": Saying({"top_p": 0.5}, field("top_p")),
     "`top_k`": Saying({"top_k": 5}, field("top_k")),
     "`presence_penalty`, `frequency_penalty`": Saying(
-        {"presence_penalty": 0.5, "frequency_penalty": 0.5}, lambda r, _: r.presence_penalty or r.frequency_penalty
+        {"presence_penalty": 0.5, "frequency_penalty": 0.5},
+        lambda r, _: r.presence_penalty or r.frequency_penalty,
     ),
     "`seed`": Saying({"seed": 7}, field("seed")),
     "`stop`": Saying({"stop": ["END"]}, field("stop")),
     "`n`": Saying({"n": 2}, member("n")),
     "`logprobs`, `top_logprobs`, `logit_bias`": Saying({"logprobs": True}, member("logprobs")),
     "`response_format` with a schema": Saying(
-        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}}, output("schema")
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "a", "schema": SCHEMA},
+            }
+        },
+        output("schema"),
     ),
-    "`response_format` `json_object`": Saying({"response_format": {"type": "json_object"}}, field("output_format")),
+    "`response_format` `json_object`": Saying(
+        {"response_format": {"type": "json_object"}}, field("output_format")
+    ),
     "`verbosity`": Saying({"verbosity": "low"}, field("verbosity")),
     "`reasoning_effort`": Saying({"reasoning_effort": "high"}, thinking("effort")),
     "`thinking`": Saying({"thinking": {"type": "disabled"}}, thinking("switch")),
@@ -202,14 +267,16 @@ CHAT = {
     "`metadata`": Saying({"metadata": {"team": "a"}}, member("metadata")),
     "`user`": Saying({"user": "ada"}, field("user")),
     "`service_tier`": Saying({"service_tier": "flex"}, member("service_tier")),
-    "`prompt_cache_key`, `safety_identifier`": Saying({"prompt_cache_key": "a"}, member("prompt_cache_key")),
+    "`prompt_cache_key`, `safety_identifier`": Saying(
+        {"prompt_cache_key": "a"}, member("prompt_cache_key")
+    ),
     "Other members (`prediction`, `web_search_options`, …)": Saying(
         {"prediction": {"type": "content", "content": "a"}}, member("prediction")
     ),
 }
 
 
-# -- Responses ------------------------------------------------------------------------------------------------------
+# -- Responses -------------------------------------------------------------------------------------
 
 
 def given(*content: Json) -> Json:
@@ -231,7 +298,8 @@ RESPONSES = {
         {"input": [USER, {"role": "developer", "content": "be brief"}]}, roles
     ),
     "Pictures, as a `data:` URL or on the web": Saying(
-        given(*({"type": "input_image", "image_url": url} for url in (PNG, WEB))), parts("Image", "url")
+        given(*({"type": "input_image", "image_url": url} for url in (PNG, WEB))),
+        parts("Image", "url"),
     ),
     "`detail` of a picture": Saying(
         given({"type": "input_image", "image_url": PNG, "detail": "low"}), parts("Image", "detail")
@@ -239,25 +307,42 @@ RESPONSES = {
     "Uploaded pictures (`file_id`)": Saying(
         given({"type": "input_image", "file_id": "file_1"}), parts("Image", "file_id")
     ),
-    "Files": Saying(given({"type": "input_file", "file_data": PDF, "filename": "a.pdf"}), parts("File", "url", "name")),
-    "Tool calls and their results": Saying(items(CALL_ITEM, RESULT_ITEM), parts("ToolCall", "name", "arguments")),
+    "Files": Saying(
+        given({"type": "input_file", "file_data": PDF, "filename": "a.pdf"}),
+        parts("File", "url", "name"),
+    ),
+    "Tool calls and their results": Saying(
+        items(CALL_ITEM, RESULT_ITEM), parts("ToolCall", "name", "arguments")
+    ),
     "Pictures in results": Saying(
-        items(CALL_ITEM, RESULT_ITEM | {"output": [{"type": "input_image", "image_url": PNG}]}), result_pictures
+        items(CALL_ITEM, RESULT_ITEM | {"output": [{"type": "input_image", "image_url": PNG}]}),
+        result_pictures,
     ),
     "A `refusal` in a message": Saying(
-        items({"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "I decline"}]}),
+        items(
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "refusal", "refusal": "I decline"}],
+            }
+        ),
         declined,
     ),
     "`content` of a reasoning item": Saying(
-        items(REASONING | {"content": [{"type": "reasoning_text", "text": "why"}]}), parts("Reasoning", "text")
+        items(REASONING | {"content": [{"type": "reasoning_text", "text": "why"}]}),
+        parts("Reasoning", "text"),
     ),
     "`summary` of a reasoning item": Saying(
-        items(REASONING | {"summary": [{"type": "summary_text", "text": "why"}]}), parts("Reasoning", "text")
+        items(REASONING | {"summary": [{"type": "summary_text", "text": "why"}]}),
+        parts("Reasoning", "text"),
     ),
     "Items of hosted tools (`web_search_call`, …)": Saying(
-        items({"type": "web_search_call", "id": "ws_1", "status": "completed"}), parts("Foreign", "item")
+        items({"type": "web_search_call", "id": "ws_1", "status": "completed"}),
+        parts("Foreign", "item"),
     ),
-    "`strict` of a tool": Saying({"tools": [{"type": "function", **FUNCTION, "strict": True}]}, first_tool("strict")),
+    "`strict` of a tool": Saying(
+        {"tools": [{"type": "function", **FUNCTION, "strict": True}]}, first_tool("strict")
+    ),
     "Custom tools": Saying(
         {"tools": [{"type": "custom", "name": "Patch", "format": {"type": "grammar", **GRAMMAR}}]},
         lambda request, _: [(tool.name, tool.custom) for tool in request.tools],
@@ -265,7 +350,9 @@ RESPONSES = {
     "Hosted tools (`web_search`, `file_search`, …)": Saying(
         {"tools": [{"type": "web_search"}]}, lambda request, _: request.hosted
     ),
-    "`tool_choice`": Saying({"tool_choice": {"type": "function", "name": "Read"}}, field("tool_choice")),
+    "`tool_choice`": Saying(
+        {"tool_choice": {"type": "function", "name": "Read"}}, field("tool_choice")
+    ),
     "`tool_choice` of several tools": Saying(
         {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": SOME_FLAT}}, offered
     ),
@@ -276,25 +363,34 @@ RESPONSES = {
     "`temperature`": Saying({"temperature": 0.5}, field("temperature")),
     "`top_p`": Saying({"top_p": 0.5}, field("top_p")),
     "`text.format` with a schema": Saying(
-        {"text": {"format": {"type": "json_schema", "name": "a", "schema": SCHEMA}}}, output("schema")
+        {"text": {"format": {"type": "json_schema", "name": "a", "schema": SCHEMA}}},
+        output("schema"),
     ),
-    "`text.format` `json_object`": Saying({"text": {"format": {"type": "json_object"}}}, field("output_format")),
+    "`text.format` `json_object`": Saying(
+        {"text": {"format": {"type": "json_object"}}}, field("output_format")
+    ),
     "`text.verbosity`": Saying({"text": {"verbosity": "low"}}, field("verbosity")),
     "`reasoning.effort`": Saying({"reasoning": {"effort": "high"}}, thinking("effort")),
-    "`reasoning.summary`": Saying({"reasoning": {"effort": "high", "summary": "detailed"}}, thinking("summary")),
+    "`reasoning.summary`": Saying(
+        {"reasoning": {"effort": "high", "summary": "detailed"}}, thinking("summary")
+    ),
     "`include` of other things (`message.output_text.logprobs`, …)": Saying(
         {"include": ["message.output_text.logprobs"]},
         lambda request, _: [one for one in request.include if "reasoning" not in one],
     ),
-    "`truncation`, `max_tool_calls`, `top_logprobs`": Saying({"truncation": "auto"}, member("truncation")),
+    "`truncation`, `max_tool_calls`, `top_logprobs`": Saying(
+        {"truncation": "auto"}, member("truncation")
+    ),
     "`stream`": Saying({"stream": True}, field("stream")),
     "`metadata`": Saying({"metadata": {"team": "a"}}, member("metadata")),
     "`user`": Saying({"user": "ada"}, field("user")),
-    "`service_tier`, `prompt_cache_key`, `safety_identifier`": Saying({"service_tier": "flex"}, member("service_tier")),
+    "`service_tier`, `prompt_cache_key`, `safety_identifier`": Saying(
+        {"service_tier": "flex"}, member("service_tier")
+    ),
 }
 
 
-# -- Messages -------------------------------------------------------------------------------------------------------
+# -- Messages --------------------------------------------------------------------------------------
 
 
 def blocks(*content: Json) -> Json:
@@ -308,7 +404,13 @@ def turn(*content: Json) -> Json:
 def result(**members: Any) -> Json:
     use = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"a": "b"}}
     answer = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "r", **members}
-    return {"messages": [USER, {"role": "assistant", "content": [use]}, {"role": "user", "content": [answer]}]}
+    return {
+        "messages": [
+            USER,
+            {"role": "assistant", "content": [use]},
+            {"role": "user", "content": [answer]},
+        ]
+    }
 
 
 def source(url: str) -> Json:
@@ -322,27 +424,40 @@ TEXT: Json = {"type": "text", "text": "so"}
 
 MESSAGES = {
     "`system`": Saying({"system": [{"type": "text", "text": "be brief"}]}, roles),
-    "System messages further on": Saying({"messages": [USER, {"role": "system", "content": "be brief"}]}, roles),
+    "System messages further on": Saying(
+        {"messages": [USER, {"role": "system", "content": "be brief"}]}, roles
+    ),
     "Pictures": Saying(blocks({"type": "image", "source": source(PNG)}), parts("Image", "url")),
     "Documents": Saying(
-        blocks({"type": "document", "title": "a.pdf", "source": source(PDF)}), parts("File", "url", "name")
+        blocks({"type": "document", "title": "a.pdf", "source": source(PDF)}),
+        parts("File", "url", "name"),
     ),
     "Documents of text": Saying(
-        blocks({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}}),
+        blocks(
+            {
+                "type": "document",
+                "source": {"type": "text", "media_type": "text/plain", "data": "words"},
+            }
+        ),
         parts("Text", "text"),
     ),
     "`search_result` blocks": Saying(
-        blocks({"type": "search_result", "source": "a", "title": "b", "content": [TEXT]}), parts("Text", "text")
+        blocks({"type": "search_result", "source": "a", "title": "b", "content": [TEXT]}),
+        parts("Text", "text"),
     ),
     "`cache_control`": Saying(blocks(TEXT | MARK), marks),
     "Tool calls and their results": Saying(result(), parts("ToolCall", "name", "arguments")),
     "`is_error` of a result": Saying(result(is_error=True), results("failed")),
-    "Pictures in results": Saying(result(content=[{"type": "image", "source": source(PNG)}]), result_pictures),
+    "Pictures in results": Saying(
+        result(content=[{"type": "image", "source": source(PNG)}]), result_pictures
+    ),
     "`thinking` blocks, their text": Saying(
-        turn({"type": "thinking", "thinking": "why", "signature": "s"}, TEXT), parts("Reasoning", "text")
+        turn({"type": "thinking", "thinking": "why", "signature": "s"}, TEXT),
+        parts("Reasoning", "text"),
     ),
     "`thinking` blocks, their signature": Saying(
-        turn({"type": "thinking", "thinking": "why", "signature": "s"}, TEXT), parts("Reasoning", "opaque")
+        turn({"type": "thinking", "thinking": "why", "signature": "s"}, TEXT),
+        parts("Reasoning", "opaque"),
     ),
     "`redacted_thinking` blocks": Saying(
         turn({"type": "redacted_thinking", "data": "d"}, TEXT), parts("Reasoning", "opaque")
@@ -356,9 +471,12 @@ MESSAGES = {
         {"tools": [READ | {"defer_loading": True}]}, first_tool("extra")
     ),
     "Server tools (`web_search_20250305`, …)": Saying(
-        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, lambda request, _: request.hosted
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        lambda request, _: request.hosted,
     ),
-    "`tool_choice`": Saying({"tool_choice": {"type": "tool", "name": "Read"}}, field("tool_choice")),
+    "`tool_choice`": Saying(
+        {"tool_choice": {"type": "tool", "name": "Read"}}, field("tool_choice")
+    ),
     "`disable_parallel_tool_use`": Saying(
         {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
         lambda request, _: [request.parallel_tool_calls],
@@ -377,14 +495,24 @@ MESSAGES = {
         lambda request, _: request.thinking.budget or request.thinking.effort,
     ),
     "`thinking` `disabled`": Saying({"thinking": {"type": "disabled"}}, thinking("switch")),
-    "`thinking.display`": Saying({"thinking": {"type": "adaptive", "display": "summarized"}}, thinking("summary")),
+    "`thinking.display`": Saying(
+        {"thinking": {"type": "adaptive", "display": "summarized"}}, thinking("summary")
+    ),
     "`stream`": Saying({"stream": True}, field("stream")),
-    "`metadata.user_id` of up to 64 characters": Saying({"metadata": {"user_id": "ada"}}, field("user")),
-    "`metadata.user_id` that is longer": Saying({"metadata": {"user_id": "a" * 65}}, member("metadata")),
+    "`metadata.user_id` of up to 64 characters": Saying(
+        {"metadata": {"user_id": "ada"}}, field("user")
+    ),
+    "`metadata.user_id` that is longer": Saying(
+        {"metadata": {"user_id": "a" * 65}}, member("metadata")
+    ),
     "`service_tier`": Saying({"service_tier": "auto"}, member("service_tier")),
     "Other members (`context_management`, `container`, …)": Saying(
         {"context_management": {"edits": []}}, member("context_management")
     ),
 }
 
-SAYINGS: dict[WireFormat, dict[str, Saying]] = {"chat": CHAT, "responses": RESPONSES, "messages": MESSAGES}
+SAYINGS: dict[WireFormat, dict[str, Saying]] = {
+    "chat": CHAT,
+    "responses": RESPONSES,
+    "messages": MESSAGES,
+}

@@ -1,4 +1,6 @@
-"""Whatever Cursor sends to the chat path is read as one request, and told from plain Chat Completions."""
+"""Whatever Cursor sends to the chat path is read as one request, and told from plain Chat
+Completions.
+"""
 
 import json
 from typing import Any
@@ -29,7 +31,7 @@ def decoded(**members: Any) -> Request:
     return decode(json.dumps({"model": "m", **members}).encode())
 
 
-# -- Cursor's dialects, by the name of the model -------------------------------------------------------------------
+# -- Cursor's dialects, by the name of the model ---------------------------------------------------
 
 CUSTOM_ALIAS: Json = {
     "model": "my-alias",
@@ -41,10 +43,20 @@ CUSTOM_ALIAS: Json = {
             "role": "assistant",
             "content": [],
             "tool_calls": [
-                {"index": 0, "id": "c", "type": "function", "function": {"name": "Shell", "arguments": "{}"}}
+                {
+                    "index": 0,
+                    "id": "c",
+                    "type": "function",
+                    "function": {"name": "Shell", "arguments": "{}"},
+                }
             ],
         },
-        {"role": "tool", "tool_call_id": "c", "name": "Shell", "content": [{"type": "text", "text": "ok"}]},
+        {
+            "role": "tool",
+            "tool_call_id": "c",
+            "name": "Shell",
+            "content": [{"type": "text", "text": "ok"}],
+        },
     ],
     "stream": True,
     "tools": [SHELL],
@@ -78,7 +90,13 @@ GPT_NAME_SUMMER: Json = CUSTOM_ALIAS | {
         {
             "role": "assistant",
             "content": "",
-            "tool_calls": [{"id": "p", "type": "function", "function": {"name": "ApplyPatch", "arguments": PATCH}}],
+            "tool_calls": [
+                {
+                    "id": "p",
+                    "type": "function",
+                    "function": {"name": "ApplyPatch", "arguments": PATCH},
+                }
+            ],
         },
         {"role": "tool", "tool_call_id": "p", "content": "done"},
     ],
@@ -88,7 +106,10 @@ CLAUDE_NAME: Json = {
     "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
     "messages": [
         {"role": "user", "content": [{"type": "text", "text": "hi"}]},
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "Shell", "input": {}}]},
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "c", "name": "Shell", "input": {}}],
+        },
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "ok"}]},
     ],
     "tools": [{"name": "Shell", "description": "d", "input_schema": {"type": "object"}}],
@@ -100,24 +121,40 @@ CLAUDE_NAME: Json = {
 
 @pytest.mark.parametrize(
     ("body", "plain"),
-    [(CUSTOM_ALIAS, True), (GPT_NAME_SPRING, False), (GPT_NAME_SUMMER, False), (CLAUDE_NAME, False)],
+    [
+        (CUSTOM_ALIAS, True),
+        (GPT_NAME_SPRING, False),
+        (GPT_NAME_SUMMER, False),
+        (CLAUDE_NAME, False),
+    ],
     ids=["custom alias", "GPT name, spring", "GPT name, summer", "Claude name"],
 )
-def test_each_dialect_of_cursor_reaches_a_chat_upstream_as_plain_chat(body: Json, plain: bool) -> None:
+def test_each_dialect_of_cursor_reaches_a_chat_upstream_as_plain_chat(
+    body: Json, plain: bool
+) -> None:
     text = json.dumps(body).encode()
     request = decode(text)
     sent = json.loads(encode(lowered(request, Abilities()).request, model="up"))
     assert is_plain(text) is plain
     assert is_plain(json.dumps(sent).encode())
-    assert (sent["model"], sent["stream"], sent["stream_options"]) == ("up", True, {"include_usage": True})
-    assert [one["role"] for one in sent["messages"] if one["role"] in ("assistant", "tool")] == ["assistant", "tool"]
+    assert (sent["model"], sent["stream"], sent["stream_options"]) == (
+        "up",
+        True,
+        {"include_usage": True},
+    )
+    assert [one["role"] for one in sent["messages"] if one["role"] in ("assistant", "tool")] == [
+        "assistant",
+        "tool",
+    ]
     assert sent["messages"][-1]["tool_call_id"] == sent["messages"][-2]["tool_calls"][0]["id"]
     assert {tool["type"] for tool in sent["tools"]} == {"function"}
     assert all(tool["function"]["parameters"]["type"] == "object" for tool in sent["tools"])
 
 
 def test_a_replayed_patch_is_json_for_a_chat_upstream() -> None:
-    sent = encode(lowered(decode(json.dumps(GPT_NAME_SUMMER).encode()), Abilities()).request, model="up")
+    sent = encode(
+        lowered(decode(json.dumps(GPT_NAME_SUMMER).encode()), Abilities()).request, model="up"
+    )
     (call,) = json.loads(sent)["messages"][3]["tool_calls"]
     assert json.loads(call["function"]["arguments"]) == {"input": PATCH}
 
@@ -131,7 +168,10 @@ def test_a_responses_body_on_the_chat_path_shows_usage_only_when_it_is_asked_for
 def test_results_that_stand_under_messages_only_are_taken_from_there() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     other = {"role": "tool", "tool_call_id": "x", "content": "other"}
-    found = decoded(input=[USER, call], messages=[USER, {"role": "tool", "tool_call_id": "c", "content": "ok"}, other])
+    found = decoded(
+        input=[USER, call],
+        messages=[USER, {"role": "tool", "tool_call_id": "c", "content": "ok"}, other],
+    )
     assert [message.role for message in found.messages] == ["user", "assistant", "tool"]
     assert found.messages[2].text == "ok"
 
@@ -166,7 +206,11 @@ def test_what_a_chat_upstream_would_not_take_is_not_plain(members: Json) -> None
         {"messages": [USER], "tools": None},
         {"messages": [{"role": "user", "content": 'the "tool_use" of "image" and "custom"'}]},
         {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}]},
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG}}]}
+            ]
+        },
     ],
     ids=str,
 )

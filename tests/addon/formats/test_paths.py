@@ -17,14 +17,18 @@ PREFIXES = ["", "/v1", "/cursor", "/cursor/v1", "/v1/cursor", "/v1/v1", "/cursor
 @pytest.mark.parametrize("end", ["", "/", "?a=/b", "/?x"])
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("path", "kind"), ENDPOINTS.items(), ids=ENDPOINTS)
-def test_llm_paths_are_ours_under_every_prefix(prefix: str, path: str, kind: Kind, end: str) -> None:
+def test_llm_paths_are_ours_under_every_prefix(
+    prefix: str, path: str, kind: Kind, end: str
+) -> None:
     assert classify(f"{prefix}/{path}{end}") == Endpoint(kind)
 
 
 @pytest.mark.parametrize("end", ["", "/", "?stream=true"])
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(
-    ("path", "kind"), [("", "response"), ("/input_items", "input_items"), ("/cancel", "cancel")], ids=str
+    ("path", "kind"),
+    [("", "response"), ("/input_items", "input_items"), ("/cancel", "cancel")],
+    ids=str,
 )
 def test_a_path_names_a_stored_answer(prefix: str, path: str, kind: Kind, end: str) -> None:
     assert classify(f"{prefix}/responses/resp%5F1{path}{end}") == Endpoint(kind, id="resp_1")
@@ -37,7 +41,8 @@ def test_an_azure_path_names_the_model(prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [("/healthz", "healthz"), ("/readyz/", "readyz"), ("/cursor/health", "healthz")]
+    ("path", "kind"),
+    [("/healthz", "healthz"), ("/readyz/", "readyz"), ("/cursor/health", "healthz")],
 )
 def test_health_is_ours(path: str, kind: Kind) -> None:
     assert classify(path) == Endpoint(kind)
@@ -93,5 +98,7 @@ def test_any_other_path_is_the_sidecars(target: str) -> None:
         ("readyz", "chat", ("GET",)),
     ],
 )
-def test_an_endpoint_knows_its_format_and_methods(kind: Kind, wire_format: str, methods: tuple[str, ...]) -> None:
+def test_an_endpoint_knows_its_format_and_methods(
+    kind: Kind, wire_format: str, methods: tuple[str, ...]
+) -> None:
     assert (Endpoint(kind).wire_format, Endpoint(kind).methods) == (wire_format, methods)

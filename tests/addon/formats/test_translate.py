@@ -27,7 +27,10 @@ ASKED: dict[WireFormat, Json] = {
         "stream_options": {"include_usage": True},
         "messages": [
             {"role": "user", "content": "fix it"},
-            {"role": "assistant", "tool_calls": [{"id": "ours", "function": {"name": "Read", "arguments": "{}"}}]},
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "ours", "function": {"name": "Read", "arguments": "{}"}}],
+            },
             {"role": "tool", "tool_call_id": "ours", "content": "text"},
         ],
         "tools": [
@@ -55,8 +58,14 @@ ASKED: dict[WireFormat, Json] = {
         "thinking": {"type": "adaptive"},
         "messages": [
             {"role": "user", "content": "fix it"},
-            {"role": "assistant", "content": [{"type": "tool_use", "id": "ours", "name": "Read", "input": {}}]},
-            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "ours", "content": "text"}]},
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "ours", "name": "Read", "input": {}}],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "ours", "content": "text"}],
+            },
         ],
         "tools": [
             {"name": "Read", "input_schema": {"type": "object"}},
@@ -64,7 +73,10 @@ ASKED: dict[WireFormat, Json] = {
         ],
     },
 }
-EDITS = {1: Edit(reasoning={"reasoning_content": "hm"}, ids={"ours": "theirs"}), 2: Edit(ids={"ours": "theirs"})}
+EDITS = {
+    1: Edit(reasoning={"reasoning_content": "hm"}, ids={"ours": "theirs"}),
+    2: Edit(ids={"ours": "theirs"}),
+}
 FUNCTION = {"name": "ApplyPatch", "arguments": json.dumps({"input": PATCH})}
 COUNT = {"prompt_tokens": 3, "completion_tokens": 2}
 ANSWERS: dict[WireFormat, Json] = {
@@ -86,8 +98,16 @@ ANSWERS: dict[WireFormat, Json] = {
         "object": "response",
         "status": "completed",
         "output": [
-            {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "think"}]},
-            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "so"}]},
+            {
+                "type": "reasoning",
+                "id": "rs",
+                "summary": [{"type": "summary_text", "text": "think"}],
+            },
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": "so"}],
+            },
             {"type": "custom_tool_call", "call_id": "x", "name": "ApplyPatch", "input": PATCH},
         ],
         "usage": {"input_tokens": 3, "output_tokens": 2},
@@ -109,7 +129,14 @@ STREAMS: dict[WireFormat, list[Json]] = {
         {"choices": [{"index": 0, "delta": {"role": "assistant", "reasoning_content": ""}}]},
         {"choices": [{"index": 0, "delta": {"reasoning_content": "think"}}]},
         {"choices": [{"index": 0, "delta": {"content": "so"}}]},
-        {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "x", "function": FUNCTION}]}}]},
+        {
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": {"tool_calls": [{"index": 0, "id": "x", "function": FUNCTION}]},
+                }
+            ]
+        },
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
         {"choices": [], "usage": COUNT},
     ],
@@ -122,17 +149,40 @@ STREAMS: dict[WireFormat, list[Json]] = {
         {"type": "response.completed", "response": ANSWERS["responses"]},
     ],
     "messages": [
-        {"type": "message_start", "message": {"usage": {"input_tokens": 1, "cache_read_input_tokens": 2}}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "think"}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "state"}},
+        {
+            "type": "message_start",
+            "message": {"usage": {"input_tokens": 1, "cache_read_input_tokens": 2}},
+        },
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "thinking", "thinking": ""},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "thinking_delta", "thinking": "think"},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "signature_delta", "signature": "state"},
+        },
         {"type": "content_block_stop", "index": 0},
         {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "so"}},
         {"type": "content_block_stop", "index": 1},
-        {"type": "content_block_start", "index": 2, "content_block": ANSWERS["messages"]["content"][2]},
+        {
+            "type": "content_block_start",
+            "index": 2,
+            "content_block": ANSWERS["messages"]["content"][2],
+        },
         {"type": "content_block_stop", "index": 2},
-        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "tool_use"},
+            "usage": {"output_tokens": 2},
+        },
         {"type": "message_stop"},
     ],
 }
@@ -176,13 +226,18 @@ def test_an_upstream_gets_the_clients_conversation_restored_and_under_its_own_id
     client: WireFormat, upstream: WireFormat
 ) -> None:
     low = lowered(restored(asked(client), EDITS), abilities(upstream))
-    found = CLIENTS[upstream].decode(UPSTREAMS[upstream].encode(low.request, "up", abilities(upstream)))
+    found = CLIENTS[upstream].decode(
+        UPSTREAMS[upstream].encode(low.request, "up", abilities(upstream))
+    )
     assert [message.role for message in found.messages] == ["user", "assistant", "tool"]
     assert found.messages[1].calls == (ToolCall("theirs", "Read", "{}"),)
     assert (found.messages[2].result_of, found.messages[2].parts) == ("theirs", (Text("text"),))
     thoughts = [part.text for part in found.messages[1].parts if isinstance(part, Reasoning)]
     assert (found.model, found.stream, thoughts) == ("up", True, ["hm"])
-    assert [tool.custom for tool in found.tools] == [False, upstream == "responses" and client != "messages"]
+    assert [tool.custom for tool in found.tools] == [
+        False,
+        upstream == "responses" and client != "messages",
+    ]
 
 
 @EVERY_WAY
@@ -205,8 +260,15 @@ def test_a_streamed_answer_reaches_the_client_and_recall_hears_what_the_client_h
     client: WireFormat, upstream: WireFormat
 ) -> None:
     request = asked(client)
-    reader, raising = UPSTREAMS[upstream].reader(), Raising(lowered(request, abilities(upstream)).custom)
-    writer, accumulator, out = CLIENTS[client].writer(request, HEAD, minted, own_state), Accumulator(), b""
+    reader, raising = (
+        UPSTREAMS[upstream].reader(),
+        Raising(lowered(request, abilities(upstream)).custom),
+    )
+    writer, accumulator, out = (
+        CLIENTS[client].writer(request, HEAD, minted, own_state),
+        Accumulator(),
+        b"",
+    )
     for event in STREAMS[upstream]:
         deltas: list[Delta] = raising.read(reader.read(sse.event(json.dumps(event).encode())))
         for delta in deltas:
@@ -244,7 +306,10 @@ def test_an_error_in_a_whole_answer_is_kept() -> None:
 def test_abilities_decide_how_a_body_is_written() -> None:
     request = asked("chat", max_tokens=7)
     able = Abilities(completion_tokens=True, encrypted_reasoning=False)
-    bodies = {name: json.loads(upstream.encode(request, "up", able)) for name, upstream in UPSTREAMS.items()}
+    bodies = {
+        name: json.loads(upstream.encode(request, "up", able))
+        for name, upstream in UPSTREAMS.items()
+    }
     assert bodies["chat"]["max_completion_tokens"] == 7
     assert "max_tokens" not in bodies["chat"]
     assert "include" not in bodies["responses"]
@@ -255,7 +320,9 @@ def test_copies_that_clients_carry_are_opened_or_left_out() -> None:
     thought = Reasoning("hm", "reasoning_content")
     carried = [Reasoning("", "summary", one, "encrypted_content") for one in ("ours", "other")]
     plain = message_of("user", [Text("a")])
-    request = Request(origin="chat", model="m", messages=[plain, message_of("assistant", [*carried, Text("a")])])
+    request = Request(
+        origin="chat", model="m", messages=[plain, message_of("assistant", [*carried, Text("a")])]
+    )
     found = opened(request, lambda copy: thought if copy.opaque == "ours" else None)
     assert found.messages == [plain, message_of("assistant", [thought, Text("a")])]
 
@@ -274,7 +341,15 @@ def test_copies_that_clients_carry_are_opened_or_left_out() -> None:
 def test_how_much_a_messages_client_wants_thought_is_an_effort_elsewhere(
     thinking: Json, output_config: Json, effort: str | None
 ) -> None:
-    request = asked("messages", thinking=thinking, output_config=output_config, service_tier="standard_only")
-    chat, responses = (json.loads(UPSTREAMS[one].encode(request, "up", Abilities())) for one in ("chat", "responses"))
-    assert (chat.get("reasoning_effort"), responses.get("reasoning", {}).get("effort")) == (effort, effort)
+    request = asked(
+        "messages", thinking=thinking, output_config=output_config, service_tier="standard_only"
+    )
+    chat, responses = (
+        json.loads(UPSTREAMS[one].encode(request, "up", Abilities()))
+        for one in ("chat", "responses")
+    )
+    assert (chat.get("reasoning_effort"), responses.get("reasoning", {}).get("effort")) == (
+        effort,
+        effort,
+    )
     assert not {"thinking", "output_config", "service_tier"} & (chat.keys() | responses.keys())

@@ -1,4 +1,6 @@
-"""The books of one node: opened before anything is sent, settled once, right whoever else writes."""
+"""The books of one node: opened before anything is sent, settled once, right whoever else
+writes.
+"""
 
 from contextlib import closing
 from typing import Any
@@ -28,13 +30,31 @@ def caller(**limits: Any) -> Principal:
 def begun(desk: Desk, exchange: str = "x1") -> Entry:
     now = desk.memory.clock.now_ms()
     return Entry(
-        exchange=exchange, at=now, user_id=7, username="ada", model="m", upstream="up", upstream_model="m", status=200
+        exchange=exchange,
+        at=now,
+        user_id=7,
+        username="ada",
+        model="m",
+        upstream="up",
+        upstream_model="m",
+        status=200,
     )
 
 
-def opened(desk: Desk, principal: Principal, exchange: str = "x1", *, max_tokens: int = 50, size: int = BODY) -> Opened:
-    """An exchange that was opened and, if it may be sent, reserved; one that may not is settled as the gateway does."""
-    one = desk.meter.open(principal, begun(desk, exchange), host="up.example", size=size, max_tokens=max_tokens)
+def opened(
+    desk: Desk,
+    principal: Principal,
+    exchange: str = "x1",
+    *,
+    max_tokens: int = 50,
+    size: int = BODY,
+) -> Opened:
+    """An exchange that was opened and, if it may be sent, reserved; one that may not is
+    settled as the gateway does.
+    """
+    one = desk.meter.open(
+        principal, begun(desk, exchange), host="up.example", size=size, max_tokens=max_tokens
+    )
     try:
         desk.meter.reserve(one)
     except RequestError:
@@ -49,8 +69,12 @@ def refusal(desk: Desk, principal: Principal, exchange: str = "x2") -> Problem:
     return refused.value.problem
 
 
-def settle(desk: Desk, one: Opened, *, prompt: int = 90, completion: int = 40, learned: Ratio | None = None) -> None:
-    desk.meter.settle(replace(one.entry, prompt_tokens=prompt, completion_tokens=completion), one, learned)
+def settle(
+    desk: Desk, one: Opened, *, prompt: int = 90, completion: int = 40, learned: Ratio | None = None
+) -> None:
+    desk.meter.settle(
+        replace(one.entry, prompt_tokens=prompt, completion_tokens=completion), one, learned
+    )
     desk.memory.engine.flush()
 
 
@@ -70,7 +94,9 @@ def test_every_exchange_is_in_the_books_before_it_may_be_sent(desk: Desk) -> Non
     for exchange, caller_ in (("x1", caller()), ("x2", caller(quota_tokens=1000)), ("x3", USER)):
         assert opened(desk, caller_, exchange).reserved
     with closing(connect(desk.memory.path)) as other:
-        assert other.execute("SELECT exchange FROM open_exchanges ORDER BY exchange").fetchall() == [
+        assert other.execute(
+            "SELECT exchange FROM open_exchanges ORDER BY exchange"
+        ).fetchall() == [
             ("x1",),
             ("x2",),
             ("x3",),
@@ -109,7 +135,9 @@ def test_a_database_that_stays_locked_turns_a_limited_caller_away(desk: Desk) ->
 
 def test_a_full_disk_turns_a_limited_caller_away_at_once(desk: Desk) -> None:
     with desk.memory.full_disk():
-        one = desk.meter.open(caller(quota_tokens=1000), begun(desk), host="up.example", size=BODY, max_tokens=50)
+        one = desk.meter.open(
+            caller(quota_tokens=1000), begun(desk), host="up.example", size=BODY, max_tokens=50
+        )
         with pytest.raises(RequestError) as refused:
             desk.meter.reserve(one)
         desk.meter.settle(begun(desk), one, None)
@@ -129,7 +157,10 @@ def test_a_full_disk_lets_callers_without_a_quota_go_on_and_says_so_once(
             desk.meter.settle(one.entry, one, None)
     assert balance(desk) == Balance(tokens=300)
     assert [record.message for record in caplog.records if record.name == "thinkback.books"] == [
-        "The database can't be written: requests of callers without a quota go on, and are entered when it can."
+        (
+            "The database can't be written: requests of callers without a quota go on, "
+            "and are entered when it can."
+        )
     ]
 
 
@@ -169,7 +200,9 @@ def test_a_rate_that_is_exceeded_says_when_to_come_back(desk: Desk) -> None:
     settle(desk, opened(desk, caller(rpm=1)))
     problem = refusal(desk, caller(rpm=1))
     assert (problem.status, problem.code, problem.retry_after) == (429, "rate_limit_exceeded", "60")
-    assert problem.message == "Too many requests per minute (1) for your account: try again in 60 s."
+    assert (
+        problem.message == "Too many requests per minute (1) for your account: try again in 60 s."
+    )
 
 
 def test_the_budget_is_charged_at_the_price_of_the_day(desk: Desk) -> None:
@@ -177,7 +210,9 @@ def test_the_budget_is_charged_at_the_price_of_the_day(desk: Desk) -> None:
     add_price(desk.memory.engine, upstream="up", model="m", from_day=20200101, price=price)
     one = opened(desk, caller(quota_cost_micros=300))
     assert balance(desk).reserved_cost_micros == 200
-    assert refusal(desk, caller(quota_cost_micros=299)).message.startswith("The budget of your account is too small")
+    assert refusal(desk, caller(quota_cost_micros=299)).message.startswith(
+        "The budget of your account is too small"
+    )
     assert one.demand.price == price
 
 
@@ -187,7 +222,9 @@ def test_tokens_are_guessed_as_the_model_was_seen_to_count_them(desk: Desk) -> N
     assert opened(desk, caller(), "x2").demand.prompt_tokens == 200
 
 
-def test_a_node_that_died_holds_nothing_for_long_and_its_exchange_is_in_the_ledger(desk: Desk) -> None:
+def test_a_node_that_died_holds_nothing_for_long_and_its_exchange_is_in_the_ledger(
+    desk: Desk,
+) -> None:
     opened(desk, caller(quota_tokens=1000))
     other = desk.new_meter("node-2")
     desk.memory.clock.ms += DEAD_AFTER_MS

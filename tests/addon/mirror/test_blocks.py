@@ -1,4 +1,6 @@
-"""Blocks are shown so that nothing leads out of them, and are taken out of whatever comes back, byte for byte."""
+"""Blocks are shown so that nothing leads out of them, and are taken out of whatever comes
+back, byte for byte.
+"""
 
 import json
 from collections.abc import Callable
@@ -26,26 +28,40 @@ spelled = pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 styled = pytest.mark.parametrize("style", STYLES)
 
 
-def block(style: Style = "details", *, led: bool = False, thought: str = "Let me <b>see</b>.\n\n```\nx = 1") -> str:
+def block(
+    style: Style = "details",
+    *,
+    led: bool = False,
+    thought: str = "Let me <b>see</b>.\n\n```\nx = 1",
+) -> str:
     one = Block(style, TOKEN, led)
     return one.opening + one.text(thought) + one.closing
 
 
 def request(content: Any, role: str = "assistant", **members: Any) -> Json:
-    asked = {"role": "user", "content": [{"type": "text", "text": "é ü 🧠 <details>mine</details>"}]}
-    return {"model": "m", "messages": [asked, {"role": role, "content": content, **members}], "stream": True}
+    asked = {
+        "role": "user",
+        "content": [{"type": "text", "text": "é ü 🧠 <details>mine</details>"}],
+    }
+    return {
+        "model": "m",
+        "messages": [asked, {"role": role, "content": content, **members}],
+        "stream": True,
+    }
 
 
 def parts(*texts: str) -> list[Json]:
     return [{"type": "text", "text": text} for text in texts]
 
 
-# -- what is shown --------------------------------------------------------------------------------------------------
+# -- what is shown ---------------------------------------------------------------------------------
 
 
 def test_a_details_block_is_collapsed_and_quotes_what_was_thought() -> None:
     shown = block(thought="One.\nTwo.")
-    assert shown.startswith(f"<details><summary>Thinking</summary><!--thinkback:{TOKEN}-->\n\n> One.\n> Two.\n\n")
+    assert shown.startswith(
+        f"<details><summary>Thinking</summary><!--thinkback:{TOKEN}-->\n\n> One.\n> Two.\n\n"
+    )
     assert shown.endswith("</details>\n\n")
 
 
@@ -59,16 +75,22 @@ def test_a_think_block_begins_and_ends_with_the_bare_tags() -> None:
 @styled
 def test_no_tag_in_the_reasoning_ends_the_block(style: Style) -> None:
     shown = block(style, thought="</details> </think> <!-- <details>")
-    assert (shown.count("</details>"), shown.count("</think>")) == ((1, 0) if style == "details" else (0, 1))
-    assert shown.replace("\N{ZERO WIDTH SPACE}", "").count("</details>") == (2 if style == "details" else 1)
+    assert (shown.count("</details>"), shown.count("</think>")) == (
+        (1, 0) if style == "details" else (0, 1)
+    )
+    assert shown.replace("\N{ZERO WIDTH SPACE}", "").count("</details>") == (
+        2 if style == "details" else 1
+    )
 
 
-# -- what comes back ------------------------------------------------------------------------------------------------
+# -- what comes back -------------------------------------------------------------------------------
 
 
 @spelled
 @styled
-@pytest.mark.parametrize("text", ["All is done.", "\n\nDone\\n", "<details>its own</details>", '"\\'])
+@pytest.mark.parametrize(
+    "text", ["All is done.", "\n\nDone\\n", "<details>its own</details>", '"\\']
+)
 def test_a_block_before_the_text_is_cut_out_of_it(style: Style, spell: Spell, text: str) -> None:
     assert stripped(spell(request(block(style) + text)), KEY) == spell(request(text))
     assert stripped(spell(request(parts(block(style) + text))), KEY) == spell(request(parts(text)))
@@ -77,7 +99,9 @@ def test_a_block_before_the_text_is_cut_out_of_it(style: Style, spell: Spell, te
 @spelled
 @styled
 @pytest.mark.parametrize("before", ["Text.", "Line\n", "Line\r", "back\\", "\\n"])
-def test_a_block_within_the_text_goes_with_what_parted_it(style: Style, spell: Spell, before: str) -> None:
+def test_a_block_within_the_text_goes_with_what_parted_it(
+    style: Style, spell: Spell, before: str
+) -> None:
     said = before + block(style, led=True)
     assert stripped(spell(request(said + "More.")), KEY) == spell(request(before + "More."))
 
@@ -86,11 +110,16 @@ def test_a_block_within_the_text_goes_with_what_parted_it(style: Style, spell: S
 def test_a_turn_that_said_nothing_else_says_nothing(spell: Spell) -> None:
     calls = [{"id": "call_1", "type": "function", "function": {"name": "Read", "arguments": "{}"}}]
     for shown, bare in ((block(), ""), (parts(block()), [])):
-        assert stripped(spell(request(shown, tool_calls=calls)), KEY) == spell(request(bare, tool_calls=calls))
+        assert stripped(spell(request(shown, tool_calls=calls)), KEY) == spell(
+            request(bare, tool_calls=calls)
+        )
 
 
 def test_other_parts_of_such_a_turn_stay() -> None:
-    calls, text = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}}, {"type": "text", "text": "So."}
+    calls, text = (
+        {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}},
+        {"type": "text", "text": "So."},
+    )
     shown = parts(block())
     for before, after in (
         ([*shown, calls], [calls]),
@@ -105,7 +134,9 @@ def test_other_parts_of_such_a_turn_stay() -> None:
 @spelled
 def test_copies_are_cut_out_of_every_role(role: str, spell: Spell) -> None:
     before = f"It said: {block()}Done. And: {block('think')}Done."
-    assert stripped(spell(request(before, role)), KEY) == spell(request("It said: Done. And: Done.", role))
+    assert stripped(spell(request(before, role)), KEY) == spell(
+        request("It said: Done. And: Done.", role)
+    )
 
 
 @spelled
@@ -120,12 +151,18 @@ def test_a_copy_within_json_within_a_string_is_cut_too(inner: Spell, spell: Spel
 @spelled
 @styled
 @pytest.mark.parametrize("led", [False, True], ids=["first", "led"])
-def test_an_answer_that_was_stopped_within_a_block_ends_before_it(style: Style, spell: Spell, led: bool) -> None:
+def test_an_answer_that_was_stopped_within_a_block_ends_before_it(
+    style: Style, spell: Spell, led: bool
+) -> None:
     shown = block(style, led=led)
     for cut in range(shown.index("thinkback") + 10, len(shown)):
         text = "Text." if led else ""
-        assert stripped(spell(request(text + shown[:cut])), KEY) == spell(request(text)), shown[:cut]
-        assert stripped(spell(request(parts(text + shown[:cut]))), KEY) == spell(request(parts(text) if text else []))
+        assert stripped(spell(request(text + shown[:cut])), KEY) == spell(request(text)), shown[
+            :cut
+        ]
+        assert stripped(spell(request(parts(text + shown[:cut]))), KEY) == spell(
+            request(parts(text) if text else [])
+        )
 
 
 @pytest.mark.parametrize("role", ["user", "tool"])
@@ -137,7 +174,9 @@ def test_only_an_assistants_block_may_lack_its_end(role: str) -> None:
 def test_a_stopped_block_ends_where_the_next_begins() -> None:
     joined = block()[:-70] + "\n\n" + Block("details", new_token(b"another", KEY)).opening
     closing = Block("details", new_token(b"another", KEY)).closing
-    assert stripped(SPELLINGS["go"](request(joined + closing + "Text.")), KEY) == SPELLINGS["go"](request("Text."))
+    assert stripped(SPELLINGS["go"](request(joined + closing + "Text.")), KEY) == SPELLINGS["go"](
+        request("Text.")
+    )
 
 
 def test_a_block_that_is_cut_into_parts_is_one_block() -> None:
@@ -156,26 +195,37 @@ def test_a_block_that_quotes_another_is_one_block() -> None:
 
 @pytest.mark.parametrize("kept", ["\n", ""], ids=["one line", "none"])
 def test_a_client_may_trim_what_follows_a_block(kept: str) -> None:
-    assert stripped(SPELLINGS["compact"](request(block().rstrip() + kept)), KEY) == SPELLINGS["compact"](request(""))
+    assert stripped(SPELLINGS["compact"](request(block().rstrip() + kept)), KEY) == SPELLINGS[
+        "compact"
+    ](request(""))
 
 
 def test_other_line_ends_are_known() -> None:
     shown = block(led=True).replace("\n", "\r\n")
-    assert stripped(SPELLINGS["compact"](request(f"a{shown}b")), KEY) == SPELLINGS["compact"](request("ab"))
+    assert stripped(SPELLINGS["compact"](request(f"a{shown}b")), KEY) == SPELLINGS["compact"](
+        request("ab")
+    )
 
 
 def test_among_responses_items_a_message_that_was_only_a_block_goes() -> None:
     def body(*items: Json) -> bytes:
         return json.dumps({"model": "m", "input": list(items)}, separators=(",", ":")).encode()
 
-    asked, call = {"role": "user", "content": "hi"}, {"type": "function_call", "call_id": "c", "name": "Read"}
-    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": block()}]}
+    asked, call = (
+        {"role": "user", "content": "hi"},
+        {"type": "function_call", "call_id": "c", "name": "Read"},
+    )
+    said = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": block()}],
+    }
     assert stripped(body(asked, said, call), KEY) == body(asked, call)
     assert stripped(body(said, call), KEY) == body(call)
     assert stripped(body(asked, said | {"content": block()}), KEY) == body(asked)
 
 
-# -- what is not ours -----------------------------------------------------------------------------------------------
+# -- what is not ours ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

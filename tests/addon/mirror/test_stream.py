@@ -1,4 +1,6 @@
-"""What was thought is shown in a chat client's content, beside what the upstream said, and never kept as said."""
+"""What was thought is shown in a chat client's content, beside what the upstream said, and
+never kept as said.
+"""
 
 import json
 from itertools import count
@@ -30,15 +32,30 @@ RESPONSE = {
     "status": "completed",
     "model": "gpt-5",
     "output": [
-        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "in short"}]},
-        {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Done."}]},
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "in short"}],
+        },
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "Done."}],
+        },
     ],
 }
 
 
 def chunk(delta: Json, finish_reason: str | None = None, choice: int = 0) -> bytes:
     choices = [{"index": choice, "delta": delta, "finish_reason": finish_reason}]
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 5, "model": "m", "usage": None}
+    head = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 5,
+        "model": "m",
+        "usage": None,
+    }
     return sse.event(json.dumps(head | {"choices": choices}).encode())
 
 
@@ -50,7 +67,9 @@ FINISH = chunk({}, "stop")
 
 
 class Client:
-    """A chat client of an upstream that streams, with the reasoning mirrored; tokens are `1`, `2`, …"""
+    """A chat client of an upstream that streams, with the reasoning mirrored; tokens are
+    `1`, `2`, …
+    """
 
     def __init__(self, style: Style = "details") -> None:
         tokens = map(str, count(1))
@@ -66,8 +85,17 @@ class Client:
     @property
     def deltas(self) -> list[Json]:
         """What the chunks of the first choice say, in order; ids of calls left out."""
-        chunks = [json.loads(event[6:]) for event in self.out.split(b"\n\n") if event.startswith(b"data: {")]
-        return [choice["delta"] for one in chunks for choice in one.get("choices", ()) if choice["index"] == 0]
+        chunks = [
+            json.loads(event[6:])
+            for event in self.out.split(b"\n\n")
+            if event.startswith(b"data: {")
+        ]
+        return [
+            choice["delta"]
+            for one in chunks
+            for choice in one.get("choices", ())
+            if choice["index"] == 0
+        ]
 
     @property
     def content(self) -> str:
@@ -102,7 +130,13 @@ def test_our_chunks_look_like_the_upstreams() -> None:
         "object": "chat.completion.chunk",
         "created": 5,
         "model": "m",
-        "choices": [{"index": 0, "delta": {"content": Block("details", "1").opening + "r"}, "finish_reason": None}],
+        "choices": [
+            {
+                "index": 0,
+                "delta": {"content": Block("details", "1").opening + "r"},
+                "finish_reason": None,
+            }
+        ],
     }
 
 
@@ -120,7 +154,10 @@ def test_the_block_ends_with_the_answer(last: bytes) -> None:
 
 
 def test_the_block_ends_with_an_answer_that_is_cut_or_fails() -> None:
-    for end in (Mirroring.end, lambda relay: relay.fail(Problem(status=502, message="no", code="cut"))):
+    for end in (
+        Mirroring.end,
+        lambda relay: relay.fail(Problem(status=502, message="no", code="cut")),
+    ):
         client = Client().hear(THINK)
         client.out += end(client.relay)
         assert client.content == block("r")
@@ -129,15 +166,22 @@ def test_the_block_ends_with_an_answer_that_is_cut_or_fails() -> None:
 
 def test_reasoning_after_text_is_another_block() -> None:
     client = Client("think").hear(THINK, TEXT, THINK, TEXT, FINISH)
-    assert client.content == block("r", style="think") + "a" + block("r", token="2", led=True, style="think") + "a"
+    assert (
+        client.content
+        == block("r", style="think") + "a" + block("r", token="2", led=True, style="think") + "a"
+    )
 
 
 def test_reasoning_and_text_in_one_chunk_come_in_their_order() -> None:
-    assert Client().hear(chunk({"reasoning_content": "r", "content": "a"})).content == block("r") + "a"
+    assert (
+        Client().hear(chunk({"reasoning_content": "r", "content": "a"})).content == block("r") + "a"
+    )
 
 
 def test_the_same_reasoning_under_two_names_is_shown_once() -> None:
-    assert Client().hear(chunk({"reasoning_content": "r", "reasoning": "r"}), FINISH).content == block("r")
+    assert Client().hear(
+        chunk({"reasoning_content": "r", "reasoning": "r"}), FINISH
+    ).content == block("r")
 
 
 @pytest.mark.parametrize("empty", [ROLE, TEXT, FINISH], ids=["field", "text", "finish"])
@@ -153,14 +197,19 @@ def test_choices_have_blocks_of_their_own() -> None:
 
 
 def test_a_block_opens_after_the_chunk_that_tells_the_role_though_state_comes_with_it() -> None:
-    deltas: list[Delta] = [ReasoningDelta("r", "summary"), OpaqueDelta("state", "encrypted_content")]
+    deltas: list[Delta] = [
+        ReasoningDelta("r", "summary"),
+        OpaqueDelta("state", "encrypted_content"),
+    ]
     assert Mirror("details", lambda: "1").beside(deltas, ROLE).startswith(ROLE)
 
 
-# -- through an exchange --------------------------------------------------------------------------------------------
+# -- through an exchange ---------------------------------------------------------------------------
 
 
-def opened(mirror: str = "details", who: Principal = USER, *, tmp: Desk, **members: Any) -> Exchange:
+def opened(
+    mirror: str = "details", who: Principal = USER, *, tmp: Desk, **members: Any
+) -> Exchange:
     tmp.upstreams = (upstream(mirror=mirror),)
     return tmp.open(principal=who, **members)
 
@@ -180,7 +229,9 @@ def test_a_whole_answer_begins_with_its_block(desk: Desk) -> None:
 def test_a_whole_answer_for_a_client_that_streams_begins_with_its_block(desk: Desk) -> None:
     exchange = opened(tmp=desk, stream=True)
     out = whole(exchange, SAYING).body
-    assert json.loads(out.split(b"\n\n")[0][6:])["choices"][0]["delta"]["content"].startswith("<details>")
+    assert json.loads(out.split(b"\n\n")[0][6:])["choices"][0]["delta"]["content"].startswith(
+        "<details>"
+    )
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -203,14 +254,21 @@ def test_clients_of_other_formats_are_shown_nothing(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("own", "upstreams", "shown"),
-    [("", "off", ""), ("", "think", "<think>"), ("details", "off", "<details>"), ("off", "details", "")],
+    [
+        ("", "off", ""),
+        ("", "think", "<think>"),
+        ("details", "off", "<details>"),
+        ("off", "details", ""),
+    ],
 )
 def test_what_a_user_wants_goes_before_what_the_upstream_is_set_to(
     desk: Desk, own: str, upstreams: str, shown: str
 ) -> None:
     exchange = opened(upstreams, principal(user(mirror=own)), tmp=desk)
     said = content_of(whole(exchange, SAYING))
-    assert said.partition("<!--")[0].removesuffix("<summary>Thinking</summary>") == (shown or "All of it is done.")
+    assert said.partition("<!--")[0].removesuffix("<summary>Thinking</summary>") == (
+        shown or "All of it is done."
+    )
 
 
 def test_what_is_remembered_is_what_the_upstream_said(desk: Desk) -> None:
@@ -246,4 +304,6 @@ def test_an_answer_that_was_stopped_comes_back_as_without_a_mirror(
 def test_what_is_asked_is_counted_without_blocks(desk: Desk) -> None:
     said = content_of(whole(opened(tmp=desk), SAYING))
     asked = [{"role": "user", "content": f"You said: {said}"}]
-    assert desk.open(asked).outgoing.body == body([{"role": "user", "content": f"You said: {SAYING.text}"}])
+    assert desk.open(asked).outgoing.body == body(
+        [{"role": "user", "content": f"You said: {SAYING.text}"}]
+    )

@@ -1,4 +1,6 @@
-"""A client's conversation with a model, with recall in between: what the client holds, and what the upstream gets."""
+"""A client's conversation with a model, with recall in between: what the client holds, and
+what the upstream gets.
+"""
 
 import json
 import resource
@@ -47,7 +49,9 @@ class StoppedClock:
 class Memory:
     """The recall of one gateway process over a database file."""
 
-    def __init__(self, path: Path, clock: StoppedClock | None = None, *, memory_bytes: int = 1 << 20) -> None:
+    def __init__(
+        self, path: Path, clock: StoppedClock | None = None, *, memory_bytes: int = 1 << 20
+    ) -> None:
         self.path = path
         self.clock = clock or StoppedClock()
         self.memory_bytes = memory_bytes
@@ -83,13 +87,17 @@ class Memory:
     def forget(self, token: str) -> None:
         """Lose one turn, as pruning does, and everything held in memory."""
         self.engine.flush()
-        self.engine.transact(lambda work: work.run("DELETE FROM recall_turns WHERE token = :token", {"token": token}))
+        self.engine.transact(
+            lambda work: work.run("DELETE FROM recall_turns WHERE token = :token", {"token": token})
+        )
         self.restart()
 
     def tokens(self) -> list[str]:
         """The remembered turns in the order in which they were made."""
         self.engine.flush()
-        return [token for (token,) in self.engine.read("SELECT token FROM recall_turns ORDER BY rowid")]
+        return [
+            token for (token,) in self.engine.read("SELECT token FROM recall_turns ORDER BY rowid")
+        ]
 
 
 class Chat:
@@ -145,7 +153,9 @@ class Chat:
         return sent
 
     def answer(self, given: Turn, *, complete: bool = True, results: str = "fine") -> Json:
-        """Send, and let the model answer; the client keeps the answer, and the results of its calls."""
+        """Send, and let the model answer; the client keeps the answer, and the results of
+        its calls.
+        """
         self.send()
         self.talk.remember({0: given}, complete=complete, durable=True, origin=self.origin)
         message = self.kept(given)
@@ -172,7 +182,9 @@ class Chat:
             self.messages.append({"role": "tool", "tool_call_id": made["id"], "content": "fine"})
 
     def carried(self, field: str = FIELD) -> list[str | None]:
-        """Send: the reasoning each assistant message carries upstream; None where it carries none."""
+        """Send: the reasoning each assistant message carries upstream; None where it
+        carries none.
+        """
         return [message.get(field) for message in self.send() if message["role"] == "assistant"]
 
     def rules(self) -> list[str]:
@@ -185,9 +197,13 @@ class Chat:
 def turn(reasoning: str | None, text: str = "", *calls: ToolCall, field: str = FIELD) -> Turn:
     """A turn of the model."""
     thought = None if reasoning is None else Reasoning(reasoning, field)
-    return Turn(text=text, calls=calls, reasoning=thought, finish_reason="tool_calls" if calls else "stop")
+    return Turn(
+        text=text, calls=calls, reasoning=thought, finish_reason="tool_calls" if calls else "stop"
+    )
 
 
-def call(name: str = "Read", arguments: str = '{"path": "README.md"}', call_id: str = "call_0") -> ToolCall:
+def call(
+    name: str = "Read", arguments: str = '{"path": "README.md"}', call_id: str = "call_0"
+) -> ToolCall:
     """A call as the model makes it, with an id that every turn repeats."""
     return ToolCall(call_id, name, arguments)

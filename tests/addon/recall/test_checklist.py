@@ -1,7 +1,8 @@
 """All the ways in which clients lose or change what a turn is found by, one number each.
 
-Not here: 4, since nothing is mirrored into contents yet; 13, since Responses and Messages bodies are not served yet; 29
-(keys, upstream and effort change) and 32 (whole and streamed answers), which tests/addon/exchange/test_exchange.py has.
+Not here: 4, since nothing is mirrored into contents yet; 13, since Responses and Messages
+bodies are not served yet; 29 (keys, upstream and effort change) and 32 (whole and streamed
+answers), which tests/addon/exchange/test_exchange.py has.
 """
 
 import json
@@ -13,7 +14,9 @@ import pytest
 
 from tests.addon.recall.chat import Chat, Json, Memory, call, turn
 
-LONG = "I have read the whole file and changed the three places that were wrong. All the tests pass."
+LONG = (
+    "I have read the whole file and changed the three places that were wrong. All the tests pass."
+)
 SHELL = call("Shell", '{"command": "ls", "timeout": 10.0, "note": "caf\\u00e9"}', "call_1")
 
 
@@ -94,7 +97,9 @@ SPELLINGS: dict[str, Callable[[Any], str]] = {
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 @pytest.mark.parametrize("keep_ids", [True, False], ids=["with ids", "without ids"])
-def test_7_arguments_spelled_anew(memory: Memory, spell: Callable[[Any], str], keep_ids: bool) -> None:
+def test_7_arguments_spelled_anew(
+    memory: Memory, spell: Callable[[Any], str], keep_ids: bool
+) -> None:
     chat = Chat(memory)
     message = chat.answer(turn("thought", "", SHELL))
     function = message["tool_calls"][0]["function"]
@@ -110,7 +115,9 @@ def test_7_arguments_dropped_by_the_client(chat: Chat) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "call_id"), [('{"path": "a"}', None), ('{"path": "a', "x")])
-def test_8_arguments_that_a_stop_left_unfinished(memory: Memory, arguments: str, call_id: str | None) -> None:
+def test_8_arguments_that_a_stop_left_unfinished(
+    memory: Memory, arguments: str, call_id: str | None
+) -> None:
     chat = Chat(memory)
     message = chat.answer(turn("thought", "", call(arguments='{"path": "a')), complete=False)
     made = message["tool_calls"][0]
@@ -120,13 +127,17 @@ def test_8_arguments_that_a_stop_left_unfinished(memory: Memory, arguments: str,
 
 def test_9_arguments_that_are_no_json(memory: Memory) -> None:
     chat = Chat(memory)
-    message = chat.answer(turn("thought", "", call("ApplyPatch", "*** Begin Patch\n+ a\n*** End Patch\n")))
+    message = chat.answer(
+        turn("thought", "", call("ApplyPatch", "*** Begin Patch\n+ a\n*** End Patch\n"))
+    )
     message["tool_calls"][0]["id"] = "replaced"
     message["tool_calls"][0]["function"]["arguments"] = "*** Begin Patch\r\n+ a\r\n*** End Patch"
     assert chat.carried() == ["thought"]
 
 
-@pytest.mark.parametrize("call_id", ["", "call_cursor_0", None], ids=["empty", "replaced", "absent"])
+@pytest.mark.parametrize(
+    "call_id", ["", "call_cursor_0", None], ids=["empty", "replaced", "absent"]
+)
 def test_10_ids_that_a_stopped_stream_never_gave(chat: Chat, call_id: str | None) -> None:
     message = chat.answer(turn("stopped", "", call()), complete=False)
     message["tool_calls"][0]["id"] = chat.messages[-1]["tool_call_id"] = call_id
@@ -138,19 +149,27 @@ def test_11_calls_of_a_set_dropped_or_in_another_order(chat: Chat, kept: list[in
     tools = assistants(chat)[0]
     tools["tool_calls"] = [tools["tool_calls"][at] for at in kept]
     ids = [made["id"] for made in tools["tool_calls"]]
-    chat.messages = [one for one in chat.messages if one["role"] != "tool" or one["tool_call_id"] in ids]
+    chat.messages = [
+        one for one in chat.messages if one["role"] != "tool" or one["tool_call_id"] in ids
+    ]
     assert chat.carried() == ["thought 1", "thought 2"]
-    own = [made["id"] for made in next(one for one in chat.send() if "tool_calls" in one)["tool_calls"]]
+    own = [
+        made["id"] for made in next(one for one in chat.send() if "tool_calls" in one)["tool_calls"]
+    ]
     assert own == [f"call_{at}" for at in kept]
 
 
 @pytest.mark.parametrize("call_id", ["call_0", "functions.Read:0", ""])
-def test_12_provider_ids_that_come_again_in_other_conversations(memory: Memory, call_id: str) -> None:
+def test_12_provider_ids_that_come_again_in_other_conversations(
+    memory: Memory, call_id: str
+) -> None:
     chats = [Chat(memory) for _ in range(3)]
     for step in range(2):
         for number, chat in enumerate(chats):
             chat.answer(turn(f"thought {number}.{step}", "", call(call_id=call_id)))
-    assert [chat.carried() for chat in chats] == [[f"thought {n}.0", f"thought {n}.1"] for n in range(3)]
+    assert [chat.carried() for chat in chats] == [
+        [f"thought {n}.0", f"thought {n}.1"] for n in range(3)
+    ]
 
 
 def test_14_results_go_to_the_provider_s_own_ids_and_other_fields_stay(chat: Chat) -> None:
@@ -170,7 +189,9 @@ def test_16_another_first_frame(memory: Memory) -> None:
     chat.messages.insert(1, {"role": "user", "content": "<git>clean</git>"})
     chat.answer(turn("thought", "Hello."))
     chat.messages[1]["content"] = "<git>dirty</git>"
-    chat.messages[2]["content"] = [{"type": "text", "text": "<user_query>\nhi\n</user_query> at noon"}]
+    chat.messages[2]["content"] = [
+        {"type": "text", "text": "<user_query>\nhi\n</user_query> at noon"}
+    ]
     assert chat.carried() == ["thought"]
 
 
@@ -178,11 +199,16 @@ def test_16_another_first_frame(memory: Memory) -> None:
 def test_17_a_summary_in_place_of_the_beginning(memory: Memory, cut: int) -> None:
     chat = Chat(memory)
     for number in range(4):
-        chat.answer(turn(f"thought {number}", "", call()) if number % 2 else turn(f"thought {number}", "OK"))
+        chat.answer(
+            turn(f"thought {number}", "", call()) if number % 2 else turn(f"thought {number}", "OK")
+        )
         if not number % 2:
             chat.ask("go on")
     before = chat.carried()
-    chat.messages = [{"role": "user", "content": "<summary>Much was done.</summary>"}, *chat.messages[cut:]]
+    chat.messages = [
+        {"role": "user", "content": "<summary>Much was done.</summary>"},
+        *chat.messages[cut:],
+    ]
     assert chat.carried() == before[-len(chat.carried()) :]
 
 
@@ -208,7 +234,9 @@ def test_19_forks_keep_what_is_common_and_add_their_own(chat: Chat) -> None:
 
 
 def test_20_subagents_beside_each_other(memory: Memory) -> None:
-    agents = [Chat(memory, f"<user_query>Look at part {number}</user_query>") for number in range(3)]
+    agents = [
+        Chat(memory, f"<user_query>Look at part {number}</user_query>") for number in range(3)
+    ]
     for number, agent in enumerate(agents):
         agent.answer(turn(f"thought {number}", "Nothing found."))
     assert [agent.carried() for agent in agents] == [["thought 0"], ["thought 1"], ["thought 2"]]
@@ -220,7 +248,10 @@ def test_21_new_chats_with_the_same_first_words(memory: Memory) -> None:
     other.answer(turn("thought 2", "", call()))
     for chat in (one, other):
         chat.answer(turn(f"{chat.carried()[0]} on", "Done."))
-    assert [one.carried(), other.carried()] == [["thought 1", "thought 1 on"], ["thought 2", "thought 2 on"]]
+    assert [one.carried(), other.carried()] == [
+        ["thought 1", "thought 1 on"],
+        ["thought 2", "thought 2 on"],
+    ]
 
 
 def test_21_twins_that_nothing_tells_apart_get_nothing(memory: Memory) -> None:
@@ -233,7 +264,11 @@ def test_21_twins_that_nothing_tells_apart_get_nothing(memory: Memory) -> None:
 
 
 def test_22_turns_of_another_model_in_between(chat: Chat) -> None:
-    made = {"id": "toolu_1", "type": "function", "function": {"name": "Read", "arguments": '{"path": "README.md"}'}}
+    made = {
+        "id": "toolu_1",
+        "type": "function",
+        "function": {"name": "Read", "arguments": '{"path": "README.md"}'},
+    }
     chat.say_elsewhere({"content": "", "tool_calls": [made]})
     chat.say_elsewhere({"content": "All is done."})
     chat.ask("go on")
@@ -276,7 +311,10 @@ def test_24_a_turn_split_into_its_text_and_its_calls(memory: Memory) -> None:
     chat = Chat(memory)
     message = chat.answer(turn("thought", "I look.", call(), SHELL))
     parts = [{"role": "assistant", "content": "I look."}]
-    parts += [{"role": "assistant", "content": None, "tool_calls": [made]} for made in message["tool_calls"]]
+    parts += [
+        {"role": "assistant", "content": None, "tool_calls": [made]}
+        for made in message["tool_calls"]
+    ]
     chat.messages[2:] = [*parts, *chat.messages[3:]]
     assert chat.carried() == ["thought"] * 3
     chat.messages[2:5] = [*parts[1:], parts[0]]
@@ -305,11 +343,15 @@ def test_26_the_next_request_before_anything_is_written(memory: Memory) -> None:
     with memory.locked():
         chat = Chat(memory)
         for number in range(3):
-            chat.answer(turn(f"thought {number}", "", call()) if number else turn("thought 0", "OK"))
+            chat.answer(
+                turn(f"thought {number}", "", call()) if number else turn("thought 0", "OK")
+            )
         assert chat.carried() == ["thought 0", "thought 1", "thought 2"]
 
 
-@pytest.mark.parametrize("seen", [LONG, LONG[:50], LONG[:40] + "\n"], ids=["all that came", "less", "trimmed"])
+@pytest.mark.parametrize(
+    "seen", [LONG, LONG[:50], LONG[:40] + "\n"], ids=["all that came", "less", "trimmed"]
+)
 def test_27_a_stopped_text(chat: Chat, seen: str) -> None:
     chat.answer(turn("partial", LONG), complete=False)
     chat.messages[-1]["content"] = seen
@@ -323,7 +365,9 @@ def test_27_a_whole_text_of_which_the_client_kept_the_beginning(chat: Chat) -> N
 
 
 @pytest.mark.parametrize(("profile", "sent"), [("deepseek-v4", ""), ("kimi", None)])
-def test_28_a_turn_without_reasoning_is_known(memory: Memory, profile: str, sent: str | None) -> None:
+def test_28_a_turn_without_reasoning_is_known(
+    memory: Memory, profile: str, sent: str | None
+) -> None:
     chat = Chat(memory, profile=profile)
     chat.answer(turn(None, "", call()))
     assert chat.carried() == [sent]

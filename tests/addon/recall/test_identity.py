@@ -1,4 +1,6 @@
-"""Minted ids tell ours from others'; fingerprints stay the same under what clients change, and nothing else."""
+"""Minted ids tell ours from others'; fingerprints stay the same under what clients change,
+and nothing else.
+"""
 
 import re
 import string
@@ -72,7 +74,12 @@ def test_tokens_are_16_letters_of_all_the_randomness() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(("ab", "c"), ("a", "bc")), (("a",), ("a", "")), (("a", "b"), ("b", "a")), (("a\x00", "b"), ("a", "\x00b"))],
+    [
+        (("ab", "c"), ("a", "bc")),
+        (("a",), ("a", "")),
+        (("a", "b"), ("b", "a")),
+        (("a\x00", "b"), ("a", "\x00b")),
+    ],
 )
 def test_lists_of_parts_never_share_a_digest(one: tuple[str, ...], other: tuple[str, ...]) -> None:
     assert digest(*one) != digest(*other)
@@ -98,7 +105,9 @@ def test_texts_that_clients_change_on_the_way_are_the_same(one: str, other: str)
     assert normal_text(one) == normal_text(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("a b", "a  b"), ("a", "A"), ("a", "a."), ("a\n\nb", "a\nb")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("a b", "a  b"), ("a", "A"), ("a", "a."), ("a\n\nb", "a\nb")]
+)
 def test_texts_that_differ_inside_differ(one: str, other: str) -> None:
     assert normal_text(one) != normal_text(other)
 
@@ -154,8 +163,20 @@ def test_arguments_that_mean_something_else_differ(one: str, other: str) -> None
 
 @pytest.mark.parametrize(
     "arguments",
-    ['{"a": 1, " a": "x"}', '{"a": 1, "a ": null}', "[" * 700 + "]" * 700, '{"a": 1e999, "b": NaN}', '"\ud83e"'],
-    ids=["keys that look alike", "and without order", "deep", "numbers beyond doubles", "broken surrogate"],
+    [
+        '{"a": 1, " a": "x"}',
+        '{"a": 1, "a ": null}',
+        "[" * 700 + "]" * 700,
+        '{"a": 1e999, "b": NaN}',
+        '"\ud83e"',
+    ],
+    ids=[
+        "keys that look alike",
+        "and without order",
+        "deep",
+        "numbers beyond doubles",
+        "broken surrogate",
+    ],
 )
 def test_odd_arguments_have_a_fingerprint_too(arguments: str) -> None:
     assert canonical_arguments(arguments) == canonical_arguments(arguments)

@@ -21,9 +21,17 @@ def everywhere(*steps: Step) -> list[Policy]:
 
 @pytest.mark.parametrize(
     ("profile", "step"),
-    [("deepseek-v4", "empty"), ("mimo", "empty"), ("kimi", "omit"), ("glm", "omit"), ("none", "omit")],
+    [
+        ("deepseek-v4", "empty"),
+        ("mimo", "empty"),
+        ("kimi", "omit"),
+        ("glm", "omit"),
+        ("none", "omit"),
+    ],
 )
-def test_without_a_lesson_the_ladder_s_first_step_is_taken(memory: Memory, profile: str, step: Step) -> None:
+def test_without_a_lesson_the_ladder_s_first_step_is_taken(
+    memory: Memory, profile: str, step: Step
+) -> None:
     assert lessons(memory).policy("one m", PROFILES[profile]) == Policy(step)
 
 
@@ -51,7 +59,9 @@ def test_a_lesson_under_another_profile_is_ignored(memory: Memory) -> None:
 
 def test_a_lesson_that_this_version_does_not_understand_is_ignored(memory: Memory) -> None:
     later = '{"profile": "kimi", "policy": {"step": "pray", "everywhere": true}}'
-    memory.engine.write_later([keep_learned("one m", later, 1), keep_learned("one n", "not json", 1)])
+    memory.engine.write_later(
+        [keep_learned("one m", later, 1), keep_learned("one n", "not json", 1)]
+    )
     memory.engine.flush()
     assert lessons(memory).policy("one m", PROFILES["kimi"]) == Policy("omit")
 
@@ -74,7 +84,9 @@ def test_a_lesson_that_this_version_does_not_understand_is_ignored(memory: Memor
         ("none", Policy("omit"), []),
     ],
 )
-def test_the_ladder_goes_down_from_what_was_refused(profile: str, refused: Policy, steps: list[Policy]) -> None:
+def test_the_ladder_goes_down_from_what_was_refused(
+    profile: str, refused: Policy, steps: list[Policy]
+) -> None:
     assert steps_down(PROFILES[profile], refused) == steps
 
 

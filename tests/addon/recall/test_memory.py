@@ -1,4 +1,6 @@
-"""Turns are held in memory within bounds and kept in the table, so that no process or moment loses one."""
+"""Turns are held in memory within bounds and kept in the table, so that no process or
+moment loses one.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,9 @@ def record(number: int = 0, reasoning: str | None = "thought") -> Record:
     return Record(token=f"token{number:011}", reasoning=reasoning, text="said")
 
 
-def keep(memory: Memory, number: int = 0, reasoning: str | None = "thought", *, durable: bool = True) -> Record:
+def keep(
+    memory: Memory, number: int = 0, reasoning: str | None = "thought", *, durable: bool = True
+) -> Record:
     kept = record(number, reasoning)
     memory.recall.keep(NAMESPACE, kept, [KEY], durable=durable)
     return kept
@@ -106,7 +110,9 @@ def held(memory: Memory) -> list[int]:
     """Which turns are in memory: those that are still known when the table has lost all."""
     memory.engine.flush()
     memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
-    return [number for number in range(50) if memory.recall.turns(NAMESPACE, [record(number).token])]
+    return [
+        number for number in range(50) if memory.recall.turns(NAMESPACE, [record(number).token])
+    ]
 
 
 def test_memory_is_bounded_and_the_table_has_the_rest(small: Memory) -> None:
@@ -148,11 +154,17 @@ def test_keys_are_added_and_dropped(memory: Memory) -> None:
     memory.recall.drop_keys(kept.token, [KEY, b"most", b"never had"])
     memory.engine.flush()
     for _ in range(2):
-        assert memory.recall.tokens([KEY, b"more", b"most"]) == {KEY: [], b"more": [kept.token], b"most": []}
+        assert memory.recall.tokens([KEY, b"more", b"most"]) == {
+            KEY: [],
+            b"more": [kept.token],
+            b"most": [],
+        }
         memory.restart()
 
 
-def test_keys_of_a_turn_that_the_table_has_lost_are_no_error(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_of_a_turn_that_the_table_has_lost_are_no_error(
+    memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
     memory.recall.add_keys("gone", [KEY])
     memory.recall.drop_keys("gone", [KEY])
     memory.engine.flush()
@@ -164,7 +176,10 @@ def test_two_processes_see_each_other_s_turns(memory: Memory, other: Memory) -> 
     ours, theirs = keep(memory, 1), keep(other, 2)
     for one in (memory, other):
         assert set(one.recall.tokens([KEY])[KEY]) == {ours.token, theirs.token}
-        assert one.recall.turns(NAMESPACE, [ours.token, theirs.token]) == {ours.token: ours, theirs.token: theirs}
+        assert one.recall.turns(NAMESPACE, [ours.token, theirs.token]) == {
+            ours.token: ours,
+            theirs.token: theirs,
+        }
 
 
 def test_a_crowded_key_gives_as_many_as_can_be_told_apart(memory: Memory) -> None:

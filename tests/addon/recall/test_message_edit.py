@@ -21,11 +21,15 @@ BLOB: Json = {"type": "reasoning.encrypted", "data": "x", "id": "rs_1"}
 
 def state(carrier: str, opaque: Any, place: str = "") -> Reasoning:
     held = opaque if isinstance(opaque, str) else json.dumps(opaque, separators=(",", ":"))
-    return Reasoning("", "reasoning" if carrier == "reasoning_details" else "", held, carrier, place)
+    return Reasoning(
+        "", "reasoning" if carrier == "reasoning_details" else "", held, carrier, place
+    )
 
 
 def details(*items: Json, text: str = "", calls: tuple[ToolCall, ...] = ()) -> Turn:
-    said = Reasoning("r", "reasoning", json.dumps(items, separators=(",", ":")), "reasoning_details")
+    said = Reasoning(
+        "r", "reasoning", json.dumps(items, separators=(",", ":")), "reasoning_details"
+    )
     return turn_of([said, *([Text(text)] if text else []), *calls], "stop")
 
 
@@ -34,7 +38,9 @@ def signed(*signatures: str | None, text: str = "") -> Turn:
     parts: list[Any] = [Text(text)] if text else []
     for at, signature in enumerate(signatures):
         if signature:
-            parts.append(state("extra_content", {"google": {"thought_signature": signature}}, str(at)))
+            parts.append(
+                state("extra_content", {"google": {"thought_signature": signature}}, str(at))
+            )
         parts.append(call("Read", json.dumps({"n": at}), f"call_{at}"))
     return turn_of(parts, "tool_calls")
 
@@ -43,7 +49,8 @@ def annexes(chat: Chat) -> list[list[str | None]]:
     """The signatures of the calls that are sent, by message."""
     found = [message["tool_calls"] for message in chat.send() if message.get("tool_calls")]
     return [
-        [one.get("extra_content", {}).get("google", {}).get("thought_signature") for one in calls] for calls in found
+        [one.get("extra_content", {}).get("google", {}).get("thought_signature") for one in calls]
+        for calls in found
     ]
 
 
@@ -51,11 +58,13 @@ def sent(chat: Chat) -> list[Json]:
     return [message for message in chat.send() if message["role"] == "assistant"]
 
 
-# -- details ---------------------------------------------------------------------------------------------------------
+# -- details ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "items", [[PLAIN], [SIGNED, BLOB], [PLAIN | {"odd": [1.5, None]}]], ids=["plain", "state", "odd"]
+    "items",
+    [[PLAIN], [SIGNED, BLOB], [PLAIN | {"odd": [1.5, None]}]],
+    ids=["plain", "state", "odd"],
 )
 def test_details_take_the_place_of_the_string(memory: Memory, items: list[Json]) -> None:
     chat = Chat(memory, profile="openrouter")
@@ -66,7 +75,9 @@ def test_details_take_the_place_of_the_string(memory: Memory, items: list[Json])
 def test_an_empty_array_goes_beside_the_string(memory: Memory) -> None:
     chat = Chat(memory, profile="openrouter")
     chat.answer(details(text="Done."))
-    assert sent(chat) == [{"role": "assistant", "content": "Done.", "reasoning_details": [], "reasoning": "r"}]
+    assert sent(chat) == [
+        {"role": "assistant", "content": "Done.", "reasoning_details": [], "reasoning": "r"}
+    ]
 
 
 def test_details_of_the_client_s_own_stay_only_where_the_turn_is_unknown(memory: Memory) -> None:
@@ -90,8 +101,12 @@ def test_a_text_without_the_signature_it_needs_is_left_out(memory: Memory) -> No
     assert sent(chat)[0]["reasoning_details"] == [BLOB]
 
 
-@pytest.mark.parametrize(("items", "left"), [([SIGNED, BLOB], None), ([PLAIN, BLOB], [PLAIN])], ids=["all", "some"])
-def test_state_never_leaves_its_account(memory: Memory, items: list[Json], left: list[Json] | None) -> None:
+@pytest.mark.parametrize(
+    ("items", "left"), [([SIGNED, BLOB], None), ([PLAIN, BLOB], [PLAIN])], ids=["all", "some"]
+)
+def test_state_never_leaves_its_account(
+    memory: Memory, items: list[Json], left: list[Json] | None
+) -> None:
     chat = Chat(memory, profile="openrouter")
     chat.origin = "one"
     chat.answer(details(*items, text="Done."))["reasoning_details"] = items
@@ -109,7 +124,7 @@ def test_the_state_of_a_look_alike_is_never_borrowed(memory: Memory) -> None:
     assert sent(twins[0]) == [{"role": "assistant", "content": "Same."}]
 
 
-# -- the content -----------------------------------------------------------------------------------------------------
+# -- the content -----------------------------------------------------------------------------------
 
 HEAD = "<think>\n r \n</think>\n\n"
 
@@ -119,7 +134,9 @@ def tagged(text: str, *calls: ToolCall) -> Turn:
     return turn_of([said, *([Text(text)] if text else []), *calls], "stop")
 
 
-@pytest.mark.parametrize("content", ["Done.\n", "Done.", " Done.", [{"type": "text", "text": "Done."}]], ids=str)
+@pytest.mark.parametrize(
+    "content", ["Done.\n", "Done.", " Done.", [{"type": "text", "text": "Done."}]], ids=str
+)
 def test_a_provider_gets_the_content_that_it_wrote(memory: Memory, content: Any) -> None:
     chat = Chat(memory, profile="minimax")
     chat.answer(tagged("Done.\n", call()))["content"] = content
@@ -127,7 +144,9 @@ def test_a_provider_gets_the_content_that_it_wrote(memory: Memory, content: Any)
 
 
 @pytest.mark.parametrize("content", [None, "", []], ids=str)
-def test_text_that_the_client_drops_beside_calls_comes_back_with_its_tags(memory: Memory, content: Any) -> None:
+def test_text_that_the_client_drops_beside_calls_comes_back_with_its_tags(
+    memory: Memory, content: Any
+) -> None:
     chat = Chat(memory, profile="minimax")
     chat.answer(tagged("I look.", call()))["content"] = content
     assert sent(chat)[0]["content"] == f"{HEAD}I look."
@@ -166,10 +185,13 @@ def test_a_copy_of_the_client_s_is_put_where_the_provider_knows_it(memory: Memor
     chat = Chat(memory, profile="mistral")
     chat.say_elsewhere({"content": "Said elsewhere.", "reasoning_content": "its own"})
     chunk = {"type": "thinking", "thinking": [{"type": "text", "text": "its own"}]}
-    assert sent(chat)[0] == {"role": "assistant", "content": [chunk, {"type": "text", "text": "Said elsewhere."}]}
+    assert sent(chat)[0] == {
+        "role": "assistant",
+        "content": [chunk, {"type": "text", "text": "Said elsewhere."}],
+    }
 
 
-# -- beside the calls ------------------------------------------------------------------------------------------------
+# -- beside the calls ------------------------------------------------------------------------------
 
 
 def test_an_annex_goes_back_beside_its_own_call(memory: Memory) -> None:
@@ -188,11 +210,16 @@ def test_an_annex_is_found_where_the_client_replaced_the_ids(memory: Memory) -> 
 
 
 @pytest.mark.parametrize("lost", ["foreign", "first call", "account"])
-def test_a_call_of_the_current_loop_that_has_no_signature_gets_the_documented_one(memory: Memory, lost: str) -> None:
+def test_a_call_of_the_current_loop_that_has_no_signature_gets_the_documented_one(
+    memory: Memory, lost: str
+) -> None:
     chat = Chat(memory, profile="gemini")
     if lost == "foreign":
         chat.say_elsewhere(
-            {"content": None, "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}]}
+            {
+                "content": None,
+                "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}],
+            }
         )
     else:
         message = chat.answer(signed("one", None))
@@ -206,7 +233,12 @@ def test_a_call_of_the_current_loop_that_has_no_signature_gets_the_documented_on
 
 def test_a_call_of_an_earlier_loop_needs_no_signature(memory: Memory) -> None:
     chat = Chat(memory, profile="gemini")
-    chat.say_elsewhere({"content": None, "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}]})
+    chat.say_elsewhere(
+        {
+            "content": None,
+            "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}],
+        }
+    )
     chat.ask("Go on.")
     assert annexes(chat) == [[None]]
 
@@ -228,7 +260,7 @@ def test_a_turn_that_was_not_signed_gets_nothing(memory: Memory) -> None:
     assert (annexes(chat), chat.rules()) == ([[None]], ["known-empty"])
 
 
-# -- refused, and unrecoverable ---------------------------------------------------------------------------------------
+# -- refused, and unrecoverable --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -240,7 +272,9 @@ def test_a_turn_that_was_not_signed_gets_nothing(memory: Memory) -> None:
     ],
     ids=["details", "annex", "tags"],
 )
-def test_what_was_refused_is_not_sent_again(memory: Memory, profile: str, given: Turn, bare: Json) -> None:
+def test_what_was_refused_is_not_sent_again(
+    memory: Memory, profile: str, given: Turn, bare: Json
+) -> None:
     chat = Chat(memory, profile=profile)
     chat.answer(given)
     usual = chat.policy
@@ -268,7 +302,12 @@ def test_what_the_client_carries_and_was_refused_is_not_sent_again(memory: Memor
 
 def test_a_conversation_can_begin_after_what_is_lost(memory: Memory) -> None:
     chat = Chat(memory, profile="kimi-thinking")
-    chat.say_elsewhere({"content": None, "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}]})
+    chat.say_elsewhere(
+        {
+            "content": None,
+            "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}],
+        }
+    )
     chat.say_elsewhere({"content": "Done elsewhere."})
     chat.ask("Go on.")
     chat.answer(turn("thought", "", call()))
@@ -280,12 +319,17 @@ def test_a_conversation_can_begin_after_what_is_lost(memory: Memory) -> None:
 
 def test_nothing_is_dropped_of_the_current_loop(memory: Memory) -> None:
     chat = Chat(memory, profile="kimi-thinking")
-    chat.say_elsewhere({"content": None, "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}]})
+    chat.say_elsewhere(
+        {
+            "content": None,
+            "tool_calls": [{"id": "x", "function": {"name": "Read", "arguments": "{}"}}],
+        }
+    )
     chat.policy = Policy("trim")
     assert len(chat.send()) == 4
 
 
-# -- neutral messages ------------------------------------------------------------------------------------------------
+# -- neutral messages ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -302,7 +346,10 @@ def test_a_client_of_another_format_gets_it_restored_too(
     chat = Chat(memory, profile=profile)
     chat.answer(given)
     plain = chat_request.decode(json.dumps({"model": "m", "messages": chat.messages}).encode())
-    messages = [message_of(one.role, [Text(one.text), *one.calls], result_of=one.result_of) for one in plain.messages]
+    messages = [
+        message_of(one.role, [Text(one.text), *one.calls], result_of=one.result_of)
+        for one in plain.messages
+    ]
     talk = Conversation(
         recall=memory.recall,
         clock=memory.clock,
@@ -316,4 +363,6 @@ def test_a_client_of_another_format_gets_it_restored_too(
     found = restored(Request(origin="responses", model="m", messages=messages), edits).messages[2]
     held = [part for part in found.parts if isinstance(part, Reasoning)]
     assert [one.carrier for one in held] == carriers
-    assert [one.opaque for one in held] == [one.opaque for one in given.parts if isinstance(one, Reasoning)]
+    assert [one.opaque for one in held] == [
+        one.opaque for one in given.parts if isinstance(one, Reasoning)
+    ]

@@ -46,7 +46,9 @@ def test_all_calls_of_a_choice_name_one_turn(memory: Memory) -> None:
 
 def test_each_choice_is_a_turn_of_its_own(memory: Memory) -> None:
     talk = conversation(memory)
-    talk.remember({0: turn("one", "", call()), 1: turn("two", "", call())}, complete=True, durable=True)
+    talk.remember(
+        {0: turn("one", "", call()), 1: turn("two", "", call())}, complete=True, durable=True
+    )
     assert [carried(memory, talk.mint(choice, 0, "")) for choice in (0, 1)] == ["one", "two"]
 
 

@@ -1,11 +1,15 @@
-"""A message is taken for a remembered turn only when nothing else can be meant; each case here once was mistaken."""
+"""A message is taken for a remembered turn only when nothing else can be meant; each case
+here once was mistaken.
+"""
 
 import pytest
 
 from addon.formats.neutral.turn import ToolCall
 from tests.addon.recall.chat import Chat, Json, Memory, call, turn
 
-LONG = "I have read the whole file and changed the three places that were wrong. All the tests pass."
+LONG = (
+    "I have read the whole file and changed the three places that were wrong. All the tests pass."
+)
 
 
 def elsewhere(text: str, *calls: ToolCall, ids: str = "toolu") -> Json:
@@ -33,11 +37,13 @@ def without_ids(message: Json, chat: Chat) -> None:
         made["id"] = own
 
 
-# -- ids ----------------------------------------------------------------------------------------------------------
+# -- ids -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("complete", [True, False], ids=["whole", "stopped"])
-def test_an_id_of_another_family_is_not_outdone_by_a_likeness(memory: Memory, complete: bool) -> None:
+def test_an_id_of_another_family_is_not_outdone_by_a_likeness(
+    memory: Memory, complete: bool
+) -> None:
     ours = Chat(memory)
     ours.answer(turn("thought 1", "", call("Glob", "{}")))
     kept = list(ours.messages)
@@ -70,13 +76,15 @@ def test_joined_turns_stay_unknown_when_one_of_them_is_forgotten(memory: Memory)
     assert chat.rules() == ["missing"]
 
 
-# -- calls under other ids ----------------------------------------------------------------------------------------
+# -- calls under other ids -------------------------------------------------------------------------
 
 
 def test_a_client_that_replaces_all_ids_is_served_by_its_calls(memory: Memory) -> None:
     chat = Chat(memory)
     for number in range(4):
-        without_ids(chat.answer(turn(f"thought {number}", "", call()), results=f"result {number}"), chat)
+        without_ids(
+            chat.answer(turn(f"thought {number}", "", call()), results=f"result {number}"), chat
+        )
     assert chat.carried() == [f"thought {number}" for number in range(4)]
 
 
@@ -94,7 +102,10 @@ def test_results_tell_turns_of_a_client_that_replaces_ids_after_compaction(memor
     without_ids(chat.answer(turn("thought 1", "", call()), results="the text of the file"), chat)
     chat.answer(turn("thought 2", "OK"))
     memory.engine.flush()
-    chat.messages = [{"role": "user", "content": "<summary>It began.</summary>"}, *chat.messages[2:4]]
+    chat.messages = [
+        {"role": "user", "content": "<summary>It began.</summary>"},
+        *chat.messages[2:4],
+    ]
     assert (chat.carried(), chat.rules()) == (["thought 1"], ["result"])
 
 
@@ -108,7 +119,9 @@ def test_two_models_that_begin_alike_on_the_same_words_are_told_apart(memory: Me
 
 
 @pytest.mark.parametrize("complete", [True, False], ids=["whole", "stopped"])
-def test_another_model_that_makes_the_call_again_on_the_way_gets_nothing(memory: Memory, complete: bool) -> None:
+def test_another_model_that_makes_the_call_again_on_the_way_gets_nothing(
+    memory: Memory, complete: bool
+) -> None:
     chat = Chat(memory)
     chat.answer(turn("thought 1", "", call(), call("Glob", "{}")), complete=complete)
     chat.say_elsewhere(elsewhere("", call()))
@@ -155,7 +168,9 @@ def test_a_crowd_is_never_unique_because_it_was_cut_short(memory: Memory) -> Non
     assert chat.restoration.diagnoses[0].why.startswith("64 or more")
 
 
-def test_a_text_after_an_id_is_known_whatever_the_client_makes_of_the_user_s_words(memory: Memory) -> None:
+def test_a_text_after_an_id_is_known_whatever_the_client_makes_of_the_user_s_words(
+    memory: Memory,
+) -> None:
     chat = Chat(memory)
     chat.answer(turn("thought 1", "", call()))
     chat.ask("Go on, with these files: a.py")
@@ -164,7 +179,7 @@ def test_a_text_after_an_id_is_known_whatever_the_client_makes_of_the_user_s_wor
     assert chat.carried() == ["thought 1", "thought 2"]
 
 
-# -- texts --------------------------------------------------------------------------------------------------------
+# -- texts -----------------------------------------------------------------------------------------
 
 
 def test_short_words_after_short_words_are_another_turn_in_another_chat(memory: Memory) -> None:
@@ -226,7 +241,9 @@ def test_final_texts_without_their_tool_turns_are_found(memory: Memory) -> None:
     for number in range(3):
         message = chat.answer(turn(f"on the way {number}", "", call()))
         chat.answer(turn(f"thought {number}", "Done."))
-        chat.messages = [one for one in chat.messages if one is not message and one["role"] != "tool"]
+        chat.messages = [
+            one for one in chat.messages if one is not message and one["role"] != "tool"
+        ]
         chat.ask(f"go on {number}")
     assert chat.carried() == ["thought 0", "thought 1", "thought 2"]
 
@@ -238,10 +255,13 @@ def test_two_messages_like_one_turn_are_told_apart_by_their_neighbours(memory: M
     chat.answer(turn("thought 2", "Done."))
     chat.ask("continue")
     chat.say_elsewhere(elsewhere("Done."))
-    assert (chat.carried(), chat.rules()) == (["thought 1", "thought 2", ""], ["anchor", "neighbour", "missing"])
+    assert (chat.carried(), chat.rules()) == (
+        ["thought 1", "thought 2", ""],
+        ["anchor", "neighbour", "missing"],
+    )
 
 
-# -- stopped turns ------------------------------------------------------------------------------------------------
+# -- stopped turns ---------------------------------------------------------------------------------
 
 
 def test_a_stopped_text_and_a_whole_one_like_it_are_two_turns(memory: Memory) -> None:
@@ -263,9 +283,17 @@ def test_a_stopped_text_that_two_turns_begin_with_is_neither(memory: Memory) -> 
 
 @pytest.mark.parametrize(
     ("complete", "seen", "carried"),
-    [(True, 31, ""), (True, 63, ""), (True, 64, "thought"), (False, 31, ""), (False, 32, "thought")],
+    [
+        (True, 31, ""),
+        (True, 63, ""),
+        (True, 64, "thought"),
+        (False, 31, ""),
+        (False, 32, "thought"),
+    ],
 )
-def test_a_greeting_is_no_sign_of_a_turn_that_goes_on(memory: Memory, complete: bool, seen: int, carried: str) -> None:
+def test_a_greeting_is_no_sign_of_a_turn_that_goes_on(
+    memory: Memory, complete: bool, seen: int, carried: str
+) -> None:
     chat = Chat(memory, "hi")
     chat.answer(turn("thought", "Hello!" + "x" * 60), complete=complete)
     chat.messages[-1]["content"] = ("Hello!" + "x" * 60)[:seen]
@@ -279,7 +307,7 @@ def test_a_stopped_text_is_looked_for_at_its_own_place_only(memory: Memory) -> N
     assert (other.carried(), other.rules()) == ([""], ["missing"])
 
 
-# -- neighbours ---------------------------------------------------------------------------------------------------
+# -- neighbours ------------------------------------------------------------------------------------
 
 
 def test_turns_that_look_alike_are_told_by_what_follows(memory: Memory) -> None:
@@ -301,7 +329,10 @@ def test_turns_that_look_alike_are_told_by_what_came_before(memory: Memory) -> N
         chat.answer(turn(f"beginning {number}", f"{LONG} {number}"))
         chat.ask("continue")
         chat.answer(turn(f"end {number}", "Done."))
-    assert [chat.carried() for chat in chats] == [["beginning 0", "end 0"], ["beginning 1", "end 1"]]
+    assert [chat.carried() for chat in chats] == [
+        ["beginning 0", "end 0"],
+        ["beginning 1", "end 1"],
+    ]
     assert chats[0].rules() == ["anchor", "neighbour"]
 
 
@@ -372,7 +403,10 @@ def test_an_edited_text_between_two_known_turns_is_still_that_turn(memory: Memor
     message = chat.answer(turn("thought 2", LONG))
     chat.answer(turn("thought 3", "", call()))
     message["content"] = LONG.replace("three", "four")
-    assert (chat.carried(), chat.rules()) == (["thought 1", "thought 2", "thought 3"], ["id", "chain", "id"])
+    assert (chat.carried(), chat.rules()) == (
+        ["thought 1", "thought 2", "thought 3"],
+        ["id", "chain", "id"],
+    )
 
 
 def test_an_edited_text_after_an_unknown_turn_is_not_guessed(memory: Memory) -> None:
@@ -399,11 +433,13 @@ def test_another_text_between_two_known_turns_is_another_turn(memory: Memory) ->
     chat.answer(turn("thought 1", "", call()))
     message = chat.answer(turn("thought 2", LONG))
     chat.answer(turn("thought 3", "", call()))
-    message["content"] = "Something that was never said by the model, at this place or at any other."
+    message["content"] = (
+        "Something that was never said by the model, at this place or at any other."
+    )
     assert chat.carried() == ["thought 1", "", "thought 3"]
 
 
-# -- principals ---------------------------------------------------------------------------------------------------
+# -- principals ------------------------------------------------------------------------------------
 
 
 def test_principals_never_see_each_other_s_turns(memory: Memory) -> None:

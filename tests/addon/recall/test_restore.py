@@ -1,4 +1,6 @@
-"""What each message carries upstream: what the model thought, nothing else, and the same again every time."""
+"""What each message carries upstream: what the model thought, nothing else, and the same
+again every time.
+"""
 
 import json
 
@@ -8,17 +10,21 @@ from addon.formats.neutral.turn import Turn
 from addon.recall.restore import Policy
 from tests.addon.recall.chat import FIELD, Chat, Json, Memory, call, turn
 
-LONG = "I have read the whole file and changed the three places that were wrong. All the tests pass."
+LONG = (
+    "I have read the whole file and changed the three places that were wrong. All the tests pass."
+)
 
 
 def foreign(text: str = "Somebody else said so.") -> Json:
     return {"content": text}
 
 
-# -- the reasoning itself -------------------------------------------------------------------------------------------
+# -- the reasoning itself --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reasoning", ["", " \n padded \t", "half \ud83e", "思考 🧠 \u2028", '"quoted" \\ \x00'])
+@pytest.mark.parametrize(
+    "reasoning", ["", " \n padded \t", "half \ud83e", "思考 🧠 \u2028", '"quoted" \\ \x00']
+)
 @pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
 def test_reasoning_comes_back_exactly(memory: Memory, reasoning: str, restarted: bool) -> None:
     chat = Chat(memory)
@@ -84,7 +90,7 @@ def test_only_the_current_loop_is_sent_where_older_turns_are_ignored(memory: Mem
     assert chat.carried() == [None, None, "thought 3"]
 
 
-# -- unknown turns --------------------------------------------------------------------------------------------------
+# -- unknown turns ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,9 @@ def test_a_lesson_counts_for_every_turn(memory: Memory) -> None:
 
 
 @pytest.mark.parametrize("repairing", [False, True])
-def test_thinking_is_switched_off_for_a_request_with_unknown_turns(memory: Memory, repairing: bool) -> None:
+def test_thinking_is_switched_off_for_a_request_with_unknown_turns(
+    memory: Memory, repairing: bool
+) -> None:
     chat = Chat(memory)
     chat.policy = Policy("off", everywhere=True, repairing=repairing)
     chat.answer(turn("thought", "OK"))
@@ -145,13 +153,17 @@ def test_a_strict_policy_names_the_first_unknown_turn(memory: Memory) -> None:
     assert chat.restoration.counts == {"anchor": 1, "missing": 2}
 
 
-# -- the provider's own ids -----------------------------------------------------------------------------------------
+# -- the provider's own ids ------------------------------------------------------------------------
 
 
 def ids(messages: list[Json]) -> list[list[str]]:
     """Ids of the calls of each turn, and of each result."""
     found = [[made["id"] for made in message.get("tool_calls", [])] for message in messages]
-    return [made or [messages[at]["tool_call_id"]] for at, made in enumerate(found) if made or _is_result(messages[at])]
+    return [
+        made or [messages[at]["tool_call_id"]]
+        for at, made in enumerate(found)
+        if made or _is_result(messages[at])
+    ]
 
 
 def _is_result(message: Json) -> bool:
@@ -167,7 +179,9 @@ def test_the_provider_gets_its_own_ids_back(memory: Memory) -> None:
 
 
 @pytest.mark.parametrize("own", [("same", "same"), ("", "")], ids=["identical", "empty"])
-def test_ids_that_tell_no_calls_apart_are_not_given_back(memory: Memory, own: tuple[str, str]) -> None:
+def test_ids_that_tell_no_calls_apart_are_not_given_back(
+    memory: Memory, own: tuple[str, str]
+) -> None:
     chat = Chat(memory)
     message = chat.answer(turn("thought", "", *(call(call_id=one) for one in own)))
     ours = [made["id"] for made in message["tool_calls"]]
@@ -200,10 +214,14 @@ def test_an_id_that_a_text_quotes_stays_in_the_text(memory: Memory) -> None:
     message = chat.answer(turn("thought", "", call()))
     ours = message["tool_calls"][0]["id"]
     chat.messages[-1]["content"] = f"it was {ours}"
-    assert chat.send()[-1] == {"role": "tool", "tool_call_id": "call_0", "content": f"it was {ours}"}
+    assert chat.send()[-1] == {
+        "role": "tool",
+        "tool_call_id": "call_0",
+        "content": f"it was {ours}",
+    }
 
 
-# -- the same again -------------------------------------------------------------------------------------------------
+# -- the same again --------------------------------------------------------------------------------
 
 
 def test_the_same_request_is_sent_with_the_same_bytes_ten_times(memory: Memory) -> None:
@@ -299,11 +317,16 @@ def test_restoring_what_was_restored_changes_nothing(memory: Memory) -> None:
     ("ours", "other"),
     [
         (turn("thought", "Done."), {"content": "Or not."}),
-        (turn("thought", "", call()), {"tool_calls": [{"id": "x", "function": {"name": "Glob", "arguments": "{}"}}]}),
+        (
+            turn("thought", "", call()),
+            {"tool_calls": [{"id": "x", "function": {"name": "Glob", "arguments": "{}"}}]},
+        ),
     ],
     ids=["text", "call"],
 )
-def test_what_was_sent_for_something_else_said_there_does_not_bind(memory: Memory, ours: Turn, other: Json) -> None:
+def test_what_was_sent_for_something_else_said_there_does_not_bind(
+    memory: Memory, ours: Turn, other: Json
+) -> None:
     chat = Chat(memory)
     message = chat.answer(ours)
     for made in message.get("tool_calls", []):

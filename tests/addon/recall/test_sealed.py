@@ -6,7 +6,10 @@ from addon.formats.neutral.turn import Reasoning
 from addon.recall.sealed import Carried, opened, sealed
 
 SECRET = b"0123456789abcdef0123456789abcdef"
-COPY = Carried(Reasoning("思考 because", "reasoning_content", "state", "encrypted_content", "rs_1"), "azure 0011")
+COPY = Carried(
+    Reasoning("思考 because", "reasoning_content", "state", "encrypted_content", "rs_1"),
+    "azure 0011",
+)
 
 
 def test_a_copy_holds_what_was_put_in() -> None:
@@ -19,13 +22,17 @@ def test_a_copy_tells_nothing_of_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("secret", "caller"), [(SECRET, "user:2"), (SECRET[::-1], "user:1")], ids=["another caller", "another installation"]
+    ("secret", "caller"),
+    [(SECRET, "user:2"), (SECRET[::-1], "user:1")],
+    ids=["another caller", "another installation"],
 )
 def test_a_copy_opens_for_nobody_else(secret: bytes, caller: str) -> None:
     assert opened(secret, sealed(SECRET, COPY, "user:1"), caller) is None
 
 
-@pytest.mark.parametrize("text", ["", "gAAAAAB-of-openai", "tb1.", "tb1.!!!", "tb1.AAAA", "tb1." + "é" * 9])
+@pytest.mark.parametrize(
+    "text", ["", "gAAAAAB-of-openai", "tb1.", "tb1.!!!", "tb1.AAAA", "tb1." + "é" * 9]
+)
 def test_what_is_no_copy_of_ours_is_nothing(text: str) -> None:
     assert opened(SECRET, text, "user:1") is None
 

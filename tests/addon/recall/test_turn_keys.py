@@ -1,4 +1,6 @@
-"""Places know what stands before them; keys are the same for what is the same, and for nothing else."""
+"""Places know what stands before them; keys are the same for what is the same, and for
+nothing else.
+"""
 
 import pytest
 
@@ -29,7 +31,14 @@ def place(*made: ToolCall, text: str = "") -> Place:
 
 def test_a_place_knows_the_last_id_of_ours_before_it_and_before_the_user_s_words() -> None:
     said = Message("assistant", b'"OK"')
-    messages = [user("one"), calls(mint(FIRST, 0, KEY)), user("two"), said, calls(mint(SECOND, 0, KEY)), said]
+    messages = [
+        user("one"),
+        calls(mint(FIRST, 0, KEY)),
+        user("two"),
+        said,
+        calls(mint(SECOND, 0, KEY)),
+        said,
+    ]
     places, answer = places_of(messages, KEY)
     assert [(one.at, one.after, one.asked.since) for one in [*places, answer]] == [
         (1, "", ""),
@@ -60,7 +69,10 @@ def test_the_words_are_the_last_user_message_s() -> None:
     ("turn", "replayed"),
     [
         (Turn(text="All done."), place(text=" All done.")),
-        (Turn(calls=(ToolCall("theirs", "Read", '{"a": 1}'),)), place(ToolCall("", "Read", '{"a":1.0}'))),
+        (
+            Turn(calls=(ToolCall("theirs", "Read", '{"a": 1}'),)),
+            place(ToolCall("", "Read", '{"a":1.0}')),
+        ),
     ],
     ids=["text", "call"],
 )
@@ -110,6 +122,12 @@ def test_results_count_with_their_calls_in_any_order_of_results() -> None:
     message = calls("a", "b")
     one, two = Message("tool", b'"one"', result_of="a"), Message("tool", b'"two"', result_of="b")
     asked = Place(0, message, {}, "", place().asked)
-    assert KEYS.of_results(asked, [message, one, two]) == KEYS.of_results(asked, [message, two, one])
-    swapped = [message, Message("tool", b'"two"', result_of="a"), Message("tool", b'"one"', result_of="b")]
+    assert KEYS.of_results(asked, [message, one, two]) == KEYS.of_results(
+        asked, [message, two, one]
+    )
+    swapped = [
+        message,
+        Message("tool", b'"two"', result_of="a"),
+        Message("tool", b'"one"', result_of="b"),
+    ]
     assert KEYS.of_results(asked, [message, one, two]) != KEYS.of_results(asked, swapped)

@@ -18,7 +18,9 @@ ROUTES = [Route(ONE, "m1"), Route(TWO, "m2")]
 
 
 def passthrough(name: str, key: str) -> Principal:
-    return Principal(id="upstream:x", name="passthrough", key_suffix="", upstream=name, upstream_key=key)
+    return Principal(
+        id="upstream:x", name="passthrough", key_suffix="", upstream=name, upstream_key=key
+    )
 
 
 def order(keyring: Keyring, now: float = 0, routes: list[Route] = ROUTES) -> list[str]:
@@ -53,7 +55,9 @@ def test_attempts_are_bounded_and_resting_keys_are_the_ones_left_out() -> None:
     keyring, big = Keyring(), upstream("big", *(f"k{i}" for i in range(MAX_ATTEMPTS + 5)))
     for i in range(5):
         keyring.failed(big, f"k{i}", 10)
-    assert set(order(keyring, routes=[Route(big, "m")])) == {f"k{i}" for i in range(5, MAX_ATTEMPTS + 5)}
+    assert set(order(keyring, routes=[Route(big, "m")])) == {
+        f"k{i}" for i in range(5, MAX_ATTEMPTS + 5)
+    }
 
 
 def test_a_caller_with_an_upstreams_key_reaches_that_upstream_with_that_key_only() -> None:

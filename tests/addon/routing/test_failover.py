@@ -20,13 +20,26 @@ def test_a_status_that_every_key_would_get_is_final(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "seconds"),
-    [(401, 600), (403, 600), (402, 600), (408, 20), (429, 20), (500, 20), (502, 20), (503, 20), (504, 20), (529, 20)],
+    [
+        (401, 600),
+        (403, 600),
+        (402, 600),
+        (408, 20),
+        (429, 20),
+        (500, 20),
+        (502, 20),
+        (503, 20),
+        (504, 20),
+        (529, 20),
+    ],
 )
 def test_a_key_that_failed_rests_according_to_what_failed(status: int, seconds: float) -> None:
     assert classify_status(status, {}, now_epoch=NOW) == Failure(seconds)
 
 
-@pytest.mark.parametrize(("retry_after", "seconds"), [("7", 7), ("0", 0), ("999999", 3600), ("9" * 5_000, 3600)])
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"), [("7", 7), ("0", 0), ("999999", 3600), ("9" * 5_000, 3600)]
+)
 def test_a_busy_upstream_says_how_long_its_key_rests(retry_after: str, seconds: float) -> None:
     assert rest(429, retry_after) == rest(503, retry_after) == seconds
 

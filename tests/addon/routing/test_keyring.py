@@ -27,7 +27,11 @@ def test_keys_take_turns() -> None:
 
 def test_upstreams_take_turns_by_themselves() -> None:
     keyring, other = Keyring(), upstream("x", "y", name="other")
-    assert [keyring.order(THREE, 0)[0], keyring.order(other, 0)[0], keyring.order(THREE, 0)[0]] == ["a", "x", "b"]
+    assert [keyring.order(THREE, 0)[0], keyring.order(other, 0)[0], keyring.order(THREE, 0)[0]] == [
+        "a",
+        "x",
+        "b",
+    ]
 
 
 def test_an_upstream_without_keys_is_asked_without_one() -> None:

@@ -20,10 +20,20 @@ async def me(client: AsyncTestClient, credential: str) -> int:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer ", "Basic YWRhOng=", "Bearer nonsense", "Bearer a.b.c", f"Bearer {mint_key()}"],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YWRhOng=",
+        "Bearer nonsense",
+        "Bearer a.b.c",
+        f"Bearer {mint_key()}",
+    ],
     ids=["none", "no credential", "blank", "basic", "nonsense", "not a token", "a key nobody has"],
 )
-async def test_what_is_no_credential_is_refused(client: AsyncTestClient, ada: Person, header: str) -> None:
+async def test_what_is_no_credential_is_refused(
+    client: AsyncTestClient, ada: Person, header: str
+) -> None:
     answer = await client.get("/api/me", headers={"Authorization": header} if header else {})
 
     assert answer.status_code == 401
@@ -31,7 +41,9 @@ async def test_what_is_no_credential_is_refused(client: AsyncTestClient, ada: Pe
     assert answer.json()["detail"]
 
 
-async def test_a_key_is_good_until_it_is_revoked(client: AsyncTestClient, ada: Person, store: Engine) -> None:
+async def test_a_key_is_good_until_it_is_revoked(
+    client: AsyncTestClient, ada: Person, store: Engine
+) -> None:
     before = await me(client, ada.key)
     [key] = list_keys(store, user_id=ada.user.id)
     revoke_key(store, key.id, 0)
@@ -68,7 +80,9 @@ async def test_enabling_an_account_brings_its_key_back_but_not_its_session(
     assert (await me(client, session), await me(client, ada.key)) == (401, 200)
 
 
-async def test_a_session_ends_after_its_time(client: AsyncTestClient, session: str, clock: ManualClock) -> None:
+async def test_a_session_ends_after_its_time(
+    client: AsyncTestClient, session: str, clock: ManualClock
+) -> None:
     clock.seconds += 43_200
 
     assert await me(client, session) == 401
@@ -82,7 +96,9 @@ async def test_a_token_signed_with_another_secret_is_refused(
     assert await me(client, forged) == 401
 
 
-async def test_a_token_without_a_signature_is_refused(client: AsyncTestClient, session: str) -> None:
+async def test_a_token_without_a_signature_is_refused(
+    client: AsyncTestClient, session: str
+) -> None:
     _, payload, _ = session.split(".")
     header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
 
@@ -90,7 +106,9 @@ async def test_a_token_without_a_signature_is_refused(client: AsyncTestClient, s
 
 
 @pytest.mark.parametrize("environ", [{"JWT_SECRET": SECRET}], indirect=True)
-async def test_a_configured_secret_signs_the_tokens(client: AsyncTestClient, ada: Person, clock: ManualClock) -> None:
+async def test_a_configured_secret_signs_the_tokens(
+    client: AsyncTestClient, ada: Person, clock: ManualClock
+) -> None:
     token = issue_token(ada.user, SECRET, now=clock.now_ms() // 1000)
 
     assert await me(client, token) == 200
@@ -147,7 +165,9 @@ async def test_a_credential_for_a_proxy_in_front_leaves_the_cookie_to_speak(
     assert answer.status_code == 200
 
 
-async def test_a_bearer_wins_over_the_cookie(client: AsyncTestClient, ada: Person, root: Person) -> None:
+async def test_a_bearer_wins_over_the_cookie(
+    client: AsyncTestClient, ada: Person, root: Person
+) -> None:
     signed_in = await client.post("/api/login", json=ada.credentials)
 
     answer = await client.get("/api/me", headers=cookie(signed_in) | bearer(root.key))

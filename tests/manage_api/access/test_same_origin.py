@@ -16,12 +16,21 @@ ORIGIN = "https://think.example.com"
         {"Origin": "null"},
         {"Origin": "https://evil.example.com", "X-Forwarded-Host": "evil.example.com"},
     ],
-    ids=["cross site", "same site", "cross site with our origin", "another origin", "no origin", "a host made up"],
+    ids=[
+        "cross site",
+        "same site",
+        "cross site with our origin",
+        "another origin",
+        "no origin",
+        "a host made up",
+    ],
 )
 async def test_a_page_of_another_site_may_not_sign_in(
     client: AsyncTestClient, ada: Person, headers: dict[str, str]
 ) -> None:
-    answer = await client.post("/api/login", json=ada.credentials, headers={"Host": "think.example.com"} | headers)
+    answer = await client.post(
+        "/api/login", json=ada.credentials, headers={"Host": "think.example.com"} | headers
+    )
 
     assert answer.status_code == 403
     assert "another site" in answer.json()["detail"]
@@ -37,8 +46,12 @@ async def test_a_page_of_another_site_may_not_sign_in(
     ],
     ids=["a program", "our page", "typed in", "an old browser"],
 )
-async def test_programs_and_our_own_pages_may(client: AsyncTestClient, ada: Person, headers: dict[str, str]) -> None:
-    answer = await client.post("/api/login", json=ada.credentials, headers={"Host": "think.example.com"} | headers)
+async def test_programs_and_our_own_pages_may(
+    client: AsyncTestClient, ada: Person, headers: dict[str, str]
+) -> None:
+    answer = await client.post(
+        "/api/login", json=ada.credentials, headers={"Host": "think.example.com"} | headers
+    )
 
     assert answer.status_code == 200
 
@@ -50,6 +63,8 @@ async def test_reading_is_open_to_links_from_other_sites(client: AsyncTestClient
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "http://", "://"])
-async def test_an_origin_that_is_no_url_is_not_our_own(client: AsyncTestClient, origin: str) -> None:
+async def test_an_origin_that_is_no_url_is_not_our_own(
+    client: AsyncTestClient, origin: str
+) -> None:
     answer = await client.post("/api/login", json={}, headers={"Origin": origin})
     assert answer.status_code == 403

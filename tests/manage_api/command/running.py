@@ -13,7 +13,9 @@ THINKBACK = Path(sys.executable).with_name("thinkback")
 
 
 class Command:
-    """Runs the console script in a directory, with nothing of the tests' own environment but the path."""
+    """Runs the console script in a directory, with nothing of the tests' own environment
+    but the path.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -33,7 +33,10 @@ def test_a_user_is_added_with_a_key_and_listed(thinkback: Command) -> None:
     assert re.fullmatch(r"sk-[0-9A-Za-z]{43}", str(added["api_key"]))
     assert "password" not in added
     listed = rows(thinkback("user", "list", "--json"))
-    assert [(user["username"], user["role"]) for user in listed] == [("admin", "admin"), ("ada", "user")]
+    assert [(user["username"], user["role"]) for user in listed] == [
+        ("admin", "admin"),
+        ("ada", "user"),
+    ]
 
 
 def test_without_a_password_one_is_made_and_shown(thinkback: Command) -> None:
@@ -91,7 +94,14 @@ def test_lists_are_readable_without_json(thinkback: Command) -> None:
 
     table = thinkback("user", "list").stdout.splitlines()
 
-    assert table[0].split() == ["id", "username", "role", "disabled", "must_change_password", "created_at"]
+    assert table[0].split() == [
+        "id",
+        "username",
+        "role",
+        "disabled",
+        "must_change_password",
+        "created_at",
+    ]
     assert table[2].split()[:5] == ["2", "ada", "user", "no", "no"]
 
 
@@ -101,7 +111,10 @@ def test_lists_are_readable_without_json(thinkback: Command) -> None:
         (("user", "add", "Admin"), "There is already an account “Admin”: choose another name."),
         (("user", "add", " "), "A username can't begin or end with a blank."),
         (("user", "add", "ada", "--password", "x" * 73), "at most 72 bytes"),
-        (("user", "passwd", "nobody"), "There is no account “nobody”: `thinkback user list` shows them."),
+        (
+            ("user", "passwd", "nobody"),
+            "There is no account “nobody”: `thinkback user list` shows them.",
+        ),
         (("user", "disable", "admin"), "This is the only admin left"),
         (("key", "new", "nobody"), "There is no account “nobody”"),
         (("key", "revoke", "99"), "There is no valid key 99"),
@@ -133,12 +146,19 @@ def test_a_broken_configuration_stops_every_command_before_it_does_anything(
     done = thinkback(*verb.split())
 
     assert done.returncode == 2
-    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == ["server.listen_adr", "logging.color"]
+    assert [line.split(": ")[1] for line in done.stderr.splitlines()] == [
+        "server.listen_adr",
+        "logging.color",
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
 
 
 def test_check_shows_what_is_understood(thinkback: Command) -> None:
-    done = thinkback("check", UPSTREAM_BASE_URL="https://api.deepseek.com", UPSTREAM_API_KEY="sk-secret-number-one")
+    done = thinkback(
+        "check",
+        UPSTREAM_BASE_URL="https://api.deepseek.com",
+        UPSTREAM_API_KEY="sk-secret-number-one",
+    )
 
     assert done.returncode == 0
     assert "https://api.deepseek.com/v1/chat/completions" in done.stdout
@@ -162,7 +182,9 @@ def stored(thinkback: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stored")
-def test_what_is_stored_is_exported_into_a_file_that_only_its_owner_reads(thinkback: Command, tmp_path: Path) -> None:
+def test_what_is_stored_is_exported_into_a_file_that_only_its_owner_reads(
+    thinkback: Command, tmp_path: Path
+) -> None:
     done = thinkback("export", "new.toml", "--with-keys")
 
     assert (done.returncode, done.stderr) == (0, "")

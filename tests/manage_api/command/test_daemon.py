@@ -29,7 +29,9 @@ def test_it_starts_in_the_background_and_stops(thinkback: Command) -> None:
     assert thinkback("status").returncode == 1
 
 
-def test_the_first_password_is_shown_in_the_terminal_and_not_in_the_log(thinkback: Command, tmp_path: Path) -> None:
+def test_the_first_password_is_shown_in_the_terminal_and_not_in_the_log(
+    thinkback: Command, tmp_path: Path
+) -> None:
     started = thinkback("start")
 
     log = tmp_path / "data" / "thinkback.log"
@@ -68,7 +70,9 @@ def test_the_process_that_holds_the_lock_is_the_one_that_runs(tmp_path: Path) ->
 
 def test_a_start_that_fails_tells_where_to_read_why(thinkback: Command, tmp_path: Path) -> None:
     mitm = (Path(__file__).parents[3] / "mitm.toml").read_text()
-    (tmp_path / "mitm.toml").write_text(mitm.replace("[options]", '[options]\nbody_size_limit = "much"'))
+    (tmp_path / "mitm.toml").write_text(
+        mitm.replace("[options]", '[options]\nbody_size_limit = "much"')
+    )
 
     done = thinkback("start")
 
@@ -85,7 +89,11 @@ async def test_a_log_that_grows_is_put_aside_and_the_last_three_are_kept(tmp_pat
         trimming.cancel()
 
     kept = [daemon.log.with_name(f"thinkback.log.{number}") for number in (1, 2, 3)]
-    assert [path.read_text() for path in kept] == ["a long line 4\n", "a long line 3\n", "a long line 2\n"]
+    assert [path.read_text() for path in kept] == [
+        "a long line 4\n",
+        "a long line 3\n",
+        "a long line 2\n",
+    ]
 
 
 async def test_a_log_that_was_removed_ends_nothing(tmp_path: Path) -> None:

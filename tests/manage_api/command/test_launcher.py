@@ -55,7 +55,9 @@ def thinkback(tmp_path: Path) -> Command:
 
 @contextmanager
 def up(thinkback: Command, *arguments: str, **environ: str) -> Iterator[Launched]:
-    """A launcher in a process group of its own, as a terminal gives it; killed at the end if it still runs."""
+    """A launcher in a process group of its own, as a terminal gives it; killed at the end
+    if it still runs.
+    """
     process = subprocess.Popen(
         ["/bin/sh", "-c", 'ulimit -Sn 256; exec "$0" "$@"', THINKBACK, "up", *arguments],
         cwd=thinkback.directory,
@@ -76,7 +78,9 @@ def up(thinkback: Command, *arguments: str, **environ: str) -> Iterator[Launched
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """A launcher that has said it is ready, for all tests that only look at it."""
-    with up(Command(tmp_path_factory.mktemp("running")), ADMIN_PASSWORD="correct horse battery") as launched:
+    with up(
+        Command(tmp_path_factory.mktemp("running")), ADMIN_PASSWORD="correct horse battery"
+    ) as launched:
         launched.read_until("Web pages")
         yield launched
 
@@ -91,7 +95,9 @@ def get(url: str) -> int:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
-def test_what_a_terminal_sends_to_all_of_them_ends_them_quietly(thinkback: Command, end: signal.Signals) -> None:
+def test_what_a_terminal_sends_to_all_of_them_ends_them_quietly(
+    thinkback: Command, end: signal.Signals
+) -> None:
     with up(thinkback) as launched:
         launched.read_until("can use it.")
         family = launched.family()
@@ -148,7 +154,9 @@ def test_the_first_account_is_shown_at_the_first_start_only(thinkback: Command) 
 
 
 @pytest.mark.parametrize("name", ["LISTEN_ADDR", "ADMIN_LISTEN_ADDR"])
-def test_an_address_in_use_is_said_and_nothing_is_made(thinkback: Command, tmp_path: Path, name: str) -> None:
+def test_an_address_in_use_is_said_and_nothing_is_made(
+    thinkback: Command, tmp_path: Path, name: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
 
@@ -160,8 +168,12 @@ def test_an_address_in_use_is_said_and_nothing_is_made(thinkback: Command, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_an_option_mitmproxy_refuses_ends_the_launcher_with_its_exit_code(thinkback: Command, tmp_path: Path) -> None:
-    (tmp_path / "mitm.toml").write_text(MITM.replace("[options]", '[options]\nbody_size_limit = "much"'))
+def test_an_option_mitmproxy_refuses_ends_the_launcher_with_its_exit_code(
+    thinkback: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "mitm.toml").write_text(
+        MITM.replace("[options]", '[options]\nbody_size_limit = "much"')
+    )
 
     done = thinkback("up")
 
@@ -170,14 +182,20 @@ def test_an_option_mitmproxy_refuses_ends_the_launcher_with_its_exit_code(thinkb
     assert "The data plane can't be started (exit code 1)" in done.stdout
 
 
-def test_mitmweb_opens_with_the_address_that_was_printed_and_not_without(thinkback: Command, tmp_path: Path) -> None:
-    (tmp_path / "mitm.toml").write_text(MITM.replace("web_port = 8081", f"web_port = {free_port()}"))
+def test_mitmweb_opens_with_the_address_that_was_printed_and_not_without(
+    thinkback: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "mitm.toml").write_text(
+        MITM.replace("web_port = 8081", f"web_port = {free_port()}")
+    )
 
     with up(thinkback, "--web") as launched:
         url, token = re.findall(r"mitmweb +(\S+)(\?token=\S+)", launched.read_until("mitmweb"))[0]
 
         assert (get(url + token), get(url)) == (200, 403)
-        assert token.removeprefix("?token=") not in str([child.cmdline() for child in launched.family()])
+        assert token.removeprefix("?token=") not in str(
+            [child.cmdline() for child in launched.family()]
+        )
 
 
 def test_what_is_stored_counts_from_the_start(thinkback: Command, tmp_path: Path) -> None:

@@ -75,19 +75,26 @@ def test_the_check_shows_the_endpoint_and_masks_the_keys() -> None:
     ("settings", "profile"),
     [
         ({"base_url": "https://api.deepseek.com"}, "deepseek-v4, by its host"),
-        ({"models": ("glm-5", "kimi-k2.5")}, "glm-5: glm, by the model's name; kimi-k2.5: kimi, by the model's name"),
+        (
+            {"models": ("glm-5", "kimi-k2.5")},
+            "glm-5: glm, by the model's name; kimi-k2.5: kimi, by the model's name",
+        ),
         ({"profile": "mimo"}, "mimo, as configured"),
         ({"api": "messages"}, "messages, by what it speaks"),
         ({}, "field-generic, since neither its host nor the model's name is known"),
     ],
 )
-def test_the_check_says_which_profile_an_upstream_got_and_why(settings: dict[str, Any], profile: str) -> None:
+def test_the_check_says_which_profile_an_upstream_got_and_why(
+    settings: dict[str, Any], profile: str
+) -> None:
     upstream = Upstream(**{"name": "up", "base_url": "https://up.example"} | settings)
     assert f"profile   {profile}" in report.checked(Snapshot(upstreams=(upstream,)))
 
 
 def test_a_given_password_is_not_repeated() -> None:
-    generated = report.first_account(FirstAccount(username="admin", password="made-up", api_key="sk-1"))
+    generated = report.first_account(
+        FirstAccount(username="admin", password="made-up", api_key="sk-1")
+    )
     given = report.first_account(FirstAccount(username="admin", password=None, api_key="sk-1"))
 
     assert "made-up" in generated

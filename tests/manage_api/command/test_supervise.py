@@ -43,12 +43,19 @@ class Stage:
         return self.program(name, (sys.executable, "-c", SERVER, *arguments), port)
 
     def program(self, name: str, command: tuple[str, ...], port: int = 1) -> Program:
-        return Program(name=name, command=command, environ=os.environ, url=f"http://127.0.0.1:{port}")
+        return Program(
+            name=name, command=command, environ=os.environ, url=f"http://127.0.0.1:{port}"
+        )
 
     async def run(self, *programs: Program, until_ready: bool = False) -> int:
         when_ready = self.stop.set if until_ready else lambda: self.said.append("ready")
         running = supervise(
-            programs, stop=self.stop, when_ready=when_ready, say=self.said.append, clock=SystemClock(), patience=0.5
+            programs,
+            stop=self.stop,
+            when_ready=when_ready,
+            say=self.said.append,
+            clock=SystemClock(),
+            patience=0.5,
         )
         async with asyncio.timeout(30):
             return await running

@@ -26,7 +26,9 @@ def test_the_url_of_a_file_changes_with_its_content() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
-async def test_a_large_file_travels_small_where_that_is_understood(client: AsyncTestClient, encoding: str) -> None:
+async def test_a_large_file_travels_small_where_that_is_understood(
+    client: AsyncTestClient, encoding: str
+) -> None:
     name = f"{SWAGGER_UI}/swagger-ui.css"
 
     answer = await client.get(asset(name), headers={"Accept-Encoding": encoding})
@@ -38,8 +40,28 @@ async def test_a_large_file_travels_small_where_that_is_understood(client: Async
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "/vendor", "/nothing.js", "/../pages.py", "/%2e%2e/pages.py", "/%2fetc/passwd", "/%00", "/" + "x" * 5000],
-    ids=["none", "root", "folder", "missing", "above", "above, escaped", "absolute", "null", "long"],
+    [
+        "",
+        "/",
+        "/vendor",
+        "/nothing.js",
+        "/../pages.py",
+        "/%2e%2e/pages.py",
+        "/%2fetc/passwd",
+        "/%00",
+        "/" + "x" * 5000,
+    ],
+    ids=[
+        "none",
+        "root",
+        "folder",
+        "missing",
+        "above",
+        "above, escaped",
+        "absolute",
+        "null",
+        "long",
+    ],
 )
 async def test_nothing_else_is_found(client: AsyncTestClient, path: str) -> None:
     answer = await client.get(f"/static{path}")
@@ -49,7 +71,9 @@ async def test_nothing_else_is_found(client: AsyncTestClient, path: str) -> None
 
 
 @pytest.mark.parametrize("folder", VENDORED, ids=[folder.name for folder in VENDORED])
-def test_what_others_wrote_comes_with_version_and_licence_and_without_source_maps(folder: Path) -> None:
+def test_what_others_wrote_comes_with_version_and_licence_and_without_source_maps(
+    folder: Path,
+) -> None:
     files = [file.name for file in folder.iterdir()]
 
     assert re.search(r"-\d+\.\d+\.\d+$", folder.name)

@@ -48,7 +48,9 @@ TIERS = '[tiers]\nbig_model = "glm-5"\nsmall_model = "glm-5-air"\n'
 
 
 async def dashboard(client: AsyncTestClient, person: Person) -> str:
-    return html.unescape((await client.get("/dashboard", headers=await signed_in(client, person))).text)
+    return html.unescape(
+        (await client.get("/dashboard", headers=await signed_in(client, person))).text
+    )
 
 
 @pytest.mark.parametrize("environ", [{"PUBLIC_URL": "https://think.example.com"}], indirect=True)
@@ -63,19 +65,28 @@ async def dashboard(client: AsyncTestClient, person: Person) -> str:
     ],
     ids=["Cursor", "Claude Code", "Codex's address", "Codex's format", "curl"],
 )
-async def test_every_program_is_told_what_it_needs(client: AsyncTestClient, ada: Person, line: str) -> None:
+async def test_every_program_is_told_what_it_needs(
+    client: AsyncTestClient, ada: Person, line: str
+) -> None:
     assert line in await dashboard(client, ada)
 
 
 @pytest.mark.parametrize("toml", [TIERS], indirect=True)
-async def test_what_stands_for_claude_s_models_is_told(client: AsyncTestClient, ada: Person) -> None:
+async def test_what_stands_for_claude_s_models_is_told(
+    client: AsyncTestClient, ada: Person
+) -> None:
     page = await dashboard(client, ada)
 
-    assert '<code dir="auto">glm-5</code> here, its small ones (haiku) <code dir="auto">glm-5-air</code>' in page
+    assert (
+        '<code dir="auto">glm-5</code> here, its small ones (haiku) <code dir="auto">glm-5-air</code>'
+        in page
+    )
     assert "claude --model" not in page
 
 
-async def test_only_an_admin_is_led_to_where_it_is_chosen(client: AsyncTestClient, ada: Person, root: Person) -> None:
+async def test_only_an_admin_is_led_to_where_it_is_chosen(
+    client: AsyncTestClient, ada: Person, root: Person
+) -> None:
     pages = [await dashboard(client, person) for person in (ada, root)]
 
     assert ['href="/admin/settings#tiers"' in page for page in pages] == [False, True]

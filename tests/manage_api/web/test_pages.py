@@ -23,7 +23,9 @@ async def test_the_page_does_not_name_the_upstream_to_strangers(client: AsyncTes
     assert "api.example.com" not in page
 
 
-async def test_without_an_upstream_the_page_says_who_can_set_one_up(client: AsyncTestClient) -> None:
+async def test_without_an_upstream_the_page_says_who_can_set_one_up(
+    client: AsyncTestClient,
+) -> None:
     assert "sign in as admin to set it up" in (await client.get("/")).text
 
 
@@ -37,7 +39,14 @@ async def test_without_an_upstream_the_page_says_who_can_set_one_up(client: Asyn
         ({}, "/", "/setup"),
         ({}, "/?next=/account", "/account"),
     ],
-    ids=["home", "where one wanted to go", "never elsewhere", "an account is enough", "first the setup", "wanted"],
+    ids=[
+        "home",
+        "where one wanted to go",
+        "never elsewhere",
+        "an account is enough",
+        "first the setup",
+        "wanted",
+    ],
     indirect=["environ"],
 )
 async def test_an_admin_who_is_signed_in_is_led_on(
@@ -58,7 +67,9 @@ async def test_an_admin_who_is_signed_in_is_led_on(
     ids=["open", "with a code", "closed"],
     indirect=["toml"],
 )
-async def test_registration_is_offered_as_the_settings_say(client: AsyncTestClient, offered: bool, code: bool) -> None:
+async def test_registration_is_offered_as_the_settings_say(
+    client: AsyncTestClient, offered: bool, code: bool
+) -> None:
     home, form = (await client.get("/")).text, (await client.get("/register")).text
 
     assert ('href="/register"' in home) is ('data-api="POST /api/register"' in form) is offered

@@ -48,7 +48,12 @@ async def test_a_part_of_a_text_finds_it_and_is_marked(
     ids=str,
 )
 async def test_filters_are_those_of_the_url(
-    client: AsyncTestClient, admin_session: str, books: Books, ada: Person, query: dict[str, str], found: bool
+    client: AsyncTestClient,
+    admin_session: str,
+    books: Books,
+    ada: Person,
+    query: dict[str, str],
+    found: bool,
 ) -> None:
     books.record(ada, "the only question")
 
@@ -64,7 +69,9 @@ async def test_records_of_deleted_users_are_found_by_number(
     books.record(ada, "the only question")
     await client.delete(f"/api/admin/users/{ada.user.id}", headers=bearer(admin_session))
 
-    assert "the only question" in await text_of(client, admin_session, "/admin/audit", user=str(ada.user.id))
+    assert "the only question" in await text_of(
+        client, admin_session, "/admin/audit", user=str(ada.user.id)
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,18 +101,25 @@ async def test_pages_follow_each_other_and_keep_the_filters(
     cursor = first.partition("?q=question&amp;cursor=")[2].partition('"')[0]
     second = await text_of(client, admin_session, "/admin/audit", q="question", cursor=cursor)
 
-    assert ("<mark>question</mark> 050" in first, "<mark>question</mark> 000" in first) == (True, False)
+    assert ("<mark>question</mark> 050" in first, "<mark>question</mark> 000" in first) == (
+        True,
+        False,
+    )
     assert "<mark>question</mark> 000" in second
 
 
-async def test_the_export_has_the_same_filters(client: AsyncTestClient, admin_session: str, ada: Person) -> None:
+async def test_the_export_has_the_same_filters(
+    client: AsyncTestClient, admin_session: str, ada: Person
+) -> None:
     text = await text_of(client, admin_session, "/admin/audit", q="a b", user="ada")
 
     assert f"/api/admin/audit/export?q=a+b&amp;user_id={ada.user.id}&amp;format=csv" in text
 
 
 @pytest.mark.parametrize("toml", ['[audit]\nmode = "off"\n'], indirect=True)
-async def test_that_it_is_off_is_told_with_what_to_do(client: AsyncTestClient, admin_session: str) -> None:
+async def test_that_it_is_off_is_told_with_what_to_do(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     text = await text_of(client, admin_session, "/admin/audit")
 
     assert "The audit is off" in text
@@ -115,10 +129,17 @@ async def test_that_it_is_off_is_told_with_what_to_do(client: AsyncTestClient, a
 async def test_a_conversation_is_shown_with_what_was_restored(
     client: AsyncTestClient, admin_session: str, books: Books, ada: Person
 ) -> None:
-    turn = {"role": "assistant", "text": HOSTILE, "reasoning": "thought " + HOSTILE, "restored": "id"}
+    turn = {
+        "role": "assistant",
+        "text": HOSTILE,
+        "reasoning": "thought " + HOSTILE,
+        "restored": "id",
+    }
     call = {"name": HOSTILE, "arguments": HOSTILE}
     answer = {"text": "", "calls": [call]}
-    books.record(ada, "q", {"messages": [{"role": HOSTILE, "text": HOSTILE}, turn], "answer": answer})
+    books.record(
+        ada, "q", {"messages": [{"role": HOSTILE, "text": HOSTILE}, turn], "answer": answer}
+    )
 
     text = await text_of(client, admin_session, "/admin/audit/1")
 
@@ -137,7 +158,9 @@ async def test_a_long_line_is_cut_in_the_list_and_whole_in_the_drawer(
     assert "x" * 100_000 in await text_of(client, admin_session, "/admin/audit/1")
 
 
-async def test_a_record_that_is_gone_is_not_found(client: AsyncTestClient, admin_session: str) -> None:
+async def test_a_record_that_is_gone_is_not_found(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     assert (await client.get("/admin/audit/9", headers=bearer(admin_session))).status_code == 404
 
 
@@ -152,7 +175,9 @@ async def test_a_record_that_is_gone_is_not_found(client: AsyncTestClient, admin
     ],
     ids=["nothing wanted", "any case", "no pattern", "around it", "farther on"],
 )
-def test_an_excerpt_is_around_what_was_looked_for(text: str, wanted: str, shown: tuple[str, str, str, bool]) -> None:
+def test_an_excerpt_is_around_what_was_looked_for(
+    text: str, wanted: str, shown: tuple[str, str, str, bool]
+) -> None:
     found = excerpt(text, wanted)
 
     assert (found.before, found.match, found.after, found.more) == shown

@@ -10,7 +10,13 @@ from tests.manage_api.web.visits import write
 from tests.manage_api.world import ManualClock, People, Person, bearer
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
-USUAL = {"conversation": "c", "model": "m", "upstream": "main", "upstream_model": "m", "status": 200}
+USUAL = {
+    "conversation": "c",
+    "model": "m",
+    "upstream": "main",
+    "upstream_model": "m",
+    "status": 200,
+}
 
 
 @pytest.fixture
@@ -20,7 +26,9 @@ def admin(people: People, root: Person) -> dict[str, str]:
 
 
 def details(*outcomes: str, **told: object) -> str:
-    return msgspec.json.encode({"tries": [{"outcome": outcome} for outcome in outcomes], **told}).decode()
+    return msgspec.json.encode(
+        {"tries": [{"outcome": outcome} for outcome in outcomes], **told}
+    ).decode()
 
 
 def listed(page: str) -> list[str]:
@@ -42,7 +50,12 @@ async def test_the_list_shows_the_part_from_the_cache(
 
 
 async def test_nobody_sees_the_conversations_of_others_but_admins(
-    client: AsyncTestClient, store: Engine, people: People, ada: Person, admin: dict[str, str], clock: ManualClock
+    client: AsyncTestClient,
+    store: Engine,
+    people: People,
+    ada: Person,
+    admin: dict[str, str],
+    clock: ManualClock,
 ) -> None:
     write(store, ada, clock.now_ms(), **USUAL)
     callers = (bearer(ada.key), bearer(people.add("mallory").key), admin)
@@ -80,22 +93,46 @@ async def test_an_admin_looks_for_conversations(
     other = {"conversation": "second", "model": "n", "upstream": "spare"}
     write(store, people.add("lin"), clock.now_ms(), **USUAL | other)
 
-    assert listed((await client.get("/admin/conversations", params=query, headers=admin)).text) == found
+    assert (
+        listed((await client.get("/admin/conversations", params=query, headers=admin)).text)
+        == found
+    )
 
 
 async def test_requests_are_in_their_order_and_a_drop_is_marked_with_its_reason(
     client: AsyncTestClient, store: Engine, ada: Person, clock: ManualClock
 ) -> None:
     kept = details("200", policy="deepseek-v4: empty")
-    write(store, ada, clock.now_ms(), **USUAL, prompt_tokens=100, cached_tokens=90, missing=1, details=kept)
+    write(
+        store,
+        ada,
+        clock.now_ms(),
+        **USUAL,
+        prompt_tokens=100,
+        cached_tokens=90,
+        missing=1,
+        details=kept,
+    )
     changed = details("400", "200", policy="deepseek-v4: off")
-    write(store, ada, clock.now_ms(), **USUAL, prompt_tokens=200, cached_tokens=2, missing=1, details=changed)
+    write(
+        store,
+        ada,
+        clock.now_ms(),
+        **USUAL,
+        prompt_tokens=200,
+        cached_tokens=2,
+        missing=1,
+        details=changed,
+    )
 
     page = (await client.get("/conversations/c", headers=bearer(ada.key))).text
 
     assert re.findall(r'data-drawer="/requests/(\d+)"', page) == ["1", "2"]
     assert page.count('class="dropped"') == 1
-    assert "another policy for turns that are not found: deepseek-v4: off after deepseek-v4: empty" in page
+    assert (
+        "another policy for turns that are not found: deepseek-v4: off after deepseek-v4: empty"
+        in page
+    )
     assert "<bdi>400</bdi> → <bdi>200</bdi>" in page
 
 
@@ -126,7 +163,9 @@ async def test_the_first_request_of_a_page_is_compared_with_the_one_before_it(
     assert page.count("data-drawer") == 100
     assert page.index('class="dropped"') < page.index('data-drawer="/requests/2"')
     assert earlier
-    assert "/requests/1" in (await client.get(f"/conversations/c?{earlier[1]}", headers=headers)).text
+    assert (
+        "/requests/1" in (await client.get(f"/conversations/c?{earlier[1]}", headers=headers)).text
+    )
 
 
 async def test_what_others_wrote_is_escaped(

@@ -17,17 +17,31 @@ async def test_the_dashboard_counts_the_days_that_are_shown(
         write(store, ada, clock.now_ms() - ago * DAY_MS, model="m", prompt_tokens=tokens)
     headers = bearer(ada.key)
 
-    shown = {days: (await client.get(f"/dashboard?days={days}", headers=headers)).text for days in (7, 30, 90)}
+    shown = {
+        days: (await client.get(f"/dashboard?days={days}", headers=headers)).text
+        for days in (7, 30, 90)
+    }
 
     assert [shown[days].count('<td class="num">') for days in (7, 30, 90)] == [7, 30, 90]
-    assert [('<td class="num">50,000</td>' in shown[days]) for days in (7, 30, 90)] == [False, False, True]
+    assert [('<td class="num">50,000</td>' in shown[days]) for days in (7, 30, 90)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 async def test_beyond_seven_models_the_rest_is_one(
     client: AsyncTestClient, store: Engine, ada: Person, clock: ManualClock
 ) -> None:
     for number in range(10):
-        write(store, ada, clock.now_ms(), model=f"model-{number}", upstream="up", prompt_tokens=100 + number)
+        write(
+            store,
+            ada,
+            clock.now_ms(),
+            model=f"model-{number}",
+            upstream="up",
+            prompt_tokens=100 + number,
+        )
 
     page = (await client.get("/dashboard?days=1", headers=bearer(ada.key))).text
 
@@ -50,17 +64,32 @@ async def test_why_turns_were_not_found_is_told(
 async def test_what_others_wrote_is_escaped(
     client: AsyncTestClient, store: Engine, ada: Person, clock: ManualClock
 ) -> None:
-    write(store, ada, clock.now_ms(), model=HOSTILE, upstream=HOSTILE, error_class=HOSTILE, prompt_tokens=5)
+    write(
+        store,
+        ada,
+        clock.now_ms(),
+        model=HOSTILE,
+        upstream=HOSTILE,
+        error_class=HOSTILE,
+        prompt_tokens=5,
+    )
     headers = bearer(ada.key)
 
-    pages = [(await client.get(path, headers=headers)).text for path in ("/dashboard", "/requests/1")]
+    pages = [
+        (await client.get(path, headers=headers)).text for path in ("/dashboard", "/requests/1")
+    ]
 
     assert not [page for page in pages if "<script>alert" in page or "<img src=x" in page]
     assert all("&lt;script&gt;alert(1)" in page for page in pages)
 
 
 async def test_a_request_is_for_its_user_and_admins(
-    client: AsyncTestClient, store: Engine, people: People, ada: Person, root: Person, clock: ManualClock
+    client: AsyncTestClient,
+    store: Engine,
+    people: People,
+    ada: Person,
+    root: Person,
+    clock: ManualClock,
 ) -> None:
     write(store, ada, clock.now_ms(), model="m")
     callers = (ada, root, people.add("mallory"))

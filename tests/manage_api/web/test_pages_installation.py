@@ -83,12 +83,18 @@ async def test_health_tells_versions_and_the_data_planes(
     assert "none runs: requests are not answered" in text
 
 
-async def test_the_database_is_read_as_a_whole_on_demand(client: AsyncTestClient, admin_session: str) -> None:
+async def test_the_database_is_read_as_a_whole_on_demand(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     assert "it is not damaged" not in await text_of(client, admin_session, "/admin/health")
-    assert "it is not damaged" in await text_of(client, admin_session, "/admin/health", check="true")
+    assert "it is not damaged" in await text_of(
+        client, admin_session, "/admin/health", check="true"
+    )
 
 
-async def test_what_can_t_be_used_is_told(client: AsyncTestClient, admin_session: str, store: Engine) -> None:
+async def test_what_can_t_be_used_is_told(
+    client: AsyncTestClient, admin_session: str, store: Engine
+) -> None:
     stored = "INSERT INTO settings (name, value, updated_at) VALUES ('audit.mode', '\"<i>\"', 1)"
     store.transact(lambda work: work.run(stored))
 

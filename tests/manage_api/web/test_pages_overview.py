@@ -51,7 +51,10 @@ async def test_the_feed_shows_what_runs_before_what_has_ended(
         ({"upstream": "spare"}, {"lin-ended", "lin-runs"}),
         ({"status": "error"}, {"lin-ended"}),
         ({"user": "ada", "status": "error"}, set()),
-        ({"user": "", "model": "", "upstream": "", "status": ""}, {"ada-ended", "ada-runs", "lin-ended", "lin-runs"}),
+        (
+            {"user": "", "model": "", "upstream": "", "status": ""},
+            {"ada-ended", "ada-runs", "lin-ended", "lin-runs"},
+        ),
     ],
     ids=["user", "unknown user", "model", "upstream", "errors", "together", "all"],
 )
@@ -76,7 +79,9 @@ async def test_the_feed_shows_what_its_filters_say(
     assert {name for name in names if f"<bdi>{name}</bdi>" in page} == shown
 
 
-async def test_the_feed_is_bounded(client: AsyncTestClient, admin: dict[str, str], ada: Person, books: Books) -> None:
+async def test_the_feed_is_bounded(
+    client: AsyncTestClient, admin: dict[str, str], ada: Person, books: Books
+) -> None:
     for _ in range(40):
         books.settle(ada)
         books.open(ada)
@@ -109,7 +114,11 @@ async def test_each_upstream_has_its_health(
     assert page.count('class="tick tick-bad" title="429"') == 1
     assert "1.23 s" in page
     assert "75 %" in page
-    assert page.index(">main<") < page.index(">spare<") < page.index("Refused before an upstream was asked")
+    assert (
+        page.index(">main<")
+        < page.index(">spare<")
+        < page.index("Refused before an upstream was asked")
+    )
 
 
 async def test_how_programs_send_ids_back_is_told(
@@ -121,7 +130,8 @@ async def test_how_programs_send_ids_back_is_told(
     page = (await client.get("/admin/overview/lately", headers=admin)).text
 
     assert (
-        '<bdi>Cursor/1.0</bdi></th><td class="num">50 %</td><td class="num">25 %</td><td class="num">25 %</td>' in page
+        '<bdi>Cursor/1.0</bdi></th><td class="num">50 %</td><td class="num">25 %</td><td class="num">25 %</td>'
+        in page
     )
     assert "too old" in page
 
@@ -143,10 +153,10 @@ async def test_what_others_wrote_is_escaped(
     client: AsyncTestClient, admin: dict[str, str], ada: Person, store: Engine, clock: ManualClock
 ) -> None:
     part = HOSTILE[:25]
-    details = (
-        f'{{"tries": [{{"upstream": "main", "outcome": "{part}"}}], "turns": [{{"rule": "missing", "why": "{part}"}}]}}'
+    details = f'{{"tries": [{{"upstream": "main", "outcome": "{part}"}}], "turns": [{{"rule": "missing", "why": "{part}"}}]}}'
+    fields = dict.fromkeys(
+        ("model", "upstream", "upstream_model", "error_class", "user_agent"), HOSTILE
     )
-    fields = dict.fromkeys(("model", "upstream", "upstream_model", "error_class", "user_agent"), HOSTILE)
     write(store, ada, clock.now_ms(), details=details, missing=1, **fields)
 
     page = (await client.get("/admin", params={"model": HOSTILE}, headers=admin)).text
@@ -157,7 +167,8 @@ async def test_what_others_wrote_is_escaped(
 
 
 @pytest.mark.parametrize(
-    "path", ["/admin", "/admin/overview/feed", "/admin/overview/lately", "/admin/overview/running/now"]
+    "path",
+    ["/admin", "/admin/overview/feed", "/admin/overview/lately", "/admin/overview/running/now"],
 )
 async def test_only_admins_see_them(client: AsyncTestClient, ada: Person, path: str) -> None:
     stranger = await client.get(path, follow_redirects=False)

@@ -26,15 +26,22 @@ def title(page: str) -> str:
     ids=["nothing", "an upstream", "an address"],
     indirect=["environ"],
 )
-async def test_the_first_step_that_is_not_done_is_shown(client: AsyncTestClient, root: Person, shown: str) -> None:
+async def test_the_first_step_that_is_not_done_is_shown(
+    client: AsyncTestClient, root: Person, shown: str
+) -> None:
     headers = await signed_in(client, root)
 
     assert title((await client.get("/setup", headers=headers)).text) == shown
-    assert title((await client.get("/setup?step=password", headers=headers)).text) == "Choose a password"
+    assert (
+        title((await client.get("/setup?step=password", headers=headers)).text)
+        == "Choose a password"
+    )
 
 
 @pytest.mark.parametrize("environ", [PUBLIC], indirect=True)
-async def test_an_address_from_the_environment_is_changed_there(client: AsyncTestClient, root: Person) -> None:
+async def test_an_address_from_the_environment_is_changed_there(
+    client: AsyncTestClient, root: Person
+) -> None:
     page = (await client.get("/setup?step=address", headers=await signed_in(client, root))).text
 
     assert "PUBLIC_URL" in page

@@ -37,7 +37,9 @@ async def test_strangers_are_sent_to_sign_in_and_users_turned_away(
     assert await turned_away(client, session, path)
 
 
-async def test_without_upstreams_the_page_says_what_to_do(client: AsyncTestClient, admin_session: str) -> None:
+async def test_without_upstreams_the_page_says_what_to_do(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     text = await text_of(client, admin_session, "/admin/upstreams")
 
     assert "There is no upstream yet" in text
@@ -58,26 +60,37 @@ async def test_what_the_file_says_is_shown_as_text_and_can_t_be_changed(
 
 
 @IN_THE_FILE
-async def test_an_upstream_is_found_by_the_link_to_it(client: AsyncTestClient, admin_session: str) -> None:
+async def test_an_upstream_is_found_by_the_link_to_it(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     text = await text_of(client, admin_session, "/admin/upstreams/config%3Aa%2520b%2520%253Cb%253E")
 
     assert "This upstream is set in" in text
     assert 'value="https://api.deepseek.com"' in text
 
 
-@pytest.mark.parametrize("path", ["/admin/upstreams/new", "/admin/upstreams/config%3Aa%2520b%2520%253Cb%253E"])
+@pytest.mark.parametrize(
+    "path", ["/admin/upstreams/new", "/admin/upstreams/config%3Aa%2520b%2520%253Cb%253E"]
+)
 @IN_THE_FILE
-async def test_the_form_has_a_field_for_every_member(client: AsyncTestClient, admin_session: str, path: str) -> None:
+async def test_the_form_has_a_field_for_every_member(
+    client: AsyncTestClient, admin_session: str, path: str
+) -> None:
     text = await text_of(client, admin_session, path)
 
     shown = set(re.findall(r'name="([a-z_/0]+)"', text))
     rewrite = {f"model_rewrites/0/{name}" for name in RewriteBody.__struct_encode_fields__}
     timeouts = {f"timeouts/{name}" for name in TimeoutsBody.__struct_fields__}
-    assert {*UpstreamBody.__struct_fields__, *rewrite, *timeouts} - shown == {"model_rewrites", "timeouts"}
+    assert {*UpstreamBody.__struct_fields__, *rewrite, *timeouts} - shown == {
+        "model_rewrites",
+        "timeouts",
+    }
 
 
 @IN_THE_FILE
-async def test_the_profile_and_the_price_are_told(client: AsyncTestClient, admin_session: str) -> None:
+async def test_the_profile_and_the_price_are_told(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     text = await text_of(client, admin_session, "/admin/upstreams")
 
     assert "<code>deepseek-v4</code>" in text
@@ -89,7 +102,9 @@ async def test_the_profile_and_the_price_are_told(client: AsyncTestClient, admin
 async def test_a_resting_key_is_shown_with_the_reason(
     client: AsyncTestClient, admin_session: str, store: Engine, clock: ManualClock
 ) -> None:
-    statement = rest("a b <b>", "sk-of-the-file-4444", clock.now_ms() + 60_000, "it was <i>answered</i> with 429")
+    statement = rest(
+        "a b <b>", "sk-of-the-file-4444", clock.now_ms() + 60_000, "it was <i>answered</i> with 429"
+    )
     store.transact(lambda work: work.run(*statement))
 
     text = await text_of(client, admin_session, "/admin/upstreams")
@@ -121,7 +136,9 @@ async def test_stored_upstreams_can_be_moved_but_not_beyond_the_ends(
         ('"><img onerror=x>', "No upstream serves"),
     ],
 )
-async def test_the_try_out_answers(client: AsyncTestClient, admin_session: str, model: str, told: str) -> None:
+async def test_the_try_out_answers(
+    client: AsyncTestClient, admin_session: str, model: str, told: str
+) -> None:
     text = await text_of(client, admin_session, "/admin/rewrites", model=model)
 
     assert told in text
@@ -129,11 +146,22 @@ async def test_the_try_out_answers(client: AsyncTestClient, admin_session: str, 
 
 
 @IN_THE_FILE
-async def test_a_published_price_can_be_replaced(client: AsyncTestClient, admin_session: str) -> None:
+async def test_a_published_price_can_be_replaced(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     draft = await text_of(
-        client, admin_session, "/admin/upstreams/prices/form", upstream="a b <b>", model="deepseek-v4-pro"
+        client,
+        admin_session,
+        "/admin/upstreams/prices/form",
+        upstream="a b <b>",
+        model="deepseek-v4-pro",
     )
-    body: Any = {"model": "deepseek-v4-pro", "from_day": 20200101, "input_micros": 1, "output_micros": 2}
+    body: Any = {
+        "model": "deepseek-v4-pro",
+        "from_day": 20200101,
+        "input_micros": 1,
+        "output_micros": 2,
+    }
     await client.post("/api/admin/prices", json=body, headers=bearer(admin_session))
     text = await text_of(client, admin_session, "/admin/upstreams/prices")
 
@@ -142,14 +170,19 @@ async def test_a_published_price_can_be_replaced(client: AsyncTestClient, admin_
     assert "$0.000001" in text
 
 
-async def test_a_price_that_is_gone_is_not_found(client: AsyncTestClient, admin_session: str) -> None:
-    answer = await client.get("/admin/upstreams/prices/form?price_id=7", headers=bearer(admin_session))
+async def test_a_price_that_is_gone_is_not_found(
+    client: AsyncTestClient, admin_session: str
+) -> None:
+    answer = await client.get(
+        "/admin/upstreams/prices/form?price_id=7", headers=bearer(admin_session)
+    )
 
     assert answer.status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("micros", "text"), [(435_000, "0.435"), (2_000_000, "2.00"), (3_625, "0.003625"), (0, "0.00"), (None, "")]
+    ("micros", "text"),
+    [(435_000, "0.435"), (2_000_000, "2.00"), (3_625, "0.003625"), (0, "0.00"), (None, "")],
 )
 def test_prices_are_told_to_the_last_digit(micros: int | None, text: str) -> None:
     assert plain_dollars(micros) == text

@@ -26,15 +26,33 @@ def used(store: Engine, ada: Person, people: People, clock: ManualClock) -> None
     """Ada used 300 tokens of two models today and yesterday, lin 4000 of one 40 days ago."""
     now = clock.now_ms()
     write(store, ada, now, model="small", upstream="main", prompt_tokens=90, completion_tokens=10)
-    write(store, ada, now - DAY_MS, model="large", upstream="spare", prompt_tokens=150, completion_tokens=50)
-    write(store, people.add("lin"), now - 40 * DAY_MS, model="large", upstream="main", prompt_tokens=4_000)
+    write(
+        store,
+        ada,
+        now - DAY_MS,
+        model="large",
+        upstream="spare",
+        prompt_tokens=150,
+        completion_tokens=50,
+    )
+    write(
+        store,
+        people.add("lin"),
+        now - 40 * DAY_MS,
+        model="large",
+        upstream="main",
+        prompt_tokens=4_000,
+    )
 
 
 def chart(page: str) -> dict[str, Any]:
     """The series of the page's chart that are not empty, by name: their values that are not 0."""
     found = re.search(r'<script type="application/json" id="usage-values">(.*?)</script>', page)
     assert found
-    return {each["name"]: [value for value in each["values"] if value] for each in json.loads(found[1])["series"]}
+    return {
+        each["name"]: [value for value in each["values"] if value]
+        for each in json.loads(found[1])["series"]
+    }
 
 
 def rows(page: str) -> list[str]:
@@ -49,7 +67,11 @@ def rows(page: str) -> list[str]:
         ({}, [TODAY, "2027-01-14"], {"Prompt": [150, 90], "Answer": [50, 10]}),
         ({"by": "model"}, ["large", "small"], {"large": [200], "small": [100]}),
         ({"by": "user"}, ["ada"], {"ada": [200, 100]}),
-        ({"by": "upstream", "from": "2026-11-01"}, ["main", "spare"], {"main": [4_000, 100], "spare": [200]}),
+        (
+            {"by": "upstream", "from": "2026-11-01"},
+            ["main", "spare"],
+            {"main": [4_000, 100], "spare": [200]},
+        ),
         ({"by": "key"}, ["without a virtual key"], {"without a virtual key": [200, 100]}),
         ({"by": "user", "from": "2026-11-01", "to": "2026-12-31"}, ["lin"], {"lin": [4_000]}),
         ({"by": "model", "user": "ADA", "upstream": "spare"}, ["large"], {"large": [200]}),
@@ -57,7 +79,11 @@ def rows(page: str) -> list[str]:
     ids=["by day", "by model", "by user", "from a day", "by key", "to a day", "filtered"],
 )
 async def test_usage_is_summed_and_drawn(
-    client: AsyncTestClient, admin: dict[str, str], query: dict[str, str], groups: list[str], series: dict[str, Any]
+    client: AsyncTestClient,
+    admin: dict[str, str],
+    query: dict[str, str],
+    groups: list[str],
+    series: dict[str, Any],
 ) -> None:
     page = (await client.get("/admin/usage", params=query, headers=admin)).text
 
@@ -69,7 +95,14 @@ async def test_beyond_seven_groups_the_chart_shows_the_rest_as_one(
     client: AsyncTestClient, admin: dict[str, str], store: Engine, ada: Person, clock: ManualClock
 ) -> None:
     for number in range(10):
-        write(store, ada, clock.now_ms(), model=f"model-{number}", upstream="up", prompt_tokens=100 + number)
+        write(
+            store,
+            ada,
+            clock.now_ms(),
+            model=f"model-{number}",
+            upstream="up",
+            prompt_tokens=100 + number,
+        )
 
     page = (await client.get("/admin/usage?by=model", headers=admin)).text
 
@@ -145,7 +178,9 @@ async def test_of_very_many_days_the_last_year_is_drawn_and_all_is_summed(
     assert rows(page) == ["lin", "ada"]
 
 
-async def test_a_day_that_is_none_is_refused_in_words(client: AsyncTestClient, admin: dict[str, str]) -> None:
+async def test_a_day_that_is_none_is_refused_in_words(
+    client: AsyncTestClient, admin: dict[str, str]
+) -> None:
     answer = await client.get("/admin/usage?from=yesterday", headers=admin)
 
     assert answer.status_code == 400
@@ -157,7 +192,9 @@ async def test_names_are_escaped(
 ) -> None:
     write(store, ada, clock.now_ms(), model=HOSTILE, upstream=HOSTILE, prompt_tokens=5)
 
-    page = (await client.get("/admin/usage", params={"by": "model", "model": HOSTILE}, headers=admin)).text
+    page = (
+        await client.get("/admin/usage", params={"by": "model", "model": HOSTILE}, headers=admin)
+    ).text
 
     assert "<script>alert" not in page
     assert "<img src=x" not in page
@@ -176,13 +213,26 @@ async def test_only_admins_see_it(client: AsyncTestClient, ada: Person) -> None:
 async def test_the_part_of_the_prompts_from_caches_is_drawn_by_day(
     client: AsyncTestClient, admin: dict[str, str], store: Engine, ada: Person, clock: ManualClock
 ) -> None:
-    write(store, ada, clock.now_ms(), model="small", upstream="main", prompt_tokens=60, cached_tokens=50)
+    write(
+        store,
+        ada,
+        clock.now_ms(),
+        model="small",
+        upstream="main",
+        prompt_tokens=60,
+        cached_tokens=50,
+    )
 
-    pages = [(await client.get(f"/admin/usage?by={by}", headers=admin)).text for by in ("day", "upstream")]
+    pages = [
+        (await client.get(f"/admin/usage?by={by}", headers=admin)).text
+        for by in ("day", "upstream")
+    ]
     found = [re.search(r'id="cached-values">(.*?)</script>', page) for page in pages]
     drawn = [json.loads(one[1])["series"] for one in found if one]
 
-    assert [(each["name"], each["values"][-3:]) for each in drawn[0]] == [("All", [None, 0.0, 33.3])]
+    assert [(each["name"], each["values"][-3:]) for each in drawn[0]] == [
+        ("All", [None, 0.0, 33.3])
+    ]
     assert [(each["name"], each["values"][-2:]) for each in drawn[1]] == [
         ("spare", [0.0, None]),
         ("main", [None, 33.3]),

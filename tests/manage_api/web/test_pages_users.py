@@ -18,7 +18,10 @@ def admin(people: People, root: Person) -> dict[str, str]:
 async def test_what_was_used_is_shown_beside_the_quota(
     client: AsyncTestClient, admin: dict[str, str], people: People
 ) -> None:
-    lin = people.add("lin", limits=Limits(quota_tokens=1_000_000, quota_cost_micros=2_500_000, period="month", rpm=60))
+    lin = people.add(
+        "lin",
+        limits=Limits(quota_tokens=1_000_000, quota_cost_micros=2_500_000, period="month", rpm=60),
+    )
     people.spend(lin, 950_000, 1_000_000)
 
     page = (await client.get("/admin/users?q=lin", headers=admin)).text
@@ -29,7 +32,9 @@ async def test_what_was_used_is_shown_beside_the_quota(
     assert "60 requests a minute" in page
 
 
-async def test_users_are_searched_and_paged(client: AsyncTestClient, admin: dict[str, str], people: People) -> None:
+async def test_users_are_searched_and_paged(
+    client: AsyncTestClient, admin: dict[str, str], people: People
+) -> None:
     for number in range(60):
         people.add(f"user-{number}")
 
@@ -47,7 +52,9 @@ async def test_users_are_searched_and_paged(client: AsyncTestClient, admin: dict
 async def test_the_quota_that_is_offered_for_change_is_exactly_the_one_there_is(
     client: AsyncTestClient, admin: dict[str, str], people: People
 ) -> None:
-    lin = people.add("lin", limits=Limits(quota_tokens=7, quota_cost_micros=1_234_567, period="day"))
+    lin = people.add(
+        "lin", limits=Limits(quota_tokens=7, quota_cost_micros=1_234_567, period="day")
+    )
     path = f"/admin/users/{lin.user.id}"
 
     forms = [(await client.get(f"{path}{more}", headers=admin)).text for more in ("", "/quota")]
@@ -105,8 +112,12 @@ async def test_what_is_gone_is_told(
     assert "There is no such" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/admin/users", "/admin/keys", "/admin/users/{}", "/admin/users/{}/keys/new"])
-async def test_names_are_escaped(client: AsyncTestClient, admin: dict[str, str], people: People, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/admin/users", "/admin/keys", "/admin/users/{}", "/admin/users/{}/keys/new"]
+)
+async def test_names_are_escaped(
+    client: AsyncTestClient, admin: dict[str, str], people: People, path: str
+) -> None:
     hostile = people.add(HOSTILE, models=(HOSTILE,))
     people.key(hostile, models=(HOSTILE,))
 

@@ -15,7 +15,9 @@ async def test_strangers_are_sent_to_sign_in_and_back(client: AsyncTestClient, p
     answer = await client.get(path, follow_redirects=False)
 
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/?next=" + path.replace("?", "%3F").replace("=", "%3D").replace("&", "%26")
+    assert answer.headers["location"] == "/?next=" + path.replace("?", "%3F").replace(
+        "=", "%3D"
+    ).replace("&", "%26")
 
 
 async def test_a_part_of_a_page_sends_the_whole_page_to_sign_in(client: AsyncTestClient) -> None:
@@ -24,7 +26,9 @@ async def test_a_part_of_a_page_sends_the_whole_page_to_sign_in(client: AsyncTes
     assert (answer.status_code, answer.headers["hx-redirect"]) == (200, "/?next=/dashboard/keys")
 
 
-async def test_a_user_is_told_that_a_page_is_for_admins(client: AsyncTestClient, ada: Person) -> None:
+async def test_a_user_is_told_that_a_page_is_for_admins(
+    client: AsyncTestClient, ada: Person
+) -> None:
     answer = await client.get("/setup", headers=await signed_in(client, ada))
 
     assert answer.status_code == 403
@@ -32,9 +36,17 @@ async def test_a_user_is_told_that_a_page_is_for_admins(client: AsyncTestClient,
     assert 'href="/dashboard"' in answer.text
 
 
-@pytest.mark.parametrize(("name", "role", "place"), [("boss", "admin", "/setup"), ("bob", "user", "/account")])
+@pytest.mark.parametrize(
+    ("name", "role", "place"), [("boss", "admin", "/setup"), ("bob", "user", "/account")]
+)
 async def test_who_has_the_well_known_password_can_only_change_it(
-    client: AsyncTestClient, people: People, store: Engine, password_hash: str, name: str, role: str, place: str
+    client: AsyncTestClient,
+    people: People,
+    store: Engine,
+    password_hash: str,
+    name: str,
+    role: str,
+    place: str,
 ) -> None:
     person = people.add(name, role)
     set_password(store, person.user.id, password_hash, must_change_password=True)
@@ -74,7 +86,9 @@ async def test_an_error_in_a_part_of_a_page_is_a_part(client: AsyncTestClient, a
 
 
 @pytest.mark.parametrize("path", ["/", "/register", *PAGES])
-async def test_pages_allow_nothing_but_their_own_files(client: AsyncTestClient, root: Person, path: str) -> None:
+async def test_pages_allow_nothing_but_their_own_files(
+    client: AsyncTestClient, root: Person, path: str
+) -> None:
     answer = await client.get(path, headers=await signed_in(client, root) if path in PAGES else {})
 
     policy = answer.headers["content-security-policy"]
@@ -84,7 +98,9 @@ async def test_pages_allow_nothing_but_their_own_files(client: AsyncTestClient, 
     assert " onclick=" not in answer.text
 
 
-async def test_an_error_of_ours_is_a_page_too(client: AsyncTestClient, store: Engine, ada: Person) -> None:
+async def test_an_error_of_ours_is_a_page_too(
+    client: AsyncTestClient, store: Engine, ada: Person
+) -> None:
     headers = bearer(ada.key)
     store.transact(lambda work: work.run("DROP TABLE usage_daily"))
 

@@ -16,7 +16,11 @@ NEVER_SETTLED = {"invalid_api_key", "not_found"}
 def codes() -> set[str]:
     """The codes that the data plane's problems carry."""
     sources = [path.read_text("utf-8") for path in ADDON.rglob("*.py")]
-    found = {code for text in sources for code in re.findall(r'(?:code=|refused\(\s*|error_class=)"(\w+)"', text)}
+    found = {
+        code
+        for text in sources
+        for code in re.findall(r'(?:code=|refused\(\s*|error_class=)"(\w+)"', text)
+    }
     return found - NEVER_SETTLED
 
 
@@ -48,7 +52,9 @@ def test_what_an_upstream_says_becomes_a_sentence(code: str, words: str) -> None
         ({"status": 200, "error_class": "upstream_cut"}, ("bad", "broken off")),
     ],
 )
-def test_an_outcome_is_a_colour_and_few_words(fields: dict[str, object], shown: tuple[str, str]) -> None:
+def test_an_outcome_is_a_colour_and_few_words(
+    fields: dict[str, object], shown: tuple[str, str]
+) -> None:
     entry = Entry(exchange="e", at=0, **fields)  # type: ignore[arg-type]
 
     assert outcome(RequestView.of(1, entry)) == shown
@@ -64,7 +70,14 @@ def test_every_rule_of_the_documentation_has_words() -> None:
 
 
 def test_limits_are_told_one_by_one() -> None:
-    limits = Limits(quota_tokens=5_000, quota_cost_micros=2_500_000, period="month", rpm=60, tpm=1_000, concurrency=2)
+    limits = Limits(
+        quota_tokens=5_000,
+        quota_cost_micros=2_500_000,
+        period="month",
+        rpm=60,
+        tpm=1_000,
+        concurrency=2,
+    )
 
     assert limits_words(Limits()) == []
     assert limits_words(limits) == [

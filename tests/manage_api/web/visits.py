@@ -28,10 +28,20 @@ async def turned_away(client: AsyncTestClient, session: str, path: str) -> bool:
     """Whether the page sends strangers to sign in, and the user of the session away."""
     stranger = await client.get(path, follow_redirects=False)
     user = await client.get(path, headers=bearer(session))
-    return (stranger.status_code, stranger.headers.get("location"), user.status_code) == (303, f"/?next={path}", 403)
+    return (stranger.status_code, stranger.headers.get("location"), user.status_code) == (
+        303,
+        f"/?next={path}",
+        403,
+    )
 
 
 def write(store: Engine, person: Person, at: int, **fields: Any) -> None:
     """A request of the person that is over."""
-    entry = Entry(exchange=str(uuid4()), at=at, user_id=person.user.id, username=person.user.username, **fields)
+    entry = Entry(
+        exchange=str(uuid4()),
+        at=at,
+        user_id=person.user.id,
+        username=person.user.username,
+        **fields,
+    )
     store.transact(lambda work: [work.run(*statement) for statement in settle(entry)])

@@ -10,7 +10,9 @@ from shared.errors import ConfigError, Problem
 
 
 class ConfigFile:
-    """A configuration file of the test's own; environment variables are given as keyword arguments."""
+    """A configuration file of the test's own; environment variables are given as keyword
+    arguments.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,7 +28,10 @@ class ConfigFile:
 
     def complaints(self, text: str, **environ: str) -> list[str]:
         """The problems as `line key: message`."""
-        return [f"{problem.line} {problem.key}: {problem.message}" for problem in self.problems(text, **environ)]
+        return [
+            f"{problem.line} {problem.key}: {problem.message}"
+            for problem in self.problems(text, **environ)
+        ]
 
 
 @pytest.fixture

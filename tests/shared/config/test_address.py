@@ -16,8 +16,28 @@ def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> Non
 
 
 NOT_ADDRESSES = (
-    *("", "8787", ":8787", "localhost", "localhost:", "localhost:0", "localhost:65536", "localhost:+1", "localhost:٣"),
-    *("::1:8787", "[::1]", "[::1]:", "[localhost]:1", "[]:1", "http://localhost:1", "local host:1", "a:1\n", "a@b:1"),
+    *(
+        "",
+        "8787",
+        ":8787",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:+1",
+        "localhost:٣",
+    ),
+    *(
+        "::1:8787",
+        "[::1]",
+        "[::1]:",
+        "[localhost]:1",
+        "[]:1",
+        "http://localhost:1",
+        "local host:1",
+        "a:1\n",
+        "a@b:1",
+    ),
 )
 
 

@@ -63,7 +63,9 @@ def test_a_value_of_the_wrong_kind_is_found(key: str, value: object, message: st
 
 
 def test_every_problem_is_found_at_its_own_place() -> None:
-    found = findings(tags=["a", 1], labels={"x y": 2}, prices={"m": {"input": "1"}}, list=[{}, {"inptu": 1}])
+    found = findings(
+        tags=["a", 1], labels={"x y": 2}, prices={"m": {"input": "1"}}, list=[{}, {"inptu": 1}]
+    )
 
     assert [finding.path for finding in found] == [
         ("tags", 1),
@@ -99,7 +101,9 @@ def test_a_kind_of_field_without_a_check_is_a_loud_mistake() -> None:
         list(check({"when": 1}, inspect.type_info(Odd), {}))
 
 
-leaves = st.sampled_from(["fast", "x", 0, 3, -2, 0.5, True, [], {}, ["a"], {"input": 1}, [{"input": 2.5}], {"m": {}}])
+leaves = st.sampled_from(
+    ["fast", "x", 0, 3, -2, 0.5, True, [], {}, ["a"], {"input": 1}, [{"input": 2.5}], {"m": {}}]
+)
 
 
 @given(st.dictionaries(st.sampled_from([*Settings.__struct_encode_fields__, "other"]), leaves))

@@ -30,7 +30,9 @@ def problem(file: Path) -> Problem:
     ],
     ids=["value", "end", "twice", "header", "long number", "nested too deeply"],
 )
-def test_a_syntax_error_names_its_line_where_known(file: Path, content: bytes, line: int | None) -> None:
+def test_a_syntax_error_names_its_line_where_known(
+    file: Path, content: bytes, line: int | None
+) -> None:
     file.write_bytes(content)
 
     found = problem(file)
@@ -52,7 +54,9 @@ def test_a_byte_order_mark_is_no_mistake(file: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert problem(tmp_path) == Problem("file", "can't be read: Is a directory", source=str(tmp_path))
+    assert problem(tmp_path) == Problem(
+        "file", "can't be read: Is a directory", source=str(tmp_path)
+    )
 
 
 def test_a_missing_file_is_the_callers_to_judge(file: Path) -> None:

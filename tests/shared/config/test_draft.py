@@ -41,7 +41,9 @@ allowed = true
         ("ADMIN_PASSWORD", " p w ", " p w "),
     ],
 )
-def test_the_environment_overrides_the_file(config: ConfigFile, name: str, text: str, value: object) -> None:
+def test_the_environment_overrides_the_file(
+    config: ConfigFile, name: str, text: str, value: object
+) -> None:
     snapshot = config.load(SETTINGS, **{name: text})
 
     assert attrgetter(ENVIRONMENT[name])(snapshot) == value
@@ -63,7 +65,9 @@ def test_an_empty_variable_counts_as_unset(config: ConfigFile) -> None:
         ("LOG_LEVEL", "warn", "must be one of debug, error, info, warning (did you mean warning?)"),
     ],
 )
-def test_a_bad_variable_is_named_itself(config: ConfigFile, name: str, text: str, message: str) -> None:
+def test_a_bad_variable_is_named_itself(
+    config: ConfigFile, name: str, text: str, message: str
+) -> None:
     assert config.complaints("", **{name: text}) == [f"None {name}: {message}"]
 
 
@@ -73,8 +77,12 @@ def test_a_section_that_is_no_table_is_a_problem_beside_the_environment(config: 
     assert complaints == ["1 server: must be a table, not a whole number"]
 
 
-@pytest.mark.parametrize(("name", "key"), [item for item in ENVIRONMENT.items() if "." not in item[1]])
-def test_a_setting_of_the_environment_has_no_key_in_the_file(config: ConfigFile, name: str, key: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "key"), [item for item in ENVIRONMENT.items() if "." not in item[1]]
+)
+def test_a_setting_of_the_environment_has_no_key_in_the_file(
+    config: ConfigFile, name: str, key: str
+) -> None:
     message = f"is set with the environment variable {name}, not in the file"
 
     assert config.complaints(f'\n{key} = "x"\n') == [f"2 {key}: {message}"]
@@ -84,14 +92,20 @@ def test_a_base_url_in_the_environment_replaces_all_upstreams(config: ConfigFile
     environ = {"UPSTREAM_BASE_URL": "https://e.example:444/v1", "UPSTREAM_API_KEY": "k1, k2,"}
     wrong = 'api_key = ""\napi_keys = [""]\n'
 
-    [upstream] = config.load(TWO + wrong + LEGACY + wrong, **environ, UPSTREAM_CHAT_COMPLETIONS_PATH="/c").upstreams
+    [upstream] = config.load(
+        TWO + wrong + LEGACY + wrong, **environ, UPSTREAM_CHAT_COMPLETIONS_PATH="/c"
+    ).upstreams
 
     assert (upstream.name, upstream.api_keys) == ("e.example", ("k1", "k2"))
     assert (upstream.base_url, upstream.path) == ("https://e.example:444/v1", "/c")
 
 
-@pytest.mark.parametrize("base_url", ["nonsense", "https://", "https://[::1", "https://h:99999", "https://a\x01b"])
-def test_a_bad_base_url_in_the_environment_is_one_problem(config: ConfigFile, base_url: str) -> None:
+@pytest.mark.parametrize(
+    "base_url", ["nonsense", "https://", "https://[::1", "https://h:99999", "https://a\x01b"]
+)
+def test_a_bad_base_url_in_the_environment_is_one_problem(
+    config: ConfigFile, base_url: str
+) -> None:
     [problem] = config.problems("", UPSTREAM_BASE_URL=base_url)
 
     assert (problem.key, problem.source) == ("UPSTREAM_BASE_URL", "environment")
@@ -123,10 +137,15 @@ def test_a_key_that_belongs_to_no_upstream_is_a_problem(config: ConfigFile, text
 
     complaints = config.complaints(text, UPSTREAM_API_KEY="k", UPSTREAM_CHAT_COMPLETIONS_PATH="/c")
 
-    assert complaints == [f"None UPSTREAM_API_KEY: {message}", f"None UPSTREAM_CHAT_COMPLETIONS_PATH: {message}"]
+    assert complaints == [
+        f"None UPSTREAM_API_KEY: {message}",
+        f"None UPSTREAM_CHAT_COMPLETIONS_PATH: {message}",
+    ]
 
 
-def test_the_problem_of_a_value_in_the_file_that_is_overridden_does_not_count(config: ConfigFile) -> None:
+def test_the_problem_of_a_value_in_the_file_that_is_overridden_does_not_count(
+    config: ConfigFile,
+) -> None:
     file = ONE.replace("from-file", "not a key")
 
     assert config.load(file, UPSTREAM_API_KEY="k").upstreams[0].api_keys == ("k",)
@@ -161,7 +180,9 @@ def test_the_legacy_tables_problems_are_named_as_it_is_written(config: ConfigFil
         ("upstreams = [5]\n", "1 upstreams[0]: must be a table, not a whole number"),
     ],
 )
-def test_an_upstream_of_the_wrong_shape_is_a_problem(config: ConfigFile, text: str, complaint: str) -> None:
+def test_an_upstream_of_the_wrong_shape_is_a_problem(
+    config: ConfigFile, text: str, complaint: str
+) -> None:
     assert config.complaints(text) == [complaint]
 
 
@@ -172,4 +193,6 @@ def test_a_single_key_may_be_given_as_such(config: ConfigFile) -> None:
 def test_a_single_key_beside_a_list_is_a_problem(config: ConfigFile) -> None:
     complaints = config.complaints(ONE + 'api_keys = ["k"]\n')
 
-    assert complaints == ["4 upstreams[0].api_key: can't stand beside api_keys; put the key in there"]
+    assert complaints == [
+        "4 upstreams[0].api_key: can't stand beside api_keys; put the key in there"
+    ]

@@ -25,7 +25,9 @@ def unfit(key: str, message: str) -> tuple[Problem, ...]:
 
 
 def test_what_is_stored_comes_before_the_default() -> None:
-    effective = combine(BASE, Stored(settings={"recall.max_mib": 5, "registration.invite_codes": ["a", "b"]}))
+    effective = combine(
+        BASE, Stored(settings={"recall.max_mib": 5, "registration.invite_codes": ["a", "b"]})
+    )
 
     assert effective.snapshot.recall.max_mib == 5
     assert effective.snapshot.registration.invite_codes == ("a", "b")
@@ -33,7 +35,9 @@ def test_what_is_stored_comes_before_the_default() -> None:
 
 
 def test_file_and_environment_come_before_what_is_stored() -> None:
-    effective = combine(BASE, Stored(settings={"audit.mode": "off", "logging.level": "debug", "audit.max_mib": 7}))
+    effective = combine(
+        BASE, Stored(settings={"audit.mode": "off", "logging.level": "debug", "audit.max_mib": 7})
+    )
 
     assert (effective.snapshot.audit.mode, effective.snapshot.audit.max_mib) == ("full", 7)
     assert effective.snapshot.logging.level == "error"
@@ -64,7 +68,9 @@ def test_every_setting_tells_which_layer_it_is_from() -> None:
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_a_stored_setting_that_cannot_be_used_is_left_out_alone(name: str, value: object, message: str) -> None:
+def test_a_stored_setting_that_cannot_be_used_is_left_out_alone(
+    name: str, value: object, message: str
+) -> None:
     effective = combine(NOTHING, Stored(settings={name: value, "audit.max_mib": 7}))
 
     assert effective.problems == unfit(name, message)
@@ -76,7 +82,9 @@ def test_what_can_be_stored_exists() -> None:
 
 
 def test_stored_upstreams_follow_the_provisioned_ones() -> None:
-    upstreams = combine(BASE, Stored(upstreams=(stored_upstream("z"), stored_upstream("c")))).snapshot.upstreams
+    upstreams = combine(
+        BASE, Stored(upstreams=(stored_upstream("z"), stored_upstream("c")))
+    ).snapshot.upstreams
 
     assert [upstream.name for upstream in upstreams] == ["Deep", "z", "c"]
     assert [upstream.guarded for upstream in upstreams] == [False, True, True]
@@ -92,7 +100,9 @@ def test_a_stored_upstream_gives_way_to_a_provisioned_one_of_its_name() -> None:
     )
 
 
-@pytest.mark.parametrize(("allowed", "names"), [(False, []), (True, ["plain"])], ids=["refused", "allowed"])
+@pytest.mark.parametrize(
+    ("allowed", "names"), [(False, []), (True, ["plain"])], ids=["refused", "allowed"]
+)
 def test_a_stored_upstream_in_clear_needs_the_permission(allowed: bool, names: list[str]) -> None:
     base = Base({"server": {"allow_private_upstreams": allowed}}, frozenset())
 

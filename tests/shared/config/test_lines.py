@@ -53,7 +53,13 @@ def integers(value: Any, path: KeyPath = ()) -> list[tuple[KeyPath, int]]:
     """Every integer in the tables, and not in inline tables or plain lists."""
     if isinstance(value, int):
         return [(path, value)]
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [found for key, child in children for found in integers(child, (*path, key))]
 
 

@@ -41,15 +41,21 @@ def test_an_empty_path_is_an_unset_one() -> None:
     assert load({"CONFIG_PATH": ""}) == Snapshot()
 
 
-def test_a_file_that_is_not_toml_does_not_hide_the_environments_problems(config: ConfigFile) -> None:
+def test_a_file_that_is_not_toml_does_not_hide_the_environments_problems(
+    config: ConfigFile,
+) -> None:
     problems = config.problems("[server\n", LOG_COLOR="pink", UPSTREAM_API_KEY="sk-1")
 
-    assert [(problem.key, problem.line) for problem in problems] == [("syntax", 1), ("LOG_COLOR", None)]
+    assert [(problem.key, problem.line) for problem in problems] == [
+        ("syntax", 1),
+        ("LOG_COLOR", None),
+    ]
 
 
 def test_every_problem_is_reported_in_the_files_order(config: ConfigFile) -> None:
     complaints = config.complaints(
-        '[[upstreams]]\nname = "a"\n[upstream]\nbase_url = "x"\n[server]\nui = "open"\nport = 1\n', LOG_LEVEL="warn"
+        '[[upstreams]]\nname = "a"\n[upstream]\nbase_url = "x"\n[server]\nui = "open"\nport = 1\n',
+        LOG_LEVEL="warn",
     )
 
     assert [complaint.partition(":")[0] for complaint in complaints] == [
@@ -76,7 +82,11 @@ def test_a_whole_upstream_is_read(config: ConfigFile) -> None:
         """
     ).upstreams
 
-    assert (upstream.name, upstream.api_keys, upstream.headers) == ("a", ("k1", "k2"), {"X-Team": "blue"})
+    assert (upstream.name, upstream.api_keys, upstream.headers) == (
+        "a",
+        ("k1", "k2"),
+        {"X-Team": "blue"},
+    )
     assert (upstream.timeouts.idle, upstream.timeouts.connect) == (2.5, 10)
     assert (upstream.model_rewrites[0].from_, upstream.model_rewrites[0].to) == ("x", "y")
 
@@ -109,7 +119,9 @@ def test_no_secret_of_the_file_is_shown(config: ConfigFile, text: str) -> None:
 
 @pytest.mark.parametrize("name", SECRETS_IN_THE_ENVIRONMENT)
 def test_no_secret_of_the_environment_is_shown(config: ConfigFile, name: str) -> None:
-    assert SECRET not in "\n".join(config.complaints("", **{name: SECRETS_IN_THE_ENVIRONMENT[name]}))
+    assert SECRET not in "\n".join(
+        config.complaints("", **{name: SECRETS_IN_THE_ENVIRONMENT[name]})
+    )
 
 
 def test_two_readings_of_a_file_are_equal(config: ConfigFile) -> None:
@@ -136,7 +148,10 @@ def test_own_profiles_are_found_by_host_and_by_name(config: ConfigFile) -> None:
     there = Upstream(name="b", base_url="https://llm.example.internal")
 
     assert snapshot.profile_of(there, "m").name == "ours"
-    assert snapshot.profile_of(snapshot.upstreams[0], "m").writes == ("reasoning_content", "reasoning")
+    assert snapshot.profile_of(snapshot.upstreams[0], "m").writes == (
+        "reasoning_content",
+        "reasoning",
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +168,9 @@ def test_own_profiles_are_found_by_host_and_by_name(config: ConfigFile) -> None:
         ),
     ],
 )
-def test_a_profile_that_can_not_be_understood_is_refused(config: ConfigFile, written: str, complaint: str) -> None:
+def test_a_profile_that_can_not_be_understood_is_refused(
+    config: ConfigFile, written: str, complaint: str
+) -> None:
     [found] = config.complaints(written)
 
     assert found.startswith(complaint)

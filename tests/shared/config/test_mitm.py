@@ -34,7 +34,11 @@ def run(program: str, *arguments: str) -> str:
 
 
 def option_names(program: str) -> set[str]:
-    return {line.split(":")[0] for line in run(program, "--options").splitlines() if line and line[0] not in "#- "}
+    return {
+        line.split(":")[0]
+        for line in run(program, "--options").splitlines()
+        if line and line[0] not in "#- "
+    }
 
 
 def free_port(host: str) -> int:
@@ -50,7 +54,11 @@ def free_port(host: str) -> int:
 def live(program: str, arguments: list[str], script: Path) -> dict[str, Any]:
     """Options and addresses of a running mitmproxy."""
     script.write_text(PROBE)
-    [line] = [line for line in run(program, *arguments, "-s", str(script)).splitlines() if line.startswith("LIVE ")]
+    [line] = [
+        line
+        for line in run(program, *arguments, "-s", str(script)).splitlines()
+        if line.startswith("LIVE ")
+    ]
     found: dict[str, Any] = json.loads(line.removeprefix("LIVE "))
     return found
 
@@ -60,7 +68,11 @@ def test_mitmdump_runs_with_exactly_these_options(tmp_path: Path, host: str) -> 
     settings, port = load_mitm(ROOT / "mitm.toml"), free_port(host)
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    found = live("mitmdump", settings.arguments(listen, web=False, confdir=tmp_path / "c"), tmp_path / "probe.py")
+    found = live(
+        "mitmdump",
+        settings.arguments(listen, web=False, confdir=tmp_path / "c"),
+        tmp_path / "probe.py",
+    )
 
     assert {name: found["options"][name] for name in settings.options} == settings.options
     assert found["options"]["mode"] == [f"reverse:http://127.0.0.1:9@{host}:{port}"]
@@ -73,11 +85,17 @@ def test_mitmweb_runs_with_exactly_these_options(tmp_path: Path) -> None:
     settings = replace(settings, web=settings.web | {"web_port": free_port("127.0.0.1")})
     listen = f"127.0.0.1:{free_port('127.0.0.1')}"
 
-    found = live("mitmweb", settings.arguments(listen, web=True, confdir=tmp_path / "c"), tmp_path / "probe.py")
+    found = live(
+        "mitmweb",
+        settings.arguments(listen, web=True, confdir=tmp_path / "c"),
+        tmp_path / "probe.py",
+    )
 
     options = settings.options | settings.web
     of_mitmdump_only = {"flow_detail"}
-    assert {name: found["options"].get(name) for name in options} == options | dict.fromkeys(of_mitmdump_only)
+    assert {name: found["options"].get(name) for name in options} == options | dict.fromkeys(
+        of_mitmdump_only
+    )
 
 
 def test_every_option_of_mitmproxy_is_known() -> None:
@@ -94,11 +112,20 @@ def settings_of(tmp_path: Path, text: str) -> Path:
 
 def test_every_kind_of_value_is_spelt_as_mitmproxy_wants_it(tmp_path: Path) -> None:
     options = 'http2 = false\ntcp_timeout = 5\nstream_large_bodies = "1m=x"\nallow_hosts = ["a", "b"]\ncerts = []\n'
-    settings = load_mitm(settings_of(tmp_path, f'mode = "reverse:http://127.0.0.1:9"\n[options]\n{options}'))
+    settings = load_mitm(
+        settings_of(tmp_path, f'mode = "reverse:http://127.0.0.1:9"\n[options]\n{options}')
+    )
 
     arguments = settings.arguments("localhost:80", web=False, confdir=Path("c"))
 
-    spelt = ["http2=false", "tcp_timeout=5", "stream_large_bodies=1m=x", "allow_hosts=a", "allow_hosts=b", "certs"]
+    spelt = [
+        "http2=false",
+        "tcp_timeout=5",
+        "stream_large_bodies=1m=x",
+        "allow_hosts=a",
+        "allow_hosts=b",
+        "certs",
+    ]
     assert arguments[:2] == ["--mode", "reverse:http://127.0.0.1:9@localhost:80"]
     assert arguments[2::2] == ["--set"] * 7
     assert arguments[3::2] == ["confdir=c", *spelt]
@@ -117,9 +144,18 @@ def test_web_options_win_and_are_for_mitmweb_only(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("", "mitm.toml: mode: is missing"),
-        ('mode = "regular"', "mitm.toml:1: mode: must be reverse:http://host:port, without an address to listen at"),
-        ('mode = "reverse:https://a"', "mitm.toml:1: mode: must be reverse:http://host:port, without an address"),
-        ('mode = "reverse:http://a@:1"', "mitm.toml:1: mode: must be reverse:http://host:port, without an address"),
+        (
+            'mode = "regular"',
+            "mitm.toml:1: mode: must be reverse:http://host:port, without an address to listen at",
+        ),
+        (
+            'mode = "reverse:https://a"',
+            "mitm.toml:1: mode: must be reverse:http://host:port, without an address",
+        ),
+        (
+            'mode = "reverse:http://a@:1"',
+            "mitm.toml:1: mode: must be reverse:http://host:port, without an address",
+        ),
         (
             "[options]\nwebsockets = false",
             ":2: options.websockets: is not an option of mitmproxy (did you mean websocket?)",
@@ -128,7 +164,10 @@ def test_web_options_win_and_are_for_mitmweb_only(tmp_path: Path) -> None:
         ("[options]\nlisten_port = 1", ":2: options.listen_port: is set by Thinkback itself"),
         ('[web]\nscripts = ["a"]', ":2: web.scripts: is set by Thinkback itself"),
         ("[options]\ncerts = [1]", ":2: options.certs[0]: must be text, not a whole number"),
-        ("[options]\ntcp_timeout = 1.5", ":2: options.tcp_timeout: must be true or false or a whole number or text or"),
+        (
+            "[options]\ntcp_timeout = 1.5",
+            ":2: options.tcp_timeout: must be true or false or a whole number or text or",
+        ),
         ("[option]", ":1: option: is not a known key (did you mean options?)"),
         ("mode", ":1: syntax: is not TOML"),
     ],
@@ -145,7 +184,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         load_mitm(tmp_path / "mitm.toml")
 
 
-def test_the_file_in_the_current_directory_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_in_the_current_directory_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = find_mitm()
     here = settings_of(tmp_path, "")

@@ -46,11 +46,23 @@ REFUSED = {
     "server": [
         ('listen_addr = "8787"', "must be host:port, like 127.0.0.1:8787, or [::1]:8787 for IPv6"),
         ('admin_addr = "localhost:0"', "must end in a port from 1 to 65535, like 127.0.0.1:8787"),
-        ('admin_addr = "127.0.0.1:8787"', "is the same as listen_addr; each program needs a port of its own"),
-        ('listen_addr = "127.0.0.1:8788"', "is the same as admin_addr; each program needs a port of its own"),
+        (
+            'admin_addr = "127.0.0.1:8787"',
+            "is the same as listen_addr; each program needs a port of its own",
+        ),
+        (
+            'listen_addr = "127.0.0.1:8788"',
+            "is the same as admin_addr; each program needs a port of its own",
+        ),
         ('public_url = "gate.example"', "must start with http:// or https:// and name a host"),
-        ('trusted_proxies = ["10.0.0.1/8"]', "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8"),
-        ('trusted_proxies = ["proxy"]', "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8"),
+        (
+            'trusted_proxies = ["10.0.0.1/8"]',
+            "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8",
+        ),
+        (
+            'trusted_proxies = ["proxy"]',
+            "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8",
+        ),
         ('trusted_proxies = [""]', "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8"),
         ("max_body_mib = 0", "must be from 1 to 1024"),
         ("max_body_mib = 1025", "must be from 1 to 1024"),
@@ -83,7 +95,10 @@ REFUSED_OF_AN_UPSTREAM = [
     ('base_url = "https://a.\\nb"', "must be plain ASCII without spaces"),
     ('base_url = "https://a.b/ü"', "must be plain ASCII without spaces"),
     ('base_url = " https://a.b"', "must be plain ASCII without spaces"),
-    ('base_url = "https://a.b/v1/chat/completions/"', "must end before /chat/completions, which is added to it"),
+    (
+        'base_url = "https://a.b/v1/chat/completions/"',
+        "must end before /chat/completions, which is added to it",
+    ),
     ('path = "chat"', "must start with / and be plain ASCII without spaces"),
     ('path = "/a b"', "must start with / and be plain ASCII without spaces"),
     ('path = "/a\\r\\nX: 1"', "must start with / and be plain ASCII without spaces"),
@@ -104,20 +119,32 @@ REFUSED_OF_AN_UPSTREAM = [
     ("timeouts = { idle = nan }", "must be from 0 to 86400"),
     ("timeouts = { first_byte = 86401 }", "must be from 0 to 86400"),
     ("model_rewrites = [{}]", "needs either from and to, or from_pattern and to_template"),
-    ('model_rewrites = [{ from = "a", to = "b", to_template = "c" }]', "needs either from and to, or from_pattern"),
+    (
+        'model_rewrites = [{ from = "a", to = "b", to_template = "c" }]',
+        "needs either from and to, or from_pattern",
+    ),
     ('model_rewrites = [{ from = "a" }]', "is missing"),
     ('model_rewrites = [{ to_template = "a" }]', "is missing"),
     ('model_rewrites = [{ from = "", to = "b" }]', "must not be empty"),
     ('model_rewrites = [{ from = "a", to = "" }]', "must not be empty"),
     ('model_rewrites = [{ from_pattern = "", to_template = "b" }]', "must not be empty"),
     ('model_rewrites = [{ from_pattern = "a", to_template = "" }]', "must not be empty"),
-    ('model_rewrites = [{ from_pattern = "(", to_template = "{9}" }]', "is not a regular expression: missing )"),
-    ('model_rewrites = [{ from_pattern = "a{9999999999}", to_template = "a" }]', "is not a regular expression"),
+    (
+        'model_rewrites = [{ from_pattern = "(", to_template = "{9}" }]',
+        "is not a regular expression: missing )",
+    ),
+    (
+        'model_rewrites = [{ from_pattern = "a{9999999999}", to_template = "a" }]',
+        "is not a regular expression",
+    ),
     (
         'model_rewrites = [{ from_pattern = "(a)", to_template = "{2}" }]',
         "uses {2}, but the groups of from_pattern end",
     ),
-    ('model_rewrites = [{ from_pattern = "(a)", to_template = "{9999999999}" }]', "uses {9999999999}, but"),
+    (
+        'model_rewrites = [{ from_pattern = "(a)", to_template = "{9999999999}" }]',
+        "uses {9999999999}, but",
+    ),
 ]
 
 
@@ -132,10 +159,16 @@ def test_a_good_value_is_accepted(config: ConfigFile, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(f"[{section}]\n{line}", message) for section, lines in REFUSED.items() for line, message in lines]
+    [
+        (f"[{section}]\n{line}", message)
+        for section, lines in REFUSED.items()
+        for line, message in lines
+    ]
     + [(upstream(line), message) for line, message in REFUSED_OF_AN_UPSTREAM],
 )
-def test_a_bad_value_is_one_problem_on_its_line(config: ConfigFile, text: str, message: str) -> None:
+def test_a_bad_value_is_one_problem_on_its_line(
+    config: ConfigFile, text: str, message: str
+) -> None:
     [problem] = config.problems(text)
 
     assert message in problem.message
@@ -157,8 +190,14 @@ def test_a_database_is_an_sqlite_file(config: ConfigFile, url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://localhost/a", "this version supports SQLite only; write it like sqlite:data/adapter.db"),
-        ("postgres://localhost/a", "this version supports SQLite only; write it like sqlite:data/adapter.db"),
+        (
+            "postgresql://localhost/a",
+            "this version supports SQLite only; write it like sqlite:data/adapter.db",
+        ),
+        (
+            "postgres://localhost/a",
+            "this version supports SQLite only; write it like sqlite:data/adapter.db",
+        ),
         ("mysql://localhost/a", "must be sqlite: and a file that both programs can open"),
         ("data/adapter.db", "must be sqlite: and a file that both programs can open"),
         ("sqlite:", "must be sqlite: and a file that both programs can open"),
@@ -182,7 +221,13 @@ def test_any_other_database_is_refused(config: ConfigFile, url: str, message: st
         ("ADMIN_PASSWORD", "ü" * 37),
         ("ADMIN_PASSWORD", "\udce4"),
     ],
-    ids=["short secret", "secret not UTF-8", "long password", "long in bytes", "password not UTF-8"],
+    ids=[
+        "short secret",
+        "secret not UTF-8",
+        "long password",
+        "long in bytes",
+        "password not UTF-8",
+    ],
 )
 def test_a_secret_of_the_wrong_size_is_refused(config: ConfigFile, name: str, text: str) -> None:
     [problem] = config.problems("", **{name: text})

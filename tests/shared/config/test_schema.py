@@ -28,7 +28,9 @@ def test_base_url_and_path_become_the_endpoint(base_url: str, path: str, request
         ("http://[::1]:9/v1", "http", "::1", 9),
     ],
 )
-def test_a_base_url_names_where_to_connect(base_url: str, scheme: str, host: str, port: int) -> None:
+def test_a_base_url_names_where_to_connect(
+    base_url: str, scheme: str, host: str, port: int
+) -> None:
     upstream = Upstream(name="a", base_url=base_url)
 
     assert (upstream.scheme, upstream.host, upstream.port) == (scheme, host, port)
@@ -53,7 +55,9 @@ def test_only_pattern_rewrites_have_a_pattern() -> None:
         ("https://api.z.ai/api/anthropic/", "/api/anthropic/v1/messages"),
     ],
 )
-def test_a_base_for_messages_gets_a_version_when_it_has_none(base_url: str, request_path: str) -> None:
+def test_a_base_for_messages_gets_a_version_when_it_has_none(
+    base_url: str, request_path: str
+) -> None:
     assert Upstream(name="a", base_url=base_url, api="messages").request_path == request_path
 
 
@@ -63,7 +67,11 @@ def test_a_base_for_messages_gets_a_version_when_it_has_none(base_url: str, requ
         ("https://api.anthropic.com", {"api": "messages"}, ("x-api-key", "")),
         ("https://api.minimax.io/anthropic", {"api": "messages"}, ("x-api-key", "")),
         ("https://api.moonshot.ai/anthropic", {"api": "messages"}, ("authorization", "Bearer ")),
-        ("https://api.anthropic.com", {"api": "messages", "auth": "bearer"}, ("authorization", "Bearer ")),
+        (
+            "https://api.anthropic.com",
+            {"api": "messages", "auth": "bearer"},
+            ("authorization", "Bearer "),
+        ),
         ("https://api.minimax.io", {}, ("authorization", "Bearer ")),
         ("https://x.openai.azure.com", {}, ("api-key", "")),
     ],

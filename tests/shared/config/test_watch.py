@@ -21,7 +21,9 @@ class Edited:
         self.watch = Watch({"CONFIG_PATH": str(path)})
 
     def save(self, text: str) -> None:
-        """As an editor does: the new file takes the old one's place, so the inode differs whatever the clock says."""
+        """As an editor does: the new file takes the old one's place, so the inode differs
+        whatever the clock says.
+        """
         self.path.with_suffix(".new").write_text(text)
         self.path.with_suffix(".new").rename(self.path)
 
@@ -70,7 +72,9 @@ def test_another_file_in_its_place_is_picked_up_though_as_old_and_as_long(edited
     assert edited.recall_mib() == 5
 
 
-def test_an_edit_of_a_comment_changes_nothing(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_edit_of_a_comment_changes_nothing(
+    edited: Edited, caplog: pytest.LogCaptureFixture
+) -> None:
     edited.save(UPSTREAM + "# a comment\n")
 
     assert edited.watch.poll() is None
@@ -92,8 +96,12 @@ def test_a_broken_edit_is_reported_once(edited: Edited, caplog: pytest.LogCaptur
     edited.watch.poll()
     edited.watch.poll()
 
-    assert [(record.name, record.levelname) for record in caplog.records] == [("thinkback.config", "ERROR")] * 2
-    assert caplog.messages[0].endswith(f"{edited.path}:2: recall.max_mib: must be from 1 to 1048576")
+    assert [(record.name, record.levelname) for record in caplog.records] == [
+        ("thinkback.config", "ERROR")
+    ] * 2
+    assert caplog.messages[0].endswith(
+        f"{edited.path}:2: recall.max_mib: must be from 1 to 1048576"
+    )
 
 
 def test_a_good_edit_after_a_broken_one_is_picked_up(edited: Edited) -> None:
@@ -138,7 +146,9 @@ def test_the_default_file_may_appear(default_file: Path) -> None:
 
 
 @pytest.mark.parametrize("leave", [Path.exists, Path.touch], ids=["missing", "empty"])
-def test_a_blank_file_is_believed_the_second_time(default_file: Path, leave: Callable[[Path], object]) -> None:
+def test_a_blank_file_is_believed_the_second_time(
+    default_file: Path, leave: Callable[[Path], object]
+) -> None:
     default_file.write_text(UPSTREAM)
     watch = Watch({})
     default_file.unlink()
@@ -159,17 +169,23 @@ def test_a_file_that_was_gone_for_a_moment_is_not_missed(default_file: Path) -> 
     assert (first, watch.poll(), watch.poll()) == (None, None, None)
 
 
-def test_settings_that_need_a_restart_stay_as_they_are(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_that_need_a_restart_stay_as_they_are(
+    edited: Edited, caplog: pytest.LogCaptureFixture
+) -> None:
     edited.save('[server]\nlisten_addr = "127.0.0.1:1"\nadmin_addr = "127.0.0.1:2"\nui = "local"\n')
 
     with caplog.at_level(logging.WARNING):
         snapshot = edited.watch.poll()
 
     assert snapshot is not None
-    assert (snapshot.server.listen_addr, snapshot.server.admin_addr) == ("127.0.0.1:8787", "127.0.0.1:8788")
+    assert (snapshot.server.listen_addr, snapshot.server.admin_addr) == (
+        "127.0.0.1:8787",
+        "127.0.0.1:8788",
+    )
     assert snapshot.server.ui == "local"
     assert caplog.messages == [
-        f"server.{key} was changed: restart Thinkback to use the new value" for key in ("listen_addr", "admin_addr")
+        f"server.{key} was changed: restart Thinkback to use the new value"
+        for key in ("listen_addr", "admin_addr")
     ]
 
 
@@ -178,7 +194,10 @@ def test_what_is_stored_is_taken_over_once(edited: Edited) -> None:
 
     assert edited.watch.lay(stored) is edited.watch.snapshot
     assert edited.watch.lay(stored) is None
-    assert (edited.watch.snapshot.recall.max_mib, edited.watch.sources["recall.max_mib"]) == (5, "database")
+    assert (edited.watch.snapshot.recall.max_mib, edited.watch.sources["recall.max_mib"]) == (
+        5,
+        "database",
+    )
 
 
 def test_what_is_stored_no_more_goes_back_to_the_default(edited: Edited) -> None:
@@ -197,7 +216,10 @@ def test_an_edit_of_the_file_comes_over_what_is_stored(edited: Edited) -> None:
 
     edited.watch.poll()
 
-    assert (edited.watch.snapshot.recall.max_mib, edited.watch.snapshot.recall.max_age_days) == (9, 6)
+    assert (edited.watch.snapshot.recall.max_mib, edited.watch.snapshot.recall.max_age_days) == (
+        9,
+        6,
+    )
 
 
 def test_what_is_stored_is_taken_over_while_the_file_is_broken(edited: Edited) -> None:
@@ -211,7 +233,9 @@ def test_what_is_stored_is_taken_over_while_the_file_is_broken(edited: Edited) -
     assert [problem.key for problem in edited.watch.problems] == ["syntax"]
 
 
-def test_what_is_stored_and_cannot_be_used_is_reported_once(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_stored_and_cannot_be_used_is_reported_once(
+    edited: Edited, caplog: pytest.LogCaptureFixture
+) -> None:
     for mib in (5, 6):
         edited.watch.lay(Stored(settings={"recall.max_mib": mib, "audit.mode": "most"}))
     edited.save(UPSTREAM + "[logging]\nlevel = 'debug'\n")

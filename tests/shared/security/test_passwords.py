@@ -42,7 +42,9 @@ def test_an_unknown_user_is_refused_at_the_cost_of_a_known_one() -> None:
         pytest.param("\ud800", "not valid text", id="surrogate"),
     ],
 )
-def test_a_password_that_cannot_be_one_is_refused_in_words_and_never_right(password: str, words: str) -> None:
+def test_a_password_that_cannot_be_one_is_refused_in_words_and_never_right(
+    password: str, words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         hash_password(password)
     assert not check_password(password, HASH_OF_BRIDGE)

@@ -66,7 +66,12 @@ def test_a_secret_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> Non
 
 def test_every_purpose_has_its_own_secret() -> None:
     secret, other = bytes(32), bytes(range(32))
-    derived = [derive(secret, "jwt"), derive(secret, "sealing"), derive(secret, ""), derive(other, "jwt")]
+    derived = [
+        derive(secret, "jwt"),
+        derive(secret, "sealing"),
+        derive(secret, ""),
+        derive(other, "jwt"),
+    ]
     assert len(set(derived)) == 4
     assert {len(key) for key in derived} == {32}
     assert derive(secret, "jwt") == derived[0]

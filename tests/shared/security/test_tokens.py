@@ -13,7 +13,15 @@ from shared.security.tokens import Claims, InvalidToken, issue_token, read_token
 
 SECRET = bytes(range(32))
 NOW = 1_000_000
-USER = User(id=7, username="ada", role="user", disabled=False, epoch=3, must_change_password=False, created_at=0)
+USER = User(
+    id=7,
+    username="ada",
+    role="user",
+    disabled=False,
+    epoch=3,
+    must_change_password=False,
+    created_at=0,
+)
 CLAIMS = {"sub": "7", "epoch": 3, "iat": NOW, "exp": NOW + 60, "jti": "1"}
 
 
@@ -56,14 +64,20 @@ def unsigned(claims: dict[str, object]) -> str:
     "token",
     [
         pytest.param(signed(CLAIMS, secret=bytes(32)), id="other-secret"),
-        pytest.param(signed(CLAIMS, algorithm="HS384", secret=SECRET + SECRET), id="other-algorithm-and-secret"),
+        pytest.param(
+            signed(CLAIMS, algorithm="HS384", secret=SECRET + SECRET),
+            id="other-algorithm-and-secret",
+        ),
         pytest.param(unsigned(CLAIMS), id="unsigned"),
         pytest.param(signed(CLAIMS)[:-2] + "AA", id="changed-signature"),
         pytest.param("", id="empty"),
         pytest.param("a.b.c", id="no-token"),
         pytest.param("\ud800.\ud800.\ud800", id="surrogates"),
         pytest.param(signed(CLAIMS | {"pad": "x" * 5000}), id="huge"),
-        *(pytest.param(signed({k: v for k, v in CLAIMS.items() if k != name}), id=f"no-{name}") for name in CLAIMS),
+        *(
+            pytest.param(signed({k: v for k, v in CLAIMS.items() if k != name}), id=f"no-{name}")
+            for name in CLAIMS
+        ),
         pytest.param(signed(CLAIMS | {"sub": "0"}), id="sub-zero"),
         pytest.param(signed(CLAIMS | {"sub": "7\n"}), id="sub-with-newline"),
         pytest.param(signed(CLAIMS | {"sub": "9" * 30}), id="sub-beyond-64-bits"),

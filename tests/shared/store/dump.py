@@ -15,7 +15,10 @@ SCHEMA = """
     SELECT sql FROM sqlite_schema
     WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'audit_search_%' ORDER BY rowid
 """
-TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'audit_search%' ORDER BY rowid"
+TABLES = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
+    "'audit_search%' ORDER BY rowid"
+)
 """Without the full-text search, which fills itself."""
 
 

@@ -6,14 +6,18 @@ __all__ = ("Explained",)
 
 
 class Explained:
-    """An engine that notes for each read what SQLite does for it (https://www.sqlite.org/eqp.html)."""
+    """An engine that notes for each read what SQLite does for it
+    (https://www.sqlite.org/eqp.html).
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.plans: list[list[str]] = []
 
     def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
-        self.plans.append([step for *_, step in self._engine.read(f"EXPLAIN QUERY PLAN {sql}", params)])
+        self.plans.append(
+            [step for *_, step in self._engine.read(f"EXPLAIN QUERY PLAN {sql}", params)]
+        )
         return self._engine.read(sql, params)
 
     @property

@@ -1,4 +1,6 @@
-"""Accounts are made, found, listed, changed, deleted; a change that matters ends the sessions made before it."""
+"""Accounts are made, found, listed, changed, deleted; a change that matters ends the
+sessions made before it.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,14 +35,25 @@ LIMITS = Limits(quota_tokens=1, quota_cost_micros=2, period="month", rpm=3, tpm=
 
 def add(engine: Engine, username: str, role: Role = "user") -> User:
     return create_user(
-        engine, username=username, password_hash="hash", role=role, must_change_password=False, now=1_000
+        engine,
+        username=username,
+        password_hash="hash",
+        role=role,
+        must_change_password=False,
+        now=1_000,
     )
 
 
 def test_a_made_account_is_found_by_id_and_by_name(engine: Engine) -> None:
     user = add(engine, "Ada", "admin")
     assert user == User(
-        id=1, username="Ada", role="admin", disabled=False, epoch=0, must_change_password=False, created_at=1_000
+        id=1,
+        username="Ada",
+        role="admin",
+        disabled=False,
+        epoch=0,
+        must_change_password=False,
+        created_at=1_000,
     )
     assert find_user(engine, user.id) == user
     assert find_user_by_name(engine, "ada") == (user, "hash")
@@ -52,7 +65,9 @@ def test_a_name_is_given_once_whatever_its_case(engine: Engine) -> None:
         add(engine, "ADA")
 
 
-@pytest.mark.parametrize("username", ["a", "李雷", "Žofie Nováková", "نویسه‌ها", "👩‍💻", "x" * 64, "o'neill; --"])
+@pytest.mark.parametrize(
+    "username", ["a", "李雷", "Žofie Nováková", "نویسه‌ها", "👩‍💻", "x" * 64, "o'neill; --"]
+)
 def test_names_of_any_language_are_taken(engine: Engine, username: str) -> None:
     user = add(engine, username)
     assert find_user_by_name(engine, username) == (user, "hash")
@@ -174,7 +189,9 @@ def test_models_and_limits_are_kept_with_the_account(engine: Engine) -> None:
 
 def test_other_models_and_limits_let_the_sessions_go_on(engine: Engine) -> None:
     user = add(engine, "ada")
-    changed = update_user(engine, user.id, lambda found: replace(found, models=("a",), limits=LIMITS))
+    changed = update_user(
+        engine, user.id, lambda found: replace(found, models=("a",), limits=LIMITS)
+    )
     assert changed == replace(user, models=("a",), limits=LIMITS)
     assert find_user(engine, user.id) == changed
 
@@ -192,14 +209,27 @@ def test_a_deleted_account_leaves_no_key_and_no_spending_but_its_ledger(engine: 
     user, other = add(engine, "ada"), add(engine, "bob")
     for each in (user, other):
         key = create_key(
-            engine, user_id=each.id, name="k", scope="inference", digest=f"{each.id:064}", suffix="", now=1
+            engine,
+            user_id=each.id,
+            name="k",
+            scope="inference",
+            digest=f"{each.id:064}",
+            suffix="",
+            now=1,
         )
-        engine.try_write(settle(Entry(exchange=each.username, at=1, user_id=each.id, key_id=key.id, prompt_tokens=5)))
+        engine.try_write(
+            settle(
+                Entry(exchange=each.username, at=1, user_id=each.id, key_id=key.id, prompt_tokens=5)
+            )
+        )
     assert delete_user(engine, user.id)
     assert not delete_user(engine, user.id)
     assert find_user(engine, user.id) is None
     assert [key.user_id for key in list_keys(engine)] == [other.id]
-    assert engine.read("SELECT DISTINCT subject FROM spending ORDER BY 1") == [("key:2",), ("user:2",)]
+    assert engine.read("SELECT DISTINCT subject FROM spending ORDER BY 1") == [
+        ("key:2",),
+        ("user:2",),
+    ]
     assert engine.read("SELECT count(*) FROM ledger") == [(2,)]
 
 
@@ -221,7 +251,9 @@ def test_an_id_is_never_given_again(engine: Engine) -> None:
         pytest.param("' OR 1=1 --", [], id="quote-is-a-character"),
     ],
 )
-def test_accounts_are_found_by_a_part_of_the_name(engine: Engine, text: str, found: list[str]) -> None:
+def test_accounts_are_found_by_a_part_of_the_name(
+    engine: Engine, text: str, found: list[str]
+) -> None:
     for name in ("100%", "Ada_L", "adam", "李雷"):
         add(engine, name)
     assert [user.username for user, _ in search_users(engine, now_ms=NOW, text=text)] == found
@@ -231,14 +263,25 @@ def test_a_search_is_answered_page_by_page(engine: Engine) -> None:
     users = [add(engine, name) for name in ("a1", "b", "a2", "a3")]
     first = search_users(engine, now_ms=NOW, text="a", limit=2)
     assert [user for user, _ in first] == [users[0], users[2]]
-    assert [user for user, _ in search_users(engine, now_ms=NOW, text="a", after=users[2].id)] == [users[3]]
+    assert [user for user, _ in search_users(engine, now_ms=NOW, text="a", after=users[2].id)] == [
+        users[3]
+    ]
 
 
 def test_a_search_says_what_was_spent_in_the_present_window_only(engine: Engine) -> None:
     user = add(engine, "ada")
     update_user(engine, user.id, lambda found: replace(found, limits=Limits(period="month")))
     engine.try_write(
-        settle(Entry(exchange="1", at=NOW, user_id=user.id, prompt_tokens=5, completion_tokens=2, cost_micros=3))
+        settle(
+            Entry(
+                exchange="1",
+                at=NOW,
+                user_id=user.id,
+                prompt_tokens=5,
+                completion_tokens=2,
+                cost_micros=3,
+            )
+        )
     )
     [(_, now)] = search_users(engine, now_ms=NOW)
     [(_, later)] = search_users(engine, now_ms=NOW + MONTH_MS)

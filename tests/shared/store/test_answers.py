@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from shared.store.answers import StoredAnswer, add_answer, delete_answer, drop_old_answers, find_answer
+from shared.store.answers import (
+    StoredAnswer,
+    add_answer,
+    delete_answer,
+    drop_old_answers,
+    find_answer,
+)
 from shared.store.engine import Engine, Statement
 from tests.shared.store.plans import Explained
 
@@ -12,7 +18,13 @@ NOW = 1_795_000_000_000
 
 
 def answer(answer_id: str = "resp_1", **changes: Any) -> StoredAnswer:
-    usual = {"principal": "user:7", "created_at": NOW, "previous": "", "items": b"items", "response": b"response"}
+    usual = {
+        "principal": "user:7",
+        "created_at": NOW,
+        "previous": "",
+        "items": b"items",
+        "response": b"response",
+    }
     return StoredAnswer(id=answer_id, **usual | changes)
 
 
@@ -20,7 +32,9 @@ def run(engine: Engine, *statements: Statement) -> None:
     engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
 
 
-def found(engine: Engine, answer_id: str = "resp_1", principal: str = "user:7", since_ms: int = 0) -> bool:
+def found(
+    engine: Engine, answer_id: str = "resp_1", principal: str = "user:7", since_ms: int = 0
+) -> bool:
     return find_answer(engine, principal, answer_id, since_ms=since_ms) is not None
 
 
@@ -65,7 +79,13 @@ def test_old_answers_go_a_batch_at_a_time(engine: Engine) -> None:
 
 
 def test_the_oldest_answers_give_way_when_there_is_too_much(engine: Engine) -> None:
-    run(engine, *(add_answer(answer(f"resp_{at}", created_at=NOW + at, response=b"x" * 95)) for at in range(5)))
+    run(
+        engine,
+        *(
+            add_answer(answer(f"resp_{at}", created_at=NOW + at, response=b"x" * 95))
+            for at in range(5)
+        ),
+    )
     run(engine, *drop_old_answers(before_ms=0, max_bytes=200))
     assert left(engine) == ["resp_3", "resp_4"]
 
@@ -73,7 +93,9 @@ def test_the_oldest_answers_give_way_when_there_is_too_much(engine: Engine) -> N
 def test_letting_go_reads_indexes_only(engine: Engine) -> None:
     watched = Explained(engine)
     for sql, params in drop_old_answers(before_ms=NOW, max_bytes=0):
-        watched.read(sql.replace("DELETE FROM answers WHERE", "SELECT id FROM answers WHERE"), params)
+        watched.read(
+            sql.replace("DELETE FROM answers WHERE", "SELECT id FROM answers WHERE"), params
+        )
     tables = [step for step in watched.steps if "answers" in step]
     assert tables
     assert [step for step in tables if "COVERING INDEX" not in step] == []

@@ -24,7 +24,14 @@ NOW = 1_795_000_000_000
 
 
 def record(exchange: str = "x", text: str = "hello", **changes: Any) -> AuditRecord:
-    usual = {"at": NOW, "user_id": 7, "username": "ada", "model": "m", "upstream": "main", "status": 200}
+    usual = {
+        "at": NOW,
+        "user_id": 7,
+        "username": "ada",
+        "model": "m",
+        "upstream": "main",
+        "status": 200,
+    }
     return AuditRecord(**usual | changes, exchange=exchange, text=text)
 
 
@@ -116,7 +123,10 @@ def test_any_part_of_a_text_is_found_and_nothing_in_it_is_an_operator(
         ({"before_ms": NOW}, ["test f"]),
         ({"user_id": 8, "model": "other"}, []),
         ({"user_id": 9}, []),
-        ({"since_ms": NOW, "before_ms": NOW + 1, "user_id": 7, "model": "m", "upstream": "main"}, ["test a"]),
+        (
+            {"since_ms": NOW, "before_ms": NOW + 1, "user_id": 7, "model": "m", "upstream": "main"},
+            ["test a"],
+        ),
     ],
     ids=["user", "model", "upstream", "since", "before", "both", "unknown", "everything"],
 )
@@ -140,7 +150,10 @@ def test_days_are_found_without_reading_the_others(engine: Engine) -> None:
 
     records, following = search(watched, span)
 
-    assert ([each.exchange for each in records], following) == (["test 5 2", "test 5 1", "test 5 0"], None)
+    assert ([each.exchange for each in records], following) == (
+        ["test 5 2", "test 5 1", "test 5 0"],
+        None,
+    )
     assert watched.steps[0] == "SEARCH audit USING COVERING INDEX audit_at (at<?)"
     assert watched.steps[1] == "SEARCH audit USING COVERING INDEX audit_at (at>?)"
 
@@ -172,12 +185,17 @@ def test_a_list_can_do_without_long_texts_and_conversations(engine: Engine) -> N
     ("wanted", "step"),
     [
         (AuditFilter(), "SEARCH audit USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-        (AuditFilter(user_id=7), "SEARCH audit USING INDEX audit_user_id (user_id=? AND id>? AND id<?)"),
+        (
+            AuditFilter(user_id=7),
+            "SEARCH audit USING INDEX audit_user_id (user_id=? AND id>? AND id<?)",
+        ),
         (AuditFilter(text="abc"), "SCAN audit_search VIRTUAL TABLE INDEX 192:M1><"),
     ],
     ids=["all", "user", "text"],
 )
-def test_no_page_reads_the_whole_table_or_sorts_it(engine: Engine, wanted: AuditFilter, step: str) -> None:
+def test_no_page_reads_the_whole_table_or_sorts_it(
+    engine: Engine, wanted: AuditFilter, step: str
+) -> None:
     watched = Explained(engine)
     search(watched, wanted)
     assert step in watched.steps
@@ -189,7 +207,9 @@ def test_a_conversation_is_unpacked(json: bytes) -> None:
     assert unpacked(zlib.compress(json)) == json
 
 
-@pytest.mark.parametrize("broken", [b"", b"junk", zlib.compress(b"x" * 100)[:-9]], ids=["empty", "junk", "cut"])
+@pytest.mark.parametrize(
+    "broken", [b"", b"junk", zlib.compress(b"x" * 100)[:-9]], ids=["empty", "junk", "cut"]
+)
 def test_what_is_no_conversation_is_said_to_be_none(broken: bytes) -> None:
     with pytest.raises(ValueError, match="not a"):
         unpacked(broken)
@@ -239,4 +259,8 @@ def test_letting_go_reads_indexes_only(engine: Engine) -> None:
         watched.read(sql.replace("DELETE FROM audit WHERE", "SELECT id FROM audit WHERE"), params)
     tables = [step for step in watched.steps if "audit" in step]
     assert tables
-    assert [step for step in tables if "COVERING INDEX audit_at" not in step and "PRIMARY KEY" not in step] == []
+    assert [
+        step
+        for step in tables
+        if "COVERING INDEX audit_at" not in step and "PRIMARY KEY" not in step
+    ] == []

@@ -19,7 +19,14 @@ def run(engine: Engine, *statements: Statement) -> None:
 
 
 def entry(exchange: str, conversation: str = "c", **members: Any) -> Entry:
-    usual = {"at": NOON, "user_id": 1, "username": "ada", "model": "m", "upstream": "main", "prompt_tokens": 100}
+    usual = {
+        "at": NOON,
+        "user_id": 1,
+        "username": "ada",
+        "model": "m",
+        "upstream": "main",
+        "prompt_tokens": 100,
+    }
     return Entry(exchange=exchange, conversation=conversation, **usual | members)
 
 
@@ -28,7 +35,10 @@ def settled(engine: Engine, *entries: Entry) -> None:
 
 
 def found(engine: Engine, **conditions: Any) -> list[str]:
-    return [one.conversation for one in recent_conversations(engine, ConversationFilter(**conditions))[0]]
+    return [
+        one.conversation
+        for one in recent_conversations(engine, ConversationFilter(**conditions))[0]
+    ]
 
 
 def test_a_conversation_is_what_its_entries_are_together(engine: Engine) -> None:
@@ -42,15 +52,29 @@ def test_a_conversation_is_what_its_entries_are_together(engine: Engine) -> None
     one = find_conversation(engine, "c")
     assert one is not None
     assert (one.requests, one.failures, one.estimated, one.unpriced) == (3, 1, 1, 2)
-    assert (one.prompt_tokens, one.completion_tokens, one.cached_tokens, one.cost_micros) == (300, 7, 90, 5)
+    assert (one.prompt_tokens, one.completion_tokens, one.cached_tokens, one.cost_micros) == (
+        300,
+        7,
+        90,
+        5,
+    )
     assert (one.restored, one.missing, one.first_at, one.last_at) == (1, 2, NOON, NOON + 70)
 
 
 def test_the_latest_exchange_says_where_it_is_now(engine: Engine) -> None:
-    settled(engine, entry("x1", user_agent="Cursor/1"), entry("x2", upstream="spare", model="n", user_agent="Cursor/2"))
+    settled(
+        engine,
+        entry("x1", user_agent="Cursor/1"),
+        entry("x2", upstream="spare", model="n", user_agent="Cursor/2"),
+    )
     one = find_conversation(engine, "c")
     assert one is not None
-    assert (one.upstream, one.model, one.username, one.user_agent) == ("spare", "n", "ada", "Cursor/2")
+    assert (one.upstream, one.model, one.username, one.user_agent) == (
+        "spare",
+        "n",
+        "ada",
+        "Cursor/2",
+    )
 
 
 def test_an_exchange_that_is_settled_again_changes_no_conversation(engine: Engine) -> None:
@@ -60,7 +84,9 @@ def test_an_exchange_that_is_settled_again_changes_no_conversation(engine: Engin
     assert one.requests == 2
 
 
-def test_an_exchange_that_is_in_the_ledger_without_a_conversation_joins_none(engine: Engine) -> None:
+def test_an_exchange_that_is_in_the_ledger_without_a_conversation_joins_none(
+    engine: Engine,
+) -> None:
     settled(engine, entry("x1", ""), entry("x1", "c"))
     assert found(engine) == []
 
@@ -98,7 +124,12 @@ def test_a_caller_with_an_upstreams_key_has_conversations_too(engine: Engine) ->
 def test_the_one_that_was_active_last_comes_first(
     engine: Engine, conditions: dict[str, Any], conversations: list[str]
 ) -> None:
-    settled(engine, entry("x1", "c"), entry("x2", "a"), entry("x3", "b", user_id=2, model="n", upstream="spare"))
+    settled(
+        engine,
+        entry("x1", "c"),
+        entry("x2", "a"),
+        entry("x3", "b", user_id=2, model="n", upstream="spare"),
+    )
     settled(engine, entry("x4", "c", upstream="spare"))
     assert found(engine, **conditions) == conversations
 
@@ -115,10 +146,17 @@ def test_conversations_are_paged(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [ConversationFilter(), ConversationFilter(user_id=1), ConversationFilter(model="m"), ConversationFilter(user_id=0)],
+    [
+        ConversationFilter(),
+        ConversationFilter(user_id=1),
+        ConversationFilter(model="m"),
+        ConversationFilter(user_id=0),
+    ],
     ids=["all", "user", "model", "nobody"],
 )
-def test_no_page_reads_all_conversations_or_sorts_them(engine: Engine, wanted: ConversationFilter) -> None:
+def test_no_page_reads_all_conversations_or_sorts_them(
+    engine: Engine, wanted: ConversationFilter
+) -> None:
     watched = Explained(engine)
     recent_conversations(watched, wanted)
     assert all(step.startswith("SEARCH") for step in watched.plans[-1])
@@ -126,7 +164,13 @@ def test_no_page_reads_all_conversations_or_sorts_them(engine: Engine, wanted: C
 
 
 def test_the_entries_of_a_conversation_are_found_for_those_who_may_see_them(engine: Engine) -> None:
-    settled(engine, entry("x1"), entry("x2", "other"), entry("x3"), entry("x4", "nobody's", user_id=None))
+    settled(
+        engine,
+        entry("x1"),
+        entry("x2", "other"),
+        entry("x3"),
+        entry("x4", "nobody's", user_id=None),
+    )
     wanted = (
         EntryFilter(conversation="c"),
         EntryFilter(conversation="c", user_id=1),

@@ -15,7 +15,9 @@ def exchange(engine: Engine, *outcomes: str, turns: str = "", **members: Any) ->
     """One with these outcomes of its attempts at `main`, and these rules for its turns."""
     tries = [{"upstream": "main", "outcome": outcome} for outcome in outcomes]
     details = {"tries": tries, "turns": [{"rule": rule} for rule in turns.split()]}
-    entry = Entry(exchange=str(uuid4()), at=7, details=msgspec.json.encode(details).decode(), **members)
+    entry = Entry(
+        exchange=str(uuid4()), at=7, details=msgspec.json.encode(details).decode(), **members
+    )
     engine.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
 
 
@@ -40,7 +42,9 @@ def test_the_attempts_at_an_upstream_are_told_newest_last(engine: Engine) -> Non
     ],
     ids=["the upstream broke off", "the client left"],
 )
-def test_an_answer_counts_when_it_was_complete(engine: Engine, error_class: str, expected: Attempt) -> None:
+def test_an_answer_counts_when_it_was_complete(
+    engine: Engine, error_class: str, expected: Attempt
+) -> None:
     exchange(engine, "200", error_class=error_class)
 
     assert read_recent(engine).attempts == {"main": [expected]}

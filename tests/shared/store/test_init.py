@@ -35,7 +35,9 @@ def garbage(path: Path) -> None:
     [
         pytest.param(Path.mkdir, "unable to open database file", id="directory"),
         pytest.param(garbage, "file is not a database", id="garbage"),
-        pytest.param(lambda path: path.symlink_to("/nowhere/adapter.db"), "No such file", id="dangling-link"),
+        pytest.param(
+            lambda path: path.symlink_to("/nowhere/adapter.db"), "No such file", id="dangling-link"
+        ),
     ],
 )
 def test_a_file_that_is_no_database_is_refused_in_words(spoil, words: str, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ KEY = "sk-a-key-of-some-length"
 def test_a_key_rests_until_its_time_is_over(engine: Engine) -> None:
     engine.try_write([rest("deepseek", KEY, 1_000, "the upstream answered 429")])
 
-    assert resting(engine, 999) == {("deepseek", digest(KEY)): Resting(1_000, "the upstream answered 429")}
+    assert resting(engine, 999) == {
+        ("deepseek", digest(KEY)): Resting(1_000, "the upstream answered 429")
+    }
     assert resting(engine, 1_000) == {}
 
 

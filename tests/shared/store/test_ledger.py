@@ -1,4 +1,6 @@
-"""The ledger: one row per exchange, sums that agree with it, reservations that die with their node."""
+"""The ledger: one row per exchange, sums that agree with it, reservations that die with
+their node.
+"""
 
 from typing import Any
 
@@ -59,25 +61,36 @@ def entry(exchange: str = "x1", **members: Any) -> Entry:
 
 def opening(exchange: str = "x1", node: str = "n1", **members: Any) -> Statement:
     return open_exchange(
-        Opening(node=node, entry=entry(exchange, **members), reserved_tokens=500, reserved_cost_micros=9)
+        Opening(
+            node=node, entry=entry(exchange, **members), reserved_tokens=500, reserved_cost_micros=9
+        )
     )
 
 
 def ledger(engine: Engine) -> list[Entry]:
-    return [entry_from(row) for row in engine.read(f"SELECT {ENTRY_COLUMNS} FROM ledger ORDER BY id")]
+    return [
+        entry_from(row) for row in engine.read(f"SELECT {ENTRY_COLUMNS} FROM ledger ORDER BY id")
+    ]
 
 
-def spent(engine: Engine, subject: str = "user:7", period: Period = "lifetime", now: int = NOON) -> tuple[int, int]:
+def spent(
+    engine: Engine, subject: str = "user:7", period: Period = "lifetime", now: int = NOON
+) -> tuple[int, int]:
     balance = balance_of(engine, subject, period, now)
     return balance.tokens, balance.cost_micros
 
 
-# -- settlement -----------------------------------------------------------------------------------------------------
+# -- settlement ------------------------------------------------------------------------------------
 
 
 def test_an_entry_is_read_as_it_was_written(engine: Engine) -> None:
     written = entry(
-        streamed=True, estimated=True, cost_micros=None, first_byte_ms=12, details='{"tries":[]}', client="203.0.113.5"
+        streamed=True,
+        estimated=True,
+        cost_micros=None,
+        first_byte_ms=12,
+        details='{"tries":[]}',
+        client="203.0.113.5",
     )
     run(engine, *settle(written))
     assert ledger(engine) == [written]
@@ -85,16 +98,26 @@ def test_an_entry_is_read_as_it_was_written(engine: Engine) -> None:
 
 @pytest.mark.parametrize("subject", ["user:7", "key:3"])
 @pytest.mark.parametrize("period", ["lifetime", "month", "day"])
-def test_what_an_exchange_used_is_spent_by_its_user_and_its_key(engine: Engine, subject: str, period: Period) -> None:
-    run(engine, *settle(entry("x1")), *settle(entry("x2", prompt_tokens=1, completion_tokens=2, cost_micros=None)))
+def test_what_an_exchange_used_is_spent_by_its_user_and_its_key(
+    engine: Engine, subject: str, period: Period
+) -> None:
+    run(
+        engine,
+        *settle(entry("x1")),
+        *settle(entry("x2", prompt_tokens=1, completion_tokens=2, cost_micros=None)),
+    )
     assert spent(engine, subject, period) == (123, 50)
 
 
 def test_an_exchange_that_is_settled_again_changes_nothing(engine: Engine) -> None:
     run(engine, *settle(entry()))
-    before = [engine.read(f"SELECT * FROM {table}") for table in ("ledger", "usage_daily", "spending")]
+    before = [
+        engine.read(f"SELECT * FROM {table}") for table in ("ledger", "usage_daily", "spending")
+    ]
     run(engine, *settle(entry(prompt_tokens=9999)))
-    assert [engine.read(f"SELECT * FROM {table}") for table in ("ledger", "usage_daily", "spending")] == before
+    assert [
+        engine.read(f"SELECT * FROM {table}") for table in ("ledger", "usage_daily", "spending")
+    ] == before
 
 
 def test_a_caller_with_an_upstreams_key_is_counted_and_spends_nothing(engine: Engine) -> None:
@@ -104,14 +127,26 @@ def test_a_caller_with_an_upstreams_key_is_counted_and_spends_nothing(engine: En
 
 
 def test_the_day_adds_up_requests_failures_and_what_had_no_price(engine: Engine) -> None:
-    refused = entry("x2", error_class="upstream_400", prompt_tokens=0, completion_tokens=0, cost_micros=0)
-    run(engine, *settle(entry("x1")), *settle(refused), *settle(entry("x3", cost_micros=None, estimated=True)))
-    sums = "SELECT day, requests, failures, unpriced, estimated, prompt_tokens, cost_micros FROM usage_daily"
+    refused = entry(
+        "x2", error_class="upstream_400", prompt_tokens=0, completion_tokens=0, cost_micros=0
+    )
+    run(
+        engine,
+        *settle(entry("x1")),
+        *settle(refused),
+        *settle(entry("x3", cost_micros=None, estimated=True)),
+    )
+    sums = (
+        "SELECT day, requests, failures, unpriced, estimated, prompt_tokens, "
+        "cost_micros FROM usage_daily"
+    )
     assert engine.read(sums) == [(20261120, 3, 1, 1, 1, 200, 50)]
 
 
 def test_names_of_models_that_nobody_serves_make_no_rows_of_their_own(engine: Engine) -> None:
-    refused = [entry(f"x{n}", model=f"made up {n}", upstream="", upstream_model="") for n in range(5)]
+    refused = [
+        entry(f"x{n}", model=f"made up {n}", upstream="", upstream_model="") for n in range(5)
+    ]
     run(engine, *(statement for one in refused for statement in settle(one)))
     assert engine.read("SELECT model, requests FROM usage_daily") == [("", 5)]
 
@@ -141,13 +176,17 @@ def test_old_entries_go_and_the_sums_stay(engine: Engine) -> None:
     assert engine.read("SELECT SUM(requests) FROM usage_daily") == [(2,)]
 
 
-# -- reservations ---------------------------------------------------------------------------------------------------
+# -- reservations ----------------------------------------------------------------------------------
 
 
 def test_what_runs_is_reserved_until_it_is_settled(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"), opening("x2"))
     held = Balance(reserved_tokens=1000, reserved_cost_micros=18)
-    assert balance_of(engine, "user:7", "day", NOON) == balance_of(engine, "key:3", "day", NOON) == held
+    assert (
+        balance_of(engine, "user:7", "day", NOON)
+        == balance_of(engine, "key:3", "day", NOON)
+        == held
+    )
     assert engine.transact(lambda work: balance_in(work, "user:7", "day", NOON)) == held
     run(engine, *settle(entry("x1")), *settle(entry("x2")))
     assert balance_of(engine, "user:7", "day", NOON) == Balance(tokens=240, cost_micros=100)
@@ -160,10 +199,16 @@ def test_an_exchange_that_is_settled_does_not_open_again(engine: Engine) -> None
 
 def test_others_hold_and_spend_nothing_of_mine(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"), *settle(entry("x2")))
-    assert balance_of(engine, "user:3", "day", NOON) == balance_of(engine, "key:7", "day", NOON) == Balance()
+    assert (
+        balance_of(engine, "user:3", "day", NOON)
+        == balance_of(engine, "key:7", "day", NOON)
+        == Balance()
+    )
 
 
-def test_a_dead_nodes_reservations_no_longer_count_and_its_exchanges_are_settled(engine: Engine) -> None:
+def test_a_dead_nodes_reservations_no_longer_count_and_its_exchanges_are_settled(
+    engine: Engine,
+) -> None:
     run(engine, beat("n1", "1", NOON, NOON + 5000), opening("x1"))
     later = NOON + 5000 + DEAD_AFTER_MS
     assert balance_of(engine, "user:7", "day", later - 1).reserved_tokens == 500
@@ -193,7 +238,11 @@ def test_a_living_nodes_exchanges_stay_open_however_long_they_take(engine: Engin
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1000), st.integers(0, 40 * DAY)), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 1000), st.integers(0, 40 * DAY)), max_size=20
+    )
+)
 def test_sums_and_balances_always_agree_with_the_rows(
     tmp_path_factory: pytest.TempPathFactory, used: list[tuple[int, int, int]]
 ) -> None:
@@ -208,7 +257,7 @@ def test_sums_and_balances_always_agree_with_the_rows(
     engine.close()
 
 
-# -- ratios ---------------------------------------------------------------------------------------------------------
+# -- ratios ----------------------------------------------------------------------------------------
 
 
 def test_ratios_are_learned_and_old_ones_fade(engine: Engine) -> None:

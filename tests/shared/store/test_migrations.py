@@ -1,7 +1,8 @@
 """The schema grows from every earlier one, once, whoever comes first.
 
-`schemas/<step>.sql` is the database a program left whose last step was that one, with a row in every table; for a new
-step make it with `python -m tests.shared.store.dump FILE`. A file is never edited once its step is released.
+`schemas/<step>.sql` is the database a program left whose last step was that one, with a row
+in every table; for a new step make it with `python -m tests.shared.store.dump FILE`. A file
+is never edited once its step is released.
 """
 
 from contextlib import closing
@@ -38,7 +39,10 @@ def schema(path: Path) -> set[tuple[str, str]]:
 def row_counts(path: Path) -> dict[str, int]:
     with closing(connect(path)) as connection:
         tables = [name for (name,) in connection.execute(TABLES)]
-        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+        return {
+            name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            for name in tables
+        }
 
 
 def restore(step: str, path: Path) -> None:
@@ -51,7 +55,9 @@ def test_every_step_has_the_database_it_left() -> None:
 
 
 @pytest.mark.parametrize("step", step_names())
-def test_every_earlier_database_is_brought_up_to_date_with_its_rows(step: str, path: Path, tmp_path: Path) -> None:
+def test_every_earlier_database_is_brought_up_to_date_with_its_rows(
+    step: str, path: Path, tmp_path: Path
+) -> None:
     restore(step, path)
     before = row_counts(path)
     migrate(path)
@@ -70,7 +76,10 @@ def test_migrating_again_changes_nothing(path: Path) -> None:
 
 
 def test_programs_that_start_at_once_migrate_once(tmp_path: Path) -> None:
-    code = "import sys; from shared.store import open_engine; begin(); open_engine(sys.argv[1]).close()"
+    code = (
+        "import sys; from shared.store import open_engine; begin(); "
+        "open_engine(sys.argv[1]).close()"
+    )
     path = tmp_path / "data" / "adapter.db"
     run_together(8, code, f"sqlite:{path}")
     with closing(connect(path)) as connection:
@@ -82,7 +91,8 @@ def test_a_newer_programs_database_is_refused_in_words(path: Path) -> None:
     migrate(path)
     with closing(connect(path)) as connection:
         connection.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('thinkback', 'ledger', '')"
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('thinkback', 'ledger', '')"
         )
     with pytest.raises(StoreError, match=r"made by a newer Thinkback .*“ledger”"):
         migrate(path)
@@ -147,6 +157,7 @@ def test_a_deleted_users_id_is_not_given_again(path: Path) -> None:
     with closing(connect(path)) as connection:
         connection.execute("DELETE FROM users")
         connection.execute(
-            "INSERT INTO users (username, password_hash, role, created_at) VALUES ('next', 'hash', 'user', 1)"
+            "INSERT INTO users (username, password_hash, role, created_at) VALUES "
+            "('next', 'hash', 'user', 1)"
         )
         assert connection.execute("SELECT id FROM users").fetchall() == [(2,)]

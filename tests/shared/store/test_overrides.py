@@ -28,7 +28,10 @@ def test_settings_and_upstreams_are_read(engine: Engine) -> None:
     stored = read_stored(engine, SECRET)
 
     assert stored.settings == {"recall.max_mib": 5}
-    assert [(upstream.name, upstream.api_keys) for upstream in stored.upstreams] == [("b", ("sk-1",)), ("a", ("sk-1",))]
+    assert [(upstream.name, upstream.api_keys) for upstream in stored.upstreams] == [
+        ("b", ("sk-1",)),
+        ("a", ("sk-1",)),
+    ]
     assert stored.problems == ()
 
 
@@ -47,5 +50,8 @@ def test_rows_that_cannot_be_used_are_problems_and_the_others_count(engine: Engi
 
     stored = read_stored(engine, SECRET)
 
-    assert (stored.settings, [upstream.name for upstream in stored.upstreams]) == ({"recall.max_mib": 5}, ["b"])
+    assert (stored.settings, [upstream.name for upstream in stored.upstreams]) == (
+        {"recall.max_mib": 5},
+        ["b"],
+    )
     assert [problem.key for problem in stored.problems] == ["audit.mode", "upstreams.a"]

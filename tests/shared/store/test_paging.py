@@ -7,15 +7,21 @@ from shared.store.paging import END, WINDOW, Source, read_newest
 from tests.shared.store.plans import Explained
 
 ROWS = 2 * WINDOW + 10
-SENT = Source(found_in="recall_sent", number="used_at", read_from="recall_sent", columns="value, used_at")
+SENT = Source(
+    found_in="recall_sent", number="used_at", read_from="recall_sent", columns="value, used_at"
+)
 BY_INDEX, BY_NUMBER = ["used_at <= 2010"], []
 
-either_way = pytest.mark.parametrize("finds", [BY_INDEX, BY_NUMBER], ids=["found by an index", "found by number"])
+either_way = pytest.mark.parametrize(
+    "finds", [BY_INDEX, BY_NUMBER], ids=["found by an index", "found by number"]
+)
 
 
 @pytest.fixture
 def long(engine: Engine) -> Engine:
-    """A table with the numbers from 1 to `ROWS`; those that 700 divides, and the first, have the value `rare`."""
+    """A table with the numbers from 1 to `ROWS`; those that 700 divides, and the first,
+    have the value `rare`.
+    """
     engine.transact(
         lambda work: work.run(
             """
@@ -30,14 +36,27 @@ def long(engine: Engine) -> Engine:
 
 
 def walk(
-    engine: Engine, *, limit: int, finds: list[str], sifts: list[str], after: int = 0, before: int = END
+    engine: Engine,
+    *,
+    limit: int,
+    finds: list[str],
+    sifts: list[str],
+    after: int = 0,
+    before: int = END,
 ) -> list[tuple[list[int], int | None]]:
     """All pages: the numbers on each, and where the next begins."""
     pages: list[tuple[list[int], int | None]] = []
     following: int | None = before
     while following is not None:
         rows, following = read_newest(
-            engine, SENT, finds=finds, sifts=sifts, params={}, after=after, before=following, limit=limit
+            engine,
+            SENT,
+            finds=finds,
+            sifts=sifts,
+            params={},
+            after=after,
+            before=following,
+            limit=limit,
         )
         pages.append(([number for _, number in rows], following))
     return pages
@@ -46,12 +65,18 @@ def walk(
 @either_way
 def test_rows_come_newest_first_and_the_last_page_says_so(long: Engine, finds: list[str]) -> None:
     pages = walk(long, finds=finds, sifts=[], limit=200, before=500)
-    assert pages == [([*range(499, 299, -1)], 300), ([*range(299, 99, -1)], 100), ([*range(99, 0, -1)], None)]
+    assert pages == [
+        ([*range(499, 299, -1)], 300),
+        ([*range(299, 99, -1)], 100),
+        ([*range(99, 0, -1)], None),
+    ]
 
 
 @either_way
 def test_a_full_last_page_says_so_too(long: Engine, finds: list[str]) -> None:
-    assert walk(long, finds=finds, sifts=[], limit=499, before=500) == [([*range(499, 0, -1)], None)]
+    assert walk(long, finds=finds, sifts=[], limit=499, before=500) == [
+        ([*range(499, 0, -1)], None)
+    ]
 
 
 @pytest.mark.parametrize("sifts", [[], ["value <> ''"]], ids=["all", "sifted"])
@@ -61,7 +86,9 @@ def test_the_finding_conditions_and_the_bounds_hold(long: Engine, sifts: list[st
 
 
 @either_way
-def test_what_is_rare_is_found_though_a_page_looks_through_a_window_only(long: Engine, finds: list[str]) -> None:
+def test_what_is_rare_is_found_though_a_page_looks_through_a_window_only(
+    long: Engine, finds: list[str]
+) -> None:
     pages = walk(long, finds=finds, sifts=["value = 'rare'"], limit=1)
     assert [number for numbers, _ in pages for number in numbers] == [1400, 700, 1]
 
@@ -102,4 +129,6 @@ def test_nothing_is_there(engine: Engine, finds: list[str]) -> None:
 def test_nothing_is_sorted_and_no_row_read_in_vain(long: Engine, finds: list[str]) -> None:
     watched = Explained(long)
     walk(watched, finds=finds, sifts=["value = 'nothing'"], limit=3)
-    assert [step for step in watched.steps if "TEMP B-TREE" in step or "SCAN recall_sent" in step] == []
+    assert [
+        step for step in watched.steps if "TEMP B-TREE" in step or "SCAN recall_sent" in step
+    ] == []

@@ -20,12 +20,26 @@ HOST = "api.deepseek.com"
 LARGEST = 2**53 - 1
 
 
-def add(engine: Engine, micros: int, *, upstream: str = "", model: str = MODEL, from_day: int = 2026_01_01) -> SetPrice:
-    return add_price(engine, upstream=upstream, model=model, from_day=from_day, price=Price(micros, micros))
+def add(
+    engine: Engine,
+    micros: int,
+    *,
+    upstream: str = "",
+    model: str = MODEL,
+    from_day: int = 2026_01_01,
+) -> SetPrice:
+    return add_price(
+        engine, upstream=upstream, model=model, from_day=from_day, price=Price(micros, micros)
+    )
 
 
 def found(
-    engine: Engine, *, upstream: str = "main", host: str = HOST, model: str = MODEL, day: int = 2026_11_20
+    engine: Engine,
+    *,
+    upstream: str = "main",
+    host: str = HOST,
+    model: str = MODEL,
+    day: int = 2026_11_20,
 ) -> int:
     price = find_price(engine, upstream=upstream, host=host, model=model, day=day)
     assert price is not None
@@ -48,7 +62,10 @@ def test_the_published_price_holds_where_none_was_set(engine: Engine) -> None:
 
 
 def test_nobody_said_what_it_costs(engine: Engine) -> None:
-    assert find_price(engine, upstream="main", host="api.example.com", model=MODEL, day=2026_11_20) is None
+    assert (
+        find_price(engine, upstream="main", host="api.example.com", model=MODEL, day=2026_11_20)
+        is None
+    )
 
 
 def test_a_price_for_any_upstream_wins_over_the_published_one(engine: Engine) -> None:

@@ -1,4 +1,6 @@
-"""The tables of recall: turns and their keys, what was sent, what was learnt, and how all of it is let go."""
+"""The tables of recall: turns and their keys, what was sent, what was learnt, and how all
+of it is let go.
+"""
 
 import pytest
 
@@ -25,9 +27,16 @@ def run(engine: Engine, *statements: Statement) -> None:
 
 
 def turn(
-    token: str, *, body: bytes = b"body", now: int = 1, namespace: bytes = NAMESPACE, complete: bool = True
+    token: str,
+    *,
+    body: bytes = b"body",
+    now: int = 1,
+    namespace: bytes = NAMESPACE,
+    complete: bool = True,
 ) -> Statement:
-    return keep_turn(token=token, namespace=namespace, parent=None, complete=complete, body=body, now=now)
+    return keep_turn(
+        token=token, namespace=namespace, parent=None, complete=complete, body=body, now=now
+    )
 
 
 def tokens(engine: Engine) -> list[str]:
@@ -36,20 +45,28 @@ def tokens(engine: Engine) -> list[str]:
 
 def test_turns_are_found_by_token_in_their_namespace(engine: Engine) -> None:
     run(engine, turn("a"), turn("b", body=b"\x00\xff", now=7), turn("c", namespace=b"another"))
-    assert find_turns(engine, NAMESPACE, ["a", "b", "c", "d"]) == {"a": (b"body", 1), "b": (b"\x00\xff", 7)}
+    assert find_turns(engine, NAMESPACE, ["a", "b", "c", "d"]) == {
+        "a": (b"body", 1),
+        "b": (b"\x00\xff", 7),
+    }
     assert find_turns(engine, NAMESPACE, []) == {}
 
 
 def test_a_later_state_replaces_the_body_and_not_the_times(engine: Engine) -> None:
     run(engine, turn("a", now=1, complete=False), turn("a", body=b"later", now=9))
-    assert engine.read("SELECT body, bytes, created_at, used_at FROM recall_turns") == [(b"later", 5, 1, 1)]
+    assert engine.read("SELECT body, bytes, created_at, used_at FROM recall_turns") == [
+        (b"later", 5, 1, 1)
+    ]
 
 
 def test_states_of_a_turn_may_come_in_any_order(engine: Engine) -> None:
     states = [(b"the whole", True), (b"the wh", False), (b"the", False)]
     run(engine, *(turn("a", body=body, complete=complete) for body, complete in states))
     run(engine, *(turn("b", body=body, complete=complete) for body, complete in states[1:]))
-    assert engine.read("SELECT body, complete FROM recall_turns ORDER BY token") == [(b"the whole", 1), (b"the wh", 0)]
+    assert engine.read("SELECT body, complete FROM recall_turns ORDER BY token") == [
+        (b"the whole", 1),
+        (b"the wh", 0),
+    ]
 
 
 def test_many_tokens_and_keys_are_found_at_once(engine: Engine) -> None:
@@ -57,12 +74,24 @@ def test_many_tokens_and_keys_are_found_at_once(engine: Engine) -> None:
     for name in names:
         run(engine, turn(name), *add_keys(name, [name.encode()]))
     assert list(find_turns(engine, NAMESPACE, names)) == names
-    assert find_tokens(engine, [name.encode() for name in names], 64) == {name.encode(): [name] for name in names}
+    assert find_tokens(engine, [name.encode() for name in names], 64) == {
+        name.encode(): [name] for name in names
+    }
 
 
 def test_keys_lead_to_their_turns_and_to_no_others(engine: Engine) -> None:
-    run(engine, turn("a"), turn("b"), *add_keys("a", [b"one", b"both"]), *add_keys("b", [b"both", b"both"]))
-    assert find_tokens(engine, [b"one", b"both", b"none"], 64) == {b"one": ["a"], b"both": ["a", "b"], b"none": []}
+    run(
+        engine,
+        turn("a"),
+        turn("b"),
+        *add_keys("a", [b"one", b"both"]),
+        *add_keys("b", [b"both", b"both"]),
+    )
+    assert find_tokens(engine, [b"one", b"both", b"none"], 64) == {
+        b"one": ["a"],
+        b"both": ["a", "b"],
+        b"none": [],
+    }
 
 
 def test_a_key_is_added_to_turns_that_are_there(engine: Engine) -> None:
@@ -94,13 +123,29 @@ def test_what_was_sent_is_found_and_replaced(engine: Engine) -> None:
 
 
 def test_what_was_learnt_is_found_and_replaced(engine: Engine) -> None:
-    run(engine, keep_learned("one m", "first", 1), keep_learned("one m", "second", 2), keep_learned("two m", "x", 2))
+    run(
+        engine,
+        keep_learned("one m", "first", 1),
+        keep_learned("one m", "second", 2),
+        keep_learned("two m", "x", 2),
+    )
     assert find_learned(engine) == {"one m": "second", "two m": "x"}
 
 
 def test_what_was_not_used_since_is_forgotten_with_its_keys(engine: Engine) -> None:
-    run(engine, turn("old", now=10), turn("used", now=10), turn("new", now=20), keep_sent(b"s", "omit", 10))
-    run(engine, *add_keys("old", [b"key"]), *add_keys("new", [b"key"]), *touch_turns(["used", "gone"], 20))
+    run(
+        engine,
+        turn("old", now=10),
+        turn("used", now=10),
+        turn("new", now=20),
+        keep_sent(b"s", "omit", 10),
+    )
+    run(
+        engine,
+        *add_keys("old", [b"key"]),
+        *add_keys("new", [b"key"]),
+        *touch_turns(["used", "gone"], 20),
+    )
     run(engine, *forget_old(unused_since=20, max_bytes=1000))
     assert tokens(engine) == ["new", "used"]
     assert find_tokens(engine, [b"key"], 64) == {b"key": ["new"]}

@@ -35,7 +35,9 @@ DAY = 86_400_000
 NOON = 1_795_176_000_000
 """2026-11-20 12:00 UTC."""
 
-CONVERSATION_STEP = "SEARCH ledger USING INDEX ledger_conversation (conversation=? AND id>? AND id<?)"
+CONVERSATION_STEP = (
+    "SEARCH ledger USING INDEX ledger_conversation (conversation=? AND id>? AND id<?)"
+)
 
 
 def entry(exchange: str, **members: Any) -> Entry:
@@ -72,14 +74,19 @@ def recent(engine: Engine, **conditions: Any) -> list[int]:
     return [number for number, _ in entries]
 
 
-# -- sums ---------------------------------------------------------------------------------------------------------
+# -- sums ------------------------------------------------------------------------------------------
 
 
 def test_a_users_exchanges_are_summed_from_a_day_on(engine: Engine) -> None:
     settled(engine, reasoning_tokens=5, cached_tokens=60, restored=3, missing=1)
     settled(engine, at=NOON + DAY, error_class="upstream_cut", estimated=True, cost_micros=None)
     settled(engine, user_id=2)
-    tokens = {"prompt_tokens": 200, "completion_tokens": 40, "reasoning_tokens": 5, "cached_tokens": 60}
+    tokens = {
+        "prompt_tokens": 200,
+        "completion_tokens": 40,
+        "reasoning_tokens": 5,
+        "cached_tokens": 60,
+    }
     marks = {"failures": 1, "estimated": 1, "unpriced": 1, "restored": 3, "missing": 1}
     assert usage_of(engine, 1) == Sums(requests=2, cost_micros=50, **tokens, **marks)
     assert usage_of(engine, 1, since_day=2026_11_21).requests == 1
@@ -104,7 +111,10 @@ def test_a_users_days_are_summed_by_model(engine: Engine) -> None:
 @pytest.fixture
 def used(engine: Engine) -> Engine:
     """Ada has the id 1 and the key 1; the user 2 is deleted; one exchange was of nobody."""
-    user = "INSERT INTO users (username, password_hash, role, created_at) VALUES ('ada', 'hash', 'user', 0)"
+    user = (
+        "INSERT INTO users (username, password_hash, role, created_at) VALUES ('ada', "
+        "'hash', 'user', 0)"
+    )
     key = """
         INSERT INTO virtual_keys (user_id, name, digest, suffix, scope, created_at)
         VALUES (1, 'laptop', :digest, 'wxyz', 'inference', 0)
@@ -151,7 +161,9 @@ def test_the_tokens_of_a_few_groups_are_told_by_day(used: Engine) -> None:
 def test_groups_are_paged(used: Engine, by: Dimension) -> None:
     every = usage_by(used, by, UsageFilter())
     pages: list[Group] = []
-    while page := usage_by(used, by, UsageFilter(), after=pages[-1].group if pages else None, limit=1):
+    while page := usage_by(
+        used, by, UsageFilter(), after=pages[-1].group if pages else None, limit=1
+    ):
         pages += page
     assert pages == every
 
@@ -170,7 +182,9 @@ def test_groups_are_paged(used: Engine, by: Dimension) -> None:
     ],
     ids=["user", "nobody", "key", "model", "upstream", "from", "to", "all at once"],
 )
-def test_what_is_grouped_can_be_narrowed(used: Engine, conditions: dict[str, Any], users: list[int]) -> None:
+def test_what_is_grouped_can_be_narrowed(
+    used: Engine, conditions: dict[str, Any], users: list[int]
+) -> None:
     assert [each.group for each in usage_by(used, "user", UsageFilter(**conditions))] == users
 
 
@@ -183,7 +197,7 @@ def test_a_users_sums_read_no_others(used: Engine) -> None:
     assert all("USING INDEX usage_daily_user_id (user_id=? AND day>?" in step for step in looked)
 
 
-# -- single exchanges ---------------------------------------------------------------------------------------------
+# -- single exchanges ------------------------------------------------------------------------------
 
 
 def test_entries_come_newest_first_as_they_were_settled(engine: Engine) -> None:
@@ -207,7 +221,18 @@ def test_entries_come_newest_first_as_they_were_settled(engine: Engine) -> None:
         ({"error_class": "lost"}, []),
         ({"user_id": 1, "outcome": "ok", "model": "m", "upstream": "main", "key_id": 1}, [1]),
     ],
-    ids=["user", "nobody", "key", "model", "upstream", "error", "ok", "class", "no such class", "all at once"],
+    ids=[
+        "user",
+        "nobody",
+        "key",
+        "model",
+        "upstream",
+        "error",
+        "ok",
+        "class",
+        "no such class",
+        "all at once",
+    ],
 )
 def test_entries_are_sifted(engine: Engine, conditions: dict[str, Any], numbers: list[int]) -> None:
     for members in (
@@ -229,8 +254,14 @@ def test_what_came_since_is_read_in_order(engine: Engine) -> None:
     for _ in range(5):
         settled(engine)
     assert newest_entry(engine) == 5
-    assert [number for number, _ in entries_after(engine, EntryFilter(), after=1, upto=4)] == [2, 3, 4]
-    assert [number for number, _ in entries_after(engine, EntryFilter(), after=1, upto=4, limit=2)] == [2, 3]
+    assert [number for number, _ in entries_after(engine, EntryFilter(), after=1, upto=4)] == [
+        2,
+        3,
+        4,
+    ]
+    assert [
+        number for number, _ in entries_after(engine, EntryFilter(), after=1, upto=4, limit=2)
+    ] == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -238,15 +269,34 @@ def test_what_came_since_is_read_in_order(engine: Engine) -> None:
     [
         (EntryFilter(), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         (EntryFilter(model="m"), "SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-        (EntryFilter(user_id=1), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
-        (EntryFilter(user_id=0), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
-        (EntryFilter(user_id=1, model="m"), "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)"),
+        (
+            EntryFilter(user_id=1),
+            "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)",
+        ),
+        (
+            EntryFilter(user_id=0),
+            "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)",
+        ),
+        (
+            EntryFilter(user_id=1, model="m"),
+            "SEARCH ledger USING INDEX ledger_user_id (user_id=? AND id>? AND id<?)",
+        ),
         (EntryFilter(conversation="c"), CONVERSATION_STEP),
         (EntryFilter(conversation="c", user_id=1), CONVERSATION_STEP),
     ],
-    ids=["all", "model", "user", "nobody", "user and model", "conversation", "conversation of a user"],
+    ids=[
+        "all",
+        "model",
+        "user",
+        "nobody",
+        "user and model",
+        "conversation",
+        "conversation of a user",
+    ],
 )
-def test_no_page_of_entries_reads_the_whole_ledger_or_sorts_it(engine: Engine, wanted: EntryFilter, step: str) -> None:
+def test_no_page_of_entries_reads_the_whole_ledger_or_sorts_it(
+    engine: Engine, wanted: EntryFilter, step: str
+) -> None:
     watched = Explained(engine)
     recent_entries(watched, wanted)
     assert watched.plans[-1] == [step]
@@ -257,7 +307,10 @@ def test_what_came_since_is_found_by_its_number(engine: Engine) -> None:
     watched = Explained(engine)
     entries_after(watched, EntryFilter(model="m"), after=5, upto=9)
     newest_entry(watched)
-    assert watched.plans == [["SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"], ["SEARCH ledger"]]
+    assert watched.plans == [
+        ["SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
+        ["SEARCH ledger"],
+    ]
 
 
 def test_running_exchanges_are_listed(engine: Engine) -> None:
@@ -284,7 +337,7 @@ def test_details_of_another_shape_are_none(details: str) -> None:
     assert read_details(entry("x", details=details)) == Details()
 
 
-# -- health -------------------------------------------------------------------------------------------------------
+# -- health ----------------------------------------------------------------------------------------
 
 
 def missing(*whys: str) -> str:
@@ -295,7 +348,13 @@ def missing(*whys: str) -> str:
 def test_health_is_told_per_upstream(engine: Engine) -> None:
     settled(engine, restored=3, first_byte_ms=20)
     settled(engine, error_class="upstream_500", missing=2, details=missing("gone", "gone"))
-    settled(engine, error_class="client_left", missing=2, details=missing("gone", "foreign"), first_byte_ms=10)
+    settled(
+        engine,
+        error_class="client_left",
+        missing=2,
+        details=missing("gone", "foreign"),
+        first_byte_ms=10,
+    )
     settled(engine, upstream="spare")
     settled(engine, at=NOON - 1, upstream="old")
     settled(engine, at=NOON - 1, missing=1, details=missing("long ago"))
@@ -308,10 +367,18 @@ def test_health_is_told_per_upstream(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("waits", "p50", "p95"),
-    [([7], 7, 7), ([1, 2], 1, 2), ([*range(1, 101)], 50, 95), ([*range(1, 21)], 10, 19), ([*range(1, 22)], 11, 20)],
+    [
+        ([7], 7, 7),
+        ([1, 2], 1, 2),
+        ([*range(1, 101)], 50, 95),
+        ([*range(1, 21)], 10, 19),
+        ([*range(1, 22)], 11, 20),
+    ],
     ids=["one", "two", "hundred", "twenty", "twenty-one"],
 )
-def test_percentiles_are_of_those_that_got_a_first_byte(engine: Engine, waits: list[int], p50: int, p95: int) -> None:
+def test_percentiles_are_of_those_that_got_a_first_byte(
+    engine: Engine, waits: list[int], p50: int, p95: int
+) -> None:
     for wait in [*reversed(waits), None]:
         settled(engine, first_byte_ms=wait)
     [main] = read_health(engine, NOON)

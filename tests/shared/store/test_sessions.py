@@ -1,4 +1,6 @@
-"""A session lasts until its time, its logout or a change of the account ends it, for every program at once."""
+"""A session lasts until its time, its logout or a change of the account ends it, for every
+program at once.
+"""
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +19,14 @@ LIFETIME_MS = 43_200_000
 
 @pytest.fixture
 def user(engine: Engine) -> User:
-    return create_user(engine, username="ada", password_hash="hash", role="user", must_change_password=False, now=1_000)
+    return create_user(
+        engine,
+        username="ada",
+        password_hash="hash",
+        role="user",
+        must_change_password=False,
+        now=1_000,
+    )
 
 
 def session(user: User) -> str:
@@ -37,7 +46,9 @@ def test_what_is_no_token_is_nobodys_session(engine: Engine, user: User, token: 
     assert engine.read("SELECT * FROM ended_sessions") == []
 
 
-def test_an_ended_session_is_over_for_the_other_program_too(engine: Engine, user: User, path) -> None:
+def test_an_ended_session_is_over_for_the_other_program_too(
+    engine: Engine, user: User, path
+) -> None:
     token, other = session(user), open_engine(f"sqlite:{path}")
     before = session_user(other, token, SECRET, now_ms=NOW)
     end_session(engine, token, SECRET, now_ms=NOW)
@@ -56,9 +67,13 @@ def test_ending_a_session_leaves_the_others(engine: Engine, user: User) -> None:
     "change",
     [
         pytest.param(
-            lambda engine, user: set_password(engine, user.id, "-", must_change_password=False), id="password"
+            lambda engine, user: set_password(engine, user.id, "-", must_change_password=False),
+            id="password",
         ),
-        pytest.param(lambda engine, user: update_user(engine, user.id, lambda u: replace(u, role="admin")), id="role"),
+        pytest.param(
+            lambda engine, user: update_user(engine, user.id, lambda u: replace(u, role="admin")),
+            id="role",
+        ),
         pytest.param(lambda engine, user: set_disabled(engine, user.id, True), id="disabled"),
         pytest.param(lambda engine, user: delete_user(engine, user.id), id="deleted"),
     ],
@@ -69,7 +84,9 @@ def test_a_change_of_the_account_ends_its_sessions(engine: Engine, user: User, c
     assert session_user(engine, token, SECRET, now_ms=NOW) is None
 
 
-def test_a_disabled_account_has_no_session_however_new_its_token(engine: Engine, user: User) -> None:
+def test_a_disabled_account_has_no_session_however_new_its_token(
+    engine: Engine, user: User
+) -> None:
     set_disabled(engine, user.id, True)
     assert session_user(engine, session(replace(user, epoch=1)), SECRET, now_ms=NOW) is None
 

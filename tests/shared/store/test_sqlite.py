@@ -1,4 +1,6 @@
-"""The SQLite engine keeps the promises of the engine protocol, beside other programs and when the disk does not."""
+"""The SQLite engine keeps the promises of the engine protocol, beside other programs and
+when the disk does not.
+"""
 
 import logging
 import signal
@@ -28,7 +30,9 @@ def learn(endpoint: str, value: str = "x") -> Statement:
 
 
 def refused(secret: str = "") -> Statement:
-    return "INSERT INTO learned (endpoint, value, learned_at) VALUES ('x', 'x', :when)", {"when": secret}
+    return "INSERT INTO learned (endpoint, value, learned_at) VALUES ('x', 'x', :when)", {
+        "when": secret
+    }
 
 
 @pytest.fixture
@@ -51,7 +55,9 @@ def hasty(engine: Engine, path: Path) -> Iterator[SqliteEngine]:
         pytest.param("sqlite:///srv/a%20b.db", "/srv/a b.db", id="percent"),
     ],
 )
-def test_a_url_names_a_file(url: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_names_a_file(
+    url: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert database_path(url) == Path(expected.format(cwd=tmp_path))
 
@@ -120,7 +126,9 @@ def test_what_is_written_now_is_read_at_once(engine: Engine) -> None:
     assert engine.read(ENDPOINTS) == [("a",), ("b",)]
 
 
-def test_try_write_gives_up_at_once_while_another_program_writes(engine: Engine, other: dbapi2.Connection) -> None:
+def test_try_write_gives_up_at_once_while_another_program_writes(
+    engine: Engine, other: dbapi2.Connection
+) -> None:
     other.execute("BEGIN IMMEDIATE")
     assert not engine.try_write([learn("a")])
     other.execute("COMMIT")
@@ -146,7 +154,9 @@ def test_no_write_overtakes_an_earlier_one(engine: Engine) -> None:
     assert engine.read(ENDPOINTS) == [(str(number),) for number in range(2000)]
 
 
-def test_what_may_come_first_does_not_wait_for_what_is_queued(engine: Engine, other: dbapi2.Connection) -> None:
+def test_what_may_come_first_does_not_wait_for_what_is_queued(
+    engine: Engine, other: dbapi2.Connection
+) -> None:
     other.execute("BEGIN IMMEDIATE")
     engine.write_later([learn("queued")])
     assert not engine.try_write([learn("urgent")], overtake=True)
@@ -154,7 +164,9 @@ def test_what_may_come_first_does_not_wait_for_what_is_queued(engine: Engine, ot
     assert eventually(lambda: engine.try_write([learn("urgent")], overtake=True))
 
 
-def test_a_queued_group_is_written_whole_or_not_at_all(engine: Engine, other: dbapi2.Connection) -> None:
+def test_a_queued_group_is_written_whole_or_not_at_all(
+    engine: Engine, other: dbapi2.Connection
+) -> None:
     other.execute("BEGIN IMMEDIATE")
     engine.write_later([learn("a")])
     engine.write_later([learn("b"), refused()])
@@ -169,7 +181,9 @@ def test_a_queued_group_is_written_whole_or_not_at_all(engine: Engine, other: db
     [
         pytest.param(refused("hunter2"), id="wrong-type"),
         pytest.param(learn("hunter2\ud800"), id="not-text"),
-        pytest.param(("SELECT nonsense FROM learned WHERE value = :v", {"v": "hunter2"}), id="wrong-sql"),
+        pytest.param(
+            ("SELECT nonsense FROM learned WHERE value = :v", {"v": "hunter2"}), id="wrong-sql"
+        ),
         pytest.param((learn("")[0], {"endpoint": "hunter2"}), id="missing-parameter"),
     ],
 )
@@ -285,7 +299,9 @@ def test_a_transaction_inside_a_transaction_is_refused(hasty: SqliteEngine) -> N
         hasty.transact(lambda _: hasty.transact(lambda transaction: transaction.run(*learn("a"))))
 
 
-def test_the_version_changes_when_another_program_writes(engine: Engine, other: dbapi2.Connection) -> None:
+def test_the_version_changes_when_another_program_writes(
+    engine: Engine, other: dbapi2.Connection
+) -> None:
     before = engine.version()
     assert engine.version() == before
     other.execute(*learn("a"))
@@ -293,7 +309,10 @@ def test_the_version_changes_when_another_program_writes(engine: Engine, other: 
 
 
 def test_an_engine_is_read_on_its_own_thread_only(engine: Engine) -> None:
-    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="the thread that opened it"):
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(RuntimeError, match="the thread that opened it"),
+    ):
         pool.submit(engine.read, COUNT).result()
 
 
@@ -427,10 +446,14 @@ def test_a_damaged_file_refuses_a_transaction_in_words(damaged: SqliteEngine) ->
         damaged.transact(lambda work: work.run(*learn("a")), wait=False)
 
 
-def test_a_damaged_table_costs_only_its_own_writes(damaged: SqliteEngine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_table_costs_only_its_own_writes(
+    damaged: SqliteEngine, caplog: pytest.LogCaptureFixture
+) -> None:
     assert not damaged.try_write([learn("a")])
     damaged.write_later([learn("a")])
-    damaged.write_later([("INSERT INTO settings (name, value, updated_at) VALUES ('x', '1', 0)", {})])
+    damaged.write_later(
+        [("INSERT INTO settings (name, value, updated_at) VALUES ('x', '1', 0)", {})]
+    )
     damaged.flush()
     assert damaged.read("SELECT value FROM settings WHERE name = 'x'") == [("1",)]
     assert [record.message for record in caplog.records] == [

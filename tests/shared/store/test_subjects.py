@@ -1,4 +1,6 @@
-"""Names are fit to be shown, and limits, models and search texts come out of the database as they went in."""
+"""Names are fit to be shown, and limits, models and search texts come out of the database
+as they went in.
+"""
 
 import pytest
 
@@ -25,7 +27,9 @@ def test_a_fault_says_what_is_wrong_with_which_name(name: str, words: str) -> No
 
 
 def test_models_and_limits_are_read_as_they_were_written() -> None:
-    limits = Limits(quota_tokens=1, quota_cost_micros=None, period="day", rpm=2, tpm=None, concurrency=3)
+    limits = Limits(
+        quota_tokens=1, quota_cost_micros=None, period="day", rpm=2, tpm=None, concurrency=3
+    )
     models, *columns = limit_params(("a*", "模型"), limits).values()
     assert (models_from(models), limits_from(tuple(columns))) == (("a*", "模型"), limits)
 

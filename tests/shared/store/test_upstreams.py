@@ -25,7 +25,10 @@ WHOLE = Upstream(
     api_keys=("sk-first-key", "sk-second-key"),
     models=("a", "b"),
     path="/chat",
-    model_rewrites=(ModelRewrite(from_="x", to="y"), ModelRewrite(from_pattern="^a(.*)$", to_template="b{1}")),
+    model_rewrites=(
+        ModelRewrite(from_="x", to="y"),
+        ModelRewrite(from_pattern="^a(.*)$", to_template="b{1}"),
+    ),
     profile="mimo",
     headers={"X-Secret": "hidden-value"},
     timeouts=Timeouts(idle=2.5),
@@ -43,7 +46,11 @@ def order(engine: Engine) -> list[str]:
 def spoil(engine: Engine, column: str, value: Any) -> str:
     """What is said of a row with this in it."""
     [upstream_id] = add(engine, "mimo")
-    engine.transact(lambda transaction: transaction.run(f"UPDATE upstreams SET {column} = :value", {"value": value}))
+    engine.transact(
+        lambda transaction: transaction.run(
+            f"UPDATE upstreams SET {column} = :value", {"value": value}
+        )
+    )
     row = find_upstream(engine, SECRET, upstream_id)
     assert row
     assert not row.upstream
@@ -66,7 +73,9 @@ def test_no_secret_is_in_the_database_in_clear(engine: Engine) -> None:
 
     [row] = engine.read("SELECT * FROM upstreams")
 
-    assert not [secret for secret in ("first-key", "second-key", "hidden-value") if secret in repr(row)]
+    assert not [
+        secret for secret in ("first-key", "second-key", "hidden-value") if secret in repr(row)
+    ]
 
 
 def test_they_are_listed_in_the_order_they_came(engine: Engine) -> None:
@@ -76,7 +85,9 @@ def test_they_are_listed_in_the_order_they_came(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "after"), [(1, "cab"), (2, "acb"), (3, "abc"), (99, "abc")], ids=["first", "second", "stays", "far"]
+    ("position", "after"),
+    [(1, "cab"), (2, "acb"), (3, "abc"), (99, "abc")],
+    ids=["first", "second", "stays", "far"],
 )
 def test_one_is_moved(engine: Engine, position: int, after: str) -> None:
     [*_, last] = add(engine, *"abc")
@@ -91,7 +102,9 @@ def test_one_is_moved(engine: Engine, position: int, after: str) -> None:
 def test_one_is_replaced_in_its_place(engine: Engine) -> None:
     first, _ = add(engine, "a", "b")
 
-    assert replace_upstream(engine, SECRET, first, replace(WHOLE, name="z", api_keys=("sk-new",)), 2)
+    assert replace_upstream(
+        engine, SECRET, first, replace(WHOLE, name="z", api_keys=("sk-new",)), 2
+    )
 
     assert order(engine) == ["z", "b"]
     row = find_upstream(engine, SECRET, first)
@@ -144,7 +157,10 @@ def test_with_another_secret_a_row_says_so(engine: Engine) -> None:
 
 def test_keys_that_were_moved_from_another_row_stay_shut(engine: Engine) -> None:
     add(engine, "a", "b")
-    swap = "UPDATE upstreams SET sealed = (SELECT sealed FROM upstreams WHERE name = 'a') WHERE name = 'b'"
+    swap = (
+        "UPDATE upstreams SET sealed = (SELECT sealed FROM upstreams WHERE name = 'a') "
+        "WHERE name = 'b'"
+    )
     engine.transact(lambda transaction: transaction.run(swap))
 
     assert [bool(row.upstream) for row in list_upstreams(engine, SECRET)] == [True, False]
@@ -161,11 +177,15 @@ def test_keys_that_were_moved_from_another_row_stay_shut(engine: Engine) -> None
     ],
     ids=["no JSON", "no object", "bad URL", "unknown key", "no seal"],
 )
-def test_a_row_that_cannot_be_used_says_why(engine: Engine, column: str, value: Any, words: str) -> None:
+def test_a_row_that_cannot_be_used_says_why(
+    engine: Engine, column: str, value: Any, words: str
+) -> None:
     assert words in spoil(engine, column, value)
 
 
 def test_the_rules_are_those_of_the_file() -> None:
-    faults = upstream_faults({"name": "", "base_url": "x", "api_keys": ["k", "k"], "timeouts": {"idle": -1}})
+    faults = upstream_faults(
+        {"name": "", "base_url": "x", "api_keys": ["k", "k"], "timeouts": {"idle": -1}}
+    )
 
     assert faults.keys() == {"name", "base_url", "api_keys[1]", "timeouts.idle"}

@@ -30,10 +30,19 @@ LIMITS = Limits(quota_tokens=1, quota_cost_micros=2, period="day", rpm=3, tpm=4,
 
 @pytest.fixture
 def user(engine: Engine) -> User:
-    return create_user(engine, username="ada", password_hash="hash", role="user", must_change_password=False, now=1_000)
+    return create_user(
+        engine,
+        username="ada",
+        password_hash="hash",
+        role="user",
+        must_change_password=False,
+        now=1_000,
+    )
 
 
-def add(engine: Engine, user_id: int, key: str, expires_at: int | None = None, scope="inference") -> VirtualKey:
+def add(
+    engine: Engine, user_id: int, key: str, expires_at: int | None = None, scope="inference"
+) -> VirtualKey:
     return create_key(
         engine,
         user_id=user_id,
@@ -87,8 +96,12 @@ def test_a_key_is_revoked_once(engine: Engine, user: User) -> None:
 
 
 def test_keys_are_listed_page_by_page_for_one_or_all(engine: Engine, user: User) -> None:
-    other = create_user(engine, username="bob", password_hash="h", role="user", must_change_password=False, now=1)
-    keys = [add(engine, owner.id, f"sk-{at}") for at, owner in enumerate([user, other, user, other])]
+    other = create_user(
+        engine, username="bob", password_hash="h", role="user", must_change_password=False, now=1
+    )
+    keys = [
+        add(engine, owner.id, f"sk-{at}") for at, owner in enumerate([user, other, user, other])
+    ]
     assert list_keys(engine, limit=3) == keys[:3]
     assert list_keys(engine, after=keys[2].id) == keys[3:]
     assert list_keys(engine, user_id=other.id) == [keys[1], keys[3]]
@@ -108,7 +121,9 @@ def test_only_an_admin_gets_a_key_with_the_scope_admin(engine: Engine, user: Use
 
 
 def test_models_and_limits_of_key_and_owner_are_found_with_it(engine: Engine, user: User) -> None:
-    owner = update_user(engine, user.id, lambda found: replace(found, models=("a",), limits=Limits(rpm=9)))
+    owner = update_user(
+        engine, user.id, lambda found: replace(found, models=("a",), limits=Limits(rpm=9))
+    )
     key = engine.transact(
         lambda transaction: insert_key(
             transaction,
@@ -127,7 +142,9 @@ def test_models_and_limits_of_key_and_owner_are_found_with_it(engine: Engine, us
     assert find_key_by_id(engine, key.id) == key
 
 
-def test_name_expiry_models_and_limits_of_a_key_change_and_nothing_else(engine: Engine, user: User) -> None:
+def test_name_expiry_models_and_limits_of_a_key_change_and_nothing_else(
+    engine: Engine, user: User
+) -> None:
     key = add(engine, user.id, "sk-first")
     wanted = {"name": "desk", "expires_at": 9_000, "models": ("a",), "limits": LIMITS}
     changed = update_key(engine, key.id, lambda found: replace(found, **wanted))
@@ -145,7 +162,9 @@ def test_a_revoked_key_does_not_change(engine: Engine, user: User) -> None:
 
 def test_a_renewed_key_is_the_same_under_another_secret(engine: Engine, user: User) -> None:
     key = add(engine, user.id, "sk-first")
-    assert engine.transact(lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new"))
+    assert engine.transact(
+        lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new")
+    )
     assert find_key(engine, digest("sk-first")) is None
     assert find_key(engine, digest("sk-new")) == (replace(key, suffix="-new"), user)
 
@@ -153,7 +172,9 @@ def test_a_renewed_key_is_the_same_under_another_secret(engine: Engine, user: Us
 def test_a_revoked_key_is_not_renewed(engine: Engine, user: User) -> None:
     key = add(engine, user.id, "sk-first")
     revoke_key(engine, key.id, 5_000)
-    assert not engine.transact(lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new"))
+    assert not engine.transact(
+        lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new")
+    )
     assert find_key(engine, digest("sk-new")) is None
 
 
@@ -175,8 +196,12 @@ def test_the_oldest_key_is_one_that_can_be_used(engine: Engine, user: User) -> N
     [("LAP", [1, 2]), ("Bob", [2]), ("-0", [1]), ("%", []), ("", [1, 2])],
     ids=["name", "owner", "suffix", "percent-is-a-character", "all"],
 )
-def test_keys_are_found_by_name_owner_and_suffix(engine: Engine, user: User, text: str, found: list[int]) -> None:
-    other = create_user(engine, username="bob", password_hash="h", role="user", must_change_password=False, now=1)
+def test_keys_are_found_by_name_owner_and_suffix(
+    engine: Engine, user: User, text: str, found: list[int]
+) -> None:
+    other = create_user(
+        engine, username="bob", password_hash="h", role="user", must_change_password=False, now=1
+    )
     for at, owner in enumerate((user, other)):
         add(engine, owner.id, f"sk-{at}")
     assert [(key.id, owner) for key, owner, _ in search_keys(engine, now_ms=NOW, text=text)] == [
@@ -184,10 +209,14 @@ def test_keys_are_found_by_name_owner_and_suffix(engine: Engine, user: User, tex
     ]
 
 
-def test_a_search_says_what_a_key_has_spent_in_the_present_window_only(engine: Engine, user: User) -> None:
+def test_a_search_says_what_a_key_has_spent_in_the_present_window_only(
+    engine: Engine, user: User
+) -> None:
     key = add(engine, user.id, "sk-first")
     update_key(engine, key.id, lambda found: replace(found, limits=LIMITS))
-    entry = Entry(exchange="1", at=NOW, user_id=user.id, key_id=key.id, completion_tokens=4, cost_micros=3)
+    entry = Entry(
+        exchange="1", at=NOW, user_id=user.id, key_id=key.id, completion_tokens=4, cost_micros=3
+    )
     engine.try_write(settle(entry))
     [(_, _, today)] = search_keys(engine, now_ms=NOW, user_id=user.id)
     [(_, _, tomorrow)] = search_keys(engine, now_ms=NOW + DAY_MS)

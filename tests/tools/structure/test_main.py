@@ -18,7 +18,9 @@ PYPROJECT = "[tool.ruff]\nline-length = 100\n[tool.importlinter]\ncontracts = []
 def test_code_that_keeps_the_contracts_ends_well(
     tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tree(("pyproject.toml", PYPROJECT), ("addon/main.py", "import addon.node"), ("addon/node.py", ""))
+    tree(
+        ("pyproject.toml", PYPROJECT), ("addon/main.py", "import addon.node"), ("addon/node.py", "")
+    )
     assert main([], root=tmp_path) == 0
     assert "2 / 2 / 1 / 0" in capsys.readouterr().out
 

@@ -81,7 +81,9 @@ def test_a_function_is_as_long_as_its_body(tree: Tree) -> None:
         ("def f(a: Key = lambda b: b) -> None", 0),
     ],
 )
-def test_a_function_is_annotated_in_every_argument_and_its_result(tree: Tree, signature: str, count: int) -> None:
+def test_a_function_is_annotated_in_every_argument_and_its_result(
+    tree: Tree, signature: str, count: int
+) -> None:
     assert annotations_row(tree(("addon/a.py", f"{signature}: ..."))).values == (count,)
 
 
@@ -89,7 +91,10 @@ def test_asserts_of_not_none_are_counted_in_the_addon(tree: Tree) -> None:
     modules = tree(
         (
             "addon/a.py",
-            "assert a is not None\nassert a and b is not None, 'text'\nassert a is None\nassert a is not ...",
+            (
+                "assert a is not None\nassert a and b is not None, 'text'\nassert a is "
+                "None\nassert a is not ..."
+            ),
         ),
         ("shared/a.py", "assert a is not None"),
     )

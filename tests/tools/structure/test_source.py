@@ -31,6 +31,8 @@ def test_directives_to_tools_and_text_are_no_comments(tree: Tree) -> None:
     assert module.comments() == {1: "# why"}
 
 
-@pytest.mark.parametrize(("values", "percentile"), [([], 0), ([4], 4), (range(1, 11), 9), (range(1, 12), 10)])
+@pytest.mark.parametrize(
+    ("values", "percentile"), [([], 0), ([4], 4), (range(1, 11), 9), (range(1, 12), 10)]
+)
 def test_nine_of_ten_values_are_no_higher(values: list[int], percentile: int) -> None:
     assert percentile_90(values) == percentile

@@ -9,7 +9,14 @@ from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks, is_bound
 from addon.formats.chat.patch_stream import ChatReader, ChatStream
 from addon.formats.chat.request import encode
-from addon.formats.neutral.deltas import CallDelta, Delta, Finish, OpaqueDelta, ReasoningDelta, TextDelta
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    OpaqueDelta,
+    ReasoningDelta,
+    TextDelta,
+)
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Part, Reasoning, Text, ToolCall, message_of
 from addon.formats.wire import sse
@@ -36,7 +43,9 @@ def read(*steps: Json, quirks: Quirks = Quirks()) -> list[Delta]:
 
 def shown(*steps: Json, quirks: Quirks = Quirks()) -> list[Json]:
     """The deltas that the client gets; the last one is of the finish."""
-    stream = ChatStream(model="m", hide_usage=False, mint=lambda choice, index, call_id: "ours", quirks=quirks)
+    stream = ChatStream(
+        model="m", hide_usage=False, mint=lambda choice, index, call_id: "ours", quirks=quirks
+    )
     raws = [*(event(step) for step in steps), event({}, "stop")]
     told = [stream.feed(raw)[1] for raw in raws]
     return [json.loads(sse.data_of(raw) or b"")["choices"][0]["delta"] for raw in told]
@@ -47,7 +56,11 @@ def shown(*steps: Json, quirks: Quirks = Quirks()) -> list[Json]:
     [
         pytest.param(
             [{"content": "<think>r</think>\n"}, {"content": "a"}],
-            [ReasoningDelta("r", "<think>"), OpaqueDelta("<think>r</think>\n", "<think>"), TextDelta("a")],
+            [
+                ReasoningDelta("r", "<think>"),
+                OpaqueDelta("<think>r</think>\n", "<think>"),
+                TextDelta("a"),
+            ],
             id="tags",
         ),
         pytest.param(
@@ -66,7 +79,10 @@ def shown(*steps: Json, quirks: Quirks = Quirks()) -> list[Json]:
             [
                 ReasoningDelta("r", "content[].thinking"),
                 ReasoningDelta("r", "content[].thinking"),
-                OpaqueDelta('[{"type":"thinking","thinking":[{"type":"text","text":"rr"}]}]', "content[].thinking"),
+                OpaqueDelta(
+                    '[{"type":"thinking","thinking":[{"type":"text","text":"rr"}]}]',
+                    "content[].thinking",
+                ),
                 TextDelta("a"),
             ],
             id="chunks",
@@ -81,7 +97,9 @@ def shown(*steps: Json, quirks: Quirks = Quirks()) -> list[Json]:
             ],
             id="details",
         ),
-        pytest.param([{"reasoning_details": []}], [OpaqueDelta("[]", "reasoning_details")], id="no details"),
+        pytest.param(
+            [{"reasoning_details": []}], [OpaqueDelta("[]", "reasoning_details")], id="no details"
+        ),
         pytest.param(
             [{"tool_calls": [CALL | {"extra_content": ANNEX}]}],
             [OpaqueDelta('{"google":{"thought_signature":"s"}}', "extra_content", 0, 1, "0"), STEP],
@@ -89,7 +107,9 @@ def shown(*steps: Json, quirks: Quirks = Quirks()) -> list[Json]:
         ),
     ],
 )
-def test_what_is_carried_is_told_before_what_follows_it(steps: list[Json], deltas: list[Delta]) -> None:
+def test_what_is_carried_is_told_before_what_follows_it(
+    steps: list[Json], deltas: list[Delta]
+) -> None:
     assert read(*steps, quirks=TAGS) == deltas
 
 
@@ -107,7 +127,10 @@ def test_tags_stay_where_the_upstream_has_none() -> None:
 @pytest.mark.parametrize(
     ("steps", "deltas"),
     [
-        ([{"content": "<think>r"}, {"content": "</think>\na"}], [(None, "r"), ("a", None), (None, None)]),
+        (
+            [{"content": "<think>r"}, {"content": "</think>\na"}],
+            [(None, "r"), ("a", None), (None, None)],
+        ),
         ([{"content": "<th"}], [("", None), ("<th", None)]),
         (
             [{"content": [CHUNK]}, {"content": [{"type": "text", "text": "a"}]}],
@@ -117,27 +140,43 @@ def test_tags_stay_where_the_upstream_has_none() -> None:
     ],
     ids=["tags", "what began like a tag", "chunks", "text"],
 )
-def test_a_client_gets_text_as_content_and_reasoning_beside_it(steps: list[Json], deltas: list[Any]) -> None:
+def test_a_client_gets_text_as_content_and_reasoning_beside_it(
+    steps: list[Json], deltas: list[Any]
+) -> None:
     told = shown(*steps, quirks=TAGS)
     assert [(delta.get("content"), delta.get("reasoning_content")) for delta in told] == deltas
 
 
 def test_a_step_that_comes_twice_is_told_once() -> None:
     steps = [{"reasoning_content": text} for text in ("a", "a", "b", "a")]
-    assert [delta.text for delta in read(*steps, quirks=Quirks(repeats=True)) if isinstance(delta, ReasoningDelta)] == [
-        *("a", "b", "a")
-    ]
-    assert [delta.get("reasoning_content") for delta in shown(*steps, quirks=Quirks(repeats=True))] == [
-        *("a", None, "b", "a", None)
-    ]
+    assert [
+        delta.text
+        for delta in read(*steps, quirks=Quirks(repeats=True))
+        if isinstance(delta, ReasoningDelta)
+    ] == [*("a", "b", "a")]
+    assert [
+        delta.get("reasoning_content") for delta in shown(*steps, quirks=Quirks(repeats=True))
+    ] == [*("a", None, "b", "a", None)]
 
 
 @pytest.mark.parametrize(
     ("message", "client", "state"),
     [
-        ({"content": "<think>r</think>\n\na"}, {"content": "a", "reasoning_content": "r"}, "<think>r</think>\n\n"),
-        ({"content": [CHUNK, {"type": "text", "text": "a"}]}, {"content": "a", "reasoning_content": "r"}, [CHUNK]),
-        ({"content": "a", "reasoning_details": [DETAIL]}, {"content": "a", "reasoning_details": [DETAIL]}, [DETAIL]),
+        (
+            {"content": "<think>r</think>\n\na"},
+            {"content": "a", "reasoning_content": "r"},
+            "<think>r</think>\n\n",
+        ),
+        (
+            {"content": [CHUNK, {"type": "text", "text": "a"}]},
+            {"content": "a", "reasoning_content": "r"},
+            [CHUNK],
+        ),
+        (
+            {"content": "a", "reasoning_details": [DETAIL]},
+            {"content": "a", "reasoning_details": [DETAIL]},
+            [DETAIL],
+        ),
     ],
     ids=["tags", "chunks", "details"],
 )
@@ -155,7 +194,10 @@ def test_a_whole_answer_is_read_alike(message: Json, client: Json, state: Any) -
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([Reasoning("r", "<think>", "<think>r</think>\n", "<think>"), Text("a")], {"content": "<think>r</think>\na"}),
+        (
+            [Reasoning("r", "<think>", "<think>r</think>\n", "<think>"), Text("a")],
+            {"content": "<think>r</think>\na"},
+        ),
         (
             [Reasoning("r", "x", json.dumps([CHUNK]), "content[].thinking"), Text("a")],
             {"content": [CHUNK, {"type": "text", "text": "a"}]},
@@ -199,7 +241,9 @@ def test_an_annex_goes_with_its_call() -> None:
     ],
     ids=["text", "plain details", "signed details", "tags", "annex", "encrypted"],
 )
-def test_only_state_that_text_does_not_tell_is_bound_to_its_account(reasoning: Reasoning, bound: bool) -> None:
+def test_only_state_that_text_does_not_tell_is_bound_to_its_account(
+    reasoning: Reasoning, bound: bool
+) -> None:
     assert is_bound(reasoning) == bound
 
 

@@ -28,7 +28,10 @@ BLOB: Json = {"type": "reasoning.encrypted", "data": "x", "id": "rs_1"}
             [TEXT | {"signature": "s"}, TEXT | {"signature": "t"}],
         ),
         ([TEXT | {"id": None}, TEXT | {"id": "1"}], [TEXT | {"id": "1", "text": "aa"}]),
-        ([{"type": "reasoning.summary", "summary": "a"}] * 2, [{"type": "reasoning.summary", "summary": "aa"}]),
+        (
+            [{"type": "reasoning.summary", "summary": "a"}] * 2,
+            [{"type": "reasoning.summary", "summary": "aa"}],
+        ),
         ([BLOB | {"index": 0}] * 2, [BLOB | {"index": 0}]),
         ([BLOB, BLOB | {"data": "y"}], [BLOB, BLOB | {"data": "y"}]),
         (["odd", 1, None], ["odd", 1, None]),
@@ -48,7 +51,9 @@ def test_an_empty_array_is_something_that_was_said() -> None:
     assert (details.given, details.text) == (True, "[]")
 
 
-@pytest.mark.parametrize(("item", "secret"), [(TEXT, False), (TEXT | SIGNED, True), (BLOB, True)], ids=str)
+@pytest.mark.parametrize(
+    ("item", "secret"), [(TEXT, False), (TEXT | SIGNED, True), (BLOB, True)], ids=str
+)
 def test_what_is_signed_or_encrypted_is_its_account_s(item: Json, secret: bool) -> None:
     assert is_secret(item) == secret
 
@@ -84,6 +89,11 @@ def test_what_follows_a_signature_is_another_text() -> None:
     details = Details()
     for text, signature in (("one", None), (None, "S1"), (" two", None), (None, "S2")):
         given = {"text": text, "signature": signature}
-        details.add([{"type": "reasoning.text", "index": 0} | {key: kept for key, kept in given.items() if kept}])
+        details.add(
+            [
+                {"type": "reasoning.text", "index": 0}
+                | {key: kept for key, kept in given.items() if kept}
+            ]
+        )
     found = [(item["text"], item["signature"]) for item in json.loads(details.text)]
     assert found == [("one", "S1"), (" two", "S2")]

@@ -33,7 +33,13 @@ def test_a_picture_becomes_a_remark_and_a_note() -> None:
 
 
 def test_the_users_messages_in_a_row_become_one() -> None:
-    spoken = [user("a"), user([WORDS]), user(None), {"role": "assistant", "content": "b"}, user("c")]
+    spoken = [
+        user("a"),
+        user([WORDS]),
+        user(None),
+        {"role": "assistant", "content": "b"},
+        user("c"),
+    ]
     found, _ = fitted(body(*spoken), pictures=True, in_a_row=False)
     assert messages_of(found) == [
         user([{"type": "text", "text": "a"}, WORDS]),

@@ -33,7 +33,7 @@ def sent(given: ChatRequest, model: str = "m", edits: dict[int, Edit] | None = N
     return encode(given, model=model, edits=edits or {}, extra=[])
 
 
-# -- reading --------------------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("given", ["developer", "system", "user", "assistant", "tool", "function"])
@@ -64,12 +64,28 @@ def test_a_result_names_its_call() -> None:
 @pytest.mark.parametrize(
     ("calls", "expected"),
     [
-        pytest.param('[{"function":{"name":"f","arguments":"patch"}}]', (ToolCall("", "f", "patch"),), id="no JSON"),
-        pytest.param('[{"id":"a","function":{"arguments":{"b":[1]}}}]', (ToolCall("a", "", '{"b":[1]}'),), id="object"),
-        pytest.param('[{"id":"a","function":{"arguments":1e400}}]', (ToolCall("a", "", "null"),), id="infinity"),
-        pytest.param(f'[{{"id":{10**40},"function":null}}]', (ToolCall("", "", ""),), id="number as id"),
+        pytest.param(
+            '[{"function":{"name":"f","arguments":"patch"}}]',
+            (ToolCall("", "f", "patch"),),
+            id="no JSON",
+        ),
+        pytest.param(
+            '[{"id":"a","function":{"arguments":{"b":[1]}}}]',
+            (ToolCall("a", "", '{"b":[1]}'),),
+            id="object",
+        ),
+        pytest.param(
+            '[{"id":"a","function":{"arguments":1e400}}]',
+            (ToolCall("a", "", "null"),),
+            id="infinity",
+        ),
+        pytest.param(
+            f'[{{"id":{10**40},"function":null}}]', (ToolCall("", "", ""),), id="number as id"
+        ),
         pytest.param('[null,7,{"id":"a"}]', (ToolCall("a", "", ""),), id="no objects"),
-        pytest.param(r'[{"id":"\ud83d","function":"f"}]', (ToolCall("\ud83d", "", ""),), id="lone surrogate"),
+        pytest.param(
+            r'[{"id":"\ud83d","function":"f"}]', (ToolCall("\ud83d", "", ""),), id="lone surrogate"
+        ),
         pytest.param('{"id":"a"}', (), id="no array"),
         pytest.param("null", (), id="null"),
     ],
@@ -84,8 +100,14 @@ def test_a_legacy_function_call_is_a_call() -> None:
 
 
 def test_a_message_that_only_the_lenient_parser_reads_is_read_whole() -> None:
-    found = message(rb'{"role":"assistant","content":"\ud83d","tool_calls":[{"id":"a","x":NaN}],"reasoning":"\udfff"}')
-    assert (found.role, found.text, found.reasoning) == ("assistant", "\ud83d", (("reasoning", "\udfff"),))
+    found = message(
+        rb'{"role":"assistant","content":"\ud83d","tool_calls":[{"id":"a","x":NaN}],"reasoning":"\udfff"}'
+    )
+    assert (found.role, found.text, found.reasoning) == (
+        "assistant",
+        "\ud83d",
+        (("reasoning", "\udfff"),),
+    )
     assert found.calls == (ToolCall("a", "", ""),)
 
 
@@ -113,17 +135,25 @@ def test_a_request_with_tools_is_known(more: str, has_tools: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "stream"), [("", False), (',"stream":false', False), (',"stream":1', False), (' , "stream" : true ', True)]
+    ("more", "stream"),
+    [
+        ("", False),
+        (',"stream":false', False),
+        (',"stream":1', False),
+        (' , "stream" : true ', True),
+    ],
 )
 def test_a_request_streams_only_by_true(more: str, stream: bool) -> None:
     assert request(more=more).stream is stream
 
 
-# -- refusing -------------------------------------------------------------------------------------------------------
+# -- refusing --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["model", "stream", "messages", "input"])
-@pytest.mark.parametrize("second", [str, str.capitalize, lambda key: rf"\u{ord(key[0]):04x}{key[1:]}"])
+@pytest.mark.parametrize(
+    "second", [str, str.capitalize, lambda key: rf"\u{ord(key[0]):04x}{key[1:]}"]
+)
 def test_a_routing_key_that_stands_twice_is_refused(key: str, second: Any) -> None:
     body = f'{{"model":"m","{key}":[], "{second(key)}" : [],"messages":[]}}'
     assert f"'{key}' stands in the body more than once" in refused(body.encode()).message
@@ -143,22 +173,60 @@ def test_keys_that_some_servers_take_for_routing_keys_are_known(key: str) -> Non
     [
         pytest.param(b"", "invalid_json", "malformed", id="empty"),
         pytest.param(b"[]", "invalid_json", "malformed", id="array"),
-        pytest.param(b'{"model":"m","messages":[]} x', "invalid_json", "after its end", id="trailing text"),
-        pytest.param(b'{"model":"m","messages":[1,]}', "invalid_json", "malformed", id="trailing comma"),
-        pytest.param(b'{"model":"m","messages":["\xff"]}', "invalid_json", "not UTF-8", id="not UTF-8"),
-        pytest.param(b'{"model":"m", "messages":["\xff"]}', "invalid_json", "not UTF-8", id="not UTF-8, spaced"),
+        pytest.param(
+            b'{"model":"m","messages":[]} x', "invalid_json", "after its end", id="trailing text"
+        ),
+        pytest.param(
+            b'{"model":"m","messages":[1,]}', "invalid_json", "malformed", id="trailing comma"
+        ),
+        pytest.param(
+            b'{"model":"m","messages":["\xff"]}', "invalid_json", "not UTF-8", id="not UTF-8"
+        ),
+        pytest.param(
+            b'{"model":"m", "messages":["\xff"]}',
+            "invalid_json",
+            "not UTF-8",
+            id="not UTF-8, spaced",
+        ),
         pytest.param(b'{"a":' * 100_000, "invalid_json", "too deeply", id="deep"),
         pytest.param(b'{"model":"m"}', "missing_messages", "no 'messages'", id="no messages"),
-        pytest.param(b'{"model":"m","messages":null}', "missing_messages", "not an array", id="null messages"),
-        pytest.param(b'{"model":"m","messages":"x"}', "missing_messages", "not an array", id="text messages"),
-        pytest.param(b'{"model":"m","input":[]}', "missing_messages", "Responses body", id="Responses"),
+        pytest.param(
+            b'{"model":"m","messages":null}', "missing_messages", "not an array", id="null messages"
+        ),
+        pytest.param(
+            b'{"model":"m","messages":"x"}', "missing_messages", "not an array", id="text messages"
+        ),
+        pytest.param(
+            b'{"model":"m","input":[]}', "missing_messages", "Responses body", id="Responses"
+        ),
         pytest.param(b'{"messages":[]}', "missing_model", "names no 'model'", id="no model"),
-        pytest.param(b'{"model":7,"messages":[]}', "missing_model", "names no 'model'", id="number as model"),
-        pytest.param(b'{"model":"","messages":[]}', "missing_model", "names no 'model'", id="empty model"),
-        pytest.param(rb'{"model":"\ud83d","messages":[]}', "invalid_model", "printable", id="surrogate as model"),
-        pytest.param(rb'{"model":"a\u0000","messages":[]}', "invalid_model", "printable", id="NUL in the model"),
-        pytest.param(rb'{"model":"a\u202e","messages":[]}', "invalid_model", "printable", id="direction override"),
-        pytest.param(b'{"model":"%b","messages":[]}' % (b"x" * 257), "invalid_model", "256", id="long model"),
+        pytest.param(
+            b'{"model":7,"messages":[]}', "missing_model", "names no 'model'", id="number as model"
+        ),
+        pytest.param(
+            b'{"model":"","messages":[]}', "missing_model", "names no 'model'", id="empty model"
+        ),
+        pytest.param(
+            rb'{"model":"\ud83d","messages":[]}',
+            "invalid_model",
+            "printable",
+            id="surrogate as model",
+        ),
+        pytest.param(
+            rb'{"model":"a\u0000","messages":[]}',
+            "invalid_model",
+            "printable",
+            id="NUL in the model",
+        ),
+        pytest.param(
+            rb'{"model":"a\u202e","messages":[]}',
+            "invalid_model",
+            "printable",
+            id="direction override",
+        ),
+        pytest.param(
+            b'{"model":"%b","messages":[]}' % (b"x" * 257), "invalid_model", "256", id="long model"
+        ),
     ],
 )
 def test_what_cannot_be_routed_is_refused_in_words(body: bytes, code: str, words: str) -> None:
@@ -178,7 +246,11 @@ def read_or_refused(text: str) -> str:
 @pytest.mark.parametrize("member", ['"tool_calls"', '"content"', '"reasoning"', '"x"'])
 def test_a_deep_message_is_read_or_refused(member: str, depth: int) -> None:
     told = read_or_refused(f'{{"role":"assistant",{member}:{"[" * depth + "]" * depth}}}')
-    assert told == "" if depth == 9_000 else told in ("", "The request is refused: the JSON is nested too deeply.")
+    assert (
+        told == ""
+        if depth == 9_000
+        else told in ("", "The request is refused: the JSON is nested too deeply.")
+    )
 
 
 def test_a_long_model_is_taken() -> None:
@@ -189,7 +261,7 @@ def test_a_deployment_is_held_to_the_same_as_a_model() -> None:
     assert refused(b'{"messages":[]}', "a\nb").code == "invalid_model"
 
 
-# -- patching -------------------------------------------------------------------------------------------------------
+# -- patching --------------------------------------------------------------------------------------
 
 UNCHANGED = {
     "compact": b'{"model":"m","messages":[%b]}' % ODD,
@@ -215,7 +287,10 @@ def test_a_messages_worth_of_no_change_leaves_the_body_alone() -> None:
 
 def test_only_the_model_changes_when_it_is_renamed() -> None:
     body = b'{ "x": 1.0, "model" : "m" , "messages": [ %b ] }' % ODD
-    assert sent(decode(body), model="n\u00e9") == '{"x":1.0,"model":"né","messages":['.encode() + b" " + ODD + b" ]}"
+    assert (
+        sent(decode(body), model="n\u00e9")
+        == '{"x":1.0,"model":"né","messages":['.encode() + b" " + ODD + b" ]}"
+    )
 
 
 @pytest.mark.parametrize("named", [b'"model":"other",', b'"model":{"a":1},', b""])
@@ -231,7 +306,10 @@ def test_a_deployment_replaces_the_bodys_model(named: bytes) -> None:
         ("", b'{"include_usage":true}'),
         (',"stream_options":null', b'{"include_usage":true}'),
         (',"stream_options":"x"', b'{"include_usage":true}'),
-        (',"stream_options":{ "a" : 1.0, "include_usage":false}', b'{"a":1.0,"include_usage":true}'),
+        (
+            ',"stream_options":{ "a" : 1.0, "include_usage":false}',
+            b'{"a":1.0,"include_usage":true}',
+        ),
     ],
 )
 def test_usage_is_asked_for_in_every_stream(options: str, expected: bytes) -> None:
@@ -241,8 +319,15 @@ def test_usage_is_asked_for_in_every_stream(options: str, expected: bytes) -> No
 
 def test_extra_members_replace_or_extend_the_top_level() -> None:
     given = request(more=',"thinking":{"type":"enabled"}')
-    body = encode(given, model="m", edits={}, extra=[("thinking", b'{"type":"disabled"}'), ("new", b"1")])
-    assert json.loads(body) == {"model": "m", "messages": [], "thinking": {"type": "disabled"}, "new": 1}
+    body = encode(
+        given, model="m", edits={}, extra=[("thinking", b'{"type":"disabled"}'), ("new", b"1")]
+    )
+    assert json.loads(body) == {
+        "model": "m",
+        "messages": [],
+        "thinking": {"type": "disabled"},
+        "new": 1,
+    }
 
 
 def test_messages_without_an_edit_stay_byte_identical_in_a_patched_body() -> None:
@@ -260,25 +345,62 @@ def test_messages_without_an_edit_stay_byte_identical_in_a_patched_body() -> Non
 @pytest.mark.parametrize(
     ("raw", "reasoning", "expected"),
     [
-        pytest.param('{"role":"assistant"}', {"reasoning": "r"}, '{"role":"assistant","reasoning":"r"}', id="added"),
-        pytest.param('{"a": 1 }\n', {"reasoning": ""}, '{"a": 1 ,"reasoning":""}', id="added to blanks"),
-        pytest.param('{"reasoning":"x","a":1.0}', {"reasoning": "r"}, '{"a":1.0,"reasoning":"r"}', id="replaced"),
-        pytest.param('{"reasoning" : "r","a": 1}', {"reasoning": "r"}, '{"reasoning" : "r","a": 1}', id="as it was"),
-        pytest.param('{"reasoning_text":"x","a":1}', {"reasoning": "r"}, '{"a":1,"reasoning":"r"}', id="renamed"),
-        pytest.param('{"a":1,"reasoning":"x","reasoning_content":"y"}', {}, '{"a":1}', id="removed"),
+        pytest.param(
+            '{"role":"assistant"}',
+            {"reasoning": "r"},
+            '{"role":"assistant","reasoning":"r"}',
+            id="added",
+        ),
+        pytest.param(
+            '{"a": 1 }\n', {"reasoning": ""}, '{"a": 1 ,"reasoning":""}', id="added to blanks"
+        ),
+        pytest.param(
+            '{"reasoning":"x","a":1.0}',
+            {"reasoning": "r"},
+            '{"a":1.0,"reasoning":"r"}',
+            id="replaced",
+        ),
+        pytest.param(
+            '{"reasoning" : "r","a": 1}',
+            {"reasoning": "r"},
+            '{"reasoning" : "r","a": 1}',
+            id="as it was",
+        ),
+        pytest.param(
+            '{"reasoning_text":"x","a":1}',
+            {"reasoning": "r"},
+            '{"a":1,"reasoning":"r"}',
+            id="renamed",
+        ),
+        pytest.param(
+            '{"a":1,"reasoning":"x","reasoning_content":"y"}', {}, '{"a":1}', id="removed"
+        ),
         pytest.param('{"a":1}', {}, '{"a":1}', id="nothing to remove"),
         pytest.param('{"reasoning":"x"}', None, '{"reasoning":"x"}', id="let alone"),
         pytest.param(
-            '{"a":"\\"reasoning\\""}', {"reasoning": "r"}, '{"a":"\\"reasoning\\"","reasoning":"r"}', id="word"
+            '{"a":"\\"reasoning\\""}',
+            {"reasoning": "r"},
+            '{"a":"\\"reasoning\\"","reasoning":"r"}',
+            id="word",
         ),
         pytest.param(
-            '{"reasoning_details":[]}', {"reasoning": "r"}, '{"reasoning_details":[],"reasoning":"r"}', id="kin"
+            '{"reasoning_details":[]}',
+            {"reasoning": "r"},
+            '{"reasoning_details":[],"reasoning":"r"}',
+            id="kin",
         ),
-        pytest.param('{"a":1}', {"reasoning": "\ud83d\u2028"}, '{"a":1,"reasoning":"\\ud83d\\u2028"}', id="surrogate"),
+        pytest.param(
+            '{"a":1}',
+            {"reasoning": "\ud83d\u2028"},
+            '{"a":1,"reasoning":"\\ud83d\\u2028"}',
+            id="surrogate",
+        ),
         pytest.param('{"a":1}', {"x": "1", "y": "2"}, '{"a":1,"x":"1","y":"2"}', id="two names"),
     ],
 )
-def test_reasoning_is_put_in_and_the_rest_stays(raw: str, reasoning: dict[str, str] | None, expected: str) -> None:
+def test_reasoning_is_put_in_and_the_rest_stays(
+    raw: str, reasoning: dict[str, str] | None, expected: str
+) -> None:
     assert edited(raw.encode(), Edit(reasoning)) == expected.encode()
 
 
@@ -294,8 +416,12 @@ def test_ids_are_mapped_in_calls_and_results() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        pytest.param('{"tool_call_id":"c","content":"c"}', '{"tool_call_id":"p","content":"c"}', id="content"),
-        pytest.param('{"tool_call_id": "c","name":"c"}', '{"tool_call_id":"p","name":"c"}', id="name"),
+        pytest.param(
+            '{"tool_call_id":"c","content":"c"}', '{"tool_call_id":"p","content":"c"}', id="content"
+        ),
+        pytest.param(
+            '{"tool_call_id": "c","name":"c"}', '{"tool_call_id":"p","name":"c"}', id="name"
+        ),
         pytest.param(
             '{"tool_calls":null,"tool_call_id":"c","content":[{"text":"c"}]}',
             '{"tool_calls":null,"tool_call_id":"p","content":[{"text":"c"}]}',
@@ -306,7 +432,11 @@ def test_ids_are_mapped_in_calls_and_results() -> None:
             '{"tool_calls":[null,{"id":"p","function":{"name":"c","arguments":{"id":"c"}}}]}',
             id="arguments",
         ),
-        pytest.param('{"tool_calls":[{"id":"\\u0063","c":1}]}', '{"tool_calls":[{"id":"p","c":1}]}', id="escaped"),
+        pytest.param(
+            '{"tool_calls":[{"id":"\\u0063","c":1}]}',
+            '{"tool_calls":[{"id":"p","c":1}]}',
+            id="escaped",
+        ),
         pytest.param('{"tool_call_id" :\n"c"}', '{"tool_call_id":"p"}', id="blanks"),
         pytest.param('{"tool_calls":{"id":"c"},"tool_call_id":["c"]}', None, id="other shapes"),
         pytest.param('{"tool_calls": [ {"id": "d"} ], "name": "c"}', None, id="no id"),
@@ -319,4 +449,10 @@ def test_only_ids_are_mapped_where_other_texts_equal_one(raw: str, expected: str
 def test_reasoning_and_ids_change_in_one_edit() -> None:
     raw = f'{{"role":"assistant","tool_calls":[{CALL}]}}'
     body = edited(raw.encode(), Edit({"reasoning_content": '"call_1"'}, {"call_1": "p"}))
-    assert body == raw.replace("call_1", "p").encode()[:-1] + b',"reasoning_content":' + scalar_text('"call_1"') + b"}"
+    assert (
+        body
+        == raw.replace("call_1", "p").encode()[:-1]
+        + b',"reasoning_content":'
+        + scalar_text('"call_1"')
+        + b"}"
+    )

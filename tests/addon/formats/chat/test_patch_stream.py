@@ -1,4 +1,6 @@
-"""Each event of a chat stream is read into deltas and patched for the client, whatever the upstream's habits."""
+"""Each event of a chat stream is read into deltas and patched for the client, whatever the
+upstream's habits.
+"""
 
 import json
 from typing import Any
@@ -7,17 +9,30 @@ import pytest
 
 from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.accumulate import Accumulator
-from addon.formats.neutral.deltas import CallDelta, Delta, Finish, ReasoningDelta, StreamError, TextDelta, UsageReport
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    ReasoningDelta,
+    StreamError,
+    TextDelta,
+    UsageReport,
+)
 from addon.formats.neutral.turn import ToolCall, Turn, Usage
 from addon.formats.wire import sse
 
 NOT_JSON = StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
-THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "r"}, {"type": "text", "text": "s"}]}
+THINKING = {
+    "type": "thinking",
+    "thinking": [{"type": "text", "text": "r"}, {"type": "text", "text": "s"}],
+}
 WORDLESS = StreamError("The upstream reported an error.")
 
 
 def stream(*, model: str = "m", hide_usage: bool = False) -> ChatStream:
-    return ChatStream(model=model, hide_usage=hide_usage, mint=lambda choice, index, _: f"minted {choice}.{index}")
+    return ChatStream(
+        model=model, hide_usage=hide_usage, mint=lambda choice, index, _: f"minted {choice}.{index}"
+    )
 
 
 def event(chunk: object) -> bytes:
@@ -46,7 +61,9 @@ def patched(raw: bytes, **options: Any) -> bytes:
 
 
 def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
-    """The turns as we understand them, and as a client does that reads what we send by index alone."""
+    """The turns as we understand them, and as a client does that reads what we send by
+    index alone.
+    """
     ours, accumulator = stream(), Accumulator()
     client: dict[int, dict[int, list[str]]] = {}
     for raw in events:
@@ -55,14 +72,23 @@ def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
             accumulator.add(delta)
         for choice in json.loads(sse.data_of(out) or b"{}").get("choices", ()):
             for call in choice["delta"].get("tool_calls", ()):
-                parts = client.setdefault(choice["index"], {}).setdefault(call["index"], ["", "", ""])
-                said = call.get("id"), call["function"].get("name"), call["function"].get("arguments")
+                parts = client.setdefault(choice["index"], {}).setdefault(
+                    call["index"], ["", "", ""]
+                )
+                said = (
+                    call.get("id"),
+                    call["function"].get("name"),
+                    call["function"].get("arguments"),
+                )
                 parts[:] = [before + (more or "") for before, more in zip(parts, said, strict=True)]
-    seen = {at: Turn(calls=tuple(ToolCall(*found[i]) for i in sorted(found))) for at, found in client.items()}
+    seen = {
+        at: Turn(calls=tuple(ToolCall(*found[i]) for i in sorted(found)))
+        for at, found in client.items()
+    }
     return accumulator.turns(), seen
 
 
-# -- what is said ---------------------------------------------------------------------------------------------------
+# -- what is said ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -70,10 +96,22 @@ def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
     [
         pytest.param({"role": "assistant", "content": ""}, [], id="role"),
         pytest.param({"content": None}, [], id="null"),
-        pytest.param({"content": "a\u2028data: [DONE]<think>"}, [TextDelta("a\u2028data: [DONE]<think>")], id="text"),
-        pytest.param({"reasoning_content": ""}, [ReasoningDelta("", "reasoning_content")], id="empty reasoning"),
-        pytest.param({"reasoning_content": None, "content": "a"}, [TextDelta("a")], id="null reasoning"),
-        pytest.param({"reasoning_text": "r"}, [ReasoningDelta("r", "reasoning_text")], id="third name"),
+        pytest.param(
+            {"content": "a\u2028data: [DONE]<think>"},
+            [TextDelta("a\u2028data: [DONE]<think>")],
+            id="text",
+        ),
+        pytest.param(
+            {"reasoning_content": ""},
+            [ReasoningDelta("", "reasoning_content")],
+            id="empty reasoning",
+        ),
+        pytest.param(
+            {"reasoning_content": None, "content": "a"}, [TextDelta("a")], id="null reasoning"
+        ),
+        pytest.param(
+            {"reasoning_text": "r"}, [ReasoningDelta("r", "reasoning_text")], id="third name"
+        ),
         pytest.param(
             {"reasoning": "r", "reasoning_content": "r"},
             [ReasoningDelta("r", "reasoning_content"), ReasoningDelta("r", "reasoning")],
@@ -82,7 +120,9 @@ def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
         pytest.param({"reasoning": {"a": 1}, "content": {"x": 1}}, [], id="other shapes"),
         pytest.param({"content": "\ud83d"}, [TextDelta("\ud83d")], id="lone surrogate"),
         pytest.param(
-            {"function_call": {"name": "f", "arguments": "{"}}, [CallDelta(0, name="f", arguments="{")], id="legacy"
+            {"function_call": {"name": "f", "arguments": "{"}},
+            [CallDelta(0, name="f", arguments="{")],
+            id="legacy",
         ),
     ],
 )
@@ -92,23 +132,37 @@ def test_a_delta_says_what_its_fields_hold(delta: dict[str, Any], expected: list
 
 
 @pytest.mark.parametrize(
-    ("index", "choice"), [(0, 0), (1, 1), (None, 0), ("1", 0), ([], 0)], ids=["0", "1", "null", "text", "list"]
+    ("index", "choice"),
+    [(0, 0), (1, 1), (None, 0), ("1", 0), ([], 0)],
+    ids=["0", "1", "null", "text", "list"],
 )
 def test_a_choice_is_known_by_its_index_or_its_place(index: object, choice: int) -> None:
     assert deltas_of(chunk({"content": "a"}, index)) == [TextDelta("a", choice)]
 
 
-@pytest.mark.parametrize(("reason", "finishes"), [("stop", True), (None, False), ("", False), (7, False)])
+@pytest.mark.parametrize(
+    ("reason", "finishes"), [("stop", True), (None, False), ("", False), (7, False)]
+)
 def test_only_a_reason_finishes(reason: object, finishes: bool) -> None:
     assert deltas_of(chunk({}, finish_reason=reason)) == ([Finish("stop")] if finishes else [])
 
 
 def test_text_that_comes_with_the_finish_is_said_before_it() -> None:
-    assert deltas_of(chunk({"content": "a"}, 1, finish_reason="stop")) == [TextDelta("a", 1), Finish("stop", 1)]
+    assert deltas_of(chunk({"content": "a"}, 1, finish_reason="stop")) == [
+        TextDelta("a", 1),
+        Finish("stop", 1),
+    ]
 
 
 def test_two_choices_in_one_event_are_both_read() -> None:
-    raw = event({"choices": [{"index": 1, "delta": {"content": "b"}}, {"index": 0, "delta": {"content": "a"}}]})
+    raw = event(
+        {
+            "choices": [
+                {"index": 1, "delta": {"content": "b"}},
+                {"index": 0, "delta": {"content": "a"}},
+            ]
+        }
+    )
     assert deltas_of(raw) == [TextDelta("b", 1), TextDelta("a", 0)]
 
 
@@ -130,17 +184,23 @@ def test_an_event_of_another_shape_goes_through_as_it_is(shape: object) -> None:
     assert stream(model="other").feed(event(shape)) == ([], event(shape))
 
 
-@pytest.mark.parametrize("raw", [b": keep-alive\n\n", b"\n\n", b"event: ping\n\n", b"id: 7\n\n", b"retry: 3\n\n"])
+@pytest.mark.parametrize(
+    "raw", [b": keep-alive\n\n", b"\n\n", b"event: ping\n\n", b"id: 7\n\n", b"retry: 3\n\n"]
+)
 def test_what_has_no_data_goes_through_as_it_is(raw: bytes) -> None:
     assert stream(model="other").feed(raw) == ([], raw)
 
 
-@pytest.mark.parametrize("raw", [b"data:\n\n", b"data:   \n\n", b"data: \r\n\r\n", b"id: 7\ndata\n\n"])
+@pytest.mark.parametrize(
+    "raw", [b"data:\n\n", b"data:   \n\n", b"data: \r\n\r\n", b"id: 7\ndata\n\n"]
+)
 def test_an_event_with_empty_data_is_dropped(raw: bytes) -> None:
     assert stream().feed(raw) == ([], b"")
 
 
-@pytest.mark.parametrize("raw", [DONE, b"data:[DONE]\r\n\r\n", b"data: [DONE] \n\n", b"\xef\xbb\xbfdata: [DONE]\n\n"])
+@pytest.mark.parametrize(
+    "raw", [DONE, b"data:[DONE]\r\n\r\n", b"data: [DONE] \n\n", b"\xef\xbb\xbfdata: [DONE]\n\n"]
+)
 def test_the_end_is_announced_in_one_form(raw: bytes) -> None:
     reading = stream()
     assert not reading.done
@@ -148,7 +208,7 @@ def test_the_end_is_announced_in_one_form(raw: bytes) -> None:
     assert reading.done
 
 
-# -- usage ----------------------------------------------------------------------------------------------------------
+# -- usage -----------------------------------------------------------------------------------------
 
 COUNT = {"prompt_tokens": 1, "completion_tokens": 2}
 REPORT = UsageReport(Usage(prompt_tokens=1, completion_tokens=2))
@@ -182,18 +242,32 @@ def test_null_usage_hides_nothing() -> None:
     assert stream(hide_usage=True).feed(raw) == ([], raw)
 
 
-# -- the model's name -----------------------------------------------------------------------------------------------
+# -- the model's name ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        pytest.param(b'data: {"model":"up","x":1.0}\n\n', b'data: {"model":"m\xc3\xa9","x":1.0}\n\n', id="compact"),
-        pytest.param(b'data: {"x": 1.0, "model": "up"}\n\n', b'data: {"x":1.0,"model":"m\xc3\xa9"}\n\n', id="spaced"),
         pytest.param(
-            b'event: x\r\ndata: { "model" : "up" }\r\n\r\n', b'event: x\ndata: {"model":"m\xc3\xa9"}\n\n', id="CRLF"
+            b'data: {"model":"up","x":1.0}\n\n',
+            b'data: {"model":"m\xc3\xa9","x":1.0}\n\n',
+            id="compact",
         ),
-        pytest.param(rb'data: {"model":"\u0075p"}' + b"\n\n", b'data: {"model":"m\xc3\xa9"}\n\n', id="escaped"),
+        pytest.param(
+            b'data: {"x": 1.0, "model": "up"}\n\n',
+            b'data: {"x":1.0,"model":"m\xc3\xa9"}\n\n',
+            id="spaced",
+        ),
+        pytest.param(
+            b'event: x\r\ndata: { "model" : "up" }\r\n\r\n',
+            b'event: x\ndata: {"model":"m\xc3\xa9"}\n\n',
+            id="CRLF",
+        ),
+        pytest.param(
+            rb'data: {"model":"\u0075p"}' + b"\n\n",
+            b'data: {"model":"m\xc3\xa9"}\n\n',
+            id="escaped",
+        ),
         pytest.param(
             b'data: {"model": "up","choices":[\ndata: {"delta":{"content":"a"}}]}\n\n',
             b'data: {"model":"m\xc3\xa9","choices":[\ndata: {"delta":{"content":"a"}}]}\n\n',
@@ -203,7 +277,10 @@ def test_null_usage_hides_nothing() -> None:
         pytest.param(b'data: {"choices":[]}\n\n', b'data: {"choices":[]}\n\n', id="no model"),
         pytest.param(
             rb'data: {"model":"up","a":"\"model\":\"up\"","b":["model","up"]}' + b"\n\n",
-            rb'data: {"model":"m' + "é".encode() + rb'","a":"\"model\":\"up\"","b":["model","up"]}' + b"\n\n",
+            rb'data: {"model":"m'
+            + "é".encode()
+            + rb'","a":"\"model\":\"up\"","b":["model","up"]}'
+            + b"\n\n",
             id="in a text",
         ),
     ],
@@ -217,7 +294,7 @@ def test_a_chunk_that_names_the_right_model_stays_byte_identical() -> None:
     assert stream().feed(raw) == ([TextDelta("\ud83d")], raw)
 
 
-# -- tool calls -----------------------------------------------------------------------------------------------------
+# -- tool calls ------------------------------------------------------------------------------------
 
 ONE = ToolCall("a", "f", '{"x":1}')
 TWO = ToolCall("b", "g", '{"y":2}')
@@ -246,7 +323,9 @@ STEPS = {
         [step("1}", index=0, id="a")],
         [step("2}", index=0, id="b")],
     ],
-    "whole calls in one event": [[step('{"x":1}', "f", index=0, id="a"), step('{"y":2}', "g", index=0, id="b")]],
+    "whole calls in one event": [
+        [step('{"x":1}', "f", index=0, id="a"), step('{"y":2}', "g", index=0, id="b")]
+    ],
     "no index": [[step('{"x":1}', "f", id="a")], [step('{"y":2}', "g", id="b")]],
     "no index, in steps": [
         [step("", "f", id="a")],
@@ -254,9 +333,16 @@ STEPS = {
         [step("1}", id="")],
         [step('{"y":2}', "g", id="b")],
     ],
-    "null index": [[step('{"x":1}', "f", id="a", index=None), step('{"y":2}', "g", id="b", index=None)]],
-    "strings as index": [[step('{"x":1}', "f", id="a", index="0"), step('{"y":2}', "g", id="b", index="1")]],
-    "index from 1": [[step('{"x":1}', "f", id="a", index=1)], [step('{"y":2}', "g", id="b", index=2)]],
+    "null index": [
+        [step('{"x":1}', "f", id="a", index=None), step('{"y":2}', "g", id="b", index=None)]
+    ],
+    "strings as index": [
+        [step('{"x":1}', "f", id="a", index="0"), step('{"y":2}', "g", id="b", index="1")]
+    ],
+    "index from 1": [
+        [step('{"x":1}', "f", id="a", index=1)],
+        [step('{"y":2}', "g", id="b", index=2)],
+    ],
     "id in every step": [
         [step("", "f", index=0, id="a")],
         [step('{"x":1}', index=0, id="a")],
@@ -290,7 +376,9 @@ STEPS = {
 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
-def test_calls_are_told_apart_whatever_the_server_numbers_them(steps: list[list[dict[str, Any]]]) -> None:
+def test_calls_are_told_apart_whatever_the_server_numbers_them(
+    steps: list[list[dict[str, Any]]],
+) -> None:
     ours, client = heard(*(calls(*each) for each in steps))
     assert ours[0].calls == (ONE, TWO)
     assert [(call.id, call.arguments) for call in client[0].calls] == [
@@ -300,18 +388,30 @@ def test_calls_are_told_apart_whatever_the_server_numbers_them(steps: list[list[
     assert [call.name[:1] for call in client[0].calls] == ["f", "g"]
 
 
-@pytest.mark.parametrize("more", [{}, {"id": ""}, {"id": None}, {"index": 0}, {"index": 0, "id": ""}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"id": ""}, {"id": None}, {"index": 0}, {"index": 0, "id": ""}], ids=str
+)
 def test_calls_without_ids_are_told_apart_by_their_names_and_get_ids(more: dict[str, Any]) -> None:
-    ours, client = heard(calls(step("1", "f", **more)), calls(step("1", **more)), calls(step("2", "f", **more)))
+    ours, client = heard(
+        calls(step("1", "f", **more)), calls(step("1", **more)), calls(step("2", "f", **more))
+    )
     assert ours[0].calls == (ToolCall("", "f", "11"), ToolCall("", "f", "2"))
     assert client[0].calls == (ToolCall("minted 0.0", "f", "11"), ToolCall("minted 0.1", "f", "2"))
 
 
 def test_one_id_for_all_calls_is_no_reason_to_join_them() -> None:
     ours, client = heard(
-        calls(step("1", "f", index=0, id="x"), step("2", "g", index=0, id="x"), step("3", "f", index=1, id="x"))
+        calls(
+            step("1", "f", index=0, id="x"),
+            step("2", "g", index=0, id="x"),
+            step("3", "f", index=1, id="x"),
+        )
     )
-    assert [(call.id, call.arguments) for call in ours[0].calls] == [("x", "1"), ("x", "2"), ("x", "3")]
+    assert [(call.id, call.arguments) for call in ours[0].calls] == [
+        ("x", "1"),
+        ("x", "2"),
+        ("x", "3"),
+    ]
     assert [call.id for call in client[0].calls] == ["minted 0.0", "minted 0.1", "minted 0.2"]
 
 
@@ -321,15 +421,16 @@ def test_the_calls_of_two_choices_are_numbered_apart() -> None:
         calls(step("2", "g", index=0, id="a"), index=1),
         calls(step("3", index=0)),
     )
-    assert (ours[0].calls, ours[1].calls) == ((ToolCall("a", "f", "13"),), (ToolCall("a", "g", "2"),))
+    assert (ours[0].calls, ours[1].calls) == (
+        (ToolCall("a", "f", "13"),),
+        (ToolCall("a", "g", "2"),),
+    )
     assert client[0].calls == (ToolCall("minted 0.0", "f", "13"),)
     assert client[1].calls == (ToolCall("minted 1.0", "g", "2"),)
 
 
 def test_a_step_keeps_everything_but_its_index_and_id() -> None:
-    raw = (
-        b'data: {"x": 1.0,"choices":[{"delta":{"tool_calls":[{"type": "function","id":"a","y":1e400}], "z":1.0}}]}\n\n'
-    )
+    raw = b'data: {"x": 1.0,"choices":[{"delta":{"tool_calls":[{"type": "function","id":"a","y":1e400}], "z":1.0}}]}\n\n'
     assert patched(raw) == (
         b'data: {"x":1.0,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"minted 0.0","type":"function","y":1e400}]'
         b',"z":1.0}}]}\n\n'
@@ -345,42 +446,65 @@ def test_a_step_that_needs_no_change_stays_byte_identical() -> None:
 def test_a_name_is_reported_once() -> None:
     reading = stream()
     reading.feed(calls(step("", "f", index=0, id="a")))
-    assert reading.feed(calls(step("1", "f", index=0, id="a")))[0] == [CallDelta(0, id="a", arguments="1")]
+    assert reading.feed(calls(step("1", "f", index=0, id="a")))[0] == [
+        CallDelta(0, id="a", arguments="1")
+    ]
 
 
 def test_members_that_stand_twice_do_no_harm() -> None:
     raw = b'data: {"choices":[],"choices":[{"delta":{},"delta":{"tool_calls":[{"id":"a"}]}}]}\n\n'
     deltas, out = stream().feed(raw)
     assert deltas == [CallDelta(0, id="a")]
-    assert json.loads(sse.data_of(out) or b"")["choices"][0]["delta"]["tool_calls"][0]["id"] == "minted 0.0"
+    assert (
+        json.loads(sse.data_of(out) or b"")["choices"][0]["delta"]["tool_calls"][0]["id"]
+        == "minted 0.0"
+    )
 
 
-# -- errors ---------------------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        pytest.param(event({"error": {"message": "m", "code": 429}}), StreamError("m", 429, "429"), id="error"),
+        pytest.param(
+            event({"error": {"message": "m", "code": 429}}),
+            StreamError("m", 429, "429"),
+            id="error",
+        ),
         pytest.param(event({"error": "m"}), StreamError("m"), id="text"),
         pytest.param(
-            event({"error": {"message": "m", "code": "x"}, "choices": [{"finish_reason": "error"}]}),
+            event(
+                {"error": {"message": "m", "code": "x"}, "choices": [{"finish_reason": "error"}]}
+            ),
             StreamError("m", 502, "x"),
             id="OpenRouter",
         ),
         pytest.param(
-            event({"base_resp": {"status_code": 1008, "status_msg": "m"}}), StreamError("m", 402, "1008"), id="MiniMax"
+            event({"base_resp": {"status_code": 1008, "status_msg": "m"}}),
+            StreamError("m", 402, "1008"),
+            id="MiniMax",
         ),
-        pytest.param(event({"code": 1113, "msg": "m", "success": False}), StreamError("m", 502, "1113"), id="GLM"),
         pytest.param(
-            event({"code": 50505, "message": "m", "data": None}), StreamError("m", 502, "50505"), id="SiliconFlow"
+            event({"code": 1113, "msg": "m", "success": False}),
+            StreamError("m", 502, "1113"),
+            id="GLM",
+        ),
+        pytest.param(
+            event({"code": 50505, "message": "m", "data": None}),
+            StreamError("m", 502, "50505"),
+            id="SiliconFlow",
         ),
         pytest.param(
             b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"m"}}\n\n',
             StreamError("m", 502, "overloaded_error"),
             id="Anthropic",
         ),
-        pytest.param(b'event: error\ndata: {"message":"m","type":"t"}\n\n', StreamError("m"), id="named, flat"),
+        pytest.param(
+            b'event: error\ndata: {"message":"m","type":"t"}\n\n',
+            StreamError("m"),
+            id="named, flat",
+        ),
         pytest.param(b'event: error\ndata: {"x":1}\n\n', WORDLESS, id="named, wordless"),
         pytest.param(b'event: error\ndata: "x"\n\n', WORDLESS, id="named, a string"),
         pytest.param(b"event: error\ndata: oops\n\n", WORDLESS, id="named, not JSON"),
@@ -392,18 +516,26 @@ def test_members_that_stand_twice_do_no_harm() -> None:
         pytest.param(
             chunk({}, finish_reason="insufficient_system_resource"),
             StreamError(
-                "The upstream broke its answer off (insufficient_system_resource).", 503, "insufficient_system_resource"
+                "The upstream broke its answer off (insufficient_system_resource).",
+                503,
+                "insufficient_system_resource",
             ),
             id="DeepSeek's finish reason",
         ),
         pytest.param(event({"choices": [], "x_groq": {"error": "m"}}), StreamError("m"), id="Groq"),
         pytest.param(b"data: {cut\n\n", NOT_JSON, id="cut"),
         pytest.param(b'data: {"model":"\xff"}\n\n', NOT_JSON, id="not UTF-8"),
-        pytest.param(b'data: {"choices":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n", NOT_JSON, id="deep"),
-        pytest.param(b'data: {"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n", NOT_JSON, id="deep elsewhere"),
+        pytest.param(
+            b'data: {"choices":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n", NOT_JSON, id="deep"
+        ),
+        pytest.param(
+            b'data: {"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}\n\n", NOT_JSON, id="deep elsewhere"
+        ),
     ],
 )
-def test_an_error_inside_the_stream_is_recognised_and_kept_back(raw: bytes, expected: StreamError) -> None:
+def test_an_error_inside_the_stream_is_recognised_and_kept_back(
+    raw: bytes, expected: StreamError
+) -> None:
     assert stream().feed(raw) == ([expected], b"")
 
 

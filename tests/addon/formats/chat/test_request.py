@@ -1,4 +1,6 @@
-"""Whatever comes to the chat path is read as one request, and any request is written for a chat upstream."""
+"""Whatever comes to the chat path is read as one request, and any request is written for a
+chat upstream.
+"""
 
 import json
 from typing import Any
@@ -33,7 +35,9 @@ def decoded(**members: Any) -> Request:
 
 
 def encoded(*parts: Part, role: Any = "user", **members: Any) -> Json:
-    request = Request(origin="chat", model="m", messages=[message_of(role, parts)] if parts else [], **members)
+    request = Request(
+        origin="chat", model="m", messages=[message_of(role, parts)] if parts else [], **members
+    )
     return json.loads(encode(request, model="up"))
 
 
@@ -44,7 +48,7 @@ def refusal(**members: Any) -> str:
     return refused.value.problem.code
 
 
-# -- members --------------------------------------------------------------------------------------------------------
+# -- members ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -54,15 +58,27 @@ def refusal(**members: Any) -> str:
         ({"max_tokens": 8}, "max_tokens", 8),
         ({"stop": "a"}, "stop", ("a",)),
         ({"stop_sequences": ["a", "b"]}, "stop", ("a", "b")),
-        ({"functions": [{"name": "f", "parameters": {}}]}, "tools", (Tool(name="f", parameters={}),)),
+        (
+            {"functions": [{"name": "f", "parameters": {}}]},
+            "tools",
+            (Tool(name="f", parameters={}),),
+        ),
         ({"function_call": {"name": "f"}}, "tool_choice", ToolChoice("required", ("f",))),
         ({"function_call": "auto"}, "tool_choice", ToolChoice("auto")),
         ({"response_format": {"type": "json_object"}}, "output_format", OutputFormat()),
         ({"response_format": {"type": "text"}}, "output_format", None),
         ({"reasoning_effort": "low"}, "thinking", Thinking(effort="low")),
-        ({"reasoning": {"effort": "high", "max_tokens": 9}}, "thinking", Thinking(effort="high", budget=9)),
+        (
+            {"reasoning": {"effort": "high", "max_tokens": 9}},
+            "thinking",
+            Thinking(effort="high", budget=9),
+        ),
         ({"reasoning": {"enabled": False}}, "thinking", Thinking(switch="disabled")),
-        ({"thinking": {"type": "enabled", "budget_tokens": 5}}, "thinking", Thinking(switch="enabled", budget=5)),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 5}},
+            "thinking",
+            Thinking(switch="enabled", budget=5),
+        ),
         ({"provider": {"order": ["x"]}, "n": 1}, "extra", {"provider": {"order": ["x"]}}),
         ({"system": "s"}, "messages", [message_of("system", [Text("s")])]),
     ],
@@ -89,7 +105,7 @@ def test_what_is_no_request_is_refused(members: Json, code: str) -> None:
     assert refusal(**members) == code
 
 
-# -- for a chat upstream --------------------------------------------------------------------------------------------
+# -- for a chat upstream ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -99,7 +115,13 @@ def test_what_is_no_request_is_refused(members: Json, code: str) -> None:
         ("user", [Text("a")], {"role": "user", "content": "a"}),
         (
             "user",
-            [Text("a"), Image(PNG, detail="low"), File("data:x", name="n"), File("https://x"), File(file_id="f")],
+            [
+                Text("a"),
+                Image(PNG, detail="low"),
+                File("data:x", name="n"),
+                File("https://x"),
+                File(file_id="f"),
+            ],
             {
                 "role": "user",
                 "content": [
@@ -123,16 +145,23 @@ def test_what_is_no_request_is_refused(members: Json, code: str) -> None:
                 "role": "assistant",
                 "content": None,
                 "reasoning_content": "r",
-                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+                "tool_calls": [
+                    {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                ],
             },
         ),
         (
             "assistant",
-            [Reasoning("told", SUMMARY, "e", "encrypted_content"), ToolCall("c", "f", "raw", custom=True)],
+            [
+                Reasoning("told", SUMMARY, "e", "encrypted_content"),
+                ToolCall("c", "f", "raw", custom=True),
+            ],
             {
                 "role": "assistant",
                 "content": None,
-                "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "f", "input": "raw"}}],
+                "tool_calls": [
+                    {"id": "c", "type": "custom", "custom": {"name": "f", "input": "raw"}}
+                ],
             },
         ),
         (
@@ -143,7 +172,9 @@ def test_what_is_no_request_is_refused(members: Json, code: str) -> None:
     ],
     ids=["system", "text", "parts", "words", "calls", "custom", "empty reasoning"],
 )
-def test_a_message_is_written_for_a_chat_upstream(role: str, parts: list[Part], message: Json) -> None:
+def test_a_message_is_written_for_a_chat_upstream(
+    role: str, parts: list[Part], message: Json
+) -> None:
     assert encoded(*parts, role=role)["messages"] == [message]
 
 
@@ -155,7 +186,9 @@ def test_pictures_in_results_follow_the_results_as_the_users() -> None:
         message_of("tool", [Image(PNG)], result_of="c3"),
     ]
     picture = {"type": "image_url", "image_url": {"url": PNG}}
-    sent = json.loads(encode(Request(origin="chat", model="m", messages=messages), model="m"))["messages"]
+    sent = json.loads(encode(Request(origin="chat", model="m", messages=messages), model="m"))[
+        "messages"
+    ]
     assert sent == [
         {"role": "tool", "tool_call_id": "c1", "content": "a\nb"},
         {"role": "tool", "tool_call_id": "c2", "content": ""},
@@ -185,7 +218,11 @@ def test_a_hosted_tool_is_refused_by_name_unless_it_was_meant_for_chat() -> None
     hosted = Hosted("responses", "web_search", {"type": "web_search"})
     with pytest.raises(RequestError, match="'web_search'"):
         encoded(hosted=(hosted,))
-    own = Hosted("chat", "builtin_function", {"type": "builtin_function", "function": {"name": "$web_search"}})
+    own = Hosted(
+        "chat",
+        "builtin_function",
+        {"type": "builtin_function", "function": {"name": "$web_search"}},
+    )
     assert encoded(hosted=(own,))["tools"] == [own.tool]
 
 
@@ -193,12 +230,18 @@ def test_a_hosted_tool_is_refused_by_name_unless_it_was_meant_for_chat() -> None
     ("members", "expected"),
     [
         ({"thinking": Thinking(effort="low", summary="auto")}, {"reasoning_effort": "low"}),
-        ({"thinking": Thinking(switch="enabled", budget=7)}, {"thinking": {"type": "enabled", "budget_tokens": 7}}),
+        (
+            {"thinking": Thinking(switch="enabled", budget=7)},
+            {"thinking": {"type": "enabled", "budget_tokens": 7}},
+        ),
         (
             {"temperature": 0.0, "seed": 0, "parallel_tool_calls": False},
             {"temperature": 0.0, "seed": 0, "parallel_tool_calls": False},
         ),
-        ({"extra": {"provider": {}, "service_tier": "flex"}}, {"provider": {}, "service_tier": "flex"}),
+        (
+            {"extra": {"provider": {}, "service_tier": "flex"}},
+            {"provider": {}, "service_tier": "flex"},
+        ),
         ({"tool_choice": ToolChoice("none")}, {"tool_choice": "none"}),
         (
             {"tool_choice": ToolChoice("auto", ("f", "g"))},
@@ -207,7 +250,9 @@ def test_a_hosted_tool_is_refused_by_name_unless_it_was_meant_for_chat() -> None
                     "type": "allowed_tools",
                     "allowed_tools": {
                         "mode": "auto",
-                        "tools": [{"type": "function", "function": {"name": name}} for name in ("f", "g")],
+                        "tools": [
+                            {"type": "function", "function": {"name": name}} for name in ("f", "g")
+                        ],
                     },
                 }
             },
@@ -220,6 +265,15 @@ def test_members_are_written_for_a_chat_upstream(members: Json, expected: Json) 
 
 
 def test_what_only_another_format_knows_is_not_passed_on() -> None:
-    request = Request(origin="responses", model="m", messages=[], extra={"truncation": "auto", "service_tier": "flex"})
+    request = Request(
+        origin="responses",
+        model="m",
+        messages=[],
+        extra={"truncation": "auto", "service_tier": "flex"},
+    )
     request.thinking, request.store, request.metadata = Thinking(switch="enabled"), True, {"k": "v"}
-    assert json.loads(encode(request, model="m")) == {"model": "m", "messages": [], "service_tier": "flex"}
+    assert json.loads(encode(request, model="m")) == {
+        "model": "m",
+        "messages": [],
+        "service_tier": "flex",
+    }

@@ -23,7 +23,9 @@ def minted(choice: int, index: int, _: str) -> str:
 
 
 def answer(*messages: Any, **more: Any) -> Answer:
-    choices = [{"index": at, "message": one, "finish_reason": "stop"} for at, one in enumerate(messages)]
+    choices = [
+        {"index": at, "message": one, "finish_reason": "stop"} for at, one in enumerate(messages)
+    ]
     found = decode(json.dumps({"id": "1", "model": "m", "choices": choices, **more}).encode())
     assert found is not None
     return found
@@ -39,8 +41,14 @@ def patched(body: bytes, model: str = "m") -> bytes:
     ("message", "turn"),
     [
         pytest.param({"content": "a"}, Turn(text="a", finish_reason="stop"), id="text"),
-        pytest.param({"content": [{"type": "text", "text": "a"}]}, Turn(text="a", finish_reason="stop"), id="parts"),
-        pytest.param({"content": "\ud83d"}, Turn(text="\ud83d", finish_reason="stop"), id="lone surrogate"),
+        pytest.param(
+            {"content": [{"type": "text", "text": "a"}]},
+            Turn(text="a", finish_reason="stop"),
+            id="parts",
+        ),
+        pytest.param(
+            {"content": "\ud83d"}, Turn(text="\ud83d", finish_reason="stop"), id="lone surrogate"
+        ),
         pytest.param({}, Turn(finish_reason="stop"), id="nothing"),
         pytest.param(None, Turn(finish_reason="stop"), id="null"),
         pytest.param(
@@ -57,7 +65,9 @@ def patched(body: bytes, model: str = "m") -> bytes:
             Turn(calls=(ToolCall("", "f", "{}"),), finish_reason="stop"),
             id="legacy",
         ),
-        pytest.param({"tool_calls": {"id": "a"}}, Turn(finish_reason="stop"), id="calls of another shape"),
+        pytest.param(
+            {"tool_calls": {"id": "a"}}, Turn(finish_reason="stop"), id="calls of another shape"
+        ),
     ],
 )
 def test_a_choice_is_read_as_a_turn(message: object, turn: Turn) -> None:
@@ -73,17 +83,26 @@ def test_a_choice_is_read_as_a_turn(message: object, turn: Turn) -> None:
         ({"reasoning_content": None, "reasoning_text": "r"}, Reasoning("r", "reasoning_text")),
         ({"reasoning_content": None, "reasoning": {"a": 1}}, None),
         (
-            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "r"}]}, {"text": "a"}]},
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "r"}]},
+                    {"text": "a"},
+                ]
+            },
             Reasoning("r", "content[].thinking"),
         ),
     ],
 )
-def test_reasoning_is_the_first_that_says_something(fields: dict[str, Any], reasoning: Reasoning | None) -> None:
+def test_reasoning_is_the_first_that_says_something(
+    fields: dict[str, Any], reasoning: Reasoning | None
+) -> None:
     assert answer(fields).turns[0].reasoning == reasoning
 
 
 def test_every_choice_is_a_turn_and_usage_is_counted() -> None:
-    found = answer({"content": "a"}, {"content": "b"}, usage={"prompt_tokens": 1, "completion_tokens": 2})
+    found = answer(
+        {"content": "a"}, {"content": "b"}, usage={"prompt_tokens": 1, "completion_tokens": 2}
+    )
     assert [turn.text for turn in found.turns.values()] == ["a", "b"]
     assert found.usage == Usage(prompt_tokens=1, completion_tokens=2)
     assert found.error is None
@@ -109,16 +128,32 @@ def test_what_is_no_answer_is_none(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        pytest.param({"error": {"message": "m", "code": 503}}, StreamError("m", 503, "503"), id="OpenRouter"),
+        pytest.param(
+            {"error": {"message": "m", "code": 503}}, StreamError("m", 503, "503"), id="OpenRouter"
+        ),
         pytest.param({"error": "m", "code": "x"}, StreamError("m", 502, "x"), id="xAI"),
         pytest.param(
-            {"base_resp": {"status_code": 1002, "status_msg": "m"}}, StreamError("m", 429, "1002"), id="MiniMax"
+            {"base_resp": {"status_code": 1002, "status_msg": "m"}},
+            StreamError("m", 429, "1002"),
+            id="MiniMax",
         ),
-        pytest.param({"code": 500, "msg": "m", "success": False}, StreamError("m", 500, "500"), id="GLM"),
-        pytest.param({"code": 20015, "message": "m", "data": None}, StreamError("m", 502, "20015"), id="SiliconFlow"),
-        pytest.param({"object": "error", "message": "m", "code": "x"}, StreamError("m", 502, "x"), id="Mistral"),
         pytest.param(
-            {"choices": [{"error": {"message": "m", "code": 429}}]}, StreamError("m", 429, "429"), id="in a choice"
+            {"code": 500, "msg": "m", "success": False}, StreamError("m", 500, "500"), id="GLM"
+        ),
+        pytest.param(
+            {"code": 20015, "message": "m", "data": None},
+            StreamError("m", 502, "20015"),
+            id="SiliconFlow",
+        ),
+        pytest.param(
+            {"object": "error", "message": "m", "code": "x"},
+            StreamError("m", 502, "x"),
+            id="Mistral",
+        ),
+        pytest.param(
+            {"choices": [{"error": {"message": "m", "code": 429}}]},
+            StreamError("m", 429, "429"),
+            id="in a choice",
         ),
         pytest.param(
             {"choices": [{"message": {}, "finish_reason": "network_error"}]},
@@ -129,7 +164,9 @@ def test_what_is_no_answer_is_none(body: bytes) -> None:
         pytest.param({"base_resp": {"status_code": 0}, "choices": []}, None, id="success"),
     ],
 )
-def test_an_error_in_a_success_is_recognised(body: dict[str, Any], error: StreamError | None) -> None:
+def test_an_error_in_a_success_is_recognised(
+    body: dict[str, Any], error: StreamError | None
+) -> None:
     found = decode(json.dumps(body).encode())
     assert found is not None
     assert found.error == error
@@ -161,7 +198,10 @@ def test_only_model_and_ids_change() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b'{"model": "up","choices":[{"message":{}}]}', b'{"model":"m","choices":[{"message":{}}]}'),
+        (
+            b'{"model": "up","choices":[{"message":{}}]}',
+            b'{"model":"m","choices":[{"message":{}}]}',
+        ),
         (
             b'{"model":"m","choices":[{"message":{"tool_calls":[{"id":"a"}]}}]}',
             b'{"model":"m","choices":[{"message":{"tool_calls":[{"id":"minted 0.0"}]}}]}',
@@ -173,11 +213,14 @@ def test_either_change_alone_is_made(body: bytes, expected: bytes) -> None:
     assert patched(body) == expected
 
 
-@pytest.mark.parametrize("calls", ['"x"', "[null]", '[{"id":"a"},null]', "[[]]", "{}", "null", '[{"id":"a"},"b"]'])
+@pytest.mark.parametrize(
+    "calls", ['"x"', "[null]", '[{"id":"a"},null]', "[[]]", "{}", "null", '[{"id":"a"},"b"]']
+)
 def test_what_stands_where_calls_should_is_passed_on(calls: str) -> None:
     choice = f'{{"message":{{"tool_calls":{calls},"function_call":{{"name":"f"}}}}}}'
     assert (
-        patched(f'{{"model":"up","choices":[{choice}]}}'.encode()) == f'{{"model":"m","choices":[{choice}]}}'.encode()
+        patched(f'{{"model":"up","choices":[{choice}]}}'.encode())
+        == f'{{"model":"m","choices":[{choice}]}}'.encode()
     )
 
 
@@ -194,7 +237,13 @@ def replayed(body: bytes) -> Accumulator:
     "message",
     [
         {"role": "assistant", "content": "a\u2028\n", "reasoning_content": "r"},
-        {"content": None, "tool_calls": [*CALLS, {"id": "b", "index": 0, "function": {"name": "h", "arguments": ""}}]},
+        {
+            "content": None,
+            "tool_calls": [
+                *CALLS,
+                {"id": "b", "index": 0, "function": {"name": "h", "arguments": ""}},
+            ],
+        },
         {"content": "\ud83d"},
         {},
     ],
@@ -225,7 +274,13 @@ def test_the_stream_of_an_answer_has_usage_in_a_chunk_of_its_own_unless_it_is_hi
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"choices":[null,7]}', b'{"choices":[{"message":{"tool_calls":[null]}}]}', b"{}", b'{"choices":[]}']
+    "body",
+    [
+        b'{"choices":[null,7]}',
+        b'{"choices":[{"message":{"tool_calls":[null]}}]}',
+        b"{}",
+        b'{"choices":[]}',
+    ],
 )
 def test_an_odd_answer_is_still_a_stream(body: bytes) -> None:
     assert replayed(as_stream(body)).usage is None

@@ -1,4 +1,6 @@
-"""Thinking in tags is parted from the text at the beginning only, and nothing of the content is lost."""
+"""Thinking in tags is parted from the text at the beginning only, and nothing of the
+content is lost.
+"""
 
 import pytest
 
@@ -35,9 +37,9 @@ def test_tags_count_at_the_beginning(content: str, thought: str, text: str) -> N
 
 def test_thinking_is_told_as_it_comes() -> None:
     tags = Tags()
-    assert [tags.feed(piece) for piece in ("<think>", "abc", "d</th", "e", "</think>", "\n", "f")] == [
-        *[("", ""), ("abc", ""), ("d", ""), ("</the", ""), ("", ""), ("", ""), ("", "f")]
-    ]
+    assert [
+        tags.feed(piece) for piece in ("<think>", "abc", "d</th", "e", "</think>", "\n", "f")
+    ] == [*[("", ""), ("abc", ""), ("d", ""), ("</the", ""), ("", ""), ("", ""), ("", "f")]]
     assert tags.head == "<think>abcd</the</think>\n"
 
 

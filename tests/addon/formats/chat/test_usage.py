@@ -16,14 +16,27 @@ THOUGHT: dict[str, Any] = {"completion_tokens_details": {"reasoning_tokens": 94}
     [
         pytest.param({}, 0, 0, id="plain"),
         pytest.param({"prompt_tokens_details": {"cached_tokens": 64}}, 64, 0, id="OpenAI"),
-        pytest.param({"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, 64, 0, id="DeepSeek"),
+        pytest.param(
+            {"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, 64, 0, id="DeepSeek"
+        ),
         pytest.param({"cached_tokens": 64}, 64, 0, id="Moonshot"),
-        pytest.param({"prompt_tokens_details": {"cached_tokens": 0}, "cached_tokens": 64}, 0, 0, id="details first"),
-        pytest.param({"prompt_tokens_details": None, "cached_tokens": 64}, 64, 0, id="null details"),
-        pytest.param({"completion_tokens_details": {"reasoning_tokens": 15}}, 0, 15, id="reasoning"),
+        pytest.param(
+            {"prompt_tokens_details": {"cached_tokens": 0}, "cached_tokens": 64},
+            0,
+            0,
+            id="details first",
+        ),
+        pytest.param(
+            {"prompt_tokens_details": None, "cached_tokens": 64}, 64, 0, id="null details"
+        ),
+        pytest.param(
+            {"completion_tokens_details": {"reasoning_tokens": 15}}, 0, 15, id="reasoning"
+        ),
     ],
 )
-def test_counts_are_read_under_every_providers_names(more: dict[str, Any], cached: int, reasoning: int) -> None:
+def test_counts_are_read_under_every_providers_names(
+    more: dict[str, Any], cached: int, reasoning: int
+) -> None:
     assert usage_of(BOTH | more) == Usage(
         prompt_tokens=100, completion_tokens=20, cached_tokens=cached, reasoning_tokens=reasoning
     )
@@ -54,7 +67,9 @@ def test_counts_are_read_under_every_providers_names(more: dict[str, Any], cache
         ),
     ],
 )
-def test_what_an_upstream_counts_apart_is_counted_in(counts: dict[str, Any], expected: Usage) -> None:
+def test_what_an_upstream_counts_apart_is_counted_in(
+    counts: dict[str, Any], expected: Usage
+) -> None:
     assert usage_of(counts) == expected
 
 
@@ -67,13 +82,17 @@ def test_tokens_written_to_the_cache_are_counted(name: str) -> None:
 
 @pytest.mark.parametrize("odd", [-1, 1.5, "7", True, None, [], {}, float("nan")])
 def test_what_is_no_count_counts_nothing(odd: object) -> None:
-    assert usage_of({"prompt_tokens": odd, "completion_tokens": 2, "cached_tokens": odd}) == Usage(completion_tokens=2)
+    assert usage_of({"prompt_tokens": odd, "completion_tokens": 2, "cached_tokens": odd}) == Usage(
+        completion_tokens=2
+    )
 
 
 def test_a_count_is_bounded() -> None:
     assert usage_of({"prompt_tokens": 10**30}) == Usage(prompt_tokens=10**9)
 
 
-@pytest.mark.parametrize("found", [None, {}, [], "x", 7, {"total_tokens": 3}, {"prompt_tokens": -1}])
+@pytest.mark.parametrize(
+    "found", [None, {}, [], "x", 7, {"total_tokens": 3}, {"prompt_tokens": -1}]
+)
 def test_what_is_no_usage_is_none(found: object) -> None:
     assert usage_of(found) is None

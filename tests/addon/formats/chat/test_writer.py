@@ -22,11 +22,22 @@ from addon.formats.neutral.deltas import (
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.request import Request, Tool
-from addon.formats.neutral.turn import Foreign, Reasoning, Refusal, Text, ToolCall, Turn, Usage, turn_of
+from addon.formats.neutral.turn import (
+    Foreign,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Turn,
+    Usage,
+    turn_of,
+)
 from tests.support.grammar import ChatHeard, read_chat
 
 HEAD = Head("abc", 7, "m")
-USAGE = Usage(prompt_tokens=9, completion_tokens=5, reasoning_tokens=2, cached_tokens=4, cache_write_tokens=1)
+USAGE = Usage(
+    prompt_tokens=9, completion_tokens=5, reasoning_tokens=2, cached_tokens=4, cache_write_tokens=1
+)
 REQUEST = Request(origin="chat", model="m", messages=[], tools=(Tool(name="Edit", custom=True),))
 
 
@@ -61,7 +72,12 @@ def test_a_stream_says_all_that_clients_of_chat_can_hear() -> None:
         CallDelta(1, "", "ApplyPatch", "*** raw", custom=True),
         RefusalDelta("no"),
     )
-    assert (found.text, found.reasoning, found.refusal, found.finish_reason) == ("a\ud83d", "r", "no", "tool_calls")
+    assert (found.text, found.reasoning, found.refusal, found.finish_reason) == (
+        "a\ud83d",
+        "r",
+        "no",
+        "tool_calls",
+    )
     assert found.calls == [
         {"id": "minted 0.0 x", "name": "f", "arguments": "{}"},
         {"id": "minted 0.1 ", "name": "ApplyPatch", "arguments": "*** raw"},
@@ -71,13 +87,27 @@ def test_a_stream_says_all_that_clients_of_chat_can_hear() -> None:
 @pytest.mark.parametrize(
     ("deltas", "reasoning"),
     [
-        pytest.param([ReasoningDelta("a", "reasoning"), ReasoningDelta("a", "reasoning_content")], "a", id="two names"),
-        pytest.param([ReasoningDelta("a", "x"), TextDelta("t"), ReasoningDelta("b", "x")], "ab", id="one part"),
-        pytest.param([ReasoningDelta("a", "x"), ReasoningDelta("b", "x", part=1)], "a\n\nb", id="two parts"),
-        pytest.param([ReasoningDelta("", "x"), ReasoningDelta("b", "x", part=1)], "b", id="first part empty"),
+        pytest.param(
+            [ReasoningDelta("a", "reasoning"), ReasoningDelta("a", "reasoning_content")],
+            "a",
+            id="two names",
+        ),
+        pytest.param(
+            [ReasoningDelta("a", "x"), TextDelta("t"), ReasoningDelta("b", "x")],
+            "ab",
+            id="one part",
+        ),
+        pytest.param(
+            [ReasoningDelta("a", "x"), ReasoningDelta("b", "x", part=1)], "a\n\nb", id="two parts"
+        ),
+        pytest.param(
+            [ReasoningDelta("", "x"), ReasoningDelta("b", "x", part=1)], "b", id="first part empty"
+        ),
     ],
 )
-def test_reasoning_is_told_once_and_its_parts_are_paragraphs(deltas: list[Delta], reasoning: str) -> None:
+def test_reasoning_is_told_once_and_its_parts_are_paragraphs(
+    deltas: list[Delta], reasoning: str
+) -> None:
     assert heard(*deltas).reasoning == reasoning
 
 
@@ -103,8 +133,13 @@ def test_a_finish_reason_is_one_that_clients_know(reason: str, told: str) -> Non
 
 
 def test_choices_are_told_apart() -> None:
-    choices, _ = read_chat(streamed(TextDelta("a"), TextDelta("b", choice=1), Finish("stop"), Finish("length", 1)))
-    assert {at: (one.text, one.finish_reason) for at, one in choices.items()} == {0: ("a", "stop"), 1: ("b", "length")}
+    choices, _ = read_chat(
+        streamed(TextDelta("a"), TextDelta("b", choice=1), Finish("stop"), Finish("length", 1))
+    )
+    assert {at: (one.text, one.finish_reason) for at, one in choices.items()} == {
+        0: ("a", "stop"),
+        1: ("b", "length"),
+    }
 
 
 def test_usage_is_shown_to_those_who_want_it() -> None:
@@ -124,8 +159,13 @@ def test_a_failure_is_an_error_event_and_the_end() -> None:
 @pytest.mark.parametrize(
     "turn",
     [
-        pytest.param(Turn(text="a", reasoning=Reasoning("r", "reasoning"), finish_reason="stop"), id="text"),
-        pytest.param(Turn(calls=(ToolCall("minted 0.0 x", "f", "{}"),), finish_reason="tool_calls"), id="call"),
+        pytest.param(
+            Turn(text="a", reasoning=Reasoning("r", "reasoning"), finish_reason="stop"), id="text"
+        ),
+        pytest.param(
+            Turn(calls=(ToolCall("minted 0.0 x", "f", "{}"),), finish_reason="tool_calls"),
+            id="call",
+        ),
         pytest.param(turn_of([Text("a"), Refusal("no")], "stop"), id="refusal"),
         pytest.param(Turn(finish_reason="stop"), id="nothing"),
     ],
@@ -140,10 +180,20 @@ def test_a_whole_answer_is_read_back_as_it_was(turn: Turn) -> None:
 def test_a_call_of_a_custom_tool_is_custom_for_those_who_declared_it_so() -> None:
     turn = Turn(calls=(ToolCall("x", "Edit", "raw", custom=True),), finish_reason="tool_calls")
     (call,) = whole(turn)["choices"][0]["message"]["tool_calls"]
-    assert call == {"id": "minted 0.0 x", "type": "custom", "custom": {"name": "Edit", "input": "raw"}}
-    flat = Request(origin="chat", model="m", messages=[], tools=(Tool(name="Edit", custom=True, nested=False),))
+    assert call == {
+        "id": "minted 0.0 x",
+        "type": "custom",
+        "custom": {"name": "Edit", "input": "raw"},
+    }
+    flat = Request(
+        origin="chat", model="m", messages=[], tools=(Tool(name="Edit", custom=True, nested=False),)
+    )
     (call,) = whole(turn, request=flat)["choices"][0]["message"]["tool_calls"]
-    assert call == {"id": "minted 0.0 x", "type": "function", "function": {"name": "Edit", "arguments": "raw"}}
+    assert call == {
+        "id": "minted 0.0 x",
+        "type": "function",
+        "function": {"name": "Edit", "arguments": "raw"},
+    }
 
 
 def test_a_whole_answer_names_itself_and_leaves_out_what_chat_has_no_place_for() -> None:

@@ -44,7 +44,13 @@ def test_what_follows_each_other_is_one_message_with_results_first() -> None:
         message_of("assistant", [ToolCall("c1", "f", "{}"), ToolCall("c2", "f", "{}")]),
         message_of("tool", [Text("r1")], result_of="c1"),
         message_of("user", [Text("d")]),
-        message_of("tool", [Text("r2"), Image("data:image/png;base64,AA==")], result_of="c2", failed=True, cache="1h"),
+        message_of(
+            "tool",
+            [Text("r2"), Image("data:image/png;base64,AA==")],
+            result_of="c2",
+            failed=True,
+            cache="1h",
+        ),
     )
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
     assert [block["type"] for block in messages[1]["content"]] == ["text", "tool_use", "tool_use"]
@@ -70,30 +76,45 @@ def test_what_the_system_says_first_stands_apart_and_later_the_user_says_it() ->
         {"type": "text", "text": "t"},
     ]
     assert given(user, assistant, system)[1][2] == {"role": "user", "content": "s"}
-    assert given(user, assistant, system, system_messages=True)[1][2] == {"role": "system", "content": "s"}
+    assert given(user, assistant, system, system_messages=True)[1][2] == {
+        "role": "system",
+        "content": "s",
+    }
 
 
 def test_blanks_are_left_out_with_the_messages_they_leave_empty() -> None:
     _, messages = given(
-        message_of("user", [Text("a")]), message_of("assistant", [Text("\n\n")]), message_of("user", [Text("b")])
+        message_of("user", [Text("a")]),
+        message_of("assistant", [Text("\n\n")]),
+        message_of("user", [Text("b")]),
     )
-    assert messages == [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]
+    assert messages == [
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}
+    ]
     result = message_of("tool", [Text(" ")], result_of="c")
-    assert given(result)[1] == [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c"}]}]
+    assert given(result)[1] == [
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c"}]}
+    ]
 
 
 @pytest.mark.parametrize(
     ("part", "block"),
     [
-        pytest.param(Text("a", "1h"), {"type": "text", "text": "a", **cache_control("1h")}, id="cached text"),
+        pytest.param(
+            Text("a", "1h"), {"type": "text", "text": "a", **cache_control("1h")}, id="cached text"
+        ),
         pytest.param(Refusal("no"), {"type": "text", "text": "no"}, id="refusal"),
         pytest.param(Image("data:image/png;base64,AA=="), PNG, id="image"),
         pytest.param(Image("data:image/png;x=y;base64,AA=="), PNG, id="image with parameters"),
         pytest.param(
-            Image("https://x/y"), {"type": "image", "source": {"type": "url", "url": "https://x/y"}}, id="image by URL"
+            Image("https://x/y"),
+            {"type": "image", "source": {"type": "url", "url": "https://x/y"}},
+            id="image by URL",
         ),
         pytest.param(
-            Image(file_id="f"), {"type": "image", "source": {"type": "file", "file_id": "f"}}, id="uploaded image"
+            Image(file_id="f"),
+            {"type": "image", "source": {"type": "file", "file_id": "f"}},
+            id="uploaded image",
         ),
         pytest.param(
             File("data:application/pdf;base64,AA==", name="a.pdf", cache="5m"),
@@ -143,7 +164,9 @@ def test_a_part_is_a_block(part: Part, block: Json) -> None:
     ],
     ids=str,
 )
-def test_thinking_without_a_signature_goes_to_those_who_take_it(part: Part, blocks: list[Json]) -> None:
+def test_thinking_without_a_signature_goes_to_those_who_take_it(
+    part: Part, blocks: list[Json]
+) -> None:
     assert blocks_of(part) == []
     assert blocks_of(part, unsigned_thinking=True) == blocks
 
@@ -176,5 +199,7 @@ def test_what_has_no_place_is_refused(part: Part) -> None:
         ("[1]", {"input": "[1]"}, False),
     ],
 )
-def test_arguments_are_an_object_whatever_they_are(arguments: str, given: Json, whole: bool) -> None:
+def test_arguments_are_an_object_whatever_they_are(
+    arguments: str, given: Json, whole: bool
+) -> None:
     assert (input_of(arguments), is_object(arguments)) == (given, whole)

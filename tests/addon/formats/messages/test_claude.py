@@ -2,7 +2,12 @@
 
 import pytest
 
-from addon.formats.messages.claude import is_claude, takes_budgets, takes_budgets_only, takes_sampling
+from addon.formats.messages.claude import (
+    is_claude,
+    takes_budgets,
+    takes_budgets_only,
+    takes_sampling,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,8 @@ def test_new_claude_models_take_no_temperature_and_no_budget(model: str, samplin
 
 
 @pytest.mark.parametrize(
-    ("model", "claude"), [("claude-opus-5", True), ("anthropic/claude-fable-5", True), ("not-claude", False)]
+    ("model", "claude"),
+    [("claude-opus-5", True), ("anthropic/claude-fable-5", True), ("not-claude", False)],
 )
 def test_a_claude_model_is_known_by_its_name(model: str, claude: bool) -> None:
     assert is_claude(model) == claude

@@ -13,7 +13,9 @@ def test_a_count_is_told_and_read() -> None:
     assert decode_count(encode_count(7)) == 7
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"<html>", b'{"input_tokens":-1}', b'{"input_tokens":"7"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b"<html>", b'{"input_tokens":-1}', b'{"input_tokens":"7"}']
+)
 def test_what_is_no_count_is_none(body: bytes) -> None:
     assert decode_count(body) is None
 
@@ -27,4 +29,9 @@ def test_models_are_listed_on_one_page() -> None:
 
 
 def test_where_there_are_no_models_there_is_an_empty_page() -> None:
-    assert json.loads(encode_models([], 7)) == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+    assert json.loads(encode_models([], 7)) == {
+        "data": [],
+        "has_more": False,
+        "first_id": None,
+        "last_id": None,
+    }

@@ -58,7 +58,10 @@ def turn_of_events(*events: bytes) -> Turn:
 SEARCH: Json = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
 END = event("message_stop")
 STREAMED = [
-    event("message_start", message={"usage": {"input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 1}}),
+    event(
+        "message_start",
+        message={"usage": {"input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 1}},
+    ),
     event("ping"),
     start({"type": "thinking", "thinking": "", "signature": ""}),
     more("thinking", thinking="r"),
@@ -79,7 +82,11 @@ STREAMED = [
     start(SEARCH, 4),
     more("input_json", 4, partial_json='{"query":"q"}'),
     stop(4),
-    event("message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 9}),
+    event(
+        "message_delta",
+        delta={"stop_reason": "tool_use", "stop_sequence": None},
+        usage={"output_tokens": 9},
+    ),
     END,
 ]
 
@@ -110,7 +117,11 @@ def test_a_server_that_leaves_events_out_says_the_same(kind: str) -> None:
 
 def test_a_server_that_does_not_say_that_blocks_begin_is_understood() -> None:
     found = turn_of_events(more("thinking", thinking="r"), more("text", 1, text="a"), END)
-    assert (found.text, found.reasoning and found.reasoning.text, found.finish_reason) == ("a", "r", "stop")
+    assert (found.text, found.reasoning and found.reasoning.text, found.finish_reason) == (
+        "a",
+        "r",
+        "stop",
+    )
 
 
 def test_blocks_that_share_a_number_are_two() -> None:
@@ -150,7 +161,10 @@ def test_a_block_that_comes_whole_is_read_whole(block: Json, deltas: list[Delta]
     [
         ({"stop_reason": "end_turn"}, Finish("stop")),
         ({"stop_reason": "max_tokens"}, Finish("length")),
-        ({"stop_reason": "stop_sequence", "stop_sequence": "END"}, Finish("stop", stop_sequence="END")),
+        (
+            {"stop_reason": "stop_sequence", "stop_sequence": "END"},
+            Finish("stop", stop_sequence="END"),
+        ),
         ({"stop_reason": "pause_turn"}, Finish("pause_turn")),
     ],
     ids=str,
@@ -172,11 +186,21 @@ def test_counts_at_the_end_replace_those_of_the_beginning() -> None:
 @pytest.mark.parametrize(
     ("raw", "error"),
     [
-        pytest.param(event("error", error=OVERLOADED), StreamError("Overloaded", 529, "overloaded_error"), id="error"),
-        pytest.param(event(None, error={"message": "m", "code": 429}), StreamError("m", 429, "429"), id="typeless"),
+        pytest.param(
+            event("error", error=OVERLOADED),
+            StreamError("Overloaded", 529, "overloaded_error"),
+            id="error",
+        ),
+        pytest.param(
+            event(None, error={"message": "m", "code": 429}),
+            StreamError("m", 429, "429"),
+            id="typeless",
+        ),
         pytest.param(event("error"), StreamError("The upstream reported an error."), id="wordless"),
         pytest.param(
-            event(None, base_resp={"status_code": 1002, "status_msg": "m"}), StreamError("m", 429, "1002"), id="MiniMax"
+            event(None, base_resp={"status_code": 1002, "status_msg": "m"}),
+            StreamError("m", 429, "1002"),
+            id="MiniMax",
         ),
         pytest.param(b"data: {cut\n\n", NOT_JSON, id="cut"),
         pytest.param(b"data: 7\n\n", NOT_JSON, id="a number"),

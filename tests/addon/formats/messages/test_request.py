@@ -19,7 +19,10 @@ USER_ID = json.dumps({"device_id": "d" * 64, "session_id": "s" * 36})
 CLAUDE_CODE: Json = {
     "model": "claude-fable-5-1",
     "max_tokens": 32_000,
-    "system": [{"type": "text", "text": "x-billing: 1"}, {"type": "text", "text": "be brief", **EPHEMERAL}],
+    "system": [
+        {"type": "text", "text": "x-billing: 1"},
+        {"type": "text", "text": "be brief", **EPHEMERAL},
+    ],
     "messages": [
         {"role": "user", "content": [{"type": "text", "text": "hi"}]},
         {
@@ -27,20 +30,36 @@ CLAUDE_CODE: Json = {
             "content": [
                 {"type": "thinking", "thinking": "", "signature": "s"},
                 {"type": "redacted_thinking", "data": "d"},
-                {"type": "tool_use", "id": "t1", "name": "Read", "input": {"path": "a"}, **EPHEMERAL},
+                {
+                    "type": "tool_use",
+                    "id": "t1",
+                    "name": "Read",
+                    "input": {"path": "a"},
+                    **EPHEMERAL,
+                },
             ],
         },
         {
             "role": "user",
             "content": [
-                {"tool_use_id": "t1", "type": "tool_result", "content": [{"type": "tool_reference", "tool_name": "x"}]},
+                {
+                    "tool_use_id": "t1",
+                    "type": "tool_result",
+                    "content": [{"type": "tool_reference", "tool_name": "x"}],
+                },
                 {"type": "text", "text": "go on"},
             ],
         },
         {"role": "system", "content": "plan mode"},
     ],
     "tools": [
-        {"name": "Read", "description": "d", "input_schema": SCHEMA, "defer_loading": True, **EPHEMERAL},
+        {
+            "name": "Read",
+            "description": "d",
+            "input_schema": SCHEMA,
+            "defer_loading": True,
+            **EPHEMERAL,
+        },
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 3},
     ],
     "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
@@ -77,11 +96,23 @@ def test_all_that_claude_code_sends_is_read() -> None:
                     ToolCall("t1", "Read", '{"path":"a"}', cache="5m"),
                 ],
             ),
-            message_of("tool", [Foreign("messages", {"type": "tool_reference", "tool_name": "x"})], result_of="t1"),
+            message_of(
+                "tool",
+                [Foreign("messages", {"type": "tool_reference", "tool_name": "x"})],
+                result_of="t1",
+            ),
             message_of("user", [Text("go on")]),
             message_of("system", [Text("plan mode")]),
         ],
-        tools=(Tool(name="Read", description="d", parameters=SCHEMA, cache="5m", extra={"defer_loading": True}),),
+        tools=(
+            Tool(
+                name="Read",
+                description="d",
+                parameters=SCHEMA,
+                cache="5m",
+                extra={"defer_loading": True},
+            ),
+        ),
         hosted=(Hosted("messages", "web_search_20250305", CLAUDE_CODE["tools"][1]),),
         tool_choice=ToolChoice("auto"),
         parallel_tool_calls=False,
@@ -120,9 +151,17 @@ def test_a_messages_upstream_gets_all_of_it_again() -> None:
         ({"metadata": {"user_id": "u"}}, "extra", {}),
         ({"metadata": {"user_id": USER_ID}}, "user", ""),
         ({"tool_choice": {"type": "any"}}, "tool_choice", ToolChoice("required")),
-        ({"tool_choice": {"type": "tool", "name": "f"}}, "tool_choice", ToolChoice("required", ("f",))),
+        (
+            {"tool_choice": {"type": "tool", "name": "f"}},
+            "tool_choice",
+            ToolChoice("required", ("f",)),
+        ),
         ({"tool_choice": {"type": "none"}}, "tool_choice", ToolChoice("none")),
-        ({"tool_choice": {"type": "auto", "disable_parallel_tool_use": False}}, "parallel_tool_calls", True),
+        (
+            {"tool_choice": {"type": "auto", "disable_parallel_tool_use": False}},
+            "parallel_tool_calls",
+            True,
+        ),
         (
             {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
             "output_format",
@@ -175,16 +214,28 @@ def test_an_upstream_is_told_how_long_an_answer_may_be() -> None:
             id="schema",
         ),
         pytest.param({"output_format": OutputFormat()}, {}, id="any JSON"),
-        pytest.param({"extra": {"service_tier": "flex"}, "metadata": {"k": "v"}, "seed": 3}, {}, id="not known there"),
         pytest.param(
-            {"extra": {"service_tier": "auto"}, "origin": "messages"}, {"service_tier": "auto"}, id="known there"
+            {"extra": {"service_tier": "flex"}, "metadata": {"k": "v"}, "seed": 3},
+            {},
+            id="not known there",
         ),
-        pytest.param({"hosted": (Hosted("messages", "x", {"type": "x"}),)}, {"tools": [{"type": "x"}]}, id="hosted"),
+        pytest.param(
+            {"extra": {"service_tier": "auto"}, "origin": "messages"},
+            {"service_tier": "auto"},
+            id="known there",
+        ),
+        pytest.param(
+            {"hosted": (Hosted("messages", "x", {"type": "x"}),)},
+            {"tools": [{"type": "x"}]},
+            id="hosted",
+        ),
         pytest.param({"temperature": 1.5}, {"temperature": 1}, id="hot"),
         pytest.param({"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}, id="one of two"),
         pytest.param({"top_p": 0.9, "top_k": 3}, {"top_p": 0.9, "top_k": 3}, id="the other"),
         pytest.param(
-            {"temperature": 0.5, "top_p": 0.9, "origin": "messages"}, {"temperature": 0.5, "top_p": 0.9}, id="own words"
+            {"temperature": 0.5, "top_p": 0.9, "origin": "messages"},
+            {"temperature": 0.5, "top_p": 0.9},
+            id="own words",
         ),
     ],
 )
@@ -220,9 +271,17 @@ WRITTEN = [{"name": "f", "input_schema": SCHEMA}, {"name": "g", "input_schema": 
         pytest.param({"tool_choice": ToolChoice("required")}, WRITTEN, {"type": "any"}, id="any"),
         pytest.param({"tool_choice": ToolChoice("none")}, WRITTEN, {"type": "none"}, id="none"),
         pytest.param(
-            {"tool_choice": ToolChoice("required", ("g",))}, WRITTEN, {"type": "tool", "name": "g"}, id="that one"
+            {"tool_choice": ToolChoice("required", ("g",))},
+            WRITTEN,
+            {"type": "tool", "name": "g"},
+            id="that one",
         ),
-        pytest.param({"tool_choice": ToolChoice("auto", ("g",))}, WRITTEN[1:], {"type": "auto"}, id="only that one"),
+        pytest.param(
+            {"tool_choice": ToolChoice("auto", ("g",))},
+            WRITTEN[1:],
+            {"type": "auto"},
+            id="only that one",
+        ),
         pytest.param(
             {"parallel_tool_calls": False},
             WRITTEN,
@@ -230,12 +289,17 @@ WRITTEN = [{"name": "f", "input_schema": SCHEMA}, {"name": "g", "input_schema": 
             id="one after the other",
         ),
         pytest.param(
-            {"parallel_tool_calls": False, "tool_choice": ToolChoice("none")}, WRITTEN, {"type": "none"}, id="no one"
+            {"parallel_tool_calls": False, "tool_choice": ToolChoice("none")},
+            WRITTEN,
+            {"type": "none"},
+            id="no one",
         ),
         pytest.param({"parallel_tool_calls": True}, WRITTEN, None, id="as usual"),
     ],
 )
-def test_tools_and_the_choice_among_them_are_written(members: Json, tools: list[Json], choice: Json | None) -> None:
+def test_tools_and_the_choice_among_them_are_written(
+    members: Json, tools: list[Json], choice: Json | None
+) -> None:
     found = encoded(tools=(F, G), **members)
     assert (found["tools"], found.get("tool_choice")) == (tools, choice)
 

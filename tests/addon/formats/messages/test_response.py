@@ -14,7 +14,13 @@ FAILED = {"type": "error", "error": {"type": "overloaded_error", "message": "Ove
 
 
 def answer(*content: Any, **more: Any) -> Answer:
-    body = {"type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn", **more}
+    body = {
+        "type": "message",
+        "role": "assistant",
+        "content": content,
+        "stop_reason": "end_turn",
+        **more,
+    }
     found = decode(json.dumps(body).encode())
     assert found is not None
     return found
@@ -29,13 +35,19 @@ def answer(*content: Any, **more: Any) -> Answer:
             Reasoning("r", "thinking", "s", "signature"),
             id="thinking",
         ),
-        pytest.param({"type": "thinking", "thinking": "r"}, Reasoning("r", "thinking"), id="unsigned"),
+        pytest.param(
+            {"type": "thinking", "thinking": "r"}, Reasoning("r", "thinking"), id="unsigned"
+        ),
         pytest.param(
             {"type": "redacted_thinking", "data": "d"},
             Reasoning("", "thinking", "d", "redacted_thinking"),
             id="redacted",
         ),
-        pytest.param({"type": "tool_use", "id": "t", "name": "f", "input": {}}, ToolCall("t", "f", "{}"), id="call"),
+        pytest.param(
+            {"type": "tool_use", "id": "t", "name": "f", "input": {}},
+            ToolCall("t", "f", "{}"),
+            id="call",
+        ),
         pytest.param(SEARCH, Foreign("messages", SEARCH), id="hosted"),
     ],
 )
@@ -44,7 +56,9 @@ def test_a_block_is_read_as_what_it_says(block: dict[str, Any], part: Part) -> N
 
 
 def test_usage_is_counted() -> None:
-    assert answer(usage={"input_tokens": 3, "output_tokens": 2}).usage == Usage(prompt_tokens=3, completion_tokens=2)
+    assert answer(usage={"input_tokens": 3, "output_tokens": 2}).usage == Usage(
+        prompt_tokens=3, completion_tokens=2
+    )
 
 
 def test_the_stop_sequence_is_kept() -> None:
@@ -90,5 +104,7 @@ def test_what_is_no_answer_is_none(body: bytes) -> None:
         ("new_reason", False, "stop"),
     ],
 )
-def test_why_an_answer_ended_is_said_in_the_words_of_chat(reason: str | None, calls: bool, finish: str) -> None:
+def test_why_an_answer_ended_is_said_in_the_words_of_chat(
+    reason: str | None, calls: bool, finish: str
+) -> None:
     assert finish_of(reason, calls=calls) == finish

@@ -26,7 +26,10 @@ def asked(thinking: Thinking, origin: Any = "chat", **more: Any) -> Request:
         ({}, Thinking()),
         ({"thinking": {"type": "adaptive"}}, Thinking(switch="adaptive", summary="auto")),
         (
-            {"thinking": {"type": "adaptive", "display": "omitted"}, "output_config": {"effort": "high"}},
+            {
+                "thinking": {"type": "adaptive", "display": "omitted"},
+                "output_config": {"effort": "high"},
+            },
             Thinking(switch="adaptive", display="omitted", effort="high"),
         ),
         (
@@ -38,7 +41,9 @@ def asked(thinking: Thinking, origin: Any = "chat", **more: Any) -> Request:
     ],
     ids=str,
 )
-def test_what_a_client_says_of_thinking_is_read(members: dict[str, Any], thinking: Thinking) -> None:
+def test_what_a_client_says_of_thinking_is_read(
+    members: dict[str, Any], thinking: Thinking
+) -> None:
     assert read(members) == thinking
 
 
@@ -64,17 +69,35 @@ def test_a_budget_stands_for_an_effort(thinking: Thinking, effort: str) -> None:
     [
         pytest.param(Thinking(), Written({}, ""), Written({}, ""), id="nothing"),
         pytest.param(
-            Thinking(effort="high"), Written(ADAPTIVE, "high"), Written(enabled(16_384), ""), id="chat effort"
+            Thinking(effort="high"),
+            Written(ADAPTIVE, "high"),
+            Written(enabled(16_384), ""),
+            id="chat effort",
         ),
         pytest.param(
-            Thinking(effort="minimal"), Written(ADAPTIVE, "low"), Written(enabled(1_024), ""), id="least effort"
+            Thinking(effort="minimal"),
+            Written(ADAPTIVE, "low"),
+            Written(enabled(1_024), ""),
+            id="least effort",
         ),
-        pytest.param(Thinking(effort="none"), Written(DISABLED, ""), Written(DISABLED, ""), id="no effort"),
-        pytest.param(Thinking(switch="disabled"), Written(DISABLED, ""), Written(DISABLED, ""), id="off"),
         pytest.param(
-            Thinking(switch="enabled"), Written(ADAPTIVE, ""), Written(enabled(8_192), ""), id="DeepSeek's switch"
+            Thinking(effort="none"), Written(DISABLED, ""), Written(DISABLED, ""), id="no effort"
         ),
-        pytest.param(Thinking(budget=2_000), Written(ADAPTIVE, "low"), Written(enabled(2_000), ""), id="budget"),
+        pytest.param(
+            Thinking(switch="disabled"), Written(DISABLED, ""), Written(DISABLED, ""), id="off"
+        ),
+        pytest.param(
+            Thinking(switch="enabled"),
+            Written(ADAPTIVE, ""),
+            Written(enabled(8_192), ""),
+            id="DeepSeek's switch",
+        ),
+        pytest.param(
+            Thinking(budget=2_000),
+            Written(ADAPTIVE, "low"),
+            Written(enabled(2_000), ""),
+            id="budget",
+        ),
         pytest.param(
             Thinking(effort="low", summary="auto"),
             Written(ADAPTIVE | {"display": "summarized"}, "low"),
@@ -83,7 +106,9 @@ def test_a_budget_stands_for_an_effort(thinking: Thinking, effort: str) -> None:
         ),
     ],
 )
-def test_what_other_clients_want_is_told_as_the_upstream_knows_it(said: Thinking, new: Written, old: Written) -> None:
+def test_what_other_clients_want_is_told_as_the_upstream_knows_it(
+    said: Thinking, new: Written, old: Written
+) -> None:
     assert written(asked(said), 32_000, NEW) == new
     assert written(asked(said), 32_000, OLD) == old
 
@@ -103,8 +128,12 @@ def test_what_other_clients_want_is_told_as_the_upstream_knows_it(said: Thinking
             Written(enabled(3_999), ""),
             id="budget",
         ),
-        pytest.param(Thinking(effort="low"), Written({}, "low"), Written({}, ""), id="effort alone"),
-        pytest.param(Thinking(switch="disabled"), Written(DISABLED, ""), Written(DISABLED, ""), id="off"),
+        pytest.param(
+            Thinking(effort="low"), Written({}, "low"), Written({}, ""), id="effort alone"
+        ),
+        pytest.param(
+            Thinking(switch="disabled"), Written(DISABLED, ""), Written(DISABLED, ""), id="off"
+        ),
     ],
 )
 def test_what_a_messages_client_says_stays_as_it_is_where_the_upstream_knows_it(
@@ -122,7 +151,9 @@ def test_a_budget_is_an_effort_where_the_upstream_takes_no_budget() -> None:
 
 def test_models_of_others_take_an_effort_beside_a_budget() -> None:
     said = asked(Thinking(switch="adaptive", effort="high"), "messages")
-    assert written(said, 32_000, Abilities(adaptive_thinking=False)) == Written(enabled(16_384), "high")
+    assert written(said, 32_000, Abilities(adaptive_thinking=False)) == Written(
+        enabled(16_384), "high"
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,4 +178,9 @@ def test_no_tool_is_forced_beside_a_budget() -> None:
 
 
 def test_only_a_model_that_is_told_to_think_is_on() -> None:
-    assert [Written(one, "").on for one in ({}, DISABLED, ADAPTIVE, enabled(1_024))] == [False, False, True, True]
+    assert [Written(one, "").on for one in ({}, DISABLED, ADAPTIVE, enabled(1_024))] == [
+        False,
+        False,
+        True,
+        True,
+    ]

@@ -55,7 +55,9 @@ def streamed(*deltas: Delta, thinking: Thinking = SHOWN) -> bytes:
 
 
 def content(*deltas: Delta, thinking: Thinking = SHOWN) -> list[Json]:
-    found: list[Json] = read_messages(streamed(*deltas, Finish("stop"), thinking=thinking))["content"]
+    found: list[Json] = read_messages(streamed(*deltas, Finish("stop"), thinking=thinking))[
+        "content"
+    ]
     return found
 
 
@@ -81,19 +83,37 @@ def test_all_kinds_of_blocks_stand_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("thinking", "blocks"),
     [
-        pytest.param(SHOWN, [{"type": "thinking", "thinking": "r", "signature": "sealed r thinking s"}], id="shown"),
-        pytest.param(OMITTED, [{"type": "thinking", "thinking": "", "signature": "sealed r thinking s"}], id="omitted"),
+        pytest.param(
+            SHOWN,
+            [{"type": "thinking", "thinking": "r", "signature": "sealed r thinking s"}],
+            id="shown",
+        ),
+        pytest.param(
+            OMITTED,
+            [{"type": "thinking", "thinking": "", "signature": "sealed r thinking s"}],
+            id="omitted",
+        ),
         pytest.param(Thinking(), [], id="not asked for"),
         pytest.param(Thinking(switch="disabled"), [], id="switched off"),
     ],
 )
-def test_thinking_is_shown_and_sealed_for_those_who_ask(thinking: Thinking, blocks: list[Json]) -> None:
-    said: list[Delta] = [ReasoningDelta("r", "thinking"), OpaqueDelta("s", "signature"), TextDelta("a")]
+def test_thinking_is_shown_and_sealed_for_those_who_ask(
+    thinking: Thinking, blocks: list[Json]
+) -> None:
+    said: list[Delta] = [
+        ReasoningDelta("r", "thinking"),
+        OpaqueDelta("s", "signature"),
+        TextDelta("a"),
+    ]
     assert content(*said, thinking=thinking) == [*blocks, {"type": "text", "text": "a"}]
 
 
 def test_redacted_thinking_stays_redacted() -> None:
-    said: list[Delta] = [ReasoningDelta("", "thinking"), OpaqueDelta("d", "redacted_thinking"), TextDelta("a")]
+    said: list[Delta] = [
+        ReasoningDelta("", "thinking"),
+        OpaqueDelta("d", "redacted_thinking"),
+        TextDelta("a"),
+    ]
     assert content(*said)[0] == {"type": "redacted_thinking", "data": "sealed  thinking d"}
 
 
@@ -106,7 +126,11 @@ def test_empty_reasoning_is_a_block_once() -> None:
     empty = ReasoningDelta("", "reasoning_content")
     found = content(empty, empty, TextDelta("a"), empty, TextDelta("b"))
     assert [block["type"] for block in found] == ["thinking", "text"]
-    assert found[0] == {"type": "thinking", "thinking": "", "signature": "sealed  reasoning_content "}
+    assert found[0] == {
+        "type": "thinking",
+        "thinking": "",
+        "signature": "sealed  reasoning_content ",
+    }
 
 
 def test_of_two_names_for_reasoning_one_is_told() -> None:
@@ -117,7 +141,9 @@ def test_of_two_names_for_reasoning_one_is_told() -> None:
 def test_thinking_is_told_as_it_comes() -> None:
     writing = writer()
     writing.write([ReasoningDelta("r", "thinking")])
-    assert [name for name, _ in events(writing.write([ReasoningDelta("s", "thinking")]))] == ["content_block_delta"]
+    assert [name for name, _ in events(writing.write([ReasoningDelta("s", "thinking")]))] == [
+        "content_block_delta"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +153,10 @@ def test_thinking_is_told_as_it_comes() -> None:
         ([CallDelta(0, "x"), CallDelta(0, "", "f", "{"), CallDelta(0, arguments="}")], {}),
         ([CallDelta(0, "x", "f")], {}),
         ([CallDelta(0, "x", "f", " "), CallDelta(0, arguments='{"a":1}')], {"a": 1}),
-        ([CallDelta(0, "x", "f", "*** Begin"), CallDelta(0, arguments=" Patch")], {"input": "*** Begin Patch"}),
+        (
+            [CallDelta(0, "x", "f", "*** Begin"), CallDelta(0, arguments=" Patch")],
+            {"input": "*** Begin Patch"},
+        ),
         ([CallDelta(0, "x", "f", "{raw", custom=True)], {"input": "{raw"}),
     ],
     ids=["whole", "name after id", "no arguments", "blank first", "no object", "custom"],
@@ -141,7 +170,11 @@ def test_a_call_that_follows_a_whole_one_is_told_as_it_comes() -> None:
     writing = writer()
     writing.write([CallDelta(0, "x", "f", '{"a":'), CallDelta(0, arguments="1}")])
     told = writing.write([CallDelta(1, "y", "g", "{")])
-    assert [name for name, _ in events(told)] == ["content_block_stop", "content_block_start", "content_block_delta"]
+    assert [name for name, _ in events(told)] == [
+        "content_block_stop",
+        "content_block_start",
+        "content_block_delta",
+    ]
 
 
 def test_a_call_is_held_until_the_one_before_it_is_whole() -> None:
@@ -166,7 +199,9 @@ def test_a_call_is_held_until_the_one_before_it_is_whole() -> None:
     ],
     ids=str,
 )
-def test_a_message_ends_as_its_turn_did(finish: Finish, calls: bool, reason: str, sequence: str | None) -> None:
+def test_a_message_ends_as_its_turn_did(
+    finish: Finish, calls: bool, reason: str, sequence: str | None
+) -> None:
     said: list[Delta] = [CallDelta(0, "x", "f", "{}")] if calls else [TextDelta("a")]
     found = read_messages(streamed(*said, finish, UsageReport(USAGE)))
     assert (found["stop_reason"], found["stop_sequence"]) == (reason, sequence)
@@ -198,27 +233,39 @@ def test_only_the_first_choice_is_told_and_errors_are_the_callers_to_tell() -> N
 
 
 def test_a_whole_answer_is_what_its_stream_builds() -> None:
-    parts: list[Part] = [Reasoning("r", "thinking", "s", "signature"), Text("a"), ToolCall("x", "f", '{"y":1}')]
+    parts: list[Part] = [
+        Reasoning("r", "thinking", "s", "signature"),
+        Text("a"),
+        ToolCall("x", "f", '{"y":1}'),
+    ]
     request = Request(origin="messages", model="m", messages=[], thinking=SHOWN)
     turn = turn_of(parts, "tool_calls")
     whole = json.loads(encode(turn, USAGE, request, HEAD, mint=minted, seal=sealed))
-    said: list[Delta] = [ReasoningDelta("r", "thinking"), OpaqueDelta("s", "signature"), TextDelta("a")]
+    said: list[Delta] = [
+        ReasoningDelta("r", "thinking"),
+        OpaqueDelta("s", "signature"),
+        TextDelta("a"),
+    ]
     said += [CallDelta(0, "x", "f", '{"y":1}'), Finish("tool_calls"), UsageReport(USAGE)]
     assert whole == read_messages(streamed(*said))
 
 
-# -- the anthropic package ------------------------------------------------------------------------------------------
+# -- the anthropic package -------------------------------------------------------------------------
 
 
 def client(pieces: list[bytes]) -> anthropic.Anthropic:
     """A client whose server answers with these pieces."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces))
+        return httpx2.Response(
+            200, headers={"content-type": "text/event-stream"}, stream=Pieces(pieces)
+        )
 
     transport = httpx2.MockTransport(answer)
     http = httpx2.Client(transport=transport)
-    return anthropic.Anthropic(api_key="k", base_url="http://gateway.test", http_client=http, max_retries=0)
+    return anthropic.Anthropic(
+        api_key="k", base_url="http://gateway.test", http_client=http, max_retries=0
+    )
 
 
 class Pieces(httpx2.SyncByteStream):
@@ -254,6 +301,9 @@ def test_the_anthropic_package_reads_what_is_written() -> None:
 
 def test_the_anthropic_package_raises_what_failed() -> None:
     writing = writer()
-    pieces = [writing.write([TextDelta("a")]), writing.fail(Problem(status=529, message="Words.", code="x"))]
+    pieces = [
+        writing.write([TextDelta("a")]),
+        writing.fail(Problem(status=529, message="Words.", code="x")),
+    ]
     with pytest.raises(anthropic.APIStatusError, match=r"Words\."), asked(client(pieces)) as stream:
         stream.until_done()

@@ -41,7 +41,10 @@ def test_a_turn_is_its_pieces_joined() -> None:
     )
     call = ToolCall("x", "f", '{"a":1}')
     assert said == Turn(
-        text="ab", calls=(call,), reasoning=Reasoning("thinking", "reasoning_content"), finish_reason="tool_calls"
+        text="ab",
+        calls=(call,),
+        reasoning=Reasoning("thinking", "reasoning_content"),
+        finish_reason="tool_calls",
     )
 
 
@@ -56,7 +59,12 @@ def test_calls_that_alternate_are_told_apart_and_stand_in_their_order() -> None:
 
 
 def test_id_and_name_are_those_given_first_even_when_late() -> None:
-    said = turn(CallDelta(0, arguments="1"), CallDelta(0, name="f"), CallDelta(0, id="x"), CallDelta(0, id="y"))
+    said = turn(
+        CallDelta(0, arguments="1"),
+        CallDelta(0, name="f"),
+        CallDelta(0, id="x"),
+        CallDelta(0, id="y"),
+    )
     assert said.calls == (ToolCall("x", "f", "1"),)
 
 
@@ -70,7 +78,9 @@ def test_reasoning_under_two_names_is_taken_once_under_the_first_that_says_somet
 
 
 def test_empty_reasoning_is_not_no_reasoning() -> None:
-    assert turn(ReasoningDelta("", "reasoning"), TextDelta("a")).reasoning == Reasoning("", "reasoning")
+    assert turn(ReasoningDelta("", "reasoning"), TextDelta("a")).reasoning == Reasoning(
+        "", "reasoning"
+    )
     assert turn(TextDelta("a")).reasoning is None
 
 

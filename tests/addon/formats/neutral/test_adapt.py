@@ -13,7 +13,9 @@ from addon.formats.neutral.turn import File, Image, Message, Text, ToolCall, Tur
 PATCH = "*** Begin Patch\n*** End Patch"
 LOWERED = '{"input":"*** Begin Patch\\n*** End Patch"}'
 GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}
-APPLY_PATCH = Tool(name="ApplyPatch", description="Edits files.", custom=True, grammar=GRAMMAR, nested=False)
+APPLY_PATCH = Tool(
+    name="ApplyPatch", description="Edits files.", custom=True, grammar=GRAMMAR, nested=False
+)
 NAMES = frozenset({"ApplyPatch"})
 
 
@@ -40,10 +42,15 @@ def test_an_upstream_that_knows_custom_tools_gets_them_as_they_are() -> None:
     assert (low.request.tools, low.custom) == ((APPLY_PATCH,), frozenset())
 
 
-@pytest.mark.parametrize(("custom_tools", "sent"), [(False, 1), (True, 2)], ids=["functions", "all kinds"])
+@pytest.mark.parametrize(
+    ("custom_tools", "sent"), [(False, 1), (True, 2)], ids=["functions", "all kinds"]
+)
 def test_spare_tools_stay_out_where_they_are_not_known(custom_tools: bool, sent: int) -> None:
     request = asked()
-    request.hosted = (Hosted("responses", "web_search", {}), Hosted("responses", "namespace", {}, spare=True))
+    request.hosted = (
+        Hosted("responses", "web_search", {}),
+        Hosted("responses", "namespace", {}, spare=True),
+    )
     low = lowered(request, Abilities(custom_tools=custom_tools))
     assert low.request.hosted == request.hosted[:sent]
     assert [note for note in low.notes if "'namespace'" in note] == list(low.notes)
@@ -72,17 +79,28 @@ def test_spare_tools_stay_out_where_they_are_not_known(custom_tools: bool, sent:
             id="lowered before",
         ),
         pytest.param(
-            ToolCall("c", "Gone", PATCH), ToolCall("c", "Gone", LOWERED), ToolCall("c", "Gone", LOWERED), id="tool gone"
+            ToolCall("c", "Gone", PATCH),
+            ToolCall("c", "Gone", LOWERED),
+            ToolCall("c", "Gone", LOWERED),
+            id="tool gone",
         ),
         pytest.param(
-            ToolCall("c", "Read", "{cut"), ToolCall("c", "Read", "{cut"), ToolCall("c", "Read", "{cut"), id="cut"
+            ToolCall("c", "Read", "{cut"),
+            ToolCall("c", "Read", "{cut"),
+            ToolCall("c", "Read", "{cut"),
+            id="cut",
         ),
         pytest.param(
-            ToolCall("c", "Read", ""), ToolCall("c", "Read", ""), ToolCall("c", "Read", ""), id="no arguments"
+            ToolCall("c", "Read", ""),
+            ToolCall("c", "Read", ""),
+            ToolCall("c", "Read", ""),
+            id="no arguments",
         ),
     ],
 )
-def test_replayed_calls_are_what_the_upstream_knows(call: ToolCall, functions: ToolCall, custom: ToolCall) -> None:
+def test_replayed_calls_are_what_the_upstream_knows(
+    call: ToolCall, functions: ToolCall, custom: ToolCall
+) -> None:
     assert call_of(call) == functions
     assert call_of(call, custom_tools=True) == custom
 
@@ -103,11 +121,18 @@ def test_a_schema_says_that_arguments_are_an_object(schema: Any, mended: dict[st
     assert low.request.tools[0].parameters == mended
 
 
-@pytest.mark.parametrize(("part", "what"), [(Image("data:"), "image"), (File("data:"), "file")], ids=["image", "file"])
-def test_what_an_upstream_does_not_take_is_left_out_with_a_note_or_refused(part: Image | File, what: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "what"), [(Image("data:"), "image"), (File("data:"), "file")], ids=["image", "file"]
+)
+def test_what_an_upstream_does_not_take_is_left_out_with_a_note_or_refused(
+    part: Image | File, what: str
+) -> None:
     request = asked(message_of("user", [Text("a"), part]))
     low = lowered(request, Abilities(images="drop", files="drop"))
-    assert low.request.messages[0].parts == (Text("a"), Text(f"[{what} left out: this model can't read it]"))
+    assert low.request.messages[0].parts == (
+        Text("a"),
+        Text(f"[{what} left out: this model can't read it]"),
+    )
     assert low.notes == (f"the {what} in message 0 was left out: the upstream takes none",)
     with pytest.raises(RequestError, match=what):
         lowered(request, Abilities(images="refuse", files="refuse"))
@@ -127,16 +152,30 @@ def test_a_streamed_call_is_held_until_its_text_is_whole_and_others_pass() -> No
         CallDelta(1, "d", "Read", "{}"),
         CallDelta(0, arguments='"*** Begin Patch\\n*** End Patch"}'),
     ]
-    assert raising.read(deltas) == [CallDelta(0, "c", "ApplyPatch", custom=True), CallDelta(1, "d", "Read", "{}")]
+    assert raising.read(deltas) == [
+        CallDelta(0, "c", "ApplyPatch", custom=True),
+        CallDelta(1, "d", "Read", "{}"),
+    ]
     end = [TextDelta("a"), Finish("tool_calls")]
     assert raising.read(list(end)) == [end[0], CallDelta(0, arguments=PATCH, custom=True), end[1]]
 
 
 def test_each_choice_ends_by_itself() -> None:
     raising = Raising(NAMES)
-    raising.read([CallDelta(0, "c", "ApplyPatch", '{"input":"a"}'), CallDelta(0, "d", "ApplyPatch", "b", choice=1)])
-    assert raising.read([Finish("stop", 1)]) == [CallDelta(0, arguments="b", choice=1, custom=True), Finish("stop", 1)]
-    assert raising.read([Finish("stop")]) == [CallDelta(0, arguments="a", custom=True), Finish("stop")]
+    raising.read(
+        [
+            CallDelta(0, "c", "ApplyPatch", '{"input":"a"}'),
+            CallDelta(0, "d", "ApplyPatch", "b", choice=1),
+        ]
+    )
+    assert raising.read([Finish("stop", 1)]) == [
+        CallDelta(0, arguments="b", choice=1, custom=True),
+        Finish("stop", 1),
+    ]
+    assert raising.read([Finish("stop")]) == [
+        CallDelta(0, arguments="a", custom=True),
+        Finish("stop"),
+    ]
 
 
 def test_without_lowered_tools_deltas_pass_as_they_are() -> None:
@@ -157,7 +196,11 @@ def test_without_lowered_tools_deltas_pass_as_they_are() -> None:
 )
 def test_only_what_was_lowered_is_unpacked(arguments: str, text: str) -> None:
     turn = Turn(
-        calls=(ToolCall("c", "ApplyPatch", arguments), ToolCall("d", "Read", LOWERED)), finish_reason="tool_calls"
+        calls=(ToolCall("c", "ApplyPatch", arguments), ToolCall("d", "Read", LOWERED)),
+        finish_reason="tool_calls",
     )
-    assert raised(turn, NAMES).calls == (ToolCall("c", "ApplyPatch", text, custom=True), turn.calls[1])
+    assert raised(turn, NAMES).calls == (
+        ToolCall("c", "ApplyPatch", text, custom=True),
+        turn.calls[1],
+    )
     assert raised(turn, frozenset()) is turn

@@ -34,7 +34,9 @@ def test_an_error_for_openai_clients_names_type_param_and_code() -> None:
         (529, "overloaded_error"),
     ],
 )
-def test_an_error_for_anthropic_clients_has_their_shape_and_the_type_of_its_status(status: int, kind: str) -> None:
+def test_an_error_for_anthropic_clients_has_their_shape_and_the_type_of_its_status(
+    status: int, kind: str
+) -> None:
     error = {"type": kind, "message": "Words."}
     assert json.loads(error_body("messages", problem(status))) == {"type": "error", "error": error}
 
@@ -63,7 +65,9 @@ def test_words_that_no_text_can_hold_are_told_all_the_same(wire_format: str) -> 
         (503, "usage_not_recorded", 400),
     ],
 )
-def test_cursor_gets_a_400_where_a_person_must_read(status: int, code: str, for_cursor: int) -> None:
+def test_cursor_gets_a_400_where_a_person_must_read(
+    status: int, code: str, for_cursor: int
+) -> None:
     assert status_for(problem(status, code), "Cursor/1.0") == for_cursor
     assert status_for(problem(status, code), "OpenAI/Python") == status
     assert status_for(problem(status, code), "") == status

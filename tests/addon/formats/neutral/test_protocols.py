@@ -1,7 +1,14 @@
 """What writers share: one name for reasoning, and the steps of a whole turn."""
 
 from addon.formats.neutral.accumulate import Accumulator
-from addon.formats.neutral.deltas import CallDelta, Finish, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Finish,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+)
 from addon.formats.neutral.protocols import OneField, deltas_of, own_state
 from addon.formats.neutral.turn import Reasoning, Refusal, Text, ToolCall, Turn, turn_of
 
@@ -25,7 +32,13 @@ def test_of_two_names_for_reasoning_the_first_that_says_anything_is_heard() -> N
         ("", "reasoning"),
         ("b", "reasoning"),
     ]
-    assert [one.takes(ReasoningDelta(text, field)) for text, field in said] == [True, True, False, True, True]
+    assert [one.takes(ReasoningDelta(text, field)) for text, field in said] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_turn_is_said_in_steps_numbered_by_kind() -> None:
@@ -43,7 +56,11 @@ def test_a_turn_is_said_in_steps_numbered_by_kind() -> None:
 
 
 def test_the_steps_of_a_turn_are_the_turn() -> None:
-    for turn in (turn_of(PARTS, "stop"), Turn(), Turn(text="a", stop_sequence="END", finish_reason="stop")):
+    for turn in (
+        turn_of(PARTS, "stop"),
+        Turn(),
+        Turn(text="a", stop_sequence="END", finish_reason="stop"),
+    ):
         accumulator = Accumulator()
         for delta in deltas_of(turn):
             accumulator.add(delta)

@@ -12,7 +12,15 @@ def test_a_body_is_opened_whatever_precedes_it() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'"x"', b"{", b'{"model":"\xff"}', b'{"input":1,"input":2}', b'{"model":"m","Model":"n"}'],
+    [
+        b"",
+        b"[]",
+        b'"x"',
+        b"{",
+        b'{"model":"\xff"}',
+        b'{"input":1,"input":2}',
+        b'{"model":"m","Model":"n"}',
+    ],
     ids=repr,
 )
 def test_a_body_that_is_no_single_object_is_refused(body: bytes) -> None:

@@ -1,4 +1,6 @@
-"""The text of a message is the same in every shape of its content; turns and messages hold parts in their order."""
+"""The text of a message is the same in every shape of its content; turns and messages hold
+parts in their order.
+"""
 
 import pytest
 
@@ -28,9 +30,15 @@ from addon.formats.neutral.turn import (
         pytest.param(b"[]", "", id="no parts"),
         pytest.param(b'[{"type":"text","text":""}]', "", id="empty part"),
         pytest.param(b'"a b"', "a b", id="string"),
-        pytest.param(b'[{"type":"text","text":"a "},{"type":"text","text":"b"}]', "a b", id="parts"),
+        pytest.param(
+            b'[{"type":"text","text":"a "},{"type":"text","text":"b"}]', "a b", id="parts"
+        ),
         pytest.param(b'["a ", "b"]', "a b", id="bare strings"),
-        pytest.param(b'[{"type":"image_url","image_url":{"url":"x"}},{"text":"a"},{"text":1},null]', "a", id="others"),
+        pytest.param(
+            b'[{"type":"image_url","image_url":{"url":"x"}},{"text":"a"},{"text":1},null]',
+            "a",
+            id="others",
+        ),
         pytest.param(rb'"\ud83d"', "\ud83d", id="lone surrogate"),
         pytest.param(b'{"text":"a"}', "", id="object"),
         pytest.param(b"7", "", id="number"),
@@ -67,13 +75,19 @@ def test_a_turn_keeps_its_parts_when_its_fields_do_not_say_all(parts: tuple[Part
 
 
 def test_all_the_reasoning_of_a_turn_is_one_text() -> None:
-    parts = [Reasoning("", "summary", "s"), Reasoning("a", "thinking"), Reasoning("b", "thinking", "s", "signature")]
+    parts = [
+        Reasoning("", "summary", "s"),
+        Reasoning("a", "thinking"),
+        Reasoning("b", "thinking", "s", "signature"),
+    ]
     assert turn_of(parts, "stop").reasoning == Reasoning("a\n\nb", "thinking")
     assert turn_of(parts[:1], "stop").reasoning == Reasoning("", "summary")
 
 
 def test_a_neutral_message_says_what_recall_asks_for() -> None:
-    message = message_of("assistant", [THOUGHT, Reasoning("s", SUMMARY), Text("a"), CALL, Text("b")])
+    message = message_of(
+        "assistant", [THOUGHT, Reasoning("s", SUMMARY), Text("a"), CALL, Text("b")]
+    )
     assert (message.text, message.calls) == ("ab", (CALL,))
     assert message.reasoning == (("reasoning_content", "r"),)
 
@@ -96,8 +110,15 @@ def test_a_summary_is_not_what_the_model_thought(reasoning: Reasoning, quoted: b
 def test_an_edit_puts_reasoning_before_all_else_and_renames_calls_and_results() -> None:
     edit = Edit(reasoning={"reasoning_content": "new"}, ids={"x": "y"})
     found = edited(message_of("assistant", [THOUGHT, Text("a"), CALL]), edit)
-    assert found.parts == (Reasoning("new", "reasoning_content"), Text("a"), ToolCall("y", "f", "{}"))
-    result = edited(message_of("tool", [Text("a")], result_of="x", failed=True, cache="5m"), Edit(ids={"x": "y"}))
+    assert found.parts == (
+        Reasoning("new", "reasoning_content"),
+        Text("a"),
+        ToolCall("y", "f", "{}"),
+    )
+    result = edited(
+        message_of("tool", [Text("a")], result_of="x", failed=True, cache="5m"),
+        Edit(ids={"x": "y"}),
+    )
     assert result == message_of("tool", [Text("a")], result_of="y", failed=True, cache="5m")
 
 

@@ -1,4 +1,6 @@
-"""Failures of Responses upstreams are understood, and problems told as clients of that API expect them."""
+"""Failures of Responses upstreams are understood, and problems told as clients of that API
+expect them.
+"""
 
 from typing import Any
 
@@ -14,7 +16,11 @@ from addon.formats.responses.error_body import error_object, failure_of
     ("error", "code", "message", "failure"),
     [
         pytest.param(
-            {"code": "server_error", "message": "m"}, None, None, StreamError("m", 502, "server_error"), id="failed"
+            {"code": "server_error", "message": "m"},
+            None,
+            None,
+            StreamError("m", 502, "server_error"),
+            id="failed",
         ),
         pytest.param(
             {"code": "rate_limit_exceeded", "message": "m"},
@@ -24,10 +30,16 @@ from addon.formats.responses.error_body import error_object, failure_of
             id="429",
         ),
         pytest.param(
-            None, "invalid_encrypted_content", "m", StreamError("m", 400, "invalid_encrypted_content"), id="flat event"
+            None,
+            "invalid_encrypted_content",
+            "m",
+            StreamError("m", 400, "invalid_encrypted_content"),
+            id="flat event",
         ),
         pytest.param("m", "x", None, StreamError("m", 502, "x"), id="xAI"),
-        pytest.param(None, None, None, StreamError("The upstream reported an error."), id="wordless"),
+        pytest.param(
+            None, None, None, StreamError("The upstream reported an error."), id="wordless"
+        ),
         pytest.param(None, "", "m", StreamError("m"), id="words alone"),
     ],
 )
@@ -43,7 +55,9 @@ def test_a_failure_is_read(error: Any, code: Any, message: Any, failure: StreamE
         (400, "invalid_prompt", "invalid_prompt"),
     ],
 )
-def test_a_problem_is_told_under_a_code_that_clients_know(status: int, code: str, told: str) -> None:
+def test_a_problem_is_told_under_a_code_that_clients_know(
+    status: int, code: str, told: str
+) -> None:
     found = error_object(Problem(status=status, message="m\ud83d", code=code))
     assert ResponseError.model_validate(found).code == told
     assert found["message"] == "m?"

@@ -33,11 +33,20 @@ CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     [
         pytest.param(
             message_of("system", [Text("a")]),
-            [{"type": "message", "role": "system", "content": [{"type": "input_text", "text": "a"}]}],
+            [
+                {
+                    "type": "message",
+                    "role": "system",
+                    "content": [{"type": "input_text", "text": "a"}],
+                }
+            ],
             id="system",
         ),
         pytest.param(
-            message_of("user", [Text("a"), Image(PNG), Image(file_id="f", detail="low"), File("data:x", name="n")]),
+            message_of(
+                "user",
+                [Text("a"), Image(PNG), Image(file_id="f", detail="low"), File("data:x", name="n")],
+            ),
             [
                 {
                     "type": "message",
@@ -52,14 +61,26 @@ CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
             ],
             id="user",
         ),
-        pytest.param(message_of("user", []), [{"type": "message", "role": "user", "content": ""}], id="nothing"),
+        pytest.param(
+            message_of("user", []),
+            [{"type": "message", "role": "user", "content": ""}],
+            id="nothing",
+        ),
         pytest.param(
             message_of("user", [File("https://x")]),
-            [{"type": "message", "role": "user", "content": [{"type": "input_file", "file_url": "https://x"}]}],
+            [
+                {
+                    "type": "message",
+                    "role": "user",
+                    "content": [{"type": "input_file", "file_url": "https://x"}],
+                }
+            ],
             id="file by URL",
         ),
         pytest.param(
-            message_of("assistant", [Text("a"), Refusal("no"), ToolCall("c", "f", "{}"), Text("a")]),
+            message_of(
+                "assistant", [Text("a"), Refusal("no"), ToolCall("c", "f", "{}"), Text("a")]
+            ),
             [SAID | {"content": [OUTPUT, {"type": "refusal", "refusal": "no"}]}, CALL, SAID],
             id="in order",
         ),
@@ -82,11 +103,23 @@ CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
         ),
         pytest.param(
             message_of("assistant", [Reasoning("r", "reasoning_content")]),
-            [{"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "r"}]}],
+            [
+                {
+                    "type": "reasoning",
+                    "summary": [],
+                    "content": [{"type": "reasoning_text", "text": "r"}],
+                }
+            ],
             id="quoted",
         ),
-        pytest.param(message_of("assistant", [Reasoning("", SUMMARY)]), [], id="reasoning that says nothing"),
-        pytest.param(message_of("assistant", [Foreign("responses", {"type": "x"})]), [{"type": "x"}], id="foreign"),
+        pytest.param(
+            message_of("assistant", [Reasoning("", SUMMARY)]), [], id="reasoning that says nothing"
+        ),
+        pytest.param(
+            message_of("assistant", [Foreign("responses", {"type": "x"})]),
+            [{"type": "x"}],
+            id="foreign",
+        ),
         pytest.param(
             message_of("tool", [Text("a")], result_of="c"),
             [{"type": "function_call_output", "call_id": "c", "output": "a"}],
@@ -118,10 +151,17 @@ def test_a_message_is_written_as_items(message: Message, items: list[Json]) -> N
 
 
 def test_the_result_of_a_custom_call_is_one_of_its_kind() -> None:
-    turn = message_of("assistant", [ToolCall("c", "f", "raw", custom=True), ToolCall("d", "g", "{}")])
+    turn = message_of(
+        "assistant", [ToolCall("c", "f", "raw", custom=True), ToolCall("d", "g", "{}")]
+    )
     results = [message_of("tool", [Text("a")], result_of=one) for one in ("c", "d")]
     kinds = [item["type"] for item in items_of([turn, *results])]
-    assert kinds == ["custom_tool_call", "function_call", "custom_tool_call_output", "function_call_output"]
+    assert kinds == [
+        "custom_tool_call",
+        "function_call",
+        "custom_tool_call_output",
+        "function_call_output",
+    ]
 
 
 @pytest.mark.parametrize(

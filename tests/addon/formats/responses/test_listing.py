@@ -24,13 +24,26 @@ def ids(found: Json) -> list[str]:
     [
         (
             {"role": "user", "content": "hi"},
-            {"id": "msg_ai0", "status": "completed", "content": [{"type": "input_text", "text": "hi"}]},
+            {
+                "id": "msg_ai0",
+                "status": "completed",
+                "content": [{"type": "input_text", "text": "hi"}],
+            },
         ),
         (
-            {"type": "message", "role": "assistant", "content": "yo", "id": "msg_1", "status": "incomplete"},
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": "yo",
+                "id": "msg_1",
+                "status": "incomplete",
+            },
             {"id": "msg_1", "content": [{"type": "output_text", "text": "yo", "annotations": []}]},
         ),
-        ({"type": "message", "role": "developer", "content": [], "id": None}, {"id": "msg_ai0", "status": "completed"}),
+        (
+            {"type": "message", "role": "developer", "content": [], "id": None},
+            {"id": "msg_ai0", "status": "completed"},
+        ),
         (
             {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
             {"id": "fc_ai0", "status": "completed"},
@@ -74,7 +87,12 @@ def test_what_only_an_upstream_knows_stays_as_it_came() -> None:
 )
 def test_a_page_is_what_the_query_asks_for(query: Query, first: str, last: str, more: bool) -> None:
     found = page(ITEMS, query)
-    assert (found["object"], found["first_id"], found["last_id"], found["has_more"]) == ("list", first, last, more)
+    assert (found["object"], found["first_id"], found["last_id"], found["has_more"]) == (
+        "list",
+        first,
+        last,
+        more,
+    )
     assert (ids(found)[0], ids(found)[-1]) == (first, last)
 
 
@@ -89,12 +107,25 @@ def test_pages_are_the_whole_list_once() -> None:
 
 def test_a_list_may_be_empty() -> None:
     found = page([], {})
-    assert found == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    assert found == {
+        "object": "list",
+        "data": [],
+        "first_id": None,
+        "last_id": None,
+        "has_more": False,
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("limit", "0"), ("limit", "101"), ("limit", "²"), ("limit", "-1"), ("order", "up"), ("after", "msg_99")],
+    [
+        ("limit", "0"),
+        ("limit", "101"),
+        ("limit", "²"),
+        ("limit", "-1"),
+        ("order", "up"),
+        ("after", "msg_99"),
+    ],
 )
 def test_a_query_that_makes_no_sense_is_refused_by_name(name: str, given: str) -> None:
     with pytest.raises(RequestError) as refused:

@@ -32,8 +32,19 @@ MESSAGE: Json = {
     "content": [{"type": "output_text", "text": "ab"}],
 }
 CALL: Json = {"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": "{}"}
-CUSTOM: Json = {"type": "custom_tool_call", "id": "ctc", "call_id": "d", "name": "g", "input": "raw"}
-THOUGHT: Json = {"type": "reasoning", "id": "rs", "summary": [{"text": "s"}], "encrypted_content": "e"}
+CUSTOM: Json = {
+    "type": "custom_tool_call",
+    "id": "ctc",
+    "call_id": "d",
+    "name": "g",
+    "input": "raw",
+}
+THOUGHT: Json = {
+    "type": "reasoning",
+    "id": "rs",
+    "summary": [{"text": "s"}],
+    "encrypted_content": "e",
+}
 SEARCH: Json = {"type": "web_search_call", "id": "ws", "status": "completed"}
 
 
@@ -76,7 +87,9 @@ STREAMED = [
     more("reasoning_summary_text", "s"),
     done(THOUGHT),
     added(MESSAGE, 1),
-    event("response.content_part.added", output_index=1, content_index=0, part={"type": "output_text"}),
+    event(
+        "response.content_part.added", output_index=1, content_index=0, part={"type": "output_text"}
+    ),
     more("output_text", "a", 1),
     more("output_text", "b", 1),
     done(MESSAGE, 1),
@@ -87,7 +100,10 @@ STREAMED = [
     done(CALL, 2),
     done(CUSTOM, 3),
     done(SEARCH, 4),
-    ended(usage={"input_tokens": 1, "output_tokens": 2}, output=[THOUGHT, MESSAGE, CALL, CUSTOM, SEARCH]),
+    ended(
+        usage={"input_tokens": 1, "output_tokens": 2},
+        output=[THOUGHT, MESSAGE, CALL, CUSTOM, SEARCH],
+    ),
 ]
 
 
@@ -113,7 +129,9 @@ def test_a_stream_as_documented_is_read_step_by_step() -> None:
     [
         pytest.param([raw for raw in STREAMED if b".added" not in raw], id="nothing added"),
         pytest.param([raw for raw in STREAMED if b".delta" not in raw], id="no deltas"),
-        pytest.param([raw for raw in STREAMED if b"item.done" in raw or b"completed" in raw], id="items only"),
+        pytest.param(
+            [raw for raw in STREAMED if b"item.done" in raw or b"completed" in raw], id="items only"
+        ),
         pytest.param(STREAMED[-1:], id="the end only"),
         pytest.param([*STREAMED[:-1], STREAMED[-2], STREAMED[-1]], id="done twice"),
     ],
@@ -166,7 +184,9 @@ def test_the_end_says_why(raw: bytes, reason: str) -> None:
             id="failed",
         ),
         pytest.param(
-            event("error", code="server_error", message="m"), StreamError("m", 502, "server_error"), id="error event"
+            event("error", code="server_error", message="m"),
+            StreamError("m", 502, "server_error"),
+            id="error event",
         ),
         pytest.param(
             event("error", error={"code": "invalid_encrypted_content", "message": "m"}),
@@ -174,7 +194,11 @@ def test_the_end_says_why(raw: bytes, reason: str) -> None:
             id="nested error",
         ),
         pytest.param(event(None, error={"message": "m"}), StreamError("m"), id="typeless"),
-        pytest.param(event("response.cancelled"), StreamError("The upstream reported an error."), id="cancelled"),
+        pytest.param(
+            event("response.cancelled"),
+            StreamError("The upstream reported an error."),
+            id="cancelled",
+        ),
         pytest.param(b"data: {cut\n\n", NOT_JSON, id="cut"),
         pytest.param(b"data: 7\n\n", NOT_JSON, id="a number"),
     ],
@@ -205,6 +229,10 @@ def test_a_lone_surrogate_is_read() -> None:
 
 
 def test_a_message_that_was_streamed_is_not_said_again_when_it_is_done() -> None:
-    item = MESSAGE | {"content": [{"type": "output_text", "text": "a"}, {"type": "refusal", "refusal": "no"}]}
-    found = turn_of_events(added(item), more("output_text", "a"), more("refusal", "no"), done(item), ended())
+    item = MESSAGE | {
+        "content": [{"type": "output_text", "text": "a"}, {"type": "refusal", "refusal": "no"}]
+    }
+    found = turn_of_events(
+        added(item), more("output_text", "a"), more("refusal", "no"), done(item), ended()
+    )
     assert found.parts == (Text("a"), Refusal("no"))

@@ -28,7 +28,13 @@ CODEX: Json = {
         },
     ],
     "tools": [
-        {"type": "function", "name": "shell", "description": "d", "strict": False, "parameters": SCHEMA},
+        {
+            "type": "function",
+            "name": "shell",
+            "description": "d",
+            "strict": False,
+            "parameters": SCHEMA,
+        },
         {"type": "custom", "name": "apply_patch", "description": "d", "format": GRAMMAR},
         {"type": "web_search"},
     ],
@@ -39,7 +45,10 @@ CODEX: Json = {
     "stream": True,
     "include": ["reasoning.encrypted_content"],
     "prompt_cache_key": "k",
-    "text": {"verbosity": "low", "format": {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": True}},
+    "text": {
+        "verbosity": "low",
+        "format": {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": True},
+    },
 }
 
 
@@ -48,7 +57,9 @@ def decoded(**members: Any) -> Request:
 
 
 def encoded(*messages: Message, encrypted: bool = True, **members: Any) -> Json:
-    request = Request(**({"origin": "responses", "model": "m", "messages": list(messages)} | members))
+    request = Request(
+        **({"origin": "responses", "model": "m", "messages": list(messages)} | members)
+    )
     found: Json = json.loads(encode(request, model="up", encrypted=encrypted))
     return found
 
@@ -60,7 +71,9 @@ def test_all_that_codex_sends_is_read() -> None:
         messages=[
             message_of("system", [Text("be brief")]),
             message_of("user", [Text("hi")]),
-            message_of("assistant", [Reasoning("", "summary", "e", "encrypted_content"), Text("yo")]),
+            message_of(
+                "assistant", [Reasoning("", "summary", "e", "encrypted_content"), Text("yo")]
+            ),
         ],
         tools=(
             Tool(name="shell", description="d", parameters=SCHEMA, strict=False),
@@ -143,7 +156,9 @@ def test_references_are_looked_up() -> None:
         going_on(input=[{"type": "item_reference", "id": "fc_2"}])
 
 
-def test_what_a_request_goes_on_from_stands_before_its_own_input_and_behind_its_instructions() -> None:
+def test_what_a_request_goes_on_from_stands_before_its_own_input_and_behind_its_instructions() -> (
+    None
+):
     result = {"type": "function_call_output", "call_id": "c", "output": "fine"}
     request = going_on(previous_response_id="resp_1", input=[result], instructions="be brief")
     assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool"]
@@ -152,10 +167,17 @@ def test_what_a_request_goes_on_from_stands_before_its_own_input_and_behind_its_
 
 @pytest.mark.parametrize(
     ("members", "own"),
-    [({"input": "hello"}, [HELLO]), ({"store": True}, []), ({"store": None}, []), ({"store": False}, None)],
+    [
+        ({"input": "hello"}, [HELLO]),
+        ({"store": True}, []),
+        ({"store": None}, []),
+        ({"store": False}, None),
+    ],
     ids=str,
 )
-def test_an_answer_is_stored_unless_the_client_says_otherwise(members: Json, own: list[Json] | None) -> None:
+def test_an_answer_is_stored_unless_the_client_says_otherwise(
+    members: Json, own: list[Json] | None
+) -> None:
     assert going_on(**members).own_items == own
 
 
@@ -163,13 +185,18 @@ def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent
     found = encoded(message_of("user", [Text("hi")]), store=True, stream=True)
     assert found == {
         "model": "up",
-        "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
+        "input": [
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+        ],
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
     }
     asked = ("reasoning.encrypted_content", "message.output_text.logprobs")
-    assert encoded(include=asked)["include"] == ["message.output_text.logprobs", "reasoning.encrypted_content"]
+    assert encoded(include=asked)["include"] == [
+        "message.output_text.logprobs",
+        "reasoning.encrypted_content",
+    ]
     assert encoded(include=asked, encrypted=False)["include"] == ["message.output_text.logprobs"]
     assert "include" not in encoded(encrypted=False)
 
@@ -177,7 +204,10 @@ def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
-        ({"thinking": Thinking(effort="low", summary="auto")}, {"reasoning": {"effort": "low", "summary": "auto"}}),
+        (
+            {"thinking": Thinking(effort="low", summary="auto")},
+            {"reasoning": {"effort": "low", "summary": "auto"}},
+        ),
         ({"max_tokens": 7, "temperature": 0.0}, {"max_output_tokens": 7, "temperature": 0.0}),
         (
             {"output_format": OutputFormat(), "verbosity": "low"},
@@ -187,9 +217,15 @@ def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent
             {"output_format": OutputFormat(schema=SCHEMA)},
             {"text": {"format": {"type": "json_schema", "name": "answer", "schema": SCHEMA}}},
         ),
-        ({"tools": (Tool(name="f"),)}, {"tools": [{"type": "function", "name": "f", "strict": False}]}),
         (
-            {"tools": (Tool(name="f", custom=True, grammar=GRAMMAR),), "tool_choice": ToolChoice("required", ("f",))},
+            {"tools": (Tool(name="f"),)},
+            {"tools": [{"type": "function", "name": "f", "strict": False}]},
+        ),
+        (
+            {
+                "tools": (Tool(name="f", custom=True, grammar=GRAMMAR),),
+                "tool_choice": ToolChoice("required", ("f",)),
+            },
             {
                 "tools": [{"type": "custom", "name": "f", "format": GRAMMAR}],
                 "tool_choice": {"type": "custom", "name": "f"},
@@ -197,17 +233,32 @@ def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent
         ),
         (
             {"tool_choice": ToolChoice("auto", ("f",))},
-            {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}},
+            {
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "mode": "auto",
+                    "tools": [{"type": "function", "name": "f"}],
+                }
+            },
         ),
         ({"tool_choice": ToolChoice("none")}, {"tool_choice": "none"}),
-        ({"hosted": (Hosted("responses", "web_search", {"type": "web_search"}),)}, {"tools": [{"type": "web_search"}]}),
+        (
+            {"hosted": (Hosted("responses", "web_search", {"type": "web_search"}),)},
+            {"tools": [{"type": "web_search"}]},
+        ),
         ({"extra": {"truncation": "auto"}}, {"truncation": "auto"}),
-        ({"extra": {"truncation": "auto", "service_tier": "flex"}, "origin": "chat"}, {"service_tier": "flex"}),
+        (
+            {"extra": {"truncation": "auto", "service_tier": "flex"}, "origin": "chat"},
+            {"service_tier": "flex"},
+        ),
     ],
     ids=str,
 )
 def test_members_are_written_for_a_responses_upstream(members: Json, expected: Json) -> None:
-    assert encoded(encrypted=False, **members) == {"model": "up", "input": [], "store": False} | expected
+    assert (
+        encoded(encrypted=False, **members)
+        == {"model": "up", "input": [], "store": False} | expected
+    )
 
 
 def test_a_tool_that_runs_elsewhere_is_refused_by_name() -> None:

@@ -6,15 +6,32 @@ from typing import Any
 import pytest
 
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.neutral.turn import SUMMARY, Foreign, Part, Reasoning, Refusal, Text, ToolCall, Usage, turn_of
+from addon.formats.neutral.turn import (
+    SUMMARY,
+    Foreign,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    Usage,
+    turn_of,
+)
 from addon.formats.responses.response import Answer, decode, finish_of
 
-SAID = {"type": "message", "id": "msg", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}
+SAID = {
+    "type": "message",
+    "id": "msg",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "a"}],
+}
 SEARCH = {"type": "web_search_call", "id": "ws", "status": "completed"}
 
 
 def answer(*output: Any, **more: Any) -> Answer:
-    found = decode(json.dumps({"object": "response", "status": "completed", "output": output, **more}).encode())
+    found = decode(
+        json.dumps({"object": "response", "status": "completed", "output": output, **more}).encode()
+    )
     assert found is not None
     return found
 
@@ -23,19 +40,37 @@ def answer(*output: Any, **more: Any) -> Answer:
     ("item", "part"),
     [
         pytest.param(SAID, Text("a"), id="text"),
-        pytest.param(SAID | {"content": [{"type": "refusal", "refusal": "no"}]}, Refusal("no"), id="refusal"),
         pytest.param(
-            SAID | {"content": [{"type": "output_text", "text": "a"}, {"type": "output_text", "text": "b"}]},
+            SAID | {"content": [{"type": "refusal", "refusal": "no"}]}, Refusal("no"), id="refusal"
+        ),
+        pytest.param(
+            SAID
+            | {
+                "content": [
+                    {"type": "output_text", "text": "a"},
+                    {"type": "output_text", "text": "b"},
+                ]
+            },
             Text("ab"),
             id="two parts",
         ),
         pytest.param(
-            {"type": "reasoning", "id": "rs", "summary": [{"text": "a"}, {"text": "b"}], "encrypted_content": "e"},
+            {
+                "type": "reasoning",
+                "id": "rs",
+                "summary": [{"text": "a"}, {"text": "b"}],
+                "encrypted_content": "e",
+            },
             Reasoning("a\n\nb", SUMMARY, "e", "encrypted_content", "rs"),
             id="summary",
         ),
         pytest.param(
-            {"type": "reasoning", "id": "rs", "summary": [{"text": "s"}], "content": [{"text": "a"}, {"text": "b"}]},
+            {
+                "type": "reasoning",
+                "id": "rs",
+                "summary": [{"text": "s"}],
+                "content": [{"text": "a"}, {"text": "b"}],
+            },
             Reasoning("ab", "reasoning_text"),
             id="quoted",
         ),
@@ -75,7 +110,9 @@ def test_usage_is_counted() -> None:
     ],
     ids=str,
 )
-def test_a_failed_response_is_an_error_and_no_turn(more: dict[str, Any], error: StreamError) -> None:
+def test_a_failed_response_is_an_error_and_no_turn(
+    more: dict[str, Any], error: StreamError
+) -> None:
     found = answer(SAID, **more)
     assert (found.error, found.turns) == (error, {})
 
@@ -90,12 +127,22 @@ def test_what_is_no_answer_is_none(body: bytes) -> None:
     [
         ({"status": "completed"}, False, "stop"),
         ({"status": "completed"}, True, "tool_calls"),
-        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, True, "length"),
-        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, False, "content_filter"),
+        (
+            {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+            True,
+            "length",
+        ),
+        (
+            {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+            False,
+            "content_filter",
+        ),
         ({"status": "incomplete"}, False, "length"),
         ({}, False, "stop"),
     ],
     ids=str,
 )
-def test_why_an_answer_ended_is_said_in_the_words_of_chat(response: dict[str, Any], calls: bool, finish: str) -> None:
+def test_why_an_answer_ended_is_said_in_the_words_of_chat(
+    response: dict[str, Any], calls: bool, finish: str
+) -> None:
     assert finish_of(response, calls=calls) == finish

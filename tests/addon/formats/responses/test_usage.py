@@ -8,7 +8,9 @@ from openai.types.responses import ResponseUsage
 from addon.formats.neutral.turn import Usage
 from addon.formats.responses.usage import usage_object, usage_of
 
-USAGE = Usage(prompt_tokens=9, completion_tokens=5, reasoning_tokens=2, cached_tokens=4, cache_write_tokens=1)
+USAGE = Usage(
+    prompt_tokens=9, completion_tokens=5, reasoning_tokens=2, cached_tokens=4, cache_write_tokens=1
+)
 
 
 def test_a_count_is_told_and_read_back() -> None:
@@ -19,7 +21,11 @@ def test_a_count_is_told_and_read_back() -> None:
 
 @pytest.mark.parametrize("odd", [-1, 1.5, "7", True, None, [], {}])
 def test_what_is_no_count_counts_nothing(odd: object) -> None:
-    found = {"input_tokens": odd, "output_tokens": 2, "input_tokens_details": {"cached_tokens": odd}}
+    found = {
+        "input_tokens": odd,
+        "output_tokens": 2,
+        "input_tokens_details": {"cached_tokens": odd},
+    }
     assert usage_of(found) == Usage(completion_tokens=2)
 
 

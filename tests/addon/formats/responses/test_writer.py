@@ -29,12 +29,19 @@ type Json = dict[str, Any]
 
 HEAD = Head("abc", 7, "m")
 USAGE = Usage(prompt_tokens=9, completion_tokens=5, reasoning_tokens=2)
-SEARCH = {"type": "web_search_call", "id": "ws", "status": "completed", "action": {"type": "search", "query": "q"}}
+SEARCH = {
+    "type": "web_search_call",
+    "id": "ws",
+    "status": "completed",
+    "action": {"type": "search", "query": "q"},
+}
 
 
 def asking(*, summary: str = "", include: tuple[str, ...] = (), **more: Any) -> Request:
     thinking = Thinking(summary=summary)
-    return Request(origin="responses", model="m", messages=[], thinking=thinking, include=include, **more)
+    return Request(
+        origin="responses", model="m", messages=[], thinking=thinking, include=include, **more
+    )
 
 
 def minted(choice: int, index: int, upstreams: str) -> str:
@@ -87,7 +94,9 @@ def test_all_kinds_of_items_stand_in_their_order_under_ids_of_their_own() -> Non
     ("summary", "include", "item"),
     [
         pytest.param("", (), {"summary": []}, id="neither"),
-        pytest.param("auto", (), {"summary": [{"type": "summary_text", "text": "r"}]}, id="to be seen"),
+        pytest.param(
+            "auto", (), {"summary": [{"type": "summary_text", "text": "r"}]}, id="to be seen"
+        ),
         pytest.param(
             "",
             ("reasoning.encrypted_content",),
@@ -96,7 +105,9 @@ def test_all_kinds_of_items_stand_in_their_order_under_ids_of_their_own() -> Non
         ),
     ],
 )
-def test_reasoning_is_shown_and_sealed_for_those_who_ask(summary: str, include: tuple[str, ...], item: Json) -> None:
+def test_reasoning_is_shown_and_sealed_for_those_who_ask(
+    summary: str, include: tuple[str, ...], item: Json
+) -> None:
     request = asking(summary=summary, include=include)
     found = output(ReasoningDelta("r", "reasoning_content"), TextDelta("a"), request=request)
     assert found[0] == {"type": "reasoning", "id": "rs_abc0"} | item
@@ -104,7 +115,11 @@ def test_reasoning_is_shown_and_sealed_for_those_who_ask(summary: str, include: 
 
 def test_what_is_sealed_is_all_of_the_reasoning_with_its_makers_state() -> None:
     request = asking(include=("reasoning.encrypted_content",))
-    said: list[Delta] = [ReasoningDelta("r", "summary"), OpaqueDelta("s", "encrypted_content"), TextDelta("a")]
+    said: list[Delta] = [
+        ReasoningDelta("r", "summary"),
+        OpaqueDelta("s", "encrypted_content"),
+        TextDelta("a"),
+    ]
     assert output(*said, request=request)[0]["encrypted_content"] == "sealed r summary s"
 
 
@@ -123,7 +138,9 @@ def test_empty_reasoning_is_an_item_once() -> None:
 
 def test_of_two_names_for_reasoning_one_is_told() -> None:
     said = [ReasoningDelta("r", "reasoning_content"), ReasoningDelta("r", "reasoning")]
-    assert output(*said, request=asking(summary="auto"))[0]["summary"] == [{"type": "summary_text", "text": "r"}]
+    assert output(*said, request=asking(summary="auto"))[0]["summary"] == [
+        {"type": "summary_text", "text": "r"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +183,15 @@ def test_a_failure_keeps_what_was_said() -> None:
 
 
 def test_a_stream_begins_before_anything_is_said() -> None:
-    assert [name for name, _ in events(writer().write([]))] == ["response.created", "response.in_progress"]
+    assert [name for name, _ in events(writer().write([]))] == [
+        "response.created",
+        "response.in_progress",
+    ]
     assert read_responses(writer().end())["output"] == []
-    assert read_responses(writer().fail(Problem(status=502, message="m", code="x")))["status"] == "failed"
+    assert (
+        read_responses(writer().fail(Problem(status=502, message="m", code="x")))["status"]
+        == "failed"
+    )
 
 
 def test_only_the_first_choice_is_told_and_errors_are_the_callers_to_tell() -> None:
@@ -187,8 +210,14 @@ def test_a_response_says_what_was_asked() -> None:
         store=False,
     )
     found = read_responses(streamed(request=request))
-    assert found["tools"] == [{"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}]
-    assert (found["parallel_tool_calls"], found["max_output_tokens"], found["temperature"]) == (False, 9, 0.5)
+    assert found["tools"] == [
+        {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
+    ]
+    assert (found["parallel_tool_calls"], found["max_output_tokens"], found["temperature"]) == (
+        False,
+        9,
+        0.5,
+    )
     assert (found["metadata"], found["truncation"], found["store"]) == ({"k": "v"}, "auto", False)
     assert (found["id"], found["created_at"], found["model"]) == ("resp_abc", 7, "m")
 
@@ -217,13 +246,19 @@ def test_an_answer_is_stored_as_it_was_told_before_its_end_is_seen() -> None:
     assert told["store"] is True
 
 
-@pytest.mark.parametrize("include", [(), ("reasoning.encrypted_content",)], ids=["not to be carried", "to be carried"])
-def test_what_is_stored_has_the_state_whether_the_client_wants_to_see_it_or_not(include: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "include", [(), ("reasoning.encrypted_content",)], ids=["not to be carried", "to be carried"]
+)
+def test_what_is_stored_has_the_state_whether_the_client_wants_to_see_it_or_not(
+    include: tuple[str, ...],
+) -> None:
     keeping = Keeping()
     writing = keeping.writer(include=include)
     begun = writing.write([ReasoningDelta("r", "reasoning_content"), Finish("stop")])
     (told,) = read_responses(begun + writing.end())["output"]
-    assert keeping.kept[0][1]["output"][0] == told | {"encrypted_content": "sealed r reasoning_content "}
+    assert keeping.kept[0][1]["output"][0] == told | {
+        "encrypted_content": "sealed r reasoning_content "
+    }
     assert ("encrypted_content" in told) == bool(include)
 
 
@@ -244,5 +279,10 @@ def test_nothing_is_stored_of_a_request_that_does_not_want_it_or_where_nothing_i
 def test_a_whole_answer_is_the_last_word_of_its_stream() -> None:
     turn = Turn(text="a", reasoning=Reasoning("r", "reasoning_content"), finish_reason="stop")
     whole = json.loads(encode(turn, USAGE, asking(), HEAD, mint=minted, seal=sealed))
-    said = [ReasoningDelta("r", "reasoning_content"), TextDelta("a"), Finish("stop"), UsageReport(USAGE)]
+    said = [
+        ReasoningDelta("r", "reasoning_content"),
+        TextDelta("a"),
+        Finish("stop"),
+        UsageReport(USAGE),
+    ]
     assert whole == read_responses(streamed(*said))

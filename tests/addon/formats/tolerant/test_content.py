@@ -8,7 +8,13 @@ from addon.formats.tolerant.content import thinking_chunk, thought_of
 @pytest.mark.parametrize(
     ("part", "thought"),
     [
-        ({"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
+        (
+            {
+                "type": "thinking",
+                "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            },
+            "ab",
+        ),
         ({"type": "thinking", "thinking": "a"}, "a"),
         ({"type": "thinking"}, ""),
         ({"type": "text", "text": "a"}, None),

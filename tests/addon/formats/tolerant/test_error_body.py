@@ -1,4 +1,6 @@
-"""Errors are recognised in every provider's shape, and their words are found however deep they are wrapped."""
+"""Errors are recognised in every provider's shape, and their words are found however deep
+they are wrapped.
+"""
 
 import json
 from typing import Any
@@ -10,7 +12,11 @@ from addon.formats.tolerant.error_body import error_of, full_text, message_of
 from shared.profiles import fault
 
 MISSING = "The `reasoning_content` in the thinking mode must be passed back to the API."
-OPENROUTER = {"message": "Provider returned error", "code": 400, "metadata": {"raw": MISSING, "provider_name": "X"}}
+OPENROUTER = {
+    "message": "Provider returned error",
+    "code": 400,
+    "metadata": {"raw": MISSING, "provider_name": "X"},
+}
 MIMO = {"code": "400", "message": "Param Incorrect", "param": MISSING, "type": ""}
 WORDLESS = "The upstream reported an error."
 
@@ -18,17 +24,39 @@ WORDLESS = "The upstream reported an error."
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        pytest.param({"message": "m", "type": "t", "code": None}, StreamError("m", 502, "t"), id="OpenAI"),
-        pytest.param({"message": "m", "code": 429, "metadata": {}}, StreamError("m", 429, "429"), id="OpenRouter"),
-        pytest.param(OPENROUTER, StreamError(f"Provider returned error: {MISSING}", 400, "400"), id="OpenRouter raw"),
+        pytest.param(
+            {"message": "m", "type": "t", "code": None}, StreamError("m", 502, "t"), id="OpenAI"
+        ),
+        pytest.param(
+            {"message": "m", "code": 429, "metadata": {}},
+            StreamError("m", 429, "429"),
+            id="OpenRouter",
+        ),
+        pytest.param(
+            OPENROUTER,
+            StreamError(f"Provider returned error: {MISSING}", 400, "400"),
+            id="OpenRouter raw",
+        ),
         pytest.param(MIMO, StreamError(f"Param Incorrect: {MISSING}", 400, "400"), id="MiMo"),
         pytest.param({"code": "1113", "message": "m"}, StreamError("m", 502, "1113"), id="GLM"),
-        pytest.param({"message": "m", "param": "messages[3]"}, StreamError("m"), id="a param that is a path"),
+        pytest.param(
+            {"message": "m", "param": "messages[3]"}, StreamError("m"), id="a param that is a path"
+        ),
         pytest.param("m", StreamError("m"), id="text"),
         pytest.param({"code": 599}, StreamError(WORDLESS, 599, "599"), id="no message"),
-        pytest.param({"message": {"a": 1}, "code": 200}, StreamError(WORDLESS, 502, "200"), id="message not text"),
-        pytest.param({"message": "", "code": True}, StreamError(WORDLESS, 502, "True"), id="code not a number"),
-        pytest.param({"message": "m", "code": 10**30}, StreamError("m", 502, str(10**30)), id="huge code"),
+        pytest.param(
+            {"message": {"a": 1}, "code": 200},
+            StreamError(WORDLESS, 502, "200"),
+            id="message not text",
+        ),
+        pytest.param(
+            {"message": "", "code": True},
+            StreamError(WORDLESS, 502, "True"),
+            id="code not a number",
+        ),
+        pytest.param(
+            {"message": "m", "code": 10**30}, StreamError("m", 502, str(10**30)), id="huge code"
+        ),
     ],
 )
 def test_an_error_member_is_read_in_every_shape(error: object, expected: StreamError) -> None:
@@ -41,14 +69,17 @@ def test_what_is_no_error_is_none(error: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status"), [(1002, 429), (1004, 401), (1008, 402), (1039, 400), (2013, 400), (1000, 502), ("x", 502)]
+    ("code", "status"),
+    [(1002, 429), (1004, 401), (1008, 402), (1039, 400), (2013, 400), (1000, 502), ("x", 502)],
 )
 def test_minimax_reports_in_base_resp(code: object, status: int) -> None:
     base_resp = {"status_code": code, "status_msg": "m"}
     assert error_of(None, base_resp) == StreamError("m", status, str(code))
 
 
-@pytest.mark.parametrize("base_resp", [None, {}, {"status_code": 0, "status_msg": "success"}, [], "x"])
+@pytest.mark.parametrize(
+    "base_resp", [None, {}, {"status_code": 0, "status_msg": "success"}, [], "x"]
+)
 def test_minimax_also_reports_success(base_resp: object) -> None:
     assert error_of(None, base_resp) is None
 
@@ -81,8 +112,12 @@ def test_xai_puts_code_and_words_side_by_side() -> None:
 WRAPPED: dict[str, Any] = {
     "DeepSeek": {"error": {"message": MISSING, "type": "invalid_request_error", "param": None}},
     "MiMo": {"error": MIMO},
-    "OpenRouter": {"error": {"message": "x", "metadata": {"raw": json.dumps({"error": {"message": MISSING}})}}},
-    "OpenRouter twice": {"error": {"metadata": {"raw": json.dumps({"a": json.dumps([{"m": MISSING}])})}}},
+    "OpenRouter": {
+        "error": {"message": "x", "metadata": {"raw": json.dumps({"error": {"message": MISSING}})}}
+    },
+    "OpenRouter twice": {
+        "error": {"metadata": {"raw": json.dumps({"a": json.dumps([{"m": MISSING}])})}}
+    },
     "list": [{"detail": [{"loc": ["body"], "msg": MISSING}]}],
     "as a key": {MISSING: True},
 }
@@ -96,7 +131,13 @@ def test_words_are_found_however_they_are_wrapped(body: object) -> None:
 
 @pytest.mark.parametrize(
     ("body", "text"),
-    [(b"", ""), (b"<html>down</html>", "<html>down</html>"), (b"a\xffb", "a\ufffdb"), (b"{cut", "{cut"), (b"7", "7")],
+    [
+        (b"", ""),
+        (b"<html>down</html>", "<html>down</html>"),
+        (b"a\xffb", "a\ufffdb"),
+        (b"{cut", "{cut"),
+        (b"7", "7"),
+    ],
 )
 def test_a_body_that_is_no_json_is_its_own_text(body: bytes, text: str) -> None:
     assert full_text(body) == text

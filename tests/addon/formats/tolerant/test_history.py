@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from addon.formats.neutral.problem import RequestError
-from addon.formats.neutral.turn import SUMMARY, Foreign, Image, Message, Reasoning, Refusal, Text, ToolCall, message_of
+from addon.formats.neutral.turn import (
+    SUMMARY,
+    Foreign,
+    Image,
+    Message,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    message_of,
+)
 from addon.formats.tolerant.history import messages_of
 
 PNG = "data:image/png;base64,AA=="
@@ -19,7 +29,12 @@ CONVERSATION = [
     message_of("user", [Text("and now?")]),
 ]
 CHAT_CALLS = [
-    {"index": 0, "id": "c1", "type": "function", "function": {"name": "Read", "arguments": '{"path":"a"}'}},
+    {
+        "index": 0,
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "Read", "arguments": '{"path":"a"}'},
+    },
     {"index": 1, "id": "c2", "type": "function", "function": {"name": "Grep", "arguments": "{}"}},
 ]
 CHAT = [
@@ -31,14 +46,37 @@ CHAT = [
     {"role": "user", "content": "and now?"},
 ]
 RESPONSES = [
-    {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "be brief"}]},
+    {
+        "type": "message",
+        "role": "developer",
+        "content": [{"type": "input_text", "text": "be brief"}],
+    },
     {"role": "user", "content": "look"},
-    {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]},
-    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I read"}]},
-    {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "Read", "arguments": '{"path":"a"}'},
+    {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [],
+        "content": [{"type": "reasoning_text", "text": "hm"}],
+    },
+    {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "I read"}],
+    },
+    {
+        "type": "function_call",
+        "id": "fc_1",
+        "call_id": "c1",
+        "name": "Read",
+        "arguments": '{"path":"a"}',
+    },
     {"type": "function_call", "call_id": "c2", "name": "Grep", "arguments": "{}"},
     {"type": "function_call_output", "call_id": "c1", "output": "one"},
-    {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "two"}]},
+    {
+        "type": "function_call_output",
+        "call_id": "c2",
+        "output": [{"type": "input_text", "text": "two"}],
+    },
     {"role": "user", "content": "and now?"},
 ]
 MESSAGES = [
@@ -57,7 +95,11 @@ MESSAGES = [
         "role": "user",
         "content": [
             {"type": "tool_result", "tool_use_id": "c1", "content": "one"},
-            {"type": "tool_result", "tool_use_id": "c2", "content": [{"type": "text", "text": "two"}]},
+            {
+                "type": "tool_result",
+                "tool_use_id": "c2",
+                "content": [{"type": "text", "text": "two"}],
+            },
             {"type": "text", "text": "and now?"},
         ],
     },
@@ -69,7 +111,10 @@ def fields_apart(messages: list[Message]) -> list[Message]:
     return [
         message_of(
             one.role,
-            [Reasoning(part.text, "thinking") if isinstance(part, Reasoning) else part for part in one.parts],
+            [
+                Reasoning(part.text, "thinking") if isinstance(part, Reasoning) else part
+                for part in one.parts
+            ],
             result_of=one.result_of,
         )
         for one in messages
@@ -77,7 +122,9 @@ def fields_apart(messages: list[Message]) -> list[Message]:
 
 
 @pytest.mark.parametrize(
-    ("items", "joined"), [(CHAT, False), (RESPONSES, True), (MESSAGES, False)], ids=["chat", "responses", "messages"]
+    ("items", "joined"),
+    [(CHAT, False), (RESPONSES, True), (MESSAGES, False)],
+    ids=["chat", "responses", "messages"],
 )
 def test_a_conversation_is_read_alike_in_every_format(items: list[Any], joined: bool) -> None:
     assert fields_apart(messages_of(items, joined=joined)) == CONVERSATION
@@ -85,9 +132,17 @@ def test_a_conversation_is_read_alike_in_every_format(items: list[Any], joined: 
 
 def test_items_among_chat_messages_belong_to_the_message_before_them() -> None:
     found = messages_of(
-        [*CHAT[:2], {"role": "assistant", "content": "I read"}, *RESPONSES[4:6], *CHAT[3:]], joined=False
+        [*CHAT[:2], {"role": "assistant", "content": "I read"}, *RESPONSES[4:6], *CHAT[3:]],
+        joined=False,
     )
-    assert [message.role for message in found] == ["system", "user", "assistant", "tool", "tool", "user"]
+    assert [message.role for message in found] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "user",
+    ]
     assert found[2].calls == (CALL, OTHER)
 
 
@@ -106,12 +161,22 @@ def test_text_after_calls_stays_there() -> None:
     ("item", "part"),
     [
         pytest.param(
-            {"type": "custom_tool_call", "call_id": "c", "name": "ApplyPatch", "input": "*** Begin"},
+            {
+                "type": "custom_tool_call",
+                "call_id": "c",
+                "name": "ApplyPatch",
+                "input": "*** Begin",
+            },
             ToolCall("c", "ApplyPatch", "*** Begin", custom=True),
             id="custom call",
         ),
         pytest.param(
-            {"type": "reasoning", "id": "rs", "summary": [{"text": "a"}, {"text": "b"}], "encrypted_content": "e"},
+            {
+                "type": "reasoning",
+                "id": "rs",
+                "summary": [{"text": "a"}, {"text": "b"}],
+                "encrypted_content": "e",
+            },
             Reasoning("a\n\nb", SUMMARY, "e", "encrypted_content", "rs"),
             id="encrypted reasoning",
         ),
@@ -129,7 +194,9 @@ def test_text_after_calls_stays_there() -> None:
         pytest.param(
             {
                 "role": "assistant",
-                "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "f", "input": "raw"}}],
+                "tool_calls": [
+                    {"id": "c", "type": "custom", "custom": {"name": "f", "input": "raw"}}
+                ],
             },
             ToolCall("c", "f", "raw", custom=True),
             id="custom in chat",
@@ -145,7 +212,12 @@ def test_a_failed_result_with_a_picture_is_read_whole() -> None:
         "type": "tool_result",
         "tool_use_id": "c1",
         "is_error": True,
-        "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}],
+        "content": [
+            {
+                "type": "image",
+                "source": {"type": "base64", "media_type": "image/png", "data": "AA=="},
+            }
+        ],
         "cache_control": {"type": "ephemeral"},
     }
     (found,) = messages_of([{"role": "user", "content": [block]}], joined=False)
@@ -168,7 +240,9 @@ def test_what_can_not_be_read_is_refused(item: dict[str, Any], code: str) -> Non
 
 
 def test_an_empty_assistant_message_is_a_message() -> None:
-    assert messages_of([{"role": "assistant", "content": ""}], joined=False) == [message_of("assistant", [])]
+    assert messages_of([{"role": "assistant", "content": ""}], joined=False) == [
+        message_of("assistant", [])
+    ]
 
 
 def test_of_reasoning_under_two_names_the_one_that_says_something_counts() -> None:
@@ -177,13 +251,22 @@ def test_of_reasoning_under_two_names_the_one_that_says_something_counts() -> No
 
 
 def test_blocks_that_only_messages_knows_stay_as_they_are_where_it_is_spoken() -> None:
-    result = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "tool_reference", "tool_name": "f"}]}
+    result = {
+        "type": "tool_result",
+        "tool_use_id": "c",
+        "content": [{"type": "tool_reference", "tool_name": "f"}],
+    }
     items = [
         {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s"}]},
         {"role": "user", "content": [result, {"type": "container_upload", "file_id": "f"}]},
     ]
     found = messages_of(items, joined=False, foreign="messages")
-    kinds = [part.item["type"] for message in found for part in message.parts if isinstance(part, Foreign)]
+    kinds = [
+        part.item["type"]
+        for message in found
+        for part in message.parts
+        if isinstance(part, Foreign)
+    ]
     assert kinds == ["server_tool_use", "tool_reference", "container_upload"]
     with pytest.raises(RequestError):
         messages_of(items, joined=False)

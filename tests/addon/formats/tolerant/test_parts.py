@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from addon.formats.neutral.problem import RequestError
-from addon.formats.neutral.turn import File, Foreign, Image, Part, Reasoning, Refusal, Text, ToolCall
+from addon.formats.neutral.turn import (
+    File,
+    Foreign,
+    Image,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+)
 from addon.formats.tolerant.parts import arguments_of, cache_of, parts_of
 
 PNG = "data:image/png;base64,AA=="
@@ -27,14 +36,26 @@ CACHED = {"cache_control": {"type": "ephemeral"}}
         pytest.param([{"type": "text", "text": ""}], [], id="empty part"),
         pytest.param(7, [], id="number"),
         pytest.param([{"type": "input_text", "text": "a"}], [Text("a")], id="input_text"),
-        pytest.param([{"type": "output_text", "text": "a", "annotations": []}], [Text("a")], id="output_text"),
-        pytest.param([{"type": "refusal", "refusal": "no"}], [Refusal("no")], id="refusal"),
-        pytest.param([{"type": "image_url", "image_url": {"url": PNG}}], [Image(PNG)], id="chat image"),
         pytest.param(
-            [{"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}], [Image(PNG, detail="low")], id="detail"
+            [{"type": "output_text", "text": "a", "annotations": []}], [Text("a")], id="output_text"
         ),
-        pytest.param([{"type": "input_image", "image_url": PNG, "detail": "auto"}], [Image(PNG)], id="Responses image"),
-        pytest.param([{"type": "input_image", "file_id": "f1"}], [Image(file_id="f1")], id="uploaded image"),
+        pytest.param([{"type": "refusal", "refusal": "no"}], [Refusal("no")], id="refusal"),
+        pytest.param(
+            [{"type": "image_url", "image_url": {"url": PNG}}], [Image(PNG)], id="chat image"
+        ),
+        pytest.param(
+            [{"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}],
+            [Image(PNG, detail="low")],
+            id="detail",
+        ),
+        pytest.param(
+            [{"type": "input_image", "image_url": PNG, "detail": "auto"}],
+            [Image(PNG)],
+            id="Responses image",
+        ),
+        pytest.param(
+            [{"type": "input_image", "file_id": "f1"}], [Image(file_id="f1")], id="uploaded image"
+        ),
         pytest.param([{"type": "image", "source": BASE64}], [Image(PNG)], id="Messages image"),
         pytest.param(
             [{"type": "image", "source": {"type": "url", "url": "https://x/y"}}],
@@ -47,26 +68,54 @@ CACHED = {"cache_control": {"type": "ephemeral"}}
             id="chat file",
         ),
         pytest.param(
-            [{"type": "input_file", "file_url": "https://x/y"}], [File("https://x/y")], id="Responses file by URL"
+            [{"type": "input_file", "file_url": "https://x/y"}],
+            [File("https://x/y")],
+            id="Responses file by URL",
         ),
-        pytest.param([{"type": "input_file", "file_id": "f1"}], [File(file_id="f1")], id="uploaded file"),
         pytest.param(
-            [{"type": "document", "title": "a", "source": BASE64 | {"media_type": "application/pdf"}}],
+            [{"type": "input_file", "file_id": "f1"}], [File(file_id="f1")], id="uploaded file"
+        ),
+        pytest.param(
+            [
+                {
+                    "type": "document",
+                    "title": "a",
+                    "source": BASE64 | {"media_type": "application/pdf"},
+                }
+            ],
             [File(PDF, name="a")],
             id="Messages document",
         ),
         pytest.param(
-            [{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a"}}],
+            [
+                {
+                    "type": "document",
+                    "source": {"type": "text", "media_type": "text/plain", "data": "a"},
+                }
+            ],
             [Text("a")],
             id="text document",
         ),
         pytest.param(
-            [{"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}]}} | CACHED],
+            [
+                {
+                    "type": "document",
+                    "source": {"type": "content", "content": [{"type": "text", "text": "a"}]},
+                }
+                | CACHED
+            ],
             [Text("a", "5m")],
             id="cached text document",
         ),
         pytest.param(
-            [{"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "a"}]}],
+            [
+                {
+                    "type": "search_result",
+                    "source": "s",
+                    "title": "t",
+                    "content": [{"type": "text", "text": "a"}],
+                }
+            ],
             [Text("t\ns\na")],
             id="search result",
         ),
@@ -118,9 +167,12 @@ def test_a_part_that_nobody_here_reads_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "arguments"), [("{}", "{}"), ("*** patch", "*** patch"), ({"x": 1}, '{"x":1}'), (None, ""), ([1], "[1]")]
+    ("found", "arguments"),
+    [("{}", "{}"), ("*** patch", "*** patch"), ({"x": 1}, '{"x":1}'), (None, ""), ([1], "[1]")],
 )
-def test_arguments_are_the_text_the_model_wrote_or_that_of_an_object(found: Any, arguments: str) -> None:
+def test_arguments_are_the_text_the_model_wrote_or_that_of_an_object(
+    found: Any, arguments: str
+) -> None:
     assert arguments_of(found) == arguments
 
 

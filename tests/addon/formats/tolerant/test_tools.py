@@ -16,15 +16,30 @@ FUNCTION = Tool(name="f", description="d", parameters=SCHEMA)
     ("raw", "tool"),
     [
         pytest.param(
-            {"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA}},
+            {
+                "type": "function",
+                "function": {"name": "f", "description": "d", "parameters": SCHEMA},
+            },
             FUNCTION,
             id="nested",
         ),
-        pytest.param({"type": "function", "name": "f", "description": "d", "parameters": SCHEMA}, FUNCTION, id="flat"),
-        pytest.param({"function": {"name": "f", "description": "d", "parameters": SCHEMA}}, FUNCTION, id="typeless"),
-        pytest.param({"name": "f", "description": "d", "input_schema": SCHEMA}, FUNCTION, id="Messages"),
         pytest.param(
-            {"type": "custom", "name": "f", "description": "d", "input_schema": SCHEMA}, FUNCTION, id="Messages, custom"
+            {"type": "function", "name": "f", "description": "d", "parameters": SCHEMA},
+            FUNCTION,
+            id="flat",
+        ),
+        pytest.param(
+            {"function": {"name": "f", "description": "d", "parameters": SCHEMA}},
+            FUNCTION,
+            id="typeless",
+        ),
+        pytest.param(
+            {"name": "f", "description": "d", "input_schema": SCHEMA}, FUNCTION, id="Messages"
+        ),
+        pytest.param(
+            {"type": "custom", "name": "f", "description": "d", "input_schema": SCHEMA},
+            FUNCTION,
+            id="Messages, custom",
         ),
         pytest.param(
             {"name": "f", "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}},
@@ -47,7 +62,10 @@ FUNCTION = Tool(name="f", description="d", parameters=SCHEMA)
             id="flat custom",
         ),
         pytest.param(
-            {"type": "custom", "custom": {"name": "f", "format": {"type": "grammar", "grammar": GRAMMAR}}},
+            {
+                "type": "custom",
+                "custom": {"name": "f", "format": {"type": "grammar", "grammar": GRAMMAR}},
+            },
             Tool(name="f", custom=True, grammar={"type": "grammar", **GRAMMAR}),
             id="nested custom",
         ),
@@ -75,7 +93,9 @@ def test_a_tool_that_the_upstream_runs_is_kept_as_it_is() -> None:
         pytest.param({"type": "tool_search"}, False, id="hosted search"),
     ],
 )
-def test_what_only_responses_declares_but_the_client_runs_can_be_spared(raw: dict[str, Any], spare: bool) -> None:
+def test_what_only_responses_declares_but_the_client_runs_can_be_spared(
+    raw: dict[str, Any], spare: bool
+) -> None:
     assert tools_of([raw], "responses") == ((), (Hosted("responses", raw["type"], raw, spare),))
 
 
@@ -97,7 +117,10 @@ def test_what_only_responses_declares_but_the_client_runs_can_be_spared(raw: dic
             ToolChoice("auto", ("f",)),
         ),
         (
-            {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"function": {"name": "f"}}]}},
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "required", "tools": [{"function": {"name": "f"}}]},
+            },
             ToolChoice("required", ("f",)),
         ),
         ({"type": "web_search"}, None),

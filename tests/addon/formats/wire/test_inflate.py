@@ -5,7 +5,14 @@ import zlib
 
 import pytest
 
-from addon.formats.wire.inflate import FREE_BYTES, MAX_BYTES, MAX_RATIO, Inflate, TooLarge, Unreadable
+from addon.formats.wire.inflate import (
+    FREE_BYTES,
+    MAX_BYTES,
+    MAX_RATIO,
+    Inflate,
+    TooLarge,
+    Unreadable,
+)
 
 TEXT = 'data: {"text":"思考 🧠"}\n\n'.encode() * 200
 
@@ -37,7 +44,9 @@ def test_a_truncated_body_gives_what_came() -> None:
     assert TEXT.startswith(inflated("gzip", gzip.compress(TEXT)[:-20]))
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "bz2", "zip", "base64", "gzip, gzip", "gzip;q=1", "x" * 10_000])
+@pytest.mark.parametrize(
+    "coding", ["br", "zstd", "bz2", "zip", "base64", "gzip, gzip", "gzip;q=1", "x" * 10_000]
+)
 def test_any_other_coding_is_refused_by_name(coding: str) -> None:
     with pytest.raises(Unreadable, match=f"with '{coding[:40]}', which it was asked not to"):
         Inflate(coding)

@@ -36,7 +36,9 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
         pytest.param(b'"' + b"x" * 5_000_000 + b'"', id="huge string"),
     ],
 )
-@pytest.mark.parametrize("form", [b'{"a":%b,"b":1}', b'{ "a" : %b , "b" : 1 }'], ids=["compact", "spaced"])
+@pytest.mark.parametrize(
+    "form", [b'{"a":%b,"b":1}', b'{ "a" : %b , "b" : 1 }'], ids=["compact", "spaced"]
+)
 def test_a_member_keeps_the_text_it_was_written_in(form: bytes, raw: bytes) -> None:
     assert members(form % raw) == [("a", raw), ("b", b"1")]
 
@@ -58,7 +60,9 @@ def test_equal_members_that_stand_twice_are_both_found() -> None:
     assert members(b'{"a": 1, "a": 1}') == [("a", b"1"), ("a", b"1")]
 
 
-@pytest.mark.parametrize("text", [b"{}", b" { } ", b"\xef\xbb\xbf{}"], ids=["bare", "blanks", "mark"])
+@pytest.mark.parametrize(
+    "text", [b"{}", b" { } ", b"\xef\xbb\xbf{}"], ids=["bare", "blanks", "mark"]
+)
 def test_an_empty_object_has_no_members(text: bytes) -> None:
     assert members(text) == []
 
@@ -99,7 +103,11 @@ def test_members_with_control_characters_are_found_although_one_stands_twice() -
 
 @pytest.mark.parametrize(
     "text",
-    [*(b"", b"{}", b"null", b"[1", b"[1,]", b"[1 2]", b"[] x", DEEP, b"[\xff]"), rb'["\ud83d"] x', rb'["\ud83d"]]'],
+    [
+        *(b"", b"{}", b"null", b"[1", b"[1,]", b"[1 2]", b"[] x", DEEP, b"[\xff]"),
+        rb'["\ud83d"] x',
+        rb'["\ud83d"]]',
+    ],
 )
 def test_what_is_no_array_is_refused(text: bytes) -> None:
     with pytest.raises(MalformedJson):
@@ -107,7 +115,12 @@ def test_what_is_no_array_is_refused(text: bytes) -> None:
 
 
 def test_elements_keep_the_text_they_were_written_in() -> None:
-    assert elements(rb' [ 1.0 , "\ud83d", { "a" : NaN },[ ]] ') == [b"1.0", rb'"\ud83d"', b'{ "a" : NaN }', b"[ ]"]
+    assert elements(rb' [ 1.0 , "\ud83d", { "a" : NaN },[ ]] ') == [
+        b"1.0",
+        rb'"\ud83d"',
+        b'{ "a" : NaN }',
+        b"[ ]",
+    ]
     assert elements(rb'["\ud83d"]') == [rb'"\ud83d"']
     assert elements(b"[ ]") == []
 
@@ -119,13 +132,17 @@ def test_text_is_put_together_from_its_parts() -> None:
     assert array_text([]) == b"[]"
 
 
-@pytest.mark.parametrize("scalar", ["", "é\u2028", "\ud83d", 'a"\\\n\x00', None, True, 10**400, {"a": ["\udfff"]}])
+@pytest.mark.parametrize(
+    "scalar", ["", "é\u2028", "\ud83d", 'a"\\\n\x00', None, True, 10**400, {"a": ["\udfff"]}]
+)
 def test_values_of_ours_become_json(scalar: object) -> None:
     assert json.loads(scalar_text(scalar)) == scalar
     assert value(scalar_text(scalar)) == scalar
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"01", rb'"\q"', DEEP, HUGE_INTEGER, b"\xff", b'"\xff"'])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"01", rb'"\q"', DEEP, HUGE_INTEGER, b"\xff", b'"\xff"']
+)
 def test_what_has_no_value_is_refused(text: bytes) -> None:
     with pytest.raises(MalformedJson):
         value(text)

@@ -43,39 +43,61 @@ async def test_me_is_who_the_session_is_for_with_what_it_may_use(
         "must_change_password": False,
         "created_at": ada.user.created_at,
         "models": [],
-        **dict.fromkeys(("quota_tokens", "quota_cost_micros", "rpm", "tpm", "concurrency", "resets_at", "key")),
+        **dict.fromkeys(
+            ("quota_tokens", "quota_cost_micros", "rpm", "tpm", "concurrency", "resets_at", "key")
+        ),
         "period": "lifetime",
-        **dict.fromkeys(("used_tokens", "used_cost_micros", "reserved_tokens", "reserved_cost_micros"), 0),
+        **dict.fromkeys(
+            ("used_tokens", "used_cost_micros", "reserved_tokens", "reserved_cost_micros"), 0
+        ),
         "auth": "session",
         "mirror": "",
     }
 
 
-async def test_how_reasoning_is_shown_is_ones_own_choice(client: AsyncTestClient, ada: Person, session: str) -> None:
+async def test_how_reasoning_is_shown_is_ones_own_choice(
+    client: AsyncTestClient, ada: Person, session: str
+) -> None:
     changed = await client.patch("/api/me", json={"mirror": "details"}, headers=bearer(session))
 
     assert (changed.status_code, changed.json()["mirror"]) == (200, "details")
     assert (await me(client, ada.key))["mirror"] == "details"
 
 
-@pytest.mark.parametrize("body", [{"mirror": "upside down"}, {}, {"role": "admin", "mirror": "off"}])
+@pytest.mark.parametrize(
+    "body", [{"mirror": "upside down"}, {}, {"role": "admin", "mirror": "off"}]
+)
 async def test_nothing_else_about_oneself_can_be_changed(
     client: AsyncTestClient, session: str, body: dict[str, str]
 ) -> None:
     assert (await client.patch("/api/me", json=body, headers=bearer(session))).status_code == 400
-    assert ((await me(client, session))["mirror"], (await me(client, session))["role"]) == ("", "user")
+    assert ((await me(client, session))["mirror"], (await me(client, session))["role"]) == (
+        "",
+        "user",
+    )
 
 
 async def test_me_says_what_was_used_and_when_it_begins_anew(
     client: AsyncTestClient, people: People, clock: ManualClock
 ) -> None:
-    grace = people.add("grace", models=("deepseek-*",), limits=Limits(quota_tokens=100, period="day", rpm=3))
+    grace = people.add(
+        "grace", models=("deepseek-*",), limits=Limits(quota_tokens=100, period="day", rpm=3)
+    )
     people.spend(grace, 60, 7)
 
     found = await me(client, grace.key)
 
-    assert {"models": ["deepseek-*"], "quota_tokens": 100, "period": "day", "rpm": 3}.items() <= found.items()
-    assert (found["used_tokens"], found["used_cost_micros"], found["resets_at"]) == (60, 7, MIDNIGHT)
+    assert {
+        "models": ["deepseek-*"],
+        "quota_tokens": 100,
+        "period": "day",
+        "rpm": 3,
+    }.items() <= found.items()
+    assert (found["used_tokens"], found["used_cost_micros"], found["resets_at"]) == (
+        60,
+        7,
+        MIDNIGHT,
+    )
     clock.seconds = MIDNIGHT / 1000
     assert (await me(client, grace.key))["used_tokens"] == 0
 
@@ -95,7 +117,9 @@ async def test_me_with_a_virtual_key_shows_the_key_with_its_own_limits(
     assert key not in str(found)
 
 
-async def test_changing_the_password_ends_the_old_sessions_and_opens_one(client: AsyncTestClient, session: str) -> None:
+async def test_changing_the_password_ends_the_old_sessions_and_opens_one(
+    client: AsyncTestClient, session: str
+) -> None:
     answer = await client.post("/api/change-password", json=CHANGE, headers=bearer(session))
 
     assert await status(client, session) == 401
@@ -109,7 +133,9 @@ async def test_only_the_new_password_is_good_after_the_change(
     await client.post("/api/change-password", json=CHANGE, headers=bearer(session))
 
     old = await client.post("/api/login", json=ada.credentials)
-    new = await client.post("/api/login", json=ada.credentials | {"password": CHANGE["new_password"]})
+    new = await client.post(
+        "/api/login", json=ada.credentials | {"password": CHANGE["new_password"]}
+    )
 
     assert (old.status_code, new.status_code) == (401, 200)
 
@@ -134,7 +160,9 @@ async def test_a_password_that_cannot_be_taken_is_named(
     assert fields(answer).keys() == {field}
 
 
-async def test_guessing_the_current_password_is_stopped(client: AsyncTestClient, session: str) -> None:
+async def test_guessing_the_current_password_is_stopped(
+    client: AsyncTestClient, session: str
+) -> None:
     wrong = CHANGE | {"current_password": ""}
     for _ in range(10):
         await client.post("/api/change-password", json=wrong, headers=bearer(session))
@@ -144,7 +172,9 @@ async def test_guessing_the_current_password_is_stopped(client: AsyncTestClient,
     assert answer.status_code == 429
 
 
-async def test_a_key_for_inference_does_not_change_the_password(client: AsyncTestClient, ada: Person) -> None:
+async def test_a_key_for_inference_does_not_change_the_password(
+    client: AsyncTestClient, ada: Person
+) -> None:
     answer = await client.post("/api/change-password", json=CHANGE, headers=bearer(ada.key))
 
     assert answer.status_code == 403
@@ -178,7 +208,9 @@ async def test_a_key_that_regenerates_itself_is_another_and_the_old_one_ends(
 async def test_a_key_that_regenerates_itself_keeps_its_limits_and_what_it_used(
     client: AsyncTestClient, ada: Person, people: People, store: Engine, clock: ManualClock
 ) -> None:
-    limited = people.key(ada, limits=Limits(quota_tokens=50), models=("a",), expires_at=clock.now_ms() + 1000)
+    limited = people.key(
+        ada, limits=Limits(quota_tokens=50), models=("a",), expires_at=clock.now_ms() + 1000
+    )
     people.spend(ada, 50, key_id=2)
     before = (await me(client, limited))["key"]
 
@@ -227,6 +259,9 @@ async def test_who_is_not_known_or_disabled_is_refused(
 ) -> None:
     update_user(store, ada.user.id, lambda user: replace(user, disabled=True))
 
-    answers = [await client.post(path, json=CHANGE, headers=each) for each in ({}, bearer(session), bearer(ada.key))]
+    answers = [
+        await client.post(path, json=CHANGE, headers=each)
+        for each in ({}, bearer(session), bearer(ada.key))
+    ]
 
     assert [answer.status_code for answer in answers] == [401, 401, 401]

@@ -52,7 +52,13 @@ async def test_who_asked_what_is_listed_newest_first(
 
     newest, oldest = answer.json()["items"]
     who = {"user_id": ada.user.id, "username": "ada", "model": "m", "upstream": "main"}
-    assert newest == who | {"id": 2, "exchange": "x2", "at": clock.now_ms(), "status": 0, "text": "second"}
+    assert newest == who | {
+        "id": 2,
+        "exchange": "x2",
+        "at": clock.now_ms(),
+        "status": 0,
+        "text": "second",
+    }
     assert (oldest["text"], answer.json()["next"]) == ("first", None)
 
 
@@ -75,7 +81,16 @@ async def test_who_asked_what_is_listed_newest_first(
         ({"from": "2027-01-15", "to": "2027-01-16", "q": "other"}, ["other"]),
     ],
     ids=[
-        *("two of chinese", "three of chinese", "any case", "blanks around", "quote", "wildcard", "nul", "no text"),
+        *(
+            "two of chinese",
+            "three of chinese",
+            "any case",
+            "blanks around",
+            "quote",
+            "wildcard",
+            "nul",
+            "no text",
+        ),
         *("model", "upstream", "empty filters", "from", "to", "together"),
     ],
 )
@@ -108,7 +123,9 @@ async def test_records_are_those_of_one_user(
     assert await found(client, admin, user_id=99) == []
 
 
-async def test_records_are_paged(client: AsyncTestClient, admin: str, books: Books, ada: Person) -> None:
+async def test_records_are_paged(
+    client: AsyncTestClient, admin: str, books: Books, ada: Person
+) -> None:
     for number in range(5):
         books.record(ada, f"text {number}")
 
@@ -134,7 +151,9 @@ async def test_a_list_shows_the_beginning_of_a_long_text(
     assert whole.json()["text"] == "字" * 3000
 
 
-async def test_a_record_shows_its_conversation(client: AsyncTestClient, admin: str, books: Books, ada: Person) -> None:
+async def test_a_record_shows_its_conversation(
+    client: AsyncTestClient, admin: str, books: Books, ada: Person
+) -> None:
     books.record(ada, "修复这个错误", CONVERSATION)
 
     answer = await client.get(f"{AUDIT}/1", headers=bearer(admin))
@@ -159,7 +178,9 @@ async def test_a_record_without_a_readable_conversation_is_shown(
     assert (answer.json()["text"], answer.json()["conversation"]) == ("hello", None)
 
 
-async def test_an_answer_may_be_missing(client: AsyncTestClient, admin: str, books: Books, ada: Person) -> None:
+async def test_an_answer_may_be_missing(
+    client: AsyncTestClient, admin: str, books: Books, ada: Person
+) -> None:
     books.record(ada, "hello", {"messages": [], "answer": None})
 
     answer = await client.get(f"{AUDIT}/1", headers=bearer(admin))
@@ -167,7 +188,9 @@ async def test_an_answer_may_be_missing(client: AsyncTestClient, admin: str, boo
     assert answer.json()["conversation"] == {"messages": [], "answer": None}
 
 
-@pytest.mark.parametrize(("number", "status"), [(7, 404), (0, 400), (2**53, 400), (2**63, 400), (10**30, 400)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(7, 404), (0, 400), (2**53, 400), (2**63, 400), (10**30, 400)]
+)
 async def test_a_record_that_is_not_there_is_said_to_be_missing(
     client: AsyncTestClient, admin: str, number: int, status: int
 ) -> None:
@@ -178,13 +201,21 @@ async def test_a_record_that_is_not_there_is_said_to_be_missing(
         assert fields(answer).keys() == {"record_id"}
 
 
-async def test_records_are_exported_as_a_table(client: AsyncTestClient, admin: str, books: Books, ada: Person) -> None:
+async def test_records_are_exported_as_a_table(
+    client: AsyncTestClient, admin: str, books: Books, ada: Person
+) -> None:
     books.record(ada, '多行\n"text", with a comma', CONVERSATION)
     books.record(ada, "=HYPERLINK(1)", exchange="x2")
 
     newest, oldest = await exported(client, admin)
 
-    who = {"user_id": str(ada.user.id), "username": "ada", "model": "m", "upstream": "main", "status": "200"}
+    who = {
+        "user_id": str(ada.user.id),
+        "username": "ada",
+        "model": "m",
+        "upstream": "main",
+        "status": "200",
+    }
     text = {"time": "2027-01-15 08:00:00+00:00", "exchange": "x2", "text": "'=HYPERLINK(1)"}
     assert newest == {"id": "2"} | who | text
     assert oldest["text"] == '多行\n"text", with a comma'
@@ -213,7 +244,9 @@ async def test_an_export_has_all_that_is_found_and_nothing_else(
     assert [line["text"] for line in lines] == [f"wanted {number}" for number in range(43, 0, -2)]
 
 
-@pytest.mark.parametrize(("form", "media_type"), [("csv", "text/csv; charset=utf-8"), ("jsonl", "application/jsonl")])
+@pytest.mark.parametrize(
+    ("form", "media_type"), [("csv", "text/csv; charset=utf-8"), ("jsonl", "application/jsonl")]
+)
 async def test_an_export_is_a_file_also_when_it_is_empty(
     client: AsyncTestClient, admin: str, form: str, media_type: str
 ) -> None:
@@ -251,7 +284,11 @@ async def test_a_query_that_cannot_be_answered_is_named(
 
 @pytest.mark.parametrize(
     ("path", "query", "field"),
-    [(AUDIT, {"cursor": "x"}, "cursor"), (AUDIT, {"limit": 1000}, "limit"), (EXPORT, {"format": "xml"}, "format")],
+    [
+        (AUDIT, {"cursor": "x"}, "cursor"),
+        (AUDIT, {"limit": 1000}, "limit"),
+        (EXPORT, {"format": "xml"}, "format"),
+    ],
     ids=["cursor", "limit", "format"],
 )
 async def test_pages_and_formats_that_do_not_exist_are_named(
@@ -263,7 +300,9 @@ async def test_pages_and_formats_that_do_not_exist_are_named(
     assert fields(answer).keys() == {field}
 
 
-async def test_the_audit_is_for_admins(client: AsyncTestClient, ada: Person, root: Person, books: Books) -> None:
+async def test_the_audit_is_for_admins(
+    client: AsyncTestClient, ada: Person, root: Person, books: Books
+) -> None:
     books.record(ada, "hello")
 
     for credential in (ada.key, root.key):

@@ -40,7 +40,9 @@ async def listed(client: AsyncTestClient, credential: str, path: str = OWN, **qu
     return answer.json()
 
 
-async def test_a_key_that_was_made_works_and_is_shown_this_once(client: AsyncTestClient, session: str) -> None:
+async def test_a_key_that_was_made_works_and_is_shown_this_once(
+    client: AsyncTestClient, session: str
+) -> None:
     key = await made(client, session, **EVERYTHING)
 
     assert EVERYTHING.items() <= key.items()
@@ -48,18 +50,27 @@ async def test_a_key_that_was_made_works_and_is_shown_this_once(client: AsyncTes
     assert key["api_key"] not in str(await listed(client, session))
 
 
-async def test_a_key_has_no_limits_unless_they_are_given(client: AsyncTestClient, session: str) -> None:
+async def test_a_key_has_no_limits_unless_they_are_given(
+    client: AsyncTestClient, session: str
+) -> None:
     key = await made(client, session)
 
     assert (key["name"], key["scope"], key["state"], key["models"], key["period"]) == (
         *("key", "inference", "usable"),
         *([], "lifetime"),
     )
-    assert {key[name] for name in ("quota_tokens", "quota_cost_micros", "rpm", "tpm", "concurrency")} == {None}
+    assert {
+        key[name] for name in ("quota_tokens", "quota_cost_micros", "rpm", "tpm", "concurrency")
+    } == {None}
 
 
 async def test_the_list_tells_keys_by_their_last_characters_and_their_state(
-    client: AsyncTestClient, ada: Person, session: str, people: People, store: Engine, clock: ManualClock
+    client: AsyncTestClient,
+    ada: Person,
+    session: str,
+    people: People,
+    store: Engine,
+    clock: ManualClock,
 ) -> None:
     keys = [ada.key, people.key(ada, expires_at=NOW + 1), people.key(ada)]
     revoke_key(store, 3, NOW)
@@ -70,7 +81,11 @@ async def test_the_list_tells_keys_by_their_last_characters_and_their_state(
 
     assert [item["key"] for item in items] == [f"…{key[-4:]}" for key in keys]
     assert [item["state"] for item in items] == ["usable", "expired", "revoked"]
-    assert [(item["used_tokens"], item["used_cost_micros"]) for item in items] == [(9, 2), (0, 0), (0, 0)]
+    assert [(item["used_tokens"], item["used_cost_micros"]) for item in items] == [
+        (9, 2),
+        (0, 0),
+        (0, 0),
+    ]
 
 
 async def test_the_list_is_read_page_by_page(
@@ -90,15 +105,23 @@ async def test_only_what_is_sent_of_a_key_is_changed(client: AsyncTestClient, se
     key = await made(client, session, **EVERYTHING)
 
     answer = await client.patch(
-        f"{OWN}/{key['id']}", json={"name": "desk", "rpm": None, "expires_at": None}, headers=bearer(session)
+        f"{OWN}/{key['id']}",
+        json={"name": "desk", "rpm": None, "expires_at": None},
+        headers=bearer(session),
     )
 
     assert answer.status_code == 200
     changed = answer.json()
-    assert changed == {name: key[name] for name in changed} | {"name": "desk", "rpm": None, "expires_at": None}
+    assert changed == {name: key[name] for name in changed} | {
+        "name": "desk",
+        "rpm": None,
+        "expires_at": None,
+    }
 
 
-async def test_a_key_that_has_expired_can_be_renamed(client: AsyncTestClient, session: str, clock: ManualClock) -> None:
+async def test_a_key_that_has_expired_can_be_renamed(
+    client: AsyncTestClient, session: str, clock: ManualClock
+) -> None:
     key = await made(client, session, **EVERYTHING)
     clock.seconds += 2
 
@@ -107,7 +130,9 @@ async def test_a_key_that_has_expired_can_be_renamed(client: AsyncTestClient, se
     assert (answer.json()["name"], answer.json()["state"]) == ("old", "expired")
 
 
-async def test_a_revoked_key_is_refused_at_once_and_stays_listed(client: AsyncTestClient, session: str) -> None:
+async def test_a_revoked_key_is_refused_at_once_and_stays_listed(
+    client: AsyncTestClient, session: str
+) -> None:
     key = await made(client, session)
 
     answers = [await client.delete(f"{OWN}/{key['id']}", headers=bearer(session)) for _ in range(2)]
@@ -121,7 +146,9 @@ async def test_a_revoked_key_stays_as_it_is(client: AsyncTestClient, session: st
     key = await made(client, session)
     await client.delete(f"{OWN}/{key['id']}", headers=bearer(session))
 
-    answer = await client.patch(f"{OWN}/{key['id']}", json={"name": "desk"}, headers=bearer(session))
+    answer = await client.patch(
+        f"{OWN}/{key['id']}", json={"name": "desk"}, headers=bearer(session)
+    )
 
     assert answer.status_code == 409
     assert "revoked" in answer.json()["detail"]
@@ -166,7 +193,9 @@ async def test_a_field_of_a_key_that_cannot_be_taken_is_named(
     [b"", b"[]", b"null", b"{", b'{"nmae": "x"}', b'{"name": "\xff"}', b"[" * 100_000],
     ids=["none", "list", "null", "cut", "unknown field", "not UTF-8", "nested"],
 )
-async def test_a_body_that_is_no_key_is_refused(client: AsyncTestClient, session: str, body: bytes) -> None:
+async def test_a_body_that_is_no_key_is_refused(
+    client: AsyncTestClient, session: str, body: bytes
+) -> None:
     answers = [
         await client.request(method, path, content=body, headers=bearer(session))
         for method, path in (("POST", OWN), ("PATCH", f"{OWN}/1"))
@@ -175,7 +204,9 @@ async def test_a_body_that_is_no_key_is_refused(client: AsyncTestClient, session
     assert [answer.status_code for answer in answers] == [400, 400]
 
 
-async def test_the_keys_of_another_user_are_not_there(client: AsyncTestClient, session: str, people: People) -> None:
+async def test_the_keys_of_another_user_are_not_there(
+    client: AsyncTestClient, session: str, people: People
+) -> None:
     grace = people.add("grace")
 
     answers = [
@@ -203,10 +234,15 @@ async def test_an_id_that_no_key_has_is_not_found(
 async def test_a_key_for_inference_sees_keys_but_makes_changes_and_revokes_none(
     client: AsyncTestClient, ada: Person, store: Engine
 ) -> None:
-    requests = (("POST", OWN, {}), ("PATCH", f"{OWN}/1", {"quota_tokens": None}), ("DELETE", f"{OWN}/1", None))
+    requests = (
+        ("POST", OWN, {}),
+        ("PATCH", f"{OWN}/1", {"quota_tokens": None}),
+        ("DELETE", f"{OWN}/1", None),
+    )
 
     answers = [
-        await client.request(method, path, json=body, headers=bearer(ada.key)) for method, path, body in requests
+        await client.request(method, path, json=body, headers=bearer(ada.key))
+        for method, path, body in requests
     ]
 
     assert [answer.status_code for answer in answers] == [403, 403, 403]
@@ -238,21 +274,28 @@ async def test_a_key_with_the_scope_admin_is_for_admins_only(
 ) -> None:
     body = {"scope": "admin"}
     own = await client.post(OWN, json=body, headers=bearer(session))
-    given = await client.post(f"/api/admin/users/{ada.user.id}/keys", json=body, headers=bearer(admin_session))
+    given = await client.post(
+        f"/api/admin/users/{ada.user.id}/keys", json=body, headers=bearer(admin_session)
+    )
     key = await made(client, admin_session, **body)
 
     assert [fields(answer).keys() for answer in (own, given)] == [{"scope"}, {"scope"}]
     assert (await client.get(ALL, headers=bearer(key["api_key"]))).status_code == 200
 
 
-async def test_an_admin_makes_and_sees_keys_of_a_user(client: AsyncTestClient, ada: Person, admin_session: str) -> None:
+async def test_an_admin_makes_and_sees_keys_of_a_user(
+    client: AsyncTestClient, ada: Person, admin_session: str
+) -> None:
     path = f"/api/admin/users/{ada.user.id}/keys"
 
     key = await made(client, admin_session, path, **EVERYTHING)
 
     assert (EVERYTHING | {"username": "ada", "user_id": ada.user.id}).items() <= key.items()
     assert await me(client, key["api_key"]) == 200
-    assert [item["username"] for item in (await listed(client, admin_session, path))["items"]] == ["ada", "ada"]
+    assert [item["username"] for item in (await listed(client, admin_session, path))["items"]] == [
+        "ada",
+        "ada",
+    ]
 
 
 @pytest.mark.parametrize("user_id", ["99", str(2**63)])
@@ -260,7 +303,9 @@ async def test_keys_of_an_account_that_is_not_there_are_not_found(
     client: AsyncTestClient, admin_session: str, user_id: str
 ) -> None:
     answers = [
-        await client.request(method, f"/api/admin/users/{user_id}/keys", json={}, headers=bearer(admin_session))
+        await client.request(
+            method, f"/api/admin/users/{user_id}/keys", json={}, headers=bearer(admin_session)
+        )
         for method in ("GET", "POST")
     ]
 
@@ -280,17 +325,29 @@ async def test_an_admin_finds_keys_by_owner_name_and_last_characters(
 async def test_an_admin_changes_and_revokes_the_key_of_a_user(
     client: AsyncTestClient, ada: Person, admin_session: str
 ) -> None:
-    changed = await client.patch(f"{ALL}/1", json={"quota_tokens": 5}, headers=bearer(admin_session))
+    changed = await client.patch(
+        f"{ALL}/1", json={"quota_tokens": 5}, headers=bearer(admin_session)
+    )
     revoked = await client.delete(f"{ALL}/1", headers=bearer(admin_session))
 
     assert (changed.json()["username"], changed.json()["quota_tokens"]) == ("ada", 5)
     assert (revoked.status_code, await me(client, ada.key)) == (204, 401)
 
 
-async def test_a_user_does_not_reach_the_keys_of_others(client: AsyncTestClient, root: Person, session: str) -> None:
-    paths = [("GET", ALL), ("PATCH", f"{ALL}/1"), ("DELETE", f"{ALL}/1"), ("GET", "/api/admin/users/1/keys")]
+async def test_a_user_does_not_reach_the_keys_of_others(
+    client: AsyncTestClient, root: Person, session: str
+) -> None:
+    paths = [
+        ("GET", ALL),
+        ("PATCH", f"{ALL}/1"),
+        ("DELETE", f"{ALL}/1"),
+        ("GET", "/api/admin/users/1/keys"),
+    ]
 
-    answers = [await client.request(method, path, json={}, headers=bearer(session)) for method, path in paths]
+    answers = [
+        await client.request(method, path, json={}, headers=bearer(session))
+        for method, path in paths
+    ]
 
     assert {answer.status_code for answer in answers} == {403}
     assert await me(client, root.key) == 200
@@ -298,7 +355,12 @@ async def test_a_user_does_not_reach_the_keys_of_others(client: AsyncTestClient,
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [({"limit": 0}, "limit"), ({"limit": 201}, "limit"), ({"cursor": "nonsense"}, "cursor"), ({"q": "x" * 2000}, "q")],
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 201}, "limit"),
+        ({"cursor": "nonsense"}, "cursor"),
+        ({"q": "x" * 2000}, "q"),
+    ],
     ids=str,
 )
 async def test_a_query_that_cannot_be_answered_names_the_parameter(

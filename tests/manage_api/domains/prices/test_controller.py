@@ -9,7 +9,13 @@ from shared.store.prices import find_price
 from tests.manage_api.world import Person, bearer, fields
 
 PRICES = "/api/admin/prices"
-PRICE = {"upstream": "", "model": "m", "from_day": 2026_11_20, "input_micros": 10, "output_micros": 20}
+PRICE = {
+    "upstream": "",
+    "model": "m",
+    "from_day": 2026_11_20,
+    "input_micros": 10,
+    "output_micros": 20,
+}
 WHOLE = PRICE | {"cached_micros": 5}
 
 UPSTREAMS = """
@@ -42,23 +48,33 @@ async def listed(client: AsyncTestClient, session: str, **query: Any) -> Any:
     return answer.json()
 
 
-async def test_a_price_that_was_set_holds(client: AsyncTestClient, admin: str, store: Engine) -> None:
+async def test_a_price_that_was_set_holds(
+    client: AsyncTestClient, admin: str, store: Engine
+) -> None:
     made = await set_price(client, admin)
 
     assert made == WHOLE | {"source": "own", "id": made["id"]}
-    assert find_price(store, upstream="main", host="", model="m", day=2026_11_20) == Price(10, 20, 5)
+    assert find_price(store, upstream="main", host="", model="m", day=2026_11_20) == Price(
+        10, 20, 5
+    )
     assert await listed(client, admin) == {"items": [made], "next": None}
 
 
-async def test_cached_tokens_need_no_price_of_their_own(client: AsyncTestClient, admin: str, store: Engine) -> None:
+async def test_cached_tokens_need_no_price_of_their_own(
+    client: AsyncTestClient, admin: str, store: Engine
+) -> None:
     answer = await client.post(PRICES, json=PRICE, headers=bearer(admin))
 
     assert answer.json()["cached_micros"] is None
-    assert find_price(store, upstream="main", host="", model="m", day=2026_11_20) == Price(10, 20, None)
+    assert find_price(store, upstream="main", host="", model="m", day=2026_11_20) == Price(
+        10, 20, None
+    )
 
 
 @configured
-async def test_a_price_can_be_for_one_upstream(client: AsyncTestClient, admin: str, store: Engine) -> None:
+async def test_a_price_can_be_for_one_upstream(
+    client: AsyncTestClient, admin: str, store: Engine
+) -> None:
     await set_price(client, admin, upstream="main")
 
     assert find_price(store, upstream="main", host="", model="m", day=2026_11_20)
@@ -66,7 +82,9 @@ async def test_a_price_can_be_for_one_upstream(client: AsyncTestClient, admin: s
 
 
 @configured
-async def test_published_prices_of_what_the_upstreams_serve_are_listed(client: AsyncTestClient, admin: str) -> None:
+async def test_published_prices_of_what_the_upstreams_serve_are_listed(
+    client: AsyncTestClient, admin: str
+) -> None:
     await set_price(client, admin)
 
     first, *published = (await listed(client, admin))["items"]
@@ -84,7 +102,9 @@ async def test_published_prices_of_what_the_upstreams_serve_are_listed(client: A
 
 
 @configured
-async def test_prices_are_paged_and_the_published_ones_come_last(client: AsyncTestClient, admin: str) -> None:
+async def test_prices_are_paged_and_the_published_ones_come_last(
+    client: AsyncTestClient, admin: str
+) -> None:
     for model in "abc":
         await set_price(client, admin, model=model)
 
@@ -128,7 +148,9 @@ async def test_there_is_one_price_a_day(client: AsyncTestClient, admin: str) -> 
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-@pytest.mark.parametrize(("number", "status"), [(7, 404), (2**53, 400), (2**63, 400), (10**30, 400), (0, 400)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(7, 404), (2**53, 400), (2**63, 400), (10**30, 400), (0, 400)]
+)
 async def test_a_price_that_is_not_there_is_said_to_be_missing(
     client: AsyncTestClient, admin: str, method: str, number: int, status: int
 ) -> None:
@@ -158,7 +180,15 @@ async def test_a_price_that_is_not_there_is_said_to_be_missing(
         ({"input_micros": None}, "input_micros"),
     ],
     ids=[
-        *("no model", "long model", "no such upstream", "no such day", "small day", "day as text", "huge day"),
+        *(
+            "no model",
+            "long model",
+            "no such upstream",
+            "no such day",
+            "small day",
+            "day as text",
+            "huge day",
+        ),
         *("negative", "absurd", "fraction", "null"),
     ],
 )
@@ -190,6 +220,11 @@ async def test_a_query_that_cannot_be_answered_is_named(
 
 async def test_prices_are_for_admins(client: AsyncTestClient, ada: Person, root: Person) -> None:
     for credential in (ada.key, root.key):
-        for method, path in (("GET", PRICES), ("POST", PRICES), ("PUT", f"{PRICES}/1"), ("DELETE", f"{PRICES}/1")):
+        for method, path in (
+            ("GET", PRICES),
+            ("POST", PRICES),
+            ("PUT", f"{PRICES}/1"),
+            ("DELETE", f"{PRICES}/1"),
+        ):
             answer = await client.request(method, path, headers=bearer(credential))
             assert (method, answer.status_code) == (method, 403)

@@ -12,7 +12,10 @@ TRIES = [
     {"upstream": "main", "key": "…abcd", "model": "m", "outcome": "500"},
     {"upstream": "spare", "key": "", "model": "n", "outcome": "200"},
 ]
-TURNS = [{"at": 1, "rule": "id", "why": ""}, {"at": 3, "rule": "missing", "why": "no remembered turn fits"}]
+TURNS = [
+    {"at": 1, "rule": "id", "why": ""},
+    {"at": 3, "rule": "missing", "why": "no remembered turn fits"},
+]
 NOTES = ["the image in message 3 was left out: the upstream takes none"]
 TOLD = {"tries": TRIES, "turns": TURNS, "notes": NOTES, "policy": "deepseek: empty"}
 DETAILS = msgspec.json.encode(TOLD).decode()
@@ -25,11 +28,17 @@ async def answered(client: AsyncTestClient, path: str, credential: str, **query:
 
 
 async def exchanges(client: AsyncTestClient, path: str, credential: str, **query: Any) -> list[str]:
-    return [each["exchange"] for each in (await answered(client, path, credential, **query))["items"]]
+    return [
+        each["exchange"] for each in (await answered(client, path, credential, **query))["items"]
+    ]
 
 
-async def test_my_requests_tell_how_each_turn_was_resolved(client: AsyncTestClient, ada: Person, books: Books) -> None:
-    entry = books.settle(ada, details=DETAILS, restored=1, missing=1, streamed=True, first_byte_ms=350)
+async def test_my_requests_tell_how_each_turn_was_resolved(
+    client: AsyncTestClient, ada: Person, books: Books
+) -> None:
+    entry = books.settle(
+        ada, details=DETAILS, restored=1, missing=1, streamed=True, first_byte_ms=350
+    )
 
     [mine] = (await answered(client, MINE, ada.key))["items"]
 
@@ -49,7 +58,9 @@ async def test_no_more_than_four_characters_of_an_upstreams_key_are_told(
     assert (mine["upstream_key"], mine["tries"][0]["key"]) == ("…5678", "…1234")
 
 
-async def test_my_requests_are_mine_alone(client: AsyncTestClient, ada: Person, people: People, books: Books) -> None:
+async def test_my_requests_are_mine_alone(
+    client: AsyncTestClient, ada: Person, people: People, books: Books
+) -> None:
     bob = people.add("bob")
     books.settle(ada, exchange="ada 1", key_id=7)
     books.settle(bob, exchange="bob")
@@ -61,7 +72,9 @@ async def test_my_requests_are_mine_alone(client: AsyncTestClient, ada: Person, 
     assert await exchanges(client, MINE, bob.key) == ["bob"]
 
 
-async def test_a_session_sees_the_same(client: AsyncTestClient, session: str, ada: Person, books: Books) -> None:
+async def test_a_session_sees_the_same(
+    client: AsyncTestClient, session: str, ada: Person, books: Books
+) -> None:
     books.settle(ada, exchange="ada")
 
     assert await exchanges(client, MINE, session) == ["ada"]
@@ -94,7 +107,13 @@ async def test_an_admin_sees_everybodys_requests(
     ids=["key", "model", "upstream", "error", "ok", "class", "empty", "together"],
 )
 async def test_requests_are_sifted(
-    client: AsyncTestClient, root: Person, admin: str, books: Books, path: str, query: dict[str, Any], found: list[str]
+    client: AsyncTestClient,
+    root: Person,
+    admin: str,
+    books: Books,
+    path: str,
+    query: dict[str, Any],
+    found: list[str],
 ) -> None:
     books.settle(root, exchange="key", key_id=5)
     books.settle(root, exchange="model", model="n")
@@ -107,7 +126,12 @@ async def test_requests_are_sifted(
 @pytest.mark.parametrize("path", [MINE, EVERYBODYS])
 @pytest.mark.parametrize("query", [{}, {"model": "m"}], ids=["all", "sifted"])
 async def test_requests_are_paged(
-    client: AsyncTestClient, root: Person, admin: str, books: Books, path: str, query: dict[str, Any]
+    client: AsyncTestClient,
+    root: Person,
+    admin: str,
+    books: Books,
+    path: str,
+    query: dict[str, Any],
 ) -> None:
     for number in range(5):
         books.settle(root, exchange=str(number))
@@ -154,10 +178,24 @@ async def test_the_overview_tells_how_upstreams_do(
     overview = await answered(client, OVERVIEW, admin)
 
     main, spare = overview["upstreams"]
-    counts = {"upstream": "main", "requests": 2, "failures": 1, "error_rate": 0.5, "restored": 3, "missing": 1}
+    counts = {
+        "upstream": "main",
+        "requests": 2,
+        "failures": 1,
+        "error_rate": 0.5,
+        "restored": 3,
+        "missing": 1,
+    }
     waits = {"first_byte_p50_ms": 100, "first_byte_p95_ms": 300}
-    assert main == counts | waits | {"restore_rate": 0.75, "reasons": {"no remembered turn fits": 1}}
-    assert (spare["restore_rate"], spare["first_byte_p50_ms"], spare["error_rate"]) == (None, None, 0)
+    assert main == counts | waits | {
+        "restore_rate": 0.75,
+        "reasons": {"no remembered turn fits": 1},
+    }
+    assert (spare["restore_rate"], spare["first_byte_p50_ms"], spare["error_rate"]) == (
+        None,
+        None,
+        0,
+    )
     assert (overview["minutes"], overview["running"]) == (60, 1)
 
 
@@ -177,7 +215,9 @@ async def test_an_idle_gateway_has_an_overview(client: AsyncTestClient, admin: s
 
 
 @pytest.mark.parametrize("minutes", [0, -5, 1441, 2**63, "all"])
-async def test_the_overview_looks_back_a_day_at_most(client: AsyncTestClient, admin: str, minutes: Any) -> None:
+async def test_the_overview_looks_back_a_day_at_most(
+    client: AsyncTestClient, admin: str, minutes: Any
+) -> None:
     answer = await client.get(OVERVIEW, params={"minutes": minutes}, headers=bearer(admin))
 
     assert answer.status_code == 400
@@ -185,7 +225,9 @@ async def test_the_overview_looks_back_a_day_at_most(client: AsyncTestClient, ad
 
 
 @pytest.mark.parametrize("path", [EVERYBODYS, f"{EVERYBODYS}/live", OVERVIEW])
-async def test_what_everybody_does_is_for_admins(client: AsyncTestClient, ada: Person, root: Person, path: str) -> None:
+async def test_what_everybody_does_is_for_admins(
+    client: AsyncTestClient, ada: Person, root: Person, path: str
+) -> None:
     for credential in (ada.key, root.key):
         answer = await client.get(path, headers=bearer(credential))
         assert answer.status_code == 403

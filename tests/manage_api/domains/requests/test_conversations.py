@@ -16,20 +16,39 @@ async def answered(client: AsyncTestClient, path: str, credential: str, **query:
 
 
 async def names(client: AsyncTestClient, path: str, credential: str, **query: Any) -> list[str]:
-    return [each["conversation"] for each in (await answered(client, path, credential, **query))["items"]]
+    return [
+        each["conversation"]
+        for each in (await answered(client, path, credential, **query))["items"]
+    ]
 
 
 async def test_a_conversation_tells_what_it_used_and_what_came_from_the_cache(
     client: AsyncTestClient, ada: Person, books: Books
 ) -> None:
     first = books.settle(ada, conversation="c", restored=1)
-    books.settle(ada, conversation="c", at=first.at + 9, cached_tokens=60, missing=1, user_agent="Cursor/1.0")
+    books.settle(
+        ada, conversation="c", at=first.at + 9, cached_tokens=60, missing=1, user_agent="Cursor/1.0"
+    )
 
     [mine] = (await answered(client, MINE, ada.key))["items"]
 
-    assert (mine["requests"], mine["tokens"], mine["cached_share"], mine["cost_micros"]) == (2, 240, 0.3, 100)
-    assert (mine["first_at"], mine["last_at"], mine["user_agent"]) == (first.at, first.at + 9, "Cursor/1.0")
-    assert (mine["restored"], mine["missing"], mine["user_id"], mine["username"]) == (1, 1, ada.user.id, "ada")
+    assert (mine["requests"], mine["tokens"], mine["cached_share"], mine["cost_micros"]) == (
+        2,
+        240,
+        0.3,
+        100,
+    )
+    assert (mine["first_at"], mine["last_at"], mine["user_agent"]) == (
+        first.at,
+        first.at + 9,
+        "Cursor/1.0",
+    )
+    assert (mine["restored"], mine["missing"], mine["user_id"], mine["username"]) == (
+        1,
+        1,
+        ada.user.id,
+        "ada",
+    )
 
 
 async def test_my_conversations_are_mine_alone(
@@ -55,7 +74,12 @@ async def test_my_conversations_are_mine_alone(
     ids=["all", "nobody's", "model", "upstream"],
 )
 async def test_an_admin_sees_everybodys(
-    client: AsyncTestClient, ada: Person, admin: str, books: Books, query: dict[str, Any], found: list[str]
+    client: AsyncTestClient,
+    ada: Person,
+    admin: str,
+    books: Books,
+    query: dict[str, Any],
+    found: list[str],
 ) -> None:
     books.settle(ada, conversation="first")
     books.settle(ada, conversation="second", model="n")
@@ -64,14 +88,20 @@ async def test_an_admin_sees_everybodys(
     assert await names(client, EVERYBODYS, admin, **query) == found
 
 
-async def test_a_long_list_is_read_page_by_page(client: AsyncTestClient, ada: Person, books: Books) -> None:
+async def test_a_long_list_is_read_page_by_page(
+    client: AsyncTestClient, ada: Person, books: Books
+) -> None:
     for number in range(3):
         books.settle(ada, conversation=f"c{number}")
 
     first = await answered(client, MINE, ada.key, limit=2)
     second = await answered(client, MINE, ada.key, limit=2, cursor=first["next"])
 
-    assert [each["conversation"] for page in (first, second) for each in page["items"]] == ["c2", "c1", "c0"]
+    assert [each["conversation"] for page in (first, second) for each in page["items"]] == [
+        "c2",
+        "c1",
+        "c0",
+    ]
     assert second["next"] is None
 
 

@@ -16,10 +16,20 @@ def turns(*rules: str) -> list[dict[str, Any]]:
     return [{"at": 2 * at, "rule": rule, "why": ""} for at, rule in enumerate(rules)]
 
 
-def view(prompt: int, cached: int, *, details: dict[str, Any] | None = None, **members: Any) -> RequestView:
-    usual = {"at": 0, "upstream": "main", "upstream_key": "wxyz", "upstream_model": "m", "status": 200}
+def view(
+    prompt: int, cached: int, *, details: dict[str, Any] | None = None, **members: Any
+) -> RequestView:
+    usual = {
+        "at": 0,
+        "upstream": "main",
+        "upstream_key": "wxyz",
+        "upstream_model": "m",
+        "status": 200,
+    }
     text = msgspec.json.encode(details or {}).decode()
-    entry = Entry(exchange="x", prompt_tokens=prompt, cached_tokens=cached, details=text, **usual | members)
+    entry = Entry(
+        exchange="x", prompt_tokens=prompt, cached_tokens=cached, details=text, **usual | members
+    )
     return RequestView.of(1, entry)
 
 
@@ -78,7 +88,10 @@ def test_what_nobody_counted_is_compared_with_none() -> None:
         (
             {"details": {"policy": "deepseek-v4: empty"}},
             {"details": {"policy": "deepseek-v4: off"}, "missing": 1},
-            "another policy for turns that are not found: deepseek-v4: off after deepseek-v4: empty",
+            (
+                "another policy for turns that are not found: deepseek-v4: off after "
+                "deepseek-v4: empty"
+            ),
         ),
         (
             {},
@@ -88,7 +101,9 @@ def test_what_nobody_counted_is_compared_with_none() -> None:
     ],
     ids=["upstream", "key", "model", "pause", "restored", "lost", "policy", "repair"],
 )
-def test_the_likely_reason_is_told(before: dict[str, Any], now: dict[str, Any], reason: str) -> None:
+def test_the_likely_reason_is_told(
+    before: dict[str, Any], now: dict[str, Any], reason: str
+) -> None:
     assert second(view(100, 90, **before), view(200, 0, **now)).reasons == (reason,)
 
 
@@ -106,5 +121,8 @@ def test_what_did_not_drop_needs_no_reason() -> None:
 
 
 def test_another_policy_for_turns_does_nothing_where_all_are_found() -> None:
-    first, then = view(100, 90, details={"policy": "a: empty"}), view(200, 0, details={"policy": "a: off"})
+    first, then = (
+        view(100, 90, details={"policy": "a: empty"}),
+        view(200, 0, details={"policy": "a: off"}),
+    )
     assert second(first, then).reasons == ()

@@ -57,16 +57,26 @@ async def test_an_exchange_is_told_when_it_begins_and_when_it_ends(
         store.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
         settled = await listener.event()
 
-    assert (opened.name, opened.id, opened.data["id"], opened.data["model"]) == ("opened", "", None, "m")
+    assert (opened.name, opened.id, opened.data["id"], opened.data["model"]) == (
+        "opened",
+        "",
+        None,
+        "m",
+    )
     assert (settled.name, settled.id, settled.data["id"]) == ("settled", "1", 1)
     assert (settled.data["upstream_key"], settled.data["tries"]) == ("…wxyz", [])
 
 
-async def test_the_answer_is_one_that_browsers_and_proxies_pass_on_at_once(app: Litestar, admin: str) -> None:
+async def test_the_answer_is_one_that_browsers_and_proxies_pass_on_at_once(
+    app: Litestar, admin: str
+) -> None:
     async with app.lifespan(), Listener(app, admin) as listener:
         assert listener.status == 200
         assert listener.headers["content-type"] == "text/event-stream; charset=utf-8"
-        assert (listener.headers["cache-control"], listener.headers["x-accel-buffering"]) == ("no-store", "no")
+        assert (listener.headers["cache-control"], listener.headers["x-accel-buffering"]) == (
+            "no-store",
+            "no",
+        )
 
 
 async def test_what_runs_already_is_told_first_and_what_ended_is_not(
@@ -81,7 +91,9 @@ async def test_what_runs_already_is_told_first_and_what_ended_is_not(
         assert await told(listener, 1) == [("settled", "new")]
 
 
-async def test_a_listener_that_comes_back_misses_nothing(app: Litestar, admin: str, ada: Person, books: Books) -> None:
+async def test_a_listener_that_comes_back_misses_nothing(
+    app: Litestar, admin: str, ada: Person, books: Books
+) -> None:
     for number in range(1, 251):
         books.settle(ada, exchange=f"x{number}")
 
@@ -109,7 +121,12 @@ async def test_a_listener_with_an_id_of_the_future_is_told_what_is_new(
 
 @pytest.mark.parametrize(
     "query",
-    [{"user_id": 1}, {"model": "n"}, {"upstream": "spare"}, {"user_id": 1, "model": "n", "upstream": "spare"}],
+    [
+        {"user_id": 1},
+        {"model": "n"},
+        {"upstream": "spare"},
+        {"user_id": 1, "model": "n", "upstream": "spare"},
+    ],
     ids=["user", "model", "upstream", "together"],
 )
 async def test_a_listener_is_told_what_it_asked_for(
@@ -118,7 +135,9 @@ async def test_a_listener_is_told_what_it_asked_for(
     others = people.add("others")
     async with (
         app.lifespan(),
-        Listener(app, admin, **query | ({"user_id": ada.user.id} if "user_id" in query else {})) as listener,
+        Listener(
+            app, admin, **query | ({"user_id": ada.user.id} if "user_id" in query else {})
+        ) as listener,
     ):
         books.open(others, exchange="other")
         books.settle(others, exchange="another")
@@ -155,12 +174,21 @@ def revoke(store: Engine, root: Person, admin: str) -> None:
 
 
 def demote(store: Engine, root: Person, admin: str) -> None:
-    store.transact(lambda work: work.run("UPDATE users SET role = 'user' WHERE id = :id", {"id": root.user.id}))
+    store.transact(
+        lambda work: work.run("UPDATE users SET role = 'user' WHERE id = :id", {"id": root.user.id})
+    )
 
 
 @pytest.mark.parametrize("end", [disable, revoke, demote])
 async def test_who_may_no_longer_know_is_told_nothing_more(
-    app: Litestar, admin: str, root: Person, people: People, store: Engine, clock: ManualClock, books: Books, end: Any
+    app: Litestar,
+    admin: str,
+    root: Person,
+    people: People,
+    store: Engine,
+    clock: ManualClock,
+    books: Books,
+    end: Any,
 ) -> None:
     people.add("another", "admin")
     async with app.lifespan(), Listener(app, admin) as listener:
@@ -170,13 +198,17 @@ async def test_who_may_no_longer_know_is_told_nothing_more(
         assert await listener.event() is None
 
 
-async def test_a_session_that_runs_out_ends_the_feed(app: Litestar, root: Person, clock: ManualClock) -> None:
+async def test_a_session_that_runs_out_ends_the_feed(
+    app: Litestar, root: Person, clock: ManualClock
+) -> None:
     async with app.lifespan(), Listener(app, new_session(app.state.sidecar, root.user)) as listener:
         clock.seconds += 86_400
         assert await listener.event() is None
 
 
-async def test_nobody_listens_to_a_program_that_ends(app: Litestar, admin: str, ending: Ending) -> None:
+async def test_nobody_listens_to_a_program_that_ends(
+    app: Litestar, admin: str, ending: Ending
+) -> None:
     async with app.lifespan(), Listener(app, admin) as listener:
         ending.soon = True
         assert await listener.event() is None
@@ -187,8 +219,12 @@ async def test_so_many_listen_and_no_more_until_one_leaves(
 ) -> None:
     async with app.lifespan(), AsyncExitStack() as stack:
         books.open(root, exchange="runs")
-        listeners = [await stack.enter_async_context(Listener(app, admin)) for _ in range(MOST_LISTENERS)]
-        assert [await told(listener, 1) for listener in listeners] == [[("opened", "runs")]] * MOST_LISTENERS
+        listeners = [
+            await stack.enter_async_context(Listener(app, admin)) for _ in range(MOST_LISTENERS)
+        ]
+        assert [await told(listener, 1) for listener in listeners] == [
+            [("opened", "runs")]
+        ] * MOST_LISTENERS
         refused = await stack.enter_async_context(Listener(app, admin))
         assert (refused.status, refused.headers["retry-after"]) == (429, "30")
 

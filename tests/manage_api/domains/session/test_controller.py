@@ -16,7 +16,9 @@ async def me(client: AsyncTestClient, headers: dict[str, str]) -> int:
     return (await client.get("/api/me", headers=headers)).status_code
 
 
-async def test_a_name_and_a_password_give_a_session_token(client: AsyncTestClient, ada: Person) -> None:
+async def test_a_name_and_a_password_give_a_session_token(
+    client: AsyncTestClient, ada: Person
+) -> None:
     answer = await client.post("/api/login", json=ada.credentials)
 
     assert answer.status_code == 200
@@ -32,7 +34,13 @@ async def test_the_name_is_taken_in_any_case(client: AsyncTestClient, ada: Perso
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"password": "wrong"}, {"username": "nobody"}, {"password": ""}, {"password": "x" * 100}, {"username": "ad\ta"}],
+    [
+        {"password": "wrong"},
+        {"username": "nobody"},
+        {"password": ""},
+        {"password": "x" * 100},
+        {"username": "ad\ta"},
+    ],
     ids=["password", "name", "empty", "longer than bcrypt reads", "no name"],
 )
 async def test_whatever_is_wrong_the_answer_is_the_same(
@@ -41,7 +49,10 @@ async def test_whatever_is_wrong_the_answer_is_the_same(
     answer = await client.post("/api/login", json=ada.credentials | wrong)
 
     assert answer.status_code == 401
-    assert answer.json()["detail"] == "The user name or the password is wrong, or the account is disabled."
+    assert (
+        answer.json()["detail"]
+        == "The user name or the password is wrong, or the account is disabled."
+    )
 
 
 async def test_a_disabled_account_is_refused_like_a_wrong_password(
@@ -62,24 +73,36 @@ async def test_a_body_of_the_wrong_shape_names_the_field(client: AsyncTestClient
     assert "password" in fields(answer)
 
 
-async def test_guessing_one_account_is_stopped_wherever_it_comes_from(client: AsyncTestClient, ada: Person) -> None:
+async def test_guessing_one_account_is_stopped_wherever_it_comes_from(
+    client: AsyncTestClient, ada: Person
+) -> None:
     guess = ada.credentials | {"password": ""}
     for number in range(10):
-        await client.post("/api/login", json=guess, headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        await client.post(
+            "/api/login", json=guess, headers={"X-Forwarded-For": f"203.0.113.{number}"}
+        )
 
-    answer = await client.post("/api/login", json=ada.credentials, headers={"X-Forwarded-For": "203.0.113.99"})
+    answer = await client.post(
+        "/api/login", json=ada.credentials, headers={"X-Forwarded-For": "203.0.113.99"}
+    )
 
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) == 90
 
 
-async def test_guessing_from_one_address_is_stopped_whatever_the_account(client: AsyncTestClient, ada: Person) -> None:
+async def test_guessing_from_one_address_is_stopped_whatever_the_account(
+    client: AsyncTestClient, ada: Person
+) -> None:
     stranger = {"X-Forwarded-For": "203.0.113.1"}
     for number in range(30):
-        await client.post("/api/login", json={"username": f"u{number}", "password": ""}, headers=stranger)
+        await client.post(
+            "/api/login", json={"username": f"u{number}", "password": ""}, headers=stranger
+        )
 
     refused = await client.post("/api/login", json=ada.credentials, headers=stranger)
-    other = await client.post("/api/login", json=ada.credentials, headers={"X-Forwarded-For": "203.0.113.2"})
+    other = await client.post(
+        "/api/login", json=ada.credentials, headers={"X-Forwarded-For": "203.0.113.2"}
+    )
 
     assert (refused.status_code, other.status_code) == (429, 200)
 
@@ -118,7 +141,9 @@ async def test_a_hash_of_another_cost_is_replaced_when_its_password_is_entered(
     assert await me(client, bearer(session)) == 200
 
 
-async def test_scripts_and_other_sites_cannot_use_the_cookie(client: AsyncTestClient, ada: Person) -> None:
+async def test_scripts_and_other_sites_cannot_use_the_cookie(
+    client: AsyncTestClient, ada: Person
+) -> None:
     answer = await client.post("/api/login", json=ada.credentials)
 
     value, *attributes = answer.headers["set-cookie"].split("; ")
@@ -126,12 +151,22 @@ async def test_scripts_and_other_sites_cannot_use_the_cookie(client: AsyncTestCl
     assert sorted(attributes) == ["HttpOnly", "Max-Age=43200", "Path=/", "SameSite=strict"]
 
 
-async def test_over_https_the_cookie_is_for_https_and_this_host_alone(client: AsyncTestClient, ada: Person) -> None:
-    answer = await client.post("/api/login", json=ada.credentials, headers={"X-Forwarded-Proto": "https"})
+async def test_over_https_the_cookie_is_for_https_and_this_host_alone(
+    client: AsyncTestClient, ada: Person
+) -> None:
+    answer = await client.post(
+        "/api/login", json=ada.credentials, headers={"X-Forwarded-Proto": "https"}
+    )
 
     value, *attributes = answer.headers["set-cookie"].split("; ")
     assert value == f"__Host-thinkback={answer.json()['token']}"
-    assert sorted(attributes) == ["HttpOnly", "Max-Age=43200", "Path=/", "SameSite=strict", "Secure"]
+    assert sorted(attributes) == [
+        "HttpOnly",
+        "Max-Age=43200",
+        "Path=/",
+        "SameSite=strict",
+        "Secure",
+    ]
 
 
 async def test_a_refused_sign_in_sets_no_cookie(client: AsyncTestClient, ada: Person) -> None:
@@ -140,7 +175,9 @@ async def test_a_refused_sign_in_sets_no_cookie(client: AsyncTestClient, ada: Pe
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("show", [cookie, lambda answer: bearer(answer.json()["token"])], ids=["cookie", "bearer"])
+@pytest.mark.parametrize(
+    "show", [cookie, lambda answer: bearer(answer.json()["token"])], ids=["cookie", "bearer"]
+)
 async def test_signing_out_ends_this_session_and_takes_the_cookie_away(
     client: AsyncTestClient, ada: Person, session: str, show: Any
 ) -> None:
@@ -154,14 +191,18 @@ async def test_signing_out_ends_this_session_and_takes_the_cookie_away(
     assert (await me(client, shown), await me(client, bearer(session))) == (401, 200)
 
 
-async def test_signing_out_over_https_takes_the_cookie_of_https_away(client: AsyncTestClient) -> None:
+async def test_signing_out_over_https_takes_the_cookie_of_https_away(
+    client: AsyncTestClient,
+) -> None:
     answer = await client.post("/api/logout", headers={"X-Forwarded-Proto": "https"})
 
     assert answer.headers["set-cookie"].startswith("__Host-thinkback=")
     assert "Secure" in answer.headers["set-cookie"]
 
 
-async def test_bearer_and_cookie_are_both_signed_out(client: AsyncTestClient, ada: Person, session: str) -> None:
+async def test_bearer_and_cookie_are_both_signed_out(
+    client: AsyncTestClient, ada: Person, session: str
+) -> None:
     signed_in = cookie(await client.post("/api/login", json=ada.credentials))
 
     await client.post("/api/logout", headers=signed_in | bearer(session))
@@ -169,14 +210,20 @@ async def test_bearer_and_cookie_are_both_signed_out(client: AsyncTestClient, ad
     assert (await me(client, signed_in), await me(client, bearer(session))) == (401, 401)
 
 
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer nonsense"}, {"Cookie": "thinkback=nonsense"}])
-async def test_who_is_not_signed_in_may_sign_out(client: AsyncTestClient, header: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "header", [{}, {"Authorization": "Bearer nonsense"}, {"Cookie": "thinkback=nonsense"}]
+)
+async def test_who_is_not_signed_in_may_sign_out(
+    client: AsyncTestClient, header: dict[str, str]
+) -> None:
     answers = [await client.post("/api/logout", headers=header) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 204]
 
 
-async def test_signing_out_with_a_key_does_nothing_to_the_key(client: AsyncTestClient, ada: Person) -> None:
+async def test_signing_out_with_a_key_does_nothing_to_the_key(
+    client: AsyncTestClient, ada: Person
+) -> None:
     answer = await client.post("/api/logout", headers=bearer(ada.key))
 
     assert (answer.status_code, await me(client, bearer(ada.key))) == (204, 200)
@@ -195,7 +242,12 @@ async def test_who_registers_has_an_account_a_key_and_a_session(client: AsyncTes
 
     made = answer.json()
     assert answer.status_code == 201
-    assert (made["username"], made["role"], made["quota_tokens"], made["period"]) == ("grace", "user", 0, "lifetime")
+    assert (made["username"], made["role"], made["quota_tokens"], made["period"]) == (
+        "grace",
+        "user",
+        0,
+        "lifetime",
+    )
     shown = [bearer(made["api_key"]), bearer(made["token"]), cookie(answer)]
     assert [await me(client, each) for each in shown] == [200, 200, 200]
     assert (await client.post("/api/login", json=GRACE)).status_code == 200
@@ -216,11 +268,17 @@ async def test_nobody_registers_where_it_is_not_allowed(client: AsyncTestClient)
     assert "ask an admin" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True)
 @pytest.mark.parametrize(
-    ("code", "status"), [("green", 201), ("blue", 201), ("Green", 400), ("", 400)], ids=["one", "other", "case", "none"]
+    "toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True
 )
-async def test_where_there_are_invite_codes_one_is_needed(client: AsyncTestClient, code: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("green", 201), ("blue", 201), ("Green", 400), ("", 400)],
+    ids=["one", "other", "case", "none"],
+)
+async def test_where_there_are_invite_codes_one_is_needed(
+    client: AsyncTestClient, code: str, status: int
+) -> None:
     answer = await client.post("/api/register", json=GRACE | {"invite_code": code})
 
     assert answer.status_code == status
@@ -245,7 +303,15 @@ async def test_a_name_is_registered_once(client: AsyncTestClient, ada: Person) -
         ({"password": "password"}, "password"),
         ({"invite_code": None}, "invite_code"),
     ],
-    ids=["no name", "hidden character", "short", "longer than bcrypt reads", "the name", "a first guess", "no text"],
+    ids=[
+        "no name",
+        "hidden character",
+        "short",
+        "longer than bcrypt reads",
+        "the name",
+        "a first guess",
+        "no text",
+    ],
 )
 async def test_a_field_that_cannot_be_registered_is_named(
     client: AsyncTestClient, wrong: dict[str, Any], field: str
@@ -263,14 +329,22 @@ async def test_nobody_registers_as_an_admin(client: AsyncTestClient) -> None:
     assert "role" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True)
+@pytest.mark.parametrize(
+    "toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True
+)
 async def test_one_address_can_register_so_many_accounts_only(client: AsyncTestClient) -> None:
     for _ in range(30):
         await client.post("/api/register", json=GRACE)
 
     refused = await client.post("/api/register", json=GRACE | {"invite_code": "green"})
     other = await client.post(
-        "/api/register", json=GRACE | {"invite_code": "green"}, headers={"X-Forwarded-For": "203.0.113.2"}
+        "/api/register",
+        json=GRACE | {"invite_code": "green"},
+        headers={"X-Forwarded-For": "203.0.113.2"},
     )
 
-    assert (refused.status_code, refused.headers["retry-after"], other.status_code) == (429, "30", 201)
+    assert (refused.status_code, refused.headers["retry-after"], other.status_code) == (
+        429,
+        "30",
+        201,
+    )

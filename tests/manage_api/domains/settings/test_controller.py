@@ -110,25 +110,41 @@ async def test_what_is_not_sent_stays(admin: Admin) -> None:
 
 async def test_a_change_acts_at_once(admin: Admin, client: AsyncTestClient) -> None:
     await admin.change(
-        {"registration.allowed": False, "registration.invite_codes": ["x"], "server.public_url": "https://a.b"}
+        {
+            "registration.allowed": False,
+            "registration.invite_codes": ["x"],
+            "server.public_url": "https://a.b",
+        }
     )
 
     config = (await client.get("/api/config")).json()
-    assert (config["allow_registration"], config["invite_needed"], config["public_url"]) == (False, True, "https://a.b")
+    assert (config["allow_registration"], config["invite_needed"], config["public_url"]) == (
+        False,
+        True,
+        "https://a.b",
+    )
 
 
 @pytest.mark.parametrize("environ", [{"LOG_LEVEL": "error"}], indirect=True, ids=["environment"])
 @pytest.mark.parametrize("toml", ['[audit]\nmode = "full"\n'], indirect=True, ids=["file"])
-async def test_what_file_and_environment_set_stays_theirs(admin: Admin, environ: dict[str, str]) -> None:
+async def test_what_file_and_environment_set_stays_theirs(
+    admin: Admin, environ: dict[str, str]
+) -> None:
     refused = [
         await admin.change({"audit.max_mib": 5, "audit.mode": "off"}),
         await admin.change({"logging.level": "debug"}),
     ]
 
     assert [answer.status_code for answer in refused] == [409, 409]
-    assert refused[0].json()["detail"] == f"audit.mode is set by {environ['CONFIG_PATH']}: change it there."
+    assert (
+        refused[0].json()["detail"]
+        == f"audit.mode is set by {environ['CONFIG_PATH']}: change it there."
+    )
     shown = await admin.settings()
-    assert (shown["logging.level"]["value"], shown["logging.level"]["set_by"]) == ("error", "LOG_LEVEL")
+    assert (shown["logging.level"]["value"], shown["logging.level"]["set_by"]) == (
+        "error",
+        "LOG_LEVEL",
+    )
     assert (shown["audit.mode"]["editable"], shown["audit.mode"]["source"]) == (False, "file")
     assert shown["audit.max_mib"]["source"] == "default"
 
@@ -187,13 +203,17 @@ async def test_a_value_that_cannot_be_taken_is_named_and_changes_nothing(
     assert setting_rows(store) == []
 
 
-@pytest.mark.parametrize("body", [None, [], "audit.mode", 5], ids=["none", "list", "text", "number"])
+@pytest.mark.parametrize(
+    "body", [None, [], "audit.mode", 5], ids=["none", "list", "text", "number"]
+)
 async def test_what_is_no_mapping_is_refused(admin: Admin, body: Any) -> None:
     assert (await admin.change(body)).status_code == 400
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-async def test_only_an_admin_may(client: AsyncTestClient, people: People, store: Engine, method: str) -> None:
+async def test_only_an_admin_may(
+    client: AsyncTestClient, people: People, store: Engine, method: str
+) -> None:
     for name, (headers, status) in strangers(people, store).items():
         answer = await client.request(method, PATH, json={"audit.mode": "off"}, headers=headers)
         assert (name, answer.status_code) == (name, status)

@@ -36,8 +36,12 @@ async def test_anybody_may_see_the_public_configuration(client: AsyncTestClient)
     }
 
 
-@pytest.mark.parametrize("toml", ['[registration]\ninvite_codes = ["x"]\n'], indirect=True, ids=["codes"])
-async def test_the_public_configuration_tells_of_invite_codes_but_not_which(client: AsyncTestClient) -> None:
+@pytest.mark.parametrize(
+    "toml", ['[registration]\ninvite_codes = ["x"]\n'], indirect=True, ids=["codes"]
+)
+async def test_the_public_configuration_tells_of_invite_codes_but_not_which(
+    client: AsyncTestClient,
+) -> None:
     answer = await client.get("/api/config")
 
     assert answer.json()["invite_needed"] is True
@@ -81,8 +85,12 @@ async def test_an_admin_sees_how_the_installation_does(
     assert (health["nodes"], health["problems"], health["last_settled_at"]) == ([], [], None)
 
 
-async def test_the_database_is_checked_when_asked_for(client: AsyncTestClient, admin: dict[str, str]) -> None:
-    assert (await client.get(f"{HEALTH}?check=1", headers=admin)).json()["database"]["integrity"] == "ok"
+async def test_the_database_is_checked_when_asked_for(
+    client: AsyncTestClient, admin: dict[str, str]
+) -> None:
+    assert (await client.get(f"{HEALTH}?check=1", headers=admin)).json()["database"][
+        "integrity"
+    ] == "ok"
     assert (await client.get(f"{HEALTH}?check=perhaps", headers=admin)).status_code == 400
 
 
@@ -91,7 +99,9 @@ async def test_nodes_are_listed_with_when_they_were_seen(
 ) -> None:
     now = clock.now_ms()
     store.transact(
-        lambda work: [work.run(*beat(node, "1", 5, now - ago)) for node, ago in (("old", 50_000), ("new", 0))]
+        lambda work: [
+            work.run(*beat(node, "1", 5, now - ago)) for node, ago in (("old", 50_000), ("new", 0))
+        ]
     )
 
     nodes = (await client.get(HEALTH, headers=admin)).json()["nodes"]
@@ -134,7 +144,11 @@ def folder(environ: dict[str, str], store: Engine) -> Iterator[Path]:
     folder = Path(environ["DATABASE_URL"].removeprefix("sqlite:")).parent
     before = sorted(folder.iterdir())
     yield folder
-    assert [path for path in sorted(folder.iterdir()) if path not in before and path.name != "secret.key"] == []
+    assert [
+        path
+        for path in sorted(folder.iterdir())
+        if path not in before and path.name != "secret.key"
+    ] == []
 
 
 async def test_a_backup_is_a_whole_database(
@@ -152,6 +166,8 @@ async def test_a_backup_is_a_whole_database(
 
 
 @pytest.mark.parametrize("path", [HEALTH, BACKUP])
-async def test_only_an_admin_may(client: AsyncTestClient, people: People, store: Engine, path: str) -> None:
+async def test_only_an_admin_may(
+    client: AsyncTestClient, people: People, store: Engine, path: str
+) -> None:
     for name, (headers, status) in strangers(people, store).items():
         assert (name, (await client.get(path, headers=headers)).status_code) == (name, status)

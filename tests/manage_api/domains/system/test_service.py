@@ -15,7 +15,9 @@ def test_a_sound_database_is_ok(environ: dict[str, str], ada: Person) -> None:
 
 def test_damage_is_found(environ: dict[str, str], tmp_path: Path) -> None:
     engine = open_engine(environ["DATABASE_URL"])
-    [(page,)] = engine.read("SELECT rootpage FROM sqlite_schema WHERE name = 'virtual_keys_user_id'")
+    [(page,)] = engine.read(
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'virtual_keys_user_id'"
+    )
     engine.close()
     with (tmp_path / "data" / "adapter.db").open("r+b") as file:
         file.seek((page - 1) * 4096)
@@ -24,7 +26,9 @@ def test_damage_is_found(environ: dict[str, str], tmp_path: Path) -> None:
     assert check_integrity(environ["DATABASE_URL"]) not in ("ok", "")
 
 
-def test_a_copy_is_gone_when_it_is_closed(environ: dict[str, str], store: Engine, tmp_path: Path) -> None:
+def test_a_copy_is_gone_when_it_is_closed(
+    environ: dict[str, str], store: Engine, tmp_path: Path
+) -> None:
     with copy_database(environ["DATABASE_URL"]) as copy:
         assert copy.read(15) == b"SQLite format 3"
         assert not list((tmp_path / "data").glob("backup-*"))

@@ -13,4 +13,6 @@ from tests.manage_api.world import ManualClock
 
 @pytest.fixture
 def sidecar(environ: dict[str, str], store: Engine, clock: ManualClock, tmp_path: Path) -> Sidecar:
-    return Sidecar(store=store, watch=Watch(environ), secret=load_secret(tmp_path / "data"), clock=clock)
+    return Sidecar(
+        store=store, watch=Watch(environ), secret=load_secret(tmp_path / "data"), clock=clock
+    )

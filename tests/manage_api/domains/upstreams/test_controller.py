@@ -20,12 +20,17 @@ MIMO = {
     "base_url": "https://1.1.1.1/v1",
     "api_keys": ["sk-first-key-1111", "sk-second-key-2222"],
     "models": ["mimo-v2"],
-    "model_rewrites": [{"from": "gpt-5", "to": "mimo-v2"}, {"from_pattern": "^g(.*)$", "to_template": "m{1}"}],
+    "model_rewrites": [
+        {"from": "gpt-5", "to": "mimo-v2"},
+        {"from_pattern": "^g(.*)$", "to_template": "m{1}"},
+    ],
     "headers": {"X-Team": "blue", "X-Api-Key": "hidden-value-3333"},
     "timeouts": {"idle": 5},
 }
 PRIVATE = "[server]\nallow_private_upstreams = true\n"
-IN_THE_FILE = '[[upstreams]]\nname = "deep seek"\nbase_url = "https://a.b"\napi_key = "sk-of-the-file-4444"\n'
+IN_THE_FILE = (
+    '[[upstreams]]\nname = "deep seek"\nbase_url = "https://a.b"\napi_key = "sk-of-the-file-4444"\n'
+)
 ROUTES = [
     ("GET", ""),
     ("POST", ""),
@@ -47,7 +52,9 @@ class Admin:
         self._key = key
 
     async def __call__(self, method: str, path: str = "", body: Any = None) -> Response:
-        return await self._client.request(method, UPSTREAMS + path, json=body, headers=bearer(self._key))
+        return await self._client.request(
+            method, UPSTREAMS + path, json=body, headers=bearer(self._key)
+        )
 
     async def names(self) -> list[str]:
         return [item["name"] for item in (await self("GET")).json()["items"]]
@@ -83,7 +90,9 @@ async def test_an_upstream_is_made_and_shown_with_its_secrets_masked(admin: Admi
         "problem": "",
         "endpoint": "https://1.1.1.1/v1/chat/completions",
         "api_keys": ["…1111", "…2222"],
-        "keys": [{"key": key, "resting_until": None, "resting_why": ""} for key in ("…1111", "…2222")],
+        "keys": [
+            {"key": key, "resting_until": None, "resting_why": ""} for key in ("…1111", "…2222")
+        ],
         "api": "chat",
         "api_version": "",
         "auth": "",
@@ -99,7 +108,9 @@ async def test_an_upstream_is_made_and_shown_with_its_secrets_masked(admin: Admi
     assert (await admin("GET")).json() == {"items": [made.json()], "next": None}
 
 
-async def test_no_answer_and_no_file_has_a_secret_in_it(admin: Admin, store: Engine, environ: dict[str, str]) -> None:
+async def test_no_answer_and_no_file_has_a_secret_in_it(
+    admin: Admin, store: Engine, environ: dict[str, str]
+) -> None:
     answers = [
         await admin("POST", body=MIMO),
         await admin("GET"),
@@ -110,7 +121,9 @@ async def test_no_answer_and_no_file_has_a_secret_in_it(admin: Admin, store: Eng
     assert not [secret for secret in ("first-key", "second-key", "hidden-value") if secret in shown]
 
 
-async def test_another_program_gets_the_whole_upstream(admin: Admin, store: Engine, tmp_path: Any) -> None:
+async def test_another_program_gets_the_whole_upstream(
+    admin: Admin, store: Engine, tmp_path: Any
+) -> None:
     await admin("POST", body=MIMO)
 
     [upstream] = read_stored(store, load_secret(tmp_path / "data")).upstreams
@@ -119,10 +132,16 @@ async def test_another_program_gets_the_whole_upstream(admin: Admin, store: Engi
     assert upstream.headers["X-Api-Key"] == "hidden-value-3333"
 
 
-async def test_an_upstream_is_replaced_and_masked_keys_stay(admin: Admin, store: Engine, tmp_path: Any) -> None:
+async def test_an_upstream_is_replaced_and_masked_keys_stay(
+    admin: Admin, store: Engine, tmp_path: Any
+) -> None:
     await admin("POST", body=MIMO)
 
-    changed = await admin("PUT", "/1", {"name": "mimo", "base_url": "https://1.1.1.1", "api_keys": ["…2222", "sk-new"]})
+    changed = await admin(
+        "PUT",
+        "/1",
+        {"name": "mimo", "base_url": "https://1.1.1.1", "api_keys": ["…2222", "sk-new"]},
+    )
 
     assert changed.status_code == 200
     assert (changed.json()["id"], changed.json()["models"]) == (1, [])
@@ -133,11 +152,15 @@ async def test_an_upstream_is_replaced_and_masked_keys_stay(admin: Admin, store:
 async def test_masked_keys_are_not_sent_to_another_host(admin: Admin) -> None:
     await admin("POST", body=MIMO)
 
-    answer = await admin("PUT", "/1", MIMO | {"base_url": "https://8.8.8.8", "api_keys": ["…1111"], "headers": {}})
+    answer = await admin(
+        "PUT", "/1", MIMO | {"base_url": "https://8.8.8.8", "api_keys": ["…1111"], "headers": {}}
+    )
 
     assert answer.status_code == 400
     assert fields(answer) == {
-        "api_keys[0]": "This stands for nothing, or for several things, known at this address: enter it whole."
+        "api_keys[0]": (
+            "This stands for nothing, or for several things, known at this address: enter it whole."
+        )
     }
 
 
@@ -163,7 +186,10 @@ async def test_a_name_is_taken_once(admin: Admin) -> None:
     await admin("POST", body=MIMO)
     await admin("POST", body=MIMO | {"name": "b"})
 
-    answers = [await admin("POST", body=MIMO | {"name": "MIMO"}), await admin("PUT", "/2", MIMO | {"name": "Mimo"})]
+    answers = [
+        await admin("POST", body=MIMO | {"name": "MIMO"}),
+        await admin("PUT", "/2", MIMO | {"name": "Mimo"}),
+    ]
 
     assert [answer.status_code for answer in answers] == [409, 409]
     assert "already an upstream “MIMO”" in answers[0].json()["detail"]
@@ -174,7 +200,11 @@ async def test_provisioned_upstreams_are_shown_and_left_alone(admin: Admin) -> N
     [shown] = (await admin("GET")).json()["items"]
     path = "/config:deep%2520seek"
 
-    assert (shown["id"], shown["provisioned"], shown["api_keys"]) == ("config:deep%20seek", True, ["…4444"])
+    assert (shown["id"], shown["provisioned"], shown["api_keys"]) == (
+        "config:deep%20seek",
+        True,
+        ["…4444"],
+    )
     assert (await admin("GET", path)).json() == shown
     refused = [
         await admin("PUT", path, MIMO),
@@ -185,18 +215,30 @@ async def test_provisioned_upstreams_are_shown_and_left_alone(admin: Admin) -> N
     assert "change it there" in refused[0].json()["detail"]
 
 
-async def test_a_resting_key_is_shown_with_the_reason(admin: Admin, store: Engine, clock: ManualClock) -> None:
+async def test_a_resting_key_is_shown_with_the_reason(
+    admin: Admin, store: Engine, clock: ManualClock
+) -> None:
     await admin("POST", body=MIMO)
     until = clock.now_ms() + 1000
-    store.transact(lambda work: work.run(*rest("mimo", "sk-second-key-2222", until, "The upstream answered 429.")))
+    store.transact(
+        lambda work: work.run(
+            *rest("mimo", "sk-second-key-2222", until, "The upstream answered 429.")
+        )
+    )
 
     keys = (await admin("GET", "/1")).json()["keys"]
 
     assert keys[0]["resting_until"] is None
-    assert keys[1] == {"key": "…2222", "resting_until": until, "resting_why": "The upstream answered 429."}
+    assert keys[1] == {
+        "key": "…2222",
+        "resting_until": until,
+        "resting_why": "The upstream answered 429.",
+    }
 
 
-async def test_what_cannot_be_opened_is_shown_and_can_be_replaced(admin: Admin, store: Engine) -> None:
+async def test_what_cannot_be_opened_is_shown_and_can_be_replaced(
+    admin: Admin, store: Engine
+) -> None:
     await admin("POST", body=MIMO)
     store.transact(lambda work: work.run("UPDATE upstreams SET sealed = x'00'"))
 
@@ -209,19 +251,28 @@ async def test_what_cannot_be_opened_is_shown_and_can_be_replaced(admin: Admin, 
 
 
 @pytest.mark.parametrize("toml", [PRIVATE], indirect=True, ids=["private"])
-async def test_an_upstream_is_tested_before_and_after_it_is_stored(admin: Admin, provider: str) -> None:
+async def test_an_upstream_is_tested_before_and_after_it_is_stored(
+    admin: Admin, provider: str
+) -> None:
     body = {"name": "local", "base_url": provider, "api_keys": ["sk-some-key-1111"]}
 
     before = await admin("POST", "/test", body)
     await admin("POST", body=body)
     after = await admin("POST", "/1/test")
 
-    assert (before.status_code, before.json()["works"], before.json()["models"]) == (200, True, ["only"])
+    assert (before.status_code, before.json()["works"], before.json()["models"]) == (
+        200,
+        True,
+        ["only"],
+    )
     assert after.json() == before.json()
 
 
 @pytest.mark.parametrize(
-    "toml", ['[[upstreams]]\nname = "local"\nbase_url = "https://127.0.0.1:1"\n'], indirect=True, ids=["file"]
+    "toml",
+    ['[[upstreams]]\nname = "local"\nbase_url = "https://127.0.0.1:1"\n'],
+    indirect=True,
+    ids=["file"],
 )
 async def test_a_provisioned_upstream_may_be_tested_inside(admin: Admin) -> None:
     answer = await admin("POST", "/config:local/test")
@@ -263,12 +314,20 @@ async def test_without_permission_none_leads_inside(admin: Admin, provider: str,
         ({"timeouts": {"idel": 1}}, "timeouts"),
         ({"model_rewrites": [{}]}, "model_rewrites[0]"),
         ({"model_rewrites": [{"from": "a", "to_template": "b"}]}, "model_rewrites[0]"),
-        ({"model_rewrites": [{"from_pattern": "(", "to_template": "b"}]}, "model_rewrites[0].from_pattern"),
-        ({"model_rewrites": [{"from_pattern": "a", "to_template": "{1}"}]}, "model_rewrites[0].to_template"),
+        (
+            {"model_rewrites": [{"from_pattern": "(", "to_template": "b"}]},
+            "model_rewrites[0].from_pattern",
+        ),
+        (
+            {"model_rewrites": [{"from_pattern": "a", "to_template": "{1}"}]},
+            "model_rewrites[0].to_template",
+        ),
     ],
     ids=lambda value: json.dumps(value)[:44] if isinstance(value, dict) else "",
 )
-async def test_a_field_that_cannot_be_taken_is_named(admin: Admin, wrong: dict[str, Any], field: str) -> None:
+async def test_a_field_that_cannot_be_taken_is_named(
+    admin: Admin, wrong: dict[str, Any], field: str
+) -> None:
     answer = await admin("POST", body=MIMO | wrong)
 
     assert answer.status_code == 400

@@ -1,4 +1,6 @@
-"""A test of an upstream says in words what each key does, and never shows a key or what the upstream wrote."""
+"""A test of an upstream says in words what each key does, and never shows a key or what the
+upstream wrote.
+"""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +23,9 @@ TLS = tls_context({})
 
 def models(*names: Any) -> Reply:
     return json_reply(
-        json.dumps({"object": "list", "data": [{"id": name, "object": "model"} for name in names]}).encode()
+        json.dumps(
+            {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
+        ).encode()
     )
 
 
@@ -33,10 +37,14 @@ class Provider:
         self.raw = RawServer(self._answer)
 
     async def _answer(self, request: Received) -> Reply:
-        return self.replies.get(request.key, json_reply(b'{"error": "secret words of the upstream"}', 401))
+        return self.replies.get(
+            request.key, json_reply(b'{"error": "secret words of the upstream"}', 401)
+        )
 
     async def asked(self, *keys: str, path: str = "", **fields: Any) -> UpstreamReport:
-        upstream = Upstream(name="a", base_url=f"http://127.0.0.1:{self.raw.port}{path}", api_keys=keys, **fields)
+        upstream = Upstream(
+            name="a", base_url=f"http://127.0.0.1:{self.raw.port}{path}", api_keys=keys, **fields
+        )
         return await probe(upstream, guarded=False, tls=TLS, clock=ManualClock())
 
 
@@ -65,7 +73,11 @@ async def test_a_key_that_works_shows_the_models(provider: Provider) -> None:
         ("chat", "/api/v4/", "/api/v4/models"),
         ("responses", "/v1", "/v1/models"),
         ("responses", "/openai/v1?api-version=preview", "/openai/v1/models?api-version=preview"),
-        ("chat", "/openai/deployments/{model}?api-version=2024-10-21", "/openai/models?api-version=2024-10-21"),
+        (
+            "chat",
+            "/openai/deployments/{model}?api-version=2024-10-21",
+            "/openai/models?api-version=2024-10-21",
+        ),
         ("messages", "", "/v1/models?limit=1000"),
         ("messages", "/v1", "/v1/models?limit=1000"),
         ("messages", "/anthropic", "/anthropic/v1/models?limit=1000"),
@@ -83,12 +95,16 @@ async def test_headers_are_those_of_the_data_plane(provider: Provider) -> None:
     await provider.asked(GOOD, headers={"X-Team": "blüe", "Authorization": "Basic abc"})
 
     [request] = provider.raw.requests
-    assert (request.header("host"), request.header("authorization")) == (f"127.0.0.1:{provider.raw.port}", "Basic abc")
+    assert (request.header("host"), request.header("authorization")) == (
+        f"127.0.0.1:{provider.raw.port}",
+        "Basic abc",
+    )
     assert request.header("x-team") == "blüe".encode().decode("latin-1")
 
 
 @pytest.mark.parametrize(
-    ("auth", "shown"), [("", ("authorization", f"Bearer {GOOD}")), ("x-api-key", ("x-api-key", GOOD))]
+    ("auth", "shown"),
+    [("", ("authorization", f"Bearer {GOOD}")), ("x-api-key", ("x-api-key", GOOD))],
 )
 async def test_messages_are_spoken_in_their_version_with_the_key_where_it_belongs(
     provider: Provider, auth: Any, shown: tuple[str, str]
@@ -101,7 +117,12 @@ async def test_messages_are_spoken_in_their_version_with_the_key_where_it_belong
 
 
 async def test_anthropic_s_list_is_read(provider: Provider) -> None:
-    model = {"type": "model", "id": "claude-x", "display_name": "Claude X", "created_at": "2026-01-01T00:00:00Z"}
+    model = {
+        "type": "model",
+        "id": "claude-x",
+        "display_name": "Claude X",
+        "created_at": "2026-01-01T00:00:00Z",
+    }
     listed = {"data": [model], "has_more": False, "first_id": "claude-x", "last_id": "claude-x"}
     provider.replies[GOOD] = json_reply(json.dumps(listed).encode())
 
@@ -114,7 +135,8 @@ async def test_an_endpoint_for_messages_without_a_list_says_so(provider: Provide
     provider.replies[GOOD] = Reply(status=404)
 
     assert (
-        "A few providers have no such list." in (await provider.asked(GOOD, path="/anthropic", api="messages")).message
+        "A few providers have no such list."
+        in (await provider.asked(GOOD, path="/anthropic", api="messages")).message
     )
 
 
@@ -141,9 +163,15 @@ async def test_an_upstream_without_a_key_is_asked_without_one(provider: Provider
 WRONG = {
     "forbidden": (Reply(status=403), "refuses this key (403)"),
     "no money": (Reply(status=402), "no credit left (402)"),
-    "no path": (Reply(status=404), "no list of models at this address (404): check the path in base_url"),
+    "no path": (
+        Reply(status=404),
+        "no list of models at this address (404): check the path in base_url",
+    ),
     "busy": (Reply(status=429), "fewer requests from this key for now (429)"),
-    "moved": (Reply(status=302, headers=[("location", "http://10.0.0.1/")]), "points to another address (302)"),
+    "moved": (
+        Reply(status=302, headers=[("location", "http://10.0.0.1/")]),
+        "points to another address (302)",
+    ),
     "odd": (Reply(status=418), "answered with an error (418)"),
     "broken": (Reply(status=503), "has a fault (503)"),
     "page": (json_reply(b"<html>"), "not JSON"),
@@ -189,12 +217,18 @@ async def test_an_upstream_that_does_not_answer_is_asked_once(provider: Provider
     ]
 
 
-async def test_neither_keys_nor_addresses_nor_the_upstreams_words_are_shown(provider: Provider) -> None:
+async def test_neither_keys_nor_addresses_nor_the_upstreams_words_are_shown(
+    provider: Provider,
+) -> None:
     shown = repr([await provider.asked("sk-bad-key-0000"), await provider.asked(GOOD, OTHER)])
     provider.raw.refuse()
     shown += repr(await provider.asked(GOOD))
 
-    assert not [word for word in ("bad-key", "good-key", "other-key", "127.0.0.1", "secret words") if word in shown]
+    assert not [
+        word
+        for word in ("bad-key", "good-key", "other-key", "127.0.0.1", "secret words")
+        if word in shown
+    ]
 
 
 async def test_a_guarded_upstream_is_not_asked_at_this_machine() -> None:
@@ -205,17 +239,25 @@ async def test_a_guarded_upstream_is_not_asked_at_this_machine() -> None:
     assert "leads into a private network" in report.message
 
 
-def test_what_the_data_plane_trusts_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_data_plane_trusts_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("mitm.toml").write_text('mode = "reverse:http://127.0.0.1:9"\n[options]\nssl_insecure = true\n')
+    Path("mitm.toml").write_text(
+        'mode = "reverse:http://127.0.0.1:9"\n[options]\nssl_insecure = true\n'
+    )
 
     assert not trust().check_hostname
 
 
 @pytest.mark.parametrize(
-    "options", ['ssl_verify_upstream_trusted_ca = "missing.pem"', "ssl_insecuer = true"], ids=["missing", "misspelt"]
+    "options",
+    ['ssl_verify_upstream_trusted_ca = "missing.pem"', "ssl_insecuer = true"],
+    ids=["missing", "misspelt"],
 )
-def test_what_cannot_be_read_is_said(options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_said(
+    options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mitm.toml").write_text(f'mode = "reverse:http://127.0.0.1:9"\n[options]\n{options}\n')
 

@@ -1,6 +1,11 @@
 import pytest
 
-from manage_api.domains.upstreams.secrecy import MaskError, masked_headers, unmasked_headers, unmasked_keys
+from manage_api.domains.upstreams.secrecy import (
+    MaskError,
+    masked_headers,
+    unmasked_headers,
+    unmasked_keys,
+)
 
 KNOWN = ["sk-first-key-1111", "sk-other-key-1111", "sk-third-key-2222", "short"]
 
@@ -15,7 +20,14 @@ def test_headers_that_sound_secret_are_masked() -> None:
         "X-Team": "blue",
     }
 
-    assert list(masked_headers(headers).values()) == ["…efgh", "…ghij", "…ghij", "…5678", "…", "blue"]
+    assert list(masked_headers(headers).values()) == [
+        "…efgh",
+        "…ghij",
+        "…ghij",
+        "…5678",
+        "…",
+        "blue",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -52,10 +64,15 @@ def test_a_mask_that_does_not_stand_for_one_key_is_refused_where_it_is(given: li
 def test_a_masked_header_becomes_its_value() -> None:
     known = {"X-Key": "abcdefghij", "X-Team": "…blue"}
 
-    assert unmasked_headers({"X-Key": "…ghij", "X-Team": "…red"}, known) == {"X-Key": "abcdefghij", "X-Team": "…red"}
+    assert unmasked_headers({"X-Key": "…ghij", "X-Team": "…red"}, known) == {
+        "X-Key": "abcdefghij",
+        "X-Team": "…red",
+    }
 
 
-@pytest.mark.parametrize("given", [{"X-Key": "…zzzz"}, {"X-Other-Key": "…ghij"}], ids=["other value", "other name"])
+@pytest.mark.parametrize(
+    "given", [{"X-Key": "…zzzz"}, {"X-Other-Key": "…ghij"}], ids=["other value", "other name"]
+)
 def test_a_masked_header_of_nothing_is_refused_where_it_is(given: dict[str, str]) -> None:
     with pytest.raises(MaskError) as refused:
         unmasked_headers(given, {"X-Key": "abcdefghij"})

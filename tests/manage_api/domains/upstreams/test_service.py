@@ -8,16 +8,22 @@ import pytest
 from litestar.exceptions import NotFoundException, ValidationException
 
 from manage_api.domains.upstreams.schemas import UpstreamBody
-from manage_api.domains.upstreams.service import find, row_of, store_new, store_over, unsaved, view, views
+from manage_api.domains.upstreams.service import (
+    find,
+    row_of,
+    store_new,
+    store_over,
+    unsaved,
+    view,
+    views,
+)
 from manage_api.problems import Conflict
 from manage_api.sidecar import Sidecar
 from shared.config.schema import Upstream
 from shared.store.upstreams import UpstreamNameTaken
 
 URL = "https://1.1.1.1/v1"
-TWO_IN_THE_FILE = (
-    '[[upstreams]]\nname = "Deep"\nbase_url = "https://a.b"\n[[upstreams]]\nname = "a/b ü"\nbase_url = "https://a.b"\n'
-)
+TWO_IN_THE_FILE = '[[upstreams]]\nname = "Deep"\nbase_url = "https://a.b"\n[[upstreams]]\nname = "a/b ü"\nbase_url = "https://a.b"\n'
 PRIVATE = "[server]\nallow_private_upstreams = true\n"
 
 LEAD_INSIDE = """
@@ -91,13 +97,17 @@ async def test_what_only_looks_like_an_address_is_refused(sidecar: Sidecar, url:
     assert (await faults(sidecar, base_url=url)).keys() == {"base_url"}
 
 
-@pytest.mark.parametrize("url", ["https://1.1.1.1", "https://[2606:4700:4700::1111]/v1", "https://8.8.8.8:8443"])
+@pytest.mark.parametrize(
+    "url", ["https://1.1.1.1", "https://[2606:4700:4700::1111]/v1", "https://8.8.8.8:8443"]
+)
 async def test_an_address_of_the_internet_is_taken(sidecar: Sidecar, url: str) -> None:
     assert (await unsaved(sidecar, body(base_url=url))).base_url == url
 
 
 @pytest.mark.parametrize("toml", [PRIVATE], indirect=True, ids=["allowed"])
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://ollama:11434/v1", "https://10.0.0.1"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "http://ollama:11434/v1", "https://10.0.0.1"]
+)
 async def test_private_ones_are_taken_when_the_file_allows_them(sidecar: Sidecar, url: str) -> None:
     assert (await unsaved(sidecar, body(base_url=url))).base_url == url
 
@@ -120,11 +130,16 @@ async def test_every_field_that_is_wrong_is_named(sidecar: Sidecar) -> None:
 
 async def test_masks_stand_for_what_is_known(sidecar: Sidecar) -> None:
     known = Upstream(
-        name="m", base_url=URL, api_keys=("sk-first-1111", "sk-second-2222"), headers={"X-Key": "secret-3333"}
+        name="m",
+        base_url=URL,
+        api_keys=("sk-first-1111", "sk-second-2222"),
+        headers={"X-Key": "secret-3333"},
     )
 
     upstream = await unsaved(
-        sidecar, body(api_keys=["…2222", "sk-new-key", "…1111"], headers={"X-Key": "…3333"}, path="/x"), known
+        sidecar,
+        body(api_keys=["…2222", "sk-new-key", "…1111"], headers={"X-Key": "…3333"}, path="/x"),
+        known,
     )
 
     assert upstream.api_keys == ("sk-second-2222", "sk-new-key", "sk-first-1111")
@@ -132,13 +147,21 @@ async def test_masks_stand_for_what_is_known(sidecar: Sidecar) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://1.1.1.2/v1", "https://1.1.1.1:8443/v1", "https://one.example"], ids=["host", "port", "name"]
+    "url",
+    ["https://1.1.1.2/v1", "https://1.1.1.1:8443/v1", "https://one.example"],
+    ids=["host", "port", "name"],
 )
 async def test_masks_stand_for_nothing_at_another_address(sidecar: Sidecar, url: str) -> None:
-    known = Upstream(name="m", base_url=URL, api_keys=("sk-first-1111",), headers={"X-Key": "secret-3333"})
+    known = Upstream(
+        name="m", base_url=URL, api_keys=("sk-first-1111",), headers={"X-Key": "secret-3333"}
+    )
 
-    assert (await faults(sidecar, known, base_url=url, api_keys=["…1111"])).keys() == {"api_keys[0]"}
-    assert (await faults(sidecar, known, base_url=url, headers={"X-Key": "…3333"})).keys() == {"headers.X-Key"}
+    assert (await faults(sidecar, known, base_url=url, api_keys=["…1111"])).keys() == {
+        "api_keys[0]"
+    }
+    assert (await faults(sidecar, known, base_url=url, headers={"X-Key": "…3333"})).keys() == {
+        "headers.X-Key"
+    }
 
 
 async def test_a_stored_upstream_is_active_at_once(sidecar: Sidecar) -> None:
@@ -165,13 +188,17 @@ async def test_provisioned_ones_have_an_id_too_and_come_first(sidecar: Sidecar) 
 
 @pytest.mark.parametrize("toml", [TWO_IN_THE_FILE], indirect=True, ids=["two"])
 async def test_provisioned_ones_are_not_changed_here(sidecar: Sidecar) -> None:
-    with pytest.raises(Conflict, match=r"“Deep” is set by .*config\.toml or the environment: change it there"):
+    with pytest.raises(
+        Conflict, match=r"“Deep” is set by .*config\.toml or the environment: change it there"
+    ):
         row_of(sidecar, "config:Deep")
     with pytest.raises(Conflict, match="have an upstream “deep”"):
         await add(sidecar, name="deep")
 
 
-@pytest.mark.parametrize("upstream_id", ["7", "-1", "1.0", "²", "9" * 30, "config:", "config:mimo", "mimo", ""])
+@pytest.mark.parametrize(
+    "upstream_id", ["7", "-1", "1.0", "²", "9" * 30, "config:", "config:mimo", "mimo", ""]
+)
 async def test_an_id_of_nothing_finds_nothing(sidecar: Sidecar, upstream_id: str) -> None:
     await add(sidecar)
 
@@ -187,10 +214,14 @@ async def test_one_is_replaced_under_its_id(sidecar: Sidecar) -> None:
 
     assert [(one.id, one.name) for one in views(sidecar)] == [(1, "A"), (2, "b")]
     with pytest.raises(UpstreamNameTaken):
-        await store_over(sidecar, row_of(sidecar, upstream_id), await unsaved(sidecar, body(name="B")))
+        await store_over(
+            sidecar, row_of(sidecar, upstream_id), await unsaved(sidecar, body(name="B"))
+        )
 
 
-async def test_one_that_the_file_pushed_out_says_why(sidecar: Sidecar, environ: dict[str, str]) -> None:
+async def test_one_that_the_file_pushed_out_says_why(
+    sidecar: Sidecar, environ: dict[str, str]
+) -> None:
     upstream_id = await add(sidecar, name="deep")
     write(environ["CONFIG_PATH"], TWO_IN_THE_FILE)
 
@@ -200,7 +231,9 @@ async def test_one_that_the_file_pushed_out_says_why(sidecar: Sidecar, environ: 
     assert shown.problem == "is left out: file or environment have an upstream of this name"
 
 
-async def test_one_whose_keys_cannot_be_opened_says_why_and_is_still_shown(sidecar: Sidecar) -> None:
+async def test_one_whose_keys_cannot_be_opened_says_why_and_is_still_shown(
+    sidecar: Sidecar,
+) -> None:
     upstream_id = await add(sidecar)
     sidecar.store.transact(lambda work: work.run("UPDATE upstreams SET sealed = x'00'"))
 

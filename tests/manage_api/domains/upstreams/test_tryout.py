@@ -53,7 +53,9 @@ async def routes(client: AsyncTestClient, key: str, model: str) -> Any:
         ("mimo-v2", ("model", None, "mimo-v2")),
     ],
 )
-async def test_the_rule_and_its_result_are_told(client: AsyncTestClient, key: str, model: str, expected: Any) -> None:
+async def test_the_rule_and_its_result_are_told(
+    client: AsyncTestClient, key: str, model: str, expected: Any
+) -> None:
     first = (await routes(client, key, model))["routes"][0]
 
     assert (first["upstream"], first["upstream_id"]) == ("mimo", "config:mimo")
@@ -82,7 +84,9 @@ async def test_the_profile_comes_with_its_reason(client: AsyncTestClient, key: s
 
 
 @pytest.mark.parametrize("toml", [SPOKEN], indirect=True)
-async def test_the_profile_is_that_of_what_an_upstream_speaks(client: AsyncTestClient, key: str) -> None:
+async def test_the_profile_is_that_of_what_an_upstream_speaks(
+    client: AsyncTestClient, key: str
+) -> None:
     [route] = (await routes(client, key, "m"))["routes"]
 
     assert (route["profile"], route["profile_by"]) == ("messages", "api")
@@ -114,7 +118,9 @@ async def test_an_upstream_whose_keys_all_rest_is_not_asked_first(
     client: AsyncTestClient, key: str, store: Engine, clock: ManualClock
 ) -> None:
     until = clock.now_ms() + 60_000
-    resting = [rest("mimo", each, until, "it was answered with 429") for each in ("sk-first", "sk-second")]
+    resting = [
+        rest("mimo", each, until, "it was answered with 429") for each in ("sk-first", "sk-second")
+    ]
     store.transact(lambda work: [work.run(*statement) for statement in resting])
 
     found = await routes(client, key, "gpt-5")

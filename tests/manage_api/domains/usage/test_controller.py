@@ -21,7 +21,7 @@ async def answered(client: AsyncTestClient, path: str, credential: str, **query:
     return answer.json()
 
 
-# -- one's own ----------------------------------------------------------------------------------------------------
+# -- one's own -------------------------------------------------------------------------------------
 
 
 async def test_my_usage_is_of_today_this_month_and_ever(
@@ -37,25 +37,39 @@ async def test_my_usage_is_of_today_this_month_and_ever(
     assert [mine[part]["cost_micros"] for part in ("today", "month", "lifetime")] == [50, 100, 150]
 
 
-async def test_my_usage_tells_what_it_is_made_of(client: AsyncTestClient, ada: Person, books: Books) -> None:
+async def test_my_usage_tells_what_it_is_made_of(
+    client: AsyncTestClient, ada: Person, books: Books
+) -> None:
     books.settle(ada, reasoning_tokens=5, cached_tokens=60, restored=3, missing=1)
     books.settle(ada, error_class="upstream_cut", estimated=True, cost_micros=None)
 
     today = (await answered(client, MINE, ada.key))["today"]
 
-    tokens = {"prompt_tokens": 200, "completion_tokens": 40, "reasoning_tokens": 5, "cached_tokens": 60}
+    tokens = {
+        "prompt_tokens": 200,
+        "completion_tokens": 40,
+        "reasoning_tokens": 5,
+        "cached_tokens": 60,
+    }
     marks = {"failures": 1, "estimated": 1, "unpriced": 1, "restored": 3, "missing": 1}
-    assert today == {"requests": 2, "tokens": 240, "cost_micros": 50, "cached_share": 0.3} | tokens | marks
+    assert (
+        today
+        == {"requests": 2, "tokens": 240, "cost_micros": 50, "cached_share": 0.3} | tokens | marks
+    )
 
 
-async def test_my_usage_is_nobody_elses(client: AsyncTestClient, ada: Person, people: People, books: Books) -> None:
+async def test_my_usage_is_nobody_elses(
+    client: AsyncTestClient, ada: Person, people: People, books: Books
+) -> None:
     books.settle(people.add("bob"))
     books.settle()
 
     assert (await answered(client, MINE, ada.key))["lifetime"]["requests"] == 0
 
 
-async def test_a_quota_says_what_is_left(client: AsyncTestClient, people: People, books: Books) -> None:
+async def test_a_quota_says_what_is_left(
+    client: AsyncTestClient, people: People, books: Books
+) -> None:
     limits = Limits(quota_tokens=1000, quota_cost_micros=60, period="day")
     ada = people.add("ada", limits=limits)
     books.settle(ada)
@@ -64,11 +78,18 @@ async def test_a_quota_says_what_is_left(client: AsyncTestClient, people: People
     quota = (await answered(client, MINE, ada.key))["quota"]
 
     tokens = {"quota_tokens": 1000, "used_tokens": 120, "reserved_tokens": 200, "left_tokens": 680}
-    cost = {"quota_cost_micros": 60, "used_cost_micros": 50, "reserved_cost_micros": 20, "left_cost_micros": 0}
+    cost = {
+        "quota_cost_micros": 60,
+        "used_cost_micros": 50,
+        "reserved_cost_micros": 20,
+        "left_cost_micros": 0,
+    }
     assert quota == {"period": "day", "resets_at": MIDNIGHT} | tokens | cost
 
 
-async def test_without_a_quota_there_is_no_limit(client: AsyncTestClient, ada: Person, books: Books) -> None:
+async def test_without_a_quota_there_is_no_limit(
+    client: AsyncTestClient, ada: Person, books: Books
+) -> None:
     books.settle(ada)
 
     quota = (await answered(client, MINE, ada.key))["quota"]
@@ -122,7 +143,9 @@ async def test_my_days_are_told_by_model_and_without_gaps(
 
 
 @pytest.mark.parametrize(("query", "count"), [({}, 30), ({"days": 1}, 1), ({"days": 366}, 366)])
-async def test_so_many_days_are_told(client: AsyncTestClient, ada: Person, query: dict[str, int], count: int) -> None:
+async def test_so_many_days_are_told(
+    client: AsyncTestClient, ada: Person, query: dict[str, int], count: int
+) -> None:
     days = (await answered(client, DAILY, ada.key, **query))["days"]
 
     assert len({day["day"] for day in days}) == count
@@ -130,14 +153,16 @@ async def test_so_many_days_are_told(client: AsyncTestClient, ada: Person, query
 
 
 @pytest.mark.parametrize("days", [0, -1, 367, 2**63, "many", "1.5", ""])
-async def test_other_numbers_of_days_are_refused(client: AsyncTestClient, ada: Person, days: Any) -> None:
+async def test_other_numbers_of_days_are_refused(
+    client: AsyncTestClient, ada: Person, days: Any
+) -> None:
     answer = await client.get(DAILY, params={"days": days}, headers=bearer(ada.key))
 
     assert answer.status_code == 400
     assert fields(answer).keys() == {"days"}
 
 
-# -- everybody's --------------------------------------------------------------------------------------------------
+# -- everybody's -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -165,7 +190,9 @@ async def test_everybodys_usage_is_grouped(
     page = await answered(client, EVERYBODYS, admin, by=by)
 
     found = [(each["group"], each["name"], each["requests"]) for each in page["items"]]
-    assert found == [(group, name.format(suffix=used.key[-4:]), requests) for group, name, requests in groups]
+    assert found == [
+        (group, name.format(suffix=used.key[-4:]), requests) for group, name, requests in groups
+    ]
     assert page["items"][0]["tokens"] == 120 * groups[0][2]
     assert page["next"] is None
 
@@ -196,7 +223,9 @@ async def test_everybodys_usage_can_be_narrowed(
 
 
 @pytest.mark.parametrize("by", ["user", "model", "upstream", "day", "key"])
-async def test_everybodys_usage_is_paged(client: AsyncTestClient, used: Person, admin: str, by: str) -> None:
+async def test_everybodys_usage_is_paged(
+    client: AsyncTestClient, used: Person, admin: str, by: str
+) -> None:
     every = await answered(client, EVERYBODYS, admin, by=by)
 
     first = await answered(client, EVERYBODYS, admin, by=by, limit=1)
@@ -208,13 +237,23 @@ async def test_everybodys_usage_is_paged(client: AsyncTestClient, used: Person, 
 
 @pytest.mark.parametrize(
     ("query", "headers"),
-    [({"format": "csv"}, {}), ({}, {"Accept": "text/csv"}), ({"format": "csv"}, {"Accept": "application/json"})],
+    [
+        ({"format": "csv"}, {}),
+        ({}, {"Accept": "text/csv"}),
+        ({"format": "csv"}, {"Accept": "application/json"}),
+    ],
     ids=["asked for", "accepted", "asked for and not accepted"],
 )
 async def test_everybodys_usage_is_exported(
-    client: AsyncTestClient, used: Person, admin: str, query: dict[str, str], headers: dict[str, str]
+    client: AsyncTestClient,
+    used: Person,
+    admin: str,
+    query: dict[str, str],
+    headers: dict[str, str],
 ) -> None:
-    answer = await client.get(EVERYBODYS, params={"by": "user"} | query, headers=bearer(admin) | headers)
+    answer = await client.get(
+        EVERYBODYS, params={"by": "user"} | query, headers=bearer(admin) | headers
+    )
 
     nobody, ada = csv.DictReader(io.StringIO(answer.text, newline=""))
     assert (nobody["group"], ada["group"], ada["name"], ada["tokens"]) == ("0", "1", "ada", "240")
@@ -222,24 +261,34 @@ async def test_everybodys_usage_is_exported(
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/html,*/*;q=0.8", "application/json, text/csv;q=0.5"])
-async def test_json_is_answered_unless_csv_is_wanted(client: AsyncTestClient, admin: str, accept: str) -> None:
+@pytest.mark.parametrize(
+    "accept", ["*/*", "text/html,*/*;q=0.8", "application/json, text/csv;q=0.5"]
+)
+async def test_json_is_answered_unless_csv_is_wanted(
+    client: AsyncTestClient, admin: str, accept: str
+) -> None:
     answer = await client.get(EVERYBODYS, headers=bearer(admin) | {"Accept": accept})
 
     assert answer.json() == {"items": [], "next": None}
 
 
 async def test_json_can_be_asked_for(client: AsyncTestClient, admin: str) -> None:
-    answer = await client.get(EVERYBODYS, params={"format": "json"}, headers=bearer(admin) | {"Accept": "text/csv"})
+    answer = await client.get(
+        EVERYBODYS, params={"format": "json"}, headers=bearer(admin) | {"Accept": "text/csv"}
+    )
 
     assert answer.json() == {"items": [], "next": None}
 
 
-async def test_an_export_has_every_group(client: AsyncTestClient, ada: Person, admin: str, books: Books) -> None:
+async def test_an_export_has_every_group(
+    client: AsyncTestClient, ada: Person, admin: str, books: Books
+) -> None:
     for number in range(401):
         books.settle(ada, model=f"model {number:03}")
 
-    answer = await client.get(EVERYBODYS, params={"by": "model", "format": "csv"}, headers=bearer(admin))
+    answer = await client.get(
+        EVERYBODYS, params={"by": "model", "format": "csv"}, headers=bearer(admin)
+    )
 
     rows = csv.DictReader(io.StringIO(answer.text, newline=""))
     assert [row["group"] for row in rows] == [f"model {number:03}" for number in range(401)]
@@ -262,7 +311,17 @@ async def test_an_export_has_every_group(client: AsyncTestClient, ada: Person, a
         ({"limit": 0}, "limit"),
     ],
     ids=[
-        *("by", "from", "to", "order", "huge user", "negative key", "long model", "format", "cursor"),
+        *(
+            "by",
+            "from",
+            "to",
+            "order",
+            "huge user",
+            "negative key",
+            "long model",
+            "format",
+            "cursor",
+        ),
         *("cursor of names for numbers", "cursor of numbers for names", "limit"),
     ],
 )
@@ -275,7 +334,9 @@ async def test_a_query_that_cannot_be_answered_is_named(
     assert fields(answer).keys() == {field}
 
 
-async def test_everybodys_usage_is_for_admins(client: AsyncTestClient, ada: Person, root: Person) -> None:
+async def test_everybodys_usage_is_for_admins(
+    client: AsyncTestClient, ada: Person, root: Person
+) -> None:
     for credential in (ada.key, root.key):
         for query in ({}, {"user_id": 1}, {"format": "csv"}):
             answer = await client.get(EVERYBODYS, params=query, headers=bearer(credential))
@@ -291,4 +352,8 @@ async def test_upstreams_tell_the_part_that_came_from_their_caches(
 
     groups = (await answered(client, EVERYBODYS, admin, by="upstream"))["items"]
 
-    assert {one["group"]: one["cached_share"] for one in groups} == {"fresh": 0.0, "kept": 0.75, "refused": None}
+    assert {one["group"]: one["cached_share"] for one in groups} == {
+        "fresh": 0.0,
+        "kept": 0.75,
+        "refused": None,
+    }

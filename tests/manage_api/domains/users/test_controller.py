@@ -42,11 +42,22 @@ async def test_an_admin_makes_an_account_whose_key_and_password_work(
     assert (await client.post("/api/login", json=GRACE)).status_code == 200
 
 
-async def test_the_answer_has_no_secret_but_the_key(client: AsyncTestClient, admin_session: str) -> None:
+async def test_the_answer_has_no_secret_but_the_key(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     answer = await client.post(USERS, json=GRACE, headers=bearer(admin_session))
 
     assert answer.json().keys() == LIMITS.keys() | {
-        *("id", "username", "role", "disabled", "must_change_password", "created_at", "api_key", "password"),
+        *(
+            "id",
+            "username",
+            "role",
+            "disabled",
+            "must_change_password",
+            "created_at",
+            "api_key",
+            "password",
+        ),
         *("used_tokens", "used_cost_micros", "resets_at"),
     }
     assert answer.json()["password"] is None
@@ -58,8 +69,12 @@ async def test_another_admin_can_be_made(client: AsyncTestClient, admin_session:
     assert answer.json()["role"] == "admin"
 
 
-async def test_a_name_is_taken_once(client: AsyncTestClient, admin_session: str, ada: Person) -> None:
-    answer = await client.post(USERS, json=GRACE | {"username": "Ada"}, headers=bearer(admin_session))
+async def test_a_name_is_taken_once(
+    client: AsyncTestClient, admin_session: str, ada: Person
+) -> None:
+    answer = await client.post(
+        USERS, json=GRACE | {"username": "Ada"}, headers=bearer(admin_session)
+    )
 
     assert answer.status_code == 409
     assert "Ada" in answer.json()["detail"]
@@ -90,7 +105,9 @@ async def test_a_field_that_cannot_be_taken_is_named(
     assert fields(answer).keys() == {field}
 
 
-async def test_an_admin_key_administers(client: AsyncTestClient, root: Person, people: People) -> None:
+async def test_an_admin_key_administers(
+    client: AsyncTestClient, root: Person, people: People
+) -> None:
     answer = await client.post(USERS, json=GRACE, headers=bearer(people.key(root, "admin")))
 
     assert answer.status_code == 201
@@ -124,7 +141,10 @@ async def test_who_is_unknown_or_disabled_does_not(
     key = people.key(gone, "admin")
     set_disabled(store, gone.user.id, True)
 
-    answers = [await client.request(method, path, json={}, headers=each) for each in ({}, bearer(token), bearer(key))]
+    answers = [
+        await client.request(method, path, json={}, headers=each)
+        for each in ({}, bearer(token), bearer(key))
+    ]
 
     assert [answer.status_code for answer in answers] == [401, 401, 401]
 
@@ -137,7 +157,9 @@ async def test_an_account_is_made_with_limits(client: AsyncTestClient, admin_ses
     assert LIMITS.items() <= shown.json().items()
 
 
-async def test_without_a_password_one_is_made_and_told_once(client: AsyncTestClient, admin_session: str) -> None:
+async def test_without_a_password_one_is_made_and_told_once(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     answer = await client.post(USERS, json={"username": "grace"}, headers=bearer(admin_session))
 
     password = answer.json()["password"]
@@ -160,10 +182,16 @@ async def test_the_list_shows_everybody_and_what_they_used_in_their_period(
     items = (await client.get(USERS, headers=admin)).json()["items"]
 
     assert (today["username"], today["used_tokens"], today["used_cost_micros"]) == ("grace", 9, 2)
-    assert {item["username"]: item["used_tokens"] for item in items} == {"ada": 9, "root": 0, "grace": 0}
+    assert {item["username"]: item["used_tokens"] for item in items} == {
+        "ada": 9,
+        "root": 0,
+        "grace": 0,
+    }
 
 
-@pytest.mark.parametrize(("text", "found"), [("GRA", ["grace"]), ("_", ["a_b"]), ("%", []), ("李", ["李雷"])], ids=repr)
+@pytest.mark.parametrize(
+    ("text", "found"), [("GRA", ["grace"]), ("_", ["a_b"]), ("%", []), ("李", ["李雷"])], ids=repr
+)
 async def test_accounts_are_found_by_a_part_of_the_name(
     client: AsyncTestClient, admin_session: str, people: People, text: str, found: list[str]
 ) -> None:
@@ -175,18 +203,24 @@ async def test_accounts_are_found_by_a_part_of_the_name(
     assert [item["username"] for item in answer.json()["items"]] == found
 
 
-async def test_a_search_text_that_is_no_text_finds_nothing(client: AsyncTestClient, admin_session: str) -> None:
+async def test_a_search_text_that_is_no_text_finds_nothing(
+    client: AsyncTestClient, admin_session: str
+) -> None:
     answer = await client.get(f"{USERS}?q=%ED%A0%80%FF", headers=bearer(admin_session))
 
     assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
-async def test_the_list_is_read_page_by_page(client: AsyncTestClient, admin_session: str, people: People) -> None:
+async def test_the_list_is_read_page_by_page(
+    client: AsyncTestClient, admin_session: str, people: People
+) -> None:
     for name in ("a", "b"):
         people.add(name)
     names, cursor = [], ""
     while cursor is not None:
-        page = await client.get(USERS, params={"limit": 2, "cursor": cursor}, headers=bearer(admin_session))
+        page = await client.get(
+            USERS, params={"limit": 2, "cursor": cursor}, headers=bearer(admin_session)
+        )
         names.append([item["username"] for item in page.json()["items"]])
         cursor = page.json()["next"]
 
@@ -198,10 +232,14 @@ async def test_what_is_sent_is_changed_and_the_rest_stays(
 ) -> None:
     changes = {"models": ["a", "b*"], "rpm": 3, "tpm": None, "concurrency": 2}
 
-    answer = await client.patch(f"{USERS}/{ada.user.id}", json=changes, headers=bearer(admin_session))
+    answer = await client.patch(
+        f"{USERS}/{ada.user.id}", json=changes, headers=bearer(admin_session)
+    )
 
     assert answer.status_code == 200
-    assert (changes | {"role": "user", "disabled": False, "quota_tokens": None}).items() <= answer.json().items()
+    assert (
+        changes | {"role": "user", "disabled": False, "quota_tokens": None}
+    ).items() <= answer.json().items()
 
 
 @pytest.mark.parametrize("changes", [{"disabled": True}, {"role": "admin"}], ids=str)
@@ -217,18 +255,24 @@ async def test_disabling_and_another_role_end_the_sessions_at_once(
 async def test_other_limits_let_the_sessions_go_on(
     client: AsyncTestClient, admin_session: str, ada: Person, session: str
 ) -> None:
-    await client.patch(f"{USERS}/{ada.user.id}", json={"rpm": 5, "disabled": False}, headers=bearer(admin_session))
+    await client.patch(
+        f"{USERS}/{ada.user.id}", json={"rpm": 5, "disabled": False}, headers=bearer(admin_session)
+    )
 
     assert await me(client, session) == 200
 
 
 @pytest.mark.parametrize(
-    ("method", "body"), [("PATCH", {"role": "user"}), ("PATCH", {"disabled": True}), ("DELETE", None)], ids=str
+    ("method", "body"),
+    [("PATCH", {"role": "user"}), ("PATCH", {"disabled": True}), ("DELETE", None)],
+    ids=str,
 )
 async def test_the_last_admin_stays(
     client: AsyncTestClient, admin_session: str, root: Person, store: Engine, method: str, body: Any
 ) -> None:
-    answer = await client.request(method, f"{USERS}/{root.user.id}", json=body, headers=bearer(admin_session))
+    answer = await client.request(
+        method, f"{USERS}/{root.user.id}", json=body, headers=bearer(admin_session)
+    )
 
     assert answer.status_code == 409
     assert "only admin left" in answer.json()["detail"]
@@ -240,12 +284,20 @@ async def test_an_admin_can_step_down_when_there_is_another(
 ) -> None:
     people.add("another", "admin")
 
-    answer = await client.patch(f"{USERS}/{root.user.id}", json={"role": "user"}, headers=bearer(admin_session))
+    answer = await client.patch(
+        f"{USERS}/{root.user.id}", json={"role": "user"}, headers=bearer(admin_session)
+    )
 
-    assert (answer.status_code, answer.json()["role"], await me(client, admin_session)) == (200, "user", 401)
+    assert (answer.status_code, answer.json()["role"], await me(client, admin_session)) == (
+        200,
+        "user",
+        401,
+    )
 
 
-async def test_a_quota_is_set_and_taken_away(client: AsyncTestClient, admin_session: str, ada: Person) -> None:
+async def test_a_quota_is_set_and_taken_away(
+    client: AsyncTestClient, admin_session: str, ada: Person
+) -> None:
     path, admin = f"{USERS}/{ada.user.id}/quota", bearer(admin_session)
     quota = {"quota_tokens": 1000, "quota_cost_micros": 0, "period": "month"}
 
@@ -258,13 +310,19 @@ async def test_a_quota_is_set_and_taken_away(client: AsyncTestClient, admin_sess
 
 @pytest.mark.parametrize(
     ("wrong", "field"),
-    [({"quota_tokens": -1}, "quota_tokens"), ({"quota_cost_micros": 2**60}, "quota_cost_micros"), ({"rpm": 1}, "rpm")],
+    [
+        ({"quota_tokens": -1}, "quota_tokens"),
+        ({"quota_cost_micros": 2**60}, "quota_cost_micros"),
+        ({"rpm": 1}, "rpm"),
+    ],
     ids=str,
 )
 async def test_a_quota_that_cannot_be_is_refused(
     client: AsyncTestClient, admin_session: str, ada: Person, wrong: dict[str, Any], field: str
 ) -> None:
-    answer = await client.post(f"{USERS}/{ada.user.id}/quota", json=wrong, headers=bearer(admin_session))
+    answer = await client.post(
+        f"{USERS}/{ada.user.id}/quota", json=wrong, headers=bearer(admin_session)
+    )
 
     assert answer.status_code == 400
     assert field in answer.json()["detail"]
@@ -274,11 +332,14 @@ async def test_a_quota_that_cannot_be_is_refused(
 async def test_a_reset_makes_a_password_and_ends_the_sessions(
     client: AsyncTestClient, admin_session: str, ada: Person, session: str, body: Any
 ) -> None:
-    answer = await client.post(f"{USERS}/{ada.user.id}/reset-password", json=body, headers=bearer(admin_session))
+    answer = await client.post(
+        f"{USERS}/{ada.user.id}/reset-password", json=body, headers=bearer(admin_session)
+    )
 
     password = answer.json()["password"]
     old, new = [
-        await client.post("/api/login", json={"username": "ada", "password": each}) for each in (PASSWORD, password)
+        await client.post("/api/login", json={"username": "ada", "password": each})
+        for each in (PASSWORD, password)
     ]
     assert (answer.status_code, old.status_code, new.status_code) == (200, 401, 200)
     assert (await me(client, session), await me(client, ada.key)) == (401, 200)
@@ -289,7 +350,9 @@ async def test_a_reset_takes_a_given_password_and_does_not_repeat_it(
 ) -> None:
     body = {"password": "a given password"}
 
-    answer = await client.post(f"{USERS}/{ada.user.id}/reset-password", json=body, headers=bearer(admin_session))
+    answer = await client.post(
+        f"{USERS}/{ada.user.id}/reset-password", json=body, headers=bearer(admin_session)
+    )
 
     assert answer.json() == {"password": None}
     assert (await client.post("/api/login", json=body | {"username": "ada"})).status_code == 200
@@ -300,7 +363,9 @@ async def test_a_reset_refuses_a_bad_password_in_words(
     client: AsyncTestClient, admin_session: str, ada: Person, password: str
 ) -> None:
     answer = await client.post(
-        f"{USERS}/{ada.user.id}/reset-password", json={"password": password}, headers=bearer(admin_session)
+        f"{USERS}/{ada.user.id}/reset-password",
+        json={"password": password},
+        headers=bearer(admin_session),
     )
 
     assert answer.status_code == 400
@@ -311,7 +376,10 @@ async def test_a_reset_refuses_a_bad_password_in_words(
 async def test_a_deleted_account_is_gone_with_its_keys_and_sessions(
     client: AsyncTestClient, admin_session: str, ada: Person, session: str
 ) -> None:
-    answers = [await client.delete(f"{USERS}/{ada.user.id}", headers=bearer(admin_session)) for _ in range(2)]
+    answers = [
+        await client.delete(f"{USERS}/{ada.user.id}", headers=bearer(admin_session))
+        for _ in range(2)
+    ]
 
     assert [answer.status_code for answer in answers] == [204, 404]
     assert (await me(client, session), await me(client, ada.key)) == (401, 401)
@@ -320,17 +388,22 @@ async def test_a_deleted_account_is_gone_with_its_keys_and_sessions(
 
 @pytest.mark.parametrize("user_id", ["0", "-1", "99", str(2**63), "9" * 30, "x"])
 @pytest.mark.parametrize(
-    ("method", "end"), [(method, path.removeprefix(f"{USERS}/1")) for method, path in EVERY_ROUTE[2:]]
+    ("method", "end"),
+    [(method, path.removeprefix(f"{USERS}/1")) for method, path in EVERY_ROUTE[2:]],
 )
 async def test_an_id_that_no_account_has_is_not_found(
     client: AsyncTestClient, admin_session: str, method: str, end: str, user_id: str
 ) -> None:
-    answer = await client.request(method, f"{USERS}/{user_id}{end}", json={}, headers=bearer(admin_session))
+    answer = await client.request(
+        method, f"{USERS}/{user_id}{end}", json={}, headers=bearer(admin_session)
+    )
 
     assert answer.status_code in (400, 404)
 
 
-async def test_all_accounts_come_as_csv(client: AsyncTestClient, people: People, admin_session: str) -> None:
+async def test_all_accounts_come_as_csv(
+    client: AsyncTestClient, people: People, admin_session: str
+) -> None:
     for number in range(250):
         people.add(f"user-{number}", limits=Limits(quota_tokens=number))
 
@@ -338,7 +411,9 @@ async def test_all_accounts_come_as_csv(client: AsyncTestClient, people: People,
 
     lines = answer.text.splitlines()
     assert answer.headers["content-disposition"] == 'attachment; filename="users.csv"'
-    assert lines[0].startswith("id,username,role,disabled,must_change_password,created_at,quota_tokens,")
+    assert lines[0].startswith(
+        "id,username,role,disabled,must_change_password,created_at,quota_tokens,"
+    )
     assert [line.split(",")[1] for line in lines[1:]] == [f"user-{number}" for number in range(250)]
     assert lines[250].split(",")[6] == "249"
 

@@ -10,7 +10,9 @@ from tests.manage_api.world import Person
 
 
 def test_an_account_comes_with_an_inference_key(store: Engine, password_hash: str) -> None:
-    user, key = open_account(store, username="grace", password_hash=password_hash, role="user", now=1)
+    user, key = open_account(
+        store, username="grace", password_hash=password_hash, role="user", now=1
+    )
 
     found = find_key(store, digest(key))
     assert found
@@ -31,19 +33,34 @@ def test_a_name_that_is_none_makes_nothing(store: Engine, password_hash: str) ->
     assert not find_user_by_name(store, "")
 
 
-def test_an_account_has_the_models_and_limits_it_was_given(store: Engine, password_hash: str) -> None:
+def test_an_account_has_the_models_and_limits_it_was_given(
+    store: Engine, password_hash: str
+) -> None:
     limits = Limits(quota_tokens=0)
     user, _ = open_account(
-        store, username="grace", password_hash=password_hash, role="user", now=1, models=("a",), limits=limits
+        store,
+        username="grace",
+        password_hash=password_hash,
+        role="user",
+        now=1,
+        models=("a",),
+        limits=limits,
     )
 
     assert (user.models, user.limits) == (("a",), limits)
 
 
 def test_another_key_is_what_was_asked_for(store: Engine, root: Person) -> None:
-    key, secret = give_key(store, user_id=root.user.id, name="laptop", scope="admin", now=1, limits=Limits(rpm=3))
+    key, secret = give_key(
+        store, user_id=root.user.id, name="laptop", scope="admin", now=1, limits=Limits(rpm=3)
+    )
 
-    assert (key.name, key.scope, key.suffix, key.limits) == ("laptop", "admin", secret[-4:], Limits(rpm=3))
+    assert (key.name, key.scope, key.suffix, key.limits) == (
+        "laptop",
+        "admin",
+        secret[-4:],
+        Limits(rpm=3),
+    )
     assert find_key(store, digest(secret)) == (key, root.user)
 
 
