@@ -73,9 +73,17 @@ _VERSION = re.compile(r"api-version=[\w.-]+", re.ASCII)
 
 
 def public_url(text: str) -> Iterator[Finding]:
-    if text:
-        found = list(web_address(text))
-        yield from found or ([Finding("must not have a query (?)")] if "?" in text else [])
+    """An origin: `/v1` and the paths of the pages are added to it."""
+    if not text:
+        return
+    if findings := list(web_address(text)):
+        yield from findings
+    elif "?" in text:
+        yield Finding("must not have a query (?)")
+    elif urlsplit(text).path not in ("", "/"):
+        yield Finding(
+            "must end after the host and port, like https://think.example.com: /v1 is added to it"
+        )
 
 
 def base_url(text: str) -> Iterator[Finding]:

@@ -165,6 +165,16 @@ def test_check_shows_what_is_understood(thinkback: Command) -> None:
     assert "secret" not in done.stdout
 
 
+@pytest.mark.parametrize("verb", ["check", "up", "start"])
+def test_a_public_url_with_a_path_stops_check_and_start_with_words(
+    thinkback: Command, verb: str
+) -> None:
+    done = thinkback(verb, PUBLIC_URL="https://think.example.com/v1")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("environment: PUBLIC_URL: must end after the host and port")
+
+
 def test_a_backup_is_made_and_not_overwritten(thinkback: Command, tmp_path: Path) -> None:
     assert thinkback("backup", "copy.db").returncode == 0
     assert (tmp_path / "copy.db").stat().st_size > 0

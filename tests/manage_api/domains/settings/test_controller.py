@@ -177,6 +177,7 @@ async def test_a_stored_value_that_cannot_be_used_says_so(admin: Admin, store: E
         ("server.trusted_proxies", ["0.0.0.0/0"]),
         ("server.listen_addr", None),
         ("server.public_url", "javascript:alert(1)"),
+        ("server.public_url", "https://llm.example.com/v1"),
         ("logging.level", "loud"),
         ("logging.body_max_chars", -1),
         ("logging.body_max_chars", 2**70),
