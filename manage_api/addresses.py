@@ -5,7 +5,7 @@ import socket
 
 from shared.config.address import split_address
 
-__all__ = ("is_loopback", "is_public", "local_url", "why_taken")
+__all__ = ("is_public", "local_url", "why_taken")
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced, not bound
 
@@ -28,13 +28,6 @@ def why_taken(address: str) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def is_public(host: str) -> bool:

@@ -6,7 +6,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
-from manage_api.addresses import is_loopback
+from shared.config.address import is_loopback
 from shared.model import User, VirtualKey
 
 __all__ = ("AnyRequest", "Connection", "UserRequest", "bearer", "client_address", "forwarded")

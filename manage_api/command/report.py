@@ -49,6 +49,15 @@ def exposure(snapshot: Snapshot) -> str:
     )
 
 
+def registration(snapshot: Snapshot) -> str:
+    """Who may make an account, and by which setting."""
+    if not snapshot.registration.allowed:
+        return "closed (ALLOW_REGISTRATION=true opens it)"
+    if snapshot.registration.invite_codes:
+        return "open to everybody with an invite code"
+    return "open to everybody who reaches it (ALLOW_REGISTRATION=false closes it)"
+
+
 def next_step(snapshot: Snapshot) -> str:
     """What to do before a request can be answered; empty when nothing is missing."""
     if snapshot.upstreams:
@@ -99,6 +108,7 @@ def checked(snapshot: Snapshot) -> str:
         "Listens on": snapshot.server.listen_addr,
         "Sidecar": snapshot.server.admin_addr,
         "Base URL": base_url(snapshot),
+        "Registration": registration(snapshot),
     }
     upstreams = [
         "",

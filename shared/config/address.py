@@ -1,9 +1,9 @@
-"""Addresses to listen at."""
+"""Addresses to listen at, and who reaches them."""
 
 import ipaddress
 import re
 
-__all__ = ("split_address",)
+__all__ = ("is_loopback", "split_address")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -20,6 +20,14 @@ def split_address(address: str) -> tuple[str, int]:
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise ValueError("must end in a port from 1 to 65535, like 127.0.0.1:8787")
     return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this machine alone reaches a host; any name but `localhost` may be another's."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_ip6(text: str) -> bool:

@@ -14,7 +14,16 @@ from shared.config.rules import RULES
 from shared.config.schema import Snapshot, Upstream
 from shared.errors import Problem
 
-__all__ = ("SETTINGS", "Base", "Effective", "Source", "combine", "setting_fault", "upstream_key")
+__all__ = (
+    "SETTINGS",
+    "Base",
+    "Effective",
+    "Source",
+    "combine",
+    "decide_registration",
+    "setting_fault",
+    "upstream_key",
+)
 
 Source = Literal["environment", "file", "database", "default"]
 
@@ -76,9 +85,21 @@ def combine(base: Base, stored: Stored) -> Effective:
             problems.append(Problem(upstream_key(upstream.name), reason, source="database"))
         else:
             upstreams.append(upstream)
-    return Effective(
-        replace(snapshot, upstreams=tuple(upstreams)), _sources(base, laid), tuple(problems)
-    )
+    sources = _sources(base, laid)
+    snapshot = decide_registration(replace(snapshot, upstreams=tuple(upstreams)), sources)
+    return Effective(snapshot, sources, tuple(problems))
+
+
+def decide_registration(snapshot: Snapshot, sources: Mapping[str, Source]) -> Snapshot:
+    """Close registration where others than this machine reach the server, unless a layer
+    says whether it is open.
+
+    An open one would let any stranger of the Internet make accounts by the mere default.
+    """
+    if sources["registration.allowed"] != "default":
+        return snapshot
+    allowed = not snapshot.server.is_exposed
+    return replace(snapshot, registration=replace(snapshot.registration, allowed=allowed))
 
 
 def upstream_key(name: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
+from shared.config.address import is_loopback, split_address
 from shared.profiles import Decided, Profile, Profiles
 
 __all__ = (
@@ -59,6 +60,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     allow_private_upstreams: bool = False
     allow_upstream_keys: bool = True
 
+    @property
+    def is_exposed(self) -> bool:
+        """Whether others than this machine reach it, by a listener or a proxy that
+        `public_url` speaks of.
+        """
+        hosts = [split_address(address)[0] for address in (self.listen_addr, self.admin_addr)]
+        return bool(self.public_url) or not all(map(is_loopback, hosts))
+
 
 class Logging(msgspec.Struct, frozen=True, kw_only=True):
     """`[logging]`: how much is said, and how."""
@@ -82,6 +91,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """`[registration]`: who may make an account."""
 
     allowed: bool = True
+    """Unless a layer of the configuration says it, only while the server is not exposed."""
+
     quota_tokens: int = 0
     invite_codes: tuple[str, ...] = ()
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from shared.config.layers import Source, combine
+from shared.config.layers import Source, combine, decide_registration
 from shared.config.load import config_path, read_base
 from shared.config.overrides import Stored
 from shared.config.schema import Snapshot
@@ -110,6 +110,9 @@ class Watch:
         kept = {setting: getattr(self.snapshot.server, setting) for setting in RESTART_SETTINGS}
         loaded = self._effective.snapshot
         snapshot = replace(loaded, server=replace(loaded.server, **kept))
+        snapshot = decide_registration(
+            snapshot, self.sources
+        )  # by the addresses that are listened on
         if snapshot == self.snapshot:
             return None
         self.snapshot = snapshot

@@ -20,6 +20,9 @@ CONFIG = """
 public_url = "https://think.example.com"
 allow_private_upstreams = true
 
+[registration]
+allowed = true
+
 [[upstreams]]
 name = "deepseek"
 base_url = "{base_url}"

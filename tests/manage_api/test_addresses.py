@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from manage_api.addresses import is_loopback, is_public, local_url, why_taken
+from manage_api.addresses import is_public, local_url, why_taken
 
 
 @pytest.mark.parametrize(
@@ -28,16 +28,6 @@ def test_an_address_that_is_listened_on_is_taken_and_then_free() -> None:
 
 def test_an_address_of_another_machine_is_not_ours_to_listen_on() -> None:
     assert why_taken("203.0.113.1:8787")
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_loopback_is_recognised(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["203.0.113.7", "testclient", "", "127.0.0.1.example.com"])
-def test_nothing_else_is_loopback(host: str) -> None:
-    assert not is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["think.example.com", "8.8.8.8", "2606:4700::1111"])

@@ -61,13 +61,20 @@ def _view(sidecar: Sidecar, name: str, problem: str) -> SettingView:
         name=name,
         about=EDITABLE.get(name, ""),
         value=_plain(sidecar.snapshot, name),
-        default=_plain(Snapshot(), name),
+        default=_default(sidecar.snapshot, name),
         choices=_choices(name),
         source=source,
         set_by=_set_by(sidecar, name, source),
         editable=name in EDITABLE and source not in _OVER_STORED,
         problem=problem,
     )
+
+
+def _default(snapshot: Snapshot, name: str) -> Value:
+    """What a setting is when no layer says it."""
+    if name == "registration.allowed":
+        return not snapshot.server.is_exposed
+    return _plain(Snapshot(), name)
 
 
 def _choices(name: str) -> list[str]:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from manage_api.command import report
-from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
+from shared.config.schema import ModelRewrite, Registration, Server, Snapshot, Upstream
 from shared.store.bootstrap import FirstAccount
 
 UPSTREAM = Upstream(
@@ -89,6 +89,16 @@ def test_the_check_says_which_profile_an_upstream_got_and_why(
 ) -> None:
     upstream = Upstream(**{"name": "up", "base_url": "https://up.example"} | settings)
     assert f"profile   {profile}" in report.checked(Snapshot(upstreams=(upstream,)))
+
+
+def test_the_check_says_whether_strangers_may_register() -> None:
+    closed = report.checked(Snapshot(registration=Registration(allowed=False)))
+    with_codes = report.checked(Snapshot(registration=Registration(invite_codes=("x-1",))))
+
+    assert "Registration   open to everybody who reaches it" in report.checked(Snapshot())
+    assert "Registration   closed (ALLOW_REGISTRATION=true opens it)" in closed
+    assert "Registration   open to everybody with an invite code" in with_codes
+    assert "x-1" not in with_codes
 
 
 def test_a_given_password_is_not_repeated() -> None:

@@ -63,8 +63,14 @@ async def test_an_admin_who_is_signed_in_is_led_on(
         ("", True, False),
         ('[registration]\ninvite_codes = ["a-long-invite-code"]\n', True, True),
         ("[registration]\nallowed = false\n", False, False),
+        ('[server]\npublic_url = "https://think.example.com"\n', False, False),
+        (
+            '[server]\npublic_url = "https://think.example.com"\n[registration]\nallowed = true\n',
+            True,
+            False,
+        ),
     ],
-    ids=["open", "with a code", "closed"],
+    ids=["open", "with a code", "closed", "under a public URL", "open under a public URL"],
     indirect=["toml"],
 )
 async def test_registration_is_offered_as_the_settings_say(

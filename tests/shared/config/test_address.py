@@ -1,6 +1,6 @@
 import pytest
 
-from shared.config.address import split_address
+from shared.config.address import is_loopback, split_address
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,13 @@ NOT_ADDRESSES = (
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"like 127\.0\.0\.1:8787"):
         split_address(text)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_is_recognised(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "testclient", "", "127.0.0.1.example.com"])
+def test_nothing_else_is_loopback(host: str) -> None:
+    assert not is_loopback(host)

@@ -116,3 +116,27 @@ def test_rows_that_could_not_be_read_are_problems() -> None:
     problem = Problem("audit.mode", "is not readable", source="database")
 
     assert combine(NOTHING, Stored(problems=(problem,))).problems == (problem,)
+
+
+EXPOSED = {"server": {"listen_addr": "0.0.0.0:8787"}}
+OPEN = {"registration": {"allowed": True}}
+
+
+@pytest.mark.parametrize(
+    ("base", "stored", "allowed"),
+    [
+        (NOTHING, {}, True),
+        (Base(EXPOSED, frozenset()), {}, False),
+        (NOTHING, {"server.public_url": "https://think.example.com"}, False),
+        (Base(EXPOSED, frozenset()), {"registration.invite_codes": ["x"]}, False),
+        (Base(EXPOSED | OPEN, frozenset()), {}, True),
+        (Base(EXPOSED | OPEN, frozenset({"registration.allowed"})), {}, True),
+        (Base(EXPOSED, frozenset()), {"registration.allowed": True}, True),
+        (NOTHING, {"registration.allowed": False}, False),
+    ],
+    ids=["local", "listener", "public URL", "codes", "file", "environment", "stored", "closed"],
+)
+def test_registration_is_open_to_this_machine_alone_unless_a_layer_says_so(
+    base: Base, stored: dict[str, object], allowed: bool
+) -> None:
+    assert combine(base, Stored(settings=stored)).snapshot.registration.allowed is allowed

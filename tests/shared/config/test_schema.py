@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from shared.config.schema import ModelRewrite, Upstream
+from shared.config.schema import ModelRewrite, Server, Upstream
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,22 @@ def test_a_key_is_shown_as_its_upstream_wants_it(
     base_url: str, settings: dict[str, Any], header: tuple[str, str]
 ) -> None:
     assert Upstream(name="a", base_url=base_url, **settings).key_header == header
+
+
+@pytest.mark.parametrize(
+    ("settings", "exposed"),
+    [
+        ({}, False),
+        ({"listen_addr": "localhost:80", "admin_addr": "[::1]:81"}, False),
+        ({"listen_addr": "0.0.0.0:8787"}, True),
+        ({"listen_addr": "[::]:8787"}, True),
+        ({"listen_addr": "192.168.1.5:8787"}, True),
+        ({"listen_addr": "gateway.lan:8787"}, True),
+        ({"admin_addr": "0.0.0.0:8788"}, True),
+        ({"public_url": "https://think.example.com"}, True),
+    ],
+)
+def test_a_server_is_exposed_when_more_than_this_machine_reaches_it(
+    settings: dict[str, str], exposed: bool
+) -> None:
+    assert Server(**settings).is_exposed is exposed

@@ -256,3 +256,25 @@ def test_the_addresses_stay_when_something_is_stored(edited: Edited) -> None:
 
     assert snapshot is not None
     assert snapshot.server.listen_addr == "127.0.0.1:8787"
+
+
+def test_registration_stays_closed_while_the_exposed_address_of_the_start_is_listened_on(
+    edited: Edited,
+) -> None:
+    edited.save('[server]\nlisten_addr = "0.0.0.0:8787"\n')
+    watch = Watch({"CONFIG_PATH": str(edited.path)})
+    edited.save('[server]\nlisten_addr = "127.0.0.1:8787"\n[recall]\nmax_mib = 5\n')
+
+    snapshot = watch.poll()
+
+    assert snapshot is not None
+    assert (snapshot.server.listen_addr, snapshot.registration.allowed) == ("0.0.0.0:8787", False)
+
+
+def test_registration_closes_when_a_public_url_is_stored(edited: Edited) -> None:
+    before = edited.watch.snapshot.registration.allowed
+
+    snapshot = edited.watch.lay(Stored(settings={"server.public_url": "https://think.example.com"}))
+
+    assert snapshot is not None
+    assert (before, snapshot.registration.allowed) == (True, False)

@@ -260,7 +260,16 @@ async def test_who_registers_gets_the_configured_quota(client: AsyncTestClient) 
     assert answer.json()["quota_tokens"] == 5000
 
 
-@pytest.mark.parametrize("toml", ["[registration]\nallowed = false"], indirect=True)
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[registration]\nallowed = false",
+        '[server]\nlisten_addr = "0.0.0.0:8787"',
+        '[server]\npublic_url = "https://a.b"',
+    ],
+    indirect=True,
+    ids=["said", "public listener", "public URL"],
+)
 async def test_nobody_registers_where_it_is_not_allowed(client: AsyncTestClient) -> None:
     answer = await client.post("/api/register", json=GRACE)
 

@@ -125,6 +125,15 @@ async def test_a_change_acts_at_once(admin: Admin, client: AsyncTestClient) -> N
     )
 
 
+async def test_the_default_of_registration_is_what_using_it_would_bring(admin: Admin) -> None:
+    local = (await admin.settings())["registration.allowed"]
+    await admin.change({"server.public_url": "https://a.b"})
+    exposed = (await admin.settings())["registration.allowed"]
+
+    assert (local["value"], local["default"], local["source"]) == (True, True, "default")
+    assert (exposed["value"], exposed["default"], exposed["source"]) == (False, False, "default")
+
+
 @pytest.mark.parametrize("environ", [{"LOG_LEVEL": "error"}], indirect=True, ids=["environment"])
 @pytest.mark.parametrize("toml", ['[audit]\nmode = "full"\n'], indirect=True, ids=["file"])
 async def test_what_file_and_environment_set_stays_theirs(

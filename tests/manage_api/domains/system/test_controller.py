@@ -36,6 +36,18 @@ async def test_anybody_may_see_the_public_configuration(client: AsyncTestClient)
     }
 
 
+@pytest.mark.parametrize("environ", [{"PUBLIC_URL": "https://think.example.com"}], indirect=True)
+@pytest.mark.parametrize(
+    ("toml", "allowed"), [("", False), ("[registration]\nallowed = true", True)], indirect=["toml"]
+)
+async def test_under_a_public_url_nobody_registers_unless_it_is_allowed(
+    client: AsyncTestClient, allowed: bool
+) -> None:
+    answer = await client.get("/api/config")
+
+    assert answer.json()["allow_registration"] is allowed
+
+
 @pytest.mark.parametrize(
     "toml", ['[registration]\ninvite_codes = ["x"]\n'], indirect=True, ids=["codes"]
 )
