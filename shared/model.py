@@ -57,7 +57,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """Raised to end all of the user's sessions; a JWT carries the value it was made under."""
 
     must_change_password: bool
-    """The password is the well-known `admin`: nothing but changing it is allowed."""
+    """The password is a well-known one: nothing but changing it is allowed."""
 
     created_at: int
     """Epoch milliseconds."""

@@ -13,7 +13,7 @@ WITH_ANY_PASSWORD = {"with_any_password": True}
 
 
 def own_password(connection: Connection, route: BaseRouteHandler) -> None:
-    """While an account has the well-known password, changing it is all it may do."""
+    """While an account has a well-known password, changing it is all it may do."""
     user: User | None = connection.scope.get("user")
     if user and user.must_change_password and not route.opt.get("with_any_password"):
         raise PermissionDeniedException(

@@ -30,7 +30,7 @@ from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
 from shared.model import Scope, User, VirtualKey
-from shared.security.passwords import hash_password
+from shared.security.passwords import hash_new_password
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import find_user_by_name, list_users, set_disabled, set_password
@@ -185,7 +185,7 @@ def add_user(name: str, password: str | None, admin: bool, as_json: bool) -> Non
         added, key = open_account(
             store,
             username=name,
-            password_hash=hash_password(chosen),
+            password_hash=hash_new_password(chosen, name),
             role="admin" if admin else "user",
             now=SystemClock().now_ms(),
         )
@@ -208,8 +208,9 @@ def change_password(name: str, password: str | None, as_json: bool) -> None:
     """Set another password, which ends the account's sessions."""
     chosen = password or _random_password()
     with _store() as store, _in_words():
-        user_id = _find(store, name).id
-        set_password(store, user_id, hash_password(chosen), must_change_password=False)
+        user = _find(store, name)
+        password_hash = hash_new_password(chosen, user.username)
+        set_password(store, user.id, password_hash, must_change_password=False)
     _show({"username": name} | _new_password(password, chosen), as_json)
 
 

@@ -26,7 +26,9 @@ from shared.config.schema import Snapshot
 from shared.errors import ThinkbackError
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
+from shared.store.accounts import admins_to_change_password
 from shared.store.bootstrap import FirstAccount, ensure_admin
+from shared.store.engine import Engine
 from shared.store.overrides import read_stored
 
 __all__ = ("LaunchError", "Prepared", "prepare", "run")
@@ -66,6 +68,8 @@ def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
         snapshot = load(
             environ, read_stored(engine, load_secret(data_directory(snapshot.database_url)))
         )
+        if snapshot.server.is_exposed:
+            _refuse_well_known_passwords(engine)
     return Prepared(snapshot=snapshot, mitm=mitm, first_account=account)
 
 
@@ -162,6 +166,16 @@ def _await_free(address: str, remedy: str) -> None:
     raise LaunchError(
         f"Can't listen on {address} ({reason}): stop the program that does, or {remedy}."
     )
+
+
+def _refuse_well_known_passwords(engine: Engine) -> None:
+    """Whoever tries such a password first would administer what others reach."""
+    if names := admins_to_change_password(engine):
+        raise LaunchError(
+            f"The admin “{names[0]}” has a well-known password, and others than this "
+            "machine would reach the gateway: "
+            f"set another one with `thinkback user passwd {names[0]}`, then start again."
+        )
 
 
 def _raise_file_limit() -> None:

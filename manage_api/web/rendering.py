@@ -95,8 +95,8 @@ def visitor(request: AnyRequest) -> User | None:
 
 
 def _page_problem(request: AnyRequest, error: HTTPException) -> Response[Any]:
-    """Strangers are sent to sign in, who has the well-known password to change it; others
-    are told.
+    """Strangers are sent to sign in, who has a well-known password to change it; others are
+    told.
     """
     if isinstance(error, NotAuthorizedException):
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from shared.config.address import split_address
 from shared.config.check import Finding, Rule, between, closest
 from shared.config.schema import EFFORTS, PROFILE_NAMES, Server, Snapshot
 from shared.profiles import merged_profiles
+from shared.security.passwords import is_well_known
 
 __all__ = ("RULES",)
 
@@ -41,6 +44,36 @@ def network(text: str) -> Iterator[Finding]:
         ipaddress.ip_network(text)
     except ValueError:
         yield Finding("must be an address or a network, like 10.0.0.5 or 10.0.0.0/8")
+
+
+def whole(tree: dict[str, Any]) -> Iterator[Finding]:
+    """What is wrong between settings that stand apart."""
+    yield from profiles_known(tree)
+    yield from well_known_admin_password(tree)
+
+
+def well_known_admin_password(tree: dict[str, Any]) -> Iterator[Finding]:
+    """A password that everybody tries first guards nothing that others reach."""
+    password = tree.get("admin_password")
+    if (
+        isinstance(password, str)
+        and is_well_known(password, "admin")
+        and is_exposed(tree.get("server", {}))
+    ):
+        message = (
+            "is a well-known password, and others than this machine would reach the "
+            "gateway: choose another one, "
+            "or unset it when the account admin has one already"
+        )
+        yield Finding(message, ("admin_password",))
+
+
+def is_exposed(server: Any) -> bool:
+    """Whether `[server]` is; False when it is malformed, which is found elsewhere."""
+    try:
+        return msgspec.convert(server, Server).is_exposed
+    except (msgspec.ValidationError, ValueError):
+        return False
 
 
 def not_empty(text: str) -> Iterator[Finding]:
@@ -230,7 +263,7 @@ def size(secret: str) -> int:
 
 
 RULES: Mapping[str, Rule] = {
-    "": profiles_known,
+    "": whole,
     "profiles": profiles,
     "server": two_addresses,
     "server.listen_addr": address,

@@ -6,7 +6,15 @@ import secrets
 
 import bcrypt
 
-__all__ = ("check_password", "hash_password", "needs_rehash", "password_fault", "readable_password")
+__all__ = (
+    "check_password",
+    "hash_new_password",
+    "hash_password",
+    "is_well_known",
+    "needs_rehash",
+    "password_fault",
+    "readable_password",
+)
 
 COST = 12
 MAX_BYTES = 72
@@ -18,19 +26,20 @@ compared with.
 """
 
 SHORTEST = 8
-_FIRST_GUESSES = frozenset(
-    {
-        "00000000",
-        "11111111",
-        "12345678",
-        "123456789",
-        "1234567890",
-        "87654321",
-        "administrator",
-        "changeme",
-    }
-    | {"iloveyou", "passw0rd", "password", "password1", "qwertyui", "qwertyuiop", "thinkback"}
+_WELL_KNOWN = frozenset(
+    """
+    000000 00000000 111111 11111111 123123 123321 1234 12345 123456 1234567 12345678 123456789 1234567890
+    654321 666666 87654321 888888 1q2w3e4r 1qaz2wsx abc123 abcd1234 admin admin1 admin123 admin1234
+    admin@123 administrator change-me change_me changeit changeme changeme123 default demo dragon guest
+    iloveyou letmein login master monkey p@ssw0rd p@ssword pass pass123 passw0rd password password!
+    password1 password123 qwerty qwerty123 qwertyui qwertyuiop root secret sunshine superuser test
+    test123 test1234 thinkback toor trustno1 user welcome welcome1 welcome123
+    """.split()  # noqa: SIM905 - a list with one word a line would hide the code below it
 )
+"""What is tried first anywhere: the commonest of leaked passwords and what makers and
+examples set, in lower case.
+"""
+
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without those that look alike."""
 
@@ -43,9 +52,25 @@ def password_fault(password: str, username: str) -> str:
         return f"Use at least {SHORTEST} characters."
     if password.casefold() == username.casefold():
         return "The password is the username: choose another one."
-    if password.casefold() in _FIRST_GUESSES:
+    if is_well_known(password, username):
         return "Everybody would try this password first: choose another one."
     return ""
+
+
+def is_well_known(password: str, username: str) -> bool:
+    """Whether anybody would try this password first, whatever its case."""
+    return password.casefold() in _WELL_KNOWN | {username.casefold()}
+
+
+def hash_new_password(password: str, username: str) -> str:
+    """The hash of a password that a person chose; ValueError, in words, for one to be
+    chosen otherwise.
+
+    The one rule for the pages, the API and the command line.
+    """
+    if fault := password_fault(password, username):
+        raise ValueError(fault)
+    return hash_password(password)
 
 
 def readable_password() -> str:

@@ -15,6 +15,7 @@ __all__ = (
     "USER_COLUMNS",
     "LastAdmin",
     "NameTaken",
+    "admins_to_change_password",
     "create_user",
     "delete_user",
     "find_user",
@@ -22,6 +23,7 @@ __all__ = (
     "insert_user",
     "list_users",
     "replace_hash",
+    "require_new_password",
     "search_users",
     "set_disabled",
     "set_mirror",
@@ -195,6 +197,25 @@ def set_password(
         "must_change_password": int(must_change_password),
     }
     return bool(engine.transact(lambda transaction: transaction.run(sql, params)))
+
+
+def require_new_password(engine: Engine, user_id: int, password_hash: str) -> None:
+    """Allow nothing but changing the password, unless it was changed meanwhile; sessions go on."""
+    sql = (
+        "UPDATE users SET must_change_password = 1 WHERE id = :id AND password_hash = "
+        ":password_hash"
+    )
+    params = {"id": user_id, "password_hash": password_hash}
+    engine.transact(lambda transaction: transaction.run(sql, params))
+
+
+def admins_to_change_password(engine: Engine) -> list[str]:
+    """The names of the admins who have to change a well-known password."""
+    rows = engine.read(
+        "SELECT username FROM users WHERE role = 'admin' AND disabled = 0 AND "
+        "must_change_password = 1 ORDER BY id"
+    )
+    return [name for (name,) in rows]
 
 
 def set_mirror(engine: Engine, user_id: int, mirror: MirrorWish) -> bool:

@@ -3,15 +3,19 @@
 import msgspec
 
 from shared.security.keys import digest, mint_key, suffix
-from shared.security.passwords import hash_password, readable_password
-from shared.store.accounts import insert_user
+from shared.security.passwords import (
+    check_password,
+    hash_password,
+    is_well_known,
+    readable_password,
+)
+from shared.store.accounts import find_user_by_name, insert_user, require_new_password
 from shared.store.engine import Engine, Transaction
 from shared.store.virtual_keys import insert_key
 
 __all__ = ("FirstAccount", "ensure_admin")
 
 USERNAME = "admin"
-WELL_KNOWN_PASSWORD = "admin"  # noqa: S105 - the one everybody would try: it has to be changed before anything else
 _NO_ACCOUNT = "SELECT 1 FROM users LIMIT 1"
 
 
@@ -29,11 +33,14 @@ def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | N
     """Make the account `admin` with one virtual key when there is no account at all; None
     when there is one.
 
-    An empty password means a random one. Of programs that start at once one makes the
-    account. ValueError for a password that can't be one. Hashes on the calling thread,
+    An empty password means a random one; a well-known one has to be changed before anything
+    else, also by an account that has it already. Of programs that start at once one makes
+    the account. ValueError for a password that can't be one. Hashes on the calling thread,
     which is the one that reads.
     """
     if engine.read(_NO_ACCOUNT):
+        if is_well_known(password, USERNAME):
+            _refuse_well_known(engine, password)
         return None
     chosen = password or readable_password()
     first = FirstAccount(
@@ -48,12 +55,21 @@ def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | N
             transaction,
             first,
             password_hash,
-            must_change_password=chosen == WELL_KNOWN_PASSWORD,
+            must_change_password=is_well_known(chosen, USERNAME),
             now=now,
         )
         return True
 
     return first if engine.transact(work) else None
+
+
+def _refuse_well_known(engine: Engine, password: str) -> None:
+    """Make the account `admin` change this password if it has it: an earlier version may
+    have let it in.
+    """
+    user, password_hash = find_user_by_name(engine, USERNAME) or (None, "")
+    if user and not user.must_change_password and check_password(password, password_hash):
+        require_new_password(engine, user.id, password_hash)
 
 
 def _insert(

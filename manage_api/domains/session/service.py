@@ -5,15 +5,22 @@ from math import ceil
 from typing import Any
 
 from litestar.exceptions import TooManyRequestsException
+from msgspec.structs import replace
 
 from manage_api.access.throttle import Throttle
 from manage_api.domains.users.service import open_account
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
 from shared.model import User
-from shared.security.passwords import check_password, hash_password, needs_rehash, password_fault
+from shared.security.passwords import (
+    check_password,
+    hash_new_password,
+    hash_password,
+    is_well_known,
+    needs_rehash,
+)
 from shared.security.tokens import issue_token
-from shared.store.accounts import find_user_by_name, replace_hash
+from shared.store.accounts import find_user_by_name, replace_hash, require_new_password
 
 __all__ = ("hashed", "new_session", "opened", "take_attempt", "verified_user")
 
@@ -36,9 +43,18 @@ async def verified_user(
     for throttle, name in buckets:
         throttle.give_back(name)
     if needs_rehash(password_hash):
-        new = await sidecar.hash(hash_password, password)
-        await asyncio.to_thread(replace_hash, sidecar.store, user.id, old=password_hash, new=new)
+        password_hash = await _rehash(sidecar, user, password, password_hash)
+    if is_well_known(password, user.username):
+        await asyncio.to_thread(require_new_password, sidecar.store, user.id, password_hash)
+        user = replace(user, must_change_password=True)
     return user
+
+
+async def _rehash(sidecar: Sidecar, user: User, password: str, old: str) -> str:
+    """The hash at today's cost, which is stored."""
+    new = await sidecar.hash(hash_password, password)
+    await asyncio.to_thread(replace_hash, sidecar.store, user.id, old=old, new=new)
+    return new
 
 
 def take_attempt(throttle: Throttle, name: str) -> None:
@@ -77,9 +93,7 @@ async def opened(
 
 async def hashed(sidecar: Sidecar, password: str, *, username: str, field: str) -> str:
     """The hash of a new password; when it can't be one, the error names the field it came in."""
-    if fault := password_fault(password, username):
-        raise invalid(field, fault)
     try:
-        return await sidecar.hash(hash_password, password)
+        return await sidecar.hash(hash_new_password, password, username)
     except ValueError as error:
         raise invalid(field, error) from None

@@ -112,6 +112,20 @@ def test_lists_are_readable_without_json(thinkback: Command) -> None:
         (("user", "add", " "), "A username can't begin or end with a blank."),
         (("user", "add", "ada", "--password", "x" * 73), "at most 72 bytes"),
         (
+            ("user", "add", "ada", "--password", "changeme"),
+            "Everybody would try this password first",
+        ),
+        (("user", "add", "ada", "--password", "short"), "Use at least 8 characters."),
+        (
+            ("user", "add", "Ada Lovelace", "--password", "ada lovelace"),
+            "The password is the username",
+        ),
+        (
+            ("user", "passwd", "admin", "--password", "Password1"),
+            "Everybody would try this password first",
+        ),
+        (("user", "passwd", "admin", "--password", "short"), "Use at least 8 characters."),
+        (
             ("user", "passwd", "nobody"),
             "There is no account “nobody”: `thinkback user list` shows them.",
         ),

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from manage_api.command.launcher import prepare
+from manage_api.command.launcher import LaunchError, prepare
 from shared.store import open_engine
 from shared.store.settings import change_settings
 from tests.manage_api.command.running import THINKBACK, Command
@@ -196,6 +196,39 @@ def test_mitmweb_opens_with_the_address_that_was_printed_and_not_without(
         assert token.removeprefix("?token=") not in str(
             [child.cmdline() for child in launched.family()]
         )
+
+
+@pytest.mark.parametrize(
+    "exposed", [{"PUBLIC_URL": "https://a.b"}, {"LISTEN_ADDR": f"0.0.0.0:{free_port()}"}]
+)
+def test_what_others_reach_does_not_start_while_an_admin_has_a_well_known_password(
+    thinkback: Command, exposed: dict[str, str]
+) -> None:
+    thinkback("user", "list", ADMIN_PASSWORD="changeme")
+    environ = (
+        thinkback.environ
+        | exposed
+        | {"DATABASE_URL": f"sqlite:{thinkback.directory}/data/adapter.db"}
+    )
+
+    with pytest.raises(LaunchError, match="thinkback user passwd admin"):
+        prepare(environ, web=False)
+    assert thinkback("user", "passwd", "admin").returncode == 0
+    assert prepare(environ, web=False).first_account is None
+
+
+def test_a_well_known_first_password_does_not_start_what_others_reach(thinkback: Command) -> None:
+    done = thinkback("up", ADMIN_PASSWORD="Password", PUBLIC_URL="https://a.b")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("environment: ADMIN_PASSWORD: is a well-known password")
+    assert not list(thinkback.directory.iterdir())
+
+
+def test_on_this_machine_alone_a_well_known_password_starts(thinkback: Command) -> None:
+    environ = thinkback.environ | {"DATABASE_URL": f"sqlite:{thinkback.directory}/data/adapter.db"}
+
+    assert prepare(environ | {"ADMIN_PASSWORD": "changeme"}, web=False).first_account
 
 
 def test_what_is_stored_counts_from_the_start(thinkback: Command, tmp_path: Path) -> None:

@@ -248,6 +248,59 @@ def test_a_secret_is_measured_in_bytes(config: ConfigFile) -> None:
     assert (len(snapshot.jwt_secret), len(snapshot.admin_password)) == (16, 36)
 
 
+WELL_KNOWN = "is a well-known password, and others than this machine would reach the gateway"
+
+
+@pytest.mark.parametrize("password", ["admin", "ADMIN", "password", "changeme", "123456"])
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LISTEN_ADDR": "0.0.0.0:8787"},
+        {"ADMIN_LISTEN_ADDR": "[::]:8788"},
+        {"PUBLIC_URL": "https://a.b"},
+    ],
+    ids=lambda environ: " ".join(environ),
+)
+def test_a_well_known_password_guards_nothing_that_others_reach(
+    config: ConfigFile, environ: dict[str, str], password: str
+) -> None:
+    [problem] = config.problems("", ADMIN_PASSWORD=password, **environ)
+
+    assert (problem.key, problem.source) == ("ADMIN_PASSWORD", "environment")
+    assert problem.message.startswith(WELL_KNOWN)
+
+
+def test_what_others_reach_may_stand_in_the_file(config: ConfigFile) -> None:
+    [problem] = config.problems('[server]\npublic_url = "https://a.b"\n', ADMIN_PASSWORD="admin")
+
+    assert problem.message.startswith(WELL_KNOWN)
+
+
+@pytest.mark.parametrize(
+    "server", ['server = "x"', '[server]\nlisten_addr = "x"', "[server]\nlisten_addr = 1"]
+)
+def test_a_malformed_server_is_the_only_problem_beside_a_well_known_password(
+    config: ConfigFile, server: str
+) -> None:
+    [problem] = config.problems(server, ADMIN_PASSWORD="admin")
+
+    assert problem.key.startswith("server")
+
+
+@pytest.mark.parametrize(
+    ("password", "environ"),
+    [
+        ("admin", {}),
+        ("admin", {"LISTEN_ADDR": "localhost:8787"}),
+        ("correct horse", {"PUBLIC_URL": "https://a.b"}),
+    ],
+)
+def test_on_this_machine_alone_or_with_another_password_it_starts(
+    config: ConfigFile, password: str, environ: dict[str, str]
+) -> None:
+    assert config.load("", ADMIN_PASSWORD=password, **environ).admin_password == password
+
+
 def places(kind: inspect.Type, place: str = "") -> Iterator[str]:
     """Every place in a snapshot that a rule could be about."""
     yield place.removeprefix(".")

@@ -7,7 +7,9 @@ import pytest
 from shared.security import passwords
 from shared.security.passwords import (
     check_password,
+    hash_new_password,
     hash_password,
+    is_well_known,
     needs_rehash,
     password_fault,
     readable_password,
@@ -67,6 +69,36 @@ def test_nothing_speaks_against_a_password_of_eight_characters(password: str) ->
 )
 def test_a_password_that_others_would_guess_is_refused_in_words(password: str, words: str) -> None:
     assert words in password_fault(password, "ada lovelace")
+
+
+@pytest.mark.parametrize(
+    "password", ["admin", "Password", "CHANGEME", "123456", "letmein", "ada", "ADA"]
+)
+def test_a_password_that_is_tried_first_is_well_known_in_any_case(password: str) -> None:
+    assert is_well_known(password, "Ada")
+
+
+@pytest.mark.parametrize("password", ["", "correct horse", "admin's own", "ada lovelace"])
+def test_other_passwords_are_not_well_known(password: str) -> None:
+    assert not is_well_known(password, "ada")
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("changeme", "Everybody would try"),
+        ("short12", "at least 8"),
+        ("x" * 73, "at most 72 bytes"),
+        ("\ud800" * 8, "text"),
+    ],
+)
+def test_a_new_password_that_should_be_another_has_no_hash(password: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        hash_new_password(password, "ada")
+
+
+def test_a_new_password_is_hashed_like_any() -> None:
+    assert check_password("a long password", hash_new_password("a long password", "ada"))
 
 
 def test_a_readable_password_can_be_copied_by_hand_and_is_no_other() -> None:

@@ -11,6 +11,7 @@ from shared.model import Limits, Role, User
 from shared.store.accounts import (
     LastAdmin,
     NameTaken,
+    admins_to_change_password,
     create_user,
     delete_user,
     find_user,
@@ -18,6 +19,7 @@ from shared.store.accounts import (
     insert_user,
     list_users,
     replace_hash,
+    require_new_password,
     search_users,
     set_disabled,
     set_mirror,
@@ -63,6 +65,28 @@ def test_a_name_is_given_once_whatever_its_case(engine: Engine) -> None:
     add(engine, "Ada")
     with pytest.raises(NameTaken, match="already an account “ADA”"):
         add(engine, "ADA")
+
+
+def test_another_password_is_required_as_long_as_it_was_not_changed(engine: Engine) -> None:
+    ada, grace = add(engine, "ada"), add(engine, "grace")
+
+    require_new_password(engine, ada.id, "hash")
+    require_new_password(engine, grace.id, "an earlier hash")
+
+    assert find_user(engine, ada.id) == replace(ada, must_change_password=True)
+    assert find_user(engine, grace.id) == grace
+
+
+def test_the_admins_who_have_to_change_their_password_are_those_who_can_sign_in(
+    engine: Engine,
+) -> None:
+    users = [add(engine, "root", "admin"), add(engine, "ada"), add(engine, "gone", "admin")]
+    add(engine, "other", "admin")
+    set_disabled(engine, users[2].id, True)
+    for user in users:
+        require_new_password(engine, user.id, "hash")
+
+    assert admins_to_change_password(engine) == ["root"]
 
 
 @pytest.mark.parametrize(

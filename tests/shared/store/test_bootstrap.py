@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from shared.security.keys import digest
-from shared.security.passwords import check_password
-from shared.store.accounts import find_user_by_name, list_users
+from shared.security.passwords import check_password, hash_password
+from shared.store.accounts import create_user, find_user_by_name, list_users
 from shared.store.bootstrap import ensure_admin
 from shared.store.engine import Engine
 from shared.store.virtual_keys import find_key
@@ -22,8 +22,11 @@ def test_a_fresh_database_gets_an_admin_with_a_random_password_and_a_key(engine:
     assert (key.name, key.scope, owner) == ("first", "inference", user)
 
 
-@pytest.mark.parametrize(("password", "must_change"), [("admin", True), ("correct horse", False)])
-def test_a_given_password_is_not_told_and_only_the_well_known_one_must_change(
+@pytest.mark.parametrize(
+    ("password", "must_change"),
+    [("admin", True), ("Password", True), ("123456", True), ("correct horse", False)],
+)
+def test_a_given_password_is_not_told_and_only_a_well_known_one_must_change(
     engine: Engine, password: str, must_change: bool
 ) -> None:
     first = ensure_admin(engine, password=password, now=1_000)
@@ -43,6 +46,25 @@ def test_a_password_that_cannot_be_one_is_refused_and_nothing_made(engine: Engin
     with pytest.raises(ValueError, match="too long"):
         ensure_admin(engine, password="x" * 73, now=1_000)
     assert list_users(engine) == []
+
+
+@pytest.mark.parametrize(
+    ("password", "must_change"), [("changeme", True), ("password", False), ("", False)]
+)
+def test_an_account_that_has_the_well_known_password_already_must_change_it(
+    engine: Engine, password: str, must_change: bool
+) -> None:
+    create_user(
+        engine,
+        username="admin",
+        password_hash=hash_password("changeme"),
+        role="admin",
+        must_change_password=False,
+        now=1,
+    )
+
+    assert ensure_admin(engine, password=password, now=2) is None
+    assert find_user_by_name(engine, "admin")[0].must_change_password is must_change
 
 
 def test_of_programs_that_start_at_once_one_makes_the_admin(path: Path) -> None:

@@ -4,8 +4,8 @@ import bcrypt
 import pytest
 from litestar.testing import AsyncTestClient
 
-from shared.security.passwords import needs_rehash
-from shared.store.accounts import find_user_by_name, replace_hash, set_disabled
+from shared.security.passwords import hash_password, needs_rehash
+from shared.store.accounts import find_user_by_name, replace_hash, set_disabled, set_password
 from shared.store.engine import Engine
 from tests.manage_api.world import PASSWORD, ManualClock, Person, bearer, cookie, fields
 
@@ -139,6 +139,34 @@ async def test_a_hash_of_another_cost_is_replaced_when_its_password_is_entered(
     assert not needs_rehash(found[1])
     assert [answer.status_code for answer in answers] == [200, 200]
     assert await me(client, bearer(session)) == 200
+
+
+@pytest.mark.parametrize("password", ["changeme", "Password", "ADA"])
+async def test_who_signs_in_with_a_well_known_password_may_do_nothing_but_change_it(
+    client: AsyncTestClient, ada: Person, store: Engine, password: str
+) -> None:
+    set_password(store, ada.user.id, hash_password(password), must_change_password=False)
+
+    token = (
+        await client.post("/api/login", json={"username": "ada", "password": password})
+    ).json()["token"]
+
+    refused = await client.get("/api/keys", headers=bearer(token))
+    assert (refused.status_code, await me(client, bearer(token))) == (403, 200)
+    assert "Change the password first" in refused.json()["detail"]
+    change = {"current_password": password, "new_password": "a long password"}
+    changed = await client.post("/api/change-password", json=change, headers=bearer(token))
+    assert (
+        await client.get("/api/keys", headers=bearer(changed.json()["token"]))
+    ).status_code == 200
+
+
+async def test_who_tries_a_well_known_password_in_vain_changes_nothing(
+    client: AsyncTestClient, ada: Person, session: str
+) -> None:
+    await client.post("/api/login", json={"username": "ada", "password": "changeme"})
+
+    assert (await client.get("/api/keys", headers=bearer(session))).status_code == 200
 
 
 async def test_scripts_and_other_sites_cannot_use_the_cookie(
