@@ -23,13 +23,14 @@ from manage_api.command.supervise import is_healthy
 from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
 from manage_api.export import exported
+from manage_api.web.words import limits_words
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import find_mitm, load_mitm
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
-from shared.model import Scope, User, VirtualKey
+from shared.model import Limits, Scope, User, VirtualKey
 from shared.security.passwords import hash_new_password
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
@@ -382,15 +383,21 @@ def _list(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _text(name: str, value: Any) -> str:
-    if name.endswith("_at") and value is not None:
-        return (
-            datetime.fromtimestamp(value / 1000, UTC)
-            .isoformat(sep=" ", timespec="seconds")
-            .removesuffix("+00:00")
-        )
-    if value is None:
-        return "-"
-    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
+    """A field of a row in words."""
+    match value:
+        case None:
+            return "-"
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case Limits():
+            return "; ".join(limits_words(value)) or "none"
+        case tuple():
+            return ", ".join(value) or "all"
+        case int() if name.endswith("_at"):
+            return f"{datetime.fromtimestamp(value // 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    return str(value)
 
 
 def _show_first_account(account: FirstAccount | None) -> None:

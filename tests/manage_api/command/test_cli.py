@@ -7,8 +7,10 @@ from subprocess import CompletedProcess
 import msgspec
 import pytest
 
+from manage_api.domains.users.service import give_key
 from shared.config.load import load
 from shared.config.schema import Upstream
+from shared.model import Limits
 from shared.security.secrets import load_secret
 from shared.store import open_engine
 from shared.store.settings import change_settings
@@ -103,6 +105,40 @@ def test_lists_are_readable_without_json(thinkback: Command) -> None:
         "created_at",
     ]
     assert table[2].split()[:5] == ["2", "ada", "user", "no", "no"]
+
+
+def test_keys_are_listed_in_words(thinkback: Command, tmp_path: Path) -> None:
+    thinkback("key", "new", "admin", "--name", "robot")
+    limits = Limits(quota_tokens=1_000_000, period="month", rpm=60)
+    with closing(open_engine(f"sqlite:{tmp_path}/data/adapter.db")) as engine:
+        fields = {"scope": "inference", "now": 0, "expires_at": 1_800_000_000_000}
+        give_key(engine, user_id=1, name="bound", models=("a-*", "b"), limits=limits, **fields)
+
+    heading, _, robot, bound = thinkback("key", "list").stdout.splitlines()
+
+    columns = [
+        "username",
+        "id",
+        "user_id",
+        "name",
+        "suffix",
+        "scope",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    ]
+    assert heading.split() == [*columns, "models", "limits"]
+    assert re.fullmatch(r"admin +2 +1 +robot +\w{4} +inference +\S+ \S+ +- +- +all +none", robot)
+    assert bound.split()[6:10] == ["1970-01-01", "00:00:00", "2027-01-15", "08:00:00"]
+    assert bound.endswith("  a-*, b  1,000,000 tokens per month; 60 requests a minute")
+
+
+def test_a_new_key_is_shown_in_words(thinkback: Command) -> None:
+    shown = thinkback("key", "new", "admin").stdout
+
+    assert re.search(r"^expires at +-$", shown, re.MULTILINE)
+    assert re.search(r"^models +all$", shown, re.MULTILINE)
+    assert re.search(r"^limits +none$", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
