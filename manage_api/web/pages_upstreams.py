@@ -18,7 +18,7 @@ from manage_api.domains.upstreams.tryout import try_out
 from manage_api.paging import Cursor, SomeId, SomeText, page_of, place_in
 from manage_api.sidecar import Sidecar
 from manage_api.web.presets import presets
-from manage_api.web.rendering import Pages, page
+from manage_api.web.rendering import Pages, page, plain_dollars
 from shared.config.schema import EFFORTS, Upstream
 from shared.periods import day_of
 from shared.pricing import Price, list_prices_day
@@ -139,9 +139,7 @@ class UpstreamPages(Pages):
             else _draft(sidecar, upstream or "", model or "")
         )
         names = [each.name for each in sidecar.snapshot.upstreams]
-        return page(
-            request, "admin/upstreams_price.html", price=price, upstreams=names, plain=plain_dollars
-        )
+        return page(request, "admin/upstreams_price.html", price=price, upstreams=names)
 
     @get("/admin/rewrites")
     async def show_rewrites(
@@ -162,14 +160,6 @@ class UpstreamPages(Pages):
 def dollars(micros: int) -> str:
     """Millionths as `$0.435`: prices are told to the last digit."""
     return f"${plain_dollars(micros)}"
-
-
-def plain_dollars(micros: int | None) -> str:
-    """The same as a field takes it; empty for None."""
-    if micros is None:
-        return ""
-    whole, rest = f"{micros / 1e6:.6f}".split(".")
-    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
 
 
 def _form(

@@ -37,7 +37,16 @@ from shared.errors import StoreError
 from shared.model import User
 from shared.store.sessions import session_user
 
-__all__ = ("Pages", "PublicPages", "go", "local_path", "missing_page", "page", "visitor")
+__all__ = (
+    "Pages",
+    "PublicPages",
+    "go",
+    "local_path",
+    "missing_page",
+    "page",
+    "plain_dollars",
+    "visitor",
+)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -179,6 +188,7 @@ def _environment() -> Environment:
         "day": day,
         "lasted": lasted,
         "number": number,
+        "plain_dollars": plain_dollars,
         "query": query,
         "share": share,
         "short": short,
@@ -223,6 +233,20 @@ def usd(micros: int | None) -> str:
     if 0 < micros < 100:
         return "<$0.0001"
     return f"${micros / 1e6:,.2f}" if micros >= 1_000_000 or not micros else f"${micros / 1e6:.4f}"
+
+
+def plain_dollars(micros: int | None) -> str:
+    """The same to the last digit, as the fields for money take it; empty for None.
+
+    Three decimals get a fourth where 1.125 could be read as 1125.
+    """
+    if micros is None:
+        return ""
+    whole, rest = divmod(micros, 1_000_000)
+    decimals = f"{rest:06}".rstrip("0").ljust(2, "0")
+    if len(decimals) == 3 and 0 < whole < 1000:
+        decimals += "0"
+    return f"{whole}.{decimals}"
 
 
 def when(ms: int) -> Markup:

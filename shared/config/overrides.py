@@ -21,8 +21,10 @@ EDITABLE: Mapping[str, str] = {
     "logging.message_max_chars": "How much of a message is logged at level debug, in characters.",
     "recall.max_age_days": "How long reasoning is remembered, in days.",
     "recall.max_mib": "How much reasoning is kept in the database, in MiB; the oldest goes first.",
-    "registration.allowed": "Whether people may make an account by themselves. Unless it is set, they may only while"
-    " this machine alone reaches Thinkback.",
+    "registration.allowed": (
+        "Whether people may make an account by themselves. "
+        "Unless it is set, they may only while this machine alone reaches Thinkback."
+    ),
     "registration.quota_tokens": (
         "How many tokens such an account may use until an admin grants more."
     ),

@@ -28,12 +28,13 @@ compared with.
 SHORTEST = 8
 _WELL_KNOWN = frozenset(
     """
-    000000 00000000 111111 11111111 123123 123321 1234 12345 123456 1234567 12345678 123456789 1234567890
-    654321 666666 87654321 888888 1q2w3e4r 1qaz2wsx abc123 abcd1234 admin admin1 admin123 admin1234
-    admin@123 administrator change-me change_me changeit changeme changeme123 default demo dragon guest
-    iloveyou letmein login master monkey p@ssw0rd p@ssword pass pass123 passw0rd password password!
-    password1 password123 qwerty qwerty123 qwertyui qwertyuiop root secret sunshine superuser test
-    test123 test1234 thinkback toor trustno1 user welcome welcome1 welcome123
+    000000 00000000 111111 11111111 123123 123321 1234 12345 123456 1234567 12345678
+    123456789 1234567890 654321 666666 87654321 888888 1q2w3e4r 1qaz2wsx abc123 abcd1234
+    admin admin1 admin123 admin1234 admin@123 administrator change-me change_me changeit
+    changeme changeme123 default demo dragon guest iloveyou letmein login master monkey
+    p@ssw0rd p@ssword pass pass123 passw0rd password password! password1 password123 qwerty
+    qwerty123 qwertyui qwertyuiop root secret sunshine superuser test test123 test1234
+    thinkback toor trustno1 user welcome welcome1 welcome123
     """.split()  # noqa: SIM905 - a list with one word a line would hide the code below it
 )
 """What is tried first anywhere: the commonest of leaked passwords and what makers and

@@ -5,7 +5,6 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 from manage_api.domains.upstreams.schemas import RewriteBody, TimeoutsBody, UpstreamBody
-from manage_api.web.pages_upstreams import plain_dollars
 from shared.store.engine import Engine
 from shared.store.key_rests import rest
 from tests.manage_api.web.visits import text_of, turned_away
@@ -178,11 +177,3 @@ async def test_a_price_that_is_gone_is_not_found(
     )
 
     assert answer.status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("micros", "text"),
-    [(435_000, "0.435"), (2_000_000, "2.00"), (3_625, "0.003625"), (0, "0.00"), (None, "")],
-)
-def test_prices_are_told_to_the_last_digit(micros: int | None, text: str) -> None:
-    assert plain_dollars(micros) == text

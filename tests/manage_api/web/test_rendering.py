@@ -1,7 +1,18 @@
 import pytest
 from litestar.testing import AsyncTestClient
 
-from manage_api.web.rendering import cut, day, lasted, local_path, number, share, short, usd, when
+from manage_api.web.rendering import (
+    cut,
+    day,
+    lasted,
+    local_path,
+    number,
+    plain_dollars,
+    share,
+    short,
+    usd,
+    when,
+)
 from shared.store.accounts import set_password
 from shared.store.engine import Engine
 from tests.manage_api.web.visits import signed_in
@@ -159,3 +170,21 @@ def test_only_paths_of_ours_are_gone_to(text: str, path: str) -> None:
 )
 def test_numbers_are_shown_as_people_read_them(shown: str, text: str) -> None:
     assert shown == text
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (435_000, "0.435"),
+        (2_000_000, "2.00"),
+        (3_625, "0.003625"),
+        (0, "0.00"),
+        (None, ""),
+        (1_125_000, "1.1250"),
+        (999_001_000, "999.0010"),
+        (1_000_125_000, "1000.125"),
+        (9_007_199_254_740_991, "9007199254.740991"),
+    ],
+)
+def test_prices_are_told_to_the_last_digit(micros: int | None, text: str) -> None:
+    assert plain_dollars(micros) == text

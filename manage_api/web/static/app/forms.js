@@ -1,7 +1,8 @@
 // Forms that speak to the JSON API: <form method="post" data-api="PATCH /api/keys/7" data-then="close refresh:#keys">.
 // A submit button may have a data-api and data-then of its own; data-confirm asks first; data-busy is said meanwhile.
 //
-// data-type of a control says what its text becomes: int (empty: null), usd (dollars to millionths; empty: null),
+// data-type of a control says what its text becomes: int (empty: null), usd (dollars to millionths; empty: null), number (of a
+// number field; empty: null),
 // list (commas or lines), lines, pairs (lines of `name: text`), day (of a date field, YYYYMMDD), time (local to epoch ms;
 // empty: null), json. A checkbox is true or false. A control with
 // data-omit is not sent while it is empty, one with data-unsent never. A name like timeouts/connect or model_rewrites/0/from makes nested JSON.
@@ -13,11 +14,9 @@
 const WORDS = "The gateway can't be reached: check the connection, then try again.";
 
 const convert = {
-  int: (text) => (text ? numberOr(text, text.replace(/[\s,_']/g, "")) : null),
-  usd: (text) => {
-    const dollars = text ? numberOr(text, text.replace(/[\s,$]/g, "")) : null;
-    return typeof dollars === "number" ? Math.round(dollars * 1e6) : dollars;
-  },
+  int: (text) => (text ? amounts.whole(text) : null),
+  usd: (text) => (text ? amounts.dollars(text) : null),
+  number: (text) => (text ? Number(text) : null),
   list: (text) => text.split(/[\n,]/).map((each) => each.trim()).filter(Boolean),
   lines: (text) => text.split("\n").map((each) => each.trim()).filter(Boolean),
   pairs: (text) => Object.fromEntries(convert.lines(text).map((line) => line.split(/:(.*)/s, 2).map((part) => part.trim()))),
@@ -37,14 +36,20 @@ function valueOf(control) {
   return control.dataset.type ? convert[control.dataset.type](text) : text;
 }
 
-function bodyOf(form) {
-  const body = {};
+// What is sent, as JSON, and what is wrong with controls that can't be read, by name.
+function read(form) {
+  const [body, fields] = [{}, {}];
   for (const control of form.elements) {
     if (!control.name || control.disabled || "unsent" in control.dataset || (control.type === "radio" && !control.checked)) continue;
-    const value = valueOf(control);
-    if (value !== undefined) put(body, control.name.split("/"), value);
+    try {
+      const value = valueOf(control);
+      if (value !== undefined) put(body, control.name.split("/"), value);
+    } catch (error) {
+      if (!(error instanceof amounts.Misread)) throw error;
+      fields[control.name] = error.message;
+    }
   }
-  return Object.keys(body).length ? JSON.stringify(compact(body)) : undefined;
+  return { body: Object.keys(body).length ? JSON.stringify(compact(body)) : undefined, fields };
 }
 
 function put(into, [key, ...rest], value) {
@@ -171,12 +176,18 @@ async function ask(api, body) {
 }
 
 async function send(form, submitter) {
+  const { body, fields } = read(form);
+  if (Object.keys(fields).length) {
+    clear(form);
+    tell(form, { fields });
+    return;
+  }
   const told = submitter?.dataset.api ? submitter.dataset : form.dataset;
   const question = submitter?.dataset.confirm ?? form.dataset.confirm;
   if (question && !(await confirmed(question, submitter?.textContent.trim()))) return;
   if (form.ariaBusy === "true") return;
   const busy = busyWith(form, submitter);
-  const { status, ok, content } = await ask(told.api, bodyOf(form));
+  const { status, ok, content } = await ask(told.api, body);
   busy();
   clear(form);
   const page = document.querySelector("#alert");
