@@ -33,8 +33,13 @@ _TOKEN, _PLACE, _MAC = 16, 2, 8
 _MINTED = re.compile(
     rf"call_([0-9A-Za-z]{{{_TOKEN}}})([0-9A-Za-z]{{{_PLACE}}})([0-9A-Za-z]{{{_MAC}}})", re.ASCII
 )
-_QUERY = re.compile(r"<user_query>(.*?)</user_query>", re.DOTALL)
+_QUERY_OPEN, _QUERY_CLOSE = "<user_query>", "</user_query>"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_MOST_MARKS = 30
+"""Combining marks on one letter; no language has more
+(https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format).
+"""
+
 _LETTERS = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
 
 
@@ -81,9 +86,14 @@ def digest(*parts: bytes | str) -> bytes:
 def normal_text(text: str) -> str:
     """The text without what clients change on the way: line ends, composition, blanks
     around it, broken surrogates.
+
+    A text with more marks on a letter than any language has keeps its composition: sorting
+    them takes quadratic time.
     """
     if not text.isascii():
-        text = unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
+        text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+        if not _MANY_MARKS.search(text):
+            text = unicodedata.normalize("NFC", text)
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
@@ -91,8 +101,11 @@ def query_of(text: str) -> str:
     """What the user typed: the `<user_query>` part where a client wraps it with context
     that changes.
     """
-    match = _QUERY.search(text)
-    return normal_text(match[1] if match else text)
+    # Searched for one after the other: a pattern of both starts anew at every tag that
+    # nothing closes.
+    start = text.find(_QUERY_OPEN)
+    end = text.find(_QUERY_CLOSE, start) if start >= 0 else -1
+    return normal_text(text[start + len(_QUERY_OPEN) : end] if end >= 0 else text)
 
 
 def canonical_arguments(arguments: str) -> str:
@@ -103,6 +116,18 @@ def canonical_arguments(arguments: str) -> str:
         return repr(_canonical(value(arguments.encode())))
     except (MalformedJson, UnicodeEncodeError, RecursionError):
         return normal_text(arguments)
+
+
+def _marks() -> str:
+    """A pattern's class of the combining marks; rare scripts are in it whole, as many
+    ranges make a search slow.
+    """
+    codes = [code for code in range(0x300, 0x10000) if unicodedata.combining(chr(code))]
+    return "".join(map(chr, codes)) + "\U00010100-\U0001e9ff"
+
+
+# One class at its head lets a search skip what is none of them.
+_MANY_MARKS = re.compile(f"[{_marks()}][{_marks()}]{{{_MOST_MARKS}}}")
 
 
 def _canonical(found: Any) -> Any:

@@ -152,14 +152,17 @@ class Recall:
 
     def add_keys(self, token: str, keys: Collection[bytes]) -> None:
         """Make a known turn findable under more keys."""
-        self._change_keys(token, lambda held: (*held, *keys), table.add_keys(token, keys))
+        self._change_keys(
+            token, lambda held: (*held, *keys), table.add_keys(token, dict.fromkeys(keys))
+        )
 
     def drop_keys(self, token: str, keys: Collection[bytes]) -> None:
         """Let a turn no longer be found under these keys."""
+        dropped = frozenset(keys)
         self._change_keys(
             token,
-            lambda held: tuple(key for key in held if key not in keys),
-            table.drop_keys(token, keys),
+            lambda held: tuple(key for key in held if key not in dropped),
+            table.drop_keys(token, dropped),
         )
 
     def disown(self, namespace: bytes, tokens: Collection[str]) -> None:

@@ -6,7 +6,7 @@ reasoning of one turn may stand in strings of its own, in `reasoning_details`, i
 content, or beside the calls.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -54,9 +54,10 @@ def packed(
     """
     parcel = Parcel()
     own = record.origin == origin
+    positions = _positions(place, record)
     for thought in record.thoughts:
         if not writes or thought.reasoning.carrier in (*writes, ANNEX):
-            _pack(parcel, thought.reasoning, place, record, own, known)
+            _pack(parcel, thought.reasoning, positions, own, known)
     as_it_came = parcel.head or parcel.chunks or parcel.details
     if record.reasoning is not None and not as_it_came and not (parcel.lost and not writes):
         parcel.fields = dict.fromkeys(writes or (record.field,), record.reasoning)
@@ -66,8 +67,7 @@ def packed(
 def _pack(
     parcel: Parcel,
     state: Reasoning,
-    place: Place,
-    record: Record,
+    positions: Mapping[int, int],
     own: bool,
     known: set[tuple[str, str]],
 ) -> None:
@@ -83,10 +83,10 @@ def _pack(
         case carriers.THINKING_CHUNK:
             parcel.chunks = value(state.opaque.encode())
         case carriers.ANNEX:
-            at = _position(int(state.id), place, record)
+            at = positions.get(int(state.id))
             parcel.lost = parcel.lost or not own
             if at is not None and own:
-                parcel.annexes = parcel.annexes | {at: state.opaque}
+                parcel.annexes[at] = state.opaque
 
 
 def _fresh(items: Iterable[Any], known: set[tuple[str, str]]) -> Iterator[Any]:
@@ -99,21 +99,22 @@ def _fresh(items: Iterable[Any], known: set[tuple[str, str]]) -> Iterator[Any]:
             known.add(name)
 
 
-def _position(index: int, place: Place, record: Record) -> int | None:
-    """Where the turn's call number `index` stands in the message; None when it is not
-    there, or in doubt.
+def _positions(place: Place, record: Record) -> dict[int, int]:
+    """Where each of the turn's calls, by its number, stands in the message; not those that
+    are in doubt.
     """
     calls = place.message.calls
-    if place.minted:
-        return next(
-            (at for at, call in enumerate(calls) if _index_of(place, call.id) == index), None
+    if not place.minted:
+        return (
+            {at: at for at in range(len(calls))}
+            if tuple(call.name for call in calls) == record.names
+            else {}
         )
-    return index if tuple(call.name for call in calls) == record.names else None
-
-
-def _index_of(place: Place, call_id: str) -> int | None:
-    ours = place.minted.get(call_id)
-    return ours.index if ours else None
+    found: dict[int, int] = {}
+    for at, call in enumerate(calls):
+        if ours := place.minted.get(call.id):
+            found.setdefault(ours.index, at)
+    return found
 
 
 def written(place: Place, parcel: Parcel, record: Record | None) -> Edit:

@@ -73,7 +73,10 @@ class _Resolver:
         self._places = places
         self._lookup = lookup
         self._records: dict[str, Record] = {}
-        self._named: defaultdict[str, list[int]] = defaultdict(list)
+        self._texts: dict[str, str] = {}
+        """The normal texts of the records, which many places are compared with."""
+
+        self._named: defaultdict[str, set[int]] = defaultdict(set)
         """Turns whose ids the client kept, and where those stand."""
 
         self._doubts: dict[int, list[Record]] = {}
@@ -85,7 +88,7 @@ class _Resolver:
             place.rule, place.record, place.why = "", None, ""
             named = {ours.token for ours in place.minted.values()}
             for token in named:
-                self._named[token].append(place.at)
+                self._named[token].add(place.at)
             if len(named) > 1:
                 place.why = "the message joins the calls of several turns"
             elif named and (record := self._records.get(named.pop())):
@@ -133,7 +136,7 @@ class _Resolver:
             if record is None or not self._may_be(record, place):
                 continue
             between = before is not None and record.parent == before.token
-            if _same(record, place) or (between and _alike(record, place)):
+            if self._same(record, place) or (between and self._alike(record, place)):
                 self._take(order, "chain", record)
 
     def by_neighbour(self) -> None:
@@ -184,7 +187,9 @@ class _Resolver:
             if token in common and token in self._records
         ]
         fitting = [
-            record for record in known if self._may_be(record, place) and _begins(record, place)
+            record
+            for record in known
+            if self._begins(record, place) and self._may_be(record, place)
         ]
         if any(len(one) >= MAX_CANDIDATES for one in tokens):
             place.why = f"{MAX_CANDIDATES} or more remembered turns stand at places like this"
@@ -206,11 +211,36 @@ class _Resolver:
 
     def _may_be(self, record: Record, place: Place) -> bool:
         named = self._named.get(record.token)
-        if named and all(abs(at - place.at) > 1 for at in named):
+        if named and named.isdisjoint((place.at - 1, place.at, place.at + 1)):
             return False  # it is another message; the parts of a split turn stand together
         # A client that keeps our ids has none for calls only when it stopped the stream
         # before it saw them.
         return not (place.message.calls and record.complete and self._named)
+
+    def _begins(self, record: Record, place: Place) -> bool:
+        """Whether the turn's text begins with the place's; many clients drop the text of a
+        turn with calls.
+        """
+        return self._text(record).startswith(place.text)
+
+    def _same(self, record: Record, place: Place) -> bool:
+        """Whether the turn has this text and these calls, as far as they are remembered."""
+        names = tuple(call.name for call in place.message.calls)
+        return record.names == names and self._text(record) == place.text
+
+    def _alike(self, record: Record, place: Place) -> bool:
+        """Whether an altered message can be the turn that its neighbours say it is."""
+        if record.names or place.message.calls:
+            return bool(place.message.calls) and {call.name for call in place.message.calls} <= set(
+                record.names
+            )
+        mine, theirs = set(place.text.split()), set(self._text(record).split())
+        return len(mine & theirs) >= _ALIKE * max(len(mine), len(theirs), 1)
+
+    def _text(self, record: Record) -> str:
+        if record.token not in self._texts:
+            self._texts[record.token] = normal_text(record.text)
+        return self._texts[record.token]
 
     def _take(self, order: int, rule: str, record: Record) -> None:
         self._places[order].rule, self._places[order].record = rule, record
@@ -249,31 +279,8 @@ def _stood_there(record: Record, place: Place) -> bool:
     return record.after == place.after or record.since == place.asked.since
 
 
-def _begins(record: Record, place: Place) -> bool:
-    """Whether the turn's text begins with the place's; many clients drop the text of a turn
-    with calls.
-    """
-    return normal_text(record.text).startswith(place.text)
-
-
 def _was_cut(record: Record, place: Place) -> bool:
     """Whether what was seen of the turn is enough to know it: a whole one may have come
     faster than it was shown.
     """
     return not record.complete or len(place.text) >= LONG_TEXT
-
-
-def _same(record: Record, place: Place) -> bool:
-    """Whether the turn has this text and these calls, as far as they are remembered."""
-    names = tuple(call.name for call in place.message.calls)
-    return record.names == names and normal_text(record.text) == place.text
-
-
-def _alike(record: Record, place: Place) -> bool:
-    """Whether an altered message can be the turn that its neighbours say it is."""
-    if record.names or place.message.calls:
-        return bool(place.message.calls) and {call.name for call in place.message.calls} <= set(
-            record.names
-        )
-    mine, theirs = set(place.text.split()), set(normal_text(record.text).split())
-    return len(mine & theirs) >= _ALIKE * max(len(mine), len(theirs), 1)

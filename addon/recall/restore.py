@@ -2,7 +2,7 @@
 miss was a miss.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -305,14 +305,13 @@ class _Restorer:
 def _with_thoughts(message: Message, record: Record) -> tuple[Part, ...]:
     """The message as the client holds it, with the turn's own reasoning where it stood."""
     others = [part for part in message.parts if not isinstance(part, Reasoning)]
+    before: defaultdict[int, list[Part]] = defaultdict(list)
+    for thought in record.thoughts:
+        before[min(thought.at, len(others))].append(thought.reasoning)
     parts: list[Part] = []
     for at, part in enumerate(others):
-        parts += [thought.reasoning for thought in record.thoughts if thought.at == at]
-        parts.append(part)
-    return (
-        *parts,
-        *(thought.reasoning for thought in record.thoughts if thought.at >= len(others)),
-    )
+        parts += [*before.pop(at, ()), part]
+    return (*parts, *before[len(others)])
 
 
 def _trim(messages: Sequence[Message], lost_at: int, edits: dict[int, Edit]) -> None:

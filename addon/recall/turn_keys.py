@@ -173,7 +173,10 @@ def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Pla
 def _results_after(messages: Sequence[Message], at: int) -> dict[str, str]:
     """Results by call id that follow the assistant message directly."""
     found: dict[str, str] = {}
-    for message in messages[at + 1 :]:
+    for after in range(
+        at + 1, len(messages)
+    ):  # a slice would copy the rest of the conversation for each turn
+        message = messages[after]
         if message.role != "tool":
             break
         found[message.result_of] = message.text

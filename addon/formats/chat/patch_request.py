@@ -24,6 +24,9 @@ from addon.formats.wire.splice import (
 
 __all__ = ("ANNEX", "ChatRequest", "decode", "edited", "encode")
 
+_FEW_IDS = 16
+"""Ids of one message that are looked for one by one in its text; of more, it is read."""
+
 ANNEX = "extra_content"
 """Member of a tool call that holds what its upstream wants back with it."""
 
@@ -152,6 +155,8 @@ def _with_annex(call: bytes, annexes: dict[str, bytes]) -> bytes:
 
 
 def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
+    if len(ids) > _FEW_IDS:
+        return _with_ids_in_place(raw, ids)
     patched = raw
     for old, new in ids.items():
         text = scalar_text(old)

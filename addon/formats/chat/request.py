@@ -313,10 +313,13 @@ def _assistant(message: Message) -> dict[str, Any]:
     said = _flat(message.parts, "")
     calls = [_call(call) for call in message.calls]
     found: dict[str, Any] = {"role": "assistant", "content": said or (None if calls else "")}
+    thought: Reasoning | None = None
     for part in message.parts:
         match part:
+            case Reasoning() if part.carrier in (carriers.THINK, carriers.THINKING_CHUNK):
+                thought = part
             case Reasoning():
-                _carry(found, part, said, calls)
+                _carry(found, part, calls)
             case Refusal():
                 found["refusal"] = part.text
             case Foreign():
@@ -325,26 +328,28 @@ def _assistant(message: Message) -> dict[str, Any]:
                     "unsupported_item",
                     f"This model can't read the item '{kind}' of the conversation.",
                 )
+    if thought is not None:
+        found["content"] = _thought_and_said(thought, said)
+    for field in found.keys() & set(REASONING_FIELDS):
+        found[field] = "".join(found[field])
     if calls:
         found["tool_calls"] = calls
     return found
 
 
-def _carry(found: dict[str, Any], part: Reasoning, said: str, calls: list[dict[str, Any]]) -> None:
-    """Put a piece of reasoning where its upstream had it."""
+def _thought_and_said(thought: Reasoning, said: str) -> str | list[Any]:
+    """The content of a message whose upstream has the reasoning in it."""
+    if thought.carrier == carriers.THINK:
+        return thought.opaque + said
+    return [*value(thought.opaque.encode()), *([{"type": "text", "text": said}] if said else [])]
+
+
+def _carry(found: dict[str, Any], part: Reasoning, calls: list[dict[str, Any]]) -> None:
+    """Put a piece of reasoning where its upstream had it; strings as lists of their pieces."""
     match part.carrier:
         case carriers.ANNEX:
             if part.id.isdecimal() and int(part.id) < len(calls):
                 calls[int(part.id)][carriers.ANNEX] = value(part.opaque.encode())
-            return
-        case carriers.THINK:
-            found["content"] = part.opaque + said
-            return
-        case carriers.THINKING_CHUNK:
-            found["content"] = [
-                *value(part.opaque.encode()),
-                *([{"type": "text", "text": said}] if said else []),
-            ]
             return
         case carriers.DETAILS:
             found[carriers.DETAILS] = value(part.opaque.encode())
@@ -352,7 +357,7 @@ def _carry(found: dict[str, Any], part: Reasoning, said: str, calls: list[dict[s
                 return
     if part.quoted or (part.carrier == carriers.DETAILS and part.text):
         field = part.field if part.field in REASONING_FIELDS else REASONING_FIELDS[0]
-        found[field] = found.get(field, "") + part.text
+        found.setdefault(field, []).append(part.text)
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

@@ -213,7 +213,8 @@ def _allowed(request: Request) -> list[Tool]:
     choice = request.tool_choice
     if choice is None or not choice.names or _forces_one(choice):
         return list(request.tools)
-    return [tool for tool in request.tools if tool.name in choice.names]
+    names = frozenset(choice.names)
+    return [tool for tool in request.tools if tool.name in names]
 
 
 def _forces_one(choice: ToolChoice) -> bool:

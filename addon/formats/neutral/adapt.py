@@ -108,7 +108,7 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
         _mended(_as_function(tool) if tool.name in custom else tool) for tool in request.tools
     )
     hosted = tuple(tool for tool in request.hosted if abilities.custom_tools or not tool.spare)
-    spared = [tool.kind for tool in request.hosted if tool not in hosted]
+    spared = [tool.kind for tool in request.hosted if tool.spare and not abilities.custom_tools]
     notes = (
         *fitting.notes,
         *(f"the tool '{kind}' was left out: the upstream has no such kind" for kind in spared),

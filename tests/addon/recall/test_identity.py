@@ -4,6 +4,8 @@ and nothing else.
 
 import re
 import string
+import sys
+import unicodedata
 
 import pytest
 
@@ -127,6 +129,29 @@ def test_the_user_s_words_are_what_counts_of_a_message(text: str) -> None:
 
 def test_an_unfinished_tag_is_part_of_the_words() -> None:
     assert query_of("<user_query>Fix it") == "<user_query>Fix it"
+
+
+def test_a_million_unfinished_tags_are_read_once() -> None:
+    tags = "<user_query>" * 1_000_000  # a search that starts anew at each of them takes hours
+    assert query_of(tags) == tags
+
+
+@pytest.mark.parametrize(
+    "marks",
+    ["\u0301\u0316", "\U0001d16d\U0001d165", "\u0301\U0001d165"],
+    ids=["accents", "music", "mixed"],
+)
+def test_a_text_with_more_marks_on_a_letter_than_a_language_has_is_not_composed(marks: str) -> None:
+    many = (
+        marks[0] * 500_000 + marks[1] * 500_000
+    )  # composing sorts them one by one, which takes hours
+    assert normal_text(f"e{many}\r\n") == f"e{many}"
+    assert normal_text("e" + "\u0301" * 30) == "é" + "\u0301" * 29
+
+
+def test_no_mark_is_forgotten() -> None:
+    every = [chr(code) for code in range(sys.maxunicode) if unicodedata.combining(chr(code))]
+    assert all(normal_text(f"e\u0301{mark * 31}").startswith("e\u0301") for mark in every)
 
 
 @pytest.mark.parametrize(

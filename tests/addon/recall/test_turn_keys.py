@@ -2,6 +2,8 @@
 nothing else.
 """
 
+from typing import Any
+
 import pytest
 
 from addon.formats.neutral.turn import Message, ToolCall, Turn
@@ -63,6 +65,26 @@ def test_without_messages_there_is_the_place_of_the_answer() -> None:
 def test_the_words_are_the_last_user_message_s() -> None:
     _, answer = places_of([user("context"), user("<user_query>hi</user_query> at noon")], KEY)
     assert answer.anchor.words == digest("hi")
+
+
+class Counted(list[Message]):
+    """Messages that count how many of them were handed out."""
+
+    handed = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        self.handed += len(found) if isinstance(at, slice) else 1
+        return found
+
+
+def test_results_are_looked_for_right_after_their_turn_only() -> None:
+    messages = Counted(
+        [user("hi"), *[calls("call_0"), Message("tool", b'"done"', result_of="call_0")] * 500]
+    )
+    places, _ = places_of(messages, KEY)
+    assert all(len(KEYS.of_results(place, messages)) == 1 for place in places)
+    assert messages.handed <= 3 * len(messages)
 
 
 @pytest.mark.parametrize(

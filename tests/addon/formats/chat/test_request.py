@@ -277,3 +277,22 @@ def test_what_only_another_format_knows_is_not_passed_on() -> None:
         "messages": [],
         "service_tier": "flex",
     }
+
+
+class _Piece(str):
+    """A text that can be joined with others, but not put behind one that grows with each."""
+
+    __slots__ = ()
+
+    def __radd__(self, other: str) -> str:
+        raise AssertionError(f"a text of {len(other)} characters was copied")
+
+
+def test_the_thoughts_of_a_turn_are_joined_once() -> None:
+    pieces = [Reasoning(_Piece(f"thought {at};"), "reasoning_content") for at in range(3)]
+    [message] = encoded(*pieces, Text("said"), role="assistant")["messages"]
+    assert message == {
+        "role": "assistant",
+        "content": "said",
+        "reasoning_content": "thought 0;thought 1;thought 2;",
+    }
