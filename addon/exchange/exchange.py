@@ -22,10 +22,13 @@ from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to, ret
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
 from addon.formats.neutral.protocols import Head
+from addon.formats.neutral.request import refused
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.paths import Endpoint
 from addon.formats.tolerant.error_body import full_text, message_of
+from addon.formats.tolerant.length import refuse_long
 from addon.formats.wire.inflate import Inflate, Unreadable
+from addon.formats.wire.splice import MalformedJson
 from addon.ledger.meter import Meter, Opened
 from addon.mirror.blocks import new_token, stripped
 from addon.mirror.stream import Mirror, style_for
@@ -137,8 +140,10 @@ class Exchange:
 
     def _read(self, body: bytes, *, entered: bool = False) -> None:
         """Make the first attempt ready; `entered`: in the books."""
+        most = self._snapshot.server.max_messages
+        refuse_long(body, most)
         body = stripped(body, self._services.id_key)
-        past = self._services.answers.past(self.principal.id)
+        past = self._services.answers.past(self.principal.id, most)
         self.request = request = asked.read(self._endpoint, body, self._copies.open, past)
         if not may_use(self.principal, request.model):
             raise RequestError(problems.not_allowed(request.model))
@@ -466,7 +471,10 @@ class Exchange:
         candidate = self._remaining.pop(0)
         self.tried.append(Tried(candidate))
         self._answer = None
-        self._made = self._bodies.make(candidate, self._made)
+        try:
+            self._made = self._bodies.make(candidate, self._made)
+        except MalformedJson as error:  # within a message, which nobody has taken apart before
+            raise refused("invalid_json", f"The request is refused: {error}.") from error
 
     def _next(self) -> bool:
         """Move on to the next candidate; False when there is none that would take the request."""

@@ -35,7 +35,7 @@ LONGEST_CONVERSATION = 64 * 1024 * 1024
 """Bytes of JSON that a request may go on from."""
 
 MOST_ITEMS = 20_000
-"""Items that it may go on from."""
+"""Items of a conversation that are listed."""
 
 MOST_REFERENCES = 200
 """Answers whose items a request may refer to."""
@@ -79,9 +79,11 @@ class StoredAnswers:
         """Keep answers for so long from now on; 0: keep none."""
         self._max_age_days = max_age_days
 
-    def past(self, principal_id: str) -> "Past | None":
-        """What a request of the caller may go on from; None when nothing is stored."""
-        return self._past(principal_id) if self._max_age_days else None
+    def past(self, principal_id: str, most_items: int = MOST_ITEMS) -> "Past | None":
+        """What a request of the caller may go on from, so many items at most; None when
+        nothing is stored.
+        """
+        return self._past(principal_id, most_items) if self._max_age_days else None
 
     def keep(self, principal_id: str, request: Request, answer_id: str, response: bytes) -> None:
         """Store the answer to a request: now when it is small and the database is free,
@@ -123,8 +125,8 @@ class StoredAnswers:
             return scalar_text(page(self._past(principal_id).input_of(answer), query))
         return _told(answer, query)
 
-    def _past(self, principal_id: str) -> "Past":
-        return Past(partial(self._find, principal_id))
+    def _past(self, principal_id: str, most_items: int = MOST_ITEMS) -> "Past":
+        return Past(partial(self._find, principal_id), most_items)
 
     def _deleted(self, answer: StoredAnswer) -> bytes:
         statement = delete_answer(answer.principal, answer.id)
@@ -160,10 +162,10 @@ class StoredAnswers:
 class Past:
     """What one request of a caller may go on from, as Responses' `decode` asks for it."""
 
-    def __init__(self, find: _Find) -> None:
+    def __init__(self, find: _Find, most_items: int) -> None:
         self._find = find
         self._room = LONGEST_CONVERSATION
-        self._left = MOST_ITEMS
+        self._left = most_items
         self._items: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
         """Items of answers that were referred to, by their id."""
 

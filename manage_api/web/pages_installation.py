@@ -27,6 +27,7 @@ _ABOUT = {
     ),
     "server.trusted_proxies": "Whose X-Forwarded-For is believed: addresses or networks.",
     "server.max_body_mib": "The largest request that is taken, in MiB.",
+    "server.max_messages": "The most messages that a request may have.",
     "server.allow_private_upstreams": (
         "Whether upstreams made in these pages may lead into private networks."
     ),

@@ -45,7 +45,7 @@ _TROUBLE = {
         "A turn's reasoning was not known, and the upstream's profile says to refuse then."
     ),
     "request_too_large": (
-        "The request was larger than the gateway takes: start a new chat, or raise max_body_mib."
+        "The request was larger than the gateway takes: start a new chat, or raise its limits."
     ),
     "upstream_auth_error": (
         "The upstream refused all of the gateway's keys: an administrator has to renew them."

@@ -57,6 +57,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses or networks whose `X-Forwarded-For` is believed."""
 
     max_body_mib: int = 32
+    max_messages: int = 20_000
     allow_private_upstreams: bool = False
     allow_upstream_keys: bool = True
 

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from random import Random
 
+from addon.exchange.count_tokens import Counting
 from addon.exchange.exchange import Exchange, Reply, Services
 from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.paths import classify
 from addon.ledger.meter import Meter
 from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring
-from shared.config.schema import Snapshot, Upstream
+from shared.config.schema import Server, Snapshot, Upstream
 from shared.model import Principal
 from tests.addon.recall.chat import ID_KEY, Json, Memory
 from tests.support.turns import Turn, completion, events
@@ -48,6 +49,7 @@ class Desk:
     def __init__(self, path: Path, *upstreams: Upstream) -> None:
         self.memory = Memory(path)
         self.upstreams = upstreams or (upstream(),)
+        self.server = Server()
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
@@ -79,9 +81,9 @@ class Desk:
         """An exchange of which the headers have come."""
         endpoint = classify(path)
         assert endpoint is not None
-        return Exchange(
-            self.services(), Snapshot(upstreams=self.upstreams), principal, endpoint, headers or {}
-        )
+        snapshot = Snapshot(upstreams=self.upstreams, server=self.server)
+        kind = Counting if endpoint.kind == "count_tokens" else Exchange
+        return kind(self.services(), snapshot, principal, endpoint, headers or {})
 
     def services(self) -> Services:
         """What exchanges work with."""

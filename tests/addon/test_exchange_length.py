@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
+from addon.formats.neutral.problem import Problem, RequestError
 from addon.recall.identity import mint, new_token
-from tests.addon.desk import MODEL, Desk, upstream
+from shared.config.schema import Server
+from tests.addon.desk import CURSOR, MODEL, Desk, upstream, whole
 from tests.addon.recall.chat import ID_KEY, Json
 from tests.support.turns import Call, Turn
 
@@ -177,3 +179,107 @@ def test_a_remembered_turn_that_is_replayed_again_and_again_is_compared_with_its
     )
     assert short > SHORT
     assert long <= MOST * short
+
+
+# -- bounds ----------------------------------------------------------------------------------------
+
+
+def refusal(desk: Desk, path: str, body: Json, headers: dict[str, str] | None = None) -> Problem:
+    exchange = desk.exchange(headers, path=path)
+    with pytest.raises(RequestError) as refused:
+        exchange.open(json.dumps({"model": MODEL} | body).encode())
+    assert exchange.request is None, "it was read"
+    return refused.value.problem
+
+
+ENDPOINTS = [
+    *((path, written) for path, written in FORMATS.values()),
+    ("/v1/messages/count_tokens", messages),
+]
+
+
+@pytest.mark.parametrize(("path", "written"), ENDPOINTS, ids=[*FORMATS, "count_tokens"])
+def test_more_messages_than_are_taken_are_refused_before_they_are_read(
+    desk: Desk, path: str, written: Callable[[list[Said]], Json]
+) -> None:
+    desk.server = Server(max_messages=10)
+    problem = refusal(desk, path, written(text_turns(6)))
+    assert (problem.status, problem.code) == (413, "request_too_large")
+    assert "at most 10 are taken: start a new chat, or raise max_messages." in problem.message
+    desk.exchange(path=path).open(json.dumps({"model": MODEL} | written(text_turns(4))).encode())
+
+
+def test_cursor_shows_how_long_a_conversation_may_be(desk: Desk) -> None:
+    desk.server = Server(max_messages=10)
+    exchange = desk.exchange(CURSOR)
+    reply = exchange.reply(refusal(desk, "/v1/chat/completions", chat(text_turns(6))))
+    assert (reply.status, "12 messages" in json.loads(reply.body)["error"]["message"]) == (
+        400,
+        True,
+    )
+
+
+def test_what_a_request_goes_on_from_has_no_more_items_either(desk: Desk) -> None:
+    made = ""
+    for _ in range(3):
+        exchange = desk.exchange(path="/v1/responses")
+        asked = {
+            "model": MODEL,
+            "input": "go on",
+            **({"previous_response_id": made} if made else {}),
+        }
+        exchange.open(json.dumps(asked).encode())
+        made = json.loads(whole(exchange, Turn(reasoning=None, text="done")).body)["id"]
+    desk.server = Server(max_messages=5)
+    assert (
+        refusal(desk, "/v1/responses", {"input": "go on", "previous_response_id": made}).code
+        == "conversation_too_long"
+    )
+    desk.server = Server(max_messages=6)
+    desk.exchange(path="/v1/responses").open(
+        json.dumps({"model": MODEL, "input": "go on", "previous_response_id": made}).encode()
+    )
+
+
+MANY = 100_001
+PIECES: dict[str, tuple[str, Json]] = {
+    "calls": ("/v1/chat/completions", chat([("assistant", "", ["call_0"] * MANY)])),
+    "parts": (
+        "/v1/chat/completions",
+        {"messages": [{"role": "user", "content": [{"type": "input_text"}] * MANY}]},
+    ),
+    "blocks": (
+        "/v1/messages",
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}] * 60_000}] * 2},
+    ),
+    "results": (
+        "/v1/messages",
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "tool_result", "content": [""] * MANY}]}
+            ]
+        },
+    ),
+    "thoughts": (
+        "/v1/responses",
+        {"input": [{"type": "message", "role": "user", "content": ["a"] * MANY}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PIECES)
+def test_a_few_messages_cannot_hold_more_pieces_than_a_long_conversation(
+    desk: Desk, kind: str
+) -> None:
+    problem = refusal(desk, *PIECES[kind])
+    assert (problem.status, "at most 100,000 are taken" in problem.message) == (413, True)
+
+
+def test_a_message_with_more_members_than_any_has_is_refused_in_words(desk: Desk) -> None:
+    said: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(
+        said, Turn(reasoning="thought", text="done", calls=(Call("call_0", "Read", "{}"),))
+    )
+    said[1] |= {"reasoning": "trimmed"} | dict.fromkeys(map(str, range(10_000)), 1)
+    with pytest.raises(RequestError, match="more than 10,000 members"):
+        desk.open(said)

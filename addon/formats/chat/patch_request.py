@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.neutral.request import model_of, refuse_duplicates, refused
+from addon.formats.neutral.request import model_of, refuse_duplicates, refuse_parts, refused
 from addon.formats.neutral.turn import Edit, Message, ToolCall
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire.splice import (
@@ -85,6 +85,8 @@ def decode(body: bytes, deployment: str = "") -> ChatRequest:
         refuse_duplicates(parts)
         found = dict(parts)
         raw_messages = elements(_messages_text(found))
+        messages = [_message(raw) for raw in raw_messages]
+        refuse_parts(sum(len(message.calls) for message in messages))
         return ChatRequest(
             body=body,
             parts=parts,
@@ -93,7 +95,7 @@ def decode(body: bytes, deployment: str = "") -> ChatRequest:
             usage_asked=_usage_asked(found.get("stream_options", b"null")),
             has_tools=found.get("tools", b"null") not in (b"null", b"[]"),
             raw_messages=raw_messages,
-            messages=[_message(raw) for raw in raw_messages],
+            messages=messages,
         )
     except MalformedJson as error:
         raise refused("invalid_json", f"The request is refused: {error}.") from error

@@ -20,7 +20,9 @@ __all__ = (
     "model_of",
     "opened",
     "refuse_duplicates",
+    "refuse_parts",
     "refused",
+    "too_many",
     "unsupported_tool",
 )
 
@@ -33,6 +35,8 @@ SHARED = frozenset(
 
 _ROUTING_KEYS = ("model", "stream", "messages", "input")
 _LONGEST_MODEL = 256
+_MOST_PARTS = 100_000
+"""Content parts and tool calls that a request may have; each costs some microseconds."""
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +183,18 @@ def refuse_duplicates(parts: Members) -> None:
     for key in _ROUTING_KEYS:
         if keys.count(key) > 1:
             raise MalformedJson(f"the key '{key}' stands in the body more than once")
+
+
+def too_many(what: str, count: int, most: int, remedy: str) -> RequestError:
+    """What to raise for a request that has more of something than is taken."""
+    message = f"The request has {count:,} {what}, and at most {most:,} are taken: {remedy}."
+    return RequestError(Problem(status=413, message=message, code="request_too_large"))
+
+
+def refuse_parts(count: int) -> None:
+    """Raise RequestError for more content parts and tool calls than a request may have."""
+    if count > _MOST_PARTS:
+        raise too_many("content parts and tool calls", count, _MOST_PARTS, "start a new chat")
 
 
 def model_of(named: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addon.formats.neutral.problem import RequestError
-from addon.formats.neutral.request import refused
+from addon.formats.neutral.request import refuse_parts, refused
 from addon.formats.neutral.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.items import item_parts
@@ -39,6 +39,7 @@ def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]
     reading = _Reading(joined, foreign)
     for item in objects(items):
         reading.take(item)
+        refuse_parts(reading.parts)
     reading.flush()
     return reading.messages
 
@@ -52,6 +53,13 @@ class _Reading:
         """Whether the open turn has a message of its own."""
 
         self.messages: list[Message] = []
+        self._parts = 0
+        """What the whole messages hold."""
+
+    @property
+    def parts(self) -> int:
+        """How many parts have been read."""
+        return self._parts + len(self._turn)
 
     def take(self, item: dict[str, Any]) -> None:
         """Read one message or item."""
@@ -70,11 +78,13 @@ class _Reading:
         """The open turn is whole."""
         if self._turn or self._said:
             self.messages.append(message_of("assistant", self._turn))
+            self._parts += len(self._turn)
         self._turn, self._said = [], False
 
     def _add(self, message: Message) -> None:
         self.flush()
         self.messages.append(message)
+        self._parts += len(message.parts)
 
     def _message(self, item: dict[str, Any]) -> None:
         role = _ROLES.get(text(item.get("role")))

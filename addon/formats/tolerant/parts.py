@@ -9,7 +9,7 @@ redacted_thinking tool_use tool_result`.
 from collections.abc import Callable
 from typing import Any
 
-from addon.formats.neutral.request import refused
+from addon.formats.neutral.request import refuse_parts, refused
 from addon.formats.neutral.turn import (
     File,
     Foreign,
@@ -39,6 +39,8 @@ def parts_of(content: Any, foreign: str = "") -> list[Part]:
         return [Text(content)] if content else []
     if isinstance(content, dict):
         content = [content]
+    if isinstance(content, list):
+        refuse_parts(len(content))
     return (
         [part for raw in content or () for part in _part(raw, foreign)]
         if isinstance(content, list | None)

@@ -18,6 +18,7 @@ __all__ = (
     "Members",
     "array_text",
     "changed",
+    "count",
     "elements",
     "members",
     "object_text",
@@ -30,14 +31,25 @@ __all__ = (
 type Members = list[tuple[str, bytes]]
 """An object's keys with the text of their values, in order, duplicates included."""
 
+
+class _Object(msgspec.Struct, gc=False):
+    """Any object, of which nothing is kept."""
+
+
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECTS = msgspec.json.Decoder(list[_Object])
 _VALUE = msgspec.json.Decoder()
 _LENIENT = json.JSONDecoder(strict=False)
 _SKIP = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BLANKS = re.compile(_SPACE.pattern.encode())
 _SHORT_KEY = 64
+_MOST_MEMBERS = 10_000
+"""Members of an object that is taken apart; none in earnest has so many, and each costs a
+microsecond or more.
+"""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -54,6 +66,8 @@ def members(text: bytes) -> Members:
         found = [(key, bytes(raw)) for key, raw in _OBJECT.decode(text).items()]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _scan_object(utf8_text(text))
+    if len(found) > _MOST_MEMBERS:
+        raise _too_many_members()
     # A compact object is exactly as long as its parts: no room for a duplicated key that
     # the dict has swallowed.
     return (
@@ -69,6 +83,16 @@ def elements(text: bytes) -> list[bytes]:
         return [bytes(raw) for raw in _ARRAY.decode(text)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _scan_array(utf8_text(text))
+
+
+def count(text: bytes, most: int) -> int:
+    """How many elements the array `text` has; one beyond `most` may stand for all that
+    follow. Raises MalformedJson.
+    """
+    try:
+        return len(_OBJECTS.decode(text))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return len(_scan_array(utf8_text(text), most))
 
 
 def object_text(parts: Members) -> bytes:
@@ -183,11 +207,18 @@ def _scan_object(text: str) -> Members:
             raise MalformedJson(f"the JSON is malformed: a key must be a string at offset {at}")
         raw, at = _span(text, _expect(text, at, ":"))
         found.append((_lenient(key), raw.encode()))
+        if len(found) > _MOST_MEMBERS:
+            raise _too_many_members()
     _expect_end(text, at + 1)
     return found
 
 
-def _scan_array(text: str) -> list[bytes]:
+def _too_many_members() -> MalformedJson:
+    return MalformedJson(f"an object in the JSON has more than {_MOST_MEMBERS:,} members")
+
+
+def _scan_array(text: str, most: int | None = None) -> list[bytes]:
+    """The texts of the elements, as far as the first beyond `most`."""
     found: list[bytes] = []
     at = _expect(text, _skip_space(text, 0), "[")
     while text[at : at + 1] != "]":
@@ -195,6 +226,8 @@ def _scan_array(text: str) -> list[bytes]:
             at = _expect(text, at, ",")
         raw, at = _span(text, at)
         found.append(raw.encode())
+        if most is not None and len(found) > most:
+            return found
     _expect_end(text, at + 1)
     return found
 

@@ -27,6 +27,8 @@ ACCEPTED = {
         'trusted_proxies = ["10.0.0.0/8", "fd00::/8", "192.0.2.7"]',
         "max_body_mib = 1",
         "max_body_mib = 1024",
+        "max_messages = 1",
+        "max_messages = 1000000",
     ],
     "recall": ["max_age_days = 1", "max_mib = 1", "memory_mib = 1"],
     "registration": ["quota_tokens = 1000000000000", 'invite_codes = ["a b"]'],
@@ -73,6 +75,8 @@ REFUSED = {
         ('trusted_proxies = [""]', "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8"),
         ("max_body_mib = 0", "must be from 1 to 1024"),
         ("max_body_mib = 1025", "must be from 1 to 1024"),
+        ("max_messages = 0", "must be from 1 to 1000000"),
+        ("max_messages = 1000001", "must be from 1 to 1000000"),
     ],
     "logging": [("body_max_chars = -1", "must be 0 or more")],
     "recall": [

@@ -8,6 +8,7 @@ from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
     changed,
+    count,
     elements,
     members,
     object_text,
@@ -161,3 +162,27 @@ def test_a_path_that_is_not_there_changes_nothing() -> None:
 def test_text_that_is_not_utf_8_is_refused_with_its_place() -> None:
     with pytest.raises(MalformedJson, match="invalid byte at offset 6"):
         utf8_text(b'{"a":"\xff"}')
+
+
+@pytest.mark.parametrize("array", ["[]", "[{},{}, {}]", '[1,"a",[2,3]]', '[{"a":NaN},{},{}]'])
+def test_elements_are_counted_without_being_kept(array: str) -> None:
+    text = array.encode()
+    assert count(text, 10) == len(elements(text))
+
+
+def test_what_no_decoder_takes_is_counted_as_far_as_one_beyond_the_most() -> None:
+    assert count(b"[" + b"1," * 1000, 10) == 11
+    with pytest.raises(MalformedJson):
+        count(b"[1, 2", 10)
+
+
+@pytest.mark.parametrize(
+    "form", ['"k{}": 1', '"k{}":1', '"k": {}'], ids=["spaced", "compact", "the same key"]
+)
+def test_an_object_with_more_members_than_any_has_is_not_taken_apart(form: str) -> None:
+    def text(size: int) -> bytes:
+        return ("{" + ",".join(form.format(at) for at in range(size)) + "}").encode()
+
+    assert len(members(text(10_000))) == 10_000
+    with pytest.raises(MalformedJson, match="more than 10,000 members"):
+        members(text(10_001))

@@ -1,0 +1,58 @@
+"""How long a request is, is counted before it is read, in whatever format it comes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from addon.formats.neutral.problem import RequestError
+from addon.formats.tolerant.length import refuse_long
+
+USER = {"role": "user", "content": "a, b, c, d"}
+CALL = {"type": "function_call", "call_id": "c", "name": "Read", "arguments": "{}"}
+
+
+def refusal(body: bytes, most: int = 3) -> str:
+    with pytest.raises(RequestError) as refused:
+        refuse_long(body, most)
+    assert (refused.value.problem.status, refused.value.problem.code) == (413, "request_too_large")
+    return refused.value.problem.message
+
+
+@pytest.mark.parametrize(
+    ("members", "what"),
+    [
+        ({"messages": [USER] * 4}, "4 messages"),
+        ({"messages": [*[USER] * 3, 1]}, "4 messages"),
+        ({"messages": [*[USER] * 3, {"role": "user", "content": "half \ud83e"}]}, "4 messages"),
+        ({"input": [USER, CALL, CALL, CALL]}, "4 messages"),
+        ({"messages": [USER] * 2, "input": [USER] * 2}, "4 messages"),
+        ({"messages": [USER], "tools": [{}] * 4}, "4 tools"),
+        ({"messages": [USER], "tools": [{}] * 3, "functions": [{}] * 2}, "5 tools"),
+    ],
+    ids=["messages", "no object", "lone surrogate", "items", "both", "tools", "functions"],
+)
+def test_what_is_too_long_is_refused_in_words(members: dict[str, Any], what: str) -> None:
+    body = json.dumps({"model": "m", **members}).encode()
+    assert (
+        refusal(body)
+        == f"The request has {what}, and at most 3 are taken: start a new chat, or raise max_messages."
+    )
+
+
+def test_a_text_of_json_with_the_same_name_twice_is_counted_whole() -> None:
+    assert "4 messages" in refusal(b'{"messages":[{},{}],"messages":[{},{}]}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"messages": [USER] * 3, "input": "hi, there", "tools": [{}] * 3}).encode(),
+        json.dumps({"messages": "a,b,c,d,e", "stop": ["a", "b", "c", "d", "e"]}).encode(),
+        b"{ , , , , ,",
+        b'{"messages": [,,,,,]}',
+    ],
+    ids=["as many as may be", "other arrays", "no JSON", "no array"],
+)
+def test_what_is_short_or_cannot_be_read_passes(body: bytes) -> None:
+    refuse_long(body, 3)
