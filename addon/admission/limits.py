@@ -25,11 +25,12 @@ class Refusal(msgspec.Struct, frozen=True):
     """Seconds."""
 
 
-class Ticket(msgspec.Struct, frozen=True):
-    """What an admitted exchange holds until it is given back."""
+class Ticket(msgspec.Struct):
+    """What an admitted request holds until it is given back."""
 
     subjects: tuple[Subject, ...]
     tokens: int
+    returned: bool = False
 
 
 class _Bucket:
@@ -57,6 +58,15 @@ class Limiter:
         self._tokens: dict[str, _Bucket] = {}
         self._running: dict[str, int] = {}
 
+    def count(self, subjects: Sequence[Subject], now: float) -> Refusal | None:
+        """Count a request that is answered at once for all of its subjects, or refuse it."""
+        for subject in subjects:
+            if wait := _wait(self._requests, subject.name, subject.limits.rpm, 1, now):
+                return _too_often(subject, wait)
+        for subject in subjects:
+            self._take(subject, 1, 0)
+        return None
+
     def admit(self, subjects: Sequence[Subject], tokens: int, now: float) -> Ticket | Refusal:
         """Let an exchange with about so many tokens begin, for all of its subjects or none."""
         for subject in subjects:
@@ -67,8 +77,25 @@ class Limiter:
             self._take(subject, 1, tokens)
         return Ticket(tuple(subjects), tokens)
 
+    def add_tokens(self, ticket: Ticket, tokens: int, now: float) -> Refusal | None:
+        """Let an admitted exchange use about so many more tokens, or refuse them; it stays
+        admitted.
+        """
+        for subject in ticket.subjects:
+            if wait := _wait(self._tokens, subject.name, subject.limits.tpm, tokens, now):
+                return _too_many_tokens(subject, wait)
+        for subject in ticket.subjects:
+            self._take(subject, 0, tokens)
+        ticket.tokens += tokens
+        return None
+
     def give_back(self, ticket: Ticket, tokens: int) -> None:
-        """The exchange has ended and used so many tokens."""
+        """The exchange has ended and used so many tokens; a ticket that was given back
+        before is worth nothing.
+        """
+        if ticket.returned:
+            return
+        ticket.returned = True
         for subject in ticket.subjects:
             self._running[subject.name] -= 1
             if not self._running[subject.name]:
@@ -83,15 +110,23 @@ class Limiter:
         ):
             return Refusal(subject, f"requests at once ({limits.concurrency})", _RETRY_SECONDS)
         if wait := _wait(self._requests, subject.name, limits.rpm, 1, now):
-            return Refusal(subject, f"requests per minute ({limits.rpm})", ceil(wait))
+            return _too_often(subject, wait)
         if wait := _wait(self._tokens, subject.name, limits.tpm, tokens, now):
-            return Refusal(subject, f"tokens per minute ({limits.tpm:,})", ceil(wait))
+            return _too_many_tokens(subject, wait)
         return None
 
     def _take(self, subject: Subject, requests: int, tokens: int) -> None:
         for buckets, amount in ((self._requests, requests), (self._tokens, tokens)):
             if bucket := buckets.get(subject.name):
                 bucket.level -= amount
+
+
+def _too_often(subject: Subject, wait: float) -> Refusal:
+    return Refusal(subject, f"requests per minute ({subject.limits.rpm})", ceil(wait))
+
+
+def _too_many_tokens(subject: Subject, wait: float) -> Refusal:
+    return Refusal(subject, f"tokens per minute ({subject.limits.tpm:,})", ceil(wait))
 
 
 def _wait(

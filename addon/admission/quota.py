@@ -18,6 +18,7 @@ __all__ = (
     "demand_of",
     "grant",
     "may_use",
+    "spent",
     "subjects_of",
     "tokens_in",
 )
@@ -160,6 +161,19 @@ def grant(
                 return _exceeded(subject, now_ms, _cost_words(subject, balance))
             cost = min(cost, left)
     return Grant(tokens, cost)
+
+
+def spent(balances: Iterable[tuple[Subject, Balance]], now_ms: int) -> Problem | None:
+    """Why a request that uses no tokens is refused all the same: a quota or budget of the
+    caller is used up.
+    """
+    for subject, balance in balances:
+        limits = subject.limits
+        if limits.quota_tokens is not None and limits.quota_tokens <= balance.tokens:
+            return _exceeded(subject, now_ms, _token_words(subject, balance, 0))
+        if limits.quota_cost_micros is not None and limits.quota_cost_micros <= balance.cost_micros:
+            return _exceeded(subject, now_ms, _cost_words(subject, balance))
+    return None
 
 
 # -- words -----------------------------------------------------------------------------------------

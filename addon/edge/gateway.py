@@ -349,19 +349,26 @@ class Gateway(Planner):
                 flow,
                 front.problem_reply(problem, endpoint.wire_format, headers.get("user-agent", "")),
             )
-        elif isinstance(caller, Principal) and endpoint.kind == "models":
-            self._answer(flow, front.models(snapshot, caller, headers))
-        elif isinstance(caller, Principal) and endpoint.id:
-            request, agent = flow.request, headers.get("user-agent", "")
-            answers = self._node.services.answers
-            self._answer(
-                flow, front.stored(answers, caller, endpoint, request.method, request.path, agent)
-            )
+        elif isinstance(caller, Principal) and (endpoint.kind == "models" or endpoint.id):
+            self._answer(flow, self._local_reply(flow, endpoint, caller, headers))
         elif isinstance(caller, Principal):
             kind = Counting if endpoint.kind == "count_tokens" else Exchange
             exchange = kind(self._node.services, snapshot, caller, endpoint, headers)
             self._seen[flow].exchange = exchange
             self._plans[flow] = Plan(exchange=exchange, max_body=max_body)
+
+    def _local_reply(
+        self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
+    ) -> Reply:
+        """The reply to a request that no upstream and no body is needed for."""
+        services, agent = self._node.services, headers.get("user-agent", "")
+        if refusal := front.counted(services.meter, caller, endpoint, agent):
+            return refusal
+        if endpoint.kind == "models":
+            return front.models(self._node.snapshot, caller, headers)
+        return front.stored(
+            services.answers, caller, endpoint, flow.request.method, flow.request.path, agent
+        )
 
     def _plan_sidecar(
         self, flow: http.HTTPFlow, fields: tuple[tuple[bytes, bytes], ...], headers: dict[str, str]
@@ -446,12 +453,18 @@ class Gateway(Planner):
         seen.line.status = status
         seen.line.seconds = self.clock.monotonic() - seen.began
         if seen.exchange is not None:
-            _report(seen.line, seen.exchange)
-        if seen.exchange is not None and seen.exchange.kept:
-            self._node.settle(seen.exchange, seen.line, client_left=client_left)
+            self._end(seen.exchange, seen.line, client_left=client_left)
         if not (seen.routine and status == "200"):
             seen.line.write()
         flow.comment = seen.line.text()
+
+    def _end(self, exchange: Exchange, line: RequestLine, *, client_left: bool) -> None:
+        try:
+            _report(line, exchange)
+            if exchange.kept:
+                self._node.settle(exchange, line, client_left=client_left)
+        finally:
+            exchange.close()
 
     def _debug(self, exchange: Exchange, body: bytes) -> None:
         if not _log.isEnabledFor(logging.DEBUG):

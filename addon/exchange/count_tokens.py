@@ -1,5 +1,6 @@
 """A question for the tokens of a request: the upstream that would answer it is asked when
-it counts, else they are estimated. It costs nothing and is in no books.
+it counts, else they are estimated. It uses no tokens and is in no books, but it is work:
+its caller's limits hold, and no spent quota asks.
 
 https://platform.claude.com/docs/en/api/messages-count-tokens
 """
@@ -32,6 +33,8 @@ class Counting(Exchange):
         """Decode, route and restore as for the request itself; the reply when no upstream
         needs to be asked.
         """
+        self._ticket = self._services.meter.admit(self.principal)
+        self._services.meter.refuse_spent(self.principal)
         self._read(body)
         return None if self.candidate.upstream.api == "messages" else self._estimate()
 

@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from addon.admission import problems
+from addon.admission.limits import Ticket
 from addon.admission.quota import may_use
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.compaction import hears_usage, is_context_overflow, signal
@@ -22,13 +23,11 @@ from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to, ret
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
 from addon.formats.neutral.protocols import Head
-from addon.formats.neutral.request import refused
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.paths import Endpoint
 from addon.formats.tolerant.error_body import full_text, message_of
 from addon.formats.tolerant.length import refuse_long
 from addon.formats.wire.inflate import Inflate, Unreadable
-from addon.formats.wire.splice import MalformedJson
 from addon.ledger.meter import Meter, Opened
 from addon.mirror.blocks import new_token, stripped
 from addon.mirror.stream import Mirror, style_for
@@ -110,6 +109,7 @@ class Exchange:
         self._copies = Copies(services.seal_key, principal.id)
         self._answer: StreamedAnswer | None = None
         self._usage: Usage | None = None
+        self._ticket: Ticket | None = None
         self._turns: dict[int, Turn] = {}
         self._began = services.clock.monotonic()
         self._began_at = services.clock.now_ms()
@@ -135,8 +135,14 @@ class Exchange:
 
         A reply stands in for what no upstream has to be asked.
         """
+        self._ticket = self._services.meter.admit(self.principal)
         self._read(body, entered=True)
         return None
+
+    def close(self) -> None:
+        """Give back what the request holds of its caller's limits, however it has ended."""
+        if self._ticket is not None:
+            self._services.meter.give_back(self._ticket)
 
     def _read(self, body: bytes, *, entered: bool = False) -> None:
         """Make the first attempt ready; `entered`: in the books."""
@@ -162,9 +168,11 @@ class Exchange:
 
     def _enter(self, request: Asked, first: Candidate, size: int) -> None:
         """Open the exchange in the books."""
+        assert self._ticket is not None
         self.opened = self._services.meter.open(
             self.principal,
             self.entry(first),
+            self._ticket,
             host=first.upstream.host,
             size=size,
             max_tokens=request.max_tokens,
@@ -471,10 +479,7 @@ class Exchange:
         candidate = self._remaining.pop(0)
         self.tried.append(Tried(candidate))
         self._answer = None
-        try:
-            self._made = self._bodies.make(candidate, self._made)
-        except MalformedJson as error:  # within a message, which nobody has taken apart before
-            raise refused("invalid_json", f"The request is refused: {error}.") from error
+        self._made = self._bodies.make(candidate, self._made)
 
     def _next(self) -> bool:
         """Move on to the next candidate; False when there is none that would take the request."""

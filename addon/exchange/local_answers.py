@@ -13,12 +13,14 @@ from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.messages import listing
 from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
 from addon.formats.paths import Endpoint
+from addon.ledger.meter import Meter
 from shared.config.schema import Snapshot
 from shared.model import Principal
 from shared.routes import known_models
 
 __all__ = (
     "admit",
+    "counted",
     "health",
     "models",
     "preflight",
@@ -72,6 +74,17 @@ def models(snapshot: Snapshot, caller: Principal, headers: Mapping[str, str]) ->
         {"id": name, "object": "model", "created": 0, "owned_by": "thinkback"} for name in names
     ]
     return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
+
+
+def counted(meter: Meter, caller: Principal, endpoint: Endpoint, user_agent: str) -> Reply | None:
+    """The reply to a request that would be answered at once, when its caller has asked too
+    often.
+    """
+    try:
+        meter.count(caller)
+    except RequestError as error:
+        return problem_reply(error.problem, endpoint.wire_format, user_agent)
+    return None
 
 
 def stored(
@@ -135,4 +148,5 @@ def too_large(limit: int) -> Problem:
 
 def problem_reply(problem: Problem, wire_format: str, user_agent: str) -> Reply:
     """A problem as the client's format tells it."""
-    return Reply(status_for(problem, user_agent), CORS | _JSON, error_body(wire_format, problem))
+    headers = CORS | _JSON | ({"retry-after": problem.retry_after} if problem.retry_after else {})
+    return Reply(status_for(problem, user_agent), headers, error_body(wire_format, problem))

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from addon.admission.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
 from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import refused as refused_request
 from addon.formats.neutral.turn import Reasoning, edited
+from addon.formats.wire.splice import MalformedJson
 from addon.recall.copies import Copies
 from addon.recall.identity import digest
 from addon.recall.lessons import Lessons, steps_down
@@ -197,7 +199,10 @@ class Making:
             pictures=policy.pictures,
             in_a_row=policy.in_a_row,
         )
-        encoded = encode(self._request, wanted)
+        try:
+            encoded = encode(self._request, wanted)
+        except MalformedJson as error:  # within a message, which nobody has taken apart before
+            raise refused_request("invalid_json", f"The request is refused: {error}.") from error
         return Made(endpoint, origin, encoded, profile, policy, restoration, repaired, lesson)
 
     def _profile_of(self, candidate: Candidate) -> Profile:

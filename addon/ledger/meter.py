@@ -7,7 +7,7 @@ import msgspec
 
 from addon.admission import problems
 from addon.admission.limits import Limiter, Refusal, Ticket
-from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, subjects_of
+from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, spent, subjects_of
 from addon.formats.neutral.problem import Problem, RequestError
 from shared.clock import Clock
 from shared.errors import Busy, StoreError
@@ -22,6 +22,7 @@ from shared.store.ledger import (
     Opening,
     Ratio,
     balance_in,
+    balance_of,
     beat,
     learn_ratio,
     open_exchange,
@@ -78,22 +79,65 @@ class Meter:
         """How many bytes of the model's prompts and answers made how many tokens."""
         return read_ratio(self._engine, model)
 
-    def open(
-        self, principal: Principal, entry: Entry, *, host: str, size: int, max_tokens: int | None
-    ) -> Opened:
-        """Admit an exchange whose first candidate, with that host, gets a body of `size` bytes.
+    def count(self, principal: Principal) -> None:
+        """Count a request that is answered at once. Raises RequestError when there were too
+        many.
+        """
+        if refusal := self._limiter.count(subjects_of(principal), self._clock.monotonic()):
+            raise RequestError(_too_many(refusal))
 
-        Raises RequestError when a limit does not let it begin. What is opened has to be
-        settled, and may be sent once `reserve` has reserved what it may use.
+    def admit(self, principal: Principal) -> Ticket:
+        """Let a request begin, before its body is read. Raises RequestError when a limit does not.
+
+        The ticket has to be given back, however the request ends.
+        """
+        ticket = self._limiter.admit(subjects_of(principal), 0, self._clock.monotonic())
+        if isinstance(ticket, Refusal):
+            raise RequestError(_too_many(ticket))
+        return ticket
+
+    def give_back(self, ticket: Ticket) -> None:
+        """The request has ended; nothing happens when settling has given the ticket back."""
+        self._limiter.give_back(ticket, 0)
+
+    def refuse_spent(self, principal: Principal) -> None:
+        """Raise RequestError when the caller's quota or budget is used up, for a request
+        that uses nothing of it.
+        """
+        now = self._clock.now_ms()
+        balances = (
+            (subject, balance_of(self._engine, subject.name, subject.limits.period, now))
+            for subject in subjects_of(principal)
+            if subject.has_quota
+        )
+        if problem := spent(balances, now):
+            raise RequestError(problem)
+
+    def open(
+        self,
+        principal: Principal,
+        entry: Entry,
+        ticket: Ticket,
+        *,
+        host: str,
+        size: int,
+        max_tokens: int | None,
+    ) -> Opened:
+        """Enter an admitted exchange whose first candidate, with that host, gets a body of
+        `size` bytes.
+
+        Raises RequestError when the tokens are too many for a minute. What is opened has to
+        be settled, and may be sent once `reserve` has reserved what it may use.
         """
         price = self.price(entry.upstream, host, entry.upstream_model, entry.at)
         demand = demand_of(
             size, max_tokens, self.ratio(entry.upstream_model), entry.upstream_model, price
         )
         subjects = subjects_of(principal)
-        ticket = self._limiter.admit(subjects, demand.prompt_tokens, self._clock.monotonic())
-        if isinstance(ticket, Refusal):
-            raise RequestError(_too_many(ticket))
+        if refusal := self._limiter.add_tokens(
+            ticket, demand.prompt_tokens, self._clock.monotonic()
+        ):
+            raise RequestError(_too_many(refusal))
         guess = msgspec.structs.replace(
             entry,
             prompt_tokens=demand.prompt_tokens,

@@ -132,7 +132,9 @@ def _opening(engine: Engine, meter: Meter, principal: Principal) -> float:
 
 def _open(meter: Meter, principal: Principal, exchange: str) -> Opened:
     entry = replace(_entry(0), exchange=exchange)
-    opened = meter.open(principal, entry, host="up.example", size=4000, max_tokens=None)
+    opened = meter.open(
+        principal, entry, meter.admit(principal), host="up.example", size=4000, max_tokens=None
+    )
     meter.reserve(opened)
     return opened
 

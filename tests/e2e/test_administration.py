@@ -132,9 +132,10 @@ def test_a_revoked_key_is_refused(admin: Admin, user: Json) -> None:
 
 
 def test_a_keys_limits_and_models_hold(admin: Admin, user: Json) -> None:
-    limits = {"name": "ci", "models": ["deepseek-*"], "rpm": 1}
-    made = admin.send("POST", f"/api/admin/users/{user['id']}/keys", limits)
-    assert asked(admin, made["api_key"], model="glm-5").status == 403
+    keys = f"/api/admin/users/{user['id']}/keys"
+    picky = admin.send("POST", keys, {"name": "picky", "models": ["deepseek-*"]})
+    assert asked(admin, picky["api_key"], model="glm-5").status == 403
+    made = admin.send("POST", keys, {"name": "ci", "models": ["deepseek-*"], "rpm": 1})
     assert asked(admin, made["api_key"]).status == 200
     refused = asked(admin, made["api_key"])
     assert (refused.status, int(refused.headers["retry-after"]) in range(50, 61)) == (429, True)

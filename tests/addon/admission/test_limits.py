@@ -104,6 +104,44 @@ def test_a_raised_limit_holds_at_once() -> None:
     admitted(limiter, subject(rpm=60), now=1)
 
 
+def test_a_request_that_is_answered_at_once_counts_for_its_minute_alone() -> None:
+    limiter, user, key = Limiter(), subject(rpm=2, concurrency=1), subject("key:1", rpm=1, tpm=0)
+    running = admitted(limiter, user)
+    assert limiter.count([user], 0) is None
+    refusal = limiter.count([user, key], 0)
+    assert refusal is not None
+    assert (refusal.subject, refusal.what, refusal.retry_after) == (
+        user,
+        "requests per minute (2)",
+        30,
+    )
+    limiter.give_back(running, 0)
+    assert limiter.count([user, key], 30) is None
+
+
+def test_tokens_that_are_known_later_are_taken_then() -> None:
+    limiter, one = Limiter(), subject(tpm=600, concurrency=2)
+    ticket = admitted(limiter, one)
+    assert limiter.add_tokens(ticket, 500, 0) is None
+    other = admitted(limiter, one)
+    refusal = limiter.add_tokens(other, 200, 0)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.what, refusal.retry_after) == ("tokens per minute (600)", 10)
+    limiter.give_back(other, 0)
+    limiter.give_back(ticket, 100)
+    assert limiter.add_tokens(admitted(limiter, one), 500, 0) is None
+
+
+def test_a_ticket_is_given_back_once() -> None:
+    limiter, one = Limiter(), subject(concurrency=1, tpm=600)
+    ticket = admitted(limiter, one, tokens=100)
+    limiter.give_back(ticket, 600)
+    limiter.give_back(ticket, 0)
+    admitted(limiter, one)
+    assert refused(limiter, one).what == "requests at once (1)"
+    assert refused(limiter, subject(tpm=600), tokens=100).retry_after == 10
+
+
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 300)), max_size=60))
 def test_no_minute_has_more_than_twice_its_tokens(requests: list[tuple[float, int]]) -> None:
     limiter, one, now, taken = Limiter(), subject(tpm=600), 0.0, []

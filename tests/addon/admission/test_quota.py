@@ -14,6 +14,7 @@ from addon.admission.quota import (
     dollars,
     grant,
     may_use,
+    spent,
     subjects_of,
     tokens_in,
 )
@@ -215,3 +216,43 @@ def test_a_model_without_a_price_is_not_charged_to_a_budget() -> None:
 )
 def test_amounts_are_as_exact_as_they_need_to_be(micros: int, words: str) -> None:
     assert dollars(micros) == words
+
+
+# -- what uses no tokens ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "used", "words"),
+    [
+        (
+            {"quota_tokens": 100},
+            {"tokens": 100},
+            "The token quota of your account is used up: 100 of 100 tokens are used.",
+        ),
+        (
+            {"quota_tokens": 0},
+            {},
+            "There is no token quota for your account yet: ask the administrator for one.",
+        ),
+        (
+            {"quota_cost_micros": 10_000},
+            {"cost_micros": 10_000},
+            "The budget of your account is used up",
+        ),
+        ({"quota_cost_micros": 0}, {}, "There is no budget for your account yet"),
+    ],
+    ids=["tokens", "no tokens", "budget", "no budget"],
+)
+def test_a_spent_quota_lets_nothing_through(
+    limits: dict[str, Any], used: dict[str, int], words: str
+) -> None:
+    problem = spent([(subject(), Balance()), (subject(**limits), Balance(**used))], NOON)
+    assert problem is not None
+    assert (problem.status, problem.code) == (429, "insufficient_quota")
+    assert problem.message.startswith(words)
+
+
+def test_a_quota_that_running_requests_hold_is_not_spent() -> None:
+    limits = {"quota_tokens": 100, "quota_cost_micros": 10_000}
+    held = Balance(tokens=99, reserved_tokens=1, cost_micros=9_999, reserved_cost_micros=1)
+    assert spent([(subject(**limits), held)], NOON) is None

@@ -1,6 +1,7 @@
 """Questions for the tokens of a request."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from addon.exchange.exchange import Reply
 from addon.formats.neutral.problem import RequestError
 from addon.formats.paths import Endpoint
 from shared.config.schema import Snapshot
+from shared.model import Limits
 from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, USER, Desk, error, upstream
 
@@ -82,3 +84,58 @@ def test_only_models_that_a_caller_may_use_are_counted_for(desk: Desk) -> None:
     )
     with pytest.raises(RequestError, match="not among those"):
         one.open(json.dumps({"model": MODEL, "messages": [ASKED]}).encode())
+
+
+QUESTION = json.dumps({"model": MODEL, "messages": [ASKED]}).encode()
+
+
+def limited(desk: Desk, **limits: Any) -> Counting:
+    caller = principal(user(limits=Limits(**limits)))
+    return Counting(
+        desk.services(), Snapshot(upstreams=desk.upstreams), caller, Endpoint("count_tokens"), {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"rpm": 1}, "Too many requests per minute (1) for your account: try again in 60 s."),
+        ({"concurrency": 1}, "Too many requests at once (1) for your account: try again in 2 s."),
+        (
+            {"quota_tokens": 0},
+            "There is no token quota for your account yet: ask the administrator for one.",
+        ),
+    ],
+    ids=["rate", "at once", "quota"],
+)
+def test_the_limits_of_a_caller_hold_for_questions_and_nothing_is_read_beyond_them(
+    desk: Desk, limits: dict[str, int], words: str
+) -> None:
+    if "quota_tokens" not in limits:
+        limited(desk, **limits).open(QUESTION)
+    refused = limited(desk, **limits)
+    with pytest.raises(RequestError) as error:
+        refused.open(QUESTION)
+    assert refused.request is None, "it was read"
+    reply = refused.reply(error.value.problem)
+    assert reply.status == 429
+    assert json.loads(reply.body) == {
+        "type": "error",
+        "error": {"type": "rate_limit_error", "message": words},
+    }
+    assert ("retry-after" in reply.headers) == ("try again in" in words)
+
+
+def test_a_question_holds_its_place_until_it_is_closed(desk: Desk) -> None:
+    for body in (QUESTION, b"{", b'{"model": "m"}', QUESTION):
+        one = limited(desk, concurrency=1)
+        with suppress(RequestError):
+            one.open(body)
+        one.close()
+        one.close()
+
+
+def test_a_question_uses_no_quota(desk: Desk) -> None:
+    for _ in range(3):
+        limited(desk, quota_tokens=1).open(QUESTION)
+    assert desk.memory.engine.read("SELECT COUNT(*) FROM open_exchanges") == [(0,)]

@@ -15,7 +15,8 @@ from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import RequestError
 from addon.formats.wire.inflate import Unreadable
 from shared.config.schema import ModelRewrite, Upstream
-from shared.model import Principal
+from shared.model import Limits, Principal
+from tests.addon.callers import principal, user
 from tests.addon.desk import CURSOR, MODEL, Desk, body, error, streamed, upstream, whole
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn, completion, events
@@ -534,3 +535,28 @@ def test_32_whole_and_streamed_answers_in_one_conversation(desk: Desk) -> None:
         desk.converse(messages, turn, stream=at % 2 == 1)
         messages.append({"role": "user", "content": f"go on {at}"})
     assert carried(desk.open(messages)) == ["thought 0", "thought 1", "thought 2", "thought 3"]
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [b"{", body(model="unknown"), json.dumps({"model": MODEL}).encode()],
+    ids=["no JSON", "model", "messages"],
+)
+def test_a_request_that_is_refused_counts_for_its_minute_and_holds_nothing(
+    desk: Desk, asked: bytes
+) -> None:
+    desk.upstreams = (upstream(models=(MODEL,)),)
+    caller = principal(user(limits=Limits(rpm=1, concurrency=1)))
+    exchange = desk.exchange(principal=caller)
+    with pytest.raises(RequestError):
+        exchange.open(asked)
+    exchange.close()
+    again = desk.exchange(principal=caller)
+    with pytest.raises(RequestError, match="Too many requests per minute"):
+        again.open(body())
+    assert again.request is None, "it was read"
+    desk.memory.clock.ms += 60_000
+    desk.exchange(principal=caller).open(body())

@@ -52,9 +52,19 @@ def opened(
     """An exchange that was opened and, if it may be sent, reserved; one that may not is
     settled as the gateway does.
     """
-    one = desk.meter.open(
-        principal, begun(desk, exchange), host="up.example", size=size, max_tokens=max_tokens
-    )
+    ticket = desk.meter.admit(principal)
+    try:
+        one = desk.meter.open(
+            principal,
+            begun(desk, exchange),
+            ticket,
+            host="up.example",
+            size=size,
+            max_tokens=max_tokens,
+        )
+    except RequestError:
+        desk.meter.give_back(ticket)
+        raise
     try:
         desk.meter.reserve(one)
     except RequestError:
@@ -205,6 +215,27 @@ def test_a_rate_that_is_exceeded_says_when_to_come_back(desk: Desk) -> None:
     )
 
 
+def test_requests_that_are_answered_at_once_count_for_the_same_minute(desk: Desk) -> None:
+    desk.meter.count(caller(rpm=2, concurrency=0))
+    settle(desk, opened(desk, caller(rpm=2)))
+    with pytest.raises(RequestError, match="Too many requests per minute"):
+        desk.meter.count(caller(rpm=2))
+
+
+def test_tokens_beyond_those_of_a_minute_leave_nothing_held(desk: Desk) -> None:
+    settle(desk, opened(desk, caller(tpm=100)), prompt=100, completion=0)
+    assert "tokens per minute (100)" in refusal(desk, caller(tpm=100, concurrency=1)).message
+    opened(desk, caller(concurrency=1), "x3")
+
+
+def test_a_caller_whose_quota_is_spent_is_told_so_before_anything_is_done(desk: Desk) -> None:
+    settle(desk, opened(desk, caller(quota_tokens=1000)), prompt=900, completion=40)
+    desk.meter.refuse_spent(caller(quota_tokens=1000))
+    with pytest.raises(RequestError, match=r"used up: 940 of 940 tokens are used\."):
+        desk.meter.refuse_spent(caller(quota_tokens=940))
+    desk.meter.refuse_spent(caller())
+
+
 def test_the_budget_is_charged_at_the_price_of_the_day(desk: Desk) -> None:
     price = Price(1_000_000, 2_000_000)
     add_price(desk.memory.engine, upstream="up", model="m", from_day=20200101, price=price)
@@ -249,7 +280,8 @@ def test_an_answer_of_less_than_nothing_is_none(desk: Desk) -> None:
 
 def test_what_fails_on_the_way_into_the_books_holds_nothing(desk: Desk) -> None:
     limited = caller(quota_tokens=1000, concurrency=1)
-    one = desk.meter.open(limited, begun(desk), host="up.example", size=BODY, max_tokens=50)
+    ticket = desk.meter.admit(limited)
+    one = desk.meter.open(limited, begun(desk), ticket, host="up.example", size=BODY, max_tokens=50)
     desk.memory.engine.transact(lambda work: work.run("ALTER TABLE open_exchanges RENAME TO away"))
     with pytest.raises(Exception, match="open_exchanges"):
         desk.meter.reserve(one)
