@@ -63,11 +63,12 @@ def members(text: bytes) -> Members:
     """
     text = text.removeprefix(_BOM).strip(b" \t\r\n")
     try:
-        found = [(key, bytes(raw)) for key, raw in _OBJECT.decode(text).items()]
+        raws = _OBJECT.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _scan_object(utf8_text(text))
-    if len(found) > _MOST_MEMBERS:
+    if len(raws) > _MOST_MEMBERS:
         raise _too_many_members()
+    found = [(key, bytes(raw)) for key, raw in raws.items()]
     # A compact object is exactly as long as its parts: no room for a duplicated key that
     # the dict has swallowed.
     return (
