@@ -26,7 +26,7 @@ from addon.formats.neutral.deltas import (
 from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decoded, record, text
-from addon.formats.wire.splice import scalar_text
+from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = ("MessagesReader",)
 
@@ -94,7 +94,7 @@ class MessagesReader:
             return []
         event = decoded(_EVENT, data)
         if event is None:
-            return [UNREADABLE]
+            return [] if _is_unknown(data) else [UNREADABLE]
         step = _STEPS.get(event.type) if isinstance(event.type, str) else None
         if step is not None:
             return step(self, event)
@@ -220,6 +220,15 @@ def _rest_of(block: _Block) -> list[Delta]:
             return [] if block.said else [CallDelta(block.number, arguments=whole)]
     item = block.begun | ({"input": input_of("".join(block.pieces))} if block.said else {})
     return [ForeignItem("messages", item)]
+
+
+def _is_unknown(data: bytes) -> bool:
+    """Whether an event is of a type that says nothing here, whatever its members are."""
+    try:
+        kind = record(value(data)).get("type")
+    except MalformedJson:
+        return False
+    return isinstance(kind, str) and kind not in _STEPS
 
 
 def _index(event: _Event) -> int:

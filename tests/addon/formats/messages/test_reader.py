@@ -109,6 +109,12 @@ def test_a_stream_as_documented_is_read_step_by_step() -> None:
     ]
 
 
+@pytest.mark.parametrize("delta", ["", [1], 7])
+def test_an_unknown_event_says_nothing_whatever_it_holds(delta: Any) -> None:
+    assert read(event("of_the_future", delta=delta)) == []
+    assert read(event("content_block_delta", delta=delta)) == [NOT_JSON]
+
+
 @pytest.mark.parametrize("kind", ["content_block_stop", "message_delta", "ping", "message_start"])
 def test_a_server_that_leaves_events_out_says_the_same(kind: str) -> None:
     found = turn_of_events(*(raw for raw in STREAMED if f"event: {kind}\n".encode() not in raw))
