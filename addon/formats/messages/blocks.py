@@ -30,7 +30,7 @@ from addon.formats.neutral.turn import (
 from addon.formats.wire.lenient import text
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("cache_control", "conversation", "input_of", "is_object")
+__all__ = ("cache_control", "conversation", "input_of", "is_object", "valid_id")
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -101,7 +101,7 @@ def _add(turns: list[_Turn], message: Message, abilities: Abilities) -> None:
 
 
 def _result(message: Message, blocks: list[dict[str, Any]]) -> dict[str, Any]:
-    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(message.result_of)}
+    block: dict[str, Any] = {"type": "tool_result", "tool_use_id": valid_id(message.result_of)}
     if blocks:
         block["content"] = _content(blocks)
     return block | ({"is_error": True} if message.failed else {}) | cache_control(message.cache)
@@ -144,7 +144,7 @@ def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
         case ToolCall():
             found = {
                 "type": "tool_use",
-                "id": _id(part.id),
+                "id": valid_id(part.id),
                 "name": part.name,
                 "input": input_of(part.arguments),
             }
@@ -179,6 +179,6 @@ def _source(part: Image | File) -> dict[str, Any]:
     return {"type": "base64", "media_type": media_type, "data": encoded}
 
 
-def _id(call_id: str) -> str:
+def valid_id(call_id: str) -> str:
     """Ids have letters, digits, `_` and `-` only; some providers make others."""
     return _NOT_IN_IDS.sub("_", call_id)

@@ -26,7 +26,7 @@ from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import flag, integer, number, record, strings, text
 from addon.formats.wire.splice import members, object_text, scalar_text
 
-__all__ = ("decode", "encode", "query_of")
+__all__ = ("decode", "encode", "items_of", "query_of", "request_of")
 
 _NAMED = frozenset(
     (
@@ -65,20 +65,29 @@ _QUERY = ("model", "system", "messages", "tools", "tool_choice", "thinking", "ou
 def decode(body: bytes) -> Request:
     """Read a Messages request, or one that asks for a count of its tokens. Raises RequestError."""
     found = opened(body)
-    messages = found.get("messages")
-    if not isinstance(messages, list):
-        what = "is not an array" if "messages" in found else "is missing"
-        raise refused("missing_messages", f"The request's 'messages' {what}.", "messages")
+    return request_of(found, messages_of(items_of(found), joined=False, foreign="messages"))
+
+
+def items_of(found: dict[str, Any]) -> list[Any]:
+    """The `messages` of a body. Raises RequestError when there is no such array."""
+    items = found.get("messages")
+    if isinstance(items, list):
+        return items
+    what = "is not an array" if "messages" in found else "is missing"
+    raise refused("missing_messages", f"The request's 'messages' {what}.", "messages")
+
+
+def request_of(found: dict[str, Any], messages: list[Message]) -> Request:
+    """The request that a body's members make; `messages` are those of its array. Raises
+    RequestError.
+    """
     tools, hosted = tools_of(found.get("tools"), "messages")
     system = parts_of(found.get("system"), "messages")
     user = _user(found)
     return Request(
         origin="messages",
         model=model_of(found.get("model")),
-        messages=[
-            *([message_of("system", system)] if system else []),
-            *messages_of(messages, joined=False, foreign="messages"),
-        ],
+        messages=[*([message_of("system", system)] if system else []), *messages],
         tools=tools,
         hosted=hosted,
         tool_choice=choice_of(found.get("tool_choice")),

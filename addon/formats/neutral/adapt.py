@@ -27,7 +27,7 @@ from addon.formats.neutral.turn import (
 from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
-__all__ = ("Abilities", "Lowered", "Raising", "lowered", "raised")
+__all__ = ("Abilities", "Lowered", "Raising", "Taking", "left_out", "lowered", "raised")
 
 INPUT = "input"
 """The one argument of a function that stands for a custom tool."""
@@ -184,14 +184,25 @@ class _Fitting:
         )
 
     def _left_out(self, at: int, what: str, taking: Taking) -> Text:
-        if taking == "refuse":
-            message = (
-                f"This model can't read the {what} in message {at}: remove it, or "
-                "choose a model that can."
-            )
-            raise refused("unsupported_content", message, f"messages[{at}]")
-        self.notes.append(f"the {what} in message {at} was left out: the upstream takes none")
-        return Text(f"[{what} left out: this model can't read it]")
+        remark, note = left_out(at, what, taking)
+        self.notes.append(note)
+        return Text(remark)
+
+
+def left_out(at: int, what: str, taking: Taking) -> tuple[str, str]:
+    """What stands for a picture or file that an upstream does not take, and a note on it.
+    Raises RequestError.
+    """
+    if taking == "refuse":
+        message = (
+            f"This model can't read the {what} in message {at}: remove it, or choose a "
+            "model that can."
+        )
+        raise refused("unsupported_content", message, f"messages[{at}]")
+    return (
+        f"[{what} left out: this model can't read it]",
+        f"the {what} in message {at} was left out: the upstream takes none",
+    )
 
 
 class Raising:
