@@ -2,12 +2,19 @@
 
 import re
 
-__all__ = ("is_claude", "takes_budgets", "takes_budgets_only", "takes_sampling")
+__all__ = (
+    "is_claude",
+    "takes_budgets",
+    "takes_budgets_only",
+    "takes_sampling",
+    "takes_system_messages",
+)
 
 _CLAUDE = re.compile(r"(.*[./])?claude-")
 _END = r"(-\d{8}|-latest|@|-v\d|:|$)"
 _BUDGETS_ONLY = re.compile(rf"(.*[./])?claude-(3|(opus|sonnet|haiku)-4(-[015])?{_END})")
 _SAMPLING = re.compile(rf"(.*[./])?claude-(3|(opus|sonnet|haiku)-4(-[0-6])?{_END})")
+_SYSTEM_MESSAGES = re.compile(r"(.*[./])?claude-opus-(4-[89]|[5-9])(-|@|:|$)")
 
 
 def is_claude(model: str) -> bool:
@@ -32,3 +39,11 @@ def takes_sampling(model: str) -> bool:
     (github.com/BerriAI/litellm/issues/26444).
     """
     return _SAMPLING.match(model.lower()) is not None
+
+
+def takes_system_messages(model: str) -> bool:
+    """Whether a Claude model takes system messages among the others, at Anthropic's own
+    API: Opus from 4.8 on
+    (https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages).
+    """
+    return _SYSTEM_MESSAGES.match(model.lower()) is not None

@@ -7,6 +7,7 @@ from addon.formats.messages.claude import (
     takes_budgets,
     takes_budgets_only,
     takes_sampling,
+    takes_system_messages,
 )
 
 
@@ -50,3 +51,19 @@ def test_new_claude_models_take_no_temperature_and_no_budget(model: str, samplin
 )
 def test_a_claude_model_is_known_by_its_name(model: str, claude: bool) -> None:
     assert is_claude(model) == claude
+
+
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        ("claude-opus-4-8", True),
+        ("anthropic/claude-opus-5", True),
+        ("claude-opus-4-8-20260528", True),
+        ("claude-opus-4-7", False),
+        ("claude-opus-4-20250514", False),
+        ("claude-sonnet-5", False),
+        ("deepseek-v4", False),
+    ],
+)
+def test_new_opus_models_take_system_messages_in_the_conversation(model: str, taken: bool) -> None:
+    assert takes_system_messages(model) == taken
