@@ -25,6 +25,9 @@ WITHOUT_TWIN = {
         "responses/test_items.py reads through it what is written there"
     ),
     "addon/formats/messages/output.py": "test_writer.py reads what its blocks say",
+    "addon/formats/messages/patch_blocks.py": "test_patch_request.py has blocks patched",
+    "addon/formats/messages/patch_messages.py": "test_patch_request.py has messages patched",
+    "addon/formats/messages/patch_thoughts.py": "test_patch_request.py has reasoning put back",
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
     "addon/edge/gateway.py": RUNS,
     "addon/main.py": RUNS,

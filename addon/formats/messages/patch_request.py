@@ -1,0 +1,372 @@
+"""Messages requests for Messages upstreams: the client's bytes wherever nothing has to change.
+
+What changes, and why, is told in docs/formats.md. Beside it stands the neutral request that
+recall, metering and the audit read.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from typing import Any
+
+import msgspec
+
+from addon.formats.messages.billing import MARK, without_billing_line
+from addon.formats.messages.claude import is_claude
+from addon.formats.messages.patch_blocks import (
+    Fitting,
+    array_elements,
+    array_or_nothing,
+    as_blocks,
+    is_blank,
+    raw_blocks,
+    without_blanks,
+)
+from addon.formats.messages.patch_messages import RawMessage, read_message
+from addon.formats.messages.patch_thinking import thinking_changes
+from addon.formats.messages.request import items_of, request_of
+from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.protocols import Unseal
+from addon.formats.neutral.request import Request, refuse_duplicates, refused
+from addon.formats.neutral.turn import Edit
+from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.splice import (
+    MalformedJson,
+    Members,
+    array_text,
+    changed,
+    elements,
+    members,
+    object_text,
+    scalar_text,
+    utf8_text,
+    value,
+    with_members,
+)
+from addon.formats.wire.surrogates import without_lone_surrogates
+
+__all__ = ("PatchableRequest", "PatchedBody", "Target", "decode")
+
+type Changes = dict[str, bytes]
+"""Top-level members by name, as JSON texts; empty ones are left out of the body."""
+
+_UNLIMITED = 10**9
+"""More than any budget of thinking: a question for tokens names no limit."""
+
+_OTHERS_TOOLS = frozenset(("function", "namespace"))
+_UNCOUNTED = (
+    *(
+        "max_tokens",
+        "metadata",
+        "service_tier",
+        "stop_sequences",
+        "stream",
+        "temperature",
+        "top_k",
+        "top_p",
+    ),
+)
+"""Members that the API refuses beside a question for tokens
+(https://platform.claude.com/docs/en/api/messages-count-tokens).
+"""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """The upstream that a request is for, and what that one must get."""
+
+    model: str
+    """Its own name of the model."""
+
+    abilities: Abilities
+    edits: dict[int, Edit] = {}
+    """By the indexes of `PatchableRequest.request.messages`."""
+
+    unusable: frozenset[str] = frozenset()
+    """State that stays here: another account made it, or the upstream has refused it."""
+
+    effort: str = ""
+    """How hard to think, whatever the client says; empty: as it says."""
+
+    override: Mapping[str, Any] = {}
+    """Members that win over all others, like those that switch thinking off for once."""
+
+    counts: bool = False
+    """It is asked to count the tokens of the request, not to answer it."""
+
+    reads_billing_line: bool = False
+    """It takes Claude Code's billing line for what it is, as Anthropic does."""
+
+    refuses_surrogates: bool = False
+    """It refuses text with half a UTF-16 pair in it."""
+
+
+class PatchedBody(msgspec.Struct, frozen=True):
+    """A body for an upstream."""
+
+    body: bytes
+    notes: tuple[str, ...]
+    """What the upstream does not get, in words."""
+
+
+class PatchableRequest(msgspec.Struct):
+    """A Messages request and the text it was made of."""
+
+    request: Request
+    """The same in neutral words, copies of reasoning opened."""
+
+    _body: bytes
+    _parts: Members
+    _messages: list[RawMessage]
+
+    def body(self, target: Target) -> PatchedBody:
+        """The body for an upstream. Raises RequestError for what it does not take."""
+        fitting = Fitting(
+            abilities=target.abilities,
+            edits=target.edits,
+            unusable=target.unusable,
+            strict=is_claude(target.model),
+        )
+        body = self._patched(self._changes(target, fitting))
+        if target.refuses_surrogates:
+            body = without_lone_surrogates(body)
+        return PatchedBody(body, tuple(fitting.notes))
+
+    def _changes(self, target: Target, fitting: Fitting) -> Changes:
+        found = dict(self._parts)
+        changes = thinking_changes(
+            found,
+            self.request,
+            model=target.model,
+            abilities=target.abilities,
+            effort=target.effort,
+            override=target.override,
+            max_tokens=self._limit(target),
+        )
+        changes |= self._conversation(found, target, fitting)
+        changes |= _tools(found)
+        if value(found["model"]) != target.model:
+            changes["model"] = scalar_text(target.model)
+        if fitting.strict:
+            changes |= _strict(found)
+        if target.counts:
+            changes |= dict.fromkeys(_UNCOUNTED, b"")
+        elif value(found.get("max_tokens", b"null")) is None:
+            changes["max_tokens"] = scalar_text(target.abilities.max_tokens)
+        return changes
+
+    def _limit(self, target: Target) -> int:
+        """Tokens that the answer may have."""
+        if self.request.max_tokens is not None:
+            return self.request.max_tokens
+        if target.counts:
+            return _UNLIMITED
+        return target.abilities.max_tokens
+
+    def _conversation(self, found: dict[str, bytes], target: Target, fitting: Fitting) -> Changes:
+        """The `messages` and the `system` that go out, as far as they change."""
+        lowers = not target.abilities.system_messages
+        leading = list(
+            takewhile(lambda message: lowers and message.role == "system", self._messages)
+        )
+        system = _system(found.get("system", b""), leading, target, fitting)
+        entries = list(_entries(self._messages, len(leading), fitting, lowers=lowers))
+        changes: Changes = {}
+        if system != found.get("system", b""):
+            changes["system"] = system
+        if [entry.raw for entry in entries] == [message.raw for message in self._messages]:
+            return changes
+        return changes | {"messages": array_text(list(_joined(entries)))}
+
+    def _patched(self, changes: Changes) -> bytes:
+        present = {name for name, _ in self._parts}
+        changes = {name: raw for name, raw in changes.items() if raw or name in present}
+        if not changes:
+            return self._body
+        parts = [(name, changes.get(name, raw)) for name, raw in self._parts]
+        parts += [(name, raw) for name, raw in changes.items() if name not in present]
+        return object_text([(name, raw) for name, raw in parts if raw])
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def decode(body: bytes, *, unseal: Unseal, parts: Members | None = None) -> PatchableRequest | None:
+    """Read a Messages request, or one that asks for a count of its tokens.
+
+    `parts` are its members when they have been cut and checked before; `unseal` opens the
+    copies of reasoning that the client carries, each once. None for a request that says
+    something in the words of another format: that has to be translated. Raises
+    RequestError.
+    """
+    try:
+        if parts is None:
+            utf8_text(body)
+            refuse_duplicates(parts := members(body))
+        return _read(body, parts, unseal)
+    except MalformedJson as error:
+        raise refused("invalid_json", f"The request is refused: {error}.") from error
+
+
+def _read(body: bytes, parts: Members, unseal: Unseal) -> PatchableRequest | None:
+    texts = dict(parts)
+    messages = texts.get("messages", b"")
+    found = {name: value(raw) for name, raw in texts.items() if name != "messages"}
+    raws = array_elements(messages)
+    if messages.startswith(b"["):
+        found["messages"] = [value(raw) for raw in raws]
+    elif messages:
+        found["messages"] = None
+    items = items_of(found)
+    if any(_is_others_tool(tool) for tool in objects(found.get("tools"))):
+        return None
+    request = request_of(found, [])
+    read: list[RawMessage] = []
+    for raw, item in zip(raws, items, strict=True):
+        message = read_message(raw, item, len(request.messages), unseal)
+        if message is None:
+            return None
+        read.append(message)
+        request.messages += message.messages
+    return PatchableRequest(request, body, parts, read)
+
+
+def _is_others_tool(tool: dict[str, Any]) -> bool:
+    kind = tool.get("type")
+    return (
+        kind in _OTHERS_TOOLS
+        or "function" in tool
+        or (kind == "custom" and "input_schema" not in tool)
+    )
+
+
+# -- the conversation ------------------------------------------------------------------------------
+
+
+class _Entry(msgspec.Struct):
+    """A message that goes out, and where it stood."""
+
+    raw: bytes
+    role: str
+    at: int
+    lowered: bool = False
+    """The user says what the system has said."""
+
+
+def _entries(
+    messages: list[RawMessage], begin: int, fitting: Fitting, *, lowers: bool
+) -> Iterator[_Entry]:
+    for at, message in enumerate(messages[begin:], begin):
+        raw = message.fitted(fitting)
+        if raw is None:
+            continue
+        if message.role == "system" and lowers:
+            yield _Entry(with_members(raw, {"role": b'"user"'}), "user", at, lowered=True)
+        else:
+            yield _Entry(raw, message.role, at)
+
+
+def _joined(entries: list[_Entry]) -> Iterator[bytes]:
+    """The messages; two of one role that have come to stand beside each other are one, as
+    some upstreams demand.
+    """
+    run: list[_Entry] = []
+    for entry in entries:
+        if run and not _belongs(run[-1], entry):
+            yield _one(run)
+            run = []
+        run.append(entry)
+    if run:
+        yield _one(run)
+
+
+def _belongs(before: _Entry, entry: _Entry) -> bool:
+    moved = before.lowered or entry.lowered or entry.at != before.at + 1
+    return moved and before.role == entry.role
+
+
+def _one(run: list[_Entry]) -> bytes:
+    if len(run) == 1:
+        return run[0].raw
+    blocks = [block for entry in run for block in raw_blocks(entry.raw)]
+    # Results come first:
+    # https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
+    blocks.sort(key=lambda raw: record(value(raw)).get("type") != "tool_result")
+    return with_members(run[0].raw, {"content": array_text(blocks)})
+
+
+def _system(system: bytes, leading: list[RawMessage], target: Target, fitting: Fitting) -> bytes:
+    """The system prompt that goes out; empty when there is none."""
+    if MARK.encode() in system and not target.reads_billing_line:
+        system = _without_billing_lines(system)
+    raws = [raw for message in leading if (raw := message.fitted(fitting)) is not None]
+    if raws:
+        given = [
+            block for block in as_blocks(system) if value(block) != {"type": "text", "text": ""}
+        ]
+        system = array_text([*given, *(block for raw in raws for block in raw_blocks(raw))])
+    if fitting.strict and system[:1] in (b"[", b'"'):
+        system = without_blanks(system)
+    return system
+
+
+def _without_billing_lines(system: bytes) -> bytes:
+    if not system.startswith(b"["):
+        kept = _without_billing_line(system)
+        if not value(kept):
+            return b""
+        return kept
+    blocks = [_without_billing_block(raw) for raw in elements(system)]
+    return array_or_nothing([raw for raw in blocks if raw])
+
+
+def _without_billing_block(raw: bytes) -> bytes:
+    """The block without the line; empty when it says nothing else."""
+    if not raw.startswith(b"{"):
+        return raw
+    patched = changed(raw, ("text",), _without_billing_line)
+    if patched != raw and is_blank(record(value(patched))):
+        return b""
+    return patched
+
+
+def _without_billing_line(said: bytes) -> bytes:
+    given = text(value(said))
+    kept = without_billing_line(given)
+    if kept == given:
+        return said
+    return scalar_text(kept)
+
+
+# -- what models refuse ----------------------------------------------------------------------------
+
+
+def _tools(found: dict[str, bytes]) -> Changes:
+    """Every schema says that it is an object's; upstreams demand it."""
+    given = array_elements(found.get("tools", b""))
+    typed = [_typed_tool(tool) for tool in given]
+    if typed == given:
+        return {}
+    return {"tools": array_text(typed)}
+
+
+def _typed_tool(tool: bytes) -> bytes:
+    if not tool.startswith(b"{"):
+        return tool
+    return changed(tool, ("input_schema",), _typed)
+
+
+def _typed(schema: bytes) -> bytes:
+    if not schema.startswith(b"{") or value(dict(members(schema)).get("type", b"null")) == "object":
+        return schema
+    return with_members(schema, {"type": b'"object"'})
+
+
+def _strict(found: dict[str, bytes]) -> Changes:
+    """What Claude refuses: sequences of blanks to stop at, and a choice among no tools."""
+    changes: Changes = {}
+    stops = array_elements(found.get("stop_sequences", b""))
+    kept = [raw for raw in stops if text(value(raw)).strip()]
+    if kept != stops:
+        changes["stop_sequences"] = array_or_nothing(kept)
+    if "tool_choice" in found and not value(found.get("tools", b"null")):
+        changes["tool_choice"] = b""
+    return changes
