@@ -16,7 +16,7 @@ from addon.formats.tolerant.items import item_parts
 from addon.formats.tolerant.parts import arguments_of, cache_of, parts_of
 from addon.formats.wire.lenient import objects, record, text
 
-__all__ = ("messages_of",)
+__all__ = ("messages_and_sources", "messages_of")
 
 _ROLES: dict[str, Role] = {
     "developer": "system",
@@ -36,12 +36,23 @@ def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]
     `joined`: assistant messages that follow each other are one turn, which Responses
     splits. `foreign`: as for `parts_of`. Raises RequestError.
     """
+    return messages_and_sources(objects(items), joined=joined, foreign=foreign)[0]
+
+
+def messages_and_sources(
+    items: list[Any], *, joined: bool, foreign: str = ""
+) -> tuple[list[Message], list[list[int]]]:
+    """The same messages, and for each of them the positions of the items that it was read from.
+
+    An item that is no object belongs to no message. Raises RequestError.
+    """
     reading = _Reading(joined, foreign)
-    for item in objects(items):
-        reading.take(item)
-        refuse_parts(reading.parts)
+    for at, item in enumerate(items):
+        if isinstance(item, dict):
+            reading.take(item, at)
+            refuse_parts(reading.parts)
     reading.flush()
-    return reading.messages
+    return reading.messages, reading.sources
 
 
 class _Reading:
@@ -49,10 +60,15 @@ class _Reading:
         self._joined = joined
         self._foreign = foreign
         self._turn: list[Part] = []
+        self._turn_items: list[int] = []
+        """Positions of the items of the open turn."""
+
         self._said = False
         """Whether the open turn has a message of its own."""
 
         self.messages: list[Message] = []
+        self.sources: list[list[int]] = []
+        """For each message the positions of its items."""
         self._parts = 0
         """What the whole messages hold."""
 
@@ -61,32 +77,40 @@ class _Reading:
         """How many parts have been read."""
         return self._parts + len(self._turn)
 
-    def take(self, item: dict[str, Any]) -> None:
-        """Read one message or item."""
+    def take(self, item: dict[str, Any], at: int) -> None:
+        """Read the message or item at this position."""
         kind = item.get("type", "message")
         if kind == "item_reference":
             raise _unknown(item)
         if kind in _RESULTS:
             result_of = text(item.get("call_id")) or text(item.get("id"))
-            self._add(message_of("tool", parts_of(item.get("output")), result_of=result_of))
-        elif kind == "message" or "role" in item:
-            self._message(item)
+            self._add(
+                message_of(
+                    "tool", parts_of(item.get("output"), self._foreign), result_of=result_of
+                ),
+                at,
+            )
+        elif kind == "message" or text(item.get("role")) in _ROLES:
+            self._message(item, at)
         else:
             self._turn += item_parts(item)
+            self._turn_items.append(at)
 
     def flush(self) -> None:
         """The open turn is whole."""
         if self._turn or self._said:
             self.messages.append(message_of("assistant", self._turn))
+            self.sources.append(self._turn_items)
             self._parts += len(self._turn)
-        self._turn, self._said = [], False
+        self._turn, self._turn_items, self._said = [], [], False
 
-    def _add(self, message: Message) -> None:
+    def _add(self, message: Message, at: int) -> None:
         self.flush()
         self.messages.append(message)
+        self.sources.append([at])
         self._parts += len(message.parts)
 
-    def _message(self, item: dict[str, Any]) -> None:
+    def _message(self, item: dict[str, Any], at: int) -> None:
         role = _ROLES.get(text(item.get("role")))
         if role is None:
             raise refused("invalid_role", f"A message's role is {_ROLE_NAMES}.", "messages")
@@ -94,12 +118,13 @@ class _Reading:
             if not self._joined:
                 self.flush()
             self._turn += _assistant_parts(item, self._foreign)
+            self._turn_items.append(at)
             self._said = True
         elif role == "tool":
-            self._add(_tool_message(item))
+            self._add(_tool_message(item), at)
         else:
             for message in _split(role, item, self._foreign):
-                self._add(message)
+                self._add(message, at)
 
 
 def _unknown(reference: dict[str, Any]) -> RequestError:

@@ -16,7 +16,7 @@ from addon.formats.neutral.turn import (
     ToolCall,
     message_of,
 )
-from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.history import messages_and_sources, messages_of
 
 PNG = "data:image/png;base64,AA=="
 CALL, OTHER = ToolCall("c1", "Read", '{"path":"a"}'), ToolCall("c2", "Grep", "{}")
@@ -270,3 +270,17 @@ def test_blocks_that_only_messages_knows_stay_as_they_are_where_it_is_spoken() -
     assert kinds == ["server_tool_use", "tool_reference", "container_upload"]
     with pytest.raises(RequestError):
         messages_of(items, joined=False)
+
+
+def test_each_message_knows_its_items() -> None:
+    items: list[Any] = [RESPONSES[0], 7, *RESPONSES[1:]]
+    messages, sources = messages_and_sources(items, joined=True)
+    assert messages == messages_of(RESPONSES, joined=True)
+    assert sources == [[0], [2], [3, 4, 5, 6], [7], [8], [9]]
+
+
+def test_an_unknown_item_with_an_unknown_role_stays_as_it_is() -> None:
+    item = {"type": "novel", "role": "stranger"}
+    assert messages_of([item], joined=True) == [
+        message_of("assistant", [Foreign("responses", item)])
+    ]
