@@ -22,7 +22,20 @@ from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
 from addon.formats.wire.splice import scalar_text
 
-__all__ = ("Past", "decode", "decoded", "encode", "text_of", "tool_choice_of", "tools_given")
+__all__ = (
+    "ENCRYPTED",
+    "Past",
+    "decode",
+    "decoded",
+    "encode",
+    "items_before",
+    "referred",
+    "request_of",
+    "text_of",
+    "tool_choice_of",
+    "tools_given",
+)
+
 
 _NAMED = frozenset(Request.__struct_fields__) | {
     *("input", "instructions", "max_output_tokens", "text", "reasoning", "stream_options"),
@@ -30,7 +43,8 @@ _NAMED = frozenset(Request.__struct_fields__) | {
 }
 """Members that a neutral request has names for, and those that are refused."""
 
-_ENCRYPTED = "reasoning.encrypted_content"
+ENCRYPTED = "reasoning.encrypted_content"
+"""The value of `include` that asks for reasoning that can be sent back."""
 
 
 class Past(Protocol):
@@ -56,6 +70,19 @@ def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:
 
     Instructions are those of this request alone, as the API documents it. Raises RequestError.
     """
+    own = _own_items(found, past)
+    items = items_before(found, past) + own
+    return request_of(found, messages_of(items, joined=True), own if past is not None else None)
+
+
+def request_of(
+    found: dict[str, Any], messages: list[Message], own: list[dict[str, Any]] | None
+) -> Request:
+    """The request in the members of a body whose items mean these messages.
+
+    `own` are the items of its input, references resolved; None: nothing is stored here.
+    Raises RequestError.
+    """
     for member in ("background", "conversation", "prompt"):
         if found.get(member):
             message = (
@@ -64,12 +91,11 @@ def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:
             )
             raise refused("unsupported_parameter", message, member)
     tools, hosted = tools_of(found.get("tools"), "responses")
-    previous, own = text(found.get("previous_response_id")), _own_items(found, past)
     shape, reasoning = record(found.get("text")), record(found.get("reasoning"))
     return Request(
         origin="responses",
         model=model_of(found.get("model")),
-        messages=_messages(found, _before(previous, past) + own),
+        messages=_system(found) + messages,
         tools=tools,
         hosted=hosted,
         tool_choice=choice_of(found.get("tool_choice")),
@@ -86,8 +112,8 @@ def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:
         stream=found.get("stream") is True,
         usage_asked=True,
         store=flag(found, "store"),
-        previous_response_id=previous,
-        own_items=own if past is not None and found.get("store") is not False else None,
+        previous_response_id=text(found.get("previous_response_id")),
+        own_items=own if found.get("store") is not False else None,
         include=strings(found.get("include")),
         metadata=record(found.get("metadata")) or None,
         user=text(found.get("user")),
@@ -106,10 +132,10 @@ def _own_items(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]
             "The request's 'input' is neither a text nor an array of items.",
             "input",
         )
-    return [_referred(item, past) for item in objects(items)]
+    return [referred(item, past) for item in objects(items)]
 
 
-def _referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:
+def referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:
     """The item, or the one it refers to when that is stored."""
     found = (
         past.item(text(item.get("id"))) if past and item.get("type") == "item_reference" else None
@@ -117,7 +143,9 @@ def _referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:
     return found or item
 
 
-def _before(previous: str, past: Past | None) -> list[dict[str, Any]]:
+def items_before(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]:
+    """The items that the body goes on from by its `previous_response_id`. Raises RequestError."""
+    previous = text(found.get("previous_response_id"))
     if not previous:
         return []
     if past is None:
@@ -129,10 +157,9 @@ def _before(previous: str, past: Past | None) -> list[dict[str, Any]]:
     return past.conversation(previous)
 
 
-def _messages(found: dict[str, Any], items: list[dict[str, Any]]) -> list[Message]:
+def _system(found: dict[str, Any]) -> list[Message]:
     instructions = text(found.get("instructions"))
-    system = [message_of("system", [Text(instructions)])] if instructions else []
-    return system + messages_of(items, joined=True)
+    return [message_of("system", [Text(instructions)])] if instructions else []
 
 
 def _output_format(found: dict[str, Any]) -> OutputFormat | None:
@@ -162,8 +189,8 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
                 f"The tool '{hosted.kind}' is not known to the model's upstream.",
                 "tools",
             )
-    include = [one for one in request.include if one != _ENCRYPTED] + (
-        [_ENCRYPTED] if encrypted else []
+    include = [one for one in request.include if one != ENCRYPTED] + (
+        [ENCRYPTED] if encrypted else []
     )
     given = {
         "tools": tools_given(request),

@@ -22,6 +22,7 @@ __all__ = (
     "elements",
     "members",
     "object_text",
+    "replaced",
     "scalar_text",
     "utf8_text",
     "value",
@@ -152,14 +153,18 @@ def with_members(text: bytes, changes: Mapping[str, bytes]) -> bytes:
     are left out.
     """
     parts = members(text)
-    found = [(key, changes.get(key, raw)) for key, raw in parts]
-    present = {key for key, _ in parts}
-    wanted = [
-        (key, raw)
-        for key, raw in [*found, *((k, v) for k, v in changes.items() if k not in present)]
-        if raw
-    ]
+    wanted = replaced(parts, changes)
     return object_text(wanted) if wanted != parts else text
+
+
+def replaced(parts: Members, changes: Mapping[str, bytes]) -> Members:
+    """The members with these set in their place or at the end; those without a text are
+    left out.
+    """
+    present = {key for key, _ in parts}
+    found = [(key, changes.get(key, raw)) for key, raw in parts]
+    found += [(key, raw) for key, raw in changes.items() if key not in present]
+    return [(key, raw) for key, raw in found if raw]
 
 
 def _compact_length(found: Members) -> int:
