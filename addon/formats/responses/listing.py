@@ -7,12 +7,12 @@ from typing import Any
 from addon.formats.neutral.request import refused
 from addon.formats.wire.lenient import text
 
-__all__ = ("Query", "listed", "page", "shown")
+__all__ = ("PREFIXES", "Query", "listed", "page", "shown")
 
 type Query = dict[str, list[str]]
 """The parameters of a request's query, each with its values."""
 
-_PREFIXES = {
+PREFIXES = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "function_call": "fc",
@@ -33,11 +33,11 @@ def listed(items: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 def _listed(item: dict[str, Any], name: str) -> dict[str, Any]:
     kind = text(item.get("type")) or "message"
-    if kind not in _PREFIXES:
+    if kind not in PREFIXES:
         return item  # its upstream gets it as it came, and would not know an id of ours
     found: dict[str, Any] = {"type": kind, "status": "completed"}
     found |= {key: given for key, given in item.items() if given is not None}
-    found["id"] = text(item.get("id")) or f"{_PREFIXES[kind]}_{name}"
+    found["id"] = text(item.get("id")) or f"{PREFIXES[kind]}_{name}"
     if kind == "message" and isinstance(said := item.get("content"), str):
         found["content"] = [_part(said, item.get("role"))] if said else []
     return found
