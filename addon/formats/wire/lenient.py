@@ -19,9 +19,23 @@ def decoded[T](decoder: msgspec.json.Decoder[T], json_text: bytes) -> T | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # the lenient reader may take it
     try:
-        return msgspec.convert(value(json_text), decoder.type)
-    except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError):
+        return msgspec.convert(_with_readable_names(value(json_text)), decoder.type)
+    except (MalformedJson, msgspec.ValidationError, UnicodeEncodeError, RecursionError):
         return None
+
+
+def _with_readable_names(found: Any) -> Any:
+    """The value with question marks for lone surrogates in its members' names, which
+    msgspec can't compare.
+    """
+    if isinstance(found, list):
+        return [_with_readable_names(item) for item in found]
+    if not isinstance(found, dict):
+        return found
+    return {
+        key.encode(errors="replace").decode(): _with_readable_names(item)
+        for key, item in found.items()
+    }
 
 
 def text(found: Any) -> str:

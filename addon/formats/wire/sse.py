@@ -88,7 +88,8 @@ def name_of(raw: bytes) -> str:
 def event(data: bytes, name: str = "") -> bytes:
     """The raw event with this data, a line of its own for each of its lines."""
     head = f"event: {name}\n".encode() if name else b""
-    return head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+    lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return head + b"data: " + lines.replace(b"\n", b"\ndata: ") + b"\n\n"
 
 
 def _fields(raw: bytes, name: bytes) -> list[bytes]:

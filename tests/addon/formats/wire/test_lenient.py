@@ -2,9 +2,19 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
+from addon.formats.wire.lenient import (
+    decoded,
+    flag,
+    integer,
+    number,
+    objects,
+    record,
+    strings,
+    text,
+)
 
 ODD: list[Any] = [None, True, 7, 1.5, "s", ["s", {}], {"a": 1}]
 
@@ -18,3 +28,13 @@ def test_a_value_is_taken_as_its_type_or_not_at_all(found: Any) -> None:
     assert number(found) == (found if found in (7, 1.5) and found is not True else None)
     assert integer(found) == (7 if found == 7 else None)
     assert flag({"x": found}, "x") == (True if found is True else None)
+
+
+class Named(msgspec.Struct):
+    type: Any = None
+
+
+def test_the_name_of_a_member_may_hold_half_a_pair() -> None:
+    assert decoded(msgspec.json.Decoder(Named), rb'{"\ud83d":1,"type":[{"\udfff":2}]}') == Named(
+        [{"?": 2}]
+    )

@@ -106,3 +106,9 @@ def test_an_event_without_end_is_refused() -> None:
     assert events.feed(half) == []
     with pytest.raises(EventTooLarge, match="longer than"):
         events.feed(half + b"x")
+
+
+def test_each_line_of_the_data_is_one_of_the_event() -> None:
+    raw = event(b"a\r\nb\rc\nd", "n")
+    assert raw == b"event: n\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
+    assert Events().feed(raw) == [raw]
