@@ -77,17 +77,18 @@ class Patch:
         if item.get("type") == "reasoning":
             changes |= self._state(item, ended=ended, stored=stored)
         if self._keep and (prefix := PREFIXES.get(text(item.get("type")))):
-            ours = self._item_ids[text(item.get("id"))] = f"{prefix}_{self._name}{index}"
+            self._item_ids[text(item.get("id"))] = ours = f"{prefix}_{self._name}{index}"
             changes["id"] = scalar_text(ours)
         return with_members(raw, changes) if changes else raw
 
-    def mentions(self, found: dict[str, bytes]) -> dict[str, bytes]:
-        """The changes to an event's members that name what has another id for the client."""
+    def mentions(self, item_id: Any, call_id: Any, response_id: Any) -> dict[str, bytes]:
+        """The changes to an event that names what has another id for the client."""
         changes: dict[str, bytes] = {}
-        for name, ids in (("item_id", self._item_ids), ("call_id", self._call_ids)):
-            if ids and name in found and (ours := ids.get(text(value(found[name])))):
-                changes[name] = scalar_text(ours)
-        if "response_id" in found:
+        if isinstance(item_id, str) and item_id in self._item_ids:
+            changes["item_id"] = scalar_text(self._item_ids[item_id])
+        if isinstance(call_id, str) and call_id in self._call_ids:
+            changes["call_id"] = scalar_text(self._call_ids[call_id])
+        if response_id is not None:
             changes["response_id"] = scalar_text(self.id)
         return changes
 
@@ -110,7 +111,8 @@ class Patch:
 
     def _called(self, index: int, call_id: str) -> str:
         if index not in self._calls:
-            self._calls[index] = self._call_ids[call_id] = self._mint(0, len(self._calls), call_id)
+            self._calls[index] = self._mint(0, len(self._calls), call_id)
+        self._call_ids[call_id] = self._calls[index]
         return self._calls[index]
 
     def _state(self, item: dict[str, Any], *, ended: bool, stored: bool) -> dict[str, bytes]:

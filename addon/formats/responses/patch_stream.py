@@ -4,7 +4,11 @@ Events: https://platform.openai.com/docs/api-reference/responses-streaming.
 """
 
 import re
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
+
+import msgspec
 
 from addon.formats.neutral.deltas import UNREADABLE, Delta, StreamError
 from addon.formats.neutral.problem import Problem
@@ -31,6 +35,22 @@ __all__ = ("PatchStream",)
 
 _LINE = re.compile(rb"\r\n|\n|\r")
 _ENDS = ("response.completed", "response.incomplete")
+
+
+class _Event(msgspec.Struct):
+    """What of an event may have to change, or says where; anything may be of any type."""
+
+    type: Any = None
+    sequence_number: Any = None
+    output_index: Any = None
+    item_id: Any = None
+    call_id: Any = None
+    response_id: Any = None
+    item: msgspec.Raw = msgspec.Raw(b"")
+    response: msgspec.Raw = msgspec.Raw(b"")
+
+
+_EVENT = msgspec.json.Decoder(_Event)
 
 
 class PatchStream:
@@ -68,22 +88,19 @@ class PatchStream:
         if not data:
             return [], raw
         try:
-            parts = members(data) if data.startswith(b"{") else []
-            if not parts:
-                value(data)  # JSON of another shape goes through as it is
+            event = _read(data)
         except MalformedJson:
             return [UNREADABLE], b""
-        deltas = self._reader.read(raw) if parts else []
-        found = dict(parts)
-        kind = text(value(found.get("type", b"null")))
-        changes = self._seen(kind, found)
+        if event is None:
+            return [], self._passed(raw, says=False)
+        deltas = self._reader.read_data(data)
+        changes = self._changes(event)
         if any(isinstance(delta, StreamError) for delta in deltas):
             return deltas, b""
-        self.done = kind in _ENDS
-        if "response" in changes:
-            changes["response"] = self._patch.response(found["response"], ended=self.done)
-        wanted = replaced(parts, changes)
-        out = _with_data(raw, data, object_text(wanted)) if wanted != parts else raw
+        self.done = event.type in _ENDS
+        if (response := bytes(event.response)).startswith(b"{"):
+            changes["response"] = self._patch.response(response, ended=self.done)
+        out = _patched(raw, data, changes) if changes else raw
         return deltas, self._passed(out, says=bool(deltas) or self.done)
 
     def end(self) -> bytes:
@@ -102,27 +119,27 @@ class PatchStream:
         event += [("sequence_number", scalar_text(self._number + 1))]
         return self._passed(sse.event(object_text(event), "response.failed"), says=True)
 
-    def _seen(self, kind: str, found: dict[str, bytes]) -> dict[str, bytes]:
+    def _changes(self, event: _Event) -> dict[str, bytes]:
         """Note what the event tells, and say what of it the client gets otherwise; a
         response object is left to do.
         """
-        self._number = max(self._number, integer(value(found.get("sequence_number", b"null"))) or 0)
-        changes: dict[str, bytes] = {}
-        if found.get("response", b"").startswith(b"{"):
-            self._response = changes["response"] = found["response"]
-        if found.get("item", b"").startswith(b"{"):
-            place, ended = self._place(found), kind == "response.output_item.done"
-            changes["item"] = self._patch.item(place, found["item"], ended=ended)
+        self._number = max(self._number, integer(event.sequence_number) or 0)
+        changes = self._patch.mentions(event.item_id, event.call_id, event.response_id)
+        if (response := bytes(event.response)).startswith(b"{"):
+            self._response = response
+        if (item := bytes(event.item)).startswith(b"{"):
+            place, ended = self._place(event, item), event.type == "response.output_item.done"
+            changes["item"] = self._patch.item(place, item, ended=ended)
             if ended:
-                self._items[place] = found["item"]
-        return changes | self._patch.mentions(found)
+                self._items[place] = item
+        return changes
 
-    def _place(self, found: dict[str, bytes]) -> int:
+    def _place(self, event: _Event, item: bytes) -> int:
         """Where the event's item stands among the output."""
-        place = integer(value(found.get("output_index", b"null")))
+        place = integer(event.output_index)
         if place is not None:
             return place
-        item_id = text(record(value(found["item"])).get("id"))
+        item_id = text(record(value(item)).get("id"))
         return self._places.setdefault(item_id, len(self._places))
 
     def _passed(self, out: bytes, *, says: bool) -> bytes:
@@ -135,8 +152,29 @@ class PatchStream:
         return b"".join([*held, out])
 
 
-def _with_data(raw: bytes, data: bytes, new: bytes) -> bytes:
-    """The event with other data; its other fields keep their bytes."""
+def _read(data: bytes) -> _Event | None:
+    """The event in the data; None for JSON of another shape. Raises MalformedJson."""
+    if not data.startswith(b"{"):
+        value(data)
+        return None
+    try:
+        return _EVENT.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = dict(
+            members(data)
+        )  # a lone surrogate or an odd number: the lenient reader takes it
+    texts = {name: msgspec.Raw(found.pop(name, b"")) for name in ("item", "response")}
+    known = {name: value(raw) for name, raw in found.items() if name in _Event.__struct_fields__}
+    return _Event(**known, **texts)
+
+
+def _patched(raw: bytes, data: bytes, changes: Mapping[str, bytes]) -> bytes:
+    """The event with these members of its data; its other fields keep their bytes."""
+    parts = members(data)
+    wanted = replaced(parts, changes)
+    if wanted == parts:
+        return raw
+    new = object_text(wanted)
     head, found, tail = raw.partition(data)
     if found:
         return head + new + tail

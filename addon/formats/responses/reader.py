@@ -75,7 +75,10 @@ class ResponsesReader:
 
     def read(self, raw: bytes) -> list[Delta]:
         """The deltas of one raw event; a StreamError when it reports one or can't be read."""
-        data = sse.said_by(raw)
+        return self.read_data(sse.said_by(raw))
+
+    def read_data(self, data: bytes) -> list[Delta]:
+        """The deltas of one event with this data."""
         if not data:
             return []
         event = decoded(_EVENT, data)
