@@ -131,41 +131,47 @@ class StrictResponder(Loopback):
 
 
 def _streamed(response: Json) -> Reply:
-    pieces = [
-        _event("response.created", response={**response, "status": "in_progress", "output": []})
+    begun = {**response, "status": "in_progress", "output": [], "usage": None}
+    events = [
+        _event("response.created", response=begun),
+        _event("response.in_progress", response=begun),
     ]
     for at, item in enumerate(response["output"]):
-        pieces += _item_events(at, item)
-    pieces.append(_event("response.completed", response=response))
+        events += _item_events(at, item)
+    events.append(_event("response.completed", response=response))
+    pieces = [_numbered(number, event) for number, event in enumerate(events)]
     return Reply(headers=[("content-type", "text/event-stream")], pieces=pieces, framing="chunked")
 
 
-def _item_events(at: int, item: Json) -> list[bytes]:
+def _item_events(at: int, item: Json) -> list[Json]:
     member = _CALLS.get(item["type"], "content")
     bare = {**item, member: [] if member == "content" else ""}
     where: Json = {"output_index": at, "item_id": item["id"]}
-    pieces = [
-        _event(
-            "response.output_item.added",
-            item=item if item["type"] == "reasoning" else bare,
-            **where,
-        )
-    ]
+    begun = item if item["type"] == "reasoning" else bare
+    pieces = [_event("response.output_item.added", item=begun, output_index=at)]
     if item["type"] == "message":
         text = item["content"][0]["text"]
         middle = len(text) // 2
         halves = [text[:middle], text[middle:]]
+        [part] = item["content"]
+        where["content_index"] = 0
+        pieces.append(_event("response.content_part.added", part={**part, "text": ""}, **where))
         pieces += [
-            _event("response.output_text.delta", delta=half, content_index=0, **where)
+            _event("response.output_text.delta", delta=half, logprobs=[], **where)
             for half in halves
         ]
-        pieces.append(_event("response.output_text.done", text=text, content_index=0, **where))
+        pieces.append(_event("response.output_text.done", text=text, logprobs=[], **where))
+        pieces.append(_event("response.content_part.done", part=part, **where))
     elif item["type"] in _CALLS:
         kind = f"response.{item['type']}_{member}"
         pieces.append(_event(f"{kind}.delta", delta=item[member], **where))
         pieces.append(_event(f"{kind}.done", **{member: item[member]}, **where))
-    return [*pieces, _event("response.output_item.done", item=item, **where)]
+    return [*pieces, _event("response.output_item.done", item=item, output_index=at)]
 
 
-def _event(kind: str, **members: Any) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **members})}\n\n".encode()
+def _event(kind: str, **members: Any) -> Json:
+    return {"type": kind, **members}
+
+
+def _numbered(number: int, event: Json) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number})}\n\n".encode()
