@@ -344,6 +344,19 @@ def test_what_the_client_sent_of_it_keeps_its_bytes_and_its_place() -> None:
     assert sent(found, edits={1: Edit(parts=parts)}) == sent(found)
 
 
+def test_a_lost_thought_goes_before_the_one_that_followed_it() -> None:
+    lost = Reasoning("", SUMMARY, "lost", "encrypted_content", "rs_0")
+    found = restoring(
+        thought(), SAID, parts=[lost, STATE, Text("hi")], unseal=opening(sealed=STATE)
+    )
+    assert [json.loads(item).get("encrypted_content") for item in found] == [
+        None,
+        "lost",
+        "state",
+        None,
+    ]
+
+
 def test_a_thought_that_is_not_the_turns_is_taken_out() -> None:
     held = Reasoning("another", SUMMARY)
     found = restoring(thought(), SAID, parts=[STATE, Text("hi")], unseal=opening(sealed=held))
