@@ -1,15 +1,18 @@
 """The composition root: configuration and store become the collaborators of the data plane."""
 
+import logging
 import os
 import secrets
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from addon.bookkeeping import audit_record, entry_of, learned_from
-from addon.exchange.exchange import Exchange, Services
+from addon.exchange.exchange import Services
 from addon.exchange.stored_answers import StoredAnswers
-from addon.ledger.meter import Meter
-from addon.log import RequestLine, configure
+from addon.ledger.audit import audit_record
+from addon.ledger.entry import entry_of, entry_unread, learned_from
+from addon.ledger.meter import Meter, Opened
+from addon.ledger.outcome import Delivery, Outcome
+from addon.log import configure
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
@@ -31,6 +34,7 @@ from shared.store.virtual_keys import find_key
 __all__ = ("Node",)
 
 FORGET_SECONDS = 600
+_log = logging.getLogger("thinkback.books")
 _MIB = 1024 * 1024
 _DAY_MS = 86_400_000
 
@@ -91,11 +95,17 @@ class Node:
             )
             self._drop_old_rows()
 
-    def settle(self, exchange: Exchange, line: RequestLine, *, client_left: bool) -> None:
+    def settle(self, outcome: Outcome, opened: Opened | None, delivery: Delivery) -> None:
         """Enter a finished exchange into the ledger, and what was asked into the audit."""
-        entry = entry_of(exchange, line, self.meter, client_left=client_left)
-        self.meter.settle(entry, exchange.opened, learned_from(exchange))
-        record = audit_record(exchange, entry, self.snapshot.audit.mode)
+        try:
+            entry = entry_of(outcome, delivery, self.meter)
+        except Exception:
+            # What it holds of its caller's limits must be given back whatever happens.
+            _log.exception("an exchange's entry failed: what was guessed at its opening is entered")
+            guess = opened.entry if opened is not None else outcome.entry
+            entry = entry_unread(outcome, delivery, guess)
+        self.meter.settle(entry, opened, learned_from(outcome))
+        record = audit_record(outcome, entry, self.snapshot.audit.mode)
         if record is not None:
             self.engine.write_later([add_record(record)])
 

@@ -31,6 +31,8 @@ WITHOUT_TWIN = {
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
     "addon/edge/gateway.py": RUNS,
     "addon/main.py": RUNS,
+    "addon/ledger/outcome.py": DECLARES,
+    "addon/routing/attempts.py": DECLARES,
     "addon/exchange/upstream_request.py": "exchange/test_exchange.py looks at what goes out",
     "addon/edge/plan.py": RUNS,
     "addon/admission/problems.py": "exchange/test_exchange.py reads what it says",
@@ -38,7 +40,6 @@ WITHOUT_TWIN = {
         "exchange/test_answer.py and test_exchange_translated.py listen to it"
     ),
     "addon/translation/telling.py": "exchange/test_exchange_translated.py listens to it",
-    "addon/node.py": RUNS,
     "manage_api/__main__.py": RUNS,
     "manage_api/domains/account/schemas.py": DECLARES,
     "manage_api/domains/audit/schemas.py": DECLARES,

@@ -30,6 +30,7 @@ from addon.exchange.count_tokens import Counting
 from addon.exchange.exchange import Exchange, Reply
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.paths import Endpoint, classify
+from addon.ledger.outcome import Delivery, Outcome
 from addon.log import RequestLine, masked
 from addon.node import Node
 from shared.model import Principal
@@ -460,9 +461,17 @@ class Gateway(Planner):
 
     def _end(self, exchange: Exchange, line: RequestLine, *, client_left: bool) -> None:
         try:
-            _report(line, exchange)
+            outcome = exchange.outcome()
+            _report(line, outcome)
             if exchange.kept:
-                self._node.settle(exchange, line, client_left=client_left)
+                delivery = Delivery(
+                    status=line.status,
+                    seconds=line.seconds,
+                    client=line.client,
+                    user_agent=line.user_agent,
+                    client_left=client_left,
+                )
+                self._node.settle(outcome, exchange.opened, delivery)
         finally:
             exchange.close()
 
@@ -479,23 +488,18 @@ _SHOWN_FLOWS = 500
 _SMALL_BODY = 64 * 1024
 
 
-def _report(line: RequestLine, exchange: Exchange) -> None:
-    """Add what the exchange knows."""
-    line.model = exchange.request.model if exchange.request else ""
-    if exchange.tried:
-        candidate = exchange.candidate
-        line.upstream_model, line.upstream = candidate.model, candidate.upstream.name
-        line.upstream_key = mask(candidate.key) if candidate.key else ""
-        line.tries = tuple(one.outcome or "-" for one in exchange.tried)
-    if exchange.restoration is not None:
-        line.restored = exchange.restoration.counts
-    line.first_byte, line.note = exchange.first_byte, exchange.trouble
-    if exchange.usage is not None:
-        line.tokens = (
-            exchange.usage.prompt_tokens,
-            exchange.usage.cached_tokens,
-            exchange.usage.completion_tokens,
-        )
+def _report(line: RequestLine, outcome: Outcome) -> None:
+    """Add what became of the exchange."""
+    line.model = outcome.entry.model
+    line.upstream, line.upstream_model = outcome.entry.upstream, outcome.entry.upstream_model
+    line.tries = tuple(tried.outcome or "-" for tried in outcome.tries)
+    if outcome.tries and (key := outcome.tries[-1].candidate.key):
+        line.upstream_key = mask(key)
+    if outcome.restoration is not None:
+        line.restored = outcome.restoration.counts
+    line.first_byte, line.note = outcome.first_byte, outcome.trouble
+    if usage := outcome.usage:
+        line.tokens = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)
 
 
 def _mask(headers: http.Headers) -> None:

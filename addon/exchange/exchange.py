@@ -29,6 +29,7 @@ from addon.formats.tolerant.error_body import full_text, message_of
 from addon.formats.tolerant.length import refuse_long
 from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.ledger.meter import Meter, Opened
+from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import new_token, stripped
 from addon.mirror.stream import Mirror, style_for
 from addon.recall.copies import Copies
@@ -36,6 +37,7 @@ from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.recall.replay import Conversation
 from addon.recall.restore import Restoration
+from addon.routing.attempts import Tried
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
@@ -49,7 +51,7 @@ from shared.routes import known_models, routes
 from shared.security.keys import mask, suffix
 from shared.store.ledger import Entry
 
-__all__ = ("Exchange", "Reply", "Services", "Tried")
+__all__ = ("Exchange", "Reply", "Services")
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -76,13 +78,6 @@ class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-class Tried(msgspec.Struct):
-    """One attempt and what came of it: an HTTP status, or a word."""
-
-    candidate: Candidate
-    outcome: str = ""
 
 
 class Exchange:
@@ -253,50 +248,36 @@ class Exchange:
         """What is being tried."""
         return self.tried[-1].candidate
 
+    def outcome(self) -> Outcome:
+        """What the exchange has come to."""
+        made, answer = self._made, self._answer
+        working = self.tried and self.tried[-1].outcome in ("", "200") and self.reserved
+        trouble = ""
+        if answer and answer.error:
+            trouble = answer.error.code or "upstream_error"
+        return Outcome(
+            entry=self.entry(),
+            error_class=self.error_class,
+            trouble=trouble,
+            usage=answer.usage if answer else self._usage,
+            turns=answer.turns if answer else self._turns,
+            restoration=self._restoration,
+            tries=tuple(self.tried),
+            sent_bytes=self.made_bytes if working else 0,
+            first_byte=self.first_byte,
+            policy=f"{made.profile.name}: {made.policy.step}" if made else "",
+            notes=made.encoded.notes if made else (),
+            messages=self.request.messages if self.request else None,
+        )
+
     @property
-    def restoration(self) -> Restoration | None:
+    def _restoration(self) -> Restoration | None:
         return self._made.restoration if self._made else None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What of the request the upstream does not get, in words."""
-        return self._made.encoded.notes if self._made else ()
-
-    @property
-    def policy(self) -> str:
-        """The profile of what is being tried, and what it says to do for turns whose
-        reasoning is not known.
-        """
-        return f"{self._made.profile.name}: {self._made.policy.step}" if self._made else ""
-
-    @property
-    def usage(self) -> Usage | None:
-        return self._answer.usage if self._answer else self._usage
-
-    @property
-    def turns(self) -> dict[int, Turn]:
-        """What the upstream answered, as far as it came."""
-        return self._answer.turns if self._answer else self._turns
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes of the body that an upstream took or may be working on; 0 when all refused it."""
-        working = self.tried and self.tried[-1].outcome in ("", "200")
-        return self.made_bytes if working and self.reserved else 0
 
     @property
     def made_bytes(self) -> int:
         """Bytes of the body that is being tried."""
         return len(self._made.encoded.body) if self._made else 0
-
-    @property
-    def trouble(self) -> str:
-        """What went wrong after the answer began, in a word, or empty."""
-        return (
-            self._answer.error.code or "upstream_error"
-            if self._answer and self._answer.error
-            else ""
-        )
 
     @property
     def outgoing(self) -> Outgoing:
@@ -308,7 +289,7 @@ class Exchange:
         """One line per message: what it holds and how its turn was found; for debugging."""
         if self.request is None:
             return
-        found = {one.at: one for one in self.restoration.diagnoses} if self.restoration else {}
+        found = {one.at: one for one in self._restoration.diagnoses} if self._restoration else {}
         for at, message in enumerate(self.request.messages):
             calls = ",".join(call.name for call in message.calls)
             turn = f" turn={found[at].rule} {found[at].why}" if at in found else ""

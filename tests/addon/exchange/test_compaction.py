@@ -96,7 +96,8 @@ def test_a_client_that_streams_gets_a_stream(desk: Desk) -> None:
 def test_nothing_is_counted_for_it(desk: Desk) -> None:
     exchange = asking(desk)
     exchange.refused(400, {}, TOO_LONG["glm"])
-    assert (exchange.usage, exchange.sent_bytes, exchange.turns) == (None, 0, {})
+    outcome = exchange.outcome()
+    assert (outcome.usage, outcome.sent_bytes, outcome.turns) == (None, 0, {})
     assert exchange.error_class == "context_overflow"
 
 

@@ -440,12 +440,12 @@ def test_a_compressed_answer_is_read(desk: Desk) -> None:
 
 def test_usage_is_known_after_the_answer(desk: Desk) -> None:
     one, other = desk.open(), desk.open(stream=True)
-    assert (one.usage, one.first_byte) == (None, None)
+    assert (one.outcome().usage, one.first_byte) == (None, None)
     whole(one, SAYING)
     streamed(other, SAYING)
-    assert one.usage == other.usage
-    assert one.usage is not None
-    assert one.usage.prompt_tokens == 100
+    assert one.outcome().usage == other.outcome().usage
+    assert one.outcome().usage is not None
+    assert one.outcome().usage.prompt_tokens == 100
 
 
 def test_the_summary_tells_each_message_and_its_turn(desk: Desk) -> None:

@@ -269,7 +269,7 @@ def test_pictures_that_an_upstream_refuses_are_left_out_from_then_on(desk: Desk)
     assert exchange.refused(400, {}, refusal) is None
     assert b"image_url" not in exchange.outgoing.body
     whole(exchange, SAYING)
-    assert "a picture or file in message 0 was left out" in exchange.notes[0]
+    assert "a picture or file in message 0 was left out" in exchange.outcome().notes[0]
     assert b"image_url" not in desk.open(asked).outgoing.body
 
 

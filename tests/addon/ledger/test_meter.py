@@ -145,8 +145,14 @@ def test_a_database_that_stays_locked_turns_a_limited_caller_away(desk: Desk) ->
 
 def test_a_full_disk_turns_a_limited_caller_away_at_once(desk: Desk) -> None:
     with desk.memory.full_disk():
+        limited = caller(quota_tokens=1000)
         one = desk.meter.open(
-            caller(quota_tokens=1000), begun(desk), host="up.example", size=BODY, max_tokens=50
+            limited,
+            begun(desk),
+            desk.meter.admit(limited),
+            host="up.example",
+            size=BODY,
+            max_tokens=50,
         )
         with pytest.raises(RequestError) as refused:
             desk.meter.reserve(one)

@@ -1,49 +1,23 @@
-"""What the books get of a finished exchange, however it ended."""
+"""What the ledger gets of a finished exchange, however it ended, and what is learned of tokens."""
 
 import json
-import zlib
 from random import Random
 
 import pytest
 
-from addon.bookkeeping import audit_record, entry_of, learned_from
 from addon.exchange.exchange import Exchange
 from addon.formats.neutral.problem import RequestError
 from addon.formats.wire import sse
-from addon.log import RequestLine
-from shared.model import Limits, Principal
+from addon.ledger.entry import learned_from
+from shared.model import Limits
 from shared.pricing import Price
-from shared.store.ledger import Entry, Ratio, learn_ratio
+from shared.store.ledger import Ratio, learn_ratio
 from shared.store.prices import add_price
-from tests.addon.callers import principal, user, virtual_key
+from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, Desk, body, streamed, upstream, whole
+from tests.addon.ledger.ended import CALLER, CALLING, PASSING, SAYING, entered
 from tests.addon.recall.chat import Json
-from tests.support.turns import Call, Turn, completion, events
-
-SAYING = Turn(reasoning="thought of words", text="All of it is done.")
-CALLING = Turn(reasoning="thought of a call", calls=(Call("call_0", "Read", '{"path": "a.py"}'),))
-CALLER = principal(user(), virtual_key())
-PASSING = Principal(
-    id="upstream:00",
-    name="passthrough",
-    key_suffix="cret",
-    upstream="one",
-    upstream_key="sk-one-secret",
-)
-
-
-def entered(
-    desk: Desk, exchange: Exchange, status: str = "200", *, client_left: bool = False
-) -> Entry:
-    line = RequestLine(
-        client="203.0.113.5",
-        user_agent="Cursor/1.0",
-        method="POST",
-        path="/v1",
-        status=status,
-        seconds=2,
-    )
-    return entry_of(exchange, line, desk.meter, client_left=client_left)
+from tests.support.turns import Turn, events
 
 
 def without_usage(exchange: Exchange, turn: Turn, *, cut: int | None = None) -> None:
@@ -63,7 +37,7 @@ def without_usage(exchange: Exchange, turn: Turn, *, cut: int | None = None) -> 
 def test_tokens_are_the_upstreams(desk: Desk, stream: bool) -> None:
     exchange = desk.open(principal=CALLER, stream=stream)
     streamed(exchange, SAYING) if stream else whole(exchange, SAYING)
-    entry, usage = entered(desk, exchange), exchange.usage
+    entry, usage = entered(desk, exchange), exchange.outcome().usage
     assert usage is not None
     assert (entry.prompt_tokens, entry.completion_tokens) == (
         usage.prompt_tokens,
@@ -270,9 +244,9 @@ def test_requests_of_one_conversation_have_its_name_from_the_beginning(desk: Des
 def test_a_counted_answer_teaches_how_many_bytes_a_token_has(desk: Desk) -> None:
     exchange = desk.open(principal=CALLER)
     whole(exchange, SAYING)
-    usage, said = exchange.usage, len((SAYING.reasoning or "") + SAYING.text)
+    usage, said = exchange.outcome().usage, len((SAYING.reasoning or "") + SAYING.text)
     assert usage is not None
-    assert learned_from(exchange) == Ratio(
+    assert learned_from(exchange.outcome()) == Ratio(
         len(exchange.outgoing.body), usage.prompt_tokens, said, usage.completion_tokens
     )
 
@@ -281,65 +255,11 @@ def test_a_padded_body_teaches_nothing(desk: Desk) -> None:
     exchange = desk.exchange(principal=CALLER)
     exchange.open(body() + b" " * 100_000)
     whole(exchange, SAYING)
-    assert exchange.usage is not None
-    assert learned_from(exchange) is None
+    assert exchange.outcome().usage is not None
+    assert learned_from(exchange.outcome()) is None
 
 
 def test_what_was_not_counted_teaches_nothing(desk: Desk) -> None:
     exchange = desk.open(principal=CALLER, stream=True)
     without_usage(exchange, SAYING)
-    assert learned_from(exchange) is None
-
-
-# -- audit -----------------------------------------------------------------------------------------
-
-ASKED = [
-    {"role": "system", "content": "You are an agent."},
-    {"role": "user", "content": "first"},
-    {"role": "user", "content": [{"type": "text", "text": "请修复\0这个错误 \ud800"}]},
-]
-
-
-def test_the_last_user_message_is_kept_as_a_database_can_take_it(desk: Desk) -> None:
-    exchange = desk.open(ASKED, principal=CALLER)
-    record = audit_record(exchange, entered(desk, exchange), "last")
-    assert record is not None
-    assert (record.text, record.conversation, record.user_id) == ("请修复␀这个错误 ?", None, 7)
-
-
-@pytest.mark.parametrize(
-    ("mode", "principal"), [("off", CALLER), ("full", PASSING)], ids=["off", "passthrough"]
-)
-def test_nothing_is_kept_where_nothing_may_be(desk: Desk, mode: str, principal: Principal) -> None:
-    exchange = desk.open(ASKED, principal=principal)
-    assert audit_record(exchange, entered(desk, exchange), mode) is None
-
-
-def test_a_whole_conversation_shows_the_reasoning_that_was_restored(desk: Desk) -> None:
-    messages: list[Json] = [{"role": "user", "content": "hi"}]
-    desk.converse(messages, CALLING, principal=CALLER)
-    exchange = desk.open(messages, principal=CALLER)
-    exchange.whole(200, {}, completion(SAYING, MODEL))
-    record = audit_record(exchange, entered(desk, exchange), "full")
-    assert record is not None
-    assert record.conversation is not None
-    kept = json.loads(zlib.decompress(record.conversation))
-    assert kept["messages"][1] == {
-        "role": "assistant",
-        "text": "",
-        "calls": [{"name": "Read", "arguments": '{"path": "a.py"}'}],
-        "reasoning": "thought of a call",
-        "restored": "id",
-    }
-    assert kept["answer"] == {"text": SAYING.text, "calls": [], "reasoning": SAYING.reasoning}
-
-
-def test_of_an_endless_conversation_the_end_is_kept(desk: Desk) -> None:
-    long = [{"role": "user", "content": f"{number}" + "x" * 99_000} for number in range(60)]
-    exchange = desk.open(long, principal=CALLER)
-    record = audit_record(exchange, entered(desk, exchange), "full")
-    assert record is not None
-    assert record.conversation is not None
-    kept = json.loads(zlib.decompress(record.conversation))["messages"]
-    assert 30 < len(kept) < 60
-    assert kept[-1]["text"].startswith("59x")
+    assert learned_from(exchange.outcome()) is None

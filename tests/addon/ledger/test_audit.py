@@ -1,0 +1,71 @@
+"""What the audit gets of a finished exchange."""
+
+import json
+import zlib
+
+import pytest
+
+from addon.exchange.exchange import Exchange
+from addon.ledger.audit import audit_record
+from shared.model import Principal
+from shared.store.audit import AuditRecord
+from tests.addon.desk import MODEL, Desk
+from tests.addon.ledger.ended import CALLER, CALLING, PASSING, SAYING, entered
+from tests.addon.recall.chat import Json
+from tests.support.turns import completion
+
+
+def recorded(desk: Desk, exchange: Exchange, mode: str) -> AuditRecord | None:
+    return audit_record(exchange.outcome(), entered(desk, exchange), mode)
+
+
+ASKED = [
+    {"role": "system", "content": "You are an agent."},
+    {"role": "user", "content": "first"},
+    {"role": "user", "content": [{"type": "text", "text": "请修复\0这个错误 \ud800"}]},
+]
+
+
+def test_the_last_user_message_is_kept_as_a_database_can_take_it(desk: Desk) -> None:
+    exchange = desk.open(ASKED, principal=CALLER)
+    record = recorded(desk, exchange, "last")
+    assert record is not None
+    assert (record.text, record.conversation, record.user_id) == ("请修复␀这个错误 ?", None, 7)
+
+
+@pytest.mark.parametrize(
+    ("mode", "principal"), [("off", CALLER), ("full", PASSING)], ids=["off", "passthrough"]
+)
+def test_nothing_is_kept_where_nothing_may_be(desk: Desk, mode: str, principal: Principal) -> None:
+    exchange = desk.open(ASKED, principal=principal)
+    assert recorded(desk, exchange, mode) is None
+
+
+def test_a_whole_conversation_shows_the_reasoning_that_was_restored(desk: Desk) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, CALLING, principal=CALLER)
+    exchange = desk.open(messages, principal=CALLER)
+    exchange.whole(200, {}, completion(SAYING, MODEL))
+    record = recorded(desk, exchange, "full")
+    assert record is not None
+    assert record.conversation is not None
+    kept = json.loads(zlib.decompress(record.conversation))
+    assert kept["messages"][1] == {
+        "role": "assistant",
+        "text": "",
+        "calls": [{"name": "Read", "arguments": '{"path": "a.py"}'}],
+        "reasoning": "thought of a call",
+        "restored": "id",
+    }
+    assert kept["answer"] == {"text": SAYING.text, "calls": [], "reasoning": SAYING.reasoning}
+
+
+def test_of_an_endless_conversation_the_end_is_kept(desk: Desk) -> None:
+    long = [{"role": "user", "content": f"{number}" + "x" * 99_000} for number in range(60)]
+    exchange = desk.open(long, principal=CALLER)
+    record = recorded(desk, exchange, "full")
+    assert record is not None
+    assert record.conversation is not None
+    kept = json.loads(zlib.decompress(record.conversation))["messages"]
+    assert 30 < len(kept) < 60
+    assert kept[-1]["text"].startswith("59x")

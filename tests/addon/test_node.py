@@ -1,0 +1,90 @@
+"""The running node: what is settled, even over a store that no longer answers everything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from addon.exchange.exchange import Exchange
+from addon.formats.paths import classify
+from addon.node import Node
+from shared.model import Limits
+from tests.addon.callers import principal, user
+from tests.addon.desk import body, whole
+from tests.addon.ledger.ended import SAYING, delivery
+
+CONFIG = """
+[[upstreams]]
+name = "one"
+base_url = "https://one.example"
+api_keys = ["sk-one-secret"]
+"""
+CALLER = principal(user(limits=Limits(concurrency=1, quota_tokens=100_000)))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    node = Node(
+        {
+            "CONFIG_PATH": str(tmp_path / "config.toml"),
+            "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db",
+        }
+    )
+    yield node
+    node.engine.close()
+
+
+def opened(node: Node) -> Exchange:
+    endpoint = classify("/v1/chat/completions")
+    assert endpoint is not None
+    exchange = Exchange(node.services, node.snapshot, CALLER, endpoint, {})
+    exchange.open(body())
+    return exchange
+
+
+def break_prices(node: Node) -> None:
+    """From now on no price can be read."""
+    node.engine.transact(lambda work: work.run("DROP TABLE prices"))
+
+
+def settled(node: Node, exchange: Exchange) -> dict[str, object]:
+    """The ledger's row of the exchange, which has just ended."""
+    node.settle(exchange.outcome(), exchange.opened, delivery())
+    columns = "exchange, status, prompt_tokens, completion_tokens, cost_micros, estimated"
+    [row] = node.engine.read(f"SELECT {columns} FROM ledger")
+    return dict(zip(columns.split(", "), row, strict=True))
+
+
+def test_what_was_counted_is_entered_when_its_price_cant_be_read(node: Node) -> None:
+    exchange = opened(node)
+    whole(exchange, SAYING)
+    break_prices(node)
+    usage = exchange.outcome().usage
+    assert usage is not None
+    assert settled(node, exchange) == {
+        "exchange": exchange.id,
+        "status": 200,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cost_micros": None,
+        "estimated": 0,
+    }
+
+
+def test_the_guess_of_the_opening_is_entered_when_nothing_was_counted(node: Node) -> None:
+    exchange = opened(node)
+    exchange.accepted()
+    break_prices(node)
+    assert exchange.opened is not None
+    entry = settled(node, exchange)
+    assert entry["prompt_tokens"] == exchange.opened.entry.prompt_tokens > 0
+    assert entry["estimated"] == 1
+
+
+def test_neither_the_reservation_nor_the_place_of_such_an_exchange_stays_held(node: Node) -> None:
+    exchange = opened(node)
+    break_prices(node)
+    settled(node, exchange)
+    assert node.engine.read("SELECT COUNT(*) FROM open_exchanges") == [(0,)]
+    node.meter.give_back(node.meter.admit(CALLER))
