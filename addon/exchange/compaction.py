@@ -5,7 +5,7 @@ Cursor shows an error and stops there; a usage near its own limit makes it summa
 
 import re
 
-from addon.formats.chat import response
+from addon.formats.chat import patch_response
 from addon.formats.wire.splice import scalar_text
 from addon.translation.read import Asked
 
@@ -78,5 +78,5 @@ def signal(asked: Asked, answer_id: str, created: int) -> tuple[dict[str, str], 
     }
     whole = scalar_text(body)
     if asked.stream:
-        return {"content-type": "text/event-stream"}, response.as_stream(whole)
+        return {"content-type": "text/event-stream"}, patch_response.as_stream(whole)
     return {"content-type": "application/json"}, whole

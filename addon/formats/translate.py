@@ -15,7 +15,7 @@ from addon.formats.chat import request as chat_request
 from addon.formats.chat import response as chat_response
 from addon.formats.chat import writer as chat_writer
 from addon.formats.chat.carriers import Quirks
-from addon.formats.chat.patch_stream import ChatReader
+from addon.formats.chat.reader import ChatReader
 from addon.formats.messages import request as messages_request
 from addon.formats.messages import response as messages_response
 from addon.formats.messages import writer as messages_writer

@@ -1,41 +1,16 @@
-"""How one upstream's stream becomes the client's: patched where both speak Chat
-Completions, else written anew.
-"""
+"""How one upstream's stream becomes that of a client of another format: written anew."""
 
-from addon.formats.chat.patch_stream import DONE, ChatStream
 from addon.formats.neutral.adapt import Raising
 from addon.formats.neutral.deltas import Delta, Finish, StreamError
-from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Reader, Writer
 from addon.formats.wire import sse
 
-__all__ = ("Patching", "Translating")
-
-
-class Patching:
-    """Chat Completions over Chat Completions."""
-
-    keep_alive = sse.KEEP_ALIVE
-
-    def __init__(self, stream: ChatStream) -> None:
-        self._stream = stream
-
-    @property
-    def done(self) -> bool:
-        return self._stream.done
-
-    def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
-        return self._stream.feed(raw)
-
-    def end(self) -> bytes:
-        return DONE
-
-    def fail(self, problem: Problem) -> bytes:
-        return sse.event(error_body("chat", problem)) + DONE
+__all__ = ("Translating",)
 
 
 class Translating:
-    """Any other combination."""
+    """Relays a stream by what it says."""
 
     def __init__(self, reader: Reader, raising: Raising, writer: Writer, ping: bytes) -> None:
         self._reader = reader

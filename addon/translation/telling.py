@@ -5,9 +5,9 @@ from collections.abc import Callable
 import msgspec
 
 from addon.formats import translate
-from addon.formats.chat import response as chat_response
+from addon.formats.chat import patch_response
 from addon.formats.chat.carriers import Quirks
-from addon.formats.chat.patch_stream import ChatStream
+from addon.formats.chat.patch_stream import PatchStream
 from addon.formats.neutral.adapt import Raising, raised
 from addon.formats.neutral.deltas import Delta, StreamError, UsageReport
 from addon.formats.neutral.problem import Problem
@@ -16,7 +16,7 @@ from addon.formats.neutral.request import WireFormat
 from addon.formats.neutral.turn import Turn, Usage
 from addon.mirror.stream import Mirror, Mirroring
 from addon.translation.read import Asked
-from addon.translation.relay import Patching, Translating
+from addon.translation.relay import Translating
 
 __all__ = ("Telling", "Whole")
 
@@ -88,10 +88,8 @@ class Telling:
 
     def _patching(self, quirks: Quirks = Quirks()) -> Relay:
         hide_usage = not self._asked.usage_asked
-        return Patching(
-            ChatStream(
-                model=self._asked.model, hide_usage=hide_usage, mint=self._mint, quirks=quirks
-            )
+        return PatchStream(
+            model=self._asked.model, hide_usage=hide_usage, mint=self._mint, quirks=quirks
         )
 
     def _writer(self) -> Writer:
@@ -101,7 +99,7 @@ class Telling:
         )
 
     def _patched(self, body: bytes, quirks: Quirks, mirror: Mirror | None) -> Whole | None:
-        answer = chat_response.decode(body, quirks)
+        answer = patch_response.decode(body, quirks)
         if answer is None:
             return None
 
@@ -111,7 +109,7 @@ class Telling:
                 patched = mirror.whole(patched, answer.turns)
             if not self._asked.stream:
                 return patched
-            return chat_response.as_stream(patched, hide_usage=not self._asked.usage_asked)
+            return patch_response.as_stream(patched, hide_usage=not self._asked.usage_asked)
 
         return Whole(answer.turns, answer.usage, answer.error, told)
 

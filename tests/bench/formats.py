@@ -8,13 +8,13 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from addon.formats.chat.patch_stream import ChatStream
+from addon.formats.chat.patch_stream import PatchStream
 from addon.formats.neutral.adapt import Raising
 from addon.formats.neutral.protocols import Head, Relay
 from addon.formats.neutral.request import WireFormat
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.translate import CLIENTS, UPSTREAMS
-from addon.translation.relay import Patching, Translating
+from addon.translation.relay import Translating
 from tests.bench.load import CannedUpstream, Load, chunked
 from tests.bench.streams import FORMATS, asked, stream
 from tests.support.gateway import Gateway
@@ -66,7 +66,7 @@ def _relaying(relay: Relay, events: list[bytes]) -> float:
 
 def _relay(client: WireFormat, upstream: WireFormat) -> Relay:
     if client == upstream == "chat":
-        return Patching(ChatStream(model="m", hide_usage=False, mint=_mint))
+        return PatchStream(model="m", hide_usage=False, mint=_mint)
     speaks = CLIENTS[client]
     _, body = asked(client, "m")
     writer = speaks.writer(speaks.decode(body), Head("abc", 7, "m"), _mint, _seal)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.details import Details
-from addon.formats.chat.patch_stream import ChatReader, ChatStream
+from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.chat.reader import ChatReader
 from addon.formats.chat.tags import Tags
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.turn import Reasoning, Turn
@@ -98,7 +99,7 @@ STEPS_OF_ODDITIES = st.lists(
 def test_whatever_comes_is_read_and_the_client_gets_json(
     steps: list[Json], tags: bool, repeats: bool
 ) -> None:
-    stream = ChatStream(
+    stream = PatchStream(
         model="m", hide_usage=False, mint=lambda *_: "ours", quirks=Quirks(tags, repeats)
     )
     collected = Accumulator()
@@ -121,10 +122,10 @@ def quirks(name: str) -> Quirks:
     return Quirks(tags=profile.tags, repeats=profile.repeats)
 
 
-def heard(reader: ChatStream, raws: list[bytes]) -> Turn:
+def heard(reader: ChatReader, raws: list[bytes]) -> Turn:
     collected = Accumulator()
     for raw in raws:
-        for delta in reader.feed(raw)[0]:
+        for delta in reader.read(raw):
             collected.add(delta)
     return collected.turns()[0]
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from addon.exchange.answer import StreamedAnswer
 from addon.formats.chat import patch_request as chat_request
-from addon.formats.chat import response as chat_response
-from addon.formats.chat.patch_stream import DONE, ChatStream
+from addon.formats.chat import patch_response as chat_response
+from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.chat.writer import DONE
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.turn import Edit, Reasoning, ToolCall, Turn
@@ -28,7 +29,6 @@ from addon.formats.wire.splice import (
     scalar_text,
     value,
 )
-from addon.translation.relay import Patching
 
 type Json = dict[str, Any]
 
@@ -228,7 +228,7 @@ def streamed(
     pieces: list[bytes], *, model: str = "m", coding: str = ""
 ) -> tuple[bytes, dict[int, Turn], str]:
     """Output, turns and error of a stream that arrives in these pieces and then ends."""
-    relay = Patching(ChatStream(model=model, hide_usage=True, mint=minted))
+    relay = PatchStream(model=model, hide_usage=True, mint=minted)
     answer = StreamedAnswer(relay, remember=lambda *_, **__: None, content_encoding=coding)
     out = b"".join([*map(answer.feed, pieces), answer.end()])
     answer.stop()
@@ -351,7 +351,7 @@ def test_what_the_client_gets_is_the_same_turn_under_its_own_names(
 ) -> None:
     body, turn = data.draw(streams())
     out, _, _ = streamed([body], model=model)
-    reading, accumulator = ChatStream(model=model, hide_usage=False, mint=minted), Accumulator()
+    reading, accumulator = PatchStream(model=model, hide_usage=False, mint=minted), Accumulator()
     for raw in sse.Events().feed(out):
         for delta in reading.feed(raw)[0]:
             accumulator.add(delta)

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.formats.chat.patch_stream import ChatStream
+from addon.formats.chat.patch_stream import PatchStream
 from addon.formats.wire import sse
 from addon.mirror.blocks import Block, Style, new_token, stripped
 from addon.mirror.stream import Mirror, Mirroring
-from addon.translation.relay import Patching
 
 type Spell = Callable[[Any], bytes]
 type Said = list[tuple[str, str]]
@@ -77,7 +76,7 @@ def shown(answer: Said, style: Style) -> str:
     """The content a client makes of the answer's chunks."""
     tokens = count()
     mirror = Mirror(style, lambda: new_token(next(tokens).to_bytes(6), KEY))
-    relay = Mirroring(Patching(ChatStream(model="m", hide_usage=False, mint=lambda *_: "")), mirror)
+    relay = Mirroring(PatchStream(model="m", hide_usage=False, mint=lambda *_: ""), mirror)
     out = b"".join(relay.feed(chunk({field: text}))[1] for field, text in answer) + relay.end()
     deltas = [
         json.loads(event[6:])["choices"][0]["delta"]

@@ -7,7 +7,6 @@ which is what Cursor understands.
 
 from typing import Any
 
-from addon.formats.chat.patch_stream import DONE
 from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
@@ -25,7 +24,9 @@ from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text
 
-__all__ = ("ChatWriter", "encode", "usage_object")
+__all__ = ("DONE", "ChatWriter", "encode", "usage_object")
+
+DONE = b"data: [DONE]\n\n"
 
 _REASONS = ("stop", "length", "tool_calls", "content_filter")
 

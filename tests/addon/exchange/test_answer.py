@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from addon.exchange.answer import StreamedAnswer
-from addon.formats.chat.patch_stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.chat.writer import DONE
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.turn import Reasoning, ToolCall, Turn, Usage
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Unreadable
-from addon.translation.relay import Patching
 
 CUT = "The upstream ended its answer in the middle."
 
@@ -40,14 +40,12 @@ class Listener:
     def __init__(self, *, hide_usage: bool = False, coding: str = "") -> None:
         self.remembered: list[tuple[dict[int, Turn], bool, bool, bytes]] = []
         self.out = b""
-        stream = ChatStream(
+        stream = PatchStream(
             model="m",
             hide_usage=hide_usage,
             mint=lambda choice, index, _: f"minted {choice}.{index}",
         )
-        self.answer = StreamedAnswer(
-            Patching(stream), remember=self._remember, content_encoding=coding
-        )
+        self.answer = StreamedAnswer(stream, remember=self._remember, content_encoding=coding)
 
     def hear(self, *pieces: bytes) -> "Listener":
         for piece in pieces:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats.chat.patch_stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.chat.writer import DONE
 from addon.formats.neutral.deltas import Delta, OpaqueDelta, ReasoningDelta
 from addon.formats.neutral.problem import Problem
 from addon.formats.wire import sse
 from addon.mirror.blocks import Block, Style
 from addon.mirror.stream import Mirror, Mirroring
-from addon.translation.relay import Patching
 from shared.model import Principal
 from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, USER, Desk, body, streamed, upstream, whole
@@ -73,8 +73,8 @@ class Client:
 
     def __init__(self, style: Style = "details") -> None:
         tokens = map(str, count(1))
-        stream = ChatStream(model="m", hide_usage=False, mint=lambda choice, index, _: "minted")
-        self.relay = Mirroring(Patching(stream), Mirror(style, lambda: next(tokens)))
+        stream = PatchStream(model="m", hide_usage=False, mint=lambda choice, index, _: "minted")
+        self.relay = Mirroring(stream, Mirror(style, lambda: next(tokens)))
         self.out = b""
 
     def hear(self, *raw: bytes) -> "Client":

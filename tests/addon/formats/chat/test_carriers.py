@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from addon.formats.chat import response
+from addon.formats.chat import patch_response
 from addon.formats.chat.carriers import Quirks, is_bound
-from addon.formats.chat.patch_stream import ChatReader, ChatStream
+from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.chat.reader import ChatReader
 from addon.formats.chat.request import encode
 from addon.formats.neutral.deltas import (
     CallDelta,
@@ -43,7 +44,7 @@ def read(*steps: Json, quirks: Quirks = Quirks()) -> list[Delta]:
 
 def shown(*steps: Json, quirks: Quirks = Quirks()) -> list[Json]:
     """The deltas that the client gets; the last one is of the finish."""
-    stream = ChatStream(
+    stream = PatchStream(
         model="m", hide_usage=False, mint=lambda choice, index, call_id: "ours", quirks=quirks
     )
     raws = [*(event(step) for step in steps), event({}, "stop")]
@@ -182,7 +183,7 @@ def test_a_step_that_comes_twice_is_told_once() -> None:
 )
 def test_a_whole_answer_is_read_alike(message: Json, client: Json, state: Any) -> None:
     body = {"model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-    answer = response.decode(json.dumps(body).encode(), TAGS)
+    answer = patch_response.decode(json.dumps(body).encode(), TAGS)
     assert answer is not None
     patched = json.loads(answer.patched(model="m", mint=lambda choice, index, call_id: "ours"))
     opaque = next(part.opaque for part in answer.turns[0].parts if isinstance(part, Reasoning))

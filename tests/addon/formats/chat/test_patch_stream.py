@@ -1,18 +1,16 @@
-"""Each event of a chat stream is read into deltas and patched for the client, whatever the
-upstream's habits.
-"""
+"""Each event of a chat stream is patched for the client, whatever the upstream's habits."""
 
 import json
 from typing import Any
 
 import pytest
 
-from addon.formats.chat.patch_stream import DONE, ChatStream
+from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.chat.writer import DONE
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.deltas import (
     CallDelta,
     Delta,
-    Finish,
     ReasoningDelta,
     StreamError,
     TextDelta,
@@ -29,8 +27,8 @@ THINKING = {
 WORDLESS = StreamError("The upstream reported an error.")
 
 
-def stream(*, model: str = "m", hide_usage: bool = False) -> ChatStream:
-    return ChatStream(
+def stream(*, model: str = "m", hide_usage: bool = False) -> PatchStream:
+    return PatchStream(
         model=model, hide_usage=hide_usage, mint=lambda choice, index, _: f"minted {choice}.{index}"
     )
 
@@ -129,41 +127,6 @@ def heard(*events: bytes) -> tuple[dict[int, Turn], dict[int, Turn]]:
 def test_a_delta_says_what_its_fields_hold(delta: dict[str, Any], expected: list[Delta]) -> None:
     assert deltas_of(chunk(delta)) == expected
     assert patched(chunk(delta)) == chunk(delta)
-
-
-@pytest.mark.parametrize(
-    ("index", "choice"),
-    [(0, 0), (1, 1), (None, 0), ("1", 0), ([], 0)],
-    ids=["0", "1", "null", "text", "list"],
-)
-def test_a_choice_is_known_by_its_index_or_its_place(index: object, choice: int) -> None:
-    assert deltas_of(chunk({"content": "a"}, index)) == [TextDelta("a", choice)]
-
-
-@pytest.mark.parametrize(
-    ("reason", "finishes"), [("stop", True), (None, False), ("", False), (7, False)]
-)
-def test_only_a_reason_finishes(reason: object, finishes: bool) -> None:
-    assert deltas_of(chunk({}, finish_reason=reason)) == ([Finish("stop")] if finishes else [])
-
-
-def test_text_that_comes_with_the_finish_is_said_before_it() -> None:
-    assert deltas_of(chunk({"content": "a"}, 1, finish_reason="stop")) == [
-        TextDelta("a", 1),
-        Finish("stop", 1),
-    ]
-
-
-def test_two_choices_in_one_event_are_both_read() -> None:
-    raw = event(
-        {
-            "choices": [
-                {"index": 1, "delta": {"content": "b"}},
-                {"index": 0, "delta": {"content": "a"}},
-            ]
-        }
-    )
-    assert deltas_of(raw) == [TextDelta("b", 1), TextDelta("a", 0)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""Whole chat answers for chat clients: the same bytes but for model, tool-call ids and where
+reasoning stands.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from addon.formats.chat import response
+from addon.formats.chat.carriers import Quirks
+from addon.formats.chat.writer import DONE
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.protocols import Mint
+from addon.formats.neutral.turn import Turn, Usage
+from addon.formats.wire import sse
+from addon.formats.wire.splice import (
+    MalformedJson,
+    array_text,
+    changed,
+    elements,
+    members,
+    object_text,
+    scalar_text,
+    value,
+    with_members,
+)
+
+__all__ = ("Answer", "as_stream", "decode")
+
+
+class Answer:
+    """A whole answer of an upstream."""
+
+    def __init__(self, body: bytes, quirks: Quirks = Quirks()) -> None:
+        """Raises MalformedJson when the body is no JSON object."""
+        self._body = body
+        self._answer = response.Answer(body, quirks)
+        self.error: StreamError | None = self._answer.error
+        self.usage: Usage | None = self._answer.usage
+        self.turns: dict[int, Turn] = self._answer.turns
+
+    def patched(self, *, model: str, mint: Mint) -> bytes:
+        """The body for the client: the model it asked for, our tool-call ids."""
+        parts = self._answer.parts
+        changes: dict[str, bytes] = {}
+        if value(dict(parts).get("model", b"null")) != model:
+            changes["model"] = scalar_text(model)
+        if any(self._answer.changes) or any(turn.calls for turn in self.turns.values()):
+            choices = range(len(self._answer.choices))
+            changes["choices"] = array_text([self._patched(at, mint) for at in choices])
+        if not changes:
+            return self._body
+        return object_text([(key, changes.get(key, raw)) for key, raw in parts])
+
+    def _patched(self, position: int, mint: Mint) -> bytes:
+        choice = self._answer.choices[position]
+        calls, changes = self.turns[position].calls, self._answer.changes[position]
+        ids = iter([mint(position, at, call.id) for at, call in enumerate(calls)])
+        try:
+            if calls:
+                choice = changed(choice, ("message", "tool_calls"), partial(_with_ids, ids=ids))
+            if changes:
+                choice = changed(choice, ("message",), partial(with_members, changes=changes))
+        except MalformedJson:
+            pass  # something else stands where calls should: the client will say so
+        return choice
+
+
+def decode(body: bytes, quirks: Quirks = Quirks()) -> Answer | None:
+    """The answer in a body, or None when it is not one."""
+    try:
+        return Answer(body, quirks)
+    except MalformedJson:
+        return None
+
+
+def _with_ids(calls: bytes, ids: Iterator[str]) -> bytes:
+    if calls == b"null":
+        return calls
+    return array_text([_with_id(call, next(ids)) for call in elements(calls)])
+
+
+def _with_id(call: bytes, call_id: str) -> bytes:
+    others = [part for part in members(call) if part[0] != "id"]
+    return object_text([("id", scalar_text(call_id)), *others])
+
+
+# -- as a stream -----------------------------------------------------------------------------------
+
+
+def as_stream(body: bytes, *, hide_usage: bool = False) -> bytes:
+    """A whole answer as the event stream that says the same; its usage chunk, if any, can
+    be left out.
+    """
+    parts = with_members(body, {"object": b'"chat.completion.chunk"', "choices": b"", "usage": b""})
+    found = dict(members(body))
+    given, usage = found.get("choices", b"").strip(), found.get("usage", b"null").strip()
+    choices: list[bytes] = []
+    if given.startswith(b"["):
+        choices = [_as_chunk(choice) for choice in elements(given)]
+    events = [sse.event(with_members(parts, {"choices": array_text(choices)}))]
+    if usage != b"null" and not hide_usage:
+        events.append(sse.event(with_members(parts, {"choices": b"[]", "usage": usage})))
+    return b"".join([*events, DONE])
+
+
+def _as_chunk(choice: bytes) -> bytes:
+    """The choice as a step that says all of it."""
+    if not choice.startswith(b"{"):
+        choice = b"{}"
+    message = dict(members(choice)).get("message", b"")
+    if not message.startswith(b"{"):
+        message = b"{}"
+    delta = changed(message, ("tool_calls",), _numbered)
+    return with_members(choice, {"message": b"", "delta": delta})
+
+
+def _numbered(calls: bytes) -> bytes:
+    if not calls.startswith(b"["):
+        return calls
+    given = enumerate(elements(calls))
+    return array_text([_with_index(call, at) for at, call in given])
+
+
+def _with_index(call: bytes, at: int) -> bytes:
+    if not call.startswith(b"{"):
+        call = b"{}"
+    return with_members(call, {"index": scalar_text(at)})
