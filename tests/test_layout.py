@@ -36,10 +36,11 @@ WITHOUT_TWIN = {
     "addon/exchange/upstream_request.py": "exchange/test_exchange.py looks at what goes out",
     "addon/edge/plan.py": RUNS,
     "addon/admission/problems.py": "exchange/test_exchange.py reads what it says",
-    "addon/translation/relay.py": (
-        "exchange/test_answer.py and test_exchange_translated.py listen to it"
-    ),
-    "addon/translation/telling.py": "exchange/test_exchange_translated.py listens to it",
+    "addon/translation/abilities.py": "test_losses.py and exchange/ read what is sent by it",
+    "addon/translation/across_formats.py": "exchange/test_exchange_translated.py speaks through it",
+    "addon/translation/effort.py": "exchange/test_exchange.py and _messages.py read what it says",
+    "addon/translation/pair.py": DECLARES,
+    "addon/translation/same_format.py": "exchange/test_exchange.py speaks through it",
     "manage_api/__main__.py": RUNS,
     "manage_api/domains/account/schemas.py": DECLARES,
     "manage_api/domains/audit/schemas.py": DECLARES,
@@ -61,9 +62,6 @@ WITHOUT_TWIN = {
     "manage_api/domains/usage/schemas.py": DECLARES,
     "addon/recall/copies.py": (
         "exchange/test_exchange_translated.py and test_exchange_messages.py carry them"
-    ),
-    "addon/translation/encoding.py": (
-        "exchange/test_exchange_translated.py and _messages.py read what it makes"
     ),
     "addon/exchange/upstream_bodies.py": (
         "exchange/test_exchange_repair.py and _messages.py have bodies made"

@@ -7,7 +7,7 @@ import re
 
 from addon.formats.chat import patch_response
 from addon.formats.wire.splice import scalar_text
-from addon.translation.read import Asked
+from addon.translation.pair import ClientRequest
 
 __all__ = ("PROMPT_TOKENS", "hears_usage", "is_context_overflow", "signal")
 
@@ -53,12 +53,12 @@ def is_context_overflow(text: str) -> bool:
     return _TEXTS.search(text) is not None
 
 
-def hears_usage(asked: Asked) -> bool:
+def hears_usage(request: ClientRequest) -> bool:
     """Whether the client learns the usage of an answer of Chat Completions."""
-    return asked.client == "chat" and (asked.usage_asked or not asked.stream)
+    return request.wire_format == "chat" and (request.usage_asked or not request.stream)
 
 
-def signal(asked: Asked, answer_id: str, created: int) -> tuple[dict[str, str], bytes]:
+def signal(request: ClientRequest, answer_id: str, created: int) -> tuple[dict[str, str], bytes]:
     """Headers and body of an empty answer whose usage says that the conversation is too
     long; Unix seconds.
     """
@@ -66,7 +66,7 @@ def signal(asked: Asked, answer_id: str, created: int) -> tuple[dict[str, str], 
         "id": f"chatcmpl-{answer_id}",
         "object": "chat.completion",
         "created": created,
-        "model": asked.model,
+        "model": request.model,
         "choices": [
             {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}
         ],
@@ -77,6 +77,6 @@ def signal(asked: Asked, answer_id: str, created: int) -> tuple[dict[str, str], 
         },
     }
     whole = scalar_text(body)
-    if asked.stream:
+    if request.stream:
         return {"content-type": "text/event-stream"}, patch_response.as_stream(whole)
     return {"content-type": "application/json"}, whole

@@ -4,14 +4,11 @@ reasoning.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import msgspec
 
 from addon.formats.neutral.turn import Message
-from addon.formats.wire.lenient import decoded, record, text
+from addon.formats.wire.lenient import text
 from addon.recall.identity import digest, query_of
-from addon.translation.read import Asked
+from addon.translation.pair import ClientRequest
 
 __all__ = ("conversation_of",)
 
@@ -30,11 +27,9 @@ _SESSION = re.compile(r"session(?:_id\"\s*:\s*\"|_)([0-9A-Za-z-]{8,64})")
 """
 
 _LETTERS = 24
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
-_TEXT = msgspec.json.Decoder(str)
 
 
-def conversation_of(principal_id: str, headers: Mapping[str, str], request: Asked) -> str:
+def conversation_of(principal_id: str, headers: Mapping[str, str], request: ClientRequest) -> str:
     """24 hexadecimal digits for the conversation that a request of the principal goes on
     with; empty: not known.
 
@@ -48,22 +43,14 @@ def conversation_of(principal_id: str, headers: Mapping[str, str], request: Aske
     )
 
 
-def _named(headers: Mapping[str, str], request: Asked) -> Iterator[str]:
+def _named(headers: Mapping[str, str], request: ClientRequest) -> Iterator[str]:
     """What the client calls the conversation, the surest name first; some are empty."""
-    if request.plain is not None:
-        found = dict(request.plain.parts)
-        metadata = decoded(_OBJECT, found.get("metadata", b"null")) or {}
-        user, cache_key = "", decoded(_TEXT, found.get("prompt_cache_key", b"null")) or ""
-    else:
-        assert request.neutral is not None
-        extra = request.neutral.extra
-        metadata = request.neutral.metadata or record(extra.get("metadata"))
-        user, cache_key = request.neutral.user, text(extra.get("prompt_cache_key"))
+    metadata = request.metadata
     yield text(metadata.get("cursorConversationId"))
-    session = _SESSION.search(user or text(metadata.get("user_id")))
+    session = _SESSION.search(request.user or text(metadata.get("user_id")))
     yield session[1] if session else ""
     yield from (headers.get(name, "") for name in _HEADERS)
-    yield cache_key
+    yield request.cache_key
 
 
 def _first_words(messages: list[Message]) -> str:

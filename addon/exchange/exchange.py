@@ -41,9 +41,8 @@ from addon.routing.attempts import Tried
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
-from addon.translation import read as asked
-from addon.translation.read import Asked
-from addon.translation.telling import Telling
+from addon.translation.pair import Answered, ClientRequest, Identity, Pair
+from addon.translation.read import ClientSide, read
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.model import Principal
@@ -100,7 +99,7 @@ class Exchange:
         self._making: Making | None = None
         self._conversation: Conversation | None = None
         self._conversation_id = ""
-        self._telling: Telling | None = None
+        self._pair: Pair | None = None
         self._copies = Copies(services.seal_key, principal.id)
         self._answer: StreamedAnswer | None = None
         self._usage: Usage | None = None
@@ -113,7 +112,7 @@ class Exchange:
 
         self.id = services.random(12).hex()
         self.principal = principal
-        self.request: Asked | None = None
+        self.request: ClientRequest | None = None
         self.opened: Opened | None = None
         """How it stands in the books; None when it was refused before."""
 
@@ -145,23 +144,20 @@ class Exchange:
         refuse_long(body, most)
         body = stripped(body, self._services.id_key)
         past = self._services.answers.past(self.principal.id, most)
-        self.request = request = asked.read(self._endpoint, body, self._copies.open, past)
+        side = read(self._endpoint, body, self._copies.open, past)
+        self.request = request = side.request
         if not may_use(self.principal, request.model):
             raise RequestError(problems.not_allowed(request.model))
         self._remaining = self._candidates(request.model)
-        if request.plain is not None and not all(
-            asked.is_patched_for(one.upstream, body) for one in self._remaining
-        ):
-            self.request = request = asked.read_neutral(
-                self._endpoint, body, self._copies.open, past
-            )
+        side = side.for_upstreams([one.upstream for one in self._remaining])
+        self.request = request = side.request
         self._conversation_id = conversation_of(self.principal.id, self._headers, request)
         if entered:
             self._enter(request, self._remaining[0], len(body))
-        self._converse(request)
+        self._converse(side)
         self._advance()
 
-    def _enter(self, request: Asked, first: Candidate, size: int) -> None:
+    def _enter(self, request: ClientRequest, first: Candidate, size: int) -> None:
         """Open the exchange in the books."""
         assert self._ticket is not None
         self.opened = self._services.meter.open(
@@ -174,7 +170,7 @@ class Exchange:
         )
         self._services.meter.reserve(self.opened)
 
-    def _converse(self, request: Asked) -> None:
+    def _converse(self, side: ClientSide) -> None:
         """Find the replayed turns, and an account that has the state of the latest one."""
         self._conversation = Conversation(
             recall=self._services.recall,
@@ -182,15 +178,15 @@ class Exchange:
             id_key=self._services.id_key,
             random=self._services.random,
             principal_id=self.principal.id,
-            messages=request.messages,
-            has_tools=request.has_tools,
+            messages=side.request.messages,
+            has_tools=side.request.has_tools,
         )
         keep = partial(self._services.answers.keep, self.principal.id)
-        head = Head(self.id, self._began_at // 1000, request.model, keep)
-        self._telling = Telling(request, head, self._talk.mint, self._seal)
+        head = Head(self.id, self._began_at // 1000, side.request.model, keep)
+        self._pair = pair = side.pair(Identity(head, self._talk.mint, self._seal))
         services = self._services
         self._making = Making(
-            request,
+            pair,
             self._talk,
             snapshot=self._snapshot,
             lessons=services.lessons,
@@ -335,9 +331,7 @@ class Exchange:
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""
-        assert self._made is not None
-        made, api = self._made, self.candidate.upstream.api
-        relay = self._said.relay(api, made.encoded.custom, quirks_of(made.profile), self._mirror)
+        relay = self._said.relay(self._answered)
         self._answer = StreamedAnswer(
             relay, remember=self._remember, content_encoding=headers.get("content-encoding", "")
         )
@@ -357,15 +351,11 @@ class Exchange:
     def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
         """The upstream's whole answer, not streamed; None as for `refused`."""
         assert self.request is not None
-        assert self._made is not None
         try:
             body = Inflate(headers.get("content-encoding", "")).feed(body)
         except Unreadable as error:
             return self.reply(problems.malformed(str(error)))
-        made, api = self._made, self.candidate.upstream.api
-        answer = self._said.whole(
-            api, made.encoded.custom, body, quirks_of(made.profile), self._mirror
-        )
+        answer = self._said.whole(self._answered, body)
         if answer is None:
             return self.reply(problems.malformed("the upstream's answer is not a JSON object"))
         if answer.error is not None:
@@ -403,9 +393,19 @@ class Exchange:
         return self._answer.fail(problem) if self._answer else self._said.failed_end(problem)
 
     @property
-    def _said(self) -> Telling:
-        assert self._telling is not None
-        return self._telling
+    def _said(self) -> Pair:
+        assert self._pair is not None
+        return self._pair
+
+    @property
+    def _answered(self) -> Answered:
+        assert self._made is not None
+        return Answered(
+            upstream=self.candidate.upstream.api,
+            custom=self._made.encoded.custom,
+            quirks=quirks_of(self._made.profile),
+            mirror=self._mirror,
+        )
 
     @property
     def _bodies(self) -> Making:

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from addon.admission.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
 from addon.formats.neutral.problem import RequestError
-from addon.formats.neutral.request import refused as refused_request
-from addon.formats.neutral.turn import Reasoning, edited
+from addon.formats.neutral.request import malformed
+from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire.splice import MalformedJson
 from addon.recall.copies import Copies
 from addon.recall.identity import digest
@@ -18,8 +18,7 @@ from addon.recall.memory import Recall
 from addon.recall.replay import Conversation
 from addon.recall.restore import Policy, Restoration
 from addon.routing.candidates import Candidate
-from addon.translation.encoding import Encoded, Wanted, encode
-from addon.translation.read import Asked
+from addon.translation.pair import Encoded, Pair, Wanted
 from shared.config.schema import Snapshot
 from shared.profiles import Profile, complains_of, fault, says_field_is_unknown
 from shared.security import keys
@@ -50,7 +49,7 @@ class Making:
 
     def __init__(
         self,
-        request: Asked,
+        pair: Pair,
         conversation: Conversation,
         *,
         snapshot: Snapshot,
@@ -59,7 +58,7 @@ class Making:
         copies: Copies,
     ) -> None:
         self._snapshot = snapshot
-        self._request = request
+        self._pair = pair
         self._conversation = conversation
         self._lessons = lessons
         self._recall = recall
@@ -200,9 +199,9 @@ class Making:
             in_a_row=policy.in_a_row,
         )
         try:
-            encoded = encode(self._request, wanted)
+            encoded = self._pair.body_for(wanted)
         except MalformedJson as error:  # within a message, which nobody has taken apart before
-            raise refused_request("invalid_json", f"The request is refused: {error}.") from error
+            raise malformed(error) from error
         return Made(endpoint, origin, encoded, profile, policy, restoration, repaired, lesson)
 
     def _profile_of(self, candidate: Candidate) -> Profile:
@@ -214,14 +213,10 @@ class Making:
 
     def _states(self, restoration: Restoration) -> list[str]:
         """All opaque state that the messages hold after restoration."""
-        request, edits = self._request, restoration.edits
-        if request.neutral is None:
-            return []
-        messages = (
-            edited(one, edits[at]) if at in edits else one
-            for at, one in enumerate(request.messages)
-        )
-        parts = (part for message in messages for part in message.parts)
+        edits = restoration.edits
+        restored = {at: edit.parts for at, edit in edits.items() if edit.parts is not None}
+        messages = self._pair.request.messages
+        parts = (part for at, one in enumerate(messages) for part in restored.get(at, one.parts))
         return [part.opaque for part in parts if isinstance(part, Reasoning) and part.opaque]
 
     def _refused(self, origin: str, restoration: Restoration) -> frozenset[str]:

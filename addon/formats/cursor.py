@@ -12,7 +12,7 @@ from addon.formats.neutral.turn import Message
 from addon.formats.responses import request as responses_request
 from addon.formats.tolerant.history import messages_of
 from addon.formats.wire.lenient import objects, record, text
-from addon.formats.wire.splice import MalformedJson, members, value
+from addon.formats.wire.splice import MalformedJson, Members, value
 
 __all__ = ("decode", "is_plain")
 
@@ -43,12 +43,12 @@ at twice).
 """
 
 
-def is_plain(body: bytes) -> bool:
-    """Whether a body is plain Chat Completions, which chat upstreams take as it is; so is
-    one that nobody can read.
+def is_plain(parts: Members) -> bool:
+    """Whether a body of these members is plain Chat Completions, which chat upstreams take
+    as it is; so is one that nobody can read.
     """
+    found = dict(parts)
     try:
-        found = dict(members(body))
         if "messages" not in found or "input" in found or "system" in found:
             return "messages" not in found and "input" not in found
         if not all(map(_is_plain_tool, objects(value(found.get("tools", b"null"))))):
@@ -70,11 +70,11 @@ def _is_foreign(message: dict[str, Any]) -> bool:
     return any(f'"{kind}"'.encode() in _MARKS for kind in kinds)
 
 
-def decode(body: bytes, deployment: str = "") -> Request:
+def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> Request:
     """Read any body that comes to the chat path; `deployment` names the model instead of
-    it. Raises RequestError.
+    it, `parts` are its members when it was `cut` before. Raises RequestError.
     """
-    found = opened(body)
+    found = opened(body, parts)
     if deployment:
         found["model"] = deployment
     items = found.get("input")

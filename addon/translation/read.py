@@ -1,108 +1,129 @@
-"""A client's request, read once: as text that can be patched, or as a neutral request.
-
-Plain Chat Completions for upstreams that speak it are patched, so that all else stays byte
-for byte. Every other combination goes through the neutral request.
-"""
+"""A client's request, read once, for the pair that it will be one side of."""
 
 import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from addon.formats import cursor, translate
 from addon.formats.chat import patch_request
 from addon.formats.chat.patch_request import ChatRequest
+from addon.formats.messages import request as messages_request
 from addon.formats.neutral.protocols import Unseal
-from addon.formats.neutral.request import Request, WireFormat
-from addon.formats.neutral.turn import Message
+from addon.formats.neutral.request import Request, WireFormat, cut
 from addon.formats.paths import Endpoint
 from addon.formats.responses import request as responses_request
 from addon.formats.responses.request import Past
+from addon.formats.wire.lenient import decoded, record, text
+from addon.formats.wire.splice import Members
+from addon.translation.across_formats import AcrossFormats
+from addon.translation.pair import ClientRequest, Identity, Pair
+from addon.translation.same_format import ChatOverChat
 from shared.config.schema import Upstream
 
-__all__ = ("Asked", "is_patched_for", "read", "read_neutral")
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """One request; exactly one of `plain` and `neutral` is set."""
-
-    client: WireFormat
-    """The format it is answered in."""
-
-    model: str
-    stream: bool
-    has_tools: bool
-    messages: list[Message]
-    max_tokens: int | None
-    usage_asked: bool
-    structured: bool
-    """Whether the answer's text must have a shape, like JSON's."""
-
-    plain: ChatRequest | None = None
-    neutral: Request | None = None
-
-
-def is_patched_for(upstream: Upstream, body: bytes) -> bool:
-    """Whether an upstream gets a plain Chat Completions body as it is, but for what is restored."""
-    refused = upstream.images == "refuse" and _PICTURE.search(body)
-    return upstream.api == "chat" and not refused
-
+__all__ = ("ClientSide", "read")
 
 _PICTURE = re.compile(rb'"type"\s*:\s*"(image|image_url|input_image|file|input_file)"')
 
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_TEXT = msgspec.json.Decoder(str)
 
-def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> Asked:
-    """Read a request, as text that can be patched where that may do; `past` is what it may
-    go on from.
 
-    Raises RequestError.
+class ClientSide(msgspec.Struct, frozen=True):
+    """A client's request, decoded."""
+
+    request: ClientRequest
+    pair: Callable[[Identity], Pair]
+    """Joins it with the upstreams, for an answer of this identity."""
+
+    takes: Callable[[Upstream], bool] = lambda upstream: True
+    """Whether the pair has words for an upstream."""
+
+    translated: "Callable[[], ClientSide] | None" = None
+    """The same, decoded for upstreams of any kind. Raises RequestError."""
+
+    def for_upstreams(self, upstreams: Sequence[Upstream]) -> "ClientSide":
+        """The side of a pair that has words for all these upstreams. Raises RequestError."""
+        if self.translated is None or all(map(self.takes, upstreams)):
+            return self
+        return self.translated()
+
+
+def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> ClientSide:
+    """Decode a request; `past` is what it may go on from. Raises RequestError."""
+    parts = cut(body)
+    translated = partial(_translated, endpoint, body, parts, unseal, past)
+    if endpoint.wire_format == "chat" and cursor.is_plain(parts):
+        chat = patch_request.decode(body, endpoint.deployment, parts=parts)
+        if not _replays_custom_calls(chat):
+            return _chat_side(chat, translated)
+    return translated()
+
+
+def _chat_side(chat: ChatRequest, translated: Callable[[], ClientSide]) -> ClientSide:
+    request = _chat_request(chat)
+    pictured = _PICTURE.search(chat.body) is not None
+    takes = partial(_takes_chat, pictured)
+    return ClientSide(request, partial(ChatOverChat, request, chat), takes, translated)
+
+
+def _takes_chat(pictured: bool, upstream: Upstream) -> bool:
+    """Whether a chat body may go as it is; pictures are refused by decoding them."""
+    return upstream.api == "chat" and not (upstream.images == "refuse" and pictured)
+
+
+def _replays_custom_calls(chat: ChatRequest) -> bool:
+    """Whether a call has arguments that are no JSON: Cursor replays the calls of a custom
+    tool after a switch to a mode that no longer declares it.
     """
-    if endpoint.wire_format == "chat" and cursor.is_plain(body):
-        found = patch_request.decode(body, endpoint.deployment)
-        # Cursor replays the calls of a custom tool after a switch to a mode that no longer
-        # declares it.
-        if all(
-            call.arguments.lstrip()[:1] in ("", "{")
-            for message in found.messages
-            for call in message.calls
-        ):
-            return _plain(found)
-    return read_neutral(endpoint, body, unseal, past)
+    calls = (call for message in chat.messages for call in message.calls)
+    return any(call.arguments.lstrip()[:1] not in ("", "{") for call in calls)
 
 
-def read_neutral(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> Asked:
-    """Read a request that some upstream gets in another format. Raises RequestError."""
+def _translated(
+    endpoint: Endpoint, body: bytes, parts: Members, unseal: Unseal, past: Past | None
+) -> ClientSide:
+    """Decode a request for upstreams of any format."""
     if endpoint.wire_format == "chat":
-        found = cursor.decode(body, endpoint.deployment)
+        neutral = cursor.decode(body, endpoint.deployment, parts)
     elif endpoint.wire_format == "responses":
-        found = responses_request.decode(body, past=past)
+        neutral = responses_request.decode(body, past=past, parts=parts)
     else:
-        found = translate.CLIENTS[endpoint.wire_format].decode(body)
-    return _neutral(endpoint.wire_format, translate.opened(found, unseal))
+        neutral = messages_request.decode(body, parts)
+    neutral = translate.opened(neutral, unseal)
+    request = _request_of(endpoint.wire_format, neutral)
+    return ClientSide(request, partial(AcrossFormats, request, neutral))
 
 
-def _plain(found: ChatRequest) -> Asked:
-    return Asked(
-        client="chat",
-        model=found.model,
-        stream=found.stream,
-        has_tools=found.has_tools,
-        messages=found.messages,
-        max_tokens=found.max_tokens,
-        usage_asked=found.usage_asked,
-        structured=any(name == "response_format" and b"json" in raw for name, raw in found.parts),
-        plain=found,
+def _chat_request(chat: ChatRequest) -> ClientRequest:
+    found = dict(chat.parts)
+    return ClientRequest(
+        wire_format="chat",
+        model=chat.model,
+        stream=chat.stream,
+        has_tools=chat.has_tools,
+        messages=chat.messages,
+        max_tokens=chat.max_tokens,
+        usage_asked=chat.usage_asked,
+        structured=b"json" in found.get("response_format", b""),
+        metadata=decoded(_OBJECT, found.get("metadata", b"null")) or {},
+        cache_key=decoded(_TEXT, found.get("prompt_cache_key", b"null")) or "",
     )
 
 
-def _neutral(client: WireFormat, found: Request) -> Asked:
-    return Asked(
-        client=client,
-        model=found.model,
-        stream=found.stream,
-        has_tools=bool(found.tools or found.hosted),
-        messages=found.messages,
-        max_tokens=found.max_tokens,
-        usage_asked=found.usage_asked,
-        structured=found.output_format is not None,
-        neutral=found,
+def _request_of(wire_format: WireFormat, neutral: Request) -> ClientRequest:
+    return ClientRequest(
+        wire_format=wire_format,
+        model=neutral.model,
+        stream=neutral.stream,
+        has_tools=bool(neutral.tools or neutral.hosted),
+        messages=neutral.messages,
+        max_tokens=neutral.max_tokens,
+        usage_asked=neutral.usage_asked,
+        structured=neutral.output_format is not None,
+        metadata=neutral.metadata or record(neutral.extra.get("metadata")),
+        user=neutral.user,
+        cache_key=text(neutral.extra.get("prompt_cache_key")),
     )

@@ -14,7 +14,7 @@ from addon.formats.neutral.protocols import Head, Relay
 from addon.formats.neutral.request import WireFormat
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.translate import CLIENTS, UPSTREAMS
-from addon.translation.relay import Translating
+from addon.translation.across_formats import Translating
 from tests.bench.load import CannedUpstream, Load, chunked
 from tests.bench.streams import FORMATS, asked, stream
 from tests.support.gateway import Gateway

@@ -22,6 +22,7 @@ from addon.formats.neutral.request import (
     Tool,
     ToolChoice,
     WireFormat,
+    cut,
 )
 from addon.formats.neutral.turn import (
     SUMMARY,
@@ -367,8 +368,8 @@ def test_any_json_in_a_request_is_read_or_refused(
     wire_format: WireFormat, member: str, text: bytes
 ) -> None:
     items = b"" if member in ("messages", "input") else b'"messages":[],"input":[],'
-    is_plain(b'{%b"%b":%b}' % (items, member.encode(), text))
     with suppress(RequestError):
+        is_plain(cut(b'{%b"%b":%b}' % (items, member.encode(), text)))
         request = CLIENTS[wire_format].decode(
             b'{"model":"m",%b"%b":%b}' % (items, member.encode(), text)
         )

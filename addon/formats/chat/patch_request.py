@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.neutral.request import model_of, refuse_duplicates, refuse_parts, refused
+from addon.formats.neutral.request import cut, malformed, model_of, refuse_parts, refused
 from addon.formats.neutral.turn import Edit, Message, ToolCall
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire.splice import (
@@ -17,7 +17,6 @@ from addon.formats.wire.splice import (
     members,
     object_text,
     scalar_text,
-    utf8_text,
     value,
     with_members,
 )
@@ -75,15 +74,14 @@ class ChatRequest(msgspec.Struct):
         return next((number for number in asked if type(number) is int and number >= 0), None)
 
 
-def decode(body: bytes, deployment: str = "") -> ChatRequest:
-    """Read a chat request; `deployment` names the model instead of the body. Raises
-    RequestError.
+def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> ChatRequest:
+    """Read a chat request; `deployment` names the model instead of the body, `parts` are its
+    members when it was `cut` before. Raises RequestError.
     """
+    if parts is None:
+        parts = cut(body)
+    found = dict(parts)
     try:
-        utf8_text(body)
-        parts = members(body)
-        refuse_duplicates(parts)
-        found = dict(parts)
         raw_messages = elements(_messages_text(found))
         messages = [_message(raw) for raw in raw_messages]
         refuse_parts(sum(len(message.calls) for message in messages))
@@ -98,14 +96,14 @@ def decode(body: bytes, deployment: str = "") -> ChatRequest:
             messages=messages,
         )
     except MalformedJson as error:
-        raise refused("invalid_json", f"The request is refused: {error}.") from error
+        raise malformed(error) from error
 
 
 def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: Members) -> bytes:
     """The body for the upstream: the client's own bytes wherever nothing must change.
 
-    `extra` members replace or extend the top level. Streamed usage is always asked for,
-    since metering needs it.
+    `extra` members replace or extend the top level; empty ones are left out. Streamed usage
+    is always asked for, since metering needs it.
     """
     changes: dict[str, bytes] = dict(extra)
     if model != request.model or not _names_model(request, model):
@@ -118,7 +116,10 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
         ]
         if texts != request.raw_messages:
             changes["messages"] = array_text(texts)
-    return object_text(_replaced(request.parts, changes)) if changes else request.body
+    parts = _replaced(request.parts, changes)
+    if parts == request.parts:
+        return request.body
+    return object_text(parts)
 
 
 def _kept(raw: bytes, edit: Edit | None) -> list[bytes]:
@@ -225,7 +226,8 @@ def _with_usage(stream_options: bytes) -> bytes:
 def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
     kept = [(key, changes.get(key, raw)) for key, raw in parts]
     present = {key for key, _ in parts}
-    return kept + [(key, raw) for key, raw in changes.items() if key not in present]
+    added = [(key, raw) for key, raw in changes.items() if key not in present]
+    return [(key, raw) for key, raw in kept + added if raw]
 
 
 def _message(raw: bytes) -> Message:

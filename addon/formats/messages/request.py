@@ -24,7 +24,7 @@ from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import flag, integer, number, record, strings, text
-from addon.formats.wire.splice import members, object_text, scalar_text
+from addon.formats.wire.splice import Members, members, object_text, scalar_text
 
 __all__ = ("decode", "encode", "items_of", "query_of", "request_of")
 
@@ -62,9 +62,11 @@ _QUERY = ("model", "system", "messages", "tools", "tool_choice", "thinking", "ou
 """Members that count (https://platform.claude.com/docs/en/api/messages-count-tokens)."""
 
 
-def decode(body: bytes) -> Request:
-    """Read a Messages request, or one that asks for a count of its tokens. Raises RequestError."""
-    found = opened(body)
+def decode(body: bytes, parts: Members | None = None) -> Request:
+    """Read a Messages request, or one that asks for a count of its tokens; `parts` are its
+    members when it was `cut` before. Raises RequestError.
+    """
+    found = opened(body, parts)
     return request_of(found, messages_of(items_of(found), joined=False, foreign="messages"))
 
 

@@ -17,6 +17,8 @@ __all__ = (
     "Tool",
     "ToolChoice",
     "WireFormat",
+    "cut",
+    "malformed",
     "model_of",
     "opened",
     "refuse_duplicates",
@@ -162,17 +164,35 @@ class Request(msgspec.Struct, kw_only=True):
     """Top-level members of `origin` that have no neutral name."""
 
 
-def opened(body: bytes) -> dict[str, Any]:
-    """A request body as Python objects. Raises RequestError when it is malformed or names a
-    routing key twice.
+def cut(body: bytes) -> Members:
+    """A request body's members. Raises RequestError when it is malformed or names a routing
+    key twice.
     """
     try:
         utf8_text(body)
-        refuse_duplicates(members(body))
-        found: dict[str, Any] = value(body.removeprefix(b"\xef\xbb\xbf"))
-        return found
+        parts = members(body)
+        refuse_duplicates(parts)
     except MalformedJson as error:
-        raise refused("invalid_json", f"The request is refused: {error}.") from error
+        raise malformed(error) from error
+    return parts
+
+
+def opened(body: bytes, parts: Members | None = None) -> dict[str, Any]:
+    """A request body as Python objects; `parts` are its members when it was `cut` before.
+    Raises RequestError as `cut` does.
+    """
+    if parts is None:
+        cut(body)
+    try:
+        found: dict[str, Any] = value(body.removeprefix(b"\xef\xbb\xbf"))
+    except MalformedJson as error:
+        raise malformed(error) from error
+    return found
+
+
+def malformed(error: MalformedJson) -> RequestError:
+    """What to raise for a body that can't be read."""
+    return refused("invalid_json", f"The request is refused: {error}.")
 
 
 def refuse_duplicates(parts: Members) -> None:

@@ -20,7 +20,7 @@ from addon.formats.responses.items import items_of
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
-from addon.formats.wire.splice import scalar_text
+from addon.formats.wire.splice import Members, scalar_text
 
 __all__ = (
     "ENCRYPTED",
@@ -59,9 +59,11 @@ class Past(Protocol):
         """The item that an `item_reference` names, or None. Raises RequestError."""
 
 
-def decode(body: bytes, *, past: Past | None = None) -> Request:
-    """Read a Responses request; without `past` nothing is stored. Raises RequestError."""
-    return decoded(opened(body), past=past)
+def decode(body: bytes, *, past: Past | None = None, parts: Members | None = None) -> Request:
+    """Read a Responses request; without `past` nothing is stored, `parts` are its members
+    when it was `cut` before. Raises RequestError.
+    """
+    return decoded(opened(body, parts), past=past)
 
 
 def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:

@@ -6,7 +6,8 @@ import pytest
 
 from addon.exchange.conversation_id import conversation_of
 from addon.formats.paths import classify
-from addon.translation.read import Asked, read
+from addon.translation.pair import ClientRequest
+from addon.translation.read import read
 from tests.addon.recall.chat import Json
 
 SYSTEM = {"role": "system", "content": "You are a coding agent."}
@@ -16,10 +17,10 @@ OTHER = "0195b2a4-1c1e-7e2f-8d4a-ba9876543210"
 HELLO = [{"role": "user", "content": "hello"}]
 
 
-def asked(body: Json, path: str = "/v1/chat/completions") -> Asked:
+def asked(body: Json, path: str = "/v1/chat/completions") -> ClientRequest:
     endpoint = classify(path)
     assert endpoint is not None
-    return read(endpoint, json.dumps({"model": "m"} | body).encode(), lambda _: None, None)
+    return read(endpoint, json.dumps({"model": "m"} | body).encode(), lambda _: None, None).request
 
 
 def said(text: object) -> Json:

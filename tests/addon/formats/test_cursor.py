@@ -12,6 +12,7 @@ from addon.formats.cursor import decode, is_plain
 from addon.formats.neutral.adapt import Abilities, lowered
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Text, message_of
+from addon.formats.wire.splice import members
 
 type Json = dict[str, Any]
 
@@ -135,8 +136,8 @@ def test_each_dialect_of_cursor_reaches_a_chat_upstream_as_plain_chat(
     text = json.dumps(body).encode()
     request = decode(text)
     sent = json.loads(encode(lowered(request, Abilities()).request, model="up"))
-    assert is_plain(text) is plain
-    assert is_plain(json.dumps(sent).encode())
+    assert is_plain(members(text)) is plain
+    assert is_plain(members(json.dumps(sent).encode()))
     assert (sent["model"], sent["stream"], sent["stream_options"]) == (
         "up",
         True,
@@ -181,7 +182,7 @@ def test_an_empty_input_beside_messages_is_no_input() -> None:
 
 
 @pytest.mark.parametrize(
-    "members",
+    "given",
     [
         {"messages": [USER], "tools": [{"type": "function", "name": "f"}]},
         {"messages": [USER], "tools": [{"type": "custom", "custom": {"name": "f"}}]},
@@ -193,12 +194,12 @@ def test_an_empty_input_beside_messages_is_no_input() -> None:
     ],
     ids=str,
 )
-def test_what_a_chat_upstream_would_not_take_is_not_plain(members: Json) -> None:
-    assert not is_plain(json.dumps({"model": "m", **members}).encode())
+def test_what_a_chat_upstream_would_not_take_is_not_plain(given: Json) -> None:
+    assert not is_plain(members(json.dumps({"model": "m", **given}).encode()))
 
 
 @pytest.mark.parametrize(
-    "members",
+    "given",
     [
         {},
         {"messages": 7},
@@ -214,5 +215,5 @@ def test_what_a_chat_upstream_would_not_take_is_not_plain(members: Json) -> None
     ],
     ids=str,
 )
-def test_what_a_chat_upstream_takes_is_plain(members: Json) -> None:
-    assert is_plain(json.dumps({"model": "m", **members}).encode())
+def test_what_a_chat_upstream_takes_is_plain(given: Json) -> None:
+    assert is_plain(members(json.dumps({"model": "m", **given}).encode()))

@@ -1,0 +1,90 @@
+"""Clients whose upstream speaks their own format: the client's bytes pass, patched where they
+have to change.
+"""
+
+from addon.formats.chat import patch_request, patch_response
+from addon.formats.chat.carriers import Quirks
+from addon.formats.chat.fitting import typed
+from addon.formats.chat.patch_request import ChatRequest
+from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.neutral.problem import Problem
+from addon.formats.neutral.protocols import Relay
+from addon.formats.wire.splice import Members
+from addon.mirror.stream import Mirroring
+from addon.translation.abilities import fit_chat
+from addon.translation.effort import chat_changes
+from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
+from shared.config.schema import Upstream
+
+__all__ = ("ChatOverChat",)
+
+_LIMITS = ("max_completion_tokens", "max_tokens")
+_OPENAI = ("api.openai.com", ".openai.azure.com")
+"""Models that reason know `max_completion_tokens` alone there
+(https://platform.openai.com/docs/api-reference/chat).
+"""
+
+
+class ChatOverChat:
+    """Chat Completions; no mixed body."""
+
+    def __init__(self, request: ClientRequest, chat: ChatRequest, identity: Identity) -> None:
+        self.request = request
+        self._chat = chat
+        self._identity = identity
+
+    def body_for(self, wanted: Wanted) -> Encoded:
+        parts = self._chat.parts
+        changes = chat_changes(wanted, parts) | _limit(parts, wanted.upstream) | _tools(parts)
+        body = patch_request.encode(
+            self._chat, model=wanted.model, edits=wanted.edits, extra=list(changes.items())
+        )
+        return fit_chat(Encoded(body), wanted)
+
+    def relay(self, answered: Answered) -> Relay:
+        relay = self._stream(answered.quirks)
+        if answered.mirror:
+            return Mirroring(relay, answered.mirror)
+        return relay
+
+    def whole(self, answered: Answered, body: bytes) -> Whole | None:
+        answer = patch_response.decode(body, answered.quirks)
+        if answer is None:
+            return None
+
+        def client_body() -> bytes:
+            patched = answer.patched(model=self.request.model, mint=self._identity.mint)
+            if answered.mirror:
+                patched = answered.mirror.whole(patched, answer.turns)
+            if not self.request.stream:
+                return patched
+            return patch_response.as_stream(patched, hide_usage=not self.request.usage_asked)
+
+        return Whole(answer.turns, answer.usage, answer.error, client_body)
+
+    def failed_end(self, problem: Problem) -> bytes:
+        return self._stream(Quirks()).fail(problem)
+
+    def _stream(self, quirks: Quirks) -> PatchStream:
+        return PatchStream(
+            model=self.request.model,
+            hide_usage=not self.request.usage_asked,
+            mint=self._identity.mint,
+            quirks=quirks,
+        )
+
+
+def _limit(parts: Members, upstream: Upstream) -> dict[str, bytes]:
+    """The limit of tokens under the name that the upstream knows."""
+    limits = {name: raw for name, raw in parts if name in _LIMITS}
+    if list(limits) != ["max_tokens"] or not upstream.host.endswith(_OPENAI):
+        return {}
+    return {"max_tokens": b"", "max_completion_tokens": limits["max_tokens"]}
+
+
+def _tools(parts: Members) -> dict[str, bytes]:
+    """The tools, every schema saying that it is an object's."""
+    given = dict(parts).get("tools")
+    if given is None or (tools := typed(given)) is given:
+        return {}
+    return {"tools": tools}
