@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from functools import cache
 from importlib.resources import files
@@ -12,32 +12,20 @@ import msgspec
 
 __all__ = (
     "Decided",
-    "Fault",
     "Profile",
     "Profiles",
     "Step",
     "builtin_profiles",
     "choose_profile",
-    "complains_of",
     "decide_profile",
-    "fault",
     "kept_members",
     "merged_profiles",
-    "says_field_is_unknown",
     "thinking_members",
 )
 
 type Step = Literal["omit", "empty", "off", "trim", "reject"]
 type Decided = Literal["name", "api", "host", "model", "default"]
 """What a profile was chosen by."""
-
-type Fault = Literal["missing", "refused", "pictures", "in a row"]
-"""What an upstream refuses that can be mended.
-
-`missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale
-or not from there. `pictures`: it takes none. `in a row`: it does not take two messages of
-the user without an answer between.
-"""
 
 _LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
@@ -62,101 +50,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     off: dict[str, Any] = {}
     keep: dict[str, Any] = {}
     efforts: dict[str, dict[str, Any]] = {}
-
-
-# Texts of the providers' errors, on the whole body with backticks removed: DeepSeek and
-# MiMo (github.com/crewAIInc/crewAI/issues/5878), DeepSeek V3.2
-# (github.com/anomalyco/opencode/issues/9397), DeepSeek's Messages
-# (github.com/leookun/cursor-byok/issues/268), Kimi and its resellers
-# (github.com/mastra-ai/mastra/issues/12592), Gemini
-# (https://ai.google.dev/gemini-api/docs/thought-signatures), Anthropic
-# (github.com/anthropics/claude-code/issues/10199), OpenAI
-# (github.com/openai/codex/issues/8145).
-_MISSING = re.compile(
-    r"reasoning_content.{0,12}in the thinking mode must be passed back"
-    r"|content\[\]\.thinking.{0,12}in the thinking mode must be passed back"
-    r"|missing .?reasoning_content.? field in the assistant message"
-    r"|reasoning_content is missing in assistant tool call message"
-    r"|reasoning(_content|_text)?\b.{0,40} must be (passed|sent) back"
-    r"|function call .{0,60}is missing a thought_signature"
-    r"|expected .?thinking.? or .?redacted_thinking.?,? but found"
-    r"|must start with a thinking block"
-    r"|was provided without its required .?reasoning.? item"
-    r"|reasoning details must be preserved",
-    re.IGNORECASE,
-)
-# Anthropic (https://platform.claude.com/docs/en/build-with-claude/preserved-thinking,
-# github.com/anthropics/claude-code/issues/56708), Gemini and OpenRouter
-# (github.com/OpenRouterTeam/ai-sdk-provider), OpenAI and Azure
-# (github.com/openai/codex/issues/8145), xAI (github.com/router-for-me/CLIProxyAPI).
-_REFUSED = re.compile(
-    r"invalid .?(signature|data).? in .?(redacted_)?thinking.? block"
-    r"|block is bound to a different conversation"
-    r"|thinking.{0,60}blocks? in the latest assistant message cannot be modified"
-    r"|thinking(\.\w+)*.{0,2}: field required"
-    r"|corrupted thought signature|thought signature is not valid"
-    r"|invalid_encrypted_content|encrypted content .{0,200}could not be verified"
-    r"|could not be decrypted or parsed"
-    r"|could not decrypt the provided encrypted_content|could not decode the compaction blob"
-    r"|item with id .?(rs|msg|fc|ws|cu)_\w+.? not found"
-    r"|previous_response_not_found|previous response .{0,80}not found"
-    r"|duplicate item found with id",
-    re.IGNORECASE | re.DOTALL,
-)
-_NAMES = r"(reasoning_content|reasoning_details|reasoning_text|extra_content)"
-_COMPLAINT = (
-    r"(unrecognized request argument|extra inputs are not permitted"
-    r"|unknown (field|parameter|name)|is unsupported"
-    r"|additional properties are not allowed)"
-)
-_UNKNOWN = re.compile(
-    rf"\b{_NAMES}\b.{{0,60}}{_COMPLAINT}|{_COMPLAINT}.{{0,60}}\b{_NAMES}\b"
-    rf"|\bmessages\b.{{0,60}}\breasoning\b.{{0,20}}{_COMPLAINT}|{_COMPLAINT}.{{0,40}}\bmessages\b.{{0,20}}\breasoning\b",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-# DeepSeek, Moonshot, OpenRouter and llama.cpp of pictures; the templates of Mistral and
-# vLLM of messages in a row (github.com/cursor/cursor/issues/2605).
-_PICTURES = re.compile(
-    r"unknown variant .?image_url|image input is not (supported|enabled)|not a multimodal model"
-    r"|does not support (vision|multimodal|images?( inputs?)?([.,;\"]|$))",
-    re.IGNORECASE | re.MULTILINE,
-)
-_IN_A_ROW = re.compile(
-    (
-        r"roles must alternate|(successive|consecutive) "
-        r"(user|assistant)|(user|assistant) messages? in a row"
-    ),
-    re.IGNORECASE,
-)
-
-
-def fault(text: str) -> Fault | None:
-    """What an upstream's error, its full text, says of what can be mended in the request;
-    None: nothing.
-    """
-    if _REFUSED.search(text) or says_field_is_unknown(text):
-        return "refused"
-    if _MISSING.search(text):
-        return "missing"
-    if _PICTURES.search(text):
-        return "pictures"
-    return "in a row" if _IN_A_ROW.search(text) else None
-
-
-def complains_of(text: str, names: Iterable[str]) -> bool:
-    """Whether an upstream's error says that it knows no such top-level member of a request."""
-    found = "|".join(map(re.escape, names))
-    said = rf"\b({found})\b.{{0,60}}{_COMPLAINT}|{_COMPLAINT}.{{0,60}}\b({found})\b"
-    return bool(found and re.search(said, text, re.IGNORECASE | re.DOTALL))
-
-
-def says_field_is_unknown(text: str) -> bool:
-    """Whether an upstream's error says that it knows no such member of a message as
-    reasoning came under.
-    """
-    return bool(_UNKNOWN.search(text))
 
 
 @cache

@@ -15,7 +15,7 @@ from addon.admission import problems
 from addon.admission.limits import Ticket
 from addon.admission.quota import may_use
 from addon.exchange.answer import StreamedAnswer
-from addon.exchange.compaction import hears_usage, is_context_overflow, signal
+from addon.exchange.compaction import hears_usage, signal
 from addon.exchange.conversation_id import conversation_of
 from addon.exchange.stored_answers import StoredAnswers
 from addon.exchange.upstream_bodies import Made, Making, quirks_of
@@ -39,6 +39,7 @@ from addon.recall.replay import Conversation
 from addon.recall.restore import Restoration
 from addon.routing.attempts import Tried
 from addon.routing.candidates import Candidate, candidates
+from addon.routing.complaints import is_context_overflow
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.routing.keyring import Keyring
 from addon.translation.pair import Answered, ClientRequest, Identity, Pair

@@ -18,9 +18,10 @@ from addon.recall.memory import Recall
 from addon.recall.replay import Conversation
 from addon.recall.restore import Policy, Restoration
 from addon.routing.candidates import Candidate
+from addon.routing.complaints import complains_of, fault, says_field_is_unknown
 from addon.translation.pair import Encoded, Pair, Wanted
 from shared.config.schema import Snapshot
-from shared.profiles import Profile, complains_of, fault, says_field_is_unknown
+from shared.profiles import Profile
 from shared.security import keys
 
 __all__ = ("Made", "Making", "quirks_of")

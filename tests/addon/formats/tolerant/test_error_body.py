@@ -9,7 +9,7 @@ import pytest
 
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.tolerant.error_body import error_of, full_text, message_of
-from shared.profiles import fault
+from addon.routing.complaints import fault
 
 MISSING = "The `reasoning_content` in the thinking mode must be passed back to the API."
 OPENROUTER = {
