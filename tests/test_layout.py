@@ -60,9 +60,6 @@ WITHOUT_TWIN = {
     ),
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
-    "addon/recall/copies.py": (
-        "exchange/test_exchange_translated.py and test_exchange_messages.py carry them"
-    ),
     "addon/exchange/upstream_bodies.py": (
         "exchange/test_exchange_repair.py and _messages.py have bodies made"
     ),

@@ -32,11 +32,11 @@ from addon.ledger.meter import Meter, Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import new_token, stripped
 from addon.mirror.stream import Mirror, style_for
-from addon.recall.copies import Copies
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
-from addon.recall.replay import Conversation
+from addon.recall.replay import Replay
 from addon.recall.restore import Restoration
+from addon.recall.sealed import Copies
 from addon.routing.attempts import Tried
 from addon.routing.candidates import Candidate, candidates
 from addon.routing.complaints import is_context_overflow
@@ -98,7 +98,7 @@ class Exchange:
         self._remaining: list[Candidate] = []
         self._made: Made | None = None
         self._making: Making | None = None
-        self._conversation: Conversation | None = None
+        self._conversation: Replay | None = None
         self._conversation_id = ""
         self._pair: Pair | None = None
         self._copies = Copies(services.seal_key, principal.id)
@@ -173,7 +173,7 @@ class Exchange:
 
     def _converse(self, side: ClientSide) -> None:
         """Find the replayed turns, and an account that has the state of the latest one."""
-        self._conversation = Conversation(
+        self._conversation = Replay(
             recall=self._services.recall,
             clock=self._services.clock,
             id_key=self._services.id_key,
@@ -414,7 +414,7 @@ class Exchange:
         return self._making
 
     @property
-    def _talk(self) -> Conversation:
+    def _talk(self) -> Replay:
         assert self._conversation is not None
         return self._conversation
 

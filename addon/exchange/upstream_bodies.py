@@ -11,12 +11,12 @@ from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import malformed
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire.splice import MalformedJson
-from addon.recall.copies import Copies
 from addon.recall.identity import digest
 from addon.recall.lessons import Lessons, steps_down
 from addon.recall.memory import Recall
-from addon.recall.replay import Conversation
+from addon.recall.replay import Replay
 from addon.recall.restore import Policy, Restoration
+from addon.recall.sealed import Copies
 from addon.routing.candidates import Candidate
 from addon.routing.complaints import complains_of, fault, says_field_is_unknown
 from addon.translation.pair import Encoded, Pair, Wanted
@@ -51,7 +51,7 @@ class Making:
     def __init__(
         self,
         pair: Pair,
-        conversation: Conversation,
+        conversation: Replay,
         *,
         snapshot: Snapshot,
         lessons: Lessons,

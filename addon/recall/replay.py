@@ -16,10 +16,10 @@ from addon.recall.turn_keys import Keys, Place, places_of
 from shared.clock import Clock
 from shared.profiles import Profile
 
-__all__ = ("Conversation",)
+__all__ = ("Replay",)
 
 
-class Conversation:
+class Replay:
     """The replayed messages of one principal, and the turn that answers them."""
 
     def __init__(

@@ -10,13 +10,16 @@ import msgspec
 from addon.formats.neutral.turn import Reasoning
 from shared.security.sealing import SealError, seal, unseal
 
-__all__ = ("Carried", "opened", "sealed")
+__all__ = ("Copies", "Copy", "open_copy", "seal_copy")
 
 _MARK = "tb1."
+"""Copies begin with it: "Thinkback, first form"."""
+
 _LONGEST = 16 * 1024 * 1024
+"""Characters that are tried: no upstream thinks as much in one turn."""
 
 
-class Carried(msgspec.Struct, frozen=True, array_like=True):
+class Copy(msgspec.Struct, frozen=True, array_like=True):
     """What a copy holds."""
 
     reasoning: Reasoning
@@ -24,24 +27,56 @@ class Carried(msgspec.Struct, frozen=True, array_like=True):
     """Whose state the reasoning's `opaque` is: an upstream's account."""
 
 
-_CARRIED = msgspec.json.Decoder(Carried)
+_COPY = msgspec.json.Decoder(Copy)
 
 
-def sealed(secret: bytes, carried: Carried, principal_id: str) -> str:
+class Copies:
+    """The copies of one exchange; `foreign` knows whose state was in those that came."""
+
+    def __init__(self, secret: bytes, principal_id: str) -> None:
+        self._secret = secret
+        self._principal_id = principal_id
+        self._origins: dict[str, str] = {}
+
+    @property
+    def latest_origin(self) -> str:
+        """The account whose state came last; empty when none came."""
+        return next(reversed(self._origins.values()), "")
+
+    def foreign(self, origin: str) -> frozenset[str]:
+        """State that came and another account made."""
+        return frozenset(opaque for opaque, made_by in self._origins.items() if made_by != origin)
+
+    def seal(self, reasoning: Reasoning, origin: str) -> str:
+        """The copy of what the account answered."""
+        copy = Copy(reasoning, origin if reasoning.opaque else "")
+        return seal_copy(self._secret, copy, self._principal_id)
+
+    def open(self, reasoning: Reasoning) -> Reasoning | None:
+        """What a copy holds; None for what is none of this caller's."""
+        copy = open_copy(self._secret, reasoning.opaque, self._principal_id)
+        if copy is None:
+            return None
+        if copy.reasoning.opaque:
+            self._origins[copy.reasoning.opaque] = copy.origin
+        return copy.reasoning
+
+
+def seal_copy(secret: bytes, copy: Copy, principal_id: str) -> str:
     """The copy, as text; empty for reasoning that can't be put into words (lone surrogates)."""
     try:
-        plain = msgspec.json.encode(carried)
+        plain = msgspec.json.encode(copy)
     except UnicodeEncodeError:
         return ""
     return _MARK + base64.urlsafe_b64encode(seal(secret, plain, bound_to=principal_id)).decode()
 
 
-def opened(secret: bytes, copy: str, principal_id: str) -> Carried | None:
+def open_copy(secret: bytes, copy: str, principal_id: str) -> Copy | None:
     """What a copy of ours holds; None for what is none, or was made for another caller."""
     if not copy.startswith(_MARK) or len(copy) > _LONGEST:
         return None
     try:
-        return _CARRIED.decode(
+        return _COPY.decode(
             unseal(
                 secret, base64.urlsafe_b64decode(copy.removeprefix(_MARK)), bound_to=principal_id
             )

@@ -13,7 +13,7 @@ from typing import Any
 from addon.formats.chat import patch_request as chat_request
 from addon.formats.neutral.turn import Reasoning, ToolCall, Turn
 from addon.recall.memory import Recall
-from addon.recall.replay import Conversation
+from addon.recall.replay import Replay
 from addon.recall.restore import Policy, Restoration
 from shared.profiles import Profile, builtin_profiles
 from shared.store import open_engine
@@ -132,7 +132,7 @@ class Chat:
         """Make the request for the messages as they are, as `sent`."""
         body = json.dumps({"model": "m", "messages": self.messages, **self.tools}).encode()
         request = chat_request.decode(body)
-        self.talk = Conversation(
+        self.talk = Replay(
             recall=self.memory.recall,
             clock=self.memory.clock,
             id_key=ID_KEY,

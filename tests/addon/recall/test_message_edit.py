@@ -9,7 +9,7 @@ from addon.formats.chat import patch_request as chat_request
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Reasoning, Text, ToolCall, Turn, message_of, turn_of
 from addon.formats.translate import restored
-from addon.recall.replay import Conversation
+from addon.recall.replay import Replay
 from addon.recall.restore import Policy
 from tests.addon.recall.chat import ID_KEY, Chat, Json, Memory, call, turn
 
@@ -350,7 +350,7 @@ def test_a_client_of_another_format_gets_it_restored_too(
         message_of(one.role, [Text(one.text), *one.calls], result_of=one.result_of)
         for one in plain.messages
     ]
-    talk = Conversation(
+    talk = Replay(
         recall=memory.recall,
         clock=memory.clock,
         id_key=ID_KEY,

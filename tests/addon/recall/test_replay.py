@@ -4,7 +4,7 @@ import pytest
 
 from addon.formats.neutral.turn import Message
 from addon.recall.identity import MintedId, read_minted
-from addon.recall.replay import Conversation
+from addon.recall.replay import Replay
 from addon.recall.restore import Policy
 from shared.profiles import builtin_profiles
 from tests.addon.recall.chat import ID_KEY, Chat, Memory, call, turn
@@ -12,8 +12,8 @@ from tests.addon.recall.chat import ID_KEY, Chat, Memory, call, turn
 PROFILES = builtin_profiles()
 
 
-def conversation(memory: Memory, *messages: Message) -> Conversation:
-    found = Conversation(
+def conversation(memory: Memory, *messages: Message) -> Replay:
+    found = Replay(
         recall=memory.recall,
         clock=memory.clock,
         id_key=ID_KEY,

@@ -3,22 +3,22 @@
 import pytest
 
 from addon.formats.neutral.turn import Reasoning
-from addon.recall.sealed import Carried, opened, sealed
+from addon.recall.sealed import Copy, open_copy, seal_copy
 
 SECRET = b"0123456789abcdef0123456789abcdef"
-COPY = Carried(
+COPY = Copy(
     Reasoning("思考 because", "reasoning_content", "state", "encrypted_content", "rs_1"),
     "azure 0011",
 )
 
 
 def test_a_copy_holds_what_was_put_in() -> None:
-    assert opened(SECRET, sealed(SECRET, COPY, "user:1"), "user:1") == COPY
+    assert open_copy(SECRET, seal_copy(SECRET, COPY, "user:1"), "user:1") == COPY
 
 
 def test_a_copy_tells_nothing_of_what_it_holds() -> None:
-    assert "because" not in sealed(SECRET, COPY, "user:1")
-    assert sealed(SECRET, COPY, "user:1") != sealed(SECRET, COPY, "user:1")
+    assert "because" not in seal_copy(SECRET, COPY, "user:1")
+    assert seal_copy(SECRET, COPY, "user:1") != seal_copy(SECRET, COPY, "user:1")
 
 
 @pytest.mark.parametrize(
@@ -27,20 +27,20 @@ def test_a_copy_tells_nothing_of_what_it_holds() -> None:
     ids=["another caller", "another installation"],
 )
 def test_a_copy_opens_for_nobody_else(secret: bytes, caller: str) -> None:
-    assert opened(secret, sealed(SECRET, COPY, "user:1"), caller) is None
+    assert open_copy(secret, seal_copy(SECRET, COPY, "user:1"), caller) is None
 
 
 @pytest.mark.parametrize(
     "text", ["", "gAAAAAB-of-openai", "tb1.", "tb1.!!!", "tb1.AAAA", "tb1." + "é" * 9]
 )
 def test_what_is_no_copy_of_ours_is_nothing(text: str) -> None:
-    assert opened(SECRET, text, "user:1") is None
+    assert open_copy(SECRET, text, "user:1") is None
 
 
 def test_a_changed_copy_is_nothing() -> None:
-    copy = sealed(SECRET, COPY, "user:1")
-    assert opened(SECRET, copy[:-8] + "AAAAAAAA", "user:1") is None
+    copy = seal_copy(SECRET, COPY, "user:1")
+    assert open_copy(SECRET, copy[:-8] + "AAAAAAAA", "user:1") is None
 
 
 def test_reasoning_that_no_database_could_hold_is_not_carried() -> None:
-    assert sealed(SECRET, Carried(Reasoning("\ud800", "reasoning_content"), ""), "user:1") == ""
+    assert seal_copy(SECRET, Copy(Reasoning("\ud800", "reasoning_content"), ""), "user:1") == ""
