@@ -35,7 +35,6 @@ WITHOUT_TWIN = {
     "addon/routing/attempts.py": DECLARES,
     "addon/exchange/upstream_request.py": "exchange/test_exchange.py looks at what goes out",
     "addon/edge/plan.py": RUNS,
-    "addon/admission/problems.py": "exchange/test_exchange.py reads what it says",
     "addon/translation/abilities.py": "test_losses.py and exchange/ read what is sent by it",
     "addon/translation/across_formats.py": "exchange/test_exchange_translated.py speaks through it",
     "addon/translation/effort.py": "exchange/test_exchange.py and _messages.py read what it says",

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Callable, Mapping
 
+from addon.admission import problems
 from addon.formats.neutral.problem import Problem
 from shared.config.schema import Upstream
 from shared.model import Principal, User, VirtualKey
@@ -37,30 +38,23 @@ def identify(
 ) -> Principal | Problem:
     """The caller behind a credential; a key is looked up by its digest alone."""
     if not shown:
-        return _refused(
-            "No API key was sent: put a Thinkback key (sk-…) into 'Authorization: Bearer'."
-        )
+        return problems.no_key()
     if found := find_key(keys.digest(shown)):
         return _of_key(*found, now_ms)
     if principal := passthrough_principal(shown, upstreams):
         return principal
     if shown.count(".") == 2 and (user := read_token(shown)):
         return user_principal(user)
-    return _refused(
-        f"The API key {keys.mask(shown)} is not known here: check it, or ask for a new one."
-    )
+    return problems.unknown_key(keys.mask(shown))
 
 
 def user_principal(user: User, key: VirtualKey | None = None) -> Principal | Problem:
     """A user as caller, by a virtual key or a session token, unless the account may not call."""
     key_suffix = key.suffix if key is not None else "jwt"
     if user.disabled:
-        return _refused("This account is disabled: ask the administrator.")
+        return problems.account_disabled()
     if user.must_change_password:
-        return _refused(
-            "The account still has its well-known password: change it first (log "
-            "in to the web page)."
-        )
+        return problems.password_unchanged()
     return Principal(
         id=f"user:{user.id}", name=user.username, key_suffix=key_suffix, user=user, key=key
     )
@@ -88,15 +82,9 @@ def passthrough_principal(shown: str, upstreams: tuple[Upstream, ...]) -> Princi
 
 def _of_key(key: VirtualKey, user: User, now_ms: int) -> Principal | Problem:
     if key.revoked_at is not None:
-        return _refused(f"The API key …{key.suffix} was revoked: make a new one.")
+        return problems.key_revoked(key.suffix)
     if key.expires_at is not None and key.expires_at <= now_ms:
-        return _refused(f"The API key …{key.suffix} has expired: make a new one.")
+        return problems.key_expired(key.suffix)
     if key.scope != "inference":
-        return _refused(
-            f"The API key …{key.suffix} is for the management API only: use an inference key."
-        )
+        return problems.key_for_management(key.suffix)
     return user_principal(user, key)
-
-
-def _refused(message: str) -> Problem:
-    return Problem(status=401, message=message, code="invalid_api_key", type="authentication_error")

@@ -1,13 +1,12 @@
-"""Quotas and budgets: what a request may use before it is sent, and the words when it may not."""
+"""Quotas and budgets: what a request may use before it is sent, and whether it may."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 
+from addon.admission import problems
 from addon.formats.neutral.problem import Problem
-from shared.model import Limits, Period, Principal, fits
-from shared.periods import reset_ms
+from shared.model import Limits, Principal, fits
 from shared.pricing import Price, cost_micros
 from shared.store.ledger import Balance, Ratio, subject_of
 
@@ -35,6 +34,8 @@ _TRUSTED_TOKENS = 500
 """Tokens that must have been counted before their ratio is believed."""
 
 _UNASKED_COMPLETION = 2048
+"""Tokens held for an answer whose request says nothing of its length: a long message."""
+
 _LARGEST_COMPLETION = 4096
 """Tokens held for an answer: agents ask for far more than they use, and would starve each other."""
 
@@ -113,10 +114,13 @@ def tokens_in(size: int, counted_bytes: int, counted_tokens: int) -> int:
     """Tokens that so many bytes probably are, going by what was counted before; at least 1
     unless there are none.
     """
-    known = counted_tokens >= _TRUSTED_TOKENS and counted_bytes > 0
-    per_token = counted_bytes / counted_tokens if known else BYTES_PER_TOKEN
+    if not size:
+        return 0
+    per_token = BYTES_PER_TOKEN
+    if counted_tokens >= _TRUSTED_TOKENS and counted_bytes > 0:
+        per_token = counted_bytes / counted_tokens
     per_token = min(max(per_token, _FEWEST_BYTES), _MOST_BYTES)
-    return max(1, round(size / per_token)) if size else 0
+    return max(1, round(size / per_token))
 
 
 def demand_of(
@@ -126,9 +130,9 @@ def demand_of(
     say) demands.
     """
     prompt = tokens_in(size, ratio.prompt_bytes, ratio.prompt_tokens)
-    completion = min(
-        max(0, _UNASKED_COMPLETION if max_tokens is None else max_tokens), _LARGEST_COMPLETION
-    )
+    if max_tokens is None:
+        max_tokens = _UNASKED_COMPLETION
+    completion = min(max(0, max_tokens), _LARGEST_COMPLETION)
     return Demand(prompt, completion, model, price)
 
 
@@ -149,16 +153,16 @@ def grant(
         if limits.quota_tokens is not None:
             left = limits.quota_tokens - balance.tokens - balance.reserved_tokens
             if left < demand.prompt_tokens:
-                return _exceeded(
-                    subject, now_ms, _token_words(subject, balance, demand.prompt_tokens)
+                return problems.quota_exceeded(
+                    subject.called, limits, balance, demand.prompt_tokens, now_ms
                 )
             tokens = min(tokens, left)
         if limits.quota_cost_micros is not None:
             if demand.price is None:
-                return _unpriced(subject, demand.model)
+                return problems.unpriced(subject.called, demand.model)
             left = limits.quota_cost_micros - balance.cost_micros - balance.reserved_cost_micros
             if left < max(1, demand.cost(0)):
-                return _exceeded(subject, now_ms, _cost_words(subject, balance))
+                return problems.budget_exceeded(subject.called, limits, balance, now_ms)
             cost = min(cost, left)
     return Grant(tokens, cost)
 
@@ -170,75 +174,7 @@ def spent(balances: Iterable[tuple[Subject, Balance]], now_ms: int) -> Problem |
     for subject, balance in balances:
         limits = subject.limits
         if limits.quota_tokens is not None and limits.quota_tokens <= balance.tokens:
-            return _exceeded(subject, now_ms, _token_words(subject, balance, 0))
+            return problems.quota_exceeded(subject.called, limits, balance, 0, now_ms)
         if limits.quota_cost_micros is not None and limits.quota_cost_micros <= balance.cost_micros:
-            return _exceeded(subject, now_ms, _cost_words(subject, balance))
+            return problems.budget_exceeded(subject.called, limits, balance, now_ms)
     return None
-
-
-# -- words -----------------------------------------------------------------------------------------
-
-_PERIOD_WORDS: dict[Period, str] = {"lifetime": "", "month": " this month", "day": " today"}
-
-
-def _token_words(subject: Subject, balance: Balance, needed: int) -> str:
-    quota, when = subject.limits.quota_tokens or 0, _PERIOD_WORDS[subject.limits.period]
-    if quota == 0:
-        return f"There is no token quota for {subject.called} yet: ask the administrator for one."
-    used = f"{min(balance.tokens, quota):,} of {quota:,} tokens are used{when}"
-    if balance.reserved_tokens:
-        used += f", {balance.reserved_tokens:,} more are held by running requests"
-    if balance.tokens >= quota:
-        return f"The token quota of {subject.called} is used up: {used}."
-    return (
-        f"The token quota of {subject.called} is too small for this request (about "
-        f"{needed:,} tokens): {used}."
-    )
-
-
-def _cost_words(subject: Subject, balance: Balance) -> str:
-    budget, when = subject.limits.quota_cost_micros or 0, _PERIOD_WORDS[subject.limits.period]
-    if budget == 0:
-        return f"There is no budget for {subject.called} yet: ask the administrator for one."
-    used = f"{dollars(min(balance.cost_micros, budget))} of {dollars(budget)} are spent{when}"
-    if balance.reserved_cost_micros:
-        used += f", {dollars(balance.reserved_cost_micros)} more are held by running requests"
-    state = "used up" if balance.cost_micros >= budget else "too small for this request"
-    return f"The budget of {subject.called} is {state}: {used}."
-
-
-def dollars(micros: int) -> str:
-    """An amount of millionths of a US dollar, to the cent or as exactly as it needs."""
-    return (
-        f"${micros / 1_000_000:,.2f}"
-        if micros % 10_000 == 0 or micros >= 10_000_000
-        else f"${micros / 1_000_000:.6f}"
-    )
-
-
-def _exceeded(subject: Subject, now_ms: int, words: str) -> Problem:
-    resets = reset_ms(subject.limits.period, now_ms)
-    if resets is None:
-        words += "" if "ask the administrator" in words else " Ask the administrator for more."
-        return Problem(
-            status=429, message=words, code="insufficient_quota", type="insufficient_quota"
-        )
-    moment = datetime.fromtimestamp(resets // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Problem(
-        status=429,
-        message=f"{words} It resets on {moment}.",
-        code="insufficient_quota",
-        type="insufficient_quota",
-        retry_after=str(max(1, (resets - now_ms) // 1000)),
-    )
-
-
-def _unpriced(subject: Subject, model: str) -> Problem:
-    message = (
-        f"The model '{model[:200]}' has no price, so it can't be charged to the budget "
-        f"of {subject.called}: "
-        "ask the administrator to set one."
-    )
-    return Problem(
-        status=429, message=message, code="insufficient_quota", type="insufficient_quota"
-    )

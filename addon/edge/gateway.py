@@ -21,6 +21,8 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.tls import TlsData
 from mitmproxy.utils import asyncio_utils
 
+from addon.admission import problems
+from addon.admission.admit import admit, unfit
 from addon.admission.client import client_address, head_fault, is_trusted, without_hop_by_hop
 from addon.edge import http1
 from addon.edge.http_layer import GatewayHttpLayer, widen_backlog
@@ -28,7 +30,7 @@ from addon.edge.plan import Plan, Planner, lowered
 from addon.exchange import local_answers as front
 from addon.exchange.count_tokens import Counting
 from addon.exchange.exchange import Exchange, Reply
-from addon.formats.neutral.problem import Problem, RequestError
+from addon.formats.neutral.problem import RequestError
 from addon.formats.paths import Endpoint, classify
 from addon.ledger.outcome import Delivery, Outcome
 from addon.log import RequestLine, masked
@@ -258,11 +260,7 @@ class Gateway(Planner):
                 flow.request.method, flow.request.path, flow.request.http_version, fields
             )
             if fault or flow.request.authority:
-                problem = Problem(
-                    status=400,
-                    message=f"The request is refused: {fault or 'a bare path is wanted'}.",
-                    code="bad_request",
-                )
+                problem = problems.bad_head(fault or "a bare path is wanted")
                 # What follows such a head can't be trusted to be a request.
                 self._answer(
                     flow, front.problem_reply(problem, "chat", ""), {"connection": "close"}
@@ -333,7 +331,7 @@ class Gateway(Planner):
 
     def _plan_call(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
         snapshot, max_body = self._node.snapshot, self._node.snapshot.server.max_body_mib * _MIB
-        caller = front.admit(
+        caller = admit(
             headers,
             snapshot,
             find_key=self._node.find_key,
@@ -342,7 +340,7 @@ class Gateway(Planner):
         )
         if isinstance(caller, Principal):
             self._name(flow, caller)
-            problem = front.unfit(endpoint, flow.request.method, headers, max_body)
+            problem = unfit(endpoint, flow.request.method, headers, max_body)
         else:
             problem = caller
         if problem is not None:
@@ -376,7 +374,7 @@ class Gateway(Planner):
     ) -> None:
         server = self._node.snapshot.server
         if server.ui == "local":
-            problem = Problem(status=404, message="There is nothing here.", code="not_found")
+            problem = problems.nothing_here()
             self._answer(flow, front.problem_reply(problem, "chat", ""))
             return
         host, _, port = server.admin_addr.rpartition(":")
@@ -416,12 +414,7 @@ class Gateway(Planner):
         except Exception:
             _log.exception("a hook failed; the request is refused")
             self._plans.pop(flow, None)
-            problem = Problem(
-                status=500,
-                message="The gateway failed on this request.",
-                code="gateway_error",
-                type="server_error",
-            )
+            problem = problems.gateway_failed()
             self._answer(flow, front.problem_reply(problem, "chat", ""))
         else:
             if plan is not None:

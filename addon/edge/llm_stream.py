@@ -40,6 +40,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
+from addon.admission.problems import too_large
 from addon.edge.http1 import Tick
 from addon.edge.plan import (
     Plan,
@@ -54,7 +55,6 @@ from addon.edge.plan import (
 )
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.exchange import Exchange, Reply
-from addon.exchange.local_answers import too_large
 from addon.exchange.upstream_request import returned
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import error_body

@@ -7,6 +7,7 @@ import msgspec
 from mitmproxy import http
 from mitmproxy.proxy import commands
 
+from addon.admission import problems
 from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.upstream_request import Outgoing
 from addon.formats.neutral.problem import Problem, error_body
@@ -81,20 +82,17 @@ def response_of(reply: Reply) -> http.Response:
 
 def fault() -> http.Response:
     """The response to a request that the gateway itself failed on."""
-    return response_of(_reply(500, "The gateway failed on this request.", "gateway_error"))
+    return response_of(_reply(problems.gateway_failed()))
 
 
 def sidecar_down() -> Reply:
     """The reply for the sidecar's paths while it does not answer."""
-    return _reply(502, "The management service is not running.", "sidecar_down")
+    return _reply(problems.sidecar_down())
 
 
 def told(reply: Reply) -> Problem:
     """What a reply says, for a client whose stream has begun."""
-    message = message_of(reply.body) or f"The upstream answered with an error ({reply.status})."
-    return Problem(
-        status=reply.status, message=message, code="upstream_error", type="upstream_error"
-    )
+    return problems.told_by_upstream(reply.status, message_of(reply.body))
 
 
 def lowered(headers: http.Headers) -> dict[str, str]:
@@ -141,6 +139,6 @@ _CONNECT_ERRORS = {
 }
 
 
-def _reply(status: int, message: str, code: str) -> Reply:
-    problem = Problem(status=status, message=message, code=code, type="server_error")
-    return Reply(status, {"content-type": "application/json"}, error_body("chat", problem))
+def _reply(problem: Problem) -> Reply:
+    headers = {"content-type": "application/json"}
+    return Reply(problem.status, headers, error_body("chat", problem))

@@ -21,7 +21,7 @@ from addon.exchange.stored_answers import StoredAnswers
 from addon.exchange.upstream_bodies import Made, Making, quirks_of
 from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to, returned, without_keys
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
+from addon.formats.neutral.problem import Problem, RequestError, error_body
 from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.paths import Endpoint
@@ -301,13 +301,7 @@ class Exchange:
         self._rest(CONNECT_REST, why)
         if self._next():
             return None
-        name = self.candidate.upstream.name
-        message = (
-            f"The upstream '{name}' could not be reached ({why}): try again, or check its base_url."
-        )
-        return self.reply(
-            Problem(status=502, message=message, code="upstream_unreachable", type="upstream_error")
-        )
+        return self.reply(problems.unreachable(self.candidate.upstream.name, why))
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
         """The upstream answered with an error."""
@@ -328,7 +322,7 @@ class Exchange:
         body = self._without_keys(body)
         if _error_shape(self.candidate.upstream.api) != _error_shape(self._endpoint.wire_format):
             return self.reply(problems.told_by_upstream(status, message_of(body)))
-        return Reply(self._status(status), returned(headers), body)
+        return Reply(self._status(status, "upstream_error"), returned(headers), body)
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""
@@ -376,7 +370,7 @@ class Exchange:
             headers["retry-after"] = problem.retry_after
         if problem.code == "insufficient_quota":
             headers["x-should-retry"] = "false"  # OpenAI's and Anthropic's libraries heed it
-        status = status_for(problem, self._headers.get("user-agent", ""))
+        status = self._status(problem.status, problem.code)
         return Reply(status, headers, error_body(self._endpoint.wire_format, problem))
 
     def stream_problem(self, error: StreamError) -> Problem:
@@ -500,26 +494,15 @@ class Exchange:
             self.candidate.upstream.name, self.candidate.key, seconds, why
         )
 
-    def _status(self, status: int) -> int:
-        """Cursor shows the text of a 400 only; of an overloaded or failing upstream it
-        retries by itself.
-        """
-        is_cursor = self._headers.get("user-agent", "").startswith("Cursor/")
-        return 400 if is_cursor and 400 <= status < 500 and status != 429 else status
+    def _status(self, status: int, code: str) -> int:
+        return problems.status_for(status, code, self._headers.get("user-agent", ""))
 
-    def _keys_refused(self, status: int, said: str) -> Problem:
+    def _keys_refused(self, status: int, message: str) -> Problem:
         name = self.candidate.upstream.name
         keys = (one.candidate.key for one in self.tried if one.candidate.upstream.name == name)
         tried = ", ".join(dict.fromkeys(map(mask, keys)))
-        message = (
-            f"The upstream '{name}' refused the gateway's key {tried} ({status}): its "
-            "api_keys need a look."
-        )
-        if said:
-            message += f" It says: {self._without_keys(said.encode(errors='replace')).decode()}"
-        return Problem(
-            status=502, message=message, code="upstream_auth_error", type="upstream_error"
-        )
+        message = self._without_keys(message.encode(errors="replace")).decode()
+        return problems.keys_refused(name, tried, status, message)
 
     def _without_keys(self, body: bytes) -> bytes:
         return without_keys(body, (one.candidate for one in self.tried))

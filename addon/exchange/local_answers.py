@@ -1,17 +1,15 @@
-"""What is decided from a request's headers alone: who answers it, and whether its caller
-may ask at all.
-"""
+"""What is answered from a request's headers alone, without an upstream."""
 
 from collections.abc import Mapping
 
 import msgspec
 
-from addon.admission.principal import FindKey, ReadToken, credential, identify
+from addon.admission.problems import status_for
 from addon.admission.quota import may_use
 from addon.exchange.exchange import Reply
 from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.messages import listing
-from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
+from addon.formats.neutral.problem import Problem, RequestError, error_body
 from addon.formats.paths import Endpoint
 from addon.ledger.meter import Meter
 from shared.config.schema import Snapshot
@@ -19,7 +17,6 @@ from shared.model import Principal
 from shared.routes import known_models
 
 __all__ = (
-    "admit",
     "counted",
     "health",
     "models",
@@ -27,8 +24,6 @@ __all__ = (
     "problem_reply",
     "readiness",
     "stored",
-    "too_large",
-    "unfit",
 )
 
 CORS = {"access-control-allow-origin": "*"}
@@ -102,51 +97,10 @@ def stored(
         return problem_reply(error.problem, endpoint.wire_format, user_agent)
 
 
-def admit(
-    headers: Mapping[str, str],
-    snapshot: Snapshot,
-    *,
-    find_key: FindKey,
-    read_token: ReadToken,
-    now_ms: int,
-) -> Principal | Problem:
-    """The caller, or why it is turned away."""
-    upstreams = snapshot.upstreams if snapshot.server.allow_upstream_keys else ()
-    shown = credential(headers)
-    return identify(
-        shown, find_key=find_key, read_token=read_token, upstreams=upstreams, now_ms=now_ms
-    )
-
-
-def unfit(
-    endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body: int
-) -> Problem | None:
-    """Why a request of a known caller can't be taken, as far as its headers tell."""
-    if method not in endpoint.methods:
-        use = " or ".join(endpoint.methods)
-        return Problem(
-            status=405, message=f"Use {use} here, not {method}.", code="method_not_allowed"
-        )
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        return Problem(
-            status=415, message="Send the body uncompressed.", code="unsupported_content_encoding"
-        )
-    length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > max_body:
-        return too_large(max_body)
-    return None
-
-
-def too_large(limit: int) -> Problem:
-    """The problem of a body beyond the limit (bytes)."""
-    message = (
-        f"The request body is larger than {limit // (1024 * 1024)} MiB: start a new "
-        "chat, or raise max_body_mib."
-    )
-    return Problem(status=413, message=message, code="request_too_large")
-
-
 def problem_reply(problem: Problem, wire_format: str, user_agent: str) -> Reply:
     """A problem as the client's format tells it."""
-    headers = CORS | _JSON | ({"retry-after": problem.retry_after} if problem.retry_after else {})
-    return Reply(status_for(problem, user_agent), headers, error_body(wire_format, problem))
+    headers = CORS | _JSON
+    if problem.retry_after:
+        headers |= {"retry-after": problem.retry_after}
+    status = status_for(problem.status, problem.code, user_agent)
+    return Reply(status, headers, error_body(wire_format, problem))

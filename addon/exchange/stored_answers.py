@@ -16,7 +16,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from addon.formats.neutral.problem import Problem, RequestError
+from addon.admission import problems
+from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import Request, refused
 from addon.formats.paths import Endpoint
 from addon.formats.responses.listing import Query, listed, page, shown
@@ -116,8 +117,7 @@ class StoredAnswers:
             raise refused("unsupported_endpoint", message)
         answer = self._find(principal_id, endpoint.id)
         if answer is None:
-            message = f"Response with id '{endpoint.id[:80]}' not found."
-            raise RequestError(Problem(status=404, message=message, code="not_found"))
+            raise RequestError(problems.answer_not_found(endpoint.id))
         query = parse_qs(target.partition("?")[2], keep_blank_values=True)
         if method == "DELETE":
             return self._deleted(answer)

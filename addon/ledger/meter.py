@@ -253,14 +253,4 @@ class Meter:
 
 
 def _too_many(refusal: Refusal) -> Problem:
-    message = (
-        f"Too many {refusal.what} for {refusal.subject.called}: try again in "
-        f"{refusal.retry_after} s."
-    )
-    return Problem(
-        status=429,
-        message=message,
-        code="rate_limit_exceeded",
-        type="rate_limit_error",
-        retry_after=str(refusal.retry_after),
-    )
+    return problems.too_many(refusal.what, refusal.subject.called, refusal.retry_after)

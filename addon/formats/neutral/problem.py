@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ("Problem", "RequestError", "error_body", "status_for")
+__all__ = ("Problem", "RequestError", "error_body")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,28 +25,6 @@ class RequestError(ValueError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
-
-
-def status_for(problem: Problem, user_agent: str) -> int:
-    """The HTTP status of the answer: Cursor shows its user the text of a 400 only
-    (forum.cursor.com/t/159758).
-    """
-    readable = (
-        problem.status < 500 and problem.status not in (401, 429)
-    ) or problem.code in _FOR_THE_USER
-    return 400 if readable and user_agent.startswith("Cursor/") else problem.status
-
-
-_FOR_THE_USER = frozenset(
-    {
-        "insufficient_quota",
-        "no_upstream",
-        "upstream_auth_error",
-        "usage_not_recorded",
-        "gateway_error",
-    }
-)
-"""Problems that no retry mends: a person has to read them."""
 
 
 def error_body(wire_format: str, problem: Problem) -> bytes:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addon.admission.problems import dollars
 from addon.admission.quota import (
     Demand,
     Grant,
     Subject,
     demand_of,
-    dollars,
     grant,
     may_use,
     spent,

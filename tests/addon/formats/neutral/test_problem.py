@@ -1,10 +1,10 @@
-"""What a client is told fits its format, and Cursor's users get to read it."""
+"""What a client is told fits its format."""
 
 import json
 
 import pytest
 
-from addon.formats.neutral.problem import Problem, RequestError, error_body, status_for
+from addon.formats.neutral.problem import Problem, RequestError, error_body
 
 
 def problem(status: int = 400, code: str = "some_code", message: str = "Words.") -> Problem:
@@ -45,32 +45,6 @@ def test_an_error_for_anthropic_clients_has_their_shape_and_the_type_of_its_stat
 def test_words_that_no_text_can_hold_are_told_all_the_same(wire_format: str) -> None:
     body = error_body(wire_format, problem(message="no model '\ud83d\x00\u2028é'"))
     assert json.loads(body.decode())["error"]["message"] == "no model '?\x00\u2028é'"
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "for_cursor"),
-    [
-        (400, "model_not_found", 400),
-        (401, "invalid_api_key", 401),
-        (404, "x", 400),
-        (413, "request_too_large", 400),
-        (429, "rate_limit", 429),
-        (429, "insufficient_quota", 400),
-        (500, "gateway_error", 400),
-        (500, "server_error", 500),
-        (502, "upstream_unreachable", 502),
-        (502, "upstream_auth_error", 400),
-        (503, "no_upstream", 400),
-        (503, "quota_unavailable", 503),
-        (503, "usage_not_recorded", 400),
-    ],
-)
-def test_cursor_gets_a_400_where_a_person_must_read(
-    status: int, code: str, for_cursor: int
-) -> None:
-    assert status_for(problem(status, code), "Cursor/1.0") == for_cursor
-    assert status_for(problem(status, code), "OpenAI/Python") == status
-    assert status_for(problem(status, code), "") == status
 
 
 def test_a_request_error_says_what_its_problem_says() -> None:

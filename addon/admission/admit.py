@@ -1,0 +1,46 @@
+"""Who may call at all, and with what: decided by a request's head alone."""
+
+from collections.abc import Mapping
+
+from addon.admission import problems
+from addon.admission.principal import FindKey, ReadToken, credential, identify
+from addon.formats.neutral.problem import Problem
+from addon.formats.paths import Endpoint
+from shared.config.schema import Snapshot
+from shared.model import Principal
+
+__all__ = ("admit", "unfit")
+
+
+def admit(
+    headers: Mapping[str, str],
+    snapshot: Snapshot,
+    *,
+    find_key: FindKey,
+    read_token: ReadToken,
+    now_ms: int,
+) -> Principal | Problem:
+    """The caller, or why it is turned away."""
+    return identify(
+        credential(headers),
+        find_key=find_key,
+        read_token=read_token,
+        upstreams=snapshot.upstreams if snapshot.server.allow_upstream_keys else (),
+        now_ms=now_ms,
+    )
+
+
+def unfit(
+    endpoint: Endpoint, method: str, headers: Mapping[str, str], max_body: int
+) -> Problem | None:
+    """Why a request of a known caller can't be taken, as far as its head tells; `max_body`
+    in bytes.
+    """
+    if method not in endpoint.methods:
+        return problems.method_not_allowed(method, endpoint.methods)
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        return problems.compressed()
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > max_body:
+        return problems.too_large(max_body)
+    return None
