@@ -13,7 +13,6 @@ from addon.admission.quota import tokens_in
 from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.upstream_request import Outgoing, inflated
 from addon.formats.messages.listing import decode_count, encode_count
-from addon.formats.messages.request import query_of
 from addon.formats.neutral.turn import File, Image
 
 __all__ = ("Counting",)
@@ -48,16 +47,9 @@ class Counting(Exchange):
 
     @property
     def outgoing(self) -> Outgoing:
-        asked = super().outgoing
-        path, mark, query = asked.target.partition("?")
-        body = query_of(asked.body)
-        headers = [
-            (name, str(len(body)) if name == "content-length" else text)
-            for name, text in asked.headers
-        ]
-        return replace(
-            asked, target=f"{path}/count_tokens{mark}{query}", headers=headers, body=body
-        )
+        question = super().outgoing
+        path, mark, query = question.target.partition("?")
+        return replace(question, target=f"{path}/count_tokens{mark}{query}")
 
     def unreachable(self, why: str) -> Reply | None:
         return self._estimate()

@@ -193,6 +193,7 @@ class Exchange:
             lessons=services.lessons,
             recall=services.recall,
             copies=self._copies,
+            counts=not self.kept,
         )
         self._remaining = self._making.ordered(self._remaining)
 

@@ -46,7 +46,9 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Making:
-    """Makes the bodies of one request; `copies` are those that the client carries."""
+    """Makes the bodies of one request; `copies` are those that the client carries. It `counts`
+    where upstreams are asked for the tokens of the request.
+    """
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Making:
         lessons: Lessons,
         recall: Recall,
         copies: Copies,
+        counts: bool = False,
     ) -> None:
         self._snapshot = snapshot
         self._pair = pair
@@ -64,6 +67,7 @@ class Making:
         self._lessons = lessons
         self._recall = recall
         self._copies = copies
+        self._counts = counts
 
     def ordered(self, candidates: list[Candidate]) -> list[Candidate]:
         """The candidates, those first whose account has the state of the latest turn that
@@ -198,6 +202,7 @@ class Making:
             unusable=self._copies.foreign(origin) | self._refused(origin, restoration),
             pictures=policy.pictures,
             in_a_row=policy.in_a_row,
+            counts=self._counts and candidate.upstream.api == "messages",
         )
         try:
             encoded = self._pair.body_for(wanted)

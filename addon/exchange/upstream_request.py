@@ -14,14 +14,19 @@ __all__ = ("Outgoing", "inflated", "outgoing_to", "returned", "without_keys")
 _FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
 """Request headers that upstreams get to see; everything else stays here."""
 
+_BETA = {"chat": "openai-beta", "messages": "anthropic-beta", "responses": "openai-beta"}
+"""The header by which clients ask for what an API has not settled yet."""
+
 _MESSAGES_VERSION = "2023-06-01"
 """https://platform.claude.com/docs/en/api/versioning."""
 
 _SECRET_HEADER = re.compile("auth|key|token|secret|cookie|password", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 
-_RETURNED = ("content-type", "openai-processing-ms", "request-id", "retry-after", "x-request-id")
-_RETURNED_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+_RETURNED = ("content-type", "request-id", "retry-after", "x-request-id")
+_RETURNED_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-")
+_ACCOUNT = ("anthropic-organization-id", "openai-organization", "openai-project")
+"""Response headers that name the account that pays; it is nobody's business but the operator's."""
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -43,9 +48,9 @@ def outgoing_to(candidate: Candidate, client: Mapping[str, str], body: bytes) ->
     headers = [(name, client[name]) for name in _FORWARDED if name in client]
     if upstream.api == "messages":
         headers += [("anthropic-version", client.get("anthropic-version", _MESSAGES_VERSION))]
-        headers += (
-            [("anthropic-beta", client["anthropic-beta"])] if "anthropic-beta" in client else []
-        )
+    beta = _BETA[upstream.api]
+    if beta in client:
+        headers.append((beta, client[beta]))
     headers += [
         ("host", _authority(upstream.host, upstream.port, upstream.scheme)),
         ("accept-encoding", "identity"),
@@ -91,7 +96,7 @@ def returned(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: text
         for name, text in headers.items()
-        if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)
+        if (name in _RETURNED or name.startswith(_RETURNED_PREFIXES)) and name not in _ACCOUNT
     }
 
 

@@ -8,12 +8,15 @@ from addon.formats.messages.claude import (
     takes_budgets,
     takes_budgets_only,
     takes_sampling,
+    takes_system_messages,
 )
 from addon.formats.neutral.adapt import Abilities
 from addon.translation.pair import Encoded, Wanted
 from shared.config.schema import Upstream
 
-__all__ = ("abilities_of", "fit_chat")
+__all__ = ("abilities_of", "fit_chat", "is_anthropic")
+
+_ANTHROPIC = "api.anthropic.com"
 
 
 def abilities_of(upstream: Upstream, model: str) -> Abilities:
@@ -28,9 +31,15 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
         unsigned_thinking=not claude,
         sampling=not claude or takes_sampling(model),
         caches=claude,
+        system_messages=is_anthropic(upstream) and takes_system_messages(model),
         images=upstream.images,
         files=upstream.images,
     )
+
+
+def is_anthropic(upstream: Upstream) -> bool:
+    """Whether it is Anthropic's own API."""
+    return upstream.host == _ANTHROPIC
 
 
 def fit_chat(encoded: Encoded, wanted: Wanted) -> Encoded:

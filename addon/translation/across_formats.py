@@ -7,6 +7,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from addon.formats import translate
+from addon.formats.messages.request import query_of
 from addon.formats.neutral.adapt import Raising, lowered, raised
 from addon.formats.neutral.deltas import Delta, Finish, StreamError, UsageReport
 from addon.formats.neutral.problem import Problem
@@ -40,7 +41,10 @@ class AcrossFormats:
         fit = lowered(request, abilities)
         upstream = translate.UPSTREAMS[wanted.upstream.api]
         body = upstream.encode(fit.request, wanted.model, abilities)
-        encoded = Encoded(tuned(body, request, wanted), fit.custom, fit.notes)
+        body = tuned(body, request, wanted)
+        if wanted.counts:
+            body = query_of(body)
+        encoded = Encoded(body, fit.custom, fit.notes)
         if wanted.upstream.api == "chat":
             return fit_chat(encoded, wanted)
         return encoded

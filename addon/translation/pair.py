@@ -79,6 +79,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     in_a_row: bool
     """What a chat upstream takes: pictures, two messages of the user in a row."""
 
+    counts: bool = False
+    """The upstream is asked to count the tokens of the request, not to answer it."""
+
 
 class Encoded(msgspec.Struct, frozen=True):
     """A body for an upstream."""

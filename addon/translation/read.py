@@ -10,17 +10,23 @@ import msgspec
 from addon.formats import cursor, translate
 from addon.formats.chat import patch_request
 from addon.formats.chat.patch_request import ChatRequest
+from addon.formats.messages import patch_request as messages_patch
 from addon.formats.messages import request as messages_request
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, WireFormat, cut
 from addon.formats.paths import Endpoint
+from addon.formats.responses import patch_request as responses_patch
 from addon.formats.responses import request as responses_request
 from addon.formats.responses.request import Past
 from addon.formats.wire.lenient import decoded, record, text
 from addon.formats.wire.splice import Members
 from addon.translation.across_formats import AcrossFormats
-from addon.translation.pair import ClientRequest, Identity, Pair
-from addon.translation.same_format import ChatOverChat
+from addon.translation.pair import ByUpstream, ClientRequest, Identity, Pair
+from addon.translation.same_format import (
+    ChatOverChat,
+    MessagesOverMessages,
+    ResponsesOverResponses,
+)
 from shared.config.schema import Upstream
 
 __all__ = ("ClientSide", "read")
@@ -59,7 +65,31 @@ def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> 
         chat = patch_request.decode(body, endpoint.deployment, parts=parts)
         if not _replays_custom_calls(chat):
             return _chat_side(chat, translated)
+    if endpoint.wire_format == "responses":
+        responses = responses_patch.decode(body, past=past, unseal=unseal, parts=parts)
+        if responses.is_native:
+            return _mixed_side(ResponsesOverResponses, endpoint, responses)
+    if endpoint.wire_format == "messages":
+        messages = messages_patch.decode(body, unseal=unseal, parts=parts)
+        if messages is not None:
+            return _mixed_side(MessagesOverMessages, endpoint, messages)
     return translated()
+
+
+def _mixed_side[Patchable: (responses_patch.PatchableRequest, messages_patch.PatchableRequest)](
+    same_format: Callable[[ClientRequest, Patchable, Identity], Pair],
+    endpoint: Endpoint,
+    patchable: Patchable,
+) -> ClientSide:
+    """The side of a pair that patches for some upstreams and translates for others."""
+    neutral = patchable.request
+    request = _request_of(endpoint.wire_format, neutral)
+
+    def pair(identity: Identity) -> Pair:
+        same = same_format(request, patchable, identity)
+        return ByUpstream(same, AcrossFormats(request, neutral, identity))
+
+    return ClientSide(request, pair)
 
 
 def _chat_side(chat: ChatRequest, translated: Callable[[], ClientSide]) -> ClientSide:

@@ -2,21 +2,29 @@
 have to change.
 """
 
-from addon.formats.chat import patch_request, patch_response
+from addon.formats.chat import patch_request as chat_request
+from addon.formats.chat import patch_response as chat_response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.fitting import typed
 from addon.formats.chat.patch_request import ChatRequest
-from addon.formats.chat.patch_stream import PatchStream
+from addon.formats.chat.patch_stream import PatchStream as ChatStream
+from addon.formats.messages import patch_request as messages_request
+from addon.formats.messages import patch_response as messages_response
+from addon.formats.messages.claude import is_claude
+from addon.formats.messages.patch_stream import PatchStream as MessagesStream
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Relay
+from addon.formats.responses import patch_request as responses_request
+from addon.formats.responses import patch_response as responses_response
+from addon.formats.responses.patch_stream import PatchStream as ResponsesStream
 from addon.formats.wire.splice import Members
 from addon.mirror.stream import Mirroring
-from addon.translation.abilities import fit_chat
-from addon.translation.effort import chat_changes
+from addon.translation.abilities import abilities_of, fit_chat, is_anthropic
+from addon.translation.effort import chat_changes, overriding
 from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
 from shared.config.schema import Upstream
 
-__all__ = ("ChatOverChat",)
+__all__ = ("ChatOverChat", "MessagesOverMessages", "ResponsesOverResponses")
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _OPENAI = ("api.openai.com", ".openai.azure.com")
@@ -36,7 +44,7 @@ class ChatOverChat:
     def body_for(self, wanted: Wanted) -> Encoded:
         parts = self._chat.parts
         changes = chat_changes(wanted, parts) | _limit(parts, wanted.upstream) | _tools(parts)
-        body = patch_request.encode(
+        body = chat_request.encode(
             self._chat, model=wanted.model, edits=wanted.edits, extra=list(changes.items())
         )
         return fit_chat(Encoded(body), wanted)
@@ -48,7 +56,7 @@ class ChatOverChat:
         return relay
 
     def whole(self, answered: Answered, body: bytes) -> Whole | None:
-        answer = patch_response.decode(body, answered.quirks)
+        answer = chat_response.decode(body, answered.quirks)
         if answer is None:
             return None
 
@@ -58,20 +66,130 @@ class ChatOverChat:
                 patched = answered.mirror.whole(patched, answer.turns)
             if not self.request.stream:
                 return patched
-            return patch_response.as_stream(patched, hide_usage=not self.request.usage_asked)
+            return chat_response.as_stream(patched, hide_usage=not self.request.usage_asked)
 
         return Whole(answer.turns, answer.usage, answer.error, client_body)
 
     def failed_end(self, problem: Problem) -> bytes:
         return self._stream(Quirks()).fail(problem)
 
-    def _stream(self, quirks: Quirks) -> PatchStream:
-        return PatchStream(
+    def _stream(self, quirks: Quirks) -> ChatStream:
+        return ChatStream(
             model=self.request.model,
             hide_usage=not self.request.usage_asked,
             mint=self._identity.mint,
             quirks=quirks,
         )
+
+
+class ResponsesOverResponses:
+    """Responses; no body with items of another format."""
+
+    def __init__(
+        self,
+        request: ClientRequest,
+        patchable: responses_request.PatchableRequest,
+        identity: Identity,
+    ) -> None:
+        self.request = request
+        self._patchable = patchable
+        self._identity = identity
+
+    def body_for(self, wanted: Wanted) -> Encoded:
+        target = responses_request.Target(
+            model=wanted.model,
+            abilities=abilities_of(wanted.upstream, wanted.model),
+            edits=wanted.edits,
+            unusable=wanted.unusable,
+            effort=wanted.effort,
+            override=overriding(wanted),
+        )
+        patched = self._patchable.body(target)
+        return Encoded(patched.body, notes=patched.notes)
+
+    def relay(self, answered: Answered) -> Relay:
+        return self._stream()
+
+    def whole(self, answered: Answered, body: bytes) -> Whole | None:
+        answer = responses_response.decode(body)
+        if answer is None:
+            return None
+
+        def client_body() -> bytes:
+            identity = self._identity
+            patched = answer.patched(
+                self._patchable.request, identity.head, mint=identity.mint, seal=identity.seal
+            )
+            if not self.request.stream:
+                return patched
+            return responses_response.as_stream(patched)
+
+        return Whole(answer.turns, answer.usage, answer.error, client_body)
+
+    def failed_end(self, problem: Problem) -> bytes:
+        return self._stream().fail(problem)
+
+    def _stream(self) -> ResponsesStream:
+        identity = self._identity
+        return ResponsesStream(
+            self._patchable.request, identity.head, mint=identity.mint, seal=identity.seal
+        )
+
+
+class MessagesOverMessages:
+    """Messages; no body with messages or tools of another format."""
+
+    def __init__(
+        self,
+        request: ClientRequest,
+        patchable: messages_request.PatchableRequest,
+        identity: Identity,
+    ) -> None:
+        self.request = request
+        self._patchable = patchable
+        self._identity = identity
+
+    def body_for(self, wanted: Wanted) -> Encoded:
+        target = messages_request.Target(
+            model=wanted.model,
+            abilities=abilities_of(wanted.upstream, wanted.model),
+            edits=wanted.edits,
+            unusable=wanted.unusable,
+            effort=wanted.effort,
+            override=overriding(wanted),
+            counts=wanted.counts,
+            reads_billing_line=is_anthropic(wanted.upstream),
+            # So do those who pass Claude's requests on to it.
+            refuses_surrogates=is_anthropic(wanted.upstream) or is_claude(wanted.model),
+        )
+        patched = self._patchable.body(target)
+        return Encoded(patched.body, notes=patched.notes)
+
+    def relay(self, answered: Answered) -> Relay:
+        return self._stream()
+
+    def whole(self, answered: Answered, body: bytes) -> Whole | None:
+        answer = messages_response.decode(body)
+        if answer is None:
+            return None
+
+        def client_body() -> bytes:
+            identity = self._identity
+            patched = answer.patched(
+                model=self.request.model, mint=identity.mint, seal=identity.seal
+            )
+            if not self.request.stream:
+                return patched
+            return messages_response.as_stream(patched)
+
+        return Whole(answer.turns, answer.usage, answer.error, client_body)
+
+    def failed_end(self, problem: Problem) -> bytes:
+        return self._stream().fail(problem)
+
+    def _stream(self) -> MessagesStream:
+        identity = self._identity
+        return MessagesStream(model=self.request.model, mint=identity.mint, seal=identity.seal)
 
 
 def _limit(parts: Members, upstream: Upstream) -> dict[str, bytes]:

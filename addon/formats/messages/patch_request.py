@@ -26,7 +26,7 @@ from addon.formats.messages.patch_thinking import thinking_changes
 from addon.formats.messages.request import items_of, request_of
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.protocols import Unseal
-from addon.formats.neutral.request import Request, refuse_duplicates, refused
+from addon.formats.neutral.request import Request, refuse_duplicates, refuse_parts, refused
 from addon.formats.neutral.turn import Edit
 from addon.formats.wire.lenient import objects, record, text
 from addon.formats.wire.splice import (
@@ -220,12 +220,15 @@ def _read(body: bytes, parts: Members, unseal: Unseal) -> PatchableRequest | Non
         return None
     request = request_of(found, [])
     read: list[RawMessage] = []
+    pieces = 0
     for raw, item in zip(raws, items, strict=True):
         message = read_message(raw, item, len(request.messages), unseal)
         if message is None:
             return None
         read.append(message)
         request.messages += message.messages
+        pieces += sum(len(piece.parts) for piece in message.messages)
+        refuse_parts(pieces)
     return PatchableRequest(request, body, parts, read)
 
 
