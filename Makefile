@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run web start stop status log test lint check bench vendor screenshots
+.PHONY: help install run web start stop status log test lint check bench release vendor screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
@@ -47,6 +47,9 @@ check: lint test ## Everything a change must pass
 
 bench: .venv/.installed-dev ## Measure the gateway against bare mitmproxy
 	@.venv/bin/python -m tests.bench
+
+release: ## Bump the version, date the changelog, commit and tag: VERSION=1.2.3 (maintainers)
+	@python3 tools/release.py $(VERSION)
 
 screenshots: .venv/.installed-dev ## Take pictures of every page into docs/screenshots, or TO=folder (needs chromium)
 	@.venv/bin/python -m tests.browser.screenshots $(TO)

@@ -25,7 +25,7 @@ VERBS = {
     "check",
     "bench",
 }
-VERBS |= {"screenshots", "vendor"}
+VERBS |= {"release", "screenshots", "vendor"}
 
 FAKE_UV = """#!/bin/sh
 case "$1 $2" in
