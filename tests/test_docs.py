@@ -18,6 +18,7 @@ from shared.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 EXAMPLE = (ROOT / "config.example.toml").read_text()
 EVERY_KEY = re.sub(r"^#(?=[a-z\[])", "", EXAMPLE, flags=re.MULTILINE)
 
@@ -191,3 +192,28 @@ def test_every_option_in_mitm_toml_is_explained() -> None:
     ]
 
     assert unexplained == []
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
+
+def anchors(page: Path) -> set[str]:
+    """What the page's headings are linked by, as GitHub makes it."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading_in_it(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text())
+
+    for file, heading in links:
+        target = page.parent / file if file else page
+        assert target.exists()
+        assert not heading or heading in anchors(target)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([\w.]+/[\w./]+)`", CONTRIBUTING))))
+def test_every_path_in_the_guide_for_contributors_exists(path: str) -> None:
+    assert (ROOT / path).exists()

@@ -161,10 +161,18 @@ def test_ci_runs_what_the_readme_tells_people_to_run() -> None:
     assert "make test" in (ROOT / "README.md").read_text()
 
 
-def test_the_documentation_names_verbs_that_there_are() -> None:
-    text = "".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+def verbs_in(*pages: Path) -> set[str]:
+    """The verbs that the pages tell people to use."""
+    text = "\n".join(page.read_text() for page in pages)
+    return set(re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE))
 
-    assert set(re.findall(r"`make (\w+)", text)) <= VERBS
+
+def test_the_documentation_names_verbs_that_there_are() -> None:
+    assert verbs_in(ROOT / "README.md", *(ROOT / "docs").glob("*.md")) <= VERBS
+
+
+def test_the_guide_for_contributors_names_every_verb() -> None:
+    assert verbs_in(ROOT / "CONTRIBUTING.md") == VERBS - {"help"}
 
 
 def test_no_module_of_the_addon_bears_the_name_of_another() -> None:
