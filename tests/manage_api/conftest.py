@@ -17,6 +17,7 @@ from shared.security.passwords import hash_password
 from shared.store import open_engine
 from shared.store.engine import Engine
 from tests.manage_api.world import PASSWORD, FromPeer, ManualClock, People, Person
+from tests.support.database import place_database
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +38,9 @@ def toml(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def environ(tmp_path: Path, toml: str, request: pytest.FixtureRequest) -> dict[str, str]:
-    """What configures the application, and more as an indirect parameter."""
+    """What configures the application over an empty database, and more as an indirect parameter."""
     (tmp_path / "config.toml").write_text(toml)
+    place_database(tmp_path / "data" / "adapter.db")
     paths = {
         "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db",
         "CONFIG_PATH": str(tmp_path / "config.toml"),

@@ -16,8 +16,8 @@ from addon.formats.responses.request import decode
 from addon.formats.responses.writer import encode
 from addon.formats.wire.splice import scalar_text, value
 from shared.clock import SystemClock
-from shared.store import open_engine
 from tests.properties.test_formats_neutral import answers, conversations, minted
+from tests.support.database import open_database
 
 type Json = dict[str, Any]
 
@@ -26,7 +26,7 @@ INCLUDE = ["reasoning.encrypted_content"]
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredAnswers]:
-    engine = open_engine(f"sqlite:{tmp_path_factory.mktemp('stored')}/adapter.db")
+    engine = open_database(tmp_path_factory.mktemp("stored") / "adapter.db")
     yield StoredAnswers(engine, SystemClock(), max_age_days=1)
     engine.close()
 

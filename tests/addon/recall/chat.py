@@ -16,9 +16,9 @@ from addon.recall.memory import Recall
 from addon.recall.replay import Replay
 from addon.recall.restore import Policy, Restoration
 from shared.profiles import Profile, builtin_profiles
-from shared.store import open_engine
 from shared.store.engine import Engine
 from shared.store.sqlite import connect
+from tests.support.database import open_database
 
 __all__ = ("FIELD", "ID_KEY", "Chat", "Json", "Memory", "StoppedClock", "call", "turn")
 
@@ -56,13 +56,13 @@ class Memory:
         self.clock = clock or StoppedClock()
         self.memory_bytes = memory_bytes
         self.random = Random(1)
-        self.engine: Engine = open_engine(f"sqlite:{path}")
+        self.engine: Engine = open_database(path)
         self.recall = Recall(self.engine, self.clock, memory_bytes=memory_bytes)
 
     def restart(self) -> None:
         """The process ends and starts again."""
         self.engine.close()
-        self.engine = open_engine(f"sqlite:{self.path}")
+        self.engine = open_database(self.path)
         self.recall = Recall(self.engine, self.clock, memory_bytes=self.memory_bytes)
 
     @contextmanager

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2
 
-from shared.store import open_engine
 from shared.store.engine import Engine
 from shared.store.sqlite import connect
+from tests.support.database import open_database
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def engine(path: Path) -> Iterator[Engine]:
     """A migrated database, as the programs open it."""
-    engine = open_engine(f"sqlite:{path}")
+    engine = open_database(path)
     yield engine
     engine.close()
 

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.model import Period
-from shared.store import open_engine
 from shared.store.engine import Engine, Statement
 from shared.store.ledger import (
     DEAD_AFTER_MS,
@@ -30,6 +29,7 @@ from shared.store.ledger import (
     settle_lost,
     subject_of,
 )
+from tests.support.database import open_database
 
 NOON = 1_795_176_000_000
 """2026-11-20 12:00 UTC."""
@@ -246,7 +246,7 @@ def test_a_living_nodes_exchanges_stay_open_however_long_they_take(engine: Engin
 def test_sums_and_balances_always_agree_with_the_rows(
     tmp_path_factory: pytest.TempPathFactory, used: list[tuple[int, int, int]]
 ) -> None:
-    engine = open_engine(f"sqlite:{tmp_path_factory.mktemp('ledger')}/adapter.db")
+    engine = open_database(tmp_path_factory.mktemp("ledger") / "adapter.db")
     entries = [entry(f"x{n}", prompt_tokens=tokens, at=NOON + at) for n, tokens, at in used]
     run(engine, *(statement for one in entries for statement in settle(one)))
     rows = ledger(engine)
