@@ -1,8 +1,9 @@
 """The schema grows from every earlier one, once, whoever comes first.
 
-`schemas/<step>.sql` is the database a program left whose last step was that one, with a row
-in every table; for a new step make it with `python -m tests.shared.store.dump FILE`. A file
-is never edited once its step is released.
+`schemas/<step>.sql` is what that step changed in the database of the step before it, in plain
+SQL, and a row for every table that it made. Run up to a step, the files make the database a
+program left whose last step was that one. A new step gets a file of its own; none is edited
+once its step is released.
 """
 
 from contextlib import closing
@@ -45,9 +46,12 @@ def row_counts(path: Path) -> dict[str, int]:
         }
 
 
-def restore(step: str, path: Path) -> None:
+def restore(last: str, path: Path) -> None:
+    """Make the database that a program left whose last step was this one."""
+    steps = step_names()
     with closing(connect(path)) as connection:
-        connection.executescript((SCHEMAS / f"{step}.sql").read_text())
+        for step in steps[: steps.index(last) + 1]:
+            connection.executescript((SCHEMAS / f"{step}.sql").read_text())
 
 
 def test_every_step_has_the_database_it_left() -> None:

@@ -1,68 +1,27 @@
-CREATE TABLE "_sqlite_migrations" (
-   "id" INTEGER PRIMARY KEY,
-   "migration_set" TEXT,
-   "name" TEXT,
-   "applied_at" TEXT
-);
-CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
-    ON "_sqlite_migrations" ("migration_set", "name");
-CREATE TABLE users (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            username TEXT NOT NULL UNIQUE COLLATE NOCASE,
-            password_hash TEXT NOT NULL,
-            role TEXT NOT NULL CHECK (role IN ('admin', 'user')),
-            disabled INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
-            epoch INTEGER NOT NULL DEFAULT 0,
-            must_change_password INTEGER NOT NULL DEFAULT 0 CHECK (must_change_password IN (0, 1)),
-            created_at INTEGER NOT NULL
-        ) STRICT
-    ;
-CREATE TABLE virtual_keys (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-            name TEXT NOT NULL,
-            digest TEXT NOT NULL UNIQUE CHECK (length(digest) = 64),
-            suffix TEXT NOT NULL,
-            scope TEXT NOT NULL CHECK (scope IN ('inference', 'admin')),
-            created_at INTEGER NOT NULL,
-            expires_at INTEGER,
-            revoked_at INTEGER
-        ) STRICT
-    ;
-CREATE INDEX virtual_keys_user_id ON virtual_keys (user_id);
 CREATE TABLE recall_turns (
-            token TEXT NOT NULL PRIMARY KEY,
-            namespace BLOB NOT NULL,
-            parent TEXT,
-            complete INTEGER NOT NULL CHECK (complete IN (0, 1)),
-            body BLOB NOT NULL,
-            bytes INTEGER NOT NULL CHECK (bytes >= 0),
-            created_at INTEGER NOT NULL,
-            used_at INTEGER NOT NULL
-        ) STRICT
-    ;
+    token TEXT NOT NULL PRIMARY KEY,
+    namespace BLOB NOT NULL,
+    parent TEXT,
+    complete INTEGER NOT NULL CHECK (complete IN (0, 1)),
+    body BLOB NOT NULL,
+    bytes INTEGER NOT NULL CHECK (bytes >= 0),
+    created_at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL
+) STRICT;
 CREATE INDEX recall_turns_used_at ON recall_turns (used_at);
 CREATE TABLE recall_keys (
-            key BLOB NOT NULL,
-            token TEXT NOT NULL REFERENCES recall_turns (token) ON DELETE CASCADE,
-            PRIMARY KEY (key, token)
-        ) STRICT, WITHOUT ROWID
-    ;
+    key BLOB NOT NULL,
+    token TEXT NOT NULL REFERENCES recall_turns (token) ON DELETE CASCADE,
+    PRIMARY KEY (key, token)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX recall_keys_token ON recall_keys (token);
 CREATE TABLE recall_sent (
-            key BLOB NOT NULL PRIMARY KEY,
-            value TEXT NOT NULL,
-            used_at INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID
-    ;
+    key BLOB NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL,
+    used_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE INDEX recall_sent_used_at ON recall_sent (used_at);
-INSERT INTO _sqlite_migrations VALUES (1, 'thinkback', 'accounts', '2026-11-20 09:35:00.295934+00:00');
-INSERT INTO _sqlite_migrations VALUES (2, 'thinkback', 'recall', '2026-11-20 09:35:00.296483+00:00');
-INSERT INTO users VALUES (1, 'ada', 'hash', 'admin', 0, 0, 0, 1000);
-DELETE FROM sqlite_sequence;
-INSERT INTO sqlite_sequence VALUES ('users', 1);
-INSERT INTO sqlite_sequence VALUES ('virtual_keys', 1);
-INSERT INTO virtual_keys VALUES (1, 1, 'first', '0000000000000000000000000000000000000000000000000000000000000000', 'abcd', 'inference', 1000, NULL, NULL);
+INSERT INTO _sqlite_migrations VALUES (2, 'thinkback', 'recall', '2026-11-20 09:35:00.693734+00:00');
 INSERT INTO recall_turns VALUES ('turn', X'01', NULL, 1, X'7B7D', 2, 1000, 1000);
 INSERT INTO recall_keys VALUES (X'02', 'turn');
 INSERT INTO recall_sent VALUES (X'03', 'sent', 1000);
