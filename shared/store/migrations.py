@@ -400,7 +400,8 @@ def step_names() -> list[str]:
 
 
 def _refuse_newer(database: Database, path: Path) -> None:
-    unknown = [step.name for step in MIGRATIONS.applied(database) if step.name not in step_names()]
+    known = step_names()
+    unknown = [step.name for step in MIGRATIONS.applied(database) if step.name not in known]
     if unknown:
         raise StoreError(
             f"The database {path} was made by a newer Thinkback (it has the change "
