@@ -9,10 +9,10 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run web start stop status log test lint check bench release vendor screenshots
+.PHONY: help install run web start stop status log test test-fast fmt lint check bench release vendor screenshots
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
 
 install: .venv/.installed ## Install what the gateway needs into .venv
 
@@ -34,8 +34,23 @@ status: .venv/.installed ## Say what is running
 log: .venv/.installed ## Follow the log of the gateway in the background
 	@exec $(THINKBACK) log -f
 
-test: .venv/.installed-dev ## Run all tests
-	@.venv/bin/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+# Idle workers take the rest of a busy one's tests: those that start a gateway take long.
+WORKERS := --numprocesses logical --maxprocesses 4 --dist worksteal
+
+# Units stand in the folders that mirror the sources, all but those that start whole gateways or send an API thousands
+# of generated requests.
+UNITS := tests/addon tests/manage_api tests/shared \
+	$(addprefix --ignore=tests/manage_api/,command test_schema.py)
+
+test: .venv/.installed-dev ## Run all tests, or FILE=path: one file, folder or test
+	@.venv/bin/pytest $(or $(FILE),$(WORKERS))
+
+test-fast: .venv/.installed-dev ## Run the unit tests, in a minute
+	@.venv/bin/pytest $(WORKERS) $(UNITS)
+
+fmt: .venv/.installed-dev ## Format the code and mend what can be mended
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
 
 lint: .venv/.installed-dev ## Check style, types and the direction of imports
 	.venv/bin/ruff check

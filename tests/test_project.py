@@ -21,11 +21,12 @@ VERBS = {
     "status",
     "log",
     "test",
+    "test-fast",
+    "fmt",
     "lint",
     "check",
-    "bench",
 }
-VERBS |= {"release", "screenshots", "vendor"}
+VERBS |= {"bench", "release", "screenshots", "vendor"}
 
 FAKE_UV = """#!/bin/sh
 case "$1 $2" in
@@ -34,7 +35,7 @@ case "$1 $2" in
     "sync "*)
         echo "$*" >> synced
         mkdir -p .venv/bin
-        for program in thinkback pytest; do
+        for program in thinkback pytest ruff; do
             printf '#!/bin/sh\\necho %s "$@"\\n' $program > .venv/bin/$program
             chmod +x .venv/bin/$program
         done ;;
@@ -57,11 +58,11 @@ class Checkout:
             shutil.copy(ROOT / name, directory)
             self.age(name, 0)
 
-    def make(self, *verbs: str, pinned: str = "3.13") -> str:
+    def make(self, *words: str, pinned: str = "3.13") -> str:
         """What `make` printed."""
         environ = {"PATH": f"{self._path}:/usr/bin:/bin", "PINNED": pinned}
         done = subprocess.run(
-            ["make", *verbs],
+            ["make", *words],
             cwd=self.directory,
             env=environ,
             capture_output=True,
@@ -88,7 +89,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_every_verb_is_explained(checkout: Checkout) -> None:
-    explained = re.findall(r"^  make (\w+) +\S+", checkout.make("help"), flags=re.MULTILINE)
+    explained = re.findall(r"^  make ([\w-]+) +\S+", checkout.make("help"), flags=re.MULTILINE)
 
     assert set(explained) == VERBS
 
@@ -151,6 +152,27 @@ def test_where_the_pinned_python_is_missing_another_will_do(
 )
 def test_a_verb_is_a_thin_name_for_the_command(checkout: Checkout, verb: str, command: str) -> None:
     assert checkout.make(verb) == f"thinkback {command}\n"
+
+
+def test_all_tests_run_on_all_cores_and_one_file_in_one_process(checkout: Checkout) -> None:
+    path = "tests/shared/test_pricing.py::test_nothing"
+
+    assert checkout.make("test").startswith("pytest --numprocesses logical ")
+    assert checkout.make("test", f"FILE={path}") == f"pytest {path}\n"
+
+
+def test_the_fast_tests_are_those_of_the_sources(checkout: Checkout) -> None:
+    paths = re.findall(r"tests/\S+", checkout.make("test-fast"))
+
+    assert {f"tests/{package}" for package in ("addon", "manage_api", "shared")} < set(paths)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_formatting_mends_first_and_formats_what_was_mended(checkout: Checkout) -> None:
+    assert re.findall("^ruff .*", checkout.make("fmt"), flags=re.MULTILINE) == [
+        "ruff check --fix-only",
+        "ruff format",
+    ]
 
 
 def test_ci_runs_what_the_readme_tells_people_to_run() -> None:
