@@ -17,7 +17,7 @@ from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.translation.across_formats import Translating
 from tests.bench.load import CannedUpstream, Load, chunked
 from tests.bench.streams import FORMATS, asked, stream
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, upstream_table
 
 __all__ = ("COMBINATIONS", "Combination", "measure_formats")
 
@@ -32,14 +32,6 @@ DELTAS = 100
 """Of a paced stream."""
 
 COMBINATIONS: list[Combination] = [(client, upstream) for client in FORMATS for upstream in FORMATS]
-UPSTREAM = """
-[[upstreams]]
-name = "{api}"
-base_url = "http://127.0.0.1:{port}"
-api = "{api}"
-api_keys = ["sk-good"]
-models = ["{api}"]
-"""
 
 
 def measure_formats(directory: Path) -> tuple[dict[Combination, float], dict[Combination, float]]:
@@ -94,9 +86,10 @@ async def _whole(directory: Path) -> dict[Combination, float]:
     server = await asyncio.get_running_loop().create_server(FormatsUpstream, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     found: defaultdict[Combination, list[float]] = defaultdict(list)
-    with Gateway(
-        directory, config="".join(UPSTREAM.format(api=api, port=port) for api in FORMATS)
-    ) as gateway:
+    tables = [
+        upstream_table(api, f"http://127.0.0.1:{port}", api=api, models=[api]) for api in FORMATS
+    ]
+    with Gateway(directory, config="\n".join(tables)) as gateway:
         key = gateway.new_user("bench")
         process = gateway.data_plane()
         for _ in range(ROUNDS):

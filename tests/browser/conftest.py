@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.walker import Admin, Walker
-from tests.support.gateway import ADMIN_PASSWORD, Gateway
+from tests.browser.walker import Walker
+from tests.support.admin import Admin
+from tests.support.gateway import Gateway
 from tests.support.provider import StrictProvider
 
 CONFIG = """
@@ -62,7 +63,7 @@ def gateway(
 
 @pytest.fixture(scope="package")
 def admin(gateway: Gateway) -> Admin:
-    return Admin(gateway, ADMIN_PASSWORD)
+    return Admin(gateway)
 
 
 @pytest.fixture

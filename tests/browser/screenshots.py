@@ -10,7 +10,8 @@ from playwright.sync_api import sync_playwright
 
 from shared.store import open_engine
 from tests.browser.seed import PASSWORD, TALK, seed
-from tests.browser.walker import LOOKS, Admin, Walker
+from tests.browser.walker import LOOKS, Walker
+from tests.support.admin import Admin
 from tests.support.gateway import ADMIN_PASSWORD, Gateway
 from tests.support.provider import StrictProvider
 
@@ -80,7 +81,7 @@ def main(folder: Path) -> None:
         config = CONFIG.format(base_url=provider.base_url)
         gateway = stack.enter_context(Gateway(directory, {"LOG_LEVEL": "warning"}, config=config))
         with closing(open_engine(f"sqlite:{directory}/adapter.db")) as store:
-            seed(store, Admin(gateway, ADMIN_PASSWORD))
+            seed(store, Admin(gateway))
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]

@@ -9,7 +9,7 @@ import msgspec
 from shared.store.audit import AuditRecord, add_record
 from shared.store.engine import Engine, Transaction
 from shared.store.ledger import Entry, settle
-from tests.browser.walker import Admin
+from tests.support.admin import Admin
 
 __all__ = ("PASSWORD", "TALK", "seed")
 

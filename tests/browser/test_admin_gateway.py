@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Walk
-from tests.browser.walker import LOOKS, Admin, Walker, violations
+from tests.browser.walker import LOOKS, Walker, violations
+from tests.support.admin import Admin
 from tests.support.client import Conversation, fetch, sdk
 from tests.support.gateway import ADMIN_PASSWORD, Gateway, eventually
 from tests.support.provider import StrictProvider
@@ -113,7 +114,7 @@ def busy(provider: StrictProvider, tmp_path_factory: pytest.TempPathFactory) -> 
                 body,
                 {"authorization": f"Bearer {key}"},
             )
-        admin = Admin(running, ADMIN_PASSWORD)
+        admin = Admin(running)
         assert eventually(lambda: len(admin.send("GET", "/api/admin/audit")["items"]) == 4)
         yield running
 
@@ -183,7 +184,7 @@ def test_an_upstream_is_added_tested_edited_moved_and_deleted(
     page.get_by_role("button", name="Save").click()
 
     card = page.locator("section", has=page.get_by_role("heading", name="workshop"))
-    body = Admin(busy, ADMIN_PASSWORD).send("GET", "/api/admin/upstreams")["items"][-1]
+    body = Admin(busy).send("GET", "/api/admin/upstreams")["items"][-1]
     assert (body["headers"], body["model_rewrites"]) == (
         {"X-Team": "blue: green"},
         [{"from": "gpt-5", "to": "lab-1"}],
@@ -217,7 +218,7 @@ def test_a_preset_fills_the_form_and_follows_what_it_is_to_speak(walk: Walk, bus
 
 
 def test_a_save_without_changes_changes_nothing(walk: Walk, busy: Gateway, lab: str) -> None:
-    admin = Admin(busy, ADMIN_PASSWORD)
+    admin = Admin(busy)
     made = admin.send("POST", "/api/admin/upstreams", WHOLE | {"base_url": lab})
     try:
         page = enter(walk, busy).go(f"/admin/upstreams/{made['id']}")
@@ -229,7 +230,7 @@ def test_a_save_without_changes_changes_nothing(walk: Walk, busy: Gateway, lab: 
 
 
 def test_upstreams_change_places(walk: Walk, busy: Gateway, lab: str) -> None:
-    admin = Admin(busy, ADMIN_PASSWORD)
+    admin = Admin(busy)
     made = [
         admin.send("POST", "/api/admin/upstreams", {"name": name, "base_url": lab})
         for name in ("one", "two")
@@ -324,14 +325,12 @@ def test_what_others_wrote_is_shown_as_text(
 def test_a_hostile_upstream_is_reached_by_its_link_and_its_models_are_text(
     walk: Walk, busy: Gateway, lab: str
 ) -> None:
-    made = Admin(busy, ADMIN_PASSWORD).send(
-        "POST", "/api/admin/upstreams", {"name": "lab", "base_url": lab}
-    )
+    made = Admin(busy).send("POST", "/api/admin/upstreams", {"name": "lab", "base_url": lab})
     page = enter(walk, busy).go("/admin/upstreams")
     card = page.locator("section", has=page.get_by_role("heading", name="lab"))
     card.get_by_role("button", name="Test").click()
     expect(card.get_by_role("status")).to_contain_text('lab-1, <script>alert(1)</script>"><img')
-    Admin(busy, ADMIN_PASSWORD).send("DELETE", f"/api/admin/upstreams/{made['id']}")
+    Admin(busy).send("DELETE", f"/api/admin/upstreams/{made['id']}")
     page.get_by_role("link", name=re.compile(r"View <b>")).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
 

@@ -8,7 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Walk
 from tests.browser.test_dashboard import HOSTILE, LONG, MODEL, new_name, write
-from tests.browser.walker import LOOKS, Admin, Walker, violations
+from tests.browser.walker import LOOKS, Walker, violations
+from tests.support.admin import Admin
 from tests.support.client import Conversation, read_stream, sdk
 from tests.support.faults import held
 from tests.support.gateway import ADMIN_PASSWORD, Gateway

@@ -13,7 +13,7 @@ from manage_api.web.rendering import plain_dollars
 from tests.browser.conftest import Walk
 from tests.browser.test_admin_people import as_admin
 from tests.browser.test_dashboard import new_name
-from tests.browser.walker import Admin
+from tests.support.admin import Admin
 
 SCRIPT = Path(__file__).parents[2] / "manage_api/web/static/app/amounts.js"
 LARGEST = 2**53 - 1

@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Walk
 from tests.browser.test_dashboard import LONG, MODEL, PASSWORD, new_name, write
-from tests.browser.walker import LOOKS, Admin, violations
+from tests.browser.walker import LOOKS, violations
+from tests.support.admin import Admin
 from tests.support.client import Conversation, sdk
 from tests.support.gateway import ADMIN_PASSWORD, Gateway
 

@@ -13,7 +13,8 @@ from playwright.sync_api import Page, expect
 from shared.store import open_engine
 from shared.store.ledger import Entry, settle
 from tests.browser.conftest import Walk
-from tests.browser.walker import LOOKS, Admin, violations
+from tests.browser.walker import LOOKS, violations
+from tests.support.admin import Admin
 from tests.support.client import Conversation, sdk
 from tests.support.gateway import Gateway
 

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Walk
-from tests.browser.walker import LOOKS, Admin, violations
+from tests.browser.walker import LOOKS, violations
+from tests.support.admin import Admin
 from tests.support.client import Conversation, fetch, sdk
 from tests.support.gateway import ADMIN_PASSWORD, Gateway, eventually
 from tests.support.provider import StrictProvider

@@ -1,17 +1,13 @@
 """A person at a browser: pages of one gateway, and everything about them that must not happen."""
 
-import json
-import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
-from tests.support.client import fetch
 from tests.support.gateway import Gateway
 
-__all__ = ("LOOKS", "Admin", "Walker", "violations")
+__all__ = ("LOOKS", "Walker", "violations")
 
 AXE = (Path(__file__).parent / "vendor/axe-core-4.14.1/axe.min.js").read_text("utf-8")
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
@@ -22,8 +18,6 @@ _POLICY_WATCH = """
     document.addEventListener("securitypolicyviolation", (event) =>
         console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`))
 """
-
-type Json = dict[str, Any]
 
 
 class Walker:
@@ -94,44 +88,6 @@ class Walker:
     def _watch(self, request: Request) -> None:
         if not request.url.startswith((f"{self.gateway.origin}/", "data:", "about:")):
             self.faults.append(f"request: {request.url}")
-
-
-class Admin:
-    """The API as the admin uses it, to prepare what a walk needs."""
-
-    def __init__(self, gateway: Gateway, password: str) -> None:
-        self._gateway = gateway
-        token = self._send("POST", "/api/login", {"username": "admin", "password": password}, {})[
-            "token"
-        ]
-        self._headers = {"authorization": f"Bearer {token}"}
-
-    def send(self, method: str, path: str, body: Json | None = None) -> Json:
-        """The JSON of a good answer."""
-        return self._send(method, path, body, self._headers)
-
-    def now_ms(self) -> int:
-        """The time of the machine, which is the gateway's."""
-        return time.time_ns() // 1_000_000
-
-    def add_user(
-        self, username: str, password: str = "a password long enough", **fields: Any
-    ) -> Json:
-        """A new account, with its `api_key`."""
-        return self.send(
-            "POST", "/api/admin/users", {"username": username, "password": password, **fields}
-        )
-
-    def _send(self, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Json:
-        content = None if body is None else json.dumps(body).encode()
-        answer = fetch(
-            method,
-            self._gateway.origin + path,
-            content,
-            headers | {"content-type": "application/json"},
-        )
-        assert 200 <= answer.status < 300, answer
-        return json.loads(answer.body) if answer.body else {}
 
 
 def violations(page: Page) -> list[str]:

@@ -9,7 +9,7 @@ from openai import OpenAI
 
 from tests.e2e.estate import Estate
 from tests.support.client import sdk
-from tests.support.gateway import Gateway, upstream_environment
+from tests.support.gateway import Gateway, Served, upstream_environment
 from tests.support.provider import StrictProvider
 
 
@@ -76,10 +76,10 @@ def estate(shared_estate: Estate) -> Estate:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[tuple[Gateway, StrictProvider]]:
-    """A gateway of the test's own, to kill and restart, and its provider."""
+def fresh(tmp_path: Path) -> Iterator[Served[StrictProvider]]:
+    """A gateway of the test's own, to kill and restart."""
     with (
         StrictProvider() as provider,
         Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway,
     ):
-        yield gateway, provider
+        yield Served(gateway, provider)

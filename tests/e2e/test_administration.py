@@ -3,78 +3,42 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.client import Raw, fetch, post
-from tests.support.gateway import ADMIN_PASSWORD, Gateway, eventually, free_port
+from tests.support.admin import Admin
+from tests.support.client import Raw, post
+from tests.support.gateway import Gateway, eventually, free_port, upstream_table
 from tests.support.provider import StrictProvider
+from tests.support.turns import Json
 
 CHAT = "/v1/chat/completions"
 SECONDS = 2
-CONFIG = """
-[server]
-allow_private_upstreams = true
-
-[[upstreams]]
-name = "first"
-base_url = "{base_url}"
-api_keys = ["sk-good"]
-models = ["deepseek-v4-pro", "glm-5"]
-"""
-
-type Json = dict[str, Any]
-
-
-class Admin:
-    """An admin's session with the management API, through the public port."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        answer = self._send(
-            "POST", "/api/login", {"username": "admin", "password": ADMIN_PASSWORD}, {}
-        )
-        self._headers = {"authorization": f"Bearer {json.loads(answer.body)['token']}"}
-
-    def send(self, method: str, path: str, body: Json | None = None) -> Json:
-        """The answer's JSON; it must be a good one."""
-        answer = self._send(method, path, body, self._headers)
-        assert 200 <= answer.status < 300, answer
-        return json.loads(answer.body) if answer.body else {}
-
-    def _send(self, method: str, path: str, body: Json | None, headers: dict[str, str]) -> Raw:
-        content = None if body is None else json.dumps(body).encode()
-        return fetch(
-            method,
-            self.gateway.origin + path,
-            content,
-            headers | {"content-type": "application/json"},
-        )
+PRIVATE = "[server]\nallow_private_upstreams = true\n"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, StrictProvider]]:
+def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with StrictProvider() as provider:
-        config = CONFIG.format(base_url=provider.base_url)
+        config = PRIVATE + upstream_table(
+            "first", provider.base_url, models=["deepseek-v4-pro", "glm-5"]
+        )
         with Gateway(
             tmp_path_factory.mktemp("managed"), {"LOG_LEVEL": "warning"}, config=config
         ) as gateway:
-            yield gateway, provider
+            yield gateway
 
 
 @pytest.fixture
-def admin(running: tuple[Gateway, StrictProvider]) -> Admin:
-    return Admin(running[0])
+def admin(managed: Gateway) -> Admin:
+    return Admin(managed)
 
 
 @pytest.fixture
 def user(admin: Admin, request: pytest.FixtureRequest) -> Json:
     """A fresh account with its `api_key`."""
     name = request.node.name[:60]
-    return admin.send(
-        "POST", "/api/admin/users", {"username": name, "password": "a password long enough"}
-    )
+    return admin.add_user(name)
 
 
 def asked(admin: Admin, key: str, model: str = "deepseek-v4-pro", **headers: str) -> Raw:
@@ -167,11 +131,9 @@ def served_by(admin: Admin, key: str, provider: StrictProvider) -> bool:
 def test_an_upstream_in_a_private_network_is_not_reached_unless_that_is_allowed(
     tmp_path: Path,
 ) -> None:
-    with Gateway(tmp_path, config="[server]\nallow_private_upstreams = true\n") as gateway:
+    with Gateway(tmp_path, config=PRIVATE) as gateway:
         admin = Admin(gateway)
-        key = admin.send(
-            "POST", "/api/admin/users", {"username": "ada", "password": "a password long enough"}
-        )["api_key"]
+        key = admin.add_user("ada")["api_key"]
         nothing = f"https://127.0.0.1:{free_port()}"
         admin.send(
             "POST",

@@ -13,18 +13,10 @@ import pytest
 from tests.e2e.test_responses import ResponsesClient
 from tests.support.carriers import CARRIERS, CarrierProvider
 from tests.support.client import CLIENTS, Conversation, sdk
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, upstream_table
 from tests.support.turns import Json
 
 TURNS = 30
-UPSTREAM = """
-[[upstreams]]
-name = "{name}"
-base_url = "{base_url}"
-api_keys = ["sk-good"]
-models = ["{name}-model"]
-profile = "{name}"
-"""
 KEPT: dict[str, Json] = {
     "minimax": {"reasoning_split": True},
     "cerebras-glm": {"clear_thinking": False},
@@ -50,11 +42,11 @@ class Place:
             name: stack.enter_context(CarrierProvider(carrier, seed=seed))
             for seed, (name, carrier) in enumerate(CARRIERS.items())
         }
-        config = "".join(
-            UPSTREAM.format(name=name, base_url=one.base_url)
-            for name, one in self.providers.items()
-        )
-        self.gateway = stack.enter_context(Gateway(directory, config=config))
+        tables = [
+            upstream_table(name, provider.base_url, models=[f"{name}-model"], profile=name)
+            for name, provider in self.providers.items()
+        ]
+        self.gateway = stack.enter_context(Gateway(directory, config="\n".join(tables)))
         self.key = self.gateway.new_user("ada")
 
 

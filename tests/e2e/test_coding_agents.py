@@ -5,40 +5,37 @@ refused.
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import pytest
 
 from tests.clients.agents import AGENTS, Agent, Seat
 from tests.clients.errand import Amnesia, Errand, carried
 from tests.clients.install import Unavailable, install
-from tests.support.gateway import Gateway, upstream_environment
+from tests.e2e.trio import ANTHROPIC, AZURE
+from tests.support.gateway import Gateway, upstream_environment, upstream_table
 from tests.support.messenger import StrictMessenger
 from tests.support.provider import StrictProvider
 from tests.support.responder import StrictResponder
 
-type Elsewhere = tuple[Gateway, StrictResponder | StrictMessenger, str]
+UPSTREAMS = {"responses": (StrictResponder, AZURE), "messages": (StrictMessenger, ANTHROPIC)}
+REWRITE = {"from_pattern": ".", "to_template": "claude-opus-4-8", "effort": "high"}
 
-UPSTREAMS = {
-    "responses": (
-        StrictResponder,
-        'api = "responses"\napi_version = "preview"\napi_keys = ["azure-key"]',
-    ),
-    "messages": (
-        StrictMessenger,
-        'api = "messages"\nauth = "x-api-key"\napi_keys = ["sk-ant-good"]',
-    ),
-}
-CONFIG = """
-[[upstreams]]
-name = "elsewhere"
-base_url = "{base_url}"
-{settings}
 
-[[upstreams.model_rewrites]]
-from_pattern = "."
-to_template = "claude-opus-4-8"
-effort = "high"
-"""
+class Elsewhere(NamedTuple):
+    """A gateway, its only upstream, which does not speak Chat Completions, and a user's key."""
+
+    gateway: Gateway
+    upstream: StrictResponder | StrictMessenger
+    key: str
+
+
+class Forgetful(NamedTuple):
+    """A gateway that can be made to forget, its provider, and a user's key."""
+
+    amnesia: Amnesia
+    provider: StrictProvider
+    key: str
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +76,13 @@ def test_an_agent_does_its_errand(
 def elsewhere(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Elsewhere]:
-    """A gateway, its only upstream, which does not speak Chat Completions, and a user's key."""
-    upstream, settings = UPSTREAMS[request.param]
-    with upstream() as running:
-        config = CONFIG.format(base_url=running.base_url, settings=settings)
+    kind, settings = UPSTREAMS[request.param]
+    with kind() as upstream:
+        config = upstream_table(
+            "elsewhere", upstream.base_url, model_rewrites=[REWRITE], **settings
+        )
         with Gateway(tmp_path_factory.mktemp("elsewhere"), config=config) as gateway:
-            yield gateway, running, gateway.new_user("ada")
+            yield Elsewhere(gateway, upstream, gateway.new_user("ada"))
 
 
 def test_an_agent_does_its_errand_over_the_other_formats(
@@ -100,10 +98,7 @@ def test_an_agent_does_its_errand_over_the_other_formats(
 
 
 @pytest.fixture(scope="module")
-def forgetful(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Amnesia, StrictProvider, str]]:
-    """A gateway that can be made to forget, its provider, and a user's key."""
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forgetful]:
     with (
         StrictProvider() as provider,
         Gateway(
@@ -114,12 +109,12 @@ def forgetful(
         # The upstream's own ids are in the table only: without it calls go by those that
         # the client has.
         provider.ledger.any_ids = True
-        yield amnesia, provider, gateway.new_user("ada")
+        yield Forgetful(amnesia, provider, gateway.new_user("ada"))
 
 
 @pytest.mark.parametrize("agent", ["openai-agents", "codex, gpt", "claude-code"], indirect=True)
 def test_an_agent_that_carries_its_reasoning_needs_no_table(
-    agent: Agent, errand: Errand, forgetful: tuple[Amnesia, StrictProvider, str]
+    agent: Agent, errand: Errand, forgetful: Forgetful
 ) -> None:
     amnesia, provider, key = forgetful
     provider.reset()

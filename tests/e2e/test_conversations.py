@@ -8,7 +8,7 @@ from openai import OpenAI
 
 from tests.e2e.estate import Estate
 from tests.support.client import CLIENTS, Conversation, Habits, sdk
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, Served
 from tests.support.provider import StrictProvider
 from tests.support.turns import AlikeMaker
 
@@ -27,9 +27,7 @@ def test_forty_turns_without_reasoning_are_never_rejected(
     assert not conversation.crossed(provider.requests)
 
 
-def test_a_gateway_killed_every_five_turns_forgets_nothing(
-    fresh: tuple[Gateway, StrictProvider],
-) -> None:
+def test_a_gateway_killed_every_five_turns_forgets_nothing(fresh: Served[StrictProvider]) -> None:
     gateway, provider = fresh
     with sdk(gateway.base_url, gateway.new_user("ada")) as client:
         conversation = Conversation(client, MODEL)

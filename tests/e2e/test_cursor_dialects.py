@@ -10,35 +10,28 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.gateway import Gateway
+from tests.e2e.trio import AZURE
+from tests.support.gateway import Gateway, upstream_table
 from tests.support.provider import StrictProvider
 from tests.support.responder import StrictResponder
 from tests.support.turns import Json
 from tests.wire.player import DIALECTS, Dialect, Player, ScriptedCall, Sent, load, scripted
 from tests.wire.reached import Reached, in_chat, in_responses
 
-CONFIG = """
-[[upstreams]]
-name = "only"
-base_url = "{base_url}"
-{more}
-
-[[upstreams.model_rewrites]]
-from = "my-alias"
-to = "strong-model"
-
-[[upstreams.model_rewrites]]
-from_pattern = "^(gpt|my-alias-thinking)-high$"
-to_template = "strong-model"
-effort = "high"
-
+REWRITES = [
+    {"from": "my-alias", "to": "strong-model"},
+    {
+        "from_pattern": "^(gpt|my-alias-thinking)-high$",
+        "to_template": "strong-model",
+        "effort": "high",
+    },
+]
+STRICT = """
 [profiles.strict]
 like = "deepseek-v4"
-efforts = {{}}
+efforts = {}
 """
-CHAT = 'profile = "strict"\nimages = "drop"\napi_keys = ["sk-good"]'
-RESPONSES = 'api = "responses"\napi_version = "preview"\napi_keys = ["azure-key"]'
-
+CHAT: Json = {"profile": "strict", "images": "drop"}
 PATCHING = {
     "hybrid-3.14.27",
     "hybrid-luna",
@@ -107,17 +100,22 @@ def _issued(upstream: StrictProvider | StrictResponder) -> list[str]:
 
 @pytest.fixture(scope="module")
 def over_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with StrictProvider() as upstream:
-        config = CONFIG.format(base_url=upstream.base_url, more=CHAT)
-        with Gateway(tmp_path_factory.mktemp("chat"), config=config) as gateway:
-            yield Stage(upstream, gateway)
+    yield from staged(StrictProvider(), CHAT, tmp_path_factory.mktemp("chat"))
 
 
 @pytest.fixture(scope="module")
 def over_responses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with StrictResponder() as upstream:
-        config = CONFIG.format(base_url=upstream.base_url, more=RESPONSES)
-        with Gateway(tmp_path_factory.mktemp("responses"), config=config) as gateway:
+    yield from staged(StrictResponder(), AZURE, tmp_path_factory.mktemp("responses"))
+
+
+def staged(
+    upstream: StrictProvider | StrictResponder, settings: Json, directory: Path
+) -> Iterator[Stage]:
+    with upstream:
+        config = (
+            upstream_table("only", upstream.base_url, model_rewrites=REWRITES, **settings) + STRICT
+        )
+        with Gateway(directory, config=config) as gateway:
             yield Stage(upstream, gateway)
 
 

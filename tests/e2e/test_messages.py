@@ -13,7 +13,7 @@ import pytest
 from shared.store import open_engine
 from tests.e2e.trio import CLIENTS, MODELS, UPSTREAMS, ScriptedResponder, Trio
 from tests.support.client import post
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, upstream_table
 from tests.support.messenger import StrictMessenger, overloaded, overloaded_at_once
 from tests.support.provider import Answer, Refusal
 from tests.support.talks import FailedResponseError, MessagesTalk, Result, Talk, anthropic_sdk
@@ -195,20 +195,6 @@ def test_refused_thinking_costs_one_more_round_trip_and_not_another(trio: Trio) 
 
 # -- Errors ----------------------------------------------------------------------------------------
 
-TWO = """
-[[upstreams]]
-name = "busy"
-base_url = "{busy}"
-api = "messages"
-api_keys = ["sk-ant-good"]
-
-[[upstreams]]
-name = "idle"
-base_url = "{idle}"
-api = "messages"
-api_keys = ["sk-ant-good"]
-"""
-
 
 def sdk_of(gateway: Gateway) -> anthropic.Anthropic:
     return anthropic_sdk(gateway.origin, gateway.new_user("ada"))
@@ -217,7 +203,11 @@ def sdk_of(gateway: Gateway) -> anthropic.Anthropic:
 def test_an_overloaded_upstream_is_left_for_the_next(tmp_path: Path) -> None:
     with StrictMessenger() as busy, StrictMessenger() as idle:
         busy.script(Refusal(529, "Overloaded"))
-        config = TWO.format(busy=busy.base_url, idle=idle.base_url)
+        upstreams = {"busy": busy, "idle": idle}
+        settings: Json = {"api": "messages", "api_keys": ["sk-ant-good"]}
+        config = "\n".join(
+            upstream_table(name, each.base_url, **settings) for name, each in upstreams.items()
+        )
         with Gateway(tmp_path, config=config) as gateway, sdk_of(gateway) as client:
             run(MessagesTalk(client, "claude-opus-4-8"), 2)
     assert (len(busy.requests), len(idle.bodies)) == (1, 2)

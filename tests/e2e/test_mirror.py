@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from tests.e2e.trio import AZURE
 from tests.support.client import CLIENTS, CURSOR, Conversation, fetch, sdk
-from tests.support.gateway import Gateway, eventually
+from tests.support.gateway import Gateway, eventually, upstream_table
 from tests.support.provider import Refusal, StrictProvider
 from tests.support.rawhttp import Received, Reply
 from tests.support.responder import StrictResponder
@@ -18,22 +19,6 @@ TURNS = 12
 STYLES = ("off", "details", "think")
 HABITS = {name: CLIENTS[name] for name in ("cursor", "cursor-2025", "continue", "opencode")}
 """Those who send an empty text, or nothing in a list, where an answer has no words."""
-
-UPSTREAM = """
-[[upstreams]]
-name = "{name}"
-base_url = "{base_url}"
-api = "{api}"
-api_keys = ["{key}"]
-models = ["{name}"]
-mirror = "{style}"
-compact_signal = true
-{more}
-
-[[upstreams.model_rewrites]]
-from = "{name}"
-to = "deepseek-v4-pro"
-"""
 
 
 class Summarising(StrictResponder):
@@ -78,21 +63,23 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with ExitStack() as stack:
         providers: dict[str, Provider] = {}
-        config = ""
+        tables: list[str] = []
         for style in STYLES:
-            chat = providers[f"chat-{style}"] = stack.enter_context(StrictProvider())
-            responses = providers[f"responses-{style}"] = stack.enter_context(Summarising())
-            own: dict[str, Any] = {
-                "style": style,
-                "name": f"chat-{style}",
-                "base_url": chat.base_url,
-            }
-            config += UPSTREAM.format(**own, api="chat", key="sk-good", more="")
-            own |= {"name": f"responses-{style}", "base_url": responses.base_url}
-            config += UPSTREAM.format(
-                **own, api="responses", key="azure-key", more='api_version = "preview"'
-            )
-        gateway = stack.enter_context(Gateway(tmp_path_factory.mktemp("mirror"), config=config))
+            for api, kind, own in (("chat", StrictProvider, {}), ("responses", Summarising, AZURE)):
+                name = f"{api}-{style}"
+                provider = providers[name] = stack.enter_context(kind())
+                own = own | {
+                    "models": [name],
+                    "model_rewrites": [{"from": name, "to": "deepseek-v4-pro"}],
+                }
+                tables.append(
+                    upstream_table(
+                        name, provider.base_url, mirror=style, compact_signal=True, **own
+                    )
+                )
+        gateway = stack.enter_context(
+            Gateway(tmp_path_factory.mktemp("mirror"), config="\n".join(tables))
+        )
         yield Place(stack, gateway, providers)
 
 

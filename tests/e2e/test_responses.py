@@ -10,27 +10,16 @@ import pytest
 from openai import OpenAI
 
 from shared.store import open_engine
+from tests.e2e.trio import AZURE
 from tests.support.client import CLIENTS, Conversation, sdk
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, Served, upstream_table
 from tests.support.provider import StrictProvider
 from tests.support.responder import StrictResponder
 
 MODEL = "deepseek-v4-pro"
 TURNS = 12
 TOOLS: Any = [{"type": "function", "name": "Read", "parameters": {"type": "object"}}]
-CONFIG = """
-[[upstreams]]
-name = "azure"
-base_url = "{base_url}"
-api = "responses"
-api_version = "preview"
-api_keys = ["azure-key"]
-
-[[upstreams.model_rewrites]]
-from_pattern = "^gpt-(low|high)$"
-to_template = "my-gpt-5"
-effort = "high"
-"""
+REWRITE = {"from_pattern": "^gpt-(low|high)$", "to_template": "my-gpt-5", "effort": "high"}
 
 
 class ResponsesClient:
@@ -76,9 +65,7 @@ def test_a_responses_conversation_runs_over_a_strict_chat_upstream(
     assert len(provider.bodies()) == TURNS
 
 
-def test_a_client_that_carries_its_reasoning_needs_no_table(
-    fresh: tuple[Gateway, StrictProvider],
-) -> None:
+def test_a_client_that_carries_its_reasoning_needs_no_table(fresh: Served[StrictProvider]) -> None:
     gateway, provider = fresh
     # The upstream's own ids are in the table only: without it calls go by those that the
     # client has.
@@ -100,21 +87,21 @@ def empty(directory: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, StrictResponder]]:
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served[StrictResponder]]:
     with StrictResponder() as responder:
-        config = CONFIG.format(base_url=responder.base_url)
+        config = upstream_table("azure", responder.base_url, model_rewrites=[REWRITE], **AZURE)
         with Gateway(tmp_path_factory.mktemp("azure"), config=config) as gateway:
-            yield gateway, responder
+            yield Served(gateway, responder)
 
 
 @pytest.fixture(scope="module")
-def cursor_key(azure: tuple[Gateway, StrictResponder]) -> str:
-    return azure[0].new_user("ada")
+def cursor_key(azure: Served[StrictResponder]) -> str:
+    return azure.gateway.new_user("ada")
 
 
 @pytest.mark.parametrize("habits", CLIENTS.values(), ids=CLIENTS)
 def test_cursors_chat_runs_over_azures_responses_with_its_reasoning_restored(
-    azure: tuple[Gateway, StrictResponder], cursor_key: str, habits: Any
+    azure: Served[StrictResponder], cursor_key: str, habits: Any
 ) -> None:
     gateway, responder = azure
     before = len(responder.bodies)
@@ -130,7 +117,7 @@ def test_cursors_chat_runs_over_azures_responses_with_its_reasoning_restored(
     assert len(asked) == TURNS
 
 
-def test_a_responses_client_speaks_to_azure_too(azure: tuple[Gateway, StrictResponder]) -> None:
+def test_a_responses_client_speaks_to_azure_too(azure: Served[StrictResponder]) -> None:
     gateway, responder = azure
     with sdk(gateway.base_url, gateway.new_user("codex")) as client:
         talk = ResponsesClient(client, "gpt-high", carries=True)

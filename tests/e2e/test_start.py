@@ -6,11 +6,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.support.client import Conversation, post, sdk
-from tests.support.gateway import Gateway, eventually
+from tests.support.gateway import Gateway, eventually, upstream_table
 from tests.support.provider import StrictProvider
 from tests.support.sockets import backlog_of
-
-UPSTREAM = '[[upstreams]]\nname = "{name}"\nbase_url = "{url}"\napi_keys = ["sk-good"]\nmodels = ["{name}-model"]\n'
 
 
 def test_without_an_upstream_it_starts_and_says_what_to_do(tmp_path: Path) -> None:
@@ -47,12 +45,12 @@ def test_a_broken_configuration_is_named_and_nothing_is_started(tmp_path: Path) 
 
 def test_an_edited_configuration_is_used_without_a_restart(tmp_path: Path) -> None:
     with StrictProvider() as one, StrictProvider() as two:
-        first = UPSTREAM.format(name="first", url=one.base_url)
+        first = upstream_table("first", one.base_url, models=["first-model"])
         with (
             Gateway(tmp_path, config=first) as gateway,
             sdk(gateway.base_url, gateway.new_user("ada")) as client,
         ):
-            more = first + UPSTREAM.format(name="second", url=two.base_url)
+            more = first + upstream_table("second", two.base_url, models=["second-model"])
             (tmp_path / "config.toml").write_text(more, "utf-8")
             assert eventually(
                 lambda: "second-model" in [model.id for model in client.models.list()]

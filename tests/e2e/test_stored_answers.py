@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tests.e2e.test_responses import empty
 from tests.support.client import sdk
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, Served
 from tests.support.provider import Answer, StrictProvider
 from tests.support.turns import Turn
 
@@ -57,7 +57,7 @@ def test_a_client_sends_only_what_is_new(client: OpenAI, provider: StrictProvide
 
 
 def test_a_conversation_that_is_gone_on_from_outlives_the_table_of_recall(
-    fresh: tuple[Gateway, StrictProvider],
+    fresh: Served[StrictProvider],
 ) -> None:
     gateway, provider = fresh
     # The upstream's own ids are in the table only: without it calls go by those that the

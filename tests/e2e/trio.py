@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.client import sdk
 from tests.support.dialects import refusal
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, upstream_table
 from tests.support.messenger import StrictMessenger
 from tests.support.provider import Refusal, StrictProvider
 from tests.support.rawhttp import Received, Reply, json_reply
@@ -17,51 +17,20 @@ from tests.support.signatures import blocks_of, state_of
 from tests.support.talks import ChatTalk, MessagesTalk, ResponsesTalk, Talk, anthropic_sdk
 from tests.support.turns import FIELD, Json
 
-__all__ = ("CLIENTS", "MODELS", "UPSTREAMS", "ScriptedResponder", "Trio")
+__all__ = ("ANTHROPIC", "AZURE", "CLIENTS", "MODELS", "UPSTREAMS", "ScriptedResponder", "Trio")
 
 CLIENTS = ("chat", "responses", "messages")
 MODELS = {"chat": "deepseek-v4-pro", "responses": "gpt-high", "messages": "claude-opus-4-8"}
 """By the format of the upstream that serves it."""
 
 UPSTREAMS = tuple(MODELS)
-CONFIG = """
-[[upstreams]]
-name = "chat"
-base_url = "{chat}"
-api_keys = ["sk-good"]
-models = ["deepseek-v4-pro"]
+AZURE: Json = {"api": "responses", "api_version": "preview", "api_keys": ["azure-key"]}
+ANTHROPIC: Json = {"api": "messages", "auth": "x-api-key", "api_keys": ["sk-ant-good"]}
+"""What a `config.toml` says of the upstreams' formats and keys."""
 
-[[upstreams]]
-name = "responses"
-base_url = "{responses}"
-api = "responses"
-api_version = "preview"
-api_keys = ["azure-key"]
-models = ["my-gpt-5"]
-
-[[upstreams.model_rewrites]]
-from = "gpt-high"
-to = "my-gpt-5"
-effort = "high"
-
-[[upstreams]]
-name = "messages"
-base_url = "{messages}"
-api = "messages"
-auth = "x-api-key"
-api_keys = ["sk-ant-good"]
-models = ["claude-opus-4-8", "claude-haiku-4-5"]
-
-[[upstreams.model_rewrites]]
-from = "think-adaptive"
-to = "claude-opus-4-8"
-effort = "high"
-
-[[upstreams.model_rewrites]]
-from = "think-budget"
-to = "claude-haiku-4-5"
-effort = "high"
-"""
+HIGH = {"from": "gpt-high", "to": "my-gpt-5", "effort": "high"}
+ADAPTIVE = {"from": "think-adaptive", "to": "claude-opus-4-8", "effort": "high"}
+BUDGET = {"from": "think-budget", "to": "claude-haiku-4-5", "effort": "high"}
 
 
 class ScriptedResponder(StrictResponder):
@@ -109,17 +78,28 @@ class Trio:
         self.chat = stack.enter_context(StrictProvider())
         self.responses = stack.enter_context(responses or ScriptedResponder())
         self.messages = stack.enter_context(messages or StrictMessenger(interleaves=True))
-        urls = {
-            "chat": self.chat.base_url,
-            "responses": self.responses.base_url,
-            "messages": self.messages.base_url,
-        }
-        self.gateway = stack.enter_context(
-            Gateway(directory, environment, config=CONFIG.format(**urls))
-        )
+        self.gateway = stack.enter_context(Gateway(directory, environment, config=self._config()))
         self.key = self.gateway.new_user("ada")
         self.openai = stack.enter_context(sdk(self.gateway.base_url, self.key))
         self.anthropic = stack.enter_context(anthropic_sdk(self.gateway.origin, self.key))
+
+    def _config(self) -> str:
+        thinking = {
+            "models": ["claude-opus-4-8", "claude-haiku-4-5"],
+            "model_rewrites": [ADAPTIVE, BUDGET],
+        }
+        tables = [
+            upstream_table("chat", self.chat.base_url, models=["deepseek-v4-pro"]),
+            upstream_table(
+                "responses",
+                self.responses.base_url,
+                models=["my-gpt-5"],
+                model_rewrites=[HIGH],
+                **AZURE,
+            ),
+            upstream_table("messages", self.messages.base_url, **thinking, **ANTHROPIC),
+        ]
+        return "\n".join(tables)
 
     def reset(self) -> None:
         """Forget what was refused, and what was to be said next."""

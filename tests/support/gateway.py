@@ -17,17 +17,20 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, NamedTuple, Self
 
 import psutil  # type: ignore[import-untyped]
+import tomlkit
 
 __all__ = (
     "ADMIN_PASSWORD",
     "Gateway",
+    "Served",
     "eventually",
     "free_port",
     "listener",
     "upstream_environment",
+    "upstream_table",
 )
 
 THINKBACK = Path(sys.executable).with_name("thinkback")
@@ -75,6 +78,13 @@ def listener(port: int, processes: Iterable[psutil.Process]) -> psutil.Process:
 def upstream_environment(base_url: str, key: str = "sk-good") -> dict[str, str]:
     """The environment that configures one upstream."""
     return {"UPSTREAM_BASE_URL": base_url, "UPSTREAM_API_KEY": key}
+
+
+def upstream_table(name: str, base_url: str, **members: object) -> str:
+    """The `[[upstreams]]` of a `config.toml`; it has the key `sk-good` unless the members say otherwise."""
+    return tomlkit.dumps(
+        {"upstreams": [{"name": name, "base_url": base_url, "api_keys": ["sk-good"]} | members]}
+    )
 
 
 class Gateway:
@@ -240,3 +250,10 @@ class Gateway:
         self._log.close()
         self._process = None
         _running.discard(self)
+
+
+class Served[Upstream](NamedTuple):
+    """A gateway and its one upstream."""
+
+    gateway: Gateway
+    upstream: Upstream
