@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from addon.exchange.exchange import Services
+from addon.exchange.services import Services
 from addon.exchange.stored_answers import StoredAnswers
 from addon.ledger.audit import audit_record
 from addon.ledger.entry import entry_of, entry_unread, learned_from

@@ -32,7 +32,6 @@ WITHOUT_TWIN = {
     "addon/edge/gateway.py": RUNS,
     "addon/main.py": RUNS,
     "addon/ledger/outcome.py": DECLARES,
-    "addon/routing/attempts.py": DECLARES,
     "addon/exchange/upstream_request.py": "exchange/test_exchange.py looks at what goes out",
     "addon/edge/plan.py": RUNS,
     "addon/translation/abilities.py": "test_losses.py and exchange/ read what is sent by it",
@@ -59,6 +58,11 @@ WITHOUT_TWIN = {
     ),
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
+    "addon/exchange/services.py": DECLARES,
+    "addon/exchange/verdict.py": DECLARES,
+    "addon/exchange/arrival.py": "test_exchange.py reads what it tells",
+    "addon/exchange/current_attempt.py": "test_exchange.py and test_exchange_repair.py move it on",
+    "addon/exchange/intake.py": "test_exchange.py and its siblings come in through it",
     "addon/exchange/upstream_bodies.py": (
         "exchange/test_exchange_repair.py and _messages.py have bodies made"
     ),

@@ -28,9 +28,8 @@ from addon.edge import http1
 from addon.edge.http_layer import GatewayHttpLayer, widen_backlog
 from addon.edge.plan import Plan, Planner, lowered
 from addon.exchange import local_answers as front
-from addon.exchange.count_tokens import Counting
-from addon.exchange.exchange import Exchange, Reply
-from addon.formats.neutral.problem import RequestError
+from addon.exchange.intake import Intake
+from addon.exchange.verdict import Reply
 from addon.formats.paths import Endpoint, classify
 from addon.ledger.outcome import Delivery, Outcome
 from addon.log import RequestLine, masked
@@ -78,7 +77,7 @@ class _Seen(msgspec.Struct):
     line: RequestLine
     began: float
     message_limit: int
-    exchange: Exchange | None = None
+    intake: Intake | None = None
     routine: bool = False
     """A health check: not worth a line unless it fails."""
 
@@ -275,17 +274,14 @@ class Gateway(Planner):
         if plan is not None and plan.sidecar is not None:
             # Passwords pass here, and a flow is for looking at.
             plan.sidecar.data.content, flow.request.data.content = flow.request.raw_content, b""
-        if flow.response is not None or plan is None or plan.exchange is None:
+        if flow.response is not None or plan is None or plan.intake is None:
             return
         with self._boundary(flow):
             body = flow.request.raw_content or b""
-            try:
-                reply = plan.exchange.open(body)
-            except RequestError as error:
-                reply = plan.exchange.reply(error.problem)
-            if reply is not None:
-                self._answer(flow, reply)
-            self._debug(plan.exchange, body)
+            opened = plan.intake.open(body)
+            if isinstance(opened, Reply):
+                self._answer(flow, opened)
+            self._debug(plan.intake, body)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         plan = self._plans.get(flow)
@@ -351,10 +347,9 @@ class Gateway(Planner):
         elif isinstance(caller, Principal) and (endpoint.kind == "models" or endpoint.id):
             self._answer(flow, self._local_reply(flow, endpoint, caller, headers))
         elif isinstance(caller, Principal):
-            kind = Counting if endpoint.kind == "count_tokens" else Exchange
-            exchange = kind(self._node.services, snapshot, caller, endpoint, headers)
-            self._seen[flow].exchange = exchange
-            self._plans[flow] = Plan(exchange=exchange, max_body=max_body)
+            intake = Intake(self._node.services, snapshot, caller, endpoint, headers)
+            self._seen[flow].intake = intake
+            self._plans[flow] = Plan(intake=intake, max_body=max_body)
 
     def _local_reply(
         self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
@@ -446,17 +441,17 @@ class Gateway(Planner):
             return
         seen.line.status = status
         seen.line.seconds = self.clock.monotonic() - seen.began
-        if seen.exchange is not None:
-            self._end(seen.exchange, seen.line, client_left=client_left)
+        if seen.intake is not None:
+            self._end(seen.intake, seen.line, client_left=client_left)
         if not (seen.routine and status == "200"):
             seen.line.write()
         flow.comment = seen.line.text()
 
-    def _end(self, exchange: Exchange, line: RequestLine, *, client_left: bool) -> None:
+    def _end(self, intake: Intake, line: RequestLine, *, client_left: bool) -> None:
         try:
-            outcome = exchange.outcome()
+            outcome = intake.outcome()
             _report(line, outcome)
-            if exchange.kept:
+            if intake.kept:
                 delivery = Delivery(
                     status=line.status,
                     seconds=line.seconds,
@@ -464,15 +459,15 @@ class Gateway(Planner):
                     user_agent=line.user_agent,
                     client_left=client_left,
                 )
-                self._node.settle(outcome, exchange.opened, delivery)
+                self._node.settle(outcome, intake.opened, delivery)
         finally:
-            exchange.close()
+            intake.close()
 
-    def _debug(self, exchange: Exchange, body: bytes) -> None:
+    def _debug(self, intake: Intake, body: bytes) -> None:
         if not _log.isEnabledFor(logging.DEBUG):
             return
         limits = self._node.snapshot.logging
-        for line in exchange.summary():
+        for line in intake.outcome().summary():
             _log.debug("%s", masked(line, limits.message_max_chars))
         _log.debug("body: %s", masked(body.decode(errors="replace"), limits.body_max_chars))
 

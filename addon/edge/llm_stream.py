@@ -54,8 +54,8 @@ from addon.edge.plan import (
     told,
 )
 from addon.exchange.answer import StreamedAnswer
-from addon.exchange.exchange import Exchange, Reply
 from addon.exchange.upstream_request import returned
+from addon.exchange.verdict import Again, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import error_body
 from addon.formats.wire.inflate import Unreadable
@@ -185,8 +185,8 @@ class GatewayStream(HttpStream):
         plan = self._plan
         if isinstance(event, RequestData):
             self.request_body_buf += event.data
-            if plan is not None and plan.exchange and len(self.request_body_buf) > plan.max_body:
-                self.flow.response = response_of(plan.exchange.reply(too_large(plan.max_body)))
+            if plan is not None and plan.intake and len(self.request_body_buf) > plan.max_body:
+                self.flow.response = response_of(plan.intake.reply(too_large(plan.max_body)))
                 yield from self._answer_early()
         elif isinstance(event, RequestEndOfMessage):
             self._opened_at = self._planner.clock.monotonic()
@@ -242,7 +242,7 @@ class GatewayStream(HttpStream):
 
     def _held_up(self) -> layer.CommandGenerator[bool]:
         """Whether what the request may use is still to be reserved, or was refused."""
-        if self._plan is None or self._plan.exchange is None or self._exchange.reserved:
+        if self._plan is None or self._plan.call is None or self._exchange.reserved:
             return False
         waited = self._planner.clock.monotonic() - self._opened_at
         reply = self._exchange.reserve(give_up=waited >= RESERVE_SECONDS)
@@ -268,14 +268,14 @@ class GatewayStream(HttpStream):
             self._plan is not None and self._plan.sidecar is not None and waited < SIDECAR_SECONDS
         )
 
-    def _unreachable(self, error: str) -> Reply | None:
-        if self._plan is None or self._plan.exchange is None:
+    def _unreachable(self, error: str) -> Verdict:
+        if self._plan is None or self._plan.call is None:
             return sidecar_down()
         return self._exchange.unreachable(connect_words(error))
 
-    def _go_on(self, reply: Reply | None) -> layer.CommandGenerator[bool]:
+    def _go_on(self, reply: Verdict) -> layer.CommandGenerator[bool]:
         """Whether another attempt follows; else the client is told why not."""
-        if reply is None:
+        if isinstance(reply, Again):
             return True
         if self._begun:
             yield from self._say(
@@ -287,7 +287,7 @@ class GatewayStream(HttpStream):
             yield from self.send_response()
         return False
 
-    def _again(self, reply: Reply | None) -> layer.CommandGenerator[None]:
+    def _again(self, reply: Verdict) -> layer.CommandGenerator[None]:
         """Attempt again as soon as the upstream's connection has come to rest, or tell the
         client.
         """
@@ -310,7 +310,7 @@ class GatewayStream(HttpStream):
     def state_wait_for_response_headers(
         self, event: ResponseHeaders
     ) -> layer.CommandGenerator[None]:
-        if self._plan is None or self._plan.exchange is None:
+        if self._plan is None or self._plan.call is None:
             yield from super().state_wait_for_response_headers(event)
             return
         self._heard_at = self._planner.clock.monotonic()
@@ -387,7 +387,7 @@ class GatewayStream(HttpStream):
         reply = self._exchange.refused(
             error.status, {"content-type": "application/json"}, error_body(api, problem)
         )
-        if reply is None and self._upstream is not None:
+        if isinstance(reply, Again) and self._upstream is not None:
             # The next attempt follows when the connection's end has been reported, lest
             # that be taken for its own.
             yield from self._abort()
@@ -444,7 +444,7 @@ class GatewayStream(HttpStream):
     # -- time and trouble --------------------------------------------------------------------------
 
     def _tick(self) -> layer.CommandGenerator[None]:
-        if self._plan is None or self._plan.exchange is None or self._upstream is None:
+        if self._plan is None or self._plan.call is None or self._upstream is None:
             return
         now = self._planner.clock.monotonic()
         if self._answer is not None and self._answer.done:
@@ -475,7 +475,7 @@ class GatewayStream(HttpStream):
     def handle_protocol_error(
         self, event: RequestProtocolError | ResponseProtocolError
     ) -> layer.CommandGenerator[None]:
-        if self._plan is None or self._plan.exchange is None:
+        if self._plan is None or self._plan.intake is None:
             yield from super().handle_protocol_error(event)
         elif isinstance(event, RequestProtocolError):
             yield from self._client_left(event.message)
@@ -492,7 +492,7 @@ class GatewayStream(HttpStream):
         elif self._reused and self._head is None:
             # An idle connection was closed just as it was used again: that says nothing of
             # the upstream.
-            yield from self._again(None)
+            yield from self._again(Again())
         else:
             yield from self._again(self._exchange.unreachable("it closed the connection"))
 
@@ -533,10 +533,10 @@ class GatewayStream(HttpStream):
         yield DropStream(self.stream_id)
 
     @property
-    def _exchange(self) -> Exchange:
+    def _exchange(self) -> UpstreamCall:
         assert self._plan is not None
-        assert self._plan.exchange is not None
-        return self._plan.exchange
+        assert self._plan.call is not None
+        return self._plan.call
 
     def _head_says(self, media_type: str) -> bool:
         return self._head is not None and media_type in self._head.headers.get("content-type", "")

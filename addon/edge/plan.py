@@ -8,8 +8,9 @@ from mitmproxy import http
 from mitmproxy.proxy import commands
 
 from addon.admission import problems
-from addon.exchange.exchange import Exchange, Reply
+from addon.exchange.intake import Intake
 from addon.exchange.upstream_request import Outgoing
+from addon.exchange.verdict import Reply, UpstreamCall
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.tolerant.error_body import message_of
 from shared.clock import Clock
@@ -28,12 +29,19 @@ __all__ = (
 
 
 class Plan(msgspec.Struct):
-    """What becomes of a flow: an exchange, or a request that is passed to the sidecar as it is."""
+    """What becomes of a flow: an LLM call, or a request that is passed to the sidecar as it is."""
 
-    exchange: Exchange | None = None
+    intake: Intake | None = None
     sidecar: http.Request | None = None
     max_body: int = 0
     """Bytes the request's body may have."""
+
+    @property
+    def call(self) -> UpstreamCall | None:
+        """What an upstream is asked, once the request has been read."""
+        if self.intake is None:
+            return None
+        return self.intake.call
 
 
 class Planner(Protocol):

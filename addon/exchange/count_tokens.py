@@ -10,12 +10,20 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from addon.admission.quota import tokens_in
-from addon.exchange.exchange import Exchange, Reply
-from addon.exchange.upstream_request import Outgoing, inflated
+from addon.exchange.answer import StreamedAnswer
+from addon.exchange.arrival import Arrival
+from addon.exchange.current_attempt import Prepared
+from addon.exchange.refusal import stream_problem
+from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to
+from addon.exchange.verdict import Reply, Verdict
 from addon.formats.messages.listing import decode_count, encode_count
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.turn import File, Image
+from addon.ledger.outcome import Outcome
+from addon.routing.candidates import Candidate
 
-__all__ = ("Counting",)
+__all__ = ("CountTokens",)
 
 _TOKENS_OF_A_PICTURE = 1_600
 """About what a large picture costs (https://platform.claude.com/docs/en/build-with-claude/vision)."""
@@ -23,52 +31,84 @@ _TOKENS_OF_A_PICTURE = 1_600
 _JSON = {"content-type": "application/json"}
 
 
-class Counting(Exchange):
-    """The life of one such question; whatever goes wrong at the upstream, there is an estimate."""
+class CountTokens:
+    """One such question; whatever goes wrong at the upstream, there is an estimate."""
 
-    kept = False
+    reserved = True
+    """It uses nothing that had to be reserved."""
 
-    def open(self, body: bytes) -> Reply | None:
-        """Decode, route and restore as for the request itself; the reply when no upstream
-        needs to be asked.
-        """
-        self._ticket = self._services.meter.admit(self.principal)
-        self._services.meter.refuse_spent(self.principal)
-        self._read(body)
-        return None if self.candidate.upstream.api == "messages" else self._estimate()
+    streams = False
+
+    def __init__(self, arrival: Arrival, prepared: Prepared) -> None:
+        self._arrival = arrival
+        self._request = prepared.pair.request
+        self._current = prepared.current
+        self._conversation_id = prepared.conversation_id
+
+    def estimate_unless_counted(self) -> Reply | None:
+        """The reply when no upstream is to be asked, as none that counts would answer."""
+        if self.candidate.upstream.api == "messages":
+            return None
+        return self._estimate()
 
     @property
-    def reserved(self) -> bool:
-        return True
-
-    @property
-    def streams(self) -> bool:
-        return False
+    def candidate(self) -> Candidate:
+        """Who is asked."""
+        return self._current.candidate
 
     @property
     def outgoing(self) -> Outgoing:
-        question = super().outgoing
-        path, mark, query = question.target.partition("?")
-        return replace(question, target=f"{path}/count_tokens{mark}{query}")
+        """The question as it goes to the upstream."""
+        body = self._current.body.encoded.body
+        request = outgoing_to(self.candidate, self._arrival.headers, body)
+        path, mark, query = request.target.partition("?")
+        return replace(request, target=f"{path}/count_tokens{mark}{query}")
 
-    def unreachable(self, why: str) -> Reply | None:
+    def unreachable(self, why: str) -> Verdict:
         return self._estimate()
 
-    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
+    def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
         return self._estimate()
 
-    def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply | None:
+    def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
+        """The upstream's count."""
         tokens = decode_count(inflated(headers, body))
-        return self._estimate() if tokens is None else Reply(200, _JSON, encode_count(tokens))
+        if tokens is None:
+            return self._estimate()
+        return Reply(200, _JSON, encode_count(tokens))
+
+    def reserve(self, *, give_up: bool) -> Reply | None:
+        return None
+
+    def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
+        raise RuntimeError("a count is not streamed")
+
+    def accepted(self) -> None:
+        """Nothing binds: the model has seen none of it."""
+
+    def stream_problem(self, error: StreamError) -> Problem:
+        """What is wrong with an answer that broke off."""
+        return stream_problem(error, self._current.attempts.tried)
+
+    def failed_end(self, problem: Problem) -> bytes:
+        return error_body(self._arrival.endpoint.wire_format, problem)
+
+    def outcome(self) -> Outcome:
+        """What the log is told of it."""
+        tried = self._current.attempts.tried
+        return Outcome(
+            entry=self._arrival.entry(self._request, self._conversation_id, tried),
+            restoration=self._current.body.restoration,
+            tries=tried,
+            messages=self._request.messages,
+        )
 
     def _estimate(self) -> Reply:
         """By the bytes that the upstream would get, and what it has counted of others so far."""
-        assert self.request is not None
-        ratio = self._services.meter.ratio(self.candidate.model)
-        parts = (part for message in self.request.messages for part in message.parts)
+        ratio = self._arrival.services.meter.ratio(self.candidate.model)
+        parts = (part for message in self._request.messages for part in message.parts)
         pictures = [len(part.url) for part in parts if isinstance(part, Image | File)]
-        words = tokens_in(
-            max(0, self.made_bytes - sum(pictures)), ratio.prompt_bytes, ratio.prompt_tokens
-        )
-        tokens = words + _TOKENS_OF_A_PICTURE * len(pictures)
+        size = max(0, len(self._current.body.encoded.body) - sum(pictures))
+        tokens = tokens_in(size, ratio.prompt_bytes, ratio.prompt_tokens)
+        tokens += _TOKENS_OF_A_PICTURE * len(pictures)
         return Reply(200, _JSON | {"x-thinkback-tokens": "estimated"}, encode_count(tokens))

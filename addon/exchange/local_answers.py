@@ -6,8 +6,8 @@ import msgspec
 
 from addon.admission.problems import status_for
 from addon.admission.quota import may_use
-from addon.exchange.exchange import Reply
 from addon.exchange.stored_answers import StoredAnswers
+from addon.exchange.verdict import Reply
 from addon.formats.messages import listing
 from addon.formats.neutral.problem import Problem, RequestError, error_body
 from addon.formats.paths import Endpoint

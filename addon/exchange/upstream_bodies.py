@@ -1,6 +1,4 @@
-"""The bodies of one exchange: made for each candidate, and once more, milder, for one that
-refuses what it got.
-"""
+"""Builds the request body for each candidate and, if it is rejected, a repaired one."""
 
 import msgspec
 from msgspec.structs import replace
@@ -24,16 +22,18 @@ from shared.config.schema import Snapshot
 from shared.profiles import Profile
 from shared.security import keys
 
-__all__ = ("Made", "Making", "quirks_of")
+__all__ = ("UpstreamBodies", "UpstreamBody", "quirks_of")
 
 
-class Made(msgspec.Struct, frozen=True):
+class UpstreamBody(msgspec.Struct, frozen=True):
     """A candidate's request body and how it came about."""
 
     endpoint: str
     """The upstream and its model: what lessons are learnt for."""
 
     origin: str
+    """The account that reads and makes opaque state: the upstream and its key."""
+
     encoded: Encoded
     profile: Profile
     policy: Policy
@@ -45,25 +45,25 @@ class Made(msgspec.Struct, frozen=True):
     """What is learnt for the endpoint when it takes this body."""
 
 
-class Making:
-    """Makes the bodies of one request; `copies` are those that the client carries. It `counts`
+class UpstreamBodies:
+    """Builds the bodies of one request; `copies` are those that the client carries. It `counts`
     where upstreams are asked for the tokens of the request.
     """
 
     def __init__(
         self,
         pair: Pair,
-        conversation: Replay,
+        replay: Replay,
         *,
         snapshot: Snapshot,
         lessons: Lessons,
         recall: Recall,
         copies: Copies,
-        counts: bool = False,
+        counts: bool,
     ) -> None:
         self._snapshot = snapshot
         self._pair = pair
-        self._conversation = conversation
+        self._replay = replay
         self._lessons = lessons
         self._recall = recall
         self._copies = copies
@@ -73,13 +73,11 @@ class Making:
         """The candidates, those first whose account has the state of the latest turn that
         has any.
         """
-        latest = (
-            self._conversation.origin(self._profile_of(candidates[0])) or self._copies.latest_origin
-        )
+        latest = self._replay.origin(self._profile_of(candidates[0])) or self._copies.latest_origin
         return sorted(candidates, key=lambda one: bool(latest) and self._origin_of(one) != latest)
 
-    def make(self, candidate: Candidate, before: Made | None) -> Made:
-        """The candidate's body; `before`, the last one made, when that would be the same.
+    def make(self, candidate: Candidate, before: UpstreamBody | None) -> UpstreamBody:
+        """The candidate's body; `before`, the last one, when that would be the same.
         Raises RequestError.
         """
         endpoint = f"{candidate.upstream.name} {candidate.model}"
@@ -89,12 +87,14 @@ class Making:
                 return before
             # Another key: what the upstream has taught in this request holds.
             policy, repaired, lesson = before.policy, before.repaired, before.lesson
-            return self._made(
+            return self._build(
                 candidate, endpoint, profile, policy, repaired=repaired, lesson=lesson
             )
-        return self._made(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
+        return self._build(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
 
-    def mended(self, candidate: Candidate, refused: Made, text: str) -> Made | None:
+    def repaired(
+        self, candidate: Candidate, refused: UpstreamBody, text: str
+    ) -> UpstreamBody | None:
         """Another body for an upstream that says this (`full_text`) of the one it got; None
         when there is none.
 
@@ -116,7 +116,7 @@ class Making:
                 return self._with_less(candidate, refused)
         return None
 
-    def _with_more(self, candidate: Candidate, refused: Made) -> Made | None:
+    def _with_more(self, candidate: Candidate, refused: UpstreamBody) -> UpstreamBody | None:
         """The body for an upstream that lacks reasoning, the mildest step down that changes
         what is sent; or None.
         """
@@ -124,14 +124,14 @@ class Making:
             if policy.step == "reject":
                 self._lessons.learn(refused.endpoint, refused.profile, policy)
                 return None
-            made = self._made(
+            body = self._build(
                 candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=policy
             )
-            if made.encoded.body != refused.encoded.body:
-                return made
+            if _unless_same(body, refused):
+                return body
         return None
 
-    def _with_less(self, candidate: Candidate, refused: Made) -> Made | None:
+    def _with_less(self, candidate: Candidate, refused: UpstreamBody) -> UpstreamBody | None:
         """The body without any state, for an upstream that refuses some; it is not sent
         there again. Or None.
         """
@@ -140,17 +140,19 @@ class Making:
         states = self._states(refused.restoration)
         if refused.repaired or not states:
             return None
-        self._recall.keep_sent({_refused(refused.origin, state): "omit" for state in states})
-        made = self._made(
+        self._recall.keep_sent({_refusal_key(refused.origin, state): "omit" for state in states})
+        body = self._build(
             candidate, refused.endpoint, refused.profile, refused.policy, repaired=True
         )
-        return made if made.encoded.body != refused.encoded.body else None
+        return _unless_same(body, refused)
 
-    def _plainer(self, candidate: Candidate, refused: Made, policy: Policy) -> Made | None:
+    def _plainer(
+        self, candidate: Candidate, refused: UpstreamBody, policy: Policy
+    ) -> UpstreamBody | None:
         """The body without what a chat upstream does not take, from now on; or None."""
         if policy == refused.policy or candidate.upstream.api != "chat":
             return None
-        made = self._made(
+        body = self._build(
             candidate,
             refused.endpoint,
             refused.profile,
@@ -158,25 +160,29 @@ class Making:
             repaired=refused.repaired,
             lesson=policy,
         )
-        return made if made.encoded.body != refused.encoded.body else None
+        return _unless_same(body, refused)
 
-    def _bare(self, candidate: Candidate, refused: Made, *, always: bool = False) -> Made | None:
-        policy = replace(refused.policy, repairing=True, bare="always" if always else "now")
+    def _bare(
+        self, candidate: Candidate, refused: UpstreamBody, *, always: bool = False
+    ) -> UpstreamBody | None:
+        """The body without reasoning, for this conversation or `always`; or None."""
         if refused.repaired:
             return None
-        lesson = policy if always else None
-        made = self._made(
+        policy, lesson = replace(refused.policy, repairing=True, bare="now"), None
+        if always:
+            policy = lesson = replace(policy, bare="always")
+        body = self._build(
             candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=lesson
         )
-        return made if made.encoded.body != refused.encoded.body else None
+        return _unless_same(body, refused)
 
-    def accepted(self, made: Made) -> None:
+    def accepted(self, body: UpstreamBody) -> None:
         """The upstream took the body: what it was sent binds."""
-        self._conversation.accepted(made.restoration)
-        if made.lesson is not None:
-            self._lessons.learn(made.endpoint, made.profile, made.lesson)
+        self._replay.accepted(body.restoration)
+        if body.lesson is not None:
+            self._lessons.learn(body.endpoint, body.profile, body.lesson)
 
-    def _made(
+    def _build(
         self,
         candidate: Candidate,
         endpoint: str,
@@ -185,21 +191,24 @@ class Making:
         *,
         repaired: bool = False,
         lesson: Policy | None = None,
-    ) -> Made:
+    ) -> UpstreamBody:
         origin = self._origin_of(candidate)
-        restoration = self._conversation.restore(profile, policy, origin)
+        restoration = self._replay.restore(profile, policy, origin)
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
+        _, decided = self._snapshot.decided_profile(candidate.upstream, candidate.model)
+        told = profile
+        if not policy.keep:
+            told = replace(profile, keep={})
         wanted = Wanted(
             upstream=candidate.upstream,
             model=candidate.model,
-            profile=profile if policy.keep else replace(profile, keep={}),
-            sure=self._snapshot.decided_profile(candidate.upstream, candidate.model)[1]
-            in ("name", "host"),
+            profile=told,
+            sure=decided in ("name", "host"),
             edits=restoration.edits,
             effort=candidate.effort,
             thinking_off=restoration.thinking_off,
-            unusable=self._copies.foreign(origin) | self._refused(origin, restoration),
+            unusable=self._copies.foreign(origin) | self._refused_before(origin, restoration),
             pictures=policy.pictures,
             in_a_row=policy.in_a_row,
             counts=self._counts and candidate.upstream.api == "messages",
@@ -208,7 +217,10 @@ class Making:
             encoded = self._pair.body_for(wanted)
         except MalformedJson as error:  # within a message, which nobody has taken apart before
             raise malformed(error) from error
-        return Made(endpoint, origin, encoded, profile, policy, restoration, repaired, lesson)
+        self._copies.account = origin
+        return UpstreamBody(
+            endpoint, origin, encoded, profile, policy, restoration, repaired, lesson
+        )
 
     def _profile_of(self, candidate: Candidate) -> Profile:
         return self._snapshot.profile_of(candidate.upstream, candidate.model)
@@ -225,12 +237,19 @@ class Making:
         parts = (part for at, one in enumerate(messages) for part in restored.get(at, one.parts))
         return [part.opaque for part in parts if isinstance(part, Reasoning) and part.opaque]
 
-    def _refused(self, origin: str, restoration: Restoration) -> frozenset[str]:
+    def _refused_before(self, origin: str, restoration: Restoration) -> frozenset[str]:
         """The state that this account has refused before."""
-        states = {_refused(origin, state): state for state in self._states(restoration)}
-        return (
-            frozenset(states[key] for key in self._recall.sent(states)) if states else frozenset()
-        )
+        states = {_refusal_key(origin, state): state for state in self._states(restoration)}
+        if not states:
+            return frozenset()
+        return frozenset(states[key] for key in self._recall.sent(states))
+
+
+def _unless_same(body: UpstreamBody, refused: UpstreamBody) -> UpstreamBody | None:
+    """The body, unless it is what was refused already."""
+    if body.encoded.body == refused.encoded.body:
+        return None
+    return body
 
 
 def quirks_of(profile: Profile) -> Quirks:
@@ -238,5 +257,5 @@ def quirks_of(profile: Profile) -> Quirks:
     return Quirks(tags=profile.tags, repeats=profile.repeats)
 
 
-def _refused(origin: str, state: str) -> bytes:
+def _refusal_key(origin: str, state: str) -> bytes:
     return digest("refused state", origin, state)

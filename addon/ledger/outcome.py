@@ -1,6 +1,6 @@
 """What an exchange came to: all that the ledger, the audit and the log are told of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -50,6 +50,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: Sequence[Message] | None = None
     """What was asked; None when the request was not understood."""
+
+    def summary(self) -> Iterator[str]:
+        """One line per message: what it holds and how its turn was found; for debugging."""
+        turns: dict[int, str] = {}
+        if self.restoration is not None:
+            turns = {one.at: f" turn={one.rule} {one.why}" for one in self.restoration.diagnoses}
+        for at, message in enumerate(self.messages or ()):
+            calls = ",".join(call.name for call in message.calls)
+            if calls:
+                calls = f" calls={calls}"
+            yield f"[{at}] {message.role}{calls}{turns.get(at, '').rstrip()}: {message.text}"
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

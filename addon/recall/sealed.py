@@ -37,6 +37,8 @@ class Copies:
         self._secret = secret
         self._principal_id = principal_id
         self._origins: dict[str, str] = {}
+        self.account = ""
+        """The upstream's account whose answer is sealed now."""
 
     @property
     def latest_origin(self) -> str:
@@ -47,10 +49,12 @@ class Copies:
         """State that came and another account made."""
         return frozenset(opaque for opaque, made_by in self._origins.items() if made_by != origin)
 
-    def seal(self, reasoning: Reasoning, origin: str) -> str:
-        """The copy of what the account answered."""
-        copy = Copy(reasoning, origin if reasoning.opaque else "")
-        return seal_copy(self._secret, copy, self._principal_id)
+    def seal(self, reasoning: Reasoning) -> str:
+        """The copy of what the account answers."""
+        origin = ""
+        if reasoning.opaque:
+            origin = self.account
+        return seal_copy(self._secret, Copy(reasoning, origin), self._principal_id)
 
     def open(self, reasoning: Reasoning) -> Reasoning | None:
         """What a copy holds; None for what is none of this caller's."""

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from random import Random
 
-from addon.exchange.count_tokens import Counting
-from addon.exchange.exchange import Exchange, Reply, Services
+from addon.exchange.exchange import Exchange
+from addon.exchange.intake import Intake
+from addon.exchange.services import Services
 from addon.exchange.stored_answers import StoredAnswers
+from addon.exchange.verdict import Reply, Verdict
+from addon.formats.neutral.problem import Problem
 from addon.formats.paths import classify
 from addon.ledger.meter import Meter
 from addon.recall.lessons import Lessons
@@ -18,7 +21,17 @@ from shared.model import Principal
 from tests.addon.recall.chat import ID_KEY, Json, Memory
 from tests.support.turns import Turn, completion, events
 
-__all__ = ("CURSOR", "MODEL", "USER", "Desk", "error", "upstream")
+__all__ = (
+    "CURSOR",
+    "MODEL",
+    "USER",
+    "Desk",
+    "Refused",
+    "error",
+    "open_exchange",
+    "reply_of",
+    "upstream",
+)
 
 MODEL = "deepseek-v4-pro"
 USER = Principal(id="user:1", name="ada", key_suffix="abcd")
@@ -72,18 +85,17 @@ class Desk:
         self.meter = self.new_meter()
         self.answers = self.new_answers()
 
-    def exchange(
+    def intake(
         self,
         headers: dict[str, str] | None = None,
         principal: Principal = USER,
         path: str = "/v1/chat/completions",
-    ) -> Exchange:
-        """An exchange of which the headers have come."""
+    ) -> Intake:
+        """A request of which the headers have come."""
         endpoint = classify(path)
         assert endpoint is not None
         snapshot = Snapshot(upstreams=self.upstreams, server=self.server)
-        kind = Counting if endpoint.kind == "count_tokens" else Exchange
-        return kind(self.services(), snapshot, principal, endpoint, headers or {})
+        return Intake(self.services(), snapshot, principal, endpoint, headers or {})
 
     def services(self) -> Services:
         """What exchanges work with."""
@@ -109,9 +121,9 @@ class Desk:
         **members: object,
     ) -> Exchange:
         """An exchange whose first attempt is ready."""
-        exchange = self.exchange(headers, principal)
-        exchange.open(body(messages, model=model, **members))
-        return exchange
+        return open_exchange(
+            self.intake(headers, principal), body(messages, model=model, **members)
+        )
 
     def converse(self, messages: list[Json], turn: Turn, **members: object) -> None:
         """One exchange that goes well; the answer is put at the end of the messages, with
@@ -131,6 +143,38 @@ class Desk:
         ]
 
 
+class Refused(Exception):
+    """The client was told that its request can't be served."""
+
+    def __init__(self, reply: Reply) -> None:
+        error = json.loads(reply.body)["error"]
+        super().__init__(error["message"])
+        self.reply = reply
+        self.problem = Problem(
+            status=reply.status,
+            message=error["message"],
+            code=reply.error_class,
+            type=error["type"],
+            param=error.get("param"),
+            retry_after=reply.headers.get("retry-after", ""),
+        )
+
+
+def open_exchange(intake: Intake, content: bytes) -> Exchange:
+    """The exchange that a body opens. Raises Refused when it opens none."""
+    exchange = intake.open(content)
+    if isinstance(exchange, Reply):
+        raise Refused(exchange)
+    assert isinstance(exchange, Exchange)
+    return exchange
+
+
+def reply_of(verdict: Verdict) -> Reply:
+    """What the client is told, as no attempt is left."""
+    assert isinstance(verdict, Reply)
+    return verdict
+
+
 def body(messages: list[Json] | None = None, *, model: str = MODEL, **members: object) -> bytes:
     """A client's request."""
     asked = messages or [{"role": "user", "content": "hi"}]
@@ -139,11 +183,11 @@ def body(messages: list[Json] | None = None, *, model: str = MODEL, **members: o
 
 def whole(exchange: Exchange, turn: Turn) -> Reply:
     """The upstream answers whole."""
-    reply = exchange.whole(
-        200, {"content-type": "application/json"}, completion(turn, exchange.candidate.model)
+    return reply_of(
+        exchange.whole(
+            200, {"content-type": "application/json"}, completion(turn, exchange.candidate.model)
+        )
     )
-    assert reply is not None
-    return reply
 
 
 def streamed(exchange: Exchange, turn: Turn) -> Json:
@@ -152,7 +196,7 @@ def streamed(exchange: Exchange, turn: Turn) -> Json:
     message: Json = {"content": ""}
     for event in events(turn, exchange.candidate.model, Random(1), usage=True):
         out = answer.feed(event)
-        if not exchange.tried[-1].outcome:
+        if not exchange.outcome().tries[-1].outcome:
             exchange.accepted()
         for line in out.split(b"\n\n"):
             if line.startswith(b"data: {"):

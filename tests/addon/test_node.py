@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from addon.exchange.exchange import Exchange
+from addon.exchange.intake import Intake
 from addon.formats.paths import classify
 from addon.node import Node
 from shared.model import Limits
 from tests.addon.callers import principal, user
-from tests.addon.desk import body, whole
+from tests.addon.desk import body, open_exchange, whole
 from tests.addon.ledger.ended import SAYING, delivery
 
 CONFIG = """
@@ -38,9 +39,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
 def opened(node: Node) -> Exchange:
     endpoint = classify("/v1/chat/completions")
     assert endpoint is not None
-    exchange = Exchange(node.services, node.snapshot, CALLER, endpoint, {})
-    exchange.open(body())
-    return exchange
+    intake = Intake(node.services, node.snapshot, CALLER, endpoint, {})
+    return open_exchange(intake, body())
 
 
 def break_prices(node: Node) -> None:
@@ -63,7 +63,7 @@ def test_what_was_counted_is_entered_when_its_price_cant_be_read(node: Node) -> 
     usage = exchange.outcome().usage
     assert usage is not None
     assert settled(node, exchange) == {
-        "exchange": exchange.id,
+        "exchange": exchange.outcome().entry.exchange,
         "status": 200,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -76,7 +76,6 @@ def test_the_guess_of_the_opening_is_entered_when_nothing_was_counted(node: Node
     exchange = opened(node)
     exchange.accepted()
     break_prices(node)
-    assert exchange.opened is not None
     entry = settled(node, exchange)
     assert entry["prompt_tokens"] == exchange.opened.entry.prompt_tokens > 0
     assert entry["estimated"] == 1

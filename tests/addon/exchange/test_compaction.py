@@ -5,7 +5,7 @@ import json
 import pytest
 
 from addon.exchange.exchange import Exchange
-from tests.addon.desk import Desk, upstream
+from tests.addon.desk import Desk, open_exchange, reply_of, upstream
 from tests.addon.routing.test_complaints import OTHERS, TOO_LONG
 
 
@@ -16,8 +16,7 @@ def asking(desk: Desk, *, compact_signal: bool = True, **members: object) -> Exc
 
 def test_the_answer_is_empty_and_its_usage_says_too_much(desk: Desk) -> None:
     exchange = asking(desk)
-    reply = exchange.refused(400, {}, TOO_LONG["openai"])
-    assert reply is not None
+    reply = reply_of(exchange.refused(400, {}, TOO_LONG["openai"]))
     found = json.loads(reply.body)
     assert (reply.status, found["usage"]["prompt_tokens"]) == (200, 1_000_000)
     assert found["choices"] == [
@@ -26,10 +25,8 @@ def test_the_answer_is_empty_and_its_usage_says_too_much(desk: Desk) -> None:
 
 
 def test_a_client_that_streams_gets_a_stream(desk: Desk) -> None:
-    reply = asking(desk, stream=True, stream_options={"include_usage": True}).refused(
-        400, {}, TOO_LONG["kimi"]
-    )
-    assert reply is not None
+    exchange = asking(desk, stream=True, stream_options={"include_usage": True})
+    reply = reply_of(exchange.refused(400, {}, TOO_LONG["kimi"]))
     *chunks, done, rest = reply.body.split(b"\n\n")
     assert (reply.headers["content-type"], done, rest) == (
         "text/event-stream",
@@ -46,7 +43,7 @@ def test_nothing_is_counted_for_it(desk: Desk) -> None:
     exchange.refused(400, {}, TOO_LONG["glm"])
     outcome = exchange.outcome()
     assert (outcome.usage, outcome.sent_bytes, outcome.turns) == (None, 0, {})
-    assert exchange.error_class == "context_overflow"
+    assert exchange.outcome().error_class == "context_overflow"
 
 
 @pytest.mark.parametrize(
@@ -55,21 +52,19 @@ def test_nothing_is_counted_for_it(desk: Desk) -> None:
 def test_without_a_usage_to_tell_it_by_the_error_is_told(
     desk: Desk, members: dict[str, bool]
 ) -> None:
-    reply = asking(desk, **members).refused(400, {}, TOO_LONG["deepseek"])
-    assert reply is not None
+    reply = reply_of(asking(desk, **members).refused(400, {}, TOO_LONG["deepseek"]))
     assert (reply.status, b"maximum context length" in reply.body) == (400, True)
 
 
 def test_clients_of_other_formats_get_the_error(desk: Desk) -> None:
     desk.upstreams = (upstream(compact_signal=True),)
-    exchange = desk.exchange(path="/v1/responses")
-    exchange.open(b'{"model": "deepseek-v4-pro", "input": "hi"}')
-    reply = exchange.refused(400, {}, TOO_LONG["deepseek"])
-    assert reply is not None
+    exchange = open_exchange(
+        desk.intake(path="/v1/responses"), b'{"model": "deepseek-v4-pro", "input": "hi"}'
+    )
+    reply = reply_of(exchange.refused(400, {}, TOO_LONG["deepseek"]))
     assert reply.status == 400
 
 
 def test_another_error_is_told_as_ever(desk: Desk) -> None:
-    reply = asking(desk).refused(400, {}, OTHERS["answer"])
-    assert reply is not None
+    reply = reply_of(asking(desk).refused(400, {}, OTHERS["answer"]))
     assert reply.status == 400

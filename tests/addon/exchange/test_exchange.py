@@ -9,15 +9,27 @@ from random import Random
 
 import pytest
 
-from addon.exchange.exchange import Exchange, Reply
+from addon.exchange.exchange import Exchange
 from addon.exchange.upstream_request import returned
+from addon.exchange.verdict import Again, Reply
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.neutral.problem import RequestError
 from addon.formats.wire.inflate import Unreadable
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Limits, Principal
 from tests.addon.callers import principal, user
-from tests.addon.desk import CURSOR, MODEL, Desk, body, error, streamed, upstream, whole
+from tests.addon.desk import (
+    CURSOR,
+    MODEL,
+    Desk,
+    Refused,
+    body,
+    error,
+    open_exchange,
+    reply_of,
+    streamed,
+    upstream,
+    whole,
+)
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn, completion, events
 
@@ -58,10 +70,8 @@ def test_without_an_upstream_the_client_is_told_what_to_do(
     desk: Desk, headers: dict[str, str], status: int
 ) -> None:
     desk.upstreams = ()
-    exchange = desk.exchange(headers)
-    with pytest.raises(RequestError) as refused:
-        exchange.open(body())
-    reply = exchange.reply(refused.value.problem)
+    reply = desk.intake(headers).open(body())
+    assert isinstance(reply, Reply)
     assert reply.status == status
     assert "UPSTREAM_BASE_URL" in message_of(reply)
 
@@ -72,7 +82,7 @@ def test_an_unknown_model_is_named_with_the_models_there_are(desk: Desk) -> None
         upstream("one", models=("mimo-v2",), model_rewrites=(rewrite,)),
         upstream("two", models=("glm",)),
     )
-    with pytest.raises(RequestError) as refused:
+    with pytest.raises(Refused) as refused:
         desk.open(model="gpt-9")
     problem = refused.value.problem
     assert (problem.status, problem.code) == (400, "model_not_found")
@@ -83,10 +93,10 @@ def test_an_unknown_model_is_named_with_the_models_there_are(desk: Desk) -> None
 
 
 def test_a_broken_request_is_refused_before_anything_is_tried(desk: Desk) -> None:
-    exchange = desk.exchange()
-    with pytest.raises(RequestError):
-        exchange.open(b"{")
-    assert (exchange.tried, list(exchange.summary())) == ([], [])
+    intake = desk.intake()
+    assert isinstance(intake.open(b"{"), Reply)
+    outcome = intake.outcome()
+    assert (outcome.tries, list(outcome.summary())) == ((), [])
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -110,8 +120,7 @@ def test_the_model_is_rewritten_on_the_way_in_and_echoed_on_the_way_back(
 
 def test_a_request_that_needs_no_change_keeps_its_bytes(desk: Desk) -> None:
     asked = b'{ "messages" : [ {"role":"user","content":"hi"} ],\n "x": 1.0, "model":"deepseek-v4-pro" }'
-    exchange = desk.exchange()
-    exchange.open(asked)
+    exchange = open_exchange(desk.intake(), asked)
     assert exchange.outgoing.body == asked
 
 
@@ -198,11 +207,11 @@ def test_two_bad_keys_and_a_good_one_make_one_answer_and_the_next_request_starts
     desk.upstreams = (upstream(api_keys=("sk-bad-1", "sk-bad-2", "sk-good")),)
     exchange = desk.open()
     assert [exchange.refused(401, {}, error("no")), exchange.refused(401, {}, error("no"))] == [
-        None,
-        None,
+        Again(),
+        Again(),
     ]
     assert whole(exchange, SAYING).status == 200
-    assert [one.outcome for one in exchange.tried] == ["401", "401", "200"]
+    assert [one.outcome for one in exchange.outcome().tries] == ["401", "401", "200"]
     assert [bearer(desk.open()) for _ in range(4)] == ["sk-good"] * 4
 
 
@@ -215,7 +224,7 @@ def test_another_key_of_the_upstream_gets_the_same_bytes(desk: Desk) -> None:
     desk.upstreams = (upstream(api_keys=("sk-a", "sk-b")),)
     exchange = desk.open()
     first = exchange.outgoing.body
-    assert exchange.refused(403, {}, b"") is None
+    assert exchange.refused(403, {}, b"") == Again()
     assert (exchange.outgoing.body, bearer(exchange)) == (first, "sk-b")
 
 
@@ -225,10 +234,9 @@ def test_when_all_keys_are_refused_the_operator_is_told_which(desk: Desk) -> Non
         upstream(api_keys=("sk-bad-1111", "sk-bad-2222")),
     )
     exchange = desk.open()
-    assert exchange.refused(500, {}, b"") is None
-    assert exchange.refused(401, {}, b"") is None
-    reply = exchange.refused(401, {}, error("Invalid key sk-bad-2222"))
-    assert reply is not None
+    assert exchange.refused(500, {}, b"") == Again()
+    assert exchange.refused(401, {}, b"") == Again()
+    reply = reply_of(exchange.refused(401, {}, error("Invalid key sk-bad-2222")))
     assert reply.status == 502
     assert "'one' refused the gateway's key …1111, …2222 (401)" in message_of(reply)
     assert b"sk-bad" not in reply.body
@@ -238,7 +246,7 @@ def test_when_all_keys_are_refused_the_operator_is_told_which(desk: Desk) -> Non
 def test_what_another_key_may_not_have_goes_to_the_next_one(desk: Desk, status: int) -> None:
     desk.upstreams = (upstream(api_keys=("sk-a", "sk-b")),)
     exchange = desk.open()
-    assert exchange.refused(status, {}, error("no")) is None
+    assert exchange.refused(status, {}, error("no")) == Again()
     assert bearer(exchange) == "sk-b"
 
 
@@ -247,16 +255,17 @@ def test_what_no_other_key_would_mend_goes_to_the_client(desk: Desk, status: int
     desk.upstreams = (upstream(api_keys=("sk-a", "sk-b")),)
     refused = error("messages must not be empty")
     reply = desk.open().refused(status, {"content-type": "application/json"}, refused)
-    assert reply == Reply(status, {"content-type": "application/json"}, refused)
+    assert reply == Reply(
+        status, {"content-type": "application/json"}, refused, f"upstream_{status}"
+    )
 
 
 def test_an_upstream_that_cannot_be_reached_is_followed_by_the_next(desk: Desk) -> None:
     desk.upstreams = (upstream("one"), upstream("two"))
     exchange = desk.open()
-    assert exchange.unreachable("connection refused") is None
+    assert exchange.unreachable("connection refused") == Again()
     assert exchange.outgoing.host == "two.example"
-    reply = exchange.unreachable("timed out")
-    assert reply is not None
+    reply = reply_of(exchange.unreachable("timed out"))
     assert (reply.status, "'two' could not be reached (timed out)" in message_of(reply)) == (
         502,
         True,
@@ -273,7 +282,7 @@ def test_reasoning_is_restored_anew_for_an_upstream_of_another_profile(desk: Des
         carried(exchange),
         sent(exchange)["messages"][1]["tool_calls"][0]["id"] != "call_0",
     ) == ([None], True)
-    assert exchange.refused(500, {}, b"") is None
+    assert exchange.refused(500, {}, b"") == Again()
     assert (carried(exchange), sent(exchange)["messages"][1]["tool_calls"][0]["id"]) == (
         ["thought of a call"],
         "call_0",
@@ -307,14 +316,13 @@ def test_a_caller_with_an_upstream_s_key_gets_that_upstream_and_key_alone(desk: 
     )
     exchange = desk.open(principal=passthrough())
     assert (exchange.outgoing.host, bearer(exchange)) == ("two.example", "sk-two-secret")
-    reply = exchange.refused(401, {}, error("bad key sk-two-secret"))
-    assert reply is not None
+    reply = reply_of(exchange.refused(401, {}, error("bad key sk-two-secret")))
     assert (reply.status, b"sk-two" in reply.body) == (401, False)
 
 
 def test_a_caller_with_an_upstream_s_key_gets_no_other_upstream_s_models(desk: Desk) -> None:
     desk.upstreams = (upstream("one", models=(MODEL,)), upstream("two", models=("glm",)))
-    with pytest.raises(RequestError, match="not served here"):
+    with pytest.raises(Refused, match="not served here"):
         desk.open(principal=passthrough())
 
 
@@ -325,8 +333,7 @@ def test_a_caller_with_an_upstream_s_key_gets_no_other_upstream_s_models(desk: D
     ("status", "shown"), [(400, 400), (404, 400), (413, 400), (422, 400), (429, 429), (500, 500)]
 )
 def test_cursor_gets_what_its_user_must_read_as_400(desk: Desk, status: int, shown: int) -> None:
-    reply = desk.open(headers=CURSOR).refused(status, {}, error("no"))
-    assert reply is not None
+    reply = reply_of(desk.open(headers=CURSOR).refused(status, {}, error("no")))
     assert (reply.status, message_of(reply)) == (shown, "no")
 
 
@@ -341,8 +348,7 @@ def test_retry_after_and_request_ids_are_kept_and_other_headers_are_not(desk: De
         "content-encoding": "identity",
         "x-upstream-account": "secret",
     }
-    reply = desk.open().refused(429, given, error("slow down"))
-    assert reply is not None
+    reply = reply_of(desk.open().refused(429, given, error("slow down")))
     assert reply.status == 429
     assert set(reply.headers) == {
         "retry-after",
@@ -377,7 +383,7 @@ def test_keys_are_never_echoed(desk: Desk, status: int) -> None:
 def test_a_compressed_refusal_is_read_and_passed_on_plain(desk: Desk, coding: str) -> None:
     packed = gzip.compress(error("no")) if coding == "gzip" else error("no")
     reply = desk.open().refused(400, {"content-encoding": coding}, packed)
-    assert reply == Reply(400, {}, error("no"))
+    assert reply == Reply(400, {}, error("no"), "upstream_400")
 
 
 # -- answers ---------------------------------------------------------------------------------------
@@ -387,10 +393,9 @@ def test_a_compressed_refusal_is_read_and_passed_on_plain(desk: Desk, coding: st
 def test_an_error_inside_a_200_is_an_error(desk: Desk, stream: bool) -> None:
     desk.upstreams = (upstream(api_keys=("sk-a", "sk-b")),)
     exchange = desk.open(stream=stream)
-    assert exchange.whole(200, {}, error("busy", code=429)) is None
-    assert (bearer(exchange), exchange.tried[0].outcome) == ("sk-b", "429")
-    reply = exchange.whole(200, {}, error("busy", code=429))
-    assert reply is not None
+    assert exchange.whole(200, {}, error("busy", code=429)) == Again()
+    assert (bearer(exchange), exchange.outcome().tries[0].outcome) == ("sk-b", "429")
+    reply = reply_of(exchange.whole(200, {}, error("busy", code=429)))
     assert (reply.status, message_of(reply)) == (429, "busy")
 
 
@@ -423,16 +428,16 @@ def test_a_whole_answer_to_a_streamed_request_is_streamed(desk: Desk) -> None:
 def test_an_answer_that_cannot_be_read_is_the_upstream_s_fault(
     desk: Desk, headers: dict[str, str], answer: bytes
 ) -> None:
-    reply = desk.open().whole(200, headers, answer)
-    assert reply is not None
+    reply = reply_of(desk.open().whole(200, headers, answer))
     assert (reply.status, json.loads(reply.body)["error"]["code"]) == (502, "upstream_malformed")
 
 
 def test_a_compressed_answer_is_read(desk: Desk) -> None:
-    reply = desk.open().whole(
-        200, {"content-encoding": "gzip"}, gzip.compress(completion(SAYING, MODEL))
+    reply = reply_of(
+        desk.open().whole(
+            200, {"content-encoding": "gzip"}, gzip.compress(completion(SAYING, MODEL))
+        )
     )
-    assert reply is not None
     assert json.loads(reply.body)["choices"][0]["message"]["content"] == SAYING.text
     with pytest.raises(Unreadable):
         desk.open(stream=True).stream({"content-encoding": "br"})
@@ -440,7 +445,7 @@ def test_a_compressed_answer_is_read(desk: Desk) -> None:
 
 def test_usage_is_known_after_the_answer(desk: Desk) -> None:
     one, other = desk.open(), desk.open(stream=True)
-    assert (one.outcome().usage, one.first_byte) == (None, None)
+    assert (one.outcome().usage, one.outcome().first_byte) == (None, None)
     whole(one, SAYING)
     streamed(other, SAYING)
     assert one.outcome().usage == other.outcome().usage
@@ -452,7 +457,7 @@ def test_the_summary_tells_each_message_and_its_turn(desk: Desk) -> None:
     messages: list[Json] = [{"role": "user", "content": "hi"}]
     desk.converse(messages, CALLING)
     messages.append({"role": "assistant", "content": "Said elsewhere."})
-    lines = list(desk.open(messages).summary())
+    lines = list(desk.open(messages).outcome().summary())
     assert lines[:3] == ["[0] user: hi", "[1] assistant calls=Read turn=id: ", "[2] tool: fine"]
     assert (
         lines[3]
@@ -550,13 +555,12 @@ def test_a_request_that_is_refused_counts_for_its_minute_and_holds_nothing(
 ) -> None:
     desk.upstreams = (upstream(models=(MODEL,)),)
     caller = principal(user(limits=Limits(rpm=1, concurrency=1)))
-    exchange = desk.exchange(principal=caller)
-    with pytest.raises(RequestError):
-        exchange.open(asked)
-    exchange.close()
-    again = desk.exchange(principal=caller)
-    with pytest.raises(RequestError, match="Too many requests per minute"):
-        again.open(body())
+    intake = desk.intake(principal=caller)
+    assert isinstance(intake.open(asked), Reply)
+    intake.close()
+    again = desk.intake(principal=caller)
+    with pytest.raises(Refused, match="Too many requests per minute"):
+        open_exchange(again, body())
     assert again.request is None, "it was read"
     desk.memory.clock.ms += 60_000
-    desk.exchange(principal=caller).open(body())
+    open_exchange(desk.intake(principal=caller), body())

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from addon.exchange.exchange import Exchange
-from tests.addon.desk import Desk, body, error, upstream
+from addon.exchange.verdict import Again
+from tests.addon.desk import Desk, body, error, open_exchange, reply_of, upstream
 from tests.addon.recall.chat import Json
 from tests.support.carriers import CARRIERS
 from tests.support.dialects import missing_reasoning
@@ -36,8 +37,9 @@ def turn_of(exchange: Exchange) -> Json:
 def answered(exchange: Exchange, carrier: str, account: str = "one") -> Json:
     """The upstream answers whole; the message that the client gets."""
     message = CARRIERS[carrier].message(SAID, account)
-    reply = exchange.whole(200, {}, completion(SAID, exchange.candidate.model, message=message))
-    assert reply is not None
+    reply = reply_of(
+        exchange.whole(200, {}, completion(SAID, exchange.candidate.model, message=message))
+    )
     found: Json = json.loads(reply.body)["choices"][0]["message"]
     return found
 
@@ -108,12 +110,11 @@ def test_what_a_profile_keeps_is_asked_for_unless_the_client_asks_otherwise(
     desk: Desk, profile: str, given: Json, kept: Json, path: str
 ) -> None:
     desk.upstreams = (upstream(profile=profile),)
-    exchange = desk.exchange(path=path)
+    asked = body(ASKED, **given)
     if path.endswith("responses"):
         given, kept = {}, kept if not given else {}
-        exchange.open(json.dumps({"model": "m", "input": "hi"}).encode())
-    else:
-        exchange.open(body(ASKED, **given))
+        asked = json.dumps({"model": "m", "input": "hi"}).encode()
+    exchange = open_exchange(desk.intake(path=path), asked)
     assert {name: sent(exchange)[name] for name in kept} == kept
 
 
@@ -144,7 +145,7 @@ def test_refused_state_is_left_out_once_and_for_all(desk: Desk, carrier: str) ->
     messages = history(answered(desk.open(ASKED), carrier))
     exchange = desk.open(messages)
     restored = turn_of(exchange)
-    assert exchange.refused(400, {}, CARRIERS[carrier].refuse("altered", 1)) is None
+    assert exchange.refused(400, {}, CARRIERS[carrier].refuse("altered", 1)) == Again()
     bare = exchange.outgoing.body
     answered(exchange, carrier)
     assert turn_of(exchange) != restored
@@ -154,9 +155,7 @@ def test_refused_state_is_left_out_once_and_for_all(desk: Desk, carrier: str) ->
 
 def test_what_is_refused_without_state_is_told(desk: Desk) -> None:
     desk.upstreams = (upstream(profile="openrouter"),)
-    assert (
-        desk.open(ASKED).refused(400, {}, CARRIERS["openrouter"].refuse("altered", 1)) is not None
-    )
+    assert desk.open(ASKED).refused(400, {}, CARRIERS["openrouter"].refuse("altered", 1)) != Again()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +166,7 @@ def test_an_upstream_that_knows_no_such_member_gets_none_from_then_on(
 ) -> None:
     exchange = desk.open(COPIED, model="m")
     assert turn_of(exchange)["reasoning_content"] == "its own"
-    assert exchange.refused(400, {}, error(complaint)) is None
+    assert exchange.refused(400, {}, error(complaint)) == Again()
     assert "reasoning_content" not in turn_of(exchange)
     answered(exchange, "fireworks")
     desk.restart()
@@ -197,9 +196,9 @@ def test_a_conversation_is_shortened_where_nothing_milder_is_left(desk: Desk) ->
     messages = [{"role": "system", "content": "s"}, *cold, {"role": "user", "content": "go on"}]
     refused = missing_reasoning("kimi", 2)
     exchange = desk.open(messages)
-    assert exchange.refused(400, {}, refused) is None
+    assert exchange.refused(400, {}, refused) == Again()
     assert turn_of(exchange)["reasoning_content"] == " "
-    assert exchange.refused(400, {}, refused) is None
+    assert exchange.refused(400, {}, refused) == Again()
     assert [message["role"] for message in sent(exchange)["messages"]] == ["system", "user"]
 
 
@@ -233,14 +232,9 @@ def test_minimax_s_turns_go_back_whole_though_it_gives_all_the_same_id(desk: Des
             }
         ]
         message = {"role": "assistant", "content": f"answer {at}", "reasoning_details": details}
-        reply = desk.open(messages).whole(
-            200,
-            {},
-            json.dumps(
-                {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
-            ).encode(),
-        )
-        assert reply is not None
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        answer = json.dumps({"choices": choices}).encode()
+        assert desk.open(messages).whole(200, {}, answer) != Again()
         messages += [
             {"role": "assistant", "content": f"answer {at}"},
             {"role": "user", "content": "go on"},

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from addon.exchange.exchange import Exchange
-from addon.formats.neutral.problem import Problem, RequestError
+from addon.exchange.intake import Intake
+from addon.formats.neutral.problem import Problem
 from addon.recall.identity import mint, new_token
 from shared.config.schema import Server
-from tests.addon.desk import CURSOR, MODEL, Desk, upstream, whole
+from tests.addon.desk import CURSOR, MODEL, Desk, Refused, open_exchange, upstream, whole
 from tests.addon.recall.chat import ID_KEY, Json
 from tests.support.turns import Call, Turn
 
@@ -124,7 +124,7 @@ FORMATS: dict[str, tuple[str, Callable[[list[Said]], Json]]] = {
 SHAPES = (tool_turns, same_turns, text_turns, parallel_calls)
 
 
-def work(exchange: Exchange, body: bytes) -> int:
+def work(intake: Intake, body: bytes) -> int:
     """How many functions are called until the first attempt is ready and accepted."""
     calls = 0
 
@@ -134,8 +134,7 @@ def work(exchange: Exchange, body: bytes) -> int:
 
     sys.setprofile(count)
     try:
-        exchange.open(body)
-        exchange.accepted()
+        open_exchange(intake, body).accepted()
     finally:
         sys.setprofile(None)
     return calls
@@ -150,9 +149,7 @@ def test_twice_the_conversation_takes_twice_the_work(
     desk.upstreams = (upstream(api=api),)
     path, written = FORMATS[client]
     short, long = (
-        work(
-            desk.exchange(path=path), json.dumps({"model": MODEL} | written(shape(count))).encode()
-        )
+        work(desk.intake(path=path), json.dumps({"model": MODEL} | written(shape(count))).encode())
         for count in (SHORT, LONG)
     )
     assert short > SHORT
@@ -170,7 +167,7 @@ def test_a_remembered_turn_that_is_replayed_again_and_again_is_compared_with_its
     likeness = {"role": "assistant", "content": turn["content"]}
     short, long = (
         work(
-            desk.exchange(),
+            desk.intake(),
             json.dumps(
                 {"model": MODEL, "messages": [user, *[turn, result, likeness] * count]}
             ).encode(),
@@ -185,10 +182,10 @@ def test_a_remembered_turn_that_is_replayed_again_and_again_is_compared_with_its
 
 
 def refusal(desk: Desk, path: str, body: Json, headers: dict[str, str] | None = None) -> Problem:
-    exchange = desk.exchange(headers, path=path)
-    with pytest.raises(RequestError) as refused:
-        exchange.open(json.dumps({"model": MODEL} | body).encode())
-    assert exchange.request is None, "it was read"
+    intake = desk.intake(headers, path=path)
+    with pytest.raises(Refused) as refused:
+        open_exchange(intake, json.dumps({"model": MODEL} | body).encode())
+    assert intake.request is None, "it was read"
     return refused.value.problem
 
 
@@ -206,29 +203,27 @@ def test_more_messages_than_are_taken_are_refused_before_they_are_read(
     problem = refusal(desk, path, written(text_turns(6)))
     assert (problem.status, problem.code) == (413, "request_too_large")
     assert "at most 10 are taken: start a new chat, or raise max_messages." in problem.message
-    desk.exchange(path=path).open(json.dumps({"model": MODEL} | written(text_turns(4))).encode())
+    fitting = json.dumps({"model": MODEL} | written(text_turns(4))).encode()
+    intake = desk.intake(path=path)
+    intake.open(fitting)
+    assert intake.call is not None
 
 
 def test_cursor_shows_how_long_a_conversation_may_be(desk: Desk) -> None:
     desk.server = Server(max_messages=10)
-    exchange = desk.exchange(CURSOR)
-    reply = exchange.reply(refusal(desk, "/v1/chat/completions", chat(text_turns(6))))
-    assert (reply.status, "12 messages" in json.loads(reply.body)["error"]["message"]) == (
-        400,
-        True,
-    )
+    problem = refusal(desk, "/v1/chat/completions", chat(text_turns(6)), CURSOR)
+    assert (problem.status, "12 messages" in problem.message) == (400, True)
 
 
 def test_what_a_request_goes_on_from_has_no_more_items_either(desk: Desk) -> None:
     made = ""
     for _ in range(3):
-        exchange = desk.exchange(path="/v1/responses")
         asked = {
             "model": MODEL,
             "input": "go on",
             **({"previous_response_id": made} if made else {}),
         }
-        exchange.open(json.dumps(asked).encode())
+        exchange = open_exchange(desk.intake(path="/v1/responses"), json.dumps(asked).encode())
         made = json.loads(whole(exchange, Turn(reasoning=None, text="done")).body)["id"]
     desk.server = Server(max_messages=5)
     assert (
@@ -236,8 +231,9 @@ def test_what_a_request_goes_on_from_has_no_more_items_either(desk: Desk) -> Non
         == "conversation_too_long"
     )
     desk.server = Server(max_messages=6)
-    desk.exchange(path="/v1/responses").open(
-        json.dumps({"model": MODEL, "input": "go on", "previous_response_id": made}).encode()
+    open_exchange(
+        desk.intake(path="/v1/responses"),
+        json.dumps({"model": MODEL, "input": "go on", "previous_response_id": made}).encode(),
     )
 
 
@@ -281,5 +277,5 @@ def test_a_message_with_more_members_than_any_has_is_refused_in_words(desk: Desk
         said, Turn(reasoning="thought", text="done", calls=(Call("call_0", "Read", "{}"),))
     )
     said[1] |= {"reasoning": "trimmed"} | dict.fromkeys(map(str, range(10_000)), 1)
-    with pytest.raises(RequestError, match="more than 10,000 members"):
+    with pytest.raises(Refused, match="more than 10,000 members"):
         desk.open(said)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
+from addon.exchange.verdict import Again
 from addon.formats.wire import sse
 from shared.config.schema import ModelRewrite, Upstream
-from tests.addon.desk import MODEL, Desk, error, upstream, whole
+from tests.addon.desk import MODEL, Desk, error, open_exchange, reply_of, upstream, whole
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn
 
@@ -35,10 +36,9 @@ def anthropic(**settings: Any) -> Upstream:
 
 def asked(desk: Desk, messages: list[Json], model: str = MODEL, **members: Any) -> Exchange:
     """A Messages client's request, opened."""
-    exchange = desk.exchange({"anthropic-beta": "some-beta"}, path="/v1/messages")
+    intake = desk.intake({"anthropic-beta": "some-beta"}, path="/v1/messages")
     body = {"model": model, "max_tokens": 9000, "messages": messages, "tools": [TOOL], **members}
-    exchange.open(json.dumps(body).encode())
-    return exchange
+    return open_exchange(intake, json.dumps(body).encode())
 
 
 def sent(exchange: Exchange) -> Json:
@@ -61,8 +61,7 @@ def answered(exchange: Exchange, *content: Json) -> Json:
         "stop_sequence": None,
         "usage": usage,
     }
-    reply = exchange.whole(200, JSON, json.dumps(body | stop).encode())
-    assert reply is not None
+    reply = reply_of(exchange.whole(200, JSON, json.dumps(body | stop).encode()))
     found: Json = json.loads(reply.body)
     return found
 
@@ -100,8 +99,7 @@ def test_a_client_that_sees_no_thinking_gets_its_reasoning_from_the_table(desk: 
 
 def test_a_problem_is_told_as_messages_tells_it(desk: Desk) -> None:
     exchange = asked(desk, [ASKED])
-    reply = exchange.refused(400, JSON, error("no such parameter"))
-    assert reply is not None
+    reply = reply_of(exchange.refused(400, JSON, error("no such parameter")))
     found = json.loads(reply.body)
     assert (found["type"], found["error"]["message"]) == ("error", "no such parameter")
 
@@ -159,7 +157,7 @@ def test_thinking_that_is_refused_is_left_out_once_and_for_all(desk: Desk) -> No
     replayed = thought_through(desk, chat(desk, [ASKED]))
     exchange = chat(desk, replayed)
     refusal = error("messages.1.content.0: The block is bound to a different conversation")
-    assert exchange.refused(400, JSON, refusal) is None
+    assert exchange.refused(400, JSON, refusal) == Again()
     assert sent(exchange)["messages"][1]["content"] == [USING]
     answered(exchange, {"type": "text", "text": "Done."})
     assert sent(chat(desk, replayed))["messages"][1]["content"] == [USING]
@@ -169,9 +167,8 @@ def test_what_is_refused_twice_is_told(desk: Desk) -> None:
     desk.upstreams = (anthropic(),)
     exchange = chat(desk, thought_through(desk, chat(desk, [ASKED])))
     refusal = error("Invalid `signature` in `thinking` block")
-    assert exchange.refused(400, JSON, refusal) is None
-    reply = exchange.refused(400, JSON, refusal)
-    assert reply is not None
+    assert exchange.refused(400, JSON, refusal) == Again()
+    reply = reply_of(exchange.refused(400, JSON, refusal))
     assert "Invalid `signature`" in json.loads(reply.body)["error"]["message"]
 
 
@@ -180,7 +177,7 @@ def test_a_turn_without_thinking_is_repaired_by_a_request_without_it(desk: Desk)
     elsewhere = {"role": "assistant", "content": "Elsewhere."}
     exchange = chat(desk, [ASKED, elsewhere, ASKED], reasoning_effort="high")
     refusal = error("Expected `thinking` or `redacted_thinking`, but found `tool_use`")
-    assert exchange.refused(400, JSON, refusal) is None
+    assert exchange.refused(400, JSON, refusal) == Again()
     assert sent(exchange)["thinking"] == {"type": "disabled"}
 
 
@@ -206,9 +203,9 @@ def test_an_answer_that_fails_at_once_begins_nothing(desk: Desk) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_messages_clients_stream_is_kept_alive_by_pings(desk: Desk, stream: bool) -> None:
     path = "/v1/messages" if stream else "/v1/chat/completions"
-    exchange = desk.exchange(path=path)
-    exchange.open(
-        json.dumps({"model": MODEL, "max_tokens": 9, "messages": [ASKED], "stream": True}).encode()
+    exchange = open_exchange(
+        desk.intake(path=path),
+        json.dumps({"model": MODEL, "max_tokens": 9, "messages": [ASKED], "stream": True}).encode(),
     )
     answer = exchange.stream({})
     before = answer.keep_alive

@@ -5,10 +5,20 @@ import json
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats.neutral.problem import RequestError
+from addon.exchange.verdict import Again, Reply
 from addon.recall.restore import Policy
 from shared.profiles import builtin_profiles
-from tests.addon.desk import CURSOR, MODEL, Desk, body, error, upstream, whole
+from tests.addon.desk import (
+    CURSOR,
+    MODEL,
+    Desk,
+    body,
+    error,
+    open_exchange,
+    reply_of,
+    upstream,
+    whole,
+)
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.dialects import Dialect, missing_reasoning
 from tests.support.turns import Turn
@@ -35,7 +45,7 @@ def unknown(exchange: Exchange) -> object:
 
 def refuse(exchange: Exchange) -> bool:
     """The upstream says that reasoning is missing; whether the client is told."""
-    return exchange.refused(400, {}, MISSING) is not None
+    return exchange.refused(400, {}, MISSING) != Again()
 
 
 @pytest.mark.parametrize("dialect", ["deepseek", "deepseek-legacy", "mimo", "kimi", "siliconflow"])
@@ -46,10 +56,10 @@ def test_each_provider_s_way_to_say_it_is_repaired_once(
     desk.upstreams = (upstream(profile="glm"),)
     exchange = desk.open(COLD)
     assert unknown(exchange) is None
-    assert exchange.refused(status, {}, missing_reasoning(dialect, 1)) is None
+    assert exchange.refused(status, {}, missing_reasoning(dialect, 1)) == Again()
     assert unknown(exchange) == ""
     assert whole(exchange, SAYING).status == 200
-    assert [one.outcome for one in exchange.tried] == [str(status), "200"]
+    assert [one.outcome for one in exchange.outcome().tries] == [str(status), "200"]
 
 
 def test_a_wrapped_error_is_understood(desk: Desk) -> None:
@@ -63,13 +73,13 @@ def test_a_wrapped_error_is_understood(desk: Desk) -> None:
         lambda one: one.whole(200, {}, wrapped),
     ):
         exchange = desk.open(COLD)
-        assert take(exchange) is None
+        assert take(exchange) == Again()
         assert unknown(exchange) == "off"
 
 
 def test_an_error_at_the_head_of_a_stream_is_repaired_whatever_its_status(desk: Desk) -> None:
     exchange = desk.open(COLD, stream=True)
-    assert exchange.refused(502, {}, MISSING) is None
+    assert exchange.refused(502, {}, MISSING) == Again()
     assert unknown(exchange) == "off"
 
 
@@ -124,15 +134,14 @@ def test_a_lesson_under_another_profile_is_ignored(desk: Desk) -> None:
 def test_nothing_is_learnt_from_a_repair_that_was_refused_for_another_reason(desk: Desk) -> None:
     exchange = desk.open(COLD)
     refuse(exchange)
-    assert exchange.refused(400, {}, error("context too long")) is not None
+    assert exchange.refused(400, {}, error("context too long")) != Again()
     assert unknown(desk.open(COLD)) == ""
 
 
 def test_the_second_refusal_is_told(desk: Desk) -> None:
     exchange = desk.open(COLD, headers=CURSOR)
     refuse(exchange)
-    reply = exchange.refused(400, {}, MISSING)
-    assert reply is not None
+    reply = reply_of(exchange.refused(400, {}, MISSING))
     assert (reply.status, reply.body) == (400, MISSING)
 
 
@@ -156,7 +165,7 @@ def test_a_request_in_which_nothing_would_change_is_not_sent_again(desk: Desk) -
     desk.converse(messages, SAYING)
     exchange = desk.open(messages)
     assert refuse(exchange)
-    assert len(exchange.tried) == 1
+    assert len(exchange.outcome().tries) == 1
 
 
 @pytest.mark.parametrize("profile", ["none", "deepseek-r1"])
@@ -171,8 +180,8 @@ def test_a_profile_without_steps_repairs_nothing(desk: Desk, profile: str) -> No
 def test_other_refusals_are_left_alone(desk: Desk, message: str) -> None:
     exchange = desk.open(COLD)
     before = exchange.outgoing.body
-    assert exchange.refused(400, {}, error(message)) is not None
-    assert (exchange.outgoing.body, len(exchange.tried)) == (before, 1)
+    assert exchange.refused(400, {}, error(message)) != Again()
+    assert (exchange.outgoing.body, len(exchange.outcome().tries)) == (before, 1)
 
 
 def test_the_off_switch_is_the_profile_s_own(desk: Desk) -> None:
@@ -196,7 +205,7 @@ def test_a_repaired_request_goes_to_the_next_key_as_it_is(desk: Desk) -> None:
     exchange = desk.open(COLD)
     refuse(exchange)
     repaired = exchange.outgoing.body
-    assert exchange.refused(429, {}, b"") is None
+    assert exchange.refused(429, {}, b"") == Again()
     assert exchange.outgoing.body == repaired
     assert refuse(exchange)
 
@@ -207,11 +216,11 @@ def test_the_next_upstream_has_a_repair_of_its_own_and_learns_nothing_of_the_fir
     desk.upstreams = (upstream("one", profile="glm"), upstream("two", profile="mimo"))
     exchange = desk.open(COLD)
     refuse(exchange)
-    assert exchange.refused(500, {}, b"") is None
+    assert exchange.refused(500, {}, b"") == Again()
     assert unknown(exchange) is None
     assert not refuse(exchange)
     assert unknown(exchange) == ""
-    assert exchange.refused(503, {}, b"") is not None
+    assert exchange.refused(503, {}, b"") != Again()
     desk.upstreams = desk.upstreams[::-1]
     assert unknown(desk.open(COLD)) is None
 
@@ -228,10 +237,8 @@ def test_a_strict_policy_names_the_message_and_the_remedy(
     desk: Desk, headers: dict[str, str]
 ) -> None:
     strict(desk, "one", "deepseek-v4")
-    exchange = desk.exchange(headers)
-    with pytest.raises(RequestError) as refused:
-        exchange.open(body(COLD))
-    reply = exchange.reply(refused.value.problem)
+    reply = desk.intake(headers).open(body(COLD))
+    assert isinstance(reply, Reply)
     told = json.loads(reply.body)["error"]
     assert (reply.status, told["code"], told["param"]) == (
         400,
@@ -251,10 +258,9 @@ def test_a_strict_upstream_is_no_help_to_one_that_failed(desk: Desk) -> None:
     )
     strict(desk, "two", "mimo")
     exchange = desk.open(COLD)
-    reply = exchange.refused(503, {}, error("down for now"))
-    assert reply is not None
+    reply = reply_of(exchange.refused(503, {}, error("down for now")))
     assert (reply.status, reply.body) == (503, error("down for now"))
-    assert [one.candidate.upstream.name for one in exchange.tried] == ["one"]
+    assert [one.candidate.upstream.name for one in exchange.outcome().tries] == ["one"]
 
 
 # -- what else an upstream refuses -----------------------------------------------------------------
@@ -266,7 +272,7 @@ def test_pictures_that_an_upstream_refuses_are_left_out_from_then_on(desk: Desk)
     asked = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, PICTURE]}]
     exchange = desk.open(asked)
     refusal = error("messages[0]: unknown variant `image_url`, expected `text`")
-    assert exchange.refused(400, {}, refusal) is None
+    assert exchange.refused(400, {}, refusal) == Again()
     assert b"image_url" not in exchange.outgoing.body
     whole(exchange, SAYING)
     assert "a picture or file in message 0 was left out" in exchange.outcome().notes[0]
@@ -277,7 +283,7 @@ def test_messages_in_a_row_that_an_upstream_refuses_are_joined_from_then_on(desk
     asked = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
     exchange = desk.open(asked)
     refusal = error("Conversation roles must alternate user/assistant/user/assistant/...")
-    assert exchange.refused(400, {}, refusal) is None
+    assert exchange.refused(400, {}, refusal) == Again()
     whole(exchange, SAYING)
     desk.restart()
     for later in (exchange, desk.open(asked)):
@@ -288,8 +294,8 @@ def test_messages_in_a_row_that_an_upstream_refuses_are_joined_from_then_on(desk
 def test_what_was_left_out_already_is_told_when_it_is_refused_again(desk: Desk) -> None:
     exchange = desk.open([{"role": "user", "content": [PICTURE]}])
     refusal = error("this model does not support image input")
-    assert exchange.refused(400, {}, refusal) is None
-    assert exchange.refused(400, {}, refusal) is not None
+    assert exchange.refused(400, {}, refusal) == Again()
+    assert exchange.refused(400, {}, refusal) != Again()
 
 
 @pytest.mark.parametrize(
@@ -310,22 +316,21 @@ def test_a_limit_goes_by_the_name_that_its_upstream_knows(
 
 
 def test_what_came_before_tools_reaches_a_chat_upstream_as_it_is(desk: Desk) -> None:
-    exchange = desk.exchange()
     function = {"name": "Read", "parameters": {"type": "object"}}
     asked = {
         "model": MODEL,
         "messages": [{"role": "user", "content": "hi"}],
         "functions": [function],
     }
-    exchange.open(json.dumps(asked | {"function_call": {"name": "Read"}}).encode())
+    called = json.dumps(asked | {"function_call": {"name": "Read"}}).encode()
+    exchange = open_exchange(desk.intake(), called)
     assert json.loads(exchange.outgoing.body) == asked | {"function_call": {"name": "Read"}}
 
 
 def test_a_schema_is_said_to_be_an_objects_and_all_else_stays(desk: Desk) -> None:
-    exchange = desk.exchange()
     start = f'{{"model":"{MODEL}","n":2,"messages":[{{"role":"user","name":"ada","content":"hi"}}],"tools":['
     tool = '{"type":"function","function":{"name":"Read","parameters":{"properties":{"a":{"minimum":1.0}}%s}}}'
-    exchange.open((start + tool % "" + "]}").encode())
+    exchange = open_exchange(desk.intake(), (start + tool % "" + "]}").encode())
     assert exchange.outgoing.body == (start + tool % ',"type":"object"' + "]}").encode()
 
 
@@ -349,7 +354,7 @@ def test_an_error_about_something_else_teaches_nothing_about_pictures(
 def test_nothing_is_learnt_of_a_body_that_could_not_be_mended(desk: Desk) -> None:
     refusal = error("this model does not support image input")
     assert (
-        desk.open([{"role": "user", "content": "no picture"}]).refused(400, {}, refusal) is not None
+        desk.open([{"role": "user", "content": "no picture"}]).refused(400, {}, refusal) != Again()
     )
     assert b"image_url" in desk.open([{"role": "user", "content": [PICTURE]}]).outgoing.body
 
@@ -361,7 +366,7 @@ def test_members_that_an_upstream_does_not_know_are_kept_from_it(desk: Desk) -> 
     refusal = error(
         "Extra inputs are not permitted, field: 'reasoning_history', value: 'preserved'"
     )
-    assert exchange.refused(400, {}, refusal) is None
+    assert exchange.refused(400, {}, refusal) == Again()
     whole(exchange, SAYING)
     assert b"reasoning_history" not in desk.open().outgoing.body
 

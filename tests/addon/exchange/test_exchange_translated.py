@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats.neutral.problem import RequestError
 from addon.formats.wire import sse
 from shared.config.schema import ModelRewrite, Upstream
 from shared.model import Principal
-from tests.addon.desk import MODEL, Desk, upstream, whole
+from tests.addon.desk import MODEL, Desk, Refused, open_exchange, reply_of, upstream, whole
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.turns import Call, Turn, events
 
@@ -38,9 +37,10 @@ def azure(**settings: Any) -> Upstream:
 
 def asked(desk: Desk, items: list[Json], **members: Any) -> Exchange:
     """A Responses client's request, opened."""
-    exchange = desk.exchange(path="/v1/responses")
-    exchange.open(json.dumps({"model": MODEL, "input": items, "tools": [TOOL], **members}).encode())
-    return exchange
+    return open_exchange(
+        desk.intake(path="/v1/responses"),
+        json.dumps({"model": MODEL, "input": items, "tools": [TOOL], **members}).encode(),
+    )
 
 
 def output(exchange: Exchange, turn: Turn) -> list[Json]:
@@ -95,11 +95,11 @@ def test_a_client_that_carries_its_copy_needs_no_table(desk: Desk) -> None:
 
 def test_a_copy_made_for_somebody_else_is_left_out(desk: Desk) -> None:
     items = output(asked(desk, [ASKED], include=["reasoning.encrypted_content"]), SAYING)
-    other = desk.exchange(
-        principal=Principal(id="user:2", name="eve", key_suffix="x"), path="/v1/responses"
-    )
-    other.open(
-        json.dumps({"model": MODEL, "input": [ASKED, *items, ASKED], "tools": [TOOL]}).encode()
+    other = open_exchange(
+        desk.intake(
+            principal=Principal(id="user:2", name="eve", key_suffix="x"), path="/v1/responses"
+        ),
+        json.dumps({"model": MODEL, "input": [ASKED, *items, ASKED], "tools": [TOOL]}).encode(),
     )
     assert carried(other) == [""]
 
@@ -130,7 +130,7 @@ def test_a_stream_that_breaks_ends_as_a_failed_response(desk: Desk) -> None:
 
 
 def test_a_hosted_tool_is_refused_by_name(desk: Desk) -> None:
-    with pytest.raises(RequestError, match="web_search"):
+    with pytest.raises(Refused, match="web_search"):
         asked(desk, [ASKED], tools=[{"type": "web_search"}])
 
 
@@ -148,7 +148,7 @@ def test_a_request_goes_on_from_an_answer_and_what_was_thought_of_it(desk: Desk)
 
 
 def test_nobody_goes_on_from_an_answer_that_is_not_there(desk: Desk) -> None:
-    with pytest.raises(RequestError, match="'resp_1' not found"):
+    with pytest.raises(Refused, match="'resp_1' not found"):
         asked(desk, [ASKED], previous_response_id="resp_1")
 
 
@@ -181,8 +181,9 @@ def answered(exchange: Exchange, items: list[Json]) -> Json:
         "model": "gpt-5",
     }
     body["usage"] = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
-    reply = exchange.whole(200, {"content-type": "application/json"}, json.dumps(body).encode())
-    assert reply is not None
+    reply = reply_of(
+        exchange.whole(200, {"content-type": "application/json"}, json.dumps(body).encode())
+    )
     return dict(json.loads(reply.body)["choices"][0]["message"])
 
 
@@ -322,16 +323,17 @@ def test_what_other_formats_say_of_thinking_reaches_a_chat_upstream_too(
     desk: Desk, path: str, members: Json, expected: Json
 ) -> None:
     desk.upstreams = (upstream("one", base_url="https://api.deepseek.com"),)
-    exchange = desk.exchange(path=path)
-    exchange.open(json.dumps({"model": MODEL, **members}).encode())
+    exchange = open_exchange(
+        desk.intake(path=path), json.dumps({"model": MODEL, **members}).encode()
+    )
     assert told(exchange) == expected
 
 
 def test_a_rewrites_effort_wins_over_a_client_that_thinks_not(desk: Desk) -> None:
     rewrite = ModelRewrite(from_="m", to=MODEL, effort="high")
     desk.upstreams = (upstream("one", model_rewrites=(rewrite,)),)
-    exchange = desk.exchange(path="/v1/messages")
-    exchange.open(
-        json.dumps({"model": "m", "messages": [ASKED], "thinking": {"type": "disabled"}}).encode()
+    exchange = open_exchange(
+        desk.intake(path="/v1/messages"),
+        json.dumps({"model": "m", "messages": [ASKED], "thinking": {"type": "disabled"}}).encode(),
     )
     assert told(exchange) == HIGH

@@ -1,6 +1,7 @@
 """Exchanges at their end, and who asked."""
 
 from addon.exchange.exchange import Exchange
+from addon.exchange.intake import Intake
 from addon.ledger.entry import entry_of
 from addon.ledger.outcome import Delivery
 from shared.model import Principal
@@ -24,7 +25,7 @@ PASSING = Principal(
 
 
 def entered(
-    desk: Desk, exchange: Exchange, status: str = "200", *, client_left: bool = False
+    desk: Desk, exchange: Exchange | Intake, status: str = "200", *, client_left: bool = False
 ) -> Entry:
     return entry_of(exchange.outcome(), delivery(status, client_left=client_left), desk.meter)
 

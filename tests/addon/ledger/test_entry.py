@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.formats.neutral.problem import RequestError
+from addon.exchange.verdict import Again
 from addon.formats.wire import sse
 from addon.ledger.entry import learned_from
 from shared.model import Limits
@@ -14,7 +14,7 @@ from shared.pricing import Price
 from shared.store.ledger import Ratio, learn_ratio
 from shared.store.prices import add_price
 from tests.addon.callers import principal, user
-from tests.addon.desk import MODEL, Desk, body, streamed, upstream, whole
+from tests.addon.desk import MODEL, Desk, Refused, body, open_exchange, streamed, upstream, whole
 from tests.addon.ledger.ended import CALLER, CALLING, PASSING, SAYING, entered
 from tests.addon.recall.chat import Json
 from tests.support.turns import Turn, events
@@ -25,7 +25,7 @@ def without_usage(exchange: Exchange, turn: Turn, *, cut: int | None = None) -> 
     answer = exchange.stream({})
     for event in list(events(turn, exchange.candidate.model, Random(1), usage=False))[:cut]:
         answer.feed(event)
-        if not exchange.tried[-1].outcome:
+        if not exchange.outcome().tries[-1].outcome:
             exchange.accepted()
     answer.stop()
 
@@ -127,7 +127,7 @@ def test_an_attempt_that_failed_does_not_outshine_the_next_one(desk: Desk) -> No
     desk.upstreams = (upstream("one"), upstream("two"))
     exchange = desk.open(principal=CALLER, stream=True)
     exchange.stream({}).feed(sse.event(b'{"error":{"message":"down","code":503}}'))
-    assert exchange.refused(503, {}, b"{}") is None
+    assert exchange.refused(503, {}, b"{}") == Again()
     whole(exchange, SAYING)
     entry = entered(desk, exchange)
     assert (entry.error_class, entry.estimated, entry.upstream) == ("", False, "two")
@@ -137,10 +137,10 @@ def test_what_a_quota_refused_takes_no_place_of_those_at_once(desk: Desk) -> Non
     limits = Limits(quota_tokens=1, concurrency=1)
     limited = principal(user(limits=limits))
     for _ in range(2):
-        exchange = desk.exchange(principal=limited)
-        with pytest.raises(RequestError, match="token quota"):
-            exchange.open(body())
-        desk.meter.settle(entered(desk, exchange, "429"), exchange.opened, None)
+        intake = desk.intake(principal=limited)
+        with pytest.raises(Refused, match="token quota"):
+            open_exchange(intake, body())
+        desk.meter.settle(entered(desk, intake, "429"), intake.opened, None)
 
 
 def test_an_unreachable_upstream_is_named_by_its_error(desk: Desk) -> None:
@@ -150,7 +150,7 @@ def test_an_unreachable_upstream_is_named_by_its_error(desk: Desk) -> None:
 
 
 def test_a_request_that_was_never_understood_is_an_entry_too(desk: Desk) -> None:
-    entry = entered(desk, desk.exchange(principal=CALLER), "413")
+    entry = entered(desk, desk.intake(principal=CALLER), "413")
     assert (entry.user_id, entry.model, entry.attempts, entry.error_class) == (7, "", 0, "http_413")
 
 
@@ -214,10 +214,10 @@ def test_the_policy_for_turns_that_are_not_known_is_told(desk: Desk) -> None:
 
 def test_what_the_upstream_does_not_get_is_told(desk: Desk) -> None:
     desk.upstreams = (upstream("one", images=False),)
-    exchange = desk.exchange(principal=CALLER, path="/v1/responses")
+    intake = desk.intake(principal=CALLER, path="/v1/responses")
     picture = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
     asked = [{"role": "user", "content": [{"type": "input_text", "text": "see"}, picture]}]
-    exchange.open(json.dumps({"model": MODEL, "input": asked}).encode())
+    exchange = open_exchange(intake, json.dumps({"model": MODEL, "input": asked}).encode())
     [note] = json.loads(entered(desk, exchange).details)["notes"]
     assert note == "the image in message 0 was left out: the upstream takes none"
 
@@ -229,7 +229,6 @@ def test_requests_of_one_conversation_have_its_name_from_the_beginning(desk: Des
         desk.open(messages, principal=CALLER),
         desk.open([{"role": "user", "content": "no"}]),
     )
-    assert again.opened is not None
     names = {
         entered(desk, one).conversation
         for one in (again, desk.open(messages[:1], principal=CALLER))
@@ -252,8 +251,7 @@ def test_a_counted_answer_teaches_how_many_bytes_a_token_has(desk: Desk) -> None
 
 
 def test_a_padded_body_teaches_nothing(desk: Desk) -> None:
-    exchange = desk.exchange(principal=CALLER)
-    exchange.open(body() + b" " * 100_000)
+    exchange = open_exchange(desk.intake(principal=CALLER), body() + b" " * 100_000)
     whole(exchange, SAYING)
     assert exchange.outcome().usage is not None
     assert learned_from(exchange.outcome()) is None

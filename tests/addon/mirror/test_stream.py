@@ -19,7 +19,17 @@ from addon.mirror.blocks import Block, Style
 from addon.mirror.stream import Mirror, Mirroring
 from shared.model import Principal
 from tests.addon.callers import principal, user
-from tests.addon.desk import MODEL, USER, Desk, body, streamed, upstream, whole
+from tests.addon.desk import (
+    MODEL,
+    USER,
+    Desk,
+    body,
+    open_exchange,
+    reply_of,
+    streamed,
+    upstream,
+    whole,
+)
 from tests.addon.recall.chat import Json
 from tests.support.client import CLIENTS, Reply, replay
 from tests.support.turns import Call, Turn, events
@@ -238,8 +248,7 @@ def test_a_whole_answer_for_a_client_that_streams_begins_with_its_block(desk: De
 def test_an_answer_of_another_format_begins_with_its_block(desk: Desk, stream: bool) -> None:
     desk.upstreams = (upstream(mirror="details", api="responses"),)
     exchange = desk.open(stream=stream)
-    reply = exchange.whole(200, {}, json.dumps(RESPONSE).encode())
-    assert reply is not None
+    reply = reply_of(exchange.whole(200, {}, json.dumps(RESPONSE).encode()))
     body = reply.body.decode()
     assert "\\n\\n> in short" in body
     assert body.index("in short") < body.index("</details>") < body.index("Done.")
@@ -247,8 +256,9 @@ def test_an_answer_of_another_format_begins_with_its_block(desk: Desk, stream: b
 
 def test_clients_of_other_formats_are_shown_nothing(desk: Desk) -> None:
     desk.upstreams = (upstream(mirror="details"),)
-    exchange = desk.exchange(path="/v1/responses")
-    exchange.open(json.dumps({"model": MODEL, "input": "hi"}).encode())
+    exchange = open_exchange(
+        desk.intake(path="/v1/responses"), json.dumps({"model": MODEL, "input": "hi"}).encode()
+    )
     assert b"<details>" not in whole(exchange, SAYING).body
 
 
@@ -274,7 +284,7 @@ def test_what_a_user_wants_goes_before_what_the_upstream_is_set_to(
 def test_what_is_remembered_is_what_the_upstream_said(desk: Desk) -> None:
     exchange = opened(tmp=desk, stream=True)
     assert "<details>" in streamed(exchange, SAYING)["content"]
-    assert exchange.turns[0].text == SAYING.text
+    assert exchange.outcome().turns[0].text == SAYING.text
 
 
 @pytest.mark.parametrize("habits", ["cursor", "cursor-2025", "continue"])

@@ -1,0 +1,213 @@
+"""How a request comes in: its headers first, then its body, from which all is made that an
+upstream is asked with.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import msgspec
+
+from addon.admission import problems
+from addon.admission.limits import Ticket
+from addon.admission.quota import may_use
+from addon.exchange.arrival import Arrival
+from addon.exchange.conversation_id import conversation_of
+from addon.exchange.count_tokens import CountTokens
+from addon.exchange.current_attempt import CurrentAttempt, Prepared
+from addon.exchange.exchange import Exchange
+from addon.exchange.services import Services
+from addon.exchange.upstream_bodies import UpstreamBodies
+from addon.exchange.verdict import Reply, UpstreamCall
+from addon.formats.neutral.problem import Problem, RequestError
+from addon.formats.neutral.protocols import Head
+from addon.formats.paths import Endpoint
+from addon.formats.tolerant.length import refuse_long
+from addon.ledger.meter import Opened
+from addon.ledger.outcome import Outcome
+from addon.mirror.blocks import stripped
+from addon.recall.replay import Replay
+from addon.recall.sealed import Copies
+from addon.routing.attempts import Attempts, Tried
+from addon.routing.candidates import Candidate, candidates
+from addon.translation.pair import ClientRequest, Identity
+from addon.translation.read import ClientSide, read
+from shared.config.schema import Snapshot
+from shared.model import Principal
+from shared.routes import known_models, routes
+
+__all__ = ("Intake",)
+
+
+class _Understood(msgspec.Struct, frozen=True):
+    """What a body asks for, and who could answer."""
+
+    side: ClientSide
+    candidates: list[Candidate]
+    copies: Copies
+    size: int
+    """Bytes of the body."""
+
+
+class Intake:
+    """A request from its headers on; once its body has come it is an upstream's call."""
+
+    def __init__(
+        self,
+        services: Services,
+        snapshot: Snapshot,
+        principal: Principal,
+        endpoint: Endpoint,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._arrival = Arrival(
+            services=services,
+            snapshot=snapshot,
+            principal=principal,
+            endpoint=endpoint,
+            headers=headers,
+            id=services.random(12).hex(),
+            at=services.clock.now_ms(),
+            began=services.clock.monotonic(),
+        )
+        self._ticket: Ticket | None = None
+        self._attempts = Attempts((), services.keyring)
+        self._conversation_id = ""
+        self._error_class = ""
+        self.request: ClientRequest | None = None
+        """None as long as it was not understood."""
+
+        self.opened: Opened | None = None
+        """How it stands in the books; None when it is in none."""
+
+        self.call: UpstreamCall | None = None
+        """None when no upstream is asked."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it goes into the books."""
+        return self._arrival.endpoint.kind != "count_tokens"
+
+    def open(self, body: bytes) -> UpstreamCall | Reply:
+        """Read the body, and make what asks an upstream for it; the reply when none is to
+        be asked.
+        """
+        try:
+            return self._open(body)
+        except RequestError as error:
+            return self.reply(error.problem)
+
+    def reply(self, problem: Problem) -> Reply:
+        """What the client is told of a problem, in its format."""
+        reply = self._arrival.reply(problem)
+        self._error_class = reply.error_class
+        return reply
+
+    def outcome(self) -> Outcome:
+        """What the request has come to."""
+        if self.call is not None:
+            return self.call.outcome()
+        return Outcome(
+            entry=self._arrival.entry(self.request, self._conversation_id, self._attempts.tried),
+            error_class=self._error_class,
+            tries=self._attempts.tried,
+            messages=self.request.messages if self.request else None,
+        )
+
+    def close(self) -> None:
+        """Give back what the request holds of its caller's limits, however it has ended."""
+        if self._ticket is not None:
+            self._arrival.services.meter.give_back(self._ticket)
+
+    def _open(self, body: bytes) -> UpstreamCall | Reply:
+        arrival, meter = self._arrival, self._arrival.services.meter
+        ticket = self._ticket = meter.admit(arrival.principal)
+        if not self.kept:
+            meter.refuse_spent(arrival.principal)
+            count = self.call = CountTokens(arrival, self._prepare(self._understand(body)))
+            return count.estimate_unless_counted() or count
+        understood = self._understand(body)
+        opened = self.opened = self._enter(understood, ticket)
+        meter.reserve(opened)
+        self.call = Exchange(arrival, opened, self._prepare(understood))
+        return self.call
+
+    def _understand(self, body: bytes) -> _Understood:
+        arrival, services = self._arrival, self._arrival.services
+        most = arrival.snapshot.server.max_messages
+        refuse_long(body, most)
+        body = stripped(body, services.id_key)
+        copies = Copies(services.seal_key, arrival.principal.id)
+        past = services.answers.past(arrival.principal.id, most)
+        side = read(arrival.endpoint, body, copies.open, past)
+        self.request = side.request
+        found = _candidates(arrival, side.request.model)
+        side = side.for_upstreams([candidate.upstream for candidate in found])
+        self.request = request = side.request
+        self._conversation_id = conversation_of(arrival.principal.id, arrival.headers, request)
+        return _Understood(side, found, copies, len(body))
+
+    def _enter(self, understood: _Understood, ticket: Ticket) -> Opened:
+        """Open the exchange in the books, as if its first candidate were to answer."""
+        arrival, first = self._arrival, understood.candidates[0]
+        request = understood.side.request
+        entry = arrival.entry(request, self._conversation_id, (Tried(first),))
+        return arrival.services.meter.open(
+            arrival.principal,
+            entry,
+            ticket,
+            host=first.upstream.host,
+            size=understood.size,
+            max_tokens=request.max_tokens,
+        )
+
+    def _prepare(self, understood: _Understood) -> Prepared:
+        """Find the replayed turns, and make the first attempt: at an account that has the
+        state of the latest turn, if there is one.
+        """
+        arrival, services, request = self._arrival, self._arrival.services, understood.side.request
+        replay = Replay(
+            recall=services.recall,
+            clock=services.clock,
+            id_key=services.id_key,
+            random=services.random,
+            principal_id=arrival.principal.id,
+            messages=request.messages,
+            has_tools=request.has_tools,
+        )
+        keep = partial(services.answers.keep, arrival.principal.id)
+        head = Head(arrival.id, arrival.at // 1000, request.model, keep)
+        pair = understood.side.pair(Identity(head, replay.mint, understood.copies.seal))
+        bodies = UpstreamBodies(
+            pair,
+            replay,
+            snapshot=arrival.snapshot,
+            lessons=services.lessons,
+            recall=services.recall,
+            copies=understood.copies,
+            counts=not self.kept,
+        )
+        self._attempts = Attempts(bodies.ordered(understood.candidates), services.keyring)
+        return Prepared(
+            pair=pair,
+            replay=replay,
+            current=CurrentAttempt(self._attempts, bodies),
+            conversation_id=self._conversation_id,
+        )
+
+
+def _candidates(arrival: Arrival, model: str) -> list[Candidate]:
+    """What could answer, in the order in which it is tried. Raises RequestError."""
+    if not may_use(arrival.principal, model):
+        raise RequestError(problems.not_allowed(model))
+    snapshot, services = arrival.snapshot, arrival.services
+    if not snapshot.upstreams:
+        raise RequestError(problems.no_upstream())
+    found = candidates(
+        routes(snapshot.upstreams, model, snapshot.tiers),
+        services.keyring,
+        arrival.principal,
+        services.clock.monotonic(),
+    )
+    if not found:
+        raise RequestError(problems.unknown_model(model, known_models(snapshot.upstreams)))
+    return list(found)

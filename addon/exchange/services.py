@@ -1,0 +1,32 @@
+"""What every exchange works with."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from addon.exchange.stored_answers import StoredAnswers
+from addon.ledger.meter import Meter
+from addon.recall.lessons import Lessons
+from addon.recall.memory import Recall
+from addon.routing.keyring import Keyring
+from shared.clock import Clock
+
+__all__ = ("Services",)
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The node's collaborators, shared by all of its exchanges."""
+
+    recall: Recall
+    lessons: Lessons
+    keyring: Keyring
+    meter: Meter
+    answers: StoredAnswers
+    clock: Clock
+    id_key: bytes
+    """Authenticates minted tool-call ids."""
+
+    seal_key: bytes
+    """Seals the reasoning that clients carry."""
+
+    random: Callable[[int], bytes]
