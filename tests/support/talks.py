@@ -208,7 +208,11 @@ class MessagesTalk:
         media_type, _, encoded = image.removeprefix("data:").partition(";base64,")
         source = {"type": "base64", "media_type": media_type, "data": encoded}
         seen = [{"type": "image", "source": source}] if image else []
-        self.messages.append({"role": "user", "content": [{"type": "text", "text": text}, *seen]})
+        said: list[Json] = [{"type": "text", "text": text}, *seen]
+        if self.messages and self.messages[-1]["role"] == "user":
+            self.messages[-1]["content"] += said  # roles alternate in this API
+        else:
+            self.messages.append({"role": "user", "content": said})
 
 
 def anthropic_sdk(origin: str, key: str) -> Anthropic:
