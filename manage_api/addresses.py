@@ -4,10 +4,18 @@ import ipaddress
 import socket
 
 from shared.config.address import split_address
+from shared.config.schema import Snapshot
 
-__all__ = ("is_public", "local_url", "why_taken")
+__all__ = ("base_url", "is_public", "local_url", "why_taken")
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced, not bound
+
+
+def base_url(snapshot: Snapshot) -> str:
+    """What is entered as base URL in Cursor or an SDK."""
+    return (
+        snapshot.server.public_url.rstrip("/") or local_url(snapshot.server.listen_addr)
+    ) + "/v1"
 
 
 def local_url(address: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from manage_api.access.throttle import Throttle
+from manage_api.throttle import Throttle
 from shared.clock import Clock
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch

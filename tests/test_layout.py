@@ -53,9 +53,6 @@ WITHOUT_TWIN = {
     ),
     "manage_api/domains/session/service.py": "test_controller.py logs in through it",
     "manage_api/domains/system/schemas.py": DECLARES,
-    "manage_api/domains/users/limits.py": (
-        "test_controller.py of users and keys sets limits through it"
-    ),
     "manage_api/domains/upstreams/schemas.py": DECLARES,
     "manage_api/domains/usage/schemas.py": DECLARES,
     "addon/exchange/services.py": DECLARES,

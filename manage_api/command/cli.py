@@ -16,14 +16,14 @@ import msgspec
 from msgspec.structs import asdict
 
 from manage_api.addresses import local_url
-from manage_api.backup import back_up
 from manage_api.command import launcher, report
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.supervise import is_healthy
+from manage_api.domains.limits import limits_words
+from manage_api.domains.settings.export import exported
+from manage_api.domains.system.backup import back_up
 from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
-from manage_api.export import exported
-from manage_api.web.words import limits_words
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import find_mitm, load_mitm

@@ -4,20 +4,13 @@ import textwrap
 from collections.abc import Iterable
 from urllib.parse import urljoin, urlsplit
 
-from manage_api.addresses import is_public, local_url
+from manage_api.addresses import base_url, is_public, local_url
 from shared.config.schema import Snapshot, Upstream
 from shared.profiles import Decided
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
-__all__ = ("base_url", "checked", "reachability", "ready")
-
-
-def base_url(snapshot: Snapshot) -> str:
-    """What is entered as base URL in Cursor or an SDK."""
-    return (
-        snapshot.server.public_url.rstrip("/") or local_url(snapshot.server.listen_addr)
-    ) + "/v1"
+__all__ = ("checked", "reachability", "ready")
 
 
 def web_pages(snapshot: Snapshot) -> str:

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from manage_api.access.callers import AnyRequest, forwarded
-from manage_api.addresses import is_public
-from manage_api.command.report import base_url
+from manage_api.addresses import base_url, is_public
 from shared.config.schema import Snapshot, Tiers
 from shared.model import fits
 from shared.routes import known_models

@@ -29,10 +29,11 @@ from markupsafe import Markup
 from manage_api.access.authentication import PUBLIC
 from manage_api.access.callers import AnyRequest
 from manage_api.access.same_origin import shown_cookie
+from manage_api.domains.limits import limits_words
 from manage_api.problems import Problem, http_problem, store_problem, unexpected_problem
 from manage_api.sidecar import Sidecar
 from manage_api.web.assets import asset
-from manage_api.web.words import agent, limits_words, outcome, rule_words, trouble
+from manage_api.web.words import agent, outcome, rule_words, trouble
 from shared.errors import StoreError
 from shared.model import User
 from shared.store.sessions import session_user

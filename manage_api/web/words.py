@@ -3,10 +3,8 @@
 import re
 
 from manage_api.domains.requests.schemas import RequestView
-from manage_api.domains.users.limits import LimitsView
-from shared.model import Limits, Period
 
-__all__ = ("agent", "limits_words", "outcome", "period_words", "rule_words", "trouble")
+__all__ = ("agent", "outcome", "rule_words", "trouble")
 
 _TROUBLE = {
     "bad_request": "The request was not valid HTTP.",
@@ -95,7 +93,6 @@ _RULES = {
     "client": "sent by the program itself",
     "missing": "not found",
 }
-_PERIODS: dict[Period, str] = {"lifetime": "in all", "month": "per month", "day": "per day"}
 _AGENTS = (
     ("cursor", "Cursor"),
     ("claude-cli", "Claude Code"),
@@ -138,26 +135,6 @@ def outcome(view: RequestView) -> tuple[str, str]:
 def rule_words(rule: str) -> str:
     """How a turn was found."""
     return _RULES.get(rule, rule[:120])
-
-
-def period_words(period: Period) -> str:
-    return _PERIODS[period]
-
-
-def limits_words(limits: Limits | LimitsView) -> list[str]:
-    """What limits say, one short text for each that is set."""
-    words = []
-    if limits.quota_tokens is not None:
-        words.append(f"{limits.quota_tokens:,} tokens {period_words(limits.period)}")
-    if limits.quota_cost_micros is not None:
-        words.append(f"${limits.quota_cost_micros / 1e6:,.2f} {period_words(limits.period)}")
-    if limits.rpm is not None:
-        words.append(f"{limits.rpm:,} requests a minute")
-    if limits.tpm is not None:
-        words.append(f"{limits.tpm:,} tokens a minute")
-    if limits.concurrency is not None:
-        words.append(f"{limits.concurrency:,} at once")
-    return words
 
 
 def agent(user_agent: str) -> str:

@@ -2,7 +2,8 @@ import socket
 
 import pytest
 
-from manage_api.addresses import is_public, local_url, why_taken
+from manage_api.addresses import base_url, is_public, local_url, why_taken
+from shared.config.schema import Server, Snapshot
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,13 @@ from manage_api.addresses import is_public, local_url, why_taken
 )
 def test_the_url_is_one_this_machine_can_use(address: str, url: str) -> None:
     assert local_url(address) == url
+
+
+def test_the_base_url_is_the_public_one_else_the_local_one() -> None:
+    public = Snapshot(server=Server(public_url="https://think.example.com/"))
+
+    assert base_url(public) == "https://think.example.com/v1"
+    assert base_url(Snapshot()) == "http://127.0.0.1:8787/v1"
 
 
 def test_an_address_that_is_listened_on_is_taken_and_then_free() -> None:

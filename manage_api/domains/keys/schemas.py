@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 from msgspec.structs import asdict, replace
 
-from manage_api.domains.users.limits import (
+from manage_api.domains.limits import (
     LimitChanges,
     LimitFields,
     LimitsView,

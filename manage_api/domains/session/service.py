@@ -7,10 +7,10 @@ from typing import Any
 from litestar.exceptions import TooManyRequestsException
 from msgspec.structs import replace
 
-from manage_api.access.throttle import Throttle
 from manage_api.domains.users.service import open_account
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
+from manage_api.throttle import Throttle
 from shared.model import User
 from shared.security.passwords import (
     check_password,

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 from pysqlite3 import dbapi2
 
-from manage_api.backup import back_up
+from manage_api.domains.system.backup import back_up
 from manage_api.domains.system.schemas import DatabaseView, HealthReport, NodeView, ProblemView
 from manage_api.sidecar import Sidecar
 from shared.store import data_directory, open_engine

@@ -9,6 +9,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from manage_api.access.guards import admin_only
+from manage_api.domains.upstreams.outbound import OutboundError
 from manage_api.domains.upstreams.probe import probe, trust
 from manage_api.domains.upstreams.schemas import (
     Place,
@@ -29,7 +30,6 @@ from manage_api.domains.upstreams.service import (
     views,
 )
 from manage_api.domains.upstreams.tryout import try_out
-from manage_api.outbound import OutboundError
 from manage_api.paging import Page
 from manage_api.problems import Conflict, conflict_problem
 from manage_api.sidecar import Sidecar

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec.structs import replace
 
+from manage_api.domains.upstreams.outbound import Answer, OutboundError, fetch, tls_context
 from manage_api.domains.upstreams.schemas import KeyReport, UpstreamReport
-from manage_api.outbound import Answer, OutboundError, fetch, tls_context
 from shared.clock import Clock
 from shared.config.mitm import find_mitm, load_mitm
 from shared.config.schema import Upstream

@@ -7,6 +7,7 @@ from urllib.parse import quote, urljoin
 import msgspec
 from litestar.exceptions import NotFoundException, ValidationException
 
+from manage_api.domains.upstreams.outbound import OutboundError, refuse_private
 from manage_api.domains.upstreams.schemas import (
     KeyView,
     RewriteBody,
@@ -20,7 +21,6 @@ from manage_api.domains.upstreams.secrecy import (
     unmasked_headers,
     unmasked_keys,
 )
-from manage_api.outbound import OutboundError, refuse_private
 from manage_api.paging import LARGEST
 from manage_api.problems import Conflict, invalid
 from manage_api.sidecar import Sidecar

@@ -12,8 +12,8 @@ from litestar.status_codes import HTTP_200_OK
 from msgspec.structs import asdict
 
 from manage_api.access.guards import admin_only
+from manage_api.domains.limits import QuotaChange, changed_limits
 from manage_api.domains.session.service import hashed, opened
-from manage_api.domains.users.limits import QuotaChange, changed_limits
 from manage_api.domains.users.schemas import (
     USER_FIELDS,
     NewPassword,

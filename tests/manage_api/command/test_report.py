@@ -23,11 +23,6 @@ def at(public_url: str) -> Snapshot:
     return Snapshot(server=Server(public_url=public_url))
 
 
-def test_the_base_url_is_the_public_one_else_the_local_one() -> None:
-    assert report.base_url(at("https://think.example.com/")) == "https://think.example.com/v1"
-    assert report.base_url(Snapshot()) == "http://127.0.0.1:8787/v1"
-
-
 @pytest.mark.parametrize("public_url", ["", "http://192.168.1.5:8787", "https://localhost"])
 def test_an_address_cursor_cannot_reach_is_called_that(public_url: str) -> None:
     assert "Cursor's servers" in report.ready(at(public_url), "1.0")

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from manage_api.domains.requests.schemas import RequestView
-from manage_api.web.words import agent, limits_words, outcome, rule_words, trouble
-from shared.model import Limits
+from manage_api.web.words import agent, outcome, rule_words, trouble
 from shared.store.ledger import Entry
 
 ADDON = Path(__file__).parents[3] / "addon"
@@ -67,26 +66,6 @@ def test_every_rule_of_the_documentation_has_words() -> None:
 
     assert len(rules) >= 10
     assert [rule for rule in rules if rule_words(rule) == rule] == []
-
-
-def test_limits_are_told_one_by_one() -> None:
-    limits = Limits(
-        quota_tokens=5_000,
-        quota_cost_micros=2_500_000,
-        period="month",
-        rpm=60,
-        tpm=1_000,
-        concurrency=2,
-    )
-
-    assert limits_words(Limits()) == []
-    assert limits_words(limits) == [
-        "5,000 tokens per month",
-        "$2.50 per month",
-        "60 requests a minute",
-        "1,000 tokens a minute",
-        "2 at once",
-    ]
 
 
 @pytest.mark.parametrize(

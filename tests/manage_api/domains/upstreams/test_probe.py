@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from manage_api.domains.upstreams.outbound import OutboundError, tls_context
 from manage_api.domains.upstreams.probe import probe, trust
 from manage_api.domains.upstreams.schemas import UpstreamReport
-from manage_api.outbound import OutboundError, tls_context
 from shared.config.schema import Upstream
 from tests.manage_api.world import ManualClock
 from tests.support.gateway import free_port

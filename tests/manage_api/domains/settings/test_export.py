@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from manage_api.export import exported
+from manage_api.domains.settings.export import exported
 from shared.config.layers import Base, Effective, combine
 from shared.config.load import load
 from shared.config.overrides import EDITABLE, Stored, StoredUpstream
 from shared.config.schema import ModelRewrite, Timeouts
 from shared.errors import ThinkbackError
 
-EXAMPLE = (Path(__file__).parents[2] / "config.example.toml").read_text()
+EXAMPLE = (Path(__file__).parents[4] / "config.example.toml").read_text()
 SETTINGS = {
     "server.public_url": "https://llm.example.com",
     "recall.max_mib": 5,

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from manage_api.outbound import MAX_BYTES, Answer, OutboundError, fetch, refuse_private, tls_context
+from manage_api.domains.upstreams.outbound import (
+    MAX_BYTES,
+    Answer,
+    OutboundError,
+    fetch,
+    refuse_private,
+    tls_context,
+)
 from shared.config.schema import Upstream
 from tests.support.gateway import free_port
 from tests.support.rawhttp import CUT, RESET, Gate, Piece, RawServer, Received, Reply, json_reply

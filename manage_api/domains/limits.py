@@ -18,8 +18,11 @@ __all__ = (
     "QuotaChange",
     "changed_limits",
     "limits_view",
+    "limits_words",
     "sent",
 )
+
+_PERIODS: dict[Period, str] = {"lifetime": "in all", "month": "per month", "day": "per day"}
 
 type Subject = User | VirtualKey
 
@@ -91,6 +94,23 @@ def limits_view(subject: Subject, spent: Balance, now_ms: int) -> dict[str, Any]
         "used_cost_micros": spent.cost_micros,
         "resets_at": reset_ms(subject.limits.period, now_ms),
     }
+
+
+def limits_words(limits: Limits | LimitsView) -> list[str]:
+    """What limits say, one short text for each that is set."""
+    period = _PERIODS[limits.period]
+    words = []
+    if limits.quota_tokens is not None:
+        words.append(f"{limits.quota_tokens:,} tokens {period}")
+    if limits.quota_cost_micros is not None:
+        words.append(f"${limits.quota_cost_micros / 1e6:,.2f} {period}")
+    if limits.rpm is not None:
+        words.append(f"{limits.rpm:,} requests a minute")
+    if limits.tpm is not None:
+        words.append(f"{limits.tpm:,} tokens a minute")
+    if limits.concurrency is not None:
+        words.append(f"{limits.concurrency:,} at once")
+    return words
 
 
 def changed_limits[T: (User, VirtualKey)](subject: T, changes: QuotaChange) -> T:

@@ -1,4 +1,4 @@
-from manage_api.access.throttle import Throttle
+from manage_api.throttle import Throttle
 from tests.manage_api.world import ManualClock
 
 

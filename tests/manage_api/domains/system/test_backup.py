@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from manage_api.backup import back_up
+from manage_api.domains.system.backup import back_up
 from shared.errors import StoreError
 from shared.store import open_engine
 from shared.store.accounts import find_user_by_name
