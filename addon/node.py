@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 
 from addon.exchange.services import Services
@@ -17,6 +18,7 @@ from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
 from shared.clock import Clock, SystemClock
+from shared.config.live import LiveConfiguration
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import StoreError
@@ -27,7 +29,7 @@ from shared.store.answers import drop_old_answers
 from shared.store.audit import add_record, drop_old_records
 from shared.store.key_rests import forget_rested
 from shared.store.ledger import drop_old, drop_old_conversations
-from shared.store.overrides import read_stored
+from shared.store.overrides import read_overrides
 from shared.store.sessions import session_user
 from shared.store.virtual_keys import find_key
 
@@ -44,13 +46,14 @@ class Node:
 
     def __init__(self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
-        self._watch = Watch(environ)
-        configure(self.snapshot.logging)
-        database = self.snapshot.database_url
+        watch = Watch(environ)
+        configure(watch.snapshot.logging)
+        database = watch.snapshot.database_url
         self.engine = open_engine(database)
         self._secret = load_secret(data_directory(database))
-        self._laid_version: int | None = None
-        self._take_over()
+        self._configuration = LiveConfiguration(
+            watch, self.engine.version, partial(read_overrides, self.engine, self._secret)
+        )
         self._forgotten_at = self.clock.monotonic()
         self.meter = Meter(
             self.engine, self.clock, node=secrets.token_hex(8), version=version("thinkback")
@@ -75,13 +78,13 @@ class Node:
     @property
     def snapshot(self) -> Snapshot:
         """The configuration in force."""
-        return self._watch.snapshot
+        return self._configuration.snapshot
 
     def each_second(self) -> None:
         """Take over edited configuration, show that the node lives, and let old rows go."""
         self.meter.each_second()
         before = self.snapshot
-        self._take_over()
+        self._configuration.refresh()
         if self.snapshot is not before:
             configure(self.snapshot.logging)
             self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
@@ -124,14 +127,6 @@ class Node:
         except StoreError:
             return False
         return True
-
-    def _take_over(self) -> None:
-        """Take over what was edited in the file or in the web pages."""
-        self._watch.poll()
-        seen = self.engine.version()
-        if seen != self._laid_version:
-            self._watch.lay(read_stored(self.engine, self._secret))
-            self._laid_version = seen
 
     def _drop_old_rows(self) -> None:
         now, settings = self.clock.now_ms(), self.snapshot

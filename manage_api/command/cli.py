@@ -37,7 +37,7 @@ from shared.store import data_directory, open_engine
 from shared.store.accounts import find_user_by_name, list_users, set_disabled, set_password
 from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
-from shared.store.overrides import read_stored
+from shared.store.overrides import read_overrides
 from shared.store.virtual_keys import list_keys, revoke_key
 
 __all__ = ("main",)
@@ -156,7 +156,9 @@ def export(file: Path | None, with_keys: bool) -> None:
     """
     watch = Watch(os.environ)
     with _store() as store:
-        watch.lay(read_stored(store, load_secret(data_directory(watch.snapshot.database_url))))
+        watch.override(
+            read_overrides(store, load_secret(data_directory(watch.snapshot.database_url)))
+        )
     config = Path(watch.snapshot.config_path)
     written = config.read_text(encoding="utf-8-sig") if config.exists() else ""
     text = exported(written, watch.snapshot, watch.sources, with_keys=with_keys)

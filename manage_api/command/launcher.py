@@ -29,7 +29,7 @@ from shared.store import data_directory, open_engine
 from shared.store.accounts import admins_to_change_password
 from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
-from shared.store.overrides import read_stored
+from shared.store.overrides import read_overrides
 
 __all__ = ("LaunchError", "Prepared", "prepare", "run")
 
@@ -66,7 +66,7 @@ def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
     with closing(open_engine(snapshot.database_url)) as engine:
         account = ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
         snapshot = load(
-            environ, read_stored(engine, load_secret(data_directory(snapshot.database_url)))
+            environ, read_overrides(engine, load_secret(data_directory(snapshot.database_url)))
         )
         if snapshot.server.is_exposed:
             _refuse_well_known_passwords(engine)

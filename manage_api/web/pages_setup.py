@@ -37,7 +37,7 @@ class SetupPages(Pages):
         """The step that is wanted, else the first that is not done; before any other the
         password.
         """
-        sidecar.take_over()
+        sidecar.configuration.refresh()
         done = _done(sidecar, request.user)
         first = next((each for each, is_done in done.items() if not is_done), "connect")
         return page(

@@ -1,4 +1,4 @@
-"""The layers of the configuration, one over the other: environment, file, database, default."""
+"""The layers of the configuration: environment over file over database over defaults."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.config.check import check
 from shared.config.lines import key_text
-from shared.config.overrides import EDITABLE, Stored, StoredUpstream
+from shared.config.overrides import EDITABLE, DatabaseUpstream, Overrides
 from shared.config.rules import RULES
 from shared.config.schema import Snapshot, Upstream
 from shared.errors import Problem
@@ -48,10 +48,10 @@ class Base(msgspec.Struct, frozen=True):
     """Plain values in the shape of `Snapshot`."""
 
     overridden: frozenset[str]
-    """The dotted names of settings that the environment gave."""
+    """The dotted names of settings from the environment."""
 
     def source(self, name: str) -> Source | None:
-        """Which of the two gave a setting, if any."""
+        """Which of the two sets it, if any."""
         if name in self.overridden:
             return "environment"
         section, key = name.split(".")
@@ -63,38 +63,37 @@ class Effective(msgspec.Struct, frozen=True):
 
     snapshot: Snapshot
     sources: Mapping[str, Source]
-    """Which layer gave a setting, by dotted name."""
+    """The layer that each setting comes from, by dotted name."""
 
     problems: tuple[Problem, ...]
-    """What the database holds that can't be used, and was left out."""
+    """The faults of overrides that were left out."""
 
 
-def combine(base: Base, stored: Stored) -> Effective:
-    """Lay what is stored below file and environment; whatever of it is unfit is left out alone."""
-    problems = list(stored.problems)
-    laid: dict[str, Any] = {}
-    for name, value in stored.settings.items():
+def combine(base: Base, overrides: Overrides) -> Effective:
+    """Put the overrides below file and environment, leaving out each one that is unusable."""
+    problems = list(overrides.problems)
+    values: dict[str, Any] = {}
+    for name, value in overrides.settings.items():
         if fault := setting_fault(name, value):
             problems.append(Problem(name, fault, source="database"))
         elif not base.source(name):
-            laid[name] = value
-    snapshot = msgspec.convert(_tree(base, laid), Snapshot)
+            values[name] = value
+    snapshot = msgspec.convert(_tree(base, values), Snapshot)
     upstreams = list(snapshot.upstreams)
-    for upstream in stored.upstreams:
+    for upstream in overrides.upstreams:
         if reason := _why_left_out(upstream, upstreams, snapshot):
             problems.append(Problem(upstream_key(upstream.name), reason, source="database"))
         else:
             upstreams.append(upstream)
-    sources = _sources(base, laid)
+    sources = _sources(base, values)
     snapshot = decide_registration(replace(snapshot, upstreams=tuple(upstreams)), sources)
     return Effective(snapshot, sources, tuple(problems))
 
 
 def decide_registration(snapshot: Snapshot, sources: Mapping[str, Source]) -> Snapshot:
-    """Close registration where others than this machine reach the server, unless a layer
-    says whether it is open.
+    """Close registration on an exposed server unless a layer sets it.
 
-    An open one would let any stranger of the Internet make accounts by the mere default.
+    A mere default must not let strangers from the Internet create accounts.
     """
     if sources["registration.allowed"] != "default":
         return snapshot
@@ -103,7 +102,7 @@ def decide_registration(snapshot: Snapshot, sources: Mapping[str, Source]) -> Sn
 
 
 def upstream_key(name: str) -> str:
-    """What a problem with a stored upstream goes by."""
+    """Return the key under which problems with an upstream from the database are listed."""
     return key_text(("upstreams", name))
 
 
@@ -114,26 +113,32 @@ def setting_fault(name: str, value: object) -> str:
     return "; ".join(finding.message for finding in check(value, SETTINGS[name], RULES, name))
 
 
-def _tree(base: Base, laid: Mapping[str, Any]) -> dict[str, Any]:
+def _tree(base: Base, values: Mapping[str, Any]) -> dict[str, Any]:
     tree = dict(base.tree)
-    for name, value in laid.items():
+    for name, value in values.items():
         section, key = name.split(".")
         tree[section] = {**tree.get(section, {}), key: value}
     return tree
 
 
-def _why_left_out(upstream: StoredUpstream, others: Iterable[Upstream], settings: Snapshot) -> str:
-    """Why a stored upstream can't stand beside the others; empty when it can."""
+def _why_left_out(
+    upstream: DatabaseUpstream, others: Iterable[Upstream], settings: Snapshot
+) -> str:
+    """Why an upstream from the database can't be used; empty when it can."""
     if upstream.name.casefold() in (each.name.casefold() for each in others):
-        return "is left out: file or environment have an upstream of this name"
+        return "is not used: the file or the environment has an upstream of this name"
     if upstream.scheme != "https" and not settings.server.allow_private_upstreams:
-        return "is left out: without [server] allow_private_upstreams its base_url must start with https://"
+        return (
+            "is not used: its base_url must start with https:// unless "
+            "[server] allow_private_upstreams is true"
+        )
     if upstream.profile and upstream.profile not in settings.known_profiles.names:
-        return "is left out: there is no profile of the name that it has"
+        return "is not used: its profile does not exist"
     return ""
 
 
-def _sources(base: Base, laid: Mapping[str, Any]) -> dict[str, Source]:
+def _sources(base: Base, values: Mapping[str, Any]) -> dict[str, Source]:
     return {
-        name: base.source(name) or ("database" if name in laid else "default") for name in SETTINGS
+        name: base.source(name) or ("database" if name in values else "default")
+        for name in SETTINGS
     }

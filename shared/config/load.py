@@ -1,31 +1,28 @@
-"""Reads the configuration: the TOML file, and the environment over it, become one checked
-`Snapshot`.
-"""
+"""Reads the TOML file and the environment into one checked `Snapshot`."""
 
 from collections.abc import Mapping
 
 from shared.config.document import Document
 from shared.config.draft import Draft
 from shared.config.layers import Base, combine
-from shared.config.overrides import Stored
+from shared.config.overrides import Overrides
 from shared.config.schema import Snapshot
 from shared.errors import ConfigError, Problem
 
 __all__ = ("config_path", "load", "read_base")
 
 
-def load(environ: Mapping[str, str], stored: Stored = Stored()) -> Snapshot:
-    """Read the file at `CONFIG_PATH` and the environment over it, what is stored below; an
-    empty variable is unset.
+def load(environ: Mapping[str, str], overrides: Overrides = Overrides()) -> Snapshot:
+    """Combine the environment, the file at `CONFIG_PATH` and the database's overrides.
 
-    Raises ConfigError with every problem of file and environment; what is unfit of the
-    stored is left out.
+    An empty variable counts as unset. Raises ConfigError with every problem of file and
+    environment; unusable overrides are left out.
     """
-    return combine(read_base(environ), stored).snapshot
+    return combine(read_base(environ), overrides).snapshot
 
 
 def read_base(environ: Mapping[str, str]) -> Base:
-    """File and environment as `load` reads them; raises as it does."""
+    """Read the file and the environment; raises as `load` does."""
     draft = begin(environ)
     draft.complete()
     if problems := draft.check():
@@ -34,7 +31,7 @@ def read_base(environ: Mapping[str, str]) -> Base:
 
 
 def config_path(environ: Mapping[str, str]) -> str:
-    """Where the file is, or would be."""
+    """Return the path of the file, which may not exist."""
     return environ.get("CONFIG_PATH") or Snapshot().config_path
 
 
@@ -45,7 +42,7 @@ def begin(environ: Mapping[str, str]) -> Draft:
     except FileNotFoundError:
         missing = Problem(
             "CONFIG_PATH",
-            f"there is no file {path}; make it or unset CONFIG_PATH",
+            f"there is no file {path}: create it or unset CONFIG_PATH",
             source="environment",
         )
         return Draft(Document.empty(path), environ, [missing] if environ.get("CONFIG_PATH") else [])

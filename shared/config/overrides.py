@@ -10,7 +10,7 @@ import msgspec
 from shared.config.schema import Upstream
 from shared.errors import Problem
 
-__all__ = ("EDITABLE", "Stored", "StoredUpstream")
+__all__ = ("EDITABLE", "DatabaseUpstream", "Overrides")
 
 EDITABLE: Mapping[str, str] = {
     "server.public_url": (
@@ -52,7 +52,7 @@ EDITABLE: Mapping[str, str] = {
 """The settings the database may hold, and what they are for. None of them opens a way in."""
 
 
-class StoredUpstream(Upstream, frozen=True, kw_only=True, dict=True):
+class DatabaseUpstream(Upstream, frozen=True, kw_only=True, dict=True):
     """An upstream from the database."""
 
     id: int
@@ -62,7 +62,7 @@ class StoredUpstream(Upstream, frozen=True, kw_only=True, dict=True):
         return True
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """One reading of the database's layer, still to be held against the rest of the
     configuration.
     """
@@ -70,7 +70,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any] = {}
     """Plain values by dotted name."""
 
-    upstreams: tuple[StoredUpstream, ...] = ()
+    upstreams: tuple[DatabaseUpstream, ...] = ()
     """In their order."""
 
     problems: tuple[Problem, ...] = ()

@@ -1,6 +1,4 @@
-"""Notices an edited configuration file, and takes over what is stored; whoever runs a loop
-polls.
-"""
+"""Notices edits of the configuration file and combines it with the database's overrides."""
 
 import logging
 import os
@@ -10,14 +8,14 @@ from msgspec.structs import replace
 
 from shared.config.layers import Source, combine, decide_registration
 from shared.config.load import config_path, read_base
-from shared.config.overrides import Stored
+from shared.config.overrides import Overrides
 from shared.config.schema import Snapshot
 from shared.errors import ConfigError, Problem
 
 __all__ = ("RESTART_SETTINGS", "Watch")
 
 RESTART_SETTINGS = ("listen_addr", "admin_addr")
-"""Of `[server]`: a running program keeps the values of these that it started with."""
+"""The keys of `[server]` that a running program keeps as they were when it started."""
 
 log = logging.getLogger("thinkback.config")
 
@@ -26,55 +24,52 @@ type Stamp = tuple[int, int, int] | None
 
 
 class Watch:
-    """Holds the last good snapshot of a configuration whose file, or stored layer, may
-    change at any time.
+    """Holds the last good snapshot while the file and the overrides change.
 
-    Construction raises ConfigError as `load` does; an edit that would is logged, and
+    Construction raises ConfigError as `load` does. A later faulty edit is logged and
     changes nothing.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
-        self._seen = self._loaded = (
-            self._stamp()
-        )  # taken before reading: an edit in between is seen by the next poll
+        # Taken before reading, so that the next poll notices an edit in between.
+        self._seen = self._loaded = self._stamp()
         self._base = read_base(environ)
-        self._stored = Stored()
-        self._effective = combine(self._base, self._stored)
+        self._overrides = Overrides()
+        self._effective = combine(self._base, self._overrides)
         self._file_problems: list[Problem] = []
         self.snapshot = self._effective.snapshot
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong with the file and the stored layer as they are now, and so is not
-        in the snapshot.
-        """
+        """The faults in the present file and overrides, which are not in the snapshot."""
         return [*self._file_problems, *self._effective.problems]
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """Which layer gave each setting of the snapshot, by dotted name."""
+        """The layer that each setting comes from, by dotted name."""
         return self._effective.sources
 
     def poll(self) -> Snapshot | None:
-        """The new snapshot when settings changed, else None; costs one `os.stat`, to be
-        called each second.
+        """Read the file again if it was edited; the new snapshot when settings changed.
+
+        Costs one `os.stat`, so call it each second.
         """
         before, self._seen = self._seen, self._stamp()
-        if self._seen == self._loaded or (blank(self._seen) and self._seen != before):
+        if self._seen == self._loaded or (is_blank(self._seen) and self._seen != before):
             return None
         self._loaded = self._seen
         return self._reload()
 
-    def lay(self, stored: Stored) -> Snapshot | None:
-        """Take over what is stored now; the new snapshot when settings changed, else None.
+    def override(self, overrides: Overrides) -> Snapshot | None:
+        """Apply the overrides; the new snapshot when settings changed.
 
-        What of it can't be used is logged, once, and left out.
+        Unusable ones are logged once and left out.
         """
-        if stored == self._stored:
+        if overrides == self._overrides:
             return None
-        self._stored = stored
-        return self._take()
+        self._overrides = overrides
+        return self._apply()
 
     def _stamp(self) -> Stamp:
         try:
@@ -89,30 +84,31 @@ class Watch:
         except ConfigError as error:
             self._file_problems = error.problems
             for problem in error.problems:
-                log.error("configuration not taken over, the last good one stays: %s", problem)
+                log.error(
+                    "configuration not reloaded, the last good one stays in force: %s", problem
+                )
             return None
         self._file_problems = []
-        taken = self._take()
+        snapshot = self._apply()
         for setting in RESTART_SETTINGS:
-            if getattr(self._effective.snapshot.server, setting) != getattr(
-                self.snapshot.server, setting
-            ):
+            new = getattr(self._effective.snapshot.server, setting)
+            if new != getattr(self.snapshot.server, setting):
                 log.warning(
-                    "server.%s was changed: restart Thinkback to use the new value", setting
+                    "server.%s has changed: restart Thinkback to use the new value", setting
                 )
-        return taken
+        return snapshot
 
-    def _take(self) -> Snapshot | None:
-        known, self._effective = self._effective.problems, combine(self._base, self._stored)
+    def _apply(self) -> Snapshot | None:
+        old_problems = self._effective.problems
+        self._effective = combine(self._base, self._overrides)
         for problem in self._effective.problems:
-            if problem not in known:
-                log.error("stored configuration not taken over: %s", problem)
+            if problem not in old_problems:
+                log.error("setting from the database not applied: %s", problem)
         kept = {setting: getattr(self.snapshot.server, setting) for setting in RESTART_SETTINGS}
         loaded = self._effective.snapshot
         snapshot = replace(loaded, server=replace(loaded.server, **kept))
-        snapshot = decide_registration(
-            snapshot, self.sources
-        )  # by the addresses that are listened on
+        # Again: it depends on the addresses that are listened on, which stay.
+        snapshot = decide_registration(snapshot, self.sources)
         if snapshot == self.snapshot:
             return None
         self.snapshot = snapshot
@@ -120,8 +116,9 @@ class Watch:
         return snapshot
 
 
-def blank(stamp: Stamp) -> bool:
-    """No file, or an empty one: perhaps an editor in the middle of saving, so `poll` wants
-    to see it twice.
+def is_blank(stamp: Stamp) -> bool:
+    """Whether the file is missing or empty.
+
+    An editor may be in the middle of saving, so `poll` wants to see it twice.
     """
     return stamp is None or stamp[1] == 0

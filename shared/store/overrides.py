@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 
 from shared.config.layers import upstream_key
-from shared.config.overrides import Stored
+from shared.config.overrides import Overrides
 from shared.errors import Problem
 from shared.store.engine import Engine, Row
 from shared.store.settings import setting_rows
 from shared.store.upstreams import list_upstreams
 
-__all__ = ("read_stored",)
+__all__ = ("read_overrides",)
 
 
-def read_stored(engine: Engine, secret: bytes) -> Stored:
-    """What is stored now, for `Watch.lay`; `secret` is what the keys of upstreams are sealed with.
+def read_overrides(engine: Engine, secret: bytes) -> Overrides:
+    """Read the overrides; `secret` opens the sealed keys of upstreams.
 
     Costs two small queries while nothing changes.
     """
@@ -26,7 +26,7 @@ def read_stored(engine: Engine, secret: bytes) -> Stored:
         for row in rows
         if row.problem
     ]
-    return Stored(
+    return Overrides(
         settings=settings,
         upstreams=tuple(row.upstream for row in rows if row.upstream),
         problems=(*unreadable, *unfit),
@@ -39,5 +39,5 @@ def _settings(rows: list[Row]) -> tuple[dict[str, Any], list[Problem]]:
         try:
             settings[name] = msgspec.json.decode(text)
         except msgspec.DecodeError:
-            problems.append(Problem(name, "is not readable", source="database"))
+            problems.append(Problem(name, "can't be read", source="database"))
     return settings, problems

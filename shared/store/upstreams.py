@@ -12,7 +12,7 @@ from msgspec import inspect
 
 from shared.config.check import check
 from shared.config.lines import key_text
-from shared.config.overrides import StoredUpstream
+from shared.config.overrides import DatabaseUpstream
 from shared.config.rules import RULES
 from shared.config.schema import Upstream
 from shared.errors import StoreError
@@ -44,7 +44,7 @@ class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     name: str
-    upstream: StoredUpstream | None = None
+    upstream: DatabaseUpstream | None = None
     problem: str = ""
     """Why there is none."""
 
@@ -172,14 +172,14 @@ def _opened(secret: bytes, row: Row) -> UpstreamRow:
     except SealError as error:
         return UpstreamRow(id=upstream_id, name=name, problem=f"its keys can't be opened: {error}")
     except (msgspec.DecodeError, TypeError):
-        return UpstreamRow(id=upstream_id, name=name, problem="its row is not readable")
+        return UpstreamRow(id=upstream_id, name=name, problem="its row can't be read")
     if faults := upstream_faults(plain):
         problem = "; ".join(f"{key}: {message}" for key, message in faults.items())
         return UpstreamRow(id=upstream_id, name=name, problem=problem)
     return UpstreamRow(
         id=upstream_id,
         name=name,
-        upstream=msgspec.convert(plain | {"id": upstream_id}, StoredUpstream),
+        upstream=msgspec.convert(plain | {"id": upstream_id}, DatabaseUpstream),
     )
 
 

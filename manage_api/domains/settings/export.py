@@ -11,7 +11,7 @@ import tomlkit
 
 from manage_api.domains.upstreams.secrecy import is_secret_header
 from shared.config.layers import Source
-from shared.config.overrides import EDITABLE, StoredUpstream
+from shared.config.overrides import EDITABLE, DatabaseUpstream
 from shared.config.schema import Snapshot, Upstream
 from shared.errors import ThinkbackError
 from shared.security.keys import suffix
@@ -33,7 +33,9 @@ def exported(
     """
     document = tomlkit.parse(text or _BEGINNING)
     stored = [
-        _plain(upstream) for upstream in snapshot.upstreams if isinstance(upstream, StoredUpstream)
+        _plain(upstream)
+        for upstream in snapshot.upstreams
+        if isinstance(upstream, DatabaseUpstream)
     ]
     if not with_keys:
         for upstream in [*_upstreams_in(document), *stored]:

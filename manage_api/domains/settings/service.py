@@ -23,9 +23,11 @@ _OVER_STORED = ("environment", "file")
 
 def views(sidecar: Sidecar) -> list[SettingView]:
     """Every setting."""
-    sidecar.take_over()
+    sidecar.configuration.refresh()
     problems = {
-        each.key: each.message for each in sidecar.watch.problems if each.source == "database"
+        each.key: each.message
+        for each in sidecar.configuration.problems
+        if each.source == "database"
     }
     return [_view(sidecar, name, problems.get(name, "")) for name in SETTINGS]
 
@@ -34,7 +36,7 @@ def check(sidecar: Sidecar, changes: Mapping[str, Value | None]) -> None:
     """Raise ValidationException with a message for each value that can't be set, or
     Conflict for one set elsewhere.
     """
-    sources = sidecar.watch.sources
+    sources = sidecar.configuration.sources
     faults = {name: fault for name, value in changes.items() if (fault := _fault(name, value))}
     if faults:
         raise ValidationException(
@@ -56,7 +58,7 @@ def _fault(name: str, value: Value | None) -> str:
 
 
 def _view(sidecar: Sidecar, name: str, problem: str) -> SettingView:
-    source = sidecar.watch.sources[name]
+    source = sidecar.configuration.sources[name]
     return SettingView(
         name=name,
         about=EDITABLE.get(name, ""),

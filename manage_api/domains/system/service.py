@@ -27,7 +27,7 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
     """Everything but the integrity of the database, which takes longer and was checked
     before, or not.
     """
-    sidecar.take_over()
+    sidecar.configuration.refresh()
     database = database_path(sidecar.snapshot.database_url)
     return HealthReport(
         versions={
@@ -40,7 +40,9 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
             bytes=_size(database), wal_bytes=_size(Path(f"{database}-wal")), integrity=integrity
         ),
         nodes=_nodes(sidecar.store, sidecar.clock.now_ms()),
-        problems=msgspec.convert(sidecar.watch.problems, list[ProblemView], from_attributes=True),
+        problems=msgspec.convert(
+            sidecar.configuration.problems, list[ProblemView], from_attributes=True
+        ),
         last_settled_at=_last_settled(sidecar.store),
     )
 

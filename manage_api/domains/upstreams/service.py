@@ -25,7 +25,7 @@ from manage_api.paging import LARGEST
 from manage_api.problems import Conflict, invalid
 from manage_api.sidecar import Sidecar
 from shared.config.layers import upstream_key
-from shared.config.overrides import StoredUpstream
+from shared.config.overrides import DatabaseUpstream
 from shared.config.schema import Upstream
 from shared.security.keys import digest, mask
 from shared.store.key_rests import Resting, resting
@@ -57,7 +57,7 @@ type _Resting = dict[tuple[str, str], Resting]
 
 def views(sidecar: Sidecar) -> list[UpstreamView]:
     """All upstreams, in the order in which requests try them."""
-    sidecar.take_over()
+    sidecar.configuration.refresh()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
     stored = [
         _stored_view(sidecar, row, rest) for row in list_upstreams(sidecar.store, sidecar.secret)
@@ -68,7 +68,7 @@ def views(sidecar: Sidecar) -> list[UpstreamView]:
 def view(sidecar: Sidecar, upstream_id: str) -> UpstreamView:
     """The upstream with this id; NotFoundException."""
     found = find(sidecar, upstream_id)
-    sidecar.take_over()
+    sidecar.configuration.refresh()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
     return (
         _stored_view(sidecar, found, rest)
@@ -147,7 +147,7 @@ async def store_over(sidecar: Sidecar, row: UpstreamRow, upstream: Upstream) -> 
 
 def id_of(upstream: Upstream) -> int | str:
     """The id that the routes know an upstream by."""
-    return upstream.id if isinstance(upstream, StoredUpstream) else _config_id(upstream)
+    return upstream.id if isinstance(upstream, DatabaseUpstream) else _config_id(upstream)
 
 
 def missing() -> NotFoundException:
@@ -205,7 +205,7 @@ def _stored_view(sidecar: Sidecar, row: UpstreamRow, rest: _Resting) -> Upstream
     key = upstream_key(row.name)
     told = (
         problem.message
-        for problem in sidecar.watch.problems
+        for problem in sidecar.configuration.problems
         if (problem.key, problem.source) == (key, "database")
     )
     problem = "" if active else row.problem or next(told, "")

@@ -15,7 +15,7 @@ __all__ = ("try_out",)
 
 def try_out(sidecar: Sidecar, model: str) -> RoutesView:
     """The upstreams that serve the model for a caller who may use it; nothing is sent."""
-    sidecar.take_over()
+    sidecar.configuration.refresh()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
     upstreams, tiers = sidecar.snapshot.upstreams, sidecar.snapshot.tiers
     stands_for = stand_in(upstreams, model, tiers)

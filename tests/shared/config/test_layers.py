@@ -3,7 +3,7 @@
 import pytest
 
 from shared.config.layers import SETTINGS, Base, combine
-from shared.config.overrides import EDITABLE, Stored, StoredUpstream
+from shared.config.overrides import EDITABLE, DatabaseUpstream, Overrides
 from shared.config.schema import Upstream
 from shared.errors import Problem
 
@@ -16,8 +16,8 @@ BASE = Base(FILE, frozenset({"logging.level"}))
 NOTHING = Base({}, frozenset())
 
 
-def stored_upstream(name: str, base_url: str = "https://c.d") -> StoredUpstream:
-    return StoredUpstream(id=1, name=name, base_url=base_url)
+def stored_upstream(name: str, base_url: str = "https://c.d") -> DatabaseUpstream:
+    return DatabaseUpstream(id=1, name=name, base_url=base_url)
 
 
 def unfit(key: str, message: str) -> tuple[Problem, ...]:
@@ -26,7 +26,7 @@ def unfit(key: str, message: str) -> tuple[Problem, ...]:
 
 def test_what_is_stored_comes_before_the_default() -> None:
     effective = combine(
-        BASE, Stored(settings={"recall.max_mib": 5, "registration.invite_codes": ["a", "b"]})
+        BASE, Overrides(settings={"recall.max_mib": 5, "registration.invite_codes": ["a", "b"]})
     )
 
     assert effective.snapshot.recall.max_mib == 5
@@ -36,7 +36,8 @@ def test_what_is_stored_comes_before_the_default() -> None:
 
 def test_file_and_environment_come_before_what_is_stored() -> None:
     effective = combine(
-        BASE, Stored(settings={"audit.mode": "off", "logging.level": "debug", "audit.max_mib": 7})
+        BASE,
+        Overrides(settings={"audit.mode": "off", "logging.level": "debug", "audit.max_mib": 7}),
     )
 
     assert (effective.snapshot.audit.mode, effective.snapshot.audit.max_mib) == ("full", 7)
@@ -45,7 +46,7 @@ def test_file_and_environment_come_before_what_is_stored() -> None:
 
 
 def test_every_setting_tells_which_layer_it_is_from() -> None:
-    sources = combine(BASE, Stored(settings={"audit.mode": "off", "audit.max_mib": 7})).sources
+    sources = combine(BASE, Overrides(settings={"audit.mode": "off", "audit.max_mib": 7})).sources
 
     assert sources.keys() == SETTINGS.keys()
     assert {name: source for name, source in sources.items() if source != "default"} == {
@@ -71,10 +72,10 @@ def test_every_setting_tells_which_layer_it_is_from() -> None:
 def test_a_stored_setting_that_cannot_be_used_is_left_out_alone(
     name: str, value: object, message: str
 ) -> None:
-    effective = combine(NOTHING, Stored(settings={name: value, "audit.max_mib": 7}))
+    effective = combine(NOTHING, Overrides(settings={name: value, "audit.max_mib": 7}))
 
     assert effective.problems == unfit(name, message)
-    assert effective.snapshot == combine(NOTHING, Stored(settings={"audit.max_mib": 7})).snapshot
+    assert effective.snapshot == combine(NOTHING, Overrides(settings={"audit.max_mib": 7})).snapshot
 
 
 def test_what_can_be_stored_exists() -> None:
@@ -83,7 +84,7 @@ def test_what_can_be_stored_exists() -> None:
 
 def test_stored_upstreams_follow_the_provisioned_ones() -> None:
     upstreams = combine(
-        BASE, Stored(upstreams=(stored_upstream("z"), stored_upstream("c")))
+        BASE, Overrides(upstreams=(stored_upstream("z"), stored_upstream("c")))
     ).snapshot.upstreams
 
     assert [upstream.name for upstream in upstreams] == ["Deep", "z", "c"]
@@ -92,11 +93,11 @@ def test_stored_upstreams_follow_the_provisioned_ones() -> None:
 
 
 def test_a_stored_upstream_gives_way_to_a_provisioned_one_of_its_name() -> None:
-    effective = combine(BASE, Stored(upstreams=(stored_upstream("DEEP"), stored_upstream("c"))))
+    effective = combine(BASE, Overrides(upstreams=(stored_upstream("DEEP"), stored_upstream("c"))))
 
     assert [upstream.name for upstream in effective.snapshot.upstreams] == ["Deep", "c"]
     assert effective.problems == unfit(
-        "upstreams.DEEP", "is left out: file or environment have an upstream of this name"
+        "upstreams.DEEP", "is not used: the file or the environment has an upstream of this name"
     )
 
 
@@ -106,16 +107,16 @@ def test_a_stored_upstream_gives_way_to_a_provisioned_one_of_its_name() -> None:
 def test_a_stored_upstream_in_clear_needs_the_permission(allowed: bool, names: list[str]) -> None:
     base = Base({"server": {"allow_private_upstreams": allowed}}, frozenset())
 
-    effective = combine(base, Stored(upstreams=(stored_upstream("plain", "http://c.d"),)))
+    effective = combine(base, Overrides(upstreams=(stored_upstream("plain", "http://c.d"),)))
 
     assert [upstream.name for upstream in effective.snapshot.upstreams] == names
     assert len(effective.problems) == (not allowed)
 
 
 def test_rows_that_could_not_be_read_are_problems() -> None:
-    problem = Problem("audit.mode", "is not readable", source="database")
+    problem = Problem("audit.mode", "can't be read", source="database")
 
-    assert combine(NOTHING, Stored(problems=(problem,))).problems == (problem,)
+    assert combine(NOTHING, Overrides(problems=(problem,))).problems == (problem,)
 
 
 EXPOSED = {"server": {"listen_addr": "0.0.0.0:8787"}}
@@ -139,4 +140,4 @@ OPEN = {"registration": {"allowed": True}}
 def test_registration_is_open_to_this_machine_alone_unless_a_layer_says_so(
     base: Base, stored: dict[str, object], allowed: bool
 ) -> None:
-    assert combine(base, Stored(settings=stored)).snapshot.registration.allowed is allowed
+    assert combine(base, Overrides(settings=stored)).snapshot.registration.allowed is allowed

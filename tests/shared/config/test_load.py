@@ -30,7 +30,7 @@ def test_a_named_file_has_to_exist(config: ConfigFile) -> None:
         load({"CONFIG_PATH": str(config.path), "LOG_COLOR": "pink"})
 
     assert str(refused.value).splitlines() == [
-        f"environment: CONFIG_PATH: there is no file {config.path}; make it or unset CONFIG_PATH",
+        f"environment: CONFIG_PATH: there is no file {config.path}: create it or unset CONFIG_PATH",
         "environment: LOG_COLOR: must be one of always, auto, never",
     ]
 

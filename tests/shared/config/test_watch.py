@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config.overrides import Stored
+from shared.config.overrides import Overrides
 from shared.config.watch import Watch
 from shared.errors import ConfigError
 
@@ -184,16 +184,16 @@ def test_settings_that_need_a_restart_stay_as_they_are(
     )
     assert snapshot.server.ui == "local"
     assert caplog.messages == [
-        f"server.{key} was changed: restart Thinkback to use the new value"
+        f"server.{key} has changed: restart Thinkback to use the new value"
         for key in ("listen_addr", "admin_addr")
     ]
 
 
 def test_what_is_stored_is_taken_over_once(edited: Edited) -> None:
-    stored = Stored(settings={"recall.max_mib": 5})
+    stored = Overrides(settings={"recall.max_mib": 5})
 
-    assert edited.watch.lay(stored) is edited.watch.snapshot
-    assert edited.watch.lay(stored) is None
+    assert edited.watch.override(stored) is edited.watch.snapshot
+    assert edited.watch.override(stored) is None
     assert (edited.watch.snapshot.recall.max_mib, edited.watch.sources["recall.max_mib"]) == (
         5,
         "database",
@@ -201,9 +201,9 @@ def test_what_is_stored_is_taken_over_once(edited: Edited) -> None:
 
 
 def test_what_is_stored_no_more_goes_back_to_the_default(edited: Edited) -> None:
-    edited.watch.lay(Stored(settings={"recall.max_mib": 5}))
+    edited.watch.override(Overrides(settings={"recall.max_mib": 5}))
 
-    snapshot = edited.watch.lay(Stored())
+    snapshot = edited.watch.override(Overrides())
 
     assert snapshot is not None
     assert snapshot.recall.max_mib == 1024
@@ -211,7 +211,7 @@ def test_what_is_stored_no_more_goes_back_to_the_default(edited: Edited) -> None
 
 
 def test_an_edit_of_the_file_comes_over_what_is_stored(edited: Edited) -> None:
-    edited.watch.lay(Stored(settings={"recall.max_mib": 5, "recall.max_age_days": 6}))
+    edited.watch.override(Overrides(settings={"recall.max_mib": 5, "recall.max_age_days": 6}))
     edited.save("[recall]\nmax_mib = 9\n")
 
     edited.watch.poll()
@@ -226,7 +226,7 @@ def test_what_is_stored_is_taken_over_while_the_file_is_broken(edited: Edited) -
     edited.save("[recall\n")
     edited.watch.poll()
 
-    snapshot = edited.watch.lay(Stored(settings={"recall.max_mib": 5}))
+    snapshot = edited.watch.override(Overrides(settings={"recall.max_mib": 5}))
 
     assert snapshot is not None
     assert (snapshot.recall.max_mib, snapshot.upstreams[0].name) == (5, "a")
@@ -237,12 +237,12 @@ def test_what_is_stored_and_cannot_be_used_is_reported_once(
     edited: Edited, caplog: pytest.LogCaptureFixture
 ) -> None:
     for mib in (5, 6):
-        edited.watch.lay(Stored(settings={"recall.max_mib": mib, "audit.mode": "most"}))
+        edited.watch.override(Overrides(settings={"recall.max_mib": mib, "audit.mode": "most"}))
     edited.save(UPSTREAM + "[logging]\nlevel = 'debug'\n")
     edited.watch.poll()
 
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-        "stored configuration not taken over: database: audit.mode: must be one of full, last, off"
+        "setting from the database not applied: database: audit.mode: must be one of full, last, off"
     ]
     assert [problem.key for problem in edited.watch.problems] == ["audit.mode"]
     assert edited.watch.snapshot.recall.max_mib == 6
@@ -252,7 +252,7 @@ def test_the_addresses_stay_when_something_is_stored(edited: Edited) -> None:
     edited.save('[server]\nlisten_addr = "127.0.0.1:1"\n')
     edited.watch.poll()
 
-    snapshot = edited.watch.lay(Stored(settings={"recall.max_mib": 5}))
+    snapshot = edited.watch.override(Overrides(settings={"recall.max_mib": 5}))
 
     assert snapshot is not None
     assert snapshot.server.listen_addr == "127.0.0.1:8787"
@@ -274,7 +274,9 @@ def test_registration_stays_closed_while_the_exposed_address_of_the_start_is_lis
 def test_registration_closes_when_a_public_url_is_stored(edited: Edited) -> None:
     before = edited.watch.snapshot.registration.allowed
 
-    snapshot = edited.watch.lay(Stored(settings={"server.public_url": "https://think.example.com"}))
+    snapshot = edited.watch.override(
+        Overrides(settings={"server.public_url": "https://think.example.com"})
+    )
 
     assert snapshot is not None
     assert (before, snapshot.registration.allowed) == (True, False)

@@ -1,7 +1,7 @@
-from shared.config.overrides import Stored
+from shared.config.overrides import Overrides
 from shared.config.schema import Upstream
 from shared.store.engine import Engine
-from shared.store.overrides import read_stored
+from shared.store.overrides import read_overrides
 from shared.store.settings import change_settings
 from shared.store.upstreams import add_upstream
 
@@ -17,7 +17,7 @@ def run(engine: Engine, sql: str) -> None:
 
 
 def test_an_empty_database_stores_nothing(engine: Engine) -> None:
-    assert read_stored(engine, SECRET) == Stored()
+    assert read_overrides(engine, SECRET) == Overrides()
 
 
 def test_settings_and_upstreams_are_read(engine: Engine) -> None:
@@ -25,7 +25,7 @@ def test_settings_and_upstreams_are_read(engine: Engine) -> None:
     add(engine, "b")
     add(engine, "a")
 
-    stored = read_stored(engine, SECRET)
+    stored = read_overrides(engine, SECRET)
 
     assert stored.settings == {"recall.max_mib": 5}
     assert [(upstream.name, upstream.api_keys) for upstream in stored.upstreams] == [
@@ -38,7 +38,7 @@ def test_settings_and_upstreams_are_read(engine: Engine) -> None:
 def test_two_readings_are_equal(engine: Engine) -> None:
     add(engine, "a")
 
-    assert read_stored(engine, SECRET) == read_stored(engine, SECRET)
+    assert read_overrides(engine, SECRET) == read_overrides(engine, SECRET)
 
 
 def test_rows_that_cannot_be_used_are_problems_and_the_others_count(engine: Engine) -> None:
@@ -48,7 +48,7 @@ def test_rows_that_cannot_be_used_are_problems_and_the_others_count(engine: Engi
     run(engine, "UPDATE settings SET value = 'off' WHERE name = 'audit.mode'")
     run(engine, "UPDATE upstreams SET sealed = x'00' WHERE name = 'a'")
 
-    stored = read_stored(engine, SECRET)
+    stored = read_overrides(engine, SECRET)
 
     assert (stored.settings, [upstream.name for upstream in stored.upstreams]) == (
         {"recall.max_mib": 5},

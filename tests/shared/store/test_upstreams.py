@@ -169,8 +169,8 @@ def test_keys_that_were_moved_from_another_row_stay_shut(engine: Engine) -> None
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
-        ("body", "{", "not readable"),
-        ("body", "[1]", "not readable"),
+        ("body", "{", "can't be read"),
+        ("body", "[1]", "can't be read"),
         ("body", '{"base_url": "ftp://x"}', "base_url: must start with http"),
         ("body", '{"base_url": "https://a.b", "colour": 1}', "colour: is not a known key"),
         ("sealed", b"", "can't be opened"),

@@ -9,7 +9,7 @@ import pytest
 from manage_api.domains.settings.export import exported
 from shared.config.layers import Base, Effective, combine
 from shared.config.load import load
-from shared.config.overrides import EDITABLE, Stored, StoredUpstream
+from shared.config.overrides import EDITABLE, DatabaseUpstream, Overrides
 from shared.config.schema import ModelRewrite, Timeouts
 from shared.errors import ThinkbackError
 
@@ -21,7 +21,7 @@ SETTINGS = {
     "registration.invite_codes": ["one", 't"w\\o'],
     "audit.mode": "off",
 }
-UPSTREAM = StoredUpstream(
+UPSTREAM = DatabaseUpstream(
     id=7,
     name='mi"mo',
     base_url="https://api.example.com/v1",
@@ -36,9 +36,9 @@ UPSTREAM = StoredUpstream(
     headers={"X-Team": "blue", "X-Api-Key": "hidden-value"},
     timeouts=Timeouts(idle=2.5),
 )
-STORED = Stored(
+STORED = Overrides(
     settings=SETTINGS,
-    upstreams=(UPSTREAM, StoredUpstream(id=8, name="bare", base_url="https://a.b")),
+    upstreams=(UPSTREAM, DatabaseUpstream(id=8, name="bare", base_url="https://a.b")),
 )
 FILES = {
     "nothing": "",
@@ -70,14 +70,14 @@ api_key = "sk-key-of-the-file"
 SECRETS = ("first-key", "second-key", "hidden-value", "of-the-file", "another")
 
 
-def running(text: str, stored: Stored = STORED) -> Effective:
+def running(text: str, overrides: Overrides = STORED) -> Effective:
     return combine(
-        Base(tomllib.loads(text) if "[upstream]" not in text else {}, frozenset()), stored
+        Base(tomllib.loads(text) if "[upstream]" not in text else {}, frozenset()), overrides
     )
 
 
-def export(text: str, *, with_keys: bool = True, stored: Stored = STORED) -> str:
-    effective = running(text, stored)
+def export(text: str, *, with_keys: bool = True, overrides: Overrides = STORED) -> str:
+    effective = running(text, overrides)
     return exported(text, effective.snapshot, effective.sources, with_keys=with_keys)
 
 
@@ -131,18 +131,20 @@ def test_a_commented_setting_is_written_where_it_stood() -> None:
 
 
 def test_a_setting_comes_below_its_header_and_is_explained() -> None:
-    text = export("[audit] # mine\nmax_mib = 9\n", stored=Stored(settings={"audit.mode": "off"}))
+    text = export(
+        "[audit] # mine\nmax_mib = 9\n", overrides=Overrides(settings={"audit.mode": "off"})
+    )
 
     assert text == f'[audit] # mine\n# {EDITABLE["audit.mode"]}\nmode = "off"\nmax_mib = 9\n'
 
 
 def test_nothing_stored_changes_nothing() -> None:
-    assert export(EXAMPLE, stored=Stored()) == EXAMPLE
+    assert export(EXAMPLE, overrides=Overrides()) == EXAMPLE
 
 
 def test_what_the_file_sets_stays() -> None:
     assert (
-        export('[audit]\nmode = "full"\n', stored=Stored(settings={"audit.mode": "off"}))
+        export('[audit]\nmode = "full"\n', overrides=Overrides(settings={"audit.mode": "off"}))
         == '[audit]\nmode = "full"\n'
     )
 
@@ -162,7 +164,7 @@ def test_without_permission_no_secret_is_written(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "stored"),
+    ("text", "overrides"),
     [
         ("audit.max_mib = 9\n", {"settings": {"audit.mode": "off"}}),
         ("audit = { max_mib = 9 }\n", {"settings": {"audit.mode": "off"}}),
@@ -174,6 +176,6 @@ def test_without_permission_no_secret_is_written(config: Path) -> None:
     ],
     ids=["dotted", "inline", "a header in a text", "a list"],
 )
-def test_a_file_that_lines_cannot_be_added_to_is_said(text: str, stored: dict[str, Any]) -> None:
+def test_a_file_that_lines_cannot_be_added_to_is_said(text: str, overrides: dict[str, Any]) -> None:
     with pytest.raises(ThinkbackError, match="can't be added to"):
-        export(text, stored=Stored(**stored))
+        export(text, overrides=Overrides(**overrides))

@@ -9,7 +9,7 @@ from litestar.testing import AsyncTestClient
 from shared.security.secrets import load_secret
 from shared.store.engine import Engine
 from shared.store.key_rests import rest
-from shared.store.overrides import read_stored
+from shared.store.overrides import read_overrides
 from tests.manage_api.strangers import strangers
 from tests.manage_api.world import ManualClock, People, Person, bearer, fields
 from tests.support.rawhttp import RawServer, Received, Reply, json_reply
@@ -126,7 +126,7 @@ async def test_another_program_gets_the_whole_upstream(
 ) -> None:
     await admin("POST", body=MIMO)
 
-    [upstream] = read_stored(store, load_secret(tmp_path / "data")).upstreams
+    [upstream] = read_overrides(store, load_secret(tmp_path / "data")).upstreams
 
     assert upstream.api_keys == ("sk-first-key-1111", "sk-second-key-2222")
     assert upstream.headers["X-Api-Key"] == "hidden-value-3333"
@@ -145,7 +145,7 @@ async def test_an_upstream_is_replaced_and_masked_keys_stay(
 
     assert changed.status_code == 200
     assert (changed.json()["id"], changed.json()["models"]) == (1, [])
-    [upstream] = read_stored(store, load_secret(tmp_path / "data")).upstreams
+    [upstream] = read_overrides(store, load_secret(tmp_path / "data")).upstreams
     assert upstream.api_keys == ("sk-second-key-2222", "sk-new")
 
 

@@ -228,7 +228,7 @@ async def test_one_that_the_file_pushed_out_says_why(
     shown = view(sidecar, upstream_id)
 
     assert not shown.active
-    assert shown.problem == "is left out: file or environment have an upstream of this name"
+    assert shown.problem == "is not used: the file or the environment has an upstream of this name"
 
 
 async def test_one_whose_keys_cannot_be_opened_says_why_and_is_still_shown(
