@@ -18,7 +18,7 @@ log = logging.getLogger("thinkback.sidecar")
 
 
 def main() -> None:
-    """Serve until a signal; exit code 2 for a configuration that can't be used."""
+    """Serve until a signal; exit with code 2 if the configuration can't be used."""
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s sidecar %(levelname)s %(message)s",
@@ -28,7 +28,7 @@ def main() -> None:
     try:
         watch = Watch(os.environ)
     except ConfigError as error:
-        log.error("the configuration can't be used: %s", error)
+        log.error("Can't use the configuration: %s", error)
         sys.exit(2)
     host, port = split_address(watch.snapshot.server.admin_addr)
     config = uvicorn.Config(
@@ -42,7 +42,7 @@ def main() -> None:
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):  # Ctrl-C ended it in order, and is raised once more behind it
+    with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again after an orderly end
         server.run()
     if not server.started:
         sys.exit(1)

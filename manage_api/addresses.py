@@ -1,4 +1,4 @@
-"""Where programs listen and who can reach them."""
+"""Addresses that programs listen on, and who can reach them."""
 
 import ipaddress
 import socket
@@ -9,24 +9,27 @@ from shared.config.schema import Snapshot
 __all__ = ("base_url", "is_public", "local_url", "why_taken")
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced, not bound
+"""A server may listen on all addresses; a client needs one of them."""
 
 
 def base_url(snapshot: Snapshot) -> str:
-    """What is entered as base URL in Cursor or an SDK."""
-    return (
-        snapshot.server.public_url.rstrip("/") or local_url(snapshot.server.listen_addr)
-    ) + "/v1"
+    """Return the base URL to enter in Cursor or an SDK."""
+    server = snapshot.server
+    origin = server.public_url.rstrip("/") or local_url(server.listen_addr)
+    return f"{origin}/v1"
 
 
 def local_url(address: str) -> str:
-    """The URL by which this machine reaches a program that listens on `address` (host:port)."""
+    """Return the URL at which this machine reaches a program listening on `address`."""
     host, port = split_address(address)
     host = _ANY.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{port}"
 
 
 def why_taken(address: str) -> str:
-    """Why no server can listen on `address` (host:port) now; empty when one can."""
+    """Explain why no server can listen on `address` (host:port) now; empty when one can."""
     host, port = split_address(address)
     try:
         family, kind, protocol, _, name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -39,8 +42,9 @@ def why_taken(address: str) -> str:
 
 
 def is_public(host: str) -> bool:
-    """Whether the Internet can reach this host; a name is taken to be public unless custom
-    says otherwise.
+    """Whether the Internet can reach this host.
+
+    A name counts as public unless it has no dot or a suffix for private use.
     """
     try:
         return ipaddress.ip_address(host).is_global

@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI 3.1) and the page that shows it; neither needs another host."""
+"""The API's description (OpenAPI 3.1) and its page, neither of which needs another host."""
 
 from http import HTTPStatus
 from importlib.metadata import version
@@ -29,8 +29,8 @@ _POLICY = (
 )
 _ABOUT = (
     "Accounts, virtual keys, quotas, usage and settings. Errors are "
-    "`application/problem+json` (RFC 9457). The LLM"
-    " API under `/v1` is what the providers document and not described here."
+    "`application/problem+json` (RFC 9457). The LLM API under `/v1` follows the providers' "
+    "documentation and is not described here."
 )
 _SCHEMES: dict[str, Any] = {
     "session": SecurityScheme(
@@ -48,15 +48,15 @@ _SCHEMES: dict[str, Any] = {
         description="For browsers; `__Host-thinkback` over TLS.",
     ),
 }
-_SAYS = {
-    400: "Something in the request is wrong; `fields` tells what.",
-    401: "The caller is not known.",
+_DESCRIPTIONS = {
+    400: "Something in the request is invalid; see `fields`.",
+    401: "The caller is not authenticated.",
     403: "The caller may not do this.",
-    404: "There is no such thing.",
-    409: "This does not go with what there is.",
+    404: "Not found.",
+    409: "This conflicts with what is stored.",
     413: "The request is too large.",
-    429: "Too many of these; `Retry-After` tells when there may be more.",
-    503: "The database can't be used now.",
+    429: "Too many requests; see `Retry-After`.",
+    503: "The database is unavailable.",
 }
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -73,8 +73,9 @@ _PAGE = """<!doctype html>
 
 
 def describe() -> OpenAPIConfig:
-    """`/schema/openapi.json`, and Swagger UI at `/schema`: for anybody, as they tell only
-    what the source does.
+    """Serve `/schema/openapi.json` and Swagger UI at `/schema`.
+
+    They are public, as they tell no more than the source code.
     """
     return OpenAPIConfig(
         title="Thinkback",
@@ -93,9 +94,7 @@ def describe() -> OpenAPIConfig:
 
 
 class Description(ReceiveRoutePlugin):
-    """Describes what all routes share: tag, who may call, and how they say no, also for the
-    errors in `raises`.
-    """
+    """Describes what all routes share: tag, authentication, and error responses."""
 
     def receive_route(self, route: BaseRoute) -> None:
         if isinstance(route, HTTPRoute):
@@ -109,7 +108,7 @@ class Description(ReceiveRoutePlugin):
 
 
 class ClosedStructs(StructSchemaPlugin):
-    """Describes that a body takes no other fields, where it takes none."""
+    """Describes which bodies allow no additional fields."""
 
     def to_openapi_schema(
         self, field_definition: FieldDefinition, schema_creator: SchemaCreator
@@ -149,12 +148,14 @@ def _describe(handler: HTTPRouteHandler, *, takes_path: bool, takes_query: bool)
     if handler.status_code == 204:
         described[204] = ResponseSpec(None, description="Done.")
     handler.responses = described | dict(handler.responses or {})
-    handler.security = [] if public else [{name: []} for name in _SCHEMES]
+    handler.security = []
+    if not public:
+        handler.security = [{name: []} for name in _SCHEMES]
     function = unwrap_partial(handler.fn)
     handler.summary, _, handler.description = cleandoc(function.__doc__ or "").partition("\n\n")
     handler.tags = [function.__module__.split(".")[-2]]
 
 
 def _problem(status: int) -> ResponseSpec:
-    says = _SAYS.get(status, HTTPStatus(status).phrase)
-    return ResponseSpec(Problem, generate_examples=False, description=says, media_type=PROBLEM_TYPE)
+    text = _DESCRIPTIONS.get(status, HTTPStatus(status).phrase)
+    return ResponseSpec(Problem, generate_examples=False, description=text, media_type=PROBLEM_TYPE)

@@ -1,8 +1,8 @@
-"""What the routes over long lists take and give.
+"""Pages of long lists, their query parameters, and exports.
 
-A list answers `{"items": […], "next": …}`: the cursor in `next` asks for what follows, null
-says that nothing does. A page of a search can be short, even empty, before the end, as one
-request looks through so much and no more.
+A list returns `{"items": […], "next": …}`: `next` is the cursor of the next page, null at
+the end. A page of a search can be short or empty before the end, as one request looks
+through a bounded number of rows.
 """
 
 import asyncio
@@ -40,13 +40,13 @@ __all__ = (
     "cursor_for",
     "described_as",
     "page_of",
-    "page_of_found",
     "place_in",
+    "search_page",
     "span_of",
 )
 
 LARGEST = 2**53 - 1
-"""The largest number that is taken: readers of JSON and the database hold it exactly."""
+"""The largest number that JSON readers and the database represent exactly."""
 
 RowId = Annotated[int, PathParameter(ge=1, le=LARGEST)]
 """The id in a path."""
@@ -54,22 +54,25 @@ RowId = Annotated[int, PathParameter(ge=1, le=LARGEST)]
 SomeId = Annotated[int | None, QueryParameter(ge=0, le=LARGEST)]
 SomeText = Annotated[str | None, QueryParameter(max_length=1024)]
 FirstDay = Annotated[
-    str | None, QueryParameter(name="from", description="The first day, of UTC: 2026-11-20.")
+    str | None, QueryParameter(name="from", description="The first day, in UTC: 2026-11-20.")
 ]
 LastDay = Annotated[
-    str | None, QueryParameter(name="to", description="The last day, of UTC: 2026-11-20.")
+    str | None, QueryParameter(name="to", description="The last day, in UTC: 2026-11-20.")
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 Cursor = Annotated[
-    str | None, QueryParameter(max_length=8192, description="The `next` of the page before.")
+    str | None, QueryParameter(max_length=8192, description="`next` of the previous page.")
 ]
 
 CSV = "text/csv"
 JSONL = "application/jsonl"
 
-_READS = 100
+_MAX_READS = 100
+"""Windows of a search in one request, a few ms each: then other requests have their turn."""
+
 _DAY_MS = 86_400_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Spreadsheets run cells that begin so (OWASP, "CSV Injection")."""
 
 
 class Page[T](msgspec.Struct, frozen=True):
@@ -77,29 +80,31 @@ class Page[T](msgspec.Struct, frozen=True):
 
     items: list[T]
     next: str | None
-    """The cursor for the next part; null: this was the last."""
+    """The cursor of the next page; null: this is the last."""
 
 
 def page_of[T](rows: Sequence[T], limit: int, place: Callable[[T], int | str]) -> Page[T]:
-    """The page of a list that was asked for one row more than `limit`; `place` is what the
-    next page begins after.
+    """Make a page of rows that were read with a limit of one more than `limit`.
+
+    The next page begins after the `place` of the last item.
     """
     items = list(rows[:limit])
-    return Page(items, cursor_for(place(items[-1])) if len(rows) > limit else None)
+    if len(rows) <= limit:
+        return Page(items, None)
+    return Page(items, cursor_for(place(items[-1])))
 
 
-async def page_of_found[T](
+async def search_page[T](
     read: Callable[[int, int], tuple[list[T], int | None]], cursor: str | None, limit: int
 ) -> Page[T]:
-    """The page of a search through a table that is read newest first.
+    """Search a table newest first until the page is full or its time is up.
 
-    `read` takes the number that rows must be below, and how many are wanted at most; it
-    gives rows, and the number for the next call, None at the end. It is called until the
-    page is full, or so often that others must have their turn.
+    `read` takes the number that rows must be below and a limit. It returns rows, and the
+    number for the next call or None at the end.
     """
     items: list[T] = []
     before = place_in(cursor, int) or END
-    for _ in range(_READS):
+    for _ in range(_MAX_READS):
         rows, following = read(before, limit - len(items))
         items += rows
         if following is None:
@@ -112,14 +117,12 @@ async def page_of_found[T](
 
 
 def cursor_for(place: int | str) -> str:
-    """The cursor for what follows a place."""
+    """Return the cursor of the page after a place."""
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
 def place_in[T](cursor: str | None, kind: type[T]) -> T | None:
-    """The place in a cursor; None for the beginning. Raises the error for `cursor` when it
-    is not one of ours.
-    """
+    """Return the place in a cursor, None for the beginning; raises the error for a foreign one."""
     if not cursor:
         return None
     try:
@@ -129,12 +132,12 @@ def place_in[T](cursor: str | None, kind: type[T]) -> T | None:
     except ValueError:  # msgspec's and binascii's errors are ValueErrors
         place = None
     if place is None or (isinstance(place, int) and not 0 <= place <= LARGEST):
-        raise invalid("cursor", "This is no cursor of this list: begin again without one.")
+        raise invalid("cursor", "This is not a cursor of this list: start again without one.")
     return place
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Days from the first to the last, both included; None: open on that side."""
+    """Days from the first to the last, both included; None: unbounded."""
 
     first: date | None
     last: date | None
@@ -142,26 +145,29 @@ class Span(msgspec.Struct, frozen=True):
     @property
     def first_day(self) -> int | None:
         """YYYYMMDD."""
-        return _number(self.first) if self.first else None
+        return _number(self.first)
 
     @property
     def last_day(self) -> int | None:
         """YYYYMMDD."""
-        return _number(self.last) if self.last else None
+        return _number(self.last)
 
     @property
     def since_ms(self) -> int | None:
-        """Its begin, epoch milliseconds."""
-        return _start_ms(self.first) if self.first else None
+        """Its beginning, epoch milliseconds."""
+        return _start_ms(self.first)
 
     @property
     def before_ms(self) -> int | None:
         """The first millisecond after it."""
-        return _start_ms(self.last) + _DAY_MS if self.last else None
+        start = _start_ms(self.last)
+        if start is None:
+            return None
+        return start + _DAY_MS
 
 
 def span_of(first: str | None, last: str | None) -> Span:
-    """The days that `from` and `to` of a query name."""
+    """Parse `from` and `to` of a query."""
     span = Span(_day("from", first), _day("to", last))
     if span.first and span.last and span.first > span.last:
         raise invalid("from", "This day is after the one in `to`.")
@@ -169,7 +175,7 @@ def span_of(first: str | None, last: str | None) -> Span:
 
 
 def described_as(*media_types: str, besides_json: bool = False) -> type[Operation]:
-    """How the API describes a route that answers texts of these kinds."""
+    """Describe a route that returns texts of these media types."""
 
     @dataclass
     class Texts(Operation):
@@ -179,28 +185,36 @@ def described_as(*media_types: str, besides_json: bool = False) -> type[Operatio
             texts = {
                 kind: OpenAPIMediaType(Schema(type=OpenAPIType.STRING)) for kind in media_types
             }
-            answer.content = {**(answer.content or {}), **texts} if besides_json else texts
+            if besides_json:
+                texts = {**(answer.content or {}), **texts}
+            answer.content = texts
 
     return Texts
 
 
 def _day(field: str, text: str | None) -> date | None:
+    if not text:
+        return None
     try:
-        return date.fromisoformat(text) if text else None
+        return date.fromisoformat(text)
     except ValueError:
         raise invalid(field, "Write the day like 2026-11-20.") from None
 
 
-def _number(day: date) -> int:
+def _number(day: date | None) -> int | None:
+    if day is None:
+        return None
     return day.year * 10_000 + day.month * 100 + day.day
 
 
-def _start_ms(day: date) -> int:
+def _start_ms(day: date | None) -> int | None:
+    if day is None:
+        return None
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
 def as_csv(name: str, columns: Sequence[str], pages: Iterable[Sequence[Any]]) -> Stream:
-    """The rows as a file `name`.csv (RFC 4180, with a header) of these attributes."""
+    """Export attributes of the rows as a file `name`.csv (RFC 4180, with a header)."""
 
     def lines(rows: Iterable[Iterable[Any]]) -> bytes:
         text = io.StringIO()
@@ -214,15 +228,15 @@ def as_csv(name: str, columns: Sequence[str], pages: Iterable[Sequence[Any]]) ->
 
 
 def as_jsonl(name: str, pages: Iterable[Sequence[Any]]) -> Stream:
-    """The rows as a file `name`.jsonl, one JSON object per line."""
+    """Export the rows as a file `name`.jsonl, one JSON object per line."""
     return _download(f"{name}.jsonl", JSONL, b"", msgspec.json.Encoder().encode_lines, pages)
 
 
 def _cell(value: Any) -> Any:
-    """Spreadsheets run what begins like a formula, so that gets an apostrophe in front
-    (OWASP, “CSV Injection”).
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    """Put an apostrophe before what a spreadsheet would run as a formula."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
 
 
 def _download(
@@ -236,7 +250,7 @@ def _download(
         yield head
         for rows in pages:
             yield part(rows)
-            await asyncio.sleep(0)  # other requests have their turn between two pages
+            await asyncio.sleep(0)  # lets other requests run between two pages
 
     return Stream(
         parts(),

@@ -16,6 +16,7 @@ __all__ = (
     "Conflict",
     "Problem",
     "conflict_problem",
+    "field_messages",
     "http_problem",
     "invalid",
     "store_problem",
@@ -29,9 +30,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request was not done: `detail` is for people, `fields` names what is wrong in
-    the body or the query.
-    """
+    """Why a request failed: `detail` for people, `fields` by field of the body or query."""
 
     title: str
     status: int
@@ -40,58 +39,60 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conflict(ClientException):
-    """What is asked for does not go with what is stored."""
+    """The request contradicts what is stored."""
 
     status_code = HTTP_409_CONFLICT
 
 
 def invalid(field: str, message: object) -> ValidationException:
-    """The error for one field of the body that can't be accepted."""
+    """Return the error for one invalid field of the body."""
     return ValidationException(extra=[{"key": field, "message": str(message)}])
 
 
 def http_problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
-    """`title`, `status`, `detail`, and `fields` with a message for each field of the body
-    that is wrong.
-    """
+    """Answer an HTTP error, with a message in `fields` for each invalid field."""
     if not isinstance(error, ValidationException):
         return _problem(error.status_code, error.headers, detail=error.detail)
-    found: list[Any] = error.extra if isinstance(error.extra, list) else []
-    fields = {entry["key"]: entry["message"] for entry in found if "key" in entry}
+    fields = {key: text for key, text in field_messages(error).items() if key}
     detail = " ".join(f"{key}: {message}" for key, message in fields.items()) or error.detail
     return _problem(error.status_code, error.headers, detail=detail, fields=fields)
 
 
+def field_messages(error: ValidationException) -> dict[str, str]:
+    """Return the messages by field; the key "" stands for a message about no field."""
+    if not isinstance(error.extra, list):
+        return {}
+    return {entry.get("key", ""): str(entry["message"]) for entry in error.extra}
+
+
 def conflict_problem(_: Request[Any, Any, Any], error: StoreError) -> Response[Problem]:
-    """`Conflict`, for a refusal of the store."""
+    """Answer a refusal of the store as a conflict."""
     return _problem(HTTP_409_CONFLICT, None, detail=str(error))
 
 
 def store_problem(request: Request[Any, Any, Any], error: StoreError) -> Response[Problem]:
-    """The database can't be used now."""
+    """Answer that the database is unavailable."""
     log.error("%s %s failed: %s", request.method, request.url.path, error)
     return _problem(503, {"Retry-After": "5"}, detail=str(error))
 
 
 def unreadable_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """A body that Litestar does not refuse by itself, though the decoder stumbles over it."""
+    """Answer a malformed body that Litestar itself does not catch."""
     log.info(
-        "%s %s had a body that can't be read (%s)",
+        "%s %s has an unreadable body (%s)",
         request.method,
         request.url.path,
         type(error).__name__,
     )
     return _problem(
-        400, None, detail="The body can't be read: send JSON in UTF-8 that is not nested deeply."
+        400, None, detail="The body can't be read: send UTF-8 JSON without deep nesting."
     )
 
 
 def unexpected_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """What nobody thought of: the log has the error, the caller learns only that there was one."""
+    """Answer an unexpected error; only the log has its details."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _problem(
-        500, None, detail="Something went wrong here; the log of the sidecar says what."
-    )
+    return _problem(500, None, detail="Something went wrong here: see the sidecar's log.")
 
 
 def _problem(status: int, headers: dict[str, str] | None, **members: Any) -> Response[Problem]:

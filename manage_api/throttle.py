@@ -1,4 +1,4 @@
-"""A small in-process token bucket per name, for attempts that must not be free."""
+"""An in-process token bucket per name, against guessing."""
 
 from collections import OrderedDict
 
@@ -6,13 +6,12 @@ from shared.clock import Clock
 
 __all__ = ("Throttle",)
 
-_MOST_NAMES = 10_000
+_MAX_NAMES = 10_000
+"""About a megabyte; the name used longest ago is forgotten first."""
 
 
 class Throttle:
-    """Allows `capacity` attempts at once under each name and gives one back every
-    `refill_seconds`.
-    """
+    """Allows bursts of `capacity` attempts per name, refilled one every `refill_seconds`."""
 
     def __init__(self, *, capacity: int, refill_seconds: float, clock: Clock) -> None:
         self._capacity = capacity
@@ -21,7 +20,7 @@ class Throttle:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, name: str) -> float:
-        """Use one attempt: 0 when there was one, else the seconds until there is."""
+        """Use one attempt; return 0, or the seconds to wait when none is left."""
         now = self._clock.monotonic()
         left = self._left(name, now)
         if left < 1:
@@ -30,7 +29,7 @@ class Throttle:
         return 0
 
     def give_back(self, name: str) -> None:
-        """The attempt was a good one and shall not count."""
+        """Return the attempt: a success does not count."""
         now = self._clock.monotonic()
         self._keep(name, self._left(name, now) + 1, now)
 
@@ -41,5 +40,5 @@ class Throttle:
     def _keep(self, name: str, left: float, now: float) -> None:
         self._buckets[name] = (left, now)
         self._buckets.move_to_end(name)
-        if len(self._buckets) > _MOST_NAMES:
+        if len(self._buckets) > _MAX_NAMES:
             self._buckets.popitem(last=False)

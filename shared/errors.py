@@ -1,9 +1,9 @@
-"""The errors both programs share.
+"""The errors that both programs share.
 
 ThinkbackError
 ├── ConfigError      the configuration can't be used; holds every problem found
 └── StoreError       the database can't be used
-    └── Busy         another write is under way
+    └── Busy         another write is in progress
 """
 
 __all__ = ("Busy", "ConfigError", "Problem", "StoreError", "ThinkbackError")
@@ -16,13 +16,13 @@ class ThinkbackError(Exception):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing wrong with the configuration."""
+    """A fault in the configuration."""
 
     key: str
     """Path of the key, like `upstreams[1].base_url`, or an environment variable's name."""
 
     message: str
-    """What is wrong and what would be right, without the key."""
+    """What is wrong and how to correct it, without the key."""
 
     line: int | None = None
     """Line in the file, from 1; None for the environment."""
@@ -31,7 +31,9 @@ class Problem(msgspec.Struct, frozen=True):
     """The file's path, or `environment`."""
 
     def __str__(self) -> str:
-        where = f"{self.source}:{self.line}" if self.line else self.source
+        where = self.source
+        if self.line:
+            where += f":{self.line}"
         return f"{where}: {self.key}: {self.message}"
 
 
@@ -48,4 +50,4 @@ class StoreError(ThinkbackError):
 
 
 class Busy(StoreError):
-    """Another write is under way and waiting was not wanted: try again in a moment."""
+    """Another write is in progress, and the caller did not want to wait."""

@@ -1,4 +1,4 @@
-"""The things that are stored or configured and that both programs speak of."""
+"""The domain objects that both programs share."""
 
 import re
 from typing import Literal
@@ -20,14 +20,14 @@ __all__ = (
 Role = Literal["admin", "user"]
 Scope = Literal["inference", "admin"]
 Period = Literal["lifetime", "month", "day"]
-"""What a quota is for; months and days are those of UTC."""
+"""The period of a quota; months and days are in UTC."""
 
 MirrorWish = Literal["", "off", "details", "think"]
-"""A user's own value of an upstream's `mirror`; empty: as the upstream says."""
+"""A user's own value of an upstream's `mirror`; empty: the upstream's."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user or a key may use; None means no limit."""
+    """Limits of a user or a key; None means no limit."""
 
     quota_tokens: int | None = None
     """Tokens, prompt and completion together, per period."""
@@ -43,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens per minute."""
 
     concurrency: int | None = None
-    """Exchanges at once."""
+    """Concurrent exchanges."""
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,16 +54,16 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     disabled: bool
     epoch: int
-    """Raised to end all of the user's sessions; a JWT carries the value it was made under."""
+    """Incremented to end all of the user's sessions; a JWT carries the value at its issue."""
 
     must_change_password: bool
-    """The password is a well-known one: nothing but changing it is allowed."""
+    """Whether the password is well known, so that nothing but changing it is allowed."""
 
     created_at: int
     """Epoch milliseconds."""
 
     models: tuple[str, ...] = ()
-    """The models that may be asked for, `*` standing for any characters; empty: every model."""
+    """Patterns of the allowed models, with `*` for any characters; empty: every model."""
 
     limits: Limits = Limits()
     mirror: MirrorWish = ""
@@ -76,14 +76,14 @@ class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
     user_id: int
     name: str
     suffix: str
-    """The last four characters, to recognise it by."""
+    """Its last four characters, to recognise it by."""
 
     scope: Scope
     created_at: int
     expires_at: int | None
     revoked_at: int | None
     models: tuple[str, ...] = ()
-    """As a user's, which hold too."""
+    """Like a user's, which apply as well."""
 
     limits: Limits = Limits()
 
@@ -100,11 +100,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """For the log: the user's name or `passthrough`."""
 
     key_suffix: str
-    """Last four characters of the key that was shown; `jwt` for a session token."""
+    """Last four characters of the caller's key; `jwt` for a session token."""
 
     user: User | None = None
     key: VirtualKey | None = None
-    """The virtual key that was shown; None for a session token or an upstream's key."""
+    """The caller's virtual key; None for a session token or an upstream's key."""
 
     upstream: str | None = None
     """Set for pass-through callers: the one upstream they may reach."""
@@ -114,7 +114,5 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(pattern: str, model: str) -> bool:
-    """Whether a model is one that a pattern of a list of models allows: `*` stands for any
-    characters.
-    """
+    """Whether a model matches a pattern in which `*` stands for any characters."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), model, re.DOTALL) is not None

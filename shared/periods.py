@@ -1,4 +1,4 @@
-"""Days, months and lifetimes, of UTC, as the numbers that quotas and sums are kept under."""
+"""UTC days, months and lifetimes as the numbers that quotas and totals are stored under."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,14 +8,12 @@ __all__ = ("day_of", "reset_ms", "window_of")
 
 
 def day_of(now_ms: int) -> int:
-    """The day of a time (epoch ms), written YYYYMMDD."""
+    """Return the day (YYYYMMDD) of a time (epoch ms)."""
     return window_of("day", now_ms)
 
 
 def window_of(period: Period, now_ms: int) -> int:
-    """The window of a period that a time (epoch ms) falls into: YYYYMMDD, YYYYMM, or 0 for
-    a lifetime.
-    """
+    """Return the window of a time (epoch ms): YYYYMMDD, YYYYMM, or 0 for a lifetime."""
     now = _utc(now_ms)
     match period:
         case "day":
@@ -26,7 +24,7 @@ def window_of(period: Period, now_ms: int) -> int:
 
 
 def reset_ms(period: Period, now_ms: int) -> int | None:
-    """When the next window begins (epoch ms); None for a lifetime."""
+    """Return when the next window begins (epoch ms); None for a lifetime."""
     start = _utc(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
     match period:
         case "day":

@@ -1,6 +1,4 @@
-"""What tokens cost. Money is whole millionths of a US dollar; the published prices are in
-`list_prices.toml`.
-"""
+"""What tokens cost, in whole millionths of a US dollar; `list_prices.toml` has the prices."""
 
 import tomllib
 from collections.abc import Mapping
@@ -20,17 +18,20 @@ class Price(msgspec.Struct, frozen=True):
     input_micros: int
     output_micros: int
     cached_micros: int | None = None
-    """For prompt tokens the upstream had in its cache; None: as any other."""
+    """For cached prompt tokens; None: same as `input_micros`."""
 
 
 def cost_micros(
     price: Price, *, prompt_tokens: int, completion_tokens: int, cached_tokens: int
 ) -> int:
-    """The cost in millionths of a US dollar, half of one rounded up; the cached tokens are
-    some of the prompt's.
+    """Return the cost in millionths of a US dollar, half of one rounded up.
+
+    The cached tokens are part of the prompt's.
     """
     cached_tokens = min(cached_tokens, prompt_tokens)
-    cached_micros = price.input_micros if price.cached_micros is None else price.cached_micros
+    cached_micros = price.cached_micros
+    if cached_micros is None:
+        cached_micros = price.input_micros
     total = (
         (prompt_tokens - cached_tokens) * price.input_micros
         + cached_tokens * cached_micros
@@ -40,17 +41,17 @@ def cost_micros(
 
 
 def list_price(host: str, model: str) -> Price | None:
-    """The published price of a model at the host of a provider's API; None where none is known."""
+    """Return the published price of a model at a provider's host, if there is one."""
     return list_prices(host).get(model)
 
 
 def list_prices(host: str) -> Mapping[str, Price]:
-    """The published prices of all models at a host."""
+    """Return the published prices of all models at a host."""
     return _published()[1].get(host.lower(), {})
 
 
 def list_prices_day() -> int:
-    """The day the published prices were looked up, YYYYMMDD."""
+    """Return the day on which the published prices were looked up, YYYYMMDD."""
     return _published()[0]
 
 

@@ -16,7 +16,6 @@ __all__ = (
     "Profiles",
     "Step",
     "builtin_profiles",
-    "choose_profile",
     "decide_profile",
     "kept_members",
     "merged_profiles",
@@ -123,17 +122,12 @@ class Profiles:
 _REMEMBERED = 1024
 
 
-def choose_profile(profiles: dict[str, Profile], *, name: str, host: str, model: str) -> Profile:
-    """The named profile, else the one whose host fits, else the one whose model fits, else
-    `field-generic`.
-    """
-    return decide_profile(profiles, name=name, host=host, model=model)[0]
-
-
 def decide_profile(
     profiles: dict[str, Profile], *, name: str, host: str, model: str
 ) -> tuple[Profile, Decided]:
-    """The same profile, and what it was chosen by.
+    """Return the named profile, else the first whose host, or else whose model fits.
+
+    The second value is what it was chosen by; without a match it is `field-generic`.
 
     Of several profiles of one host it is the first that names no models or this one, else
     the last. One that was chosen by the model alone adds nothing to requests by itself, and

@@ -1,4 +1,4 @@
-"""A requested model becomes the upstreams that serve it, in their configured order."""
+"""Finds the upstreams that serve a requested model, in their configured order."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from shared.config.schema import ModelRewrite, Tiers, Upstream
 
-__all__ = ("Route", "known_models", "rewrite_for", "rewritten", "routes", "stand_in")
+__all__ = ("Route", "known_models", "rewrite_for", "routes", "stand_in")
 
+# The families of Claude's models, in any version.
 _SMALL = re.compile("haiku", re.IGNORECASE)
 _BIG = re.compile("sonnet|opus|fable", re.IGNORECASE)
 _SUFFIXED = re.compile(r"(.+)([-:])(none|off|nothink|minimal|low|medium|high|xhigh|max)")
@@ -25,15 +26,14 @@ class Route(msgspec.Struct, frozen=True):
     """The model's name at the upstream."""
 
     effort: str = ""
-    """How hard it is to think; empty: as the client says."""
+    """The reasoning effort; empty: as the client requests."""
 
 
 def routes(upstreams: Sequence[Upstream], model: str, tiers: Tiers = Tiers()) -> list[Route]:
-    """The upstreams that accept the model: by a rewrite, by name, or because they take
-    every model.
+    """Return the routes to a model: by a rewrite, by name, or because an upstream takes all.
 
-    A name may end in an effort, `-high` or `:high`, where the rest of it is served. A
-    Claude model that no upstream names is another one in its tier.
+    A name may end in an effort, `-high` or `:high`, if the rest of it is served. A Claude
+    model that no upstream names is replaced by its tier's.
     """
     if stands_for := stand_in(upstreams, model, tiers):
         to, effort = stands_for
@@ -48,42 +48,40 @@ def _route(upstream: Upstream, model: str) -> Route | None:
     if model in upstream.models:
         return Route(upstream, model)
     if named and (_names(upstream, named[1]) or (named[2] == ":" and not upstream.models)):
-        route = _route(upstream, named[1])
-        return replace(route, effort=_EFFORTS.get(named[3], named[3])) if route else None
-    return None if upstream.models else Route(upstream, model)
+        if route := _route(upstream, named[1]):
+            return replace(route, effort=_EFFORTS.get(named[3], named[3]))
+        return None
+    if upstream.models:
+        return None
+    return Route(upstream, model)
 
 
 def stand_in(upstreams: Sequence[Upstream], model: str, tiers: Tiers) -> tuple[str, str] | None:
-    """The model that stands for a Claude model that no upstream names, and its effort;
-    None: it is asked for itself.
-    """
-    found = _tier_of(tiers, model)
-    return (
-        None if found is None or any(_names(upstream, model) for upstream in upstreams) else found
-    )
+    """Return the replacement of a Claude model that no upstream names, and its effort."""
+    replacement = _tier_of(tiers, model)
+    if any(_names(upstream, model) for upstream in upstreams):
+        return None
+    return replacement
 
 
 def _tier_of(tiers: Tiers, model: str) -> tuple[str, str] | None:
-    """The model and the effort of the tier that a Claude model belongs to; None when
-    nothing stands for it.
-    """
+    """Return the model and the effort of a Claude model's tier, if it is configured."""
+    name, effort = "", ""
     if _SMALL.search(model):
-        return (tiers.small_model, tiers.small_effort) if tiers.small_model else None
-    return (tiers.big_model, tiers.big_effort) if tiers.big_model and _BIG.search(model) else None
+        name, effort = tiers.small_model, tiers.small_effort
+    elif _BIG.search(model):
+        name, effort = tiers.big_model, tiers.big_effort
+    if not name:
+        return None
+    return name, effort
 
 
 def _names(upstream: Upstream, model: str) -> bool:
     return model in upstream.models or rewrite_for(upstream, model) is not None
 
 
-def rewritten(upstream: Upstream, model: str) -> str | None:
-    """The model's name by the first rewrite that matches, or None."""
-    found = rewrite_for(upstream, model)
-    return found[1] if found else None
-
-
 def rewrite_for(upstream: Upstream, model: str) -> tuple[ModelRewrite, str] | None:
-    """The first rewrite that matches the model, and the name it gives it."""
+    """Return the first matching rewrite, and the name it gives the model."""
     for rewrite, pattern in zip(upstream.model_rewrites, upstream.patterns, strict=True):
         if pattern is None and rewrite.from_ == model:
             return rewrite, rewrite.to
@@ -93,9 +91,7 @@ def rewrite_for(upstream: Upstream, model: str) -> tuple[ModelRewrite, str] | No
 
 
 def known_models(upstreams: Iterable[Upstream]) -> list[str]:
-    """The names a client may ask for as far as the configuration lists them: models and
-    exact rewrites' sources.
-    """
+    """List the configured names that clients may request: models and exact rewrites."""
     names: dict[str, None] = {}
     for upstream in upstreams:
         names |= dict.fromkeys(upstream.models)

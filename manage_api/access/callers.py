@@ -1,4 +1,4 @@
-"""Requests, and where they come from."""
+"""Requests and the addresses they come from."""
 
 from typing import Any
 
@@ -14,30 +14,33 @@ __all__ = ("AnyRequest", "Connection", "UserRequest", "bearer", "client_address"
 Connection = ASGIConnection[Any, Any, Any, Any]
 AnyRequest = Request[Any, Any, State]
 UserRequest = Request[User, VirtualKey | None, State]
-"""A request of a known caller."""
+"""A request with an authenticated caller."""
 
 
 def bearer(connection: Connection) -> str | None:
-    """What is shown in `Authorization: Bearer`; None when that is not used, which leaves it
-    to the cookie.
-    """
+    """Return the credential in `Authorization: Bearer`; None without one."""
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
-    return credential.strip() if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer":
+        return None
+    return credential.strip()
 
 
 def client_address(connection: Connection) -> str:
-    """The caller's address: the one the data plane saw, else the peer's."""
+    """Return the caller's address as the data plane saw it, else the peer's."""
     return forwarded(connection, "for").rpartition(",")[2].strip() or _peer(connection)
 
 
-def forwarded(connection: Connection, what: str) -> str:
-    """`X-Forwarded-<what>` when the peer is on this machine, as the data plane that sets it
-    is; else empty.
+def forwarded(connection: Connection, name: str) -> str:
+    """Return `X-Forwarded-<name>` from a peer on this machine, else an empty string.
+
+    The data plane, which sets it, is on this machine.
     """
-    return (
-        connection.headers.get(f"x-forwarded-{what}", "") if is_loopback(_peer(connection)) else ""
-    )
+    if not is_loopback(_peer(connection)):
+        return ""
+    return connection.headers.get(f"x-forwarded-{name}", "")
 
 
 def _peer(connection: Connection) -> str:
-    return connection.client.host if connection.client else ""
+    if connection.client is None:
+        return ""
+    return connection.client.host

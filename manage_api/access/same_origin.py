@@ -1,6 +1,4 @@
-"""What browsers are told with every answer, which of their requests are refused, and the
-cookie of their session.
-"""
+"""Protects browsers: security headers, refusal of cross-site requests, the session cookie."""
 
 from litestar.datastructures import Cookie, MutableScopeHeaders
 from litestar.enums import ScopeType
@@ -11,7 +9,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from manage_api.access.callers import Connection, forwarded
 from shared.security.tokens import LIFETIME_SECONDS
 
-__all__ = ("SameOrigin", "add_security_headers", "no_cookie", "session_cookie", "shown_cookie")
+__all__ = ("SameOrigin", "add_security_headers", "expired_cookie", "read_cookie", "session_cookie")
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
@@ -21,11 +19,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Set where a route did not set its own."""
+"""Defaults for routes that do not set their own."""
 
 
 async def add_security_headers(message: Message, _: Scope) -> None:
-    """Litestar `before_send` hook: error answers of the router pass here too."""
+    """Add the default headers; a `before_send` hook also sees the router's error responses."""
     if message["type"] != "http.response.start":
         return
     headers = MutableScopeHeaders.from_message(message)
@@ -34,10 +32,10 @@ async def add_security_headers(message: Message, _: Scope) -> None:
 
 
 class SameOrigin(ASGIMiddleware):
-    """Refuses unsafe requests that another site's page made.
+    """Refuses unsafe requests from other sites' pages.
 
-    `Sec-Fetch-Site` (W3C Fetch Metadata) is believed; a browser without it still sends
-    `Origin`. Programs send neither.
+    Browsers send `Sec-Fetch-Site` (W3C Fetch Metadata), old ones `Origin`; other clients
+    send neither.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -53,14 +51,12 @@ def _is_own(connection: Connection) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = connection.headers.get("origin")
-    # Not parsed: what is no URL is nobody's own.
+    # Not parsed as a URL: a malformed origin simply never equals the host.
     return origin is None or origin.partition("://")[2] == connection.headers.get("host")
 
 
 def session_cookie(connection: Connection, token: str, lifetime: int = LIFETIME_SECONDS) -> Cookie:
-    """The cookie that carries a session token, for `lifetime` seconds; scripts and other
-    sites' pages can't use it.
-    """
+    """Return the cookie with a session token, out of reach of scripts and other sites."""
     return Cookie(
         key=_cookie_name(connection),
         value=token,
@@ -71,21 +67,24 @@ def session_cookie(connection: Connection, token: str, lifetime: int = LIFETIME_
     )
 
 
-def no_cookie(connection: Connection) -> Cookie:
-    """What takes the cookie away."""
+def expired_cookie(connection: Connection) -> Cookie:
+    """Return the cookie that deletes the session's."""
     return session_cookie(connection, "", 0)
 
 
-def shown_cookie(connection: Connection) -> str:
-    """The session token in the cookie, or an empty string."""
+def read_cookie(connection: Connection) -> str:
+    """Return the session token in the cookie, or an empty string."""
     return connection.cookies.get(_cookie_name(connection), "")
 
 
 def _cookie_name(connection: Connection) -> str:
-    """The prefix keeps other hosts of the domain, and plain http, from setting it (RFC
-    6265bis, section 4.1.3.2).
+    """Return the cookie's name, whose prefix keeps others from setting it.
+
+    Neither other hosts of the domain nor plain http can (RFC 6265bis, section 4.1.3.2).
     """
-    return "__Host-thinkback" if _is_https(connection) else "thinkback"
+    if _is_https(connection):
+        return "__Host-thinkback"
+    return "thinkback"
 
 
 def _is_https(connection: Connection) -> bool:

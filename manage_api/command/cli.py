@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -20,7 +20,7 @@ from manage_api.command import launcher, report
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.supervise import is_healthy
 from manage_api.domains.limits import limits_words
-from manage_api.domains.settings.export import exported
+from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up
 from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
@@ -30,7 +30,7 @@ from shared.config.mitm import find_mitm, load_mitm
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
-from shared.model import Limits, Scope, User, VirtualKey
+from shared.model import Limits, Role, Scope, User, VirtualKey
 from shared.security.passwords import hash_new_password
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
@@ -44,7 +44,7 @@ __all__ = ("main",)
 
 
 class Commands(click.Group):
-    """Says what went wrong in one sentence: exit code 1, and 2 for the configuration."""
+    """Reports an error in one sentence: exit code 2 for the configuration, else 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -55,7 +55,7 @@ class Commands(click.Group):
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-password_option = click.option("--password", help="Without it a random one is made and shown once.")
+password_option = click.option("--password", help="Default: a random one, shown once.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,14 +69,15 @@ def main() -> None:
 @click.option("--background", is_flag=True, hidden=True)
 @click.pass_context
 def up(ctx: click.Context, web: bool, background: bool) -> None:
-    """Start the gateway here; Ctrl-C stops it."""
+    """Start the gateway in the foreground; Ctrl-C stops it."""
     prepared = launcher.prepare(os.environ, web=web)
     _show_first_account(prepared.first_account)
-    daemon = _daemon() if background else None
-    with daemon.hold() if daemon else nullcontext():
-        code = asyncio.run(
-            launcher.run(prepared, os.environ, web=web, daemon=daemon, say=click.echo)
-        )
+    run = partial(launcher.run, prepared, os.environ, web=web, say=click.echo)
+    if not background:
+        ctx.exit(asyncio.run(run()))
+    daemon = _daemon()
+    with daemon.hold():
+        code = asyncio.run(run(daemon=daemon))
     ctx.exit(code)
 
 
@@ -85,12 +86,12 @@ def start() -> None:
     """Start the gateway in the background."""
     daemon = _daemon()
     if pid := daemon.pid():
-        raise DaemonError(f"Thinkback runs in the background already, as process {pid}.")
+        raise DaemonError(f"Thinkback is already running in the background as process {pid}.")
     prepared = launcher.prepare(os.environ, web=False)
     _show_first_account(prepared.first_account)
     pid = daemon.start(os.environ, list(_programs(prepared.snapshot).values()))
     click.echo(report.ready(prepared.snapshot, version("thinkback")))
-    click.echo(f"It runs in the background as process {pid}; its log is {daemon.log}.")
+    click.echo(f"It runs in the background as process {pid}; log: {daemon.log}.")
 
 
 @main.command()
@@ -98,8 +99,7 @@ def stop() -> None:
     """Stop the gateway that runs in the background."""
     if not _daemon().stop():
         raise DaemonError(
-            "No gateway runs in the background here; one in a terminal is stopped "
-            "there with Ctrl-C."
+            "No gateway runs in the background here. Stop one that runs in a terminal with Ctrl-C."
         )
     click.echo("Stopped.")
 
@@ -107,32 +107,34 @@ def stop() -> None:
 @main.command()
 @click.pass_context
 def status(ctx: click.Context) -> None:
-    """Say what is running; exit code 1 unless both programs answer."""
+    """Show what is running; exit code 1 unless both programs answer."""
     snapshot = load(os.environ)
-    answers = {name: asyncio.run(is_healthy(url)) for name, url in _programs(snapshot).items()}
+    healthy = {name: asyncio.run(is_healthy(url)) for name, url in _programs(snapshot).items()}
     for name, url in _programs(snapshot).items():
-        click.echo(f"The {name} {'answers' if answers[name] else 'does not answer'} at {url}.")
+        verb = "answers" if healthy[name] else "does not answer"
+        click.echo(f"The {name} {verb} at {url}.")
     daemon = _daemon()
     if pid := daemon.pid():
-        click.echo(f"They run in the background as process {pid}; the log is {daemon.log}.")
-    ctx.exit(0 if all(answers.values()) else 1)
+        click.echo(f"They run in the background as process {pid}; log: {daemon.log}.")
+    ctx.exit(int(not all(healthy.values())))
 
 
 @main.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what is added.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new lines.")
 def log(follow: bool) -> None:
-    """Show the end of the log of the gateway that runs in the background."""
+    """Show the end of the background gateway's log."""
     file = _daemon().log
     if not file.exists():
-        raise DaemonError(
-            f"There is no log {file}: the gateway was not started in the background yet."
-        )
-    os.execvp("tail", ["tail", "-n", "100", *(["-F"] if follow else []), str(file)])  # noqa: S606, S607
+        raise DaemonError(f"There is no log {file}: the gateway has not run in the background yet.")
+    command = ["tail", "-n", "100", str(file)]
+    if follow:
+        command.append("-F")
+    os.execvp("tail", command)  # noqa: S606, S607
 
 
 @main.command()
 def check() -> None:
-    """Show the configuration as it is understood, or what is wrong with it."""
+    """Show the configuration in force, or what is wrong with it."""
     snapshot = load(os.environ)
     load_mitm(find_mitm())
     click.echo(report.checked(snapshot))
@@ -141,66 +143,69 @@ def check() -> None:
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def backup(file: Path) -> None:
-    """Copy the database into a new FILE, also while the gateway runs."""
+    """Copy the database to a new FILE, even while the gateway runs."""
     with _store() as store:
         back_up(store, file)
-    click.echo(f"The database was copied to {file}.")
+    click.echo(f"Copied the database to {file}.")
 
 
 @main.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--with-keys", is_flag=True, help="Write the keys of upstreams in clear.")
+@click.option("--with-keys", is_flag=True, help="Include the upstreams' keys in plain text.")
 def export(file: Path | None, with_keys: bool) -> None:
-    """Write the configuration file, with what was set in the web pages added, to a new FILE
-    or here.
-    """
+    """Write config.toml plus the settings made in the web pages to FILE, or to the terminal."""
     watch = Watch(os.environ)
     with _store() as store:
-        watch.override(
-            read_overrides(store, load_secret(data_directory(watch.snapshot.database_url)))
-        )
+        secret = load_secret(data_directory(watch.snapshot.database_url))
+        watch.override(read_overrides(store, secret))
     config = Path(watch.snapshot.config_path)
-    written = config.read_text(encoding="utf-8-sig") if config.exists() else ""
-    text = exported(written, watch.snapshot, watch.sources, with_keys=with_keys)
+    base = ""
+    if config.exists():
+        base = config.read_text(encoding="utf-8-sig")
+    text = export_config(base, watch.snapshot, watch.sources, with_keys=with_keys)
     if file is None:
         click.echo(text, nl=False)
         return
     _write_new(file, text)
-    click.echo(
-        f"The configuration was written to {file}{'' if with_keys else ': put the keys into it'}."
-    )
+    click.echo(f"Wrote the configuration to {file}.")
+    if not with_keys:
+        click.echo("Replace the placeholders in it by your keys.")
 
 
 @main.group()
 def user() -> None:
-    """Accounts."""
+    """Manage accounts."""
 
 
 @user.command("add")
 @click.argument("name")
 @password_option
-@click.option("--admin", is_flag=True, help="Make an admin.")
+@click.option("--admin", is_flag=True, help="Make it an admin.")
 @as_json
 def add_user(name: str, password: str | None, admin: bool, as_json: bool) -> None:
-    """Make an account with its first virtual key."""
-    chosen = password or _random_password()
-    with _store() as store, _in_words():
-        added, key = open_account(
+    """Create an account with its first virtual key."""
+    new_password = password or _random_password()
+    role: Role = "admin" if admin else "user"
+    with _store() as store, _refusals_as_errors():
+        account, key = open_account(
             store,
             username=name,
-            password_hash=hash_new_password(chosen, name),
-            role="admin" if admin else "user",
+            password_hash=hash_new_password(new_password, name),
+            role=role,
             now=SystemClock().now_ms(),
         )
-    _show(_user_row(added) | _new_password(password, chosen) | {"api_key": key}, as_json)
+    row = _user_row(account)
+    if not password:
+        row["password"] = new_password
+    _show(row | {"api_key": key}, as_json)
 
 
 @user.command("list")
 @as_json
 def show_users(as_json: bool) -> None:
-    """List the accounts."""
+    """List accounts."""
     with _store() as store:
-        _list([_user_row(each) for each in _every(partial(list_users, store))], as_json)
+        _list([_user_row(user) for user in _every(partial(list_users, store))], as_json)
 
 
 @user.command("passwd")
@@ -208,77 +213,76 @@ def show_users(as_json: bool) -> None:
 @password_option
 @as_json
 def change_password(name: str, password: str | None, as_json: bool) -> None:
-    """Set another password, which ends the account's sessions."""
-    chosen = password or _random_password()
-    with _store() as store, _in_words():
+    """Set a new password and end the account's sessions."""
+    new_password = password or _random_password()
+    with _store() as store, _refusals_as_errors():
         user = _find(store, name)
-        password_hash = hash_new_password(chosen, user.username)
+        password_hash = hash_new_password(new_password, user.username)
         set_password(store, user.id, password_hash, must_change_password=False)
-    _show({"username": name} | _new_password(password, chosen), as_json)
+    row = {"username": name}
+    if not password:
+        row["password"] = new_password
+    _show(row, as_json)
 
 
 @user.command("disable")
 @click.argument("name")
 def disable_user(name: str) -> None:
-    """Refuse an account's sessions and keys, at once."""
+    """Refuse an account's sessions and keys immediately."""
     with _store() as store:
         set_disabled(store, _find(store, name).id, True)
-    click.echo(f"{name} is disabled.")
+    click.echo(f"Disabled {name}.")
 
 
 @user.command("enable")
 @click.argument("name")
 def enable_user(name: str) -> None:
-    """Accept an account again."""
+    """Let an account in again."""
     with _store() as store:
         set_disabled(store, _find(store, name).id, False)
-    click.echo(f"{name} is enabled.")
+    click.echo(f"Enabled {name}.")
 
 
 @main.group()
 def key() -> None:
-    """Virtual keys."""
+    """Manage virtual keys."""
 
 
 @key.command("new")
 @click.argument("username", metavar="USER")
-@click.option("--name", default="key", show_default=True, help="What to recognise it by.")
+@click.option("--name", default="key", show_default=True, help="A name to recognise it by.")
 @click.option(
     "--scope", type=click.Choice(["inference", "admin"]), default="inference", show_default=True
 )
 @as_json
 def new_key(username: str, name: str, scope: Scope, as_json: bool) -> None:
-    """Make a virtual key for an account; it is shown once."""
+    """Create a virtual key for an account; it is shown once."""
     with _store() as store:
         owner = _find(store, username)
-        made, secret = give_key(
+        new, secret = give_key(
             store, user_id=owner.id, name=name, scope=scope, now=SystemClock().now_ms()
         )
-    _show(_key_row(made, owner.username) | {"api_key": secret}, as_json)
+    _show(_key_row(new, owner.username) | {"api_key": secret}, as_json)
 
 
 @key.command("list")
 @as_json
 def show_keys(as_json: bool) -> None:
-    """List the virtual keys."""
+    """List virtual keys."""
     with _store() as store:
-        names = {each.id: each.username for each in _every(partial(list_users, store))}
-        _list(
-            [_key_row(each, names[each.user_id]) for each in _every(partial(list_keys, store))],
-            as_json,
-        )
+        names = {user.id: user.username for user in _every(partial(list_users, store))}
+        keys = _every(partial(list_keys, store))
+        _list([_key_row(key, names[key.user_id]) for key in keys], as_json)
 
 
 @key.command("revoke")
 @click.argument("key_id", metavar="ID", type=int)
 def drop_key(key_id: int) -> None:
-    """Refuse a virtual key from now on."""
+    """Revoke a virtual key for good."""
     with _store() as store:
         if not revoke_key(store, key_id, SystemClock().now_ms()):
-            raise ThinkbackError(
-                f"There is no valid key {key_id}: `thinkback key list` shows them."
-            )
-    click.echo(f"Key {key_id} is revoked.")
+            raise ThinkbackError(f"There is no valid key {key_id}: see `thinkback key list`.")
+    click.echo(f"Revoked key {key_id}.")
 
 
 @contextmanager
@@ -292,22 +296,20 @@ def _store() -> Iterator[Engine]:
 
 
 def _write_new(file: Path, text: str) -> None:
-    """Only its owner may read it."""
+    """Create the file, readable by its owner only."""
     try:
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-            opened.write(text)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
     except FileExistsError:
-        raise ThinkbackError(f"{file} exists already: name a new file.") from None
+        raise ThinkbackError(f"{file} already exists: choose another name.") from None
     except OSError as error:
-        raise ThinkbackError(f"{file} can't be written: {error.strerror}.") from error
+        raise ThinkbackError(f"Can't write {file}: {error.strerror}.") from error
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
-    """The store and the password functions refuse unusable names and passwords with a
-    ValueError.
-    """
+def _refusals_as_errors() -> Iterator[None]:
+    """Turn the ValueError for an unusable name or password into an error for people."""
     try:
         yield
     except ValueError as error:
@@ -315,14 +317,15 @@ def _in_words() -> Iterator[None]:
 
 
 def _daemon() -> Daemon:
-    """Found by the environment alone: a configuration that was broken meanwhile must not
-    keep it from being stopped.
+    """Find the daemon by the environment alone.
+
+    A configuration that is broken by now must not keep it from being stopped.
     """
     return Daemon(data_directory(os.environ.get("DATABASE_URL") or Snapshot().database_url))
 
 
 def _programs(snapshot: Snapshot) -> dict[str, str]:
-    """Name and URL of both programs."""
+    """Return the name and URL of both programs."""
     return {
         "data plane": local_url(snapshot.server.listen_addr),
         "sidecar": local_url(snapshot.server.admin_addr),
@@ -330,36 +333,32 @@ def _programs(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _find(store: Engine, name: str) -> User:
-    if found := find_user_by_name(store, name):
-        return found[0]
-    raise ThinkbackError(f"There is no account “{name}”: `thinkback user list` shows them.")
+    if row := find_user_by_name(store, name):
+        return row[0]
+    raise ThinkbackError(f"There is no account “{name}”: see `thinkback user list`.")
 
 
 def _every[T: (User, VirtualKey)](page: Callable[..., list[T]]) -> Iterator[T]:
     after = 0
-    while found := page(after=after):
-        yield from found
-        after = found[-1].id
+    while rows := page(after=after):
+        yield from rows
+        after = rows[-1].id
 
 
 def _random_password() -> str:
     return secrets.token_urlsafe(12)
 
 
-def _new_password(given: str | None, chosen: str) -> dict[str, Any]:
-    return {} if given else {"password": chosen}
+def _user_row(user: User) -> dict[str, Any]:
+    return asdict(UserView.of(user))
 
 
-def _user_row(each: User) -> dict[str, Any]:
-    return asdict(UserView.of(each))
-
-
-def _key_row(each: VirtualKey, username: str) -> dict[str, Any]:
-    return {"username": username, **asdict(each)}
+def _key_row(key: VirtualKey, username: str) -> dict[str, Any]:
+    return {"username": username, **asdict(key)}
 
 
 def _show(row: dict[str, Any], as_json: bool) -> None:
-    """One thing, whose secrets are shown this once."""
+    """Print one row, with the secrets that are shown this once."""
     if as_json:
         click.echo(msgspec.json.encode(row))
         return
@@ -372,20 +371,18 @@ def _list(rows: list[dict[str, Any]], as_json: bool) -> None:
         for row in rows:
             click.echo(msgspec.json.encode(row))
         return
-    texts = (
-        [list(rows[0]), *([_text(name, value) for name, value in row.items()] for row in rows)]
-        if rows
-        else []
-    )
+    if not rows:
+        return
+    cells = [[_text(name, value) for name, value in row.items()] for row in rows]
+    texts = [list(rows[0]), *cells]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for text in texts:
-        click.echo(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(text, widths, strict=True)).rstrip()
-        )
+        line = "  ".join(map(str.ljust, text, widths))
+        click.echo(line.rstrip())
 
 
 def _text(name: str, value: Any) -> str:
-    """A field of a row in words."""
+    """Return a field of a row as people read it."""
     match value:
         case None:
             return "-"

@@ -1,4 +1,4 @@
-"""The launcher in the background: its pid file, its log, and the lock that says it lives."""
+"""The launcher in the background: its pid file, its log, and its lock."""
 
 import asyncio
 import fcntl
@@ -19,9 +19,15 @@ from shared.errors import ThinkbackError
 __all__ = ("Daemon", "DaemonError")
 
 _OLD_LOGS = 3
+"""With the largest size of a log these bound the disk it takes to 80 MiB."""
+
 _START_TRIES = 300
+"""30 s: a slow disk, a large migration."""
+
 _STOP_TRIES = 150
-_LOOK_DELAY = 0.1
+"""15 s: the programs have 10 to end by themselves."""
+
+_POLL_DELAY = 0.1
 
 
 class DaemonError(ThinkbackError):
@@ -31,8 +37,8 @@ class DaemonError(ThinkbackError):
 class Daemon:
     """The background launcher of one data directory.
 
-    It holds a lock on its pid file as long as it lives, so that a number left behind by a
-    crash is never mistaken for another process.
+    It locks its pid file while it lives, so that a pid left behind by a crash is never
+    mistaken for another process.
     """
 
     def __init__(
@@ -44,7 +50,7 @@ class Daemon:
         self._pid_file = directory / "thinkback.pid"
 
     def pid(self) -> int | None:
-        """The number of the running process."""
+        """Return the pid of the running process, None when there is none."""
         try:
             with self._pid_file.open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -56,7 +62,7 @@ class Daemon:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Be the background process meanwhile; waits until no other is."""
+        """Be the background process inside the block; wait until no other is."""
         with self._pid_file.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.truncate(0)
@@ -65,8 +71,9 @@ class Daemon:
             yield
 
     def start(self, environ: Mapping[str, str], urls: Sequence[str]) -> int:
-        """Start the background process with an empty log and return its number once all
-        programs at `urls` answer.
+        """Start the background process with an empty log.
+
+        Return its pid once all programs at `urls` answer.
         """
         self._rotate()
         self.log.touch(mode=0o600)
@@ -82,13 +89,11 @@ class Daemon:
         if asyncio.run(_all_answer(process, urls)):
             return process.pid
         if process.poll() is None:
-            raise DaemonError(
-                f"Process {process.pid} runs but does not answer; {self.log} may say why."
-            )
-        raise DaemonError(f"Thinkback ended (exit code {process.returncode}); {self.log} says why.")
+            raise DaemonError(f"Process {process.pid} runs but does not answer: see {self.log}.")
+        raise DaemonError(f"Thinkback ended (exit code {process.returncode}): see {self.log}.")
 
     def stop(self) -> bool:
-        """Ask the process to end and wait for it; False when there is none."""
+        """End the process and wait for it; return False when there is none."""
         pid = self.pid()
         if pid is None:
             return False
@@ -96,16 +101,15 @@ class Daemon:
         for _ in range(_STOP_TRIES):
             if self.pid() is None:
                 return True
-            time.sleep(_LOOK_DELAY)
-        raise DaemonError(f"Process {pid} does not end; `kill -9 {pid}` ends it at once.")
+            time.sleep(_POLL_DELAY)
+        raise DaemonError(f"Process {pid} does not end: `kill -9 {pid}` forces it to.")
 
     async def keep_log_small(self) -> None:
         """Rotate the log whenever it has grown too large, until cancelled."""
         while True:
             await asyncio.sleep(self._look_seconds)
-            with suppress(
-                OSError
-            ):  # a full disk or a removed log is no reason to end; the next look tries again
+            # A full disk or a removed log is no reason to end: the next look tries again.
+            with suppress(OSError):
                 if self.log.stat().st_size > self._largest_log:
                     self._rotate()
 
@@ -124,11 +128,11 @@ class Daemon:
 
 
 async def _all_answer(process: subprocess.Popen[bytes], urls: Sequence[str]) -> bool:
-    """Wait until they do; False when the process ends before or the wait grows too long."""
+    """Wait until all answer; return False when the process ends or time runs out."""
     for _ in range(_START_TRIES):
         if process.poll() is not None:
             return False
         if all([await is_healthy(url) for url in urls]):
             return True
-        await asyncio.sleep(_LOOK_DELAY)
+        await asyncio.sleep(_POLL_DELAY)
     return False

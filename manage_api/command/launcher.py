@@ -35,6 +35,7 @@ __all__ = ("LaunchError", "Prepared", "prepare", "run")
 
 _BIND_TRIES = 20
 _BIND_DELAY = 0.1
+"""Together two seconds, for a gateway that was just killed to let go of its address."""
 
 
 class LaunchError(ThinkbackError):
@@ -42,20 +43,18 @@ class LaunchError(ThinkbackError):
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """What the programs need before they start."""
+    """What the programs need in order to start."""
 
     snapshot: Snapshot
     mitm: MitmSettings
     first_account: FirstAccount | None
-    """Set when this start made the account `admin`: its secrets are known only here."""
+    """Set when this start created the account `admin`: its secrets are known only here."""
 
 
 def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
-    """Read the configuration, see that the addresses are free, make the database and the
-    first account.
+    """Read the configuration, check the addresses, create database and first account.
 
-    Raises ConfigError, LaunchError or StoreError; a fault in the configuration leaves
-    everything untouched.
+    Raises ConfigError, LaunchError or StoreError. A faulty configuration changes nothing.
     """
     snapshot = load(environ)
     mitm = load_mitm(find_mitm())
@@ -81,7 +80,7 @@ async def run(
     daemon: Daemon | None = None,
     say: Say,
 ) -> int:
-    """Run both programs until a signal asks for the end; an exit code."""
+    """Run both programs until SIGINT, SIGTERM or SIGHUP; return an exit code."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -89,19 +88,21 @@ async def run(
     programs, mitmweb_url = _programs(prepared, environ, web=web)
     ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
     async with asyncio.TaskGroup() as group:
-        trimming = group.create_task(daemon.keep_log_small()) if daemon else None
+        tasks = []
+        if daemon:
+            tasks.append(group.create_task(daemon.keep_log_small()))
         code = await supervise(
             programs, stop=stop, when_ready=lambda: say(ready), say=say, clock=SystemClock()
         )
-        if trimming:
-            trimming.cancel()
+        for task in tasks:
+            task.cancel()
     return code
 
 
 def _programs(
     prepared: Prepared, environ: Mapping[str, str], *, web: bool
 ) -> tuple[list[Program], str]:
-    """Both programs, and the URL of mitmweb when it is one of them."""
+    """Return both programs, and the URL of mitmweb when it is one of them."""
     snapshot, mitm = prepared.snapshot, prepared.mitm
     confdir = data_directory(snapshot.database_url) / "mitmproxy"
     token = _make_confdir(confdir, with_token=web and not mitm.web.get("web_password"))
@@ -121,13 +122,18 @@ def _programs(
         environ=inherited,
         url=local_url(snapshot.server.listen_addr),
     )
-    url = f"{local_url(_mitmweb_address(mitm))}/" if web else ""
-    return [sidecar, data_plane], f"{url}?token={token}" if token else url
+    if not web:
+        return [sidecar, data_plane], ""
+    mitmweb_url = f"{local_url(_mitmweb_address(mitm))}/"
+    if token:
+        mitmweb_url += f"?token={token}"
+    return [sidecar, data_plane], mitmweb_url
 
 
 def _addon_script() -> Path:
-    """Found without importing it: mitmproxy runs it as a script, and a second run would be
-    a second state.
+    """Find the script without importing it.
+
+    mitmproxy runs it as a script; an import here would be a second state.
     """
     spec = importlib.util.find_spec("addon")
     assert spec, "the packages are installed together"
@@ -137,14 +143,15 @@ def _addon_script() -> Path:
 
 def _mitmweb_address(mitm: MitmSettings) -> str:
     host, port = mitm.web.get("web_host", "127.0.0.1"), mitm.web.get("web_port", 8081)
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    if ":" in str(host):
+        return f"[{host}]:{port}"
+    return f"{host}:{port}"
 
 
 def _make_confdir(confdir: Path, *, with_token: bool) -> str:
-    """Make mitmproxy's folder, with a token for mitmweb when asked; the token, else empty.
+    """Create mitmproxy's folder; return mitmweb's token, empty without one.
 
-    mitmproxy reads options from a file there, where other users don't see the token as they
-    do in a command line.
+    The token goes into a file there, as other users could read it in the command line.
     """
     confdir.mkdir(mode=0o700, parents=True, exist_ok=True)
     confdir.chmod(0o700)
@@ -158,28 +165,27 @@ def _make_confdir(confdir: Path, *, with_token: bool) -> str:
 
 
 def _await_free(address: str, remedy: str) -> None:
-    """A gateway that was just killed may hold its address for a moment longer."""
+    """Wait until the address is free: a gateway that was just killed holds it for a moment."""
     for _ in range(_BIND_TRIES):
         if not (reason := why_taken(address)):
             return
         time.sleep(_BIND_DELAY)
     raise LaunchError(
-        f"Can't listen on {address} ({reason}): stop the program that does, or {remedy}."
+        f"Can't listen on {address} ({reason}): stop the program that uses it, or {remedy}."
     )
 
 
 def _refuse_well_known_passwords(engine: Engine) -> None:
-    """Whoever tries such a password first would administer what others reach."""
+    """Refuse to start an exposed gateway whose admin's password anybody would guess."""
     if names := admins_to_change_password(engine):
         raise LaunchError(
-            f"The admin “{names[0]}” has a well-known password, and others than this "
-            "machine would reach the gateway: "
-            f"set another one with `thinkback user passwd {names[0]}`, then start again."
+            f"The admin “{names[0]}” has a well-known password, and other machines can reach "
+            f"the gateway: set a new one with `thinkback user passwd {names[0]}`, then restart."
         )
 
 
 def _raise_file_limit() -> None:
-    """Every stream holds two sockets; the usual soft limit of 1024 would end them early."""
+    """Raise the limit of open files: each stream needs two, and 1024 is the usual limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS reports a hard limit that it does not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

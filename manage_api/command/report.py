@@ -1,12 +1,12 @@
-"""What the launcher and `thinkback check` print, as plain text."""
+"""The plain text that the launcher and `thinkback check` print."""
 
 import textwrap
-from collections.abc import Iterable
 from urllib.parse import urljoin, urlsplit
 
 from manage_api.addresses import base_url, is_public, local_url
 from shared.config.schema import Snapshot, Upstream
 from shared.profiles import Decided
+from shared.routes import known_models
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
@@ -14,63 +14,62 @@ __all__ = ("checked", "reachability", "ready")
 
 
 def web_pages(snapshot: Snapshot) -> str:
-    """Where a browser on this machine finds the sidecar's pages."""
+    """Return the URL of the web pages for a browser on this machine."""
     server = snapshot.server
-    return local_url(server.listen_addr if server.ui == "public" else server.admin_addr) + "/"
+    addresses = {"public": server.listen_addr, "local": server.admin_addr}
+    return local_url(addresses[server.ui]) + "/"
 
 
 def reachability(snapshot: Snapshot) -> str:
-    """Why Cursor can't use the base URL; empty when it can."""
+    """Explain why Cursor can't use the base URL; empty when it can."""
     if is_public(urlsplit(base_url(snapshot)).hostname or ""):
         return ""
     return (
-        "Cursor's servers, not your computer, call the base URL, and they can't reach "
-        "this address: "
-        "put a public name in front and set PUBLIC_URL (docs/operating.md). Programs "
-        "on this machine can use it."
+        "Programs on this machine can use this base URL. Cursor can't: its servers make the "
+        "calls, not your computer. Put a reverse proxy without response buffering in front, and "
+        "set PUBLIC_URL (docs/operating.md)."
     )
 
 
 def exposure(snapshot: Snapshot) -> str:
-    """What the base URL gives away; empty when nothing."""
+    """Warn of keys that cross the Internet unencrypted; empty when they don't."""
     url = urlsplit(base_url(snapshot))
     if url.scheme == "https" or not is_public(url.hostname or ""):
         return ""
     return (
-        "Keys cross the Internet in clear under this base URL: put TLS in front "
+        "Keys cross the Internet unencrypted with this base URL: put TLS in front "
         "(docs/operating.md)."
     )
 
 
 def registration(snapshot: Snapshot) -> str:
-    """Who may make an account, and by which setting."""
+    """Say who may create an account, and by which setting."""
     if not snapshot.registration.allowed:
         return "closed (ALLOW_REGISTRATION=true opens it)"
     if snapshot.registration.invite_codes:
-        return "open to everybody with an invite code"
-    return "open to everybody who reaches it (ALLOW_REGISTRATION=false closes it)"
+        return "open to anyone with an invite code"
+    return "open to anyone who reaches the gateway (ALLOW_REGISTRATION=false closes it)"
 
 
 def next_step(snapshot: Snapshot) -> str:
-    """What to do before a request can be answered; empty when nothing is missing."""
+    """Say what to do before requests can be answered; empty when nothing is missing."""
     if snapshot.upstreams:
         return ""
     return (
-        f"No upstream is configured yet: sign in as admin at {web_pages(snapshot)}setup "
-        "and add one, "
-        "or set UPSTREAM_BASE_URL and UPSTREAM_API_KEY and start again, "
-        f"or write [[upstreams]] into {snapshot.config_path} while it runs "
-        "(config.example.toml shows how)."
+        f"No upstream is configured yet. Sign in as admin at {web_pages(snapshot)}setup and add "
+        f"one, or add [[upstreams]] to {snapshot.config_path} (see config.example.toml), or set "
+        "UPSTREAM_BASE_URL and UPSTREAM_API_KEY and restart."
     )
 
 
 def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
-    """The block that says it works and what to do with it."""
-    models = dict.fromkeys(model for upstream in snapshot.upstreams for model in _models(upstream))
+    """Return the block that says the gateway works and how to use it."""
+    models = ", ".join(known_models(snapshot.upstreams))
+    if snapshot.upstreams and not models:
+        models = "every model of the upstream"
     rows = {
         "Base URL": base_url(snapshot),
-        "Models": ", ".join(models)
-        or ("every model of the upstream" if snapshot.upstreams else ""),
+        "Models": models,
         "Upstreams": ", ".join(
             f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams
         ),
@@ -82,19 +81,18 @@ def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
 
 
 def first_account(account: FirstAccount) -> str:
-    """The secrets of the first account, which are told once."""
+    """Return the secrets of the first account, which are shown once."""
     rows = {
         "User": account.username,
         "Password": account.password or "the one in ADMIN_PASSWORD",
         "API key": account.api_key,
     }
-    return "\n".join(
-        ["The first account was made. Note this, it is not shown again:", *_rows(rows)]
-    )
+    head = "Created the first account. Save this now; it will not be shown again:"
+    return "\n".join([head, *_rows(rows)])
 
 
 def checked(snapshot: Snapshot) -> str:
-    """The configuration as the programs understand it, keys masked."""
+    """Return the configuration in force, with keys masked."""
     rows = {
         "Configuration": snapshot.config_path,
         "Database": snapshot.database_url,
@@ -125,31 +123,25 @@ def _upstream(snapshot: Snapshot, upstream: Upstream) -> list[str]:
 
 
 def _profiles(snapshot: Snapshot, upstream: Upstream) -> str:
-    """What its models demand of replayed reasoning, and how that was found."""
+    """Name the profile of each model, and what it was chosen by."""
     targets = (rewrite.to for rewrite in upstream.model_rewrites if rewrite.to)
-    found: dict[str, list[str]] = {}
+    models_by_profile: dict[str, list[str]] = {}
     for model in dict.fromkeys((*upstream.models, *targets)) or [""]:
-        profile, by = snapshot.known_profiles.decide(
-            name=upstream.profile, api=upstream.api, host=upstream.host, model=model
-        )
-        found.setdefault(f"{profile.name}, {_FOUND_BY[by]}", []).append(model)
-    if len(found) == 1:
-        return next(iter(found))
-    return "; ".join(f"{', '.join(models)}: {profile}" for profile, models in found.items())
+        profile, by = snapshot.decided_profile(upstream, model)
+        text = f"{profile.name}, {_CHOSEN_BY[by]}"
+        models_by_profile.setdefault(text, []).append(model)
+    if len(models_by_profile) == 1:
+        return next(iter(models_by_profile))
+    return "; ".join(f"{', '.join(models)}: {text}" for text, models in models_by_profile.items())
 
 
-_FOUND_BY: dict[Decided, str] = {
-    "api": "by what it speaks",
-    "default": "since neither its host nor the model's name is known",
+_CHOSEN_BY: dict[Decided, str] = {
+    "api": "by its API format",
+    "default": "as neither its host nor the model's name is known",
     "host": "by its host",
     "model": "by the model's name",
     "name": "as configured",
 }
-
-
-def _models(upstream: Upstream) -> Iterable[str]:
-    yield from (rewrite.from_ for rewrite in upstream.model_rewrites if rewrite.from_)
-    yield from upstream.models
 
 
 def _rows(rows: dict[str, str]) -> list[str]:
@@ -158,5 +150,5 @@ def _rows(rows: dict[str, str]) -> list[str]:
 
 
 def _paragraphs(*texts: str) -> list[str]:
-    """Each that isn't empty, wrapped, after an empty line."""
+    """Wrap each text that isn't empty, after an empty line."""
     return ["\n" + textwrap.fill(text, 100) for text in texts if text]

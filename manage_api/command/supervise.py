@@ -1,4 +1,4 @@
-"""Child processes that are kept running and never outlive this one."""
+"""Keeps child processes running; they never outlive this one."""
 
 import asyncio
 import ctypes
@@ -15,11 +15,22 @@ from shared.clock import Clock
 __all__ = ("Program", "Say", "is_healthy", "supervise")
 
 _FIRST_TRIES = 3
+"""Starts without an answer after which it is the installation that is broken, not luck."""
+
 _FIRST_DELAY = 0.5
-_LONGEST_DELAY = 30.0
+"""Seconds before the first restart; each further one waits twice as long."""
+
+_MAX_DELAY = 30.0
+"""A program that needs a person's help is still back soon after they helped."""
+
 _STEADY_SECONDS = 60.0
+"""A program that ran for so long starts over with the shortest delay."""
+
 _PROBE_SECONDS = 0.1
+"""Between looks at a program that starts: a person waits for it."""
+
 _PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h: the signal that the kernel sends when the parent dies."""
 
 type Say = Callable[[str], None]
 
@@ -43,12 +54,11 @@ async def supervise(
     clock: Clock,
     patience: float = 10.0,
 ) -> int:
-    """Run the programs until `stop` is set, and end them; an exit code.
+    """Run the programs until `stop` is set, then end them; return an exit code.
 
-    A program that dies is started again, later and later up to 30 s. One that dies three
-    times before it ever answered ends all of them, and its exit code is returned.
-    `when_ready` is called once, when all have answered. A program has `patience` seconds to
-    end after SIGTERM, then it is killed.
+    A program that dies is restarted after a growing delay of up to 30 s. One that dies three
+    times without ever answering ends them all with its exit code. `when_ready` is called
+    once all have answered. `patience` is the seconds from SIGTERM to SIGKILL.
     """
     keepers = [_Keeper(program, say, clock, patience) for program in programs]
     async with asyncio.TaskGroup() as group:
@@ -56,10 +66,10 @@ async def supervise(
         stopping = group.create_task(stop.wait())
         announcing = group.create_task(_announce(keepers, when_ready))
         await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        given_up = [task.result() for task in running if task.done()]
+        failed_codes = [task.result() for task in running if task.done()]
         for task in (*running, stopping, announcing):
             task.cancel()
-    return given_up[0] if given_up else 0
+    return next(iter(failed_codes), 0)
 
 
 async def _announce(keepers: "Sequence[_Keeper]", when_ready: Callable[[], None]) -> None:
@@ -79,22 +89,23 @@ class _Keeper:
         self._patience = patience
 
     async def run(self) -> int:
-        """Return only when the program can't be started: its exit code, never 0."""
+        """Run until the program fails to start; return its exit code, never 0."""
         failures = 0
         while True:
             started = self._clock.monotonic()
             code = await self._run_once()
-            failures = 1 if self._clock.monotonic() - started > _STEADY_SECONDS else failures + 1
+            if self._clock.monotonic() - started > _STEADY_SECONDS:
+                failures = 0
+            failures += 1
             if failures == _FIRST_TRIES and not self.answered.is_set():
                 self._say(
-                    f"The {self._program.name} can't be started ({_ending(code)}): "
-                    "the lines above say why."
+                    f"The {self._program.name} does not start ({_ending(code)}): "
+                    "see the lines above."
                 )
-                return code if code > 0 else 1
-            delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10))
+                return max(code, 1)
+            delay = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10))
             self._say(
-                f"The {self._program.name} ended ({_ending(code)}); it is started "
-                f"again in {delay:g} s."
+                f"The {self._program.name} ended ({_ending(code)}); restarting it in {delay:g} s."
             )
             await asyncio.sleep(delay)
 
@@ -107,7 +118,7 @@ class _Keeper:
                 preexec_fn=_child_of(os.getpid()),
             )
         except OSError as error:
-            self._say(f"{self._program.command[0]} can't be run: {error.strerror}.")
+            self._say(f"Can't run {self._program.command[0]}: {error.strerror}.")
             return 1
         async with asyncio.TaskGroup() as group:
             probing = group.create_task(self._probe())
@@ -126,7 +137,7 @@ class _Keeper:
 
 
 def _child_of(parent: int) -> Callable[[], None]:
-    """What a child does before its program starts."""
+    """Return what the child runs before its program."""
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:
@@ -161,12 +172,8 @@ async def is_healthy(url: str) -> bool:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
-                writer.write(
-                    (
-                        f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: "
-                        "close\r\n\r\n"
-                    ).encode()
-                )
+                head = f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode())
                 return b" 200 " in await reader.readline()
             finally:
                 writer.close()
@@ -175,4 +182,6 @@ async def is_healthy(url: str) -> bool:
 
 
 def _ending(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    if code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"

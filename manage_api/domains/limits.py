@@ -1,4 +1,4 @@
-"""Limits of users and keys, as the routes take and give them."""
+"""Limits of users and keys, as the routes accept and return them."""
 
 from typing import Annotated, Any
 
@@ -19,10 +19,10 @@ __all__ = (
     "changed_limits",
     "limits_view",
     "limits_words",
-    "sent",
+    "sent_fields",
 )
 
-_PERIODS: dict[Period, str] = {"lifetime": "in all", "month": "per month", "day": "per day"}
+_PERIODS: dict[Period, str] = {"lifetime": "in total", "month": "per month", "day": "per day"}
 
 type Subject = User | VirtualKey
 
@@ -31,13 +31,13 @@ Rate = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 Models = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...],
     msgspec.Meta(
-        max_length=256, description="`*` stands for any characters; none means every model."
+        max_length=256, description="`*` matches any characters; an empty list means every model."
     ),
 ]
 
 
 class LimitFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What something new may use; null means no limit."""
+    """Limits of a new account or key; null means no limit."""
 
     models: Models = ()
     quota_tokens: Amount | None = None
@@ -53,7 +53,7 @@ class LimitFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class QuotaChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Another quota; null means no limit, and what is not sent stays."""
+    """A new quota; null means no limit, and omitted fields stay."""
 
     quota_tokens: Amount | msgspec.UnsetType | None = msgspec.UNSET
     quota_cost_micros: Amount | msgspec.UnsetType | None = msgspec.UNSET
@@ -61,7 +61,7 @@ class QuotaChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LimitChanges(QuotaChange, frozen=True, kw_only=True):
-    """Other limits; null means no limit, and what is not sent stays."""
+    """New limits; null means no limit, and omitted fields stay."""
 
     models: Models | msgspec.UnsetType = msgspec.UNSET
     rpm: Rate | msgspec.UnsetType | None = msgspec.UNSET
@@ -70,7 +70,7 @@ class LimitChanges(QuotaChange, frozen=True, kw_only=True):
 
 
 class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user or a key may use, and has used in the present period."""
+    """Limits of a user or a key, and its usage in the current period."""
 
     models: tuple[str, ...]
     quota_tokens: int | None
@@ -86,7 +86,7 @@ class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits_view(subject: Subject, spent: Balance, now_ms: int) -> dict[str, Any]:
-    """The fields of a `LimitsView`."""
+    """Return the fields of a `LimitsView`."""
     return {
         "models": subject.models,
         **asdict(subject.limits),
@@ -97,7 +97,7 @@ def limits_view(subject: Subject, spent: Balance, now_ms: int) -> dict[str, Any]
 
 
 def limits_words(limits: Limits | LimitsView) -> list[str]:
-    """What limits say, one short text for each that is set."""
+    """Describe each limit that is set in a few words."""
     period = _PERIODS[limits.period]
     words = []
     if limits.quota_tokens is not None:
@@ -105,22 +105,22 @@ def limits_words(limits: Limits | LimitsView) -> list[str]:
     if limits.quota_cost_micros is not None:
         words.append(f"${limits.quota_cost_micros / 1e6:,.2f} {period}")
     if limits.rpm is not None:
-        words.append(f"{limits.rpm:,} requests a minute")
+        words.append(f"{limits.rpm:,} requests per minute")
     if limits.tpm is not None:
-        words.append(f"{limits.tpm:,} tokens a minute")
+        words.append(f"{limits.tpm:,} tokens per minute")
     if limits.concurrency is not None:
-        words.append(f"{limits.concurrency:,} at once")
+        words.append(f"{limits.concurrency:,} concurrent requests")
     return words
 
 
 def changed_limits[T: (User, VirtualKey)](subject: T, changes: QuotaChange) -> T:
-    """The user or key with the limits and models that were sent."""
-    limits = replace(subject.limits, **sent(changes, *Limits.__struct_fields__))
-    return replace(subject, limits=limits, **sent(changes, "models"))
+    """Return the user or key with the changed limits and models."""
+    limits = replace(subject.limits, **sent_fields(changes, *Limits.__struct_fields__))
+    return replace(subject, limits=limits, **sent_fields(changes, "models"))
 
 
-def sent(changes: msgspec.Struct, *names: str) -> dict[str, Any]:
-    """Those of the fields that were sent."""
+def sent_fields(changes: msgspec.Struct, *names: str) -> dict[str, Any]:
+    """Return those of the fields that the body has."""
     return {
         name: value
         for name in names

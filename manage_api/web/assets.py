@@ -1,4 +1,4 @@
-"""Files that browsers get as they are: our own, and those of others that `make vendor` fetched."""
+"""Static files: our own, and those of others that `make vendor` fetched."""
 
 import asyncio
 import gzip
@@ -20,26 +20,27 @@ __all__ = ("SWAGGER_UI", "AssetsController", "asset")
 SWAGGER_UI = "vendor/swagger-ui-dist-5.35.0"
 
 _FOLDER = Path(__file__).with_name("static")
-_FOR_GOOD = CacheControlHeader(public=True, max_age=365 * 24 * 3600, immutable=True)
+_FOREVER = CacheControlHeader(public=True, max_age=365 * 24 * 3600, immutable=True)
 
 
 @cache
 def asset(name: str) -> str:
-    """The URL of a file below `static/`: it changes with the content, so browsers may keep
-    what they got for good.
+    """Return the URL of a file below `static/`.
+
+    It changes with the content, so browsers may cache the file forever.
     """
     return f"/static/{name}?{hashlib.sha256((_FOLDER / name).read_bytes()).hexdigest()[:12]}"
 
 
 class AssetsController(Controller):
-    """Those files, for anybody."""
+    """Static files, for everyone."""
 
     opt = PUBLIC
     include_in_schema = False
 
-    @get("/static/{name:path}", cache_control=_FOR_GOOD)
+    @get("/static/{name:path}", cache_control=_FOREVER)
     async def show(self, name: FromPath[Path], request: AnyRequest) -> Response[bytes]:
-        """A file, compressed for whom can read that."""
+        """Send a file, compressed if the browser accepts that."""
         file = _files().get(name.as_posix())
         if not file:
             raise NotFoundException("There is no such file.")
@@ -52,7 +53,7 @@ class AssetsController(Controller):
 
 @cache
 def _files() -> dict[str, Path]:
-    """The files by what follows `/static`: a path that is not among them is never tried."""
+    """Return the files by their path after `/static`; no other path is ever opened."""
     return {
         f"/{file.relative_to(_FOLDER).as_posix()}": file
         for file in _FOLDER.rglob("*")
@@ -62,4 +63,7 @@ def _files() -> dict[str, Path]:
 
 @cache
 def _content(file: Path, *, packed: bool) -> bytes:
-    return gzip.compress(file.read_bytes()) if packed else file.read_bytes()
+    content = file.read_bytes()
+    if packed:
+        content = gzip.compress(content)
+    return content

@@ -1,6 +1,4 @@
-"""What people enter into their programs: the addresses of the gateway, and how to tell
-whether others reach it.
-"""
+"""What people enter into their clients, and whether those can reach the gateway."""
 
 import re
 from urllib.parse import urlsplit
@@ -26,19 +24,20 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """The origin and `/v1`: what Cursor and the SDKs want."""
 
     models: tuple[str, ...]
-    """The names that are known here; empty: those of the upstream."""
+    """The configured names; empty: those of the upstream."""
 
     public: bool
-    """Cursor's servers can reach it, as far as the name tells."""
+    """Whether Cursor's servers can reach it, judging by the host."""
 
     encrypted: bool
     tiers: Tiers
-    """What stands for Claude's models."""
+    """The models that Claude's are mapped to."""
 
 
 def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, ...]) -> Connection:
-    """How the one who asks reaches the gateway; `allowed` are patterns of models, none
-    means every model.
+    """Describe how the caller reaches the gateway.
+
+    `allowed` are patterns of models; none means every model.
     """
     url = base_url_for(request, snapshot)
     split = urlsplit(url)
@@ -53,17 +52,19 @@ def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, 
 
 
 def _names(snapshot: Snapshot, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    known = known_models(snapshot.upstreams)
+    names = known_models(snapshot.upstreams)
     return tuple(
-        name for name in known if not allowed or any(fits(pattern, name) for pattern in allowed)
+        name for name in names if not allowed or any(fits(pattern, name) for pattern in allowed)
     )
 
 
 def base_url_for(request: AnyRequest, snapshot: Snapshot) -> str:
-    """`PUBLIC_URL`, else what the browser used to come here, else where the data plane listens."""
+    """Return the base URL by `PUBLIC_URL`, by the browser's request or by the listener."""
     scheme = forwarded(request, "proto")
     if snapshot.server.public_url or not scheme:
         return base_url(snapshot)
     host = request.headers.get("host", "")
-    # A client may write anything into Host; what is no name is not shown to anybody.
-    return f"{scheme}://{host}/v1" if _HOST.fullmatch(host) else base_url(snapshot)
+    # A client may write anything into Host: only what looks like one is shown.
+    if not _HOST.fullmatch(host):
+        return base_url(snapshot)
+    return f"{scheme}://{host}/v1"

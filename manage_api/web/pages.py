@@ -1,4 +1,4 @@
-"""The pages of those who have not signed in: `/` and `/register`."""
+"""The pages for visitors who have not signed in: `/` and `/register`."""
 
 from urllib.parse import quote
 
@@ -14,24 +14,25 @@ __all__ = ("FrontPages",)
 
 
 class FrontPages(PublicPages):
-    """Signing in and up."""
+    """Signing in and signing up."""
 
     @get("/")
     async def home(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Response[str]:
-        """The form to sign in, and for people without an account that it runs and where;
-        else to the own pages.
-        """
-        wanted = request.query_params.get("next", "")
+        """Show the form to sign in and the base URL; redirect whoever has signed in."""
+        target = request.query_params.get("next", "")
         if user := visitor(request):
-            begin = user.must_change_password or (
-                user.role == "admin" and not sidecar.snapshot.upstreams
-            )
-            return go("/setup" if begin and not wanted else local_path(wanted))
+            needs_setup = user.role == "admin" and not sidecar.snapshot.upstreams
+            if not target and (needs_setup or user.must_change_password):
+                return go("/setup")
+            return go(local_path(target))
+        after_login = "/"
+        if target:
+            after_login = f"/?next={quote(local_path(target))}"
         return page(
             request,
             "login.html",
             base_url=base_url_for(request, sidecar.snapshot),
-            then=f"/?next={quote(local_path(wanted))}" if wanted else "/",
+            then=after_login,
             can_register=sidecar.snapshot.registration.allowed,
             has_upstream=bool(sidecar.snapshot.upstreams),
         )
@@ -40,7 +41,7 @@ class FrontPages(PublicPages):
     async def register(
         self, request: AnyRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[str]:
-        """The form to make an account, where that is allowed."""
+        """Show the form to create an account, where that is allowed."""
         if visitor(request):
             return go("/dashboard")
         rules = sidecar.snapshot.registration

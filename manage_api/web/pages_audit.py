@@ -1,7 +1,6 @@
-"""`/admin/audit`: who asked what."""
+"""`/admin/audit`: who requested what."""
 
 import re
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -20,29 +19,34 @@ from manage_api.paging import (
     Page,
     RowId,
     SomeText,
-    page_of_found,
+    search_page,
     span_of,
 )
+from manage_api.problems import field_messages
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
-from shared.store.accounts import find_user_by_name
+from shared.store.accounts import find_user_id
 from shared.store.audit import AuditFilter, find_record, search
 
 __all__ = ("AuditPages",)
 
 _PER_PAGE = 50
-_LOOKED_INTO = 20_000
+
+_MAX_TEXT = 20_000
+"""Characters of a message that are read to find the match and show it."""
+
 _BEFORE, _AFTER = 80, 240
+"""Characters around a match: about three lines of the table."""
 
 
 class Excerpt(msgspec.Struct, frozen=True):
-    """The part of a text around what was looked for."""
+    """The part of a text around a match."""
 
     before: str
     match: str
     after: str
     more: bool
-    """The text goes on."""
+    """Whether the text continues."""
 
 
 class AuditPages(Pages):
@@ -63,7 +67,7 @@ class AuditPages(Pages):
         last: LastDay = None,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """The records that are found, the newest first; the filters are the URL's."""
+        """List the matching records, newest first; the filters are in the URL."""
         texts = {
             "q": q,
             "user": user,
@@ -72,23 +76,24 @@ class AuditPages(Pages):
             "from": first,
             "to": last,
         }
-        asked = {name: text.strip() for name, text in texts.items() if text and text.strip()}
-        found, wanted, fault = Page[AuditItem]([], None), None, ""
+        filters = {name: text.strip() for name, text in texts.items() if text and text.strip()}
+        records, export, fault = Page[AuditItem]([], None), None, ""
         try:
-            wanted = _wanted(sidecar, asked)
-            found = await _found(sidecar, wanted, cursor)
+            audit_filter = _audit_filter(sidecar, filters)
+            records = await _search(sidecar, audit_filter, cursor)
+            export = _export_query(filters, audit_filter)
         except ValidationException as error:
-            fault = _words(error)
+            fault = _message(error)
         return page(
             request,
             "admin/audit.html",
             rules=sidecar.snapshot.audit,
-            asked=asked,
-            query=urlencode(asked),
-            export=_export_query(asked, wanted) if wanted else None,
+            filters=filters,
+            query=urlencode(filters),
+            export=export,
             fault=fault,
-            records=[(record, excerpt(record.text, asked.get("q", ""))) for record in found.items],
-            next=found.next,
+            records=[(each, excerpt(each.text, filters.get("q", ""))) for each in records.items],
+            next=records.next,
             cursor=cursor,
             upstreams=[each.name for each in sidecar.snapshot.upstreams],
         )
@@ -97,63 +102,73 @@ class AuditPages(Pages):
     async def show_record(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], record_id: RowId
     ) -> Response[str]:
-        """One record with its conversation, for the drawer."""
+        """Show one record with its conversation, in the drawer."""
         record = find_record(sidecar.store, record_id)
         if record is None:
-            raise NotFoundException("There is no such record; old ones are let go of.")
+            raise NotFoundException("There is no such record; old ones are deleted.")
         return page(request, "admin/audit_record.html", one=AuditDetails.of(record))
 
 
-def excerpt(text: str, wanted: str) -> Excerpt:
-    """A text of a list, in short: around what was looked for, else its beginning."""
-    match = re.search(re.escape(wanted), text, re.IGNORECASE) if wanted else None
-    at, end = match.span() if match else (0, 0)
-    start = max(at - _BEFORE, 0)
-    before = ("…" if start else "") + text[start:at]
+def excerpt(text: str, query: str) -> Excerpt:
+    """Shorten a text to the part around the first match, or to its beginning."""
+    at = end = 0
+    # An empty query matches at the beginning.
+    if match := re.search(re.escape(query), text, re.IGNORECASE):
+        at, end = match.span()
+    before = text[:at]
+    if at > _BEFORE:
+        before = "…" + before[-_BEFORE:]
     return Excerpt(
         before, text[at : min(end, at + _AFTER)], text[end : end + _AFTER], len(text) > end + _AFTER
     )
 
 
-def _wanted(sidecar: Sidecar, asked: dict[str, str]) -> AuditFilter:
-    span = span_of(asked.get("from"), asked.get("to"))
+def _audit_filter(sidecar: Sidecar, filters: dict[str, str]) -> AuditFilter:
+    span = span_of(filters.get("from"), filters.get("to"))
+    user_id = None
+    if "user" in filters:
+        user_id = _user_id(sidecar, filters["user"])
     return AuditFilter(
-        text=asked.get("q", ""),
-        user_id=_user_id(sidecar, asked["user"]) if "user" in asked else None,
-        model=asked.get("model"),
-        upstream=asked.get("upstream"),
+        text=filters.get("q", ""),
+        user_id=user_id,
+        model=filters.get("model"),
+        upstream=filters.get("upstream"),
         since_ms=span.since_ms,
         before_ms=span.before_ms,
     )
 
 
 def _user_id(sidecar: Sidecar, text: str) -> int:
-    """The id of the user with this name; an id as it is, since records outlive accounts."""
-    if found := find_user_by_name(sidecar.store, text):
-        return found[0].id
+    """Return the id for a user name, or a given id itself, since records outlive accounts."""
+    user_id = find_user_id(sidecar.store, text)
+    if user_id is not None:
+        return user_id
     if text.isascii() and text.isdecimal() and int(text) <= LARGEST:
         return int(text)
     raise ValidationException(
-        extra=[{"message": f"There is no user “{text[:64]}”; of a deleted one write the number."}]
+        extra=[{"message": f"There is no user “{text[:64]}”; for a deleted one, enter the number."}]
     )
 
 
-async def _found(sidecar: Sidecar, wanted: AuditFilter, cursor: str | None) -> Page[AuditItem]:
+async def _search(
+    sidecar: Sidecar, audit_filter: AuditFilter, cursor: str | None
+) -> Page[AuditItem]:
     def read(before: int, most: int) -> tuple[list[AuditItem], int | None]:
         records, following = search(
-            sidecar.store, wanted, before=before, limit=most, longest=_LOOKED_INTO
+            sidecar.store, audit_filter, before=before, limit=most, longest=_MAX_TEXT
         )
         return [AuditItem.of(record) for record in records], following
 
-    return await page_of_found(read, cursor, _PER_PAGE)
+    return await search_page(read, cursor, _PER_PAGE)
 
 
-def _export_query(asked: dict[str, str], wanted: AuditFilter) -> str:
-    """The filters as the API takes them."""
-    query = {name: text for name, text in asked.items() if name != "user"}
-    return urlencode(query | ({} if wanted.user_id is None else {"user_id": wanted.user_id}))
+def _export_query(filters: dict[str, str], audit_filter: AuditFilter) -> str:
+    """Return the filters as the API's query."""
+    query: dict[str, object] = {name: text for name, text in filters.items() if name != "user"}
+    if audit_filter.user_id is not None:
+        query["user_id"] = audit_filter.user_id
+    return urlencode(query)
 
 
-def _words(error: ValidationException) -> str:
-    found: list[dict[str, Any]] = error.extra if isinstance(error.extra, list) else []
-    return " ".join(str(entry["message"]) for entry in found) or error.detail
+def _message(error: ValidationException) -> str:
+    return " ".join(field_messages(error).values()) or error.detail

@@ -1,6 +1,4 @@
-"""`/conversations`, `/admin/conversations` and `/conversations/{conversation}`: how much of
-prompts caches knew.
-"""
+"""`/conversations`, `/admin/conversations` and `/conversations/{conversation}`."""
 
 from typing import Any
 
@@ -13,31 +11,33 @@ from manage_api.access.guards import admin_only
 from manage_api.domains.requests.conversations import page_of_conversations
 from manage_api.domains.requests.drops import Step, steps
 from manage_api.domains.requests.schemas import ConversationView, RequestView
-from manage_api.paging import Cursor, Page, SomeText, page_of_found
+from manage_api.paging import Cursor, Page, SomeText, search_page
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
-from shared.store.accounts import find_user_by_name
+from shared.store.accounts import find_user_id
 from shared.store.conversations import ConversationFilter, find_conversation
 from shared.store.engine import Engine
 from shared.store.reports import EntryFilter, recent_entries
 
 __all__ = ("AllConversationsPages", "ConversationPages")
 
-_LISTED = 30
+_PER_PAGE = 30
+
 _STEPS = 100
+"""Requests of a conversation on a page: as many bars as a chart shows legibly."""
 
 
 class ConversationPages(Pages):
-    """One's own conversations, and single ones."""
+    """The user's own conversations, and single ones."""
 
     @get("/conversations")
     async def show(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], cursor: Cursor = None
     ) -> Response[str]:
-        """One's own, that with the latest request first."""
-        wanted = ConversationFilter(user_id=request.user.id)
-        found = await page_of_conversations(sidecar.store, wanted, cursor, _LISTED)
-        return page(request, "conversations.html", found=found, cursor=cursor, filters=None)
+        """List the user's own, the one with the latest request first."""
+        own = ConversationFilter(user_id=request.user.id)
+        rows = await page_of_conversations(sidecar.store, own, cursor, _PER_PAGE)
+        return page(request, "conversations.html", conversations=rows, cursor=cursor, filters=None)
 
     @get("/conversations/{conversation:str}")
     async def show_one(
@@ -47,19 +47,18 @@ class ConversationPages(Pages):
         conversation: str,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """The latest requests of one, or those before the cursor, in their order: one's
-        own, for an admin anybody's.
+        """Show the latest requests of a conversation, or those before the cursor, oldest first.
+
+        Users see their own, admins anybody's.
         """
-        found = find_conversation(sidecar.store, conversation)
-        if found is None or (request.user.role != "admin" and found.user_id != request.user.id):
-            raise NotFoundException(
-                "There is no such conversation; perhaps it was too old to keep."
-            )
+        row = find_conversation(sidecar.store, conversation)
+        if row is None or (request.user.role != "admin" and row.user_id != request.user.id):
+            raise NotFoundException("There is no such conversation; old ones are deleted.")
         shown, earlier = await _steps(sidecar.store, conversation, cursor)
         return page(
             request,
             "conversation.html",
-            one=ConversationView.of(found),
+            one=ConversationView.of(row),
             steps=shown,
             series=_series(shown),
             earlier=earlier,
@@ -68,7 +67,7 @@ class ConversationPages(Pages):
 
 
 class AllConversationsPages(Pages):
-    """Everybody's conversations."""
+    """Everyone's conversations."""
 
     guards = (admin_only,)
 
@@ -82,7 +81,7 @@ class AllConversationsPages(Pages):
         upstream: SomeText = None,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """Those of the filters, that with the latest request first."""
+        """List the matching ones, the one with the latest request first."""
         filters: dict[str, Any] = {
             "user": (user or "").strip(),
             "model": (model or "").strip(),
@@ -92,47 +91,49 @@ class AllConversationsPages(Pages):
         return page(
             request,
             "conversations.html",
-            found=await _found(sidecar.store, filters, cursor),
+            conversations=await _search(sidecar.store, filters, cursor),
             cursor=cursor,
             filters=filters,
             upstream_names=sorted({*names, upstream or ""} - {""}),
         )
 
 
-async def _found(
+async def _search(
     store: Engine, filters: dict[str, Any], cursor: str | None
 ) -> Page[ConversationView]:
-    """Nobody's when there is no account of that name."""
-    user = find_user_by_name(store, filters["user"]) if filters["user"] else None
-    if filters["user"] and user is None:
+    """List the matching conversations: none if no account has the name."""
+    user_id = find_user_id(store, filters["user"])
+    if filters["user"] and user_id is None:
         return Page([], None)
-    wanted = ConversationFilter(
-        user_id=user[0].id if user else None,
+    conversation_filter = ConversationFilter(
+        user_id=user_id,
         model=filters["model"] or None,
         upstream=filters["upstream"] or None,
     )
-    return await page_of_conversations(store, wanted, cursor, _LISTED)
+    return await page_of_conversations(store, conversation_filter, cursor, _PER_PAGE)
 
 
 async def _steps(
     store: Engine, conversation: str, cursor: str | None
 ) -> tuple[list[Step], str | None]:
-    """Requests in their order, and the cursor for those before."""
-    wanted = EntryFilter(conversation=conversation)
+    """Return requests oldest first, and the cursor for earlier ones."""
+    entry_filter = EntryFilter(conversation=conversation)
 
     def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
-        entries, following = recent_entries(store, wanted, before=before, limit=most)
+        entries, following = recent_entries(store, entry_filter, before=before, limit=most)
         return [RequestView.of(*entry) for entry in entries], following
 
-    found = await page_of_found(read, cursor, _STEPS)
-    first = found.items[-1].id if found.items and found.next else None
-    before = read(first, 1)[0] if first else []  # to compare the first one with
-    made = steps([*before, *reversed(found.items)])
-    return made[len(before) :], found.next
+    rows = await search_page(read, cursor, _STEPS)
+    before: list[RequestView] = []
+    if rows.items and rows.next:
+        # The first request shown is compared with the one before it.
+        before, _ = read(rows.items[-1].id or 0, 1)
+    all_steps = steps([*before, *reversed(rows.items)])
+    return all_steps[len(before) :], rows.next
 
 
 def _series(shown: list[Step]) -> list[dict[str, Any]]:
-    """What of each prompt came from the cache, and what did not."""
+    """Split each prompt into cached and uncached tokens."""
     cached = [step.request.cached_tokens for step in shown]
-    anew = [step.request.prompt_tokens - step.request.cached_tokens for step in shown]
-    return [{"name": "From the cache", "values": cached}, {"name": "Read anew", "values": anew}]
+    uncached = [step.request.prompt_tokens - step.request.cached_tokens for step in shown]
+    return [{"name": "Cached", "values": cached}, {"name": "Uncached", "values": uncached}]

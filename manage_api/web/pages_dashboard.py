@@ -1,6 +1,4 @@
-"""`/dashboard`, its parts, `/account` and `/requests/{entry_id}`: what users see of their
-own use.
-"""
+"""`/dashboard` and its parts, `/account`, and `/requests/{entry_id}`: a user's own usage."""
 
 from collections import Counter
 from typing import Annotated, Any
@@ -17,7 +15,7 @@ from manage_api.domains.keys.schemas import KeyView
 from manage_api.domains.requests.schemas import RequestView
 from manage_api.domains.usage.schemas import DayUsage, QuotaView, Usage
 from manage_api.domains.usage.service import usage_of_days
-from manage_api.paging import Cursor, RowId, SomeId, page_of_found
+from manage_api.paging import Cursor, RowId, SomeId, search_page
 from manage_api.sidecar import Sidecar
 from manage_api.web.connect import connection_for
 from manage_api.web.rendering import Pages, page
@@ -38,23 +36,29 @@ __all__ = ("DashboardPages",)
 Days = Annotated[int, QueryParameter(ge=1, le=366)]
 Status = Annotated[Outcome | None, QueryParameter()]
 
-_MOST_MODELS = 7
-_MOST_KEYS = 200
-_EXPLAINED = 200
+_MAX_MODELS = 7
+"""Series of the chart beside "others": as many as there are colours to tell apart."""
+
+_MAX_KEYS = 200
+"""Beyond that a list helps nobody."""
+
+_MAX_EXPLAINED = 200
+"""Newest requests whose misses are counted by reason: their details are decoded one by one."""
+
 _PER_PAGE = 20
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What the dashboard's chart and tiles show: the last days, and all of them together."""
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """The usage in the dashboard's chart and tiles: by day, and in total."""
 
     days: list[DayUsage]
     total: Usage
     series: list[dict[str, Any]]
-    """Tokens per day of the models most used, and of all others together."""
+    """Tokens per day of the most used models, and of all others together."""
 
 
 class DashboardPages(Pages):
-    """The own account."""
+    """The user's own account."""
 
     @get("/dashboard")
     async def show(
@@ -66,7 +70,7 @@ class DashboardPages(Pages):
         key_id: SomeId = None,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """All of it."""
+        """Show the whole dashboard."""
         user, now = request.user, sidecar.clock.now_ms()
         balance = balance_of(sidecar.store, subject_of("user", user.id), user.limits.period, now)
         return page(
@@ -74,7 +78,7 @@ class DashboardPages(Pages):
             "dashboard.html",
             days=days,
             quota=QuotaView.of(user, balance, now),
-            shown=_shown(sidecar, user, days),
+            shown=_totals(sidecar, user, days),
             missed=_missed(sidecar, user),
             connection=connection_for(request, sidecar.snapshot, user.models),
             keys=_keys(sidecar, user),
@@ -86,18 +90,18 @@ class DashboardPages(Pages):
     async def show_keys(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[str]:
-        """The table of keys, after one was changed."""
+        """Show the table of keys again after a change."""
         return page(request, "dashboard/keys.html", keys=_keys(sidecar, request.user))
 
     @get("/dashboard/keys/{key_id:int}")
     async def show_key(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], key_id: RowId
     ) -> Response[str]:
-        """The form to change a key."""
-        found = next((key for key in _keys(sidecar, request.user) if key.id == key_id), None)
-        if found is None:
+        """Show the form to edit a key."""
+        key = next((each for each in _keys(sidecar, request.user) if each.id == key_id), None)
+        if key is None:
             raise NotFoundException("There is no such key.")
-        return page(request, "dashboard/key.html", key=found)
+        return page(request, "dashboard/key.html", key=key)
 
     @get("/dashboard/requests")
     async def show_requests(
@@ -108,7 +112,7 @@ class DashboardPages(Pages):
         key_id: SomeId = None,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """The table of requests."""
+        """Show the table of requests."""
         parts = await _requests(request, sidecar, status, key_id, cursor)
         return page(request, "dashboard/requests.html", **parts)
 
@@ -116,30 +120,32 @@ class DashboardPages(Pages):
     async def show_request(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], entry_id: RowId
     ) -> Response[str]:
-        """One request, for the drawer: one's own, for an admin anybody's."""
-        wanted = EntryFilter(user_id=None if request.user.role == "admin" else request.user.id)
-        found = entries_after(sidecar.store, wanted, after=entry_id - 1, upto=entry_id, limit=1)
-        if not found:
-            raise NotFoundException("There is no such request; perhaps it was too old to keep.")
-        return page(request, "dashboard/request.html", one=RequestView.of(*found[0]))
+        """Show one request in the drawer: users see their own, admins anybody's."""
+        entry_filter = EntryFilter()
+        if request.user.role != "admin":
+            entry_filter = EntryFilter(user_id=request.user.id)
+        rows = entries_after(sidecar.store, entry_filter, after=entry_id - 1, upto=entry_id)
+        if not rows:
+            raise NotFoundException("There is no such request; old ones are deleted.")
+        return page(request, "dashboard/request.html", one=RequestView.of(*rows[0]))
 
     @get("/account", opt=WITH_ANY_PASSWORD)
     async def show_account(self, request: UserRequest) -> Response[str]:
-        """Who one is, the password, and another secret for the key."""
+        """Show the account, with forms for the password and a new key."""
         return page(request, "account.html")
 
 
-def _shown(sidecar: Sidecar, user: User, days: int) -> Shown:
+def _totals(sidecar: Sidecar, user: User, days: int) -> Totals:
     by_day = usage_of_days(sidecar.store, user.id, now_ms=sidecar.clock.now_ms(), days=days)
     total = Usage.of(usage_of(sidecar.store, user.id, since_day=by_day[0].day))
-    return Shown(days=by_day, total=total, series=_series(by_day))
+    return Totals(days=by_day, total=total, series=_series(by_day))
 
 
 def _series(days: list[DayUsage]) -> list[dict[str, Any]]:
     totals: Counter[str] = Counter()
     for day in days:
         totals.update({each.model: each.tokens for each in day.models})
-    top = [model for model, tokens in totals.most_common(_MOST_MODELS) if tokens]
+    top = [model for model, tokens in totals.most_common(_MAX_MODELS) if tokens]
     series = [
         {"name": model or "(no model)", "values": [_tokens(day, {model}) for day in days]}
         for model in top
@@ -160,20 +166,18 @@ def _tokens(day: DayUsage, models: set[str]) -> int:
 
 
 def _missed(sidecar: Sidecar, user: User) -> list[tuple[str, int]]:
-    """Why turns of the newest requests did not get their reasoning, the most frequent
-    reason first.
-    """
-    entries, _ = recent_entries(sidecar.store, EntryFilter(user_id=user.id), limit=_EXPLAINED)
+    """Count why turns of the newest requests did not get their reasoning, by frequency."""
+    entries, _ = recent_entries(sidecar.store, EntryFilter(user_id=user.id), limit=_MAX_EXPLAINED)
     notes = (note for _, entry in entries if entry.missing for note in read_details(entry).turns)
     return Counter(
-        note.why or "no reason is known" for note in notes if note.rule == "missing"
+        note.why or "no known reason" for note in notes if note.rule == "missing"
     ).most_common(3)
 
 
 def _keys(sidecar: Sidecar, user: User) -> list[KeyView]:
-    """The usable ones first, then the newest."""
+    """List the active keys first, then the newest."""
     now = sidecar.clock.now_ms()
-    rows = search_keys(sidecar.store, now_ms=now, limit=_MOST_KEYS, user_id=user.id)
+    rows = search_keys(sidecar.store, now_ms=now, limit=_MAX_KEYS, user_id=user.id)
     return sorted(
         (KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id)
     )
@@ -186,17 +190,17 @@ async def _requests(
     key_id: int | None,
     cursor: str | None,
 ) -> dict[str, Any]:
-    """What the table of requests shows, and the query of its filters."""
-    wanted = EntryFilter(user_id=request.user.id, outcome=status, key_id=key_id)
+    """Return what the table of requests shows, and its filters."""
+    entry_filter = EntryFilter(user_id=request.user.id, outcome=status, key_id=key_id)
 
     def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
-        entries, following = recent_entries(sidecar.store, wanted, before=before, limit=most)
+        entries, following = recent_entries(sidecar.store, entry_filter, before=before, limit=most)
         return [RequestView.of(*entry) for entry in entries], following
 
-    found = await page_of_found(read, cursor, _PER_PAGE)
+    rows = await search_page(read, cursor, _PER_PAGE)
     names = {key.id: key.name for key in _keys(sidecar, request.user)}
     return {
-        "requests": found,
+        "requests": rows,
         "status": status,
         "key_id": key_id,
         "cursor": cursor,

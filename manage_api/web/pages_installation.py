@@ -1,4 +1,4 @@
-"""`/admin/settings` and `/admin/health`: how the installation is set up, and how it does."""
+"""`/admin/settings` and `/admin/health`."""
 
 import asyncio
 from itertools import groupby
@@ -17,32 +17,35 @@ from shared.routes import known_models
 
 __all__ = ("InstallationPages",)
 
-_MOST_KNOWN = 50
+_MAX_SUGGESTED = 50
+"""Model names that a field suggests."""
 
 _ABOUT = {
-    "server.listen_addr": "Where clients and browsers reach Thinkback; a change takes a restart.",
-    "server.admin_addr": "Where the sidecar listens; a change takes a restart.",
-    "server.ui": (
-        "Whether these pages are reachable through the public port, or on this machine only."
+    "server.listen_addr": (
+        "The address that clients and browsers connect to. Changing it requires a restart."
     ),
-    "server.trusted_proxies": "Whose X-Forwarded-For is believed: addresses or networks.",
-    "server.max_body_mib": "The largest request that is taken, in MiB.",
+    "server.admin_addr": "The address that the sidecar listens on. Changing it requires a restart.",
+    "server.ui": (
+        "Whether these pages are on the public port, or reachable from this machine only."
+    ),
+    "server.trusted_proxies": "Addresses or networks whose X-Forwarded-For is trusted.",
+    "server.max_body_mib": "The largest request body, in MiB.",
     "server.max_messages": "The most messages that a request may have.",
     "server.allow_private_upstreams": (
-        "Whether upstreams made in these pages may lead into private networks."
+        "Whether upstreams added in these pages may point to private networks."
     ),
     "server.allow_upstream_keys": (
         "Whether callers may use an upstream's own key instead of one of Thinkback's."
     ),
-    "logging.color": "Whether the log has colours.",
-    "recall.memory_mib": "How much reasoning each data plane keeps in memory, in MiB.",
+    "logging.color": "Whether the log is coloured.",
+    "recall.memory_mib": "The memory that each data plane uses to cache reasoning, in MiB.",
 }
-"""What settings are for that the API has no words for, as they can't be changed there."""
+"""The purpose of settings that can't be changed in the pages."""
 
 _TITLES = {
     "server": "Server",
     "logging": "Log",
-    "recall": "Remembered reasoning",
+    "recall": "Reasoning recall",
     "registration": "Registration",
     "tiers": "Claude’s models",
     "ledger": "Requests",
@@ -60,13 +63,13 @@ class InstallationPages(Pages):
     async def show_settings(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[str]:
-        """Every setting with its value in force and where that comes from."""
+        """Show every setting with its value and where that comes from."""
         return page(
             request,
             "admin/settings.html",
             sections=_sections(views(sidecar)),
             about=_ABOUT,
-            known=known_models(sidecar.snapshot.upstreams)[:_MOST_KNOWN],
+            known=known_models(sidecar.snapshot.upstreams)[:_MAX_SUGGESTED],
             config_path=sidecar.snapshot.config_path,
         )
 
@@ -74,7 +77,7 @@ class InstallationPages(Pages):
     async def show_health(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], check: bool = False
     ) -> Response[str]:
-        """Versions, the database, the data planes, and what of the configuration can't be used."""
+        """Show versions, database, data planes and problems of the configuration."""
         integrity = None
         if check:
             async with sidecar.long_work:
@@ -86,14 +89,16 @@ class InstallationPages(Pages):
 
 
 def span(ms: int) -> str:
-    """How long something lasted, in the largest unit that fits."""
+    """Write a duration in the largest unit that fits."""
     for unit, size in (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000)):
+        if ms >= 2 * size:
+            return f"{ms // size} {unit}s"
         if ms >= size:
-            return f"{ms // size} {unit}{'s' if ms >= 2 * size else ''}"
+            return f"1 {unit}"
     return f"{max(ms, 0) // 1000} s"
 
 
 def _sections(settings: list[SettingView]) -> list[tuple[str, str, list[SettingView]]]:
-    """Tables of the file: name, title and settings."""
+    """Group settings by table of the file: name, title and settings."""
     groups = groupby(settings, key=lambda setting: setting.name.partition(".")[0])
     return [(section, _TITLES.get(section, section), list(found)) for section, found in groups]

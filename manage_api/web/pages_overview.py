@@ -1,6 +1,4 @@
-"""`/admin` and its parts: what happens now, and how upstreams and the recall of reasoning
-did lately.
-"""
+"""`/admin` and its parts: live requests, and how upstreams and recall are doing."""
 
 from collections import Counter
 from typing import Annotated, Any, Literal
@@ -16,10 +14,10 @@ from manage_api.access.callers import UserRequest
 from manage_api.access.guards import admin_only
 from manage_api.domains.requests.feed import fits
 from manage_api.domains.requests.schemas import RequestView, UpstreamHealth
-from manage_api.paging import SomeText, page_of_found
+from manage_api.paging import SomeText, search_page
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
-from shared.store.accounts import find_user_by_name
+from shared.store.accounts import find_user_id
 from shared.store.feed import Attempt, read_recent
 from shared.store.ledger import Entry
 from shared.store.reports import (
@@ -36,17 +34,18 @@ __all__ = ("OverviewPages",)
 Minutes = Annotated[int, QueryParameter(ge=1, le=1440)]
 Status = Annotated[Outcome | Literal[""] | None, QueryParameter()]
 
-_SHOWN = 30
-_SHOWN_RUNNING = 20
-_REASONS = 8
-_CLIENTS = 8
+# What fits on a screen: the list of requests has them all.
+_MAX_ENDED = 30
+_MAX_RUNNING = 20
+_MAX_REASONS = 8
+_MAX_CLIENTS = 8
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What the feed shows, as its filters say it."""
+class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """The filters of the feed."""
 
     user: str
-    """A name; nobody else's requests are shown, also when there is no such account."""
+    """A name; if no account has it, no requests are shown."""
 
     user_id: int | None
     model: str
@@ -59,48 +58,48 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def entries(self) -> EntryFilter:
-        return EntryFilter(
-            user_id=self.user_id,
-            model=self.model or None,
-            upstream=self.upstream or None,
-            outcome="error" if self.errors else None,
+        entries = EntryFilter(
+            user_id=self.user_id, model=self.model or None, upstream=self.upstream or None
         )
+        if self.errors:
+            return replace(entries, outcome="error")
+        return entries
 
     @property
     def query(self) -> dict[str, Any]:
-        """The filters in the address of the page."""
-        status = "error" if self.errors else ""
-        return {"user": self.user, "model": self.model, "upstream": self.upstream, "status": status}
+        """The filters in the page's URL."""
+        query = {"user": self.user, "model": self.model, "upstream": self.upstream}
+        if self.errors:
+            query["status"] = "error"
+        return query
 
     @property
     def live_query(self) -> dict[str, Any]:
-        """The filters of the live feed."""
-        whose = {} if self.user_id is None else {"user_id": self.user_id}
-        return whose | {"model": self.model, "upstream": self.upstream}
+        """The filters in the live feed's URL; None is left out there."""
+        return {"user_id": self.user_id, "model": self.model, "upstream": self.upstream}
 
 
 class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
-    """How an upstream did lately."""
+    """How an upstream has done recently."""
 
     name: str
-    """Empty: requests that were refused before there was one."""
+    """Empty: requests that were refused before one was chosen."""
 
     health: UpstreamHealth | None
     attempts: list[Attempt]
 
 
-def _wanted(
+def _feed_filter(
     sidecar: NamedDependency[Sidecar],
     user: SomeText = None,
     model: SomeText = None,
     upstream: SomeText = None,
     status: Status = None,
-) -> Wanted:
+) -> FeedFilter:
     name = (user or "").strip()
-    found = find_user_by_name(sidecar.store, name) if name else None
-    return Wanted(
+    return FeedFilter(
         user=name,
-        user_id=found[0].id if found else None,
+        user_id=find_user_id(sidecar.store, name),
         model=(model or "").strip(),
         upstream=upstream or "",
         errors=status == "error",
@@ -108,27 +107,27 @@ def _wanted(
 
 
 class OverviewPages(Pages):
-    """Everybody's requests as they happen."""
+    """Everyone's requests as they happen."""
 
     guards = (admin_only,)
-    dependencies = {"wanted": Provide(_wanted, sync_to_thread=False)}
+    dependencies = {"feed_filter": Provide(_feed_filter, sync_to_thread=False)}
 
     @get("/admin")
     async def show(
         self,
         request: UserRequest,
         sidecar: NamedDependency[Sidecar],
-        wanted: NamedDependency[Wanted],
+        feed_filter: NamedDependency[FeedFilter],
         minutes: Minutes = 60,
     ) -> Response[str]:
-        """All of it."""
+        """Show the whole overview."""
         names = [upstream.name for upstream in sidecar.snapshot.upstreams]
         return page(
             request,
             "admin/overview.html",
-            upstream_names=sorted({*names, wanted.upstream} - {""}),
-            **await _feed(sidecar, wanted),
-            **_doing(sidecar, minutes),
+            upstream_names=sorted({*names, feed_filter.upstream} - {""}),
+            **await _feed(sidecar, feed_filter),
+            **_recent_state(sidecar, minutes),
         )
 
     @get("/admin/overview/feed")
@@ -136,63 +135,55 @@ class OverviewPages(Pages):
         self,
         request: UserRequest,
         sidecar: NamedDependency[Sidecar],
-        wanted: NamedDependency[Wanted],
+        feed_filter: NamedDependency[FeedFilter],
     ) -> Response[str]:
-        """The table of requests, as often as something happened."""
-        return page(request, "admin/overview_feed.html", **await _feed(sidecar, wanted))
+        """Show the table of requests again after something happened."""
+        return page(request, "admin/overview_feed.html", **await _feed(sidecar, feed_filter))
 
     @get("/admin/overview/lately")
     async def show_lately(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], minutes: Minutes = 60
     ) -> Response[str]:
-        """How all went lately, from time to time."""
-        return page(request, "admin/overview_lately.html", **_doing(sidecar, minutes))
+        """Show again how things went recently."""
+        return page(request, "admin/overview_lately.html", **_recent_state(sidecar, minutes))
 
     @get("/admin/overview/running/{exchange:str}")
     async def show_running(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], exchange: str
     ) -> Response[str]:
-        """One request that runs, for the drawer."""
-        found = next(
-            (each for each in running_exchanges(sidecar.store) if each.exchange == exchange), None
-        )
-        if found is None:
-            raise NotFoundException("This request has ended meanwhile: open it from the list.")
-        return page(request, "dashboard/request.html", one=_running_view(found))
+        """Show one running request in the drawer."""
+        for entry in running_exchanges(sidecar.store):
+            if entry.exchange == exchange:
+                return page(request, "dashboard/request.html", one=_running_view(entry))
+        raise NotFoundException("This request has ended: open it from the list.")
 
 
-async def _feed(sidecar: Sidecar, wanted: Wanted) -> dict[str, Any]:
-    """What runs and what has ended, the newest first."""
-    if wanted.unknown_user:
-        return {"wanted": wanted, "running": [], "ended": [], "now": sidecar.clock.now_ms()}
+async def _feed(sidecar: Sidecar, feed_filter: FeedFilter) -> dict[str, Any]:
+    """List running and ended requests, newest first."""
+    feed = {"wanted": feed_filter, "running": [], "ended": [], "now": sidecar.clock.now_ms()}
+    if feed_filter.unknown_user:
+        return feed
+    entry_filter = feed_filter.entries
 
     def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
-        entries, following = recent_entries(
-            sidecar.store, wanted.entries, before=before, limit=most
-        )
+        entries, following = recent_entries(sidecar.store, entry_filter, before=before, limit=most)
         return [RequestView.of(*entry) for entry in entries], following
 
-    runs = (
-        []
-        if wanted.errors
-        else [each for each in running_exchanges(sidecar.store) if fits(each, wanted.entries)]
-    )
-    newest = sorted(runs, key=lambda each: each.at, reverse=True)[:_SHOWN_RUNNING]
-    return {
-        "wanted": wanted,
-        "running": [_running_view(each) for each in newest],
-        "ended": (await page_of_found(read, None, _SHOWN)).items,
-        "now": sidecar.clock.now_ms(),
-    }
+    feed["ended"] = (await search_page(read, None, _MAX_ENDED)).items
+    if not feed_filter.errors:
+        runs = [each for each in running_exchanges(sidecar.store) if fits(each, entry_filter)]
+        newest = sorted(runs, key=lambda each: each.at, reverse=True)[:_MAX_RUNNING]
+        feed["running"] = [_running_view(each) for each in newest]
+    return feed
 
 
 def _running_view(entry: Entry) -> RequestView:
-    """What is open has no trouble yet: what it tells of one is for the case that its node dies."""
+    """View a running request: its error is only for the case that its node dies."""
     return RequestView.of(None, replace(entry, error_class="", status=0))
 
 
-def _doing(sidecar: Sidecar, minutes: int) -> dict[str, Any]:
-    """How upstreams, clients and the recall of reasoning did lately."""
+def _recent_state(sidecar: Sidecar, minutes: int) -> dict[str, Any]:
+    """Summarise how upstreams, clients and recall have done recently."""
     since = sidecar.clock.now_ms() - minutes * 60_000
     health = {each.upstream: UpstreamHealth.of(each) for each in read_health(sidecar.store, since)}
     recent = read_recent(sidecar.store)
@@ -211,6 +202,6 @@ def _doing(sidecar: Sidecar, minutes: int) -> dict[str, Any]:
             UpstreamRow(name=name, health=health.get(name), attempts=recent.attempts.get(name, []))
             for name in [*names, *sorted(health.keys() - set(names), reverse=True)]
         ],
-        "reasons": reasons.most_common(_REASONS),
-        "replays": recent.replays[:_CLIENTS],
+        "reasons": reasons.most_common(_MAX_REASONS),
+        "replays": recent.replays[:_MAX_CLIENTS],
     }

@@ -20,45 +20,45 @@ from shared.store.reports import EntryFilter, recent_entries
 __all__ = ("SetupPages",)
 
 type Step = Literal["password", "upstream", "address", "connect"]
-Wanted = Annotated[Step | None, QueryParameter()]
+StepQuery = Annotated[Step | None, QueryParameter()]
 
 _PUBLIC_URL = "server.public_url"
 
 
 class SetupPages(Pages):
-    """The first steps; what is done can be done again."""
+    """The steps to the first request, each of which can be repeated."""
 
     guards = (admin_only,)
 
     @get("/setup", opt=WITH_ANY_PASSWORD)
     async def show(
-        self, request: UserRequest, sidecar: NamedDependency[Sidecar], step: Wanted = None
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], step: StepQuery = None
     ) -> Response[str]:
-        """The step that is wanted, else the first that is not done; before any other the
-        password.
-        """
+        """Show the requested step, or else the first open one; the password comes first."""
         sidecar.configuration.refresh()
         done = _done(sidecar, request.user)
         first = next((each for each, is_done in done.items() if not is_done), "connect")
+        if request.user.must_change_password:
+            step = "password"
         return page(
             request,
             "setup.html",
-            step=first if request.user.must_change_password else step or first,
+            step=step or first,
             done=done,
             presets=presets(),
             upstreams=sidecar.snapshot.upstreams,
             private_allowed=sidecar.snapshot.server.allow_private_upstreams,
             connection=connection_for(request, sidecar.snapshot, request.user.models),
             public_url=next(each for each in views(sidecar) if each.name == _PUBLIC_URL),
-            found=_newest(sidecar),
+            newest=_newest(sidecar),
         )
 
     @get("/setup/first-request")
     async def show_first_request(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[str]:
-        """Whether a request arrived, asked again and again until one went well."""
-        return page(request, "setup/first_request.html", found=_newest(sidecar))
+        """Show whether a request has arrived; polled until one succeeds."""
+        return page(request, "setup/first_request.html", newest=_newest(sidecar))
 
 
 def _done(sidecar: Sidecar, user: User) -> dict[Step, bool]:
@@ -73,4 +73,6 @@ def _done(sidecar: Sidecar, user: User) -> dict[Step, bool]:
 
 def _newest(sidecar: Sidecar) -> RequestView | None:
     entries, _ = recent_entries(sidecar.store, EntryFilter(), limit=1)
-    return RequestView.of(*entries[0]) if entries else None
+    if not entries:
+        return None
+    return RequestView.of(*entries[0])

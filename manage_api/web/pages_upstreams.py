@@ -1,4 +1,4 @@
-"""`/admin/upstreams`, its prices, and `/admin/rewrites`: where requests go, and as what."""
+"""`/admin/upstreams`, its prices, and `/admin/rewrites`."""
 
 from typing import Annotated, Any
 
@@ -28,10 +28,11 @@ from shared.store.prices import find_price, list_set_prices
 __all__ = ("UpstreamPages",)
 
 _PER_PAGE = 100
-_MOST_KNOWN = 50
+_MAX_SUGGESTED = 50
+"""Model names that a field suggests."""
 
 UpstreamId = Annotated[str, PathParameter(max_length=1024)]
-AskedModel = Annotated[str, QueryParameter(max_length=1024)]
+ModelQuery = Annotated[str, QueryParameter(max_length=1024)]
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +43,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Detected(msgspec.Struct, frozen=True, kw_only=True):
-    """A profile, and what it was chosen by for which of the models."""
+    """A profile, the models that it applies to, and what it was chosen by."""
 
     profile: str
     by: ProfileBy
@@ -50,17 +51,17 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream and what follows from what it is."""
+    """An upstream with its models, prices and profiles."""
 
     view: UpstreamView
     place: int | None
-    """From 1, among those that can be moved."""
+    """From 1, among the upstreams that can be moved."""
 
     last: bool
     models: list[Served]
     profiles: list[Detected]
     resting: int
-    """How many of its keys rest."""
+    """The number of its keys that rest."""
 
 
 class UpstreamPages(Pages):
@@ -72,7 +73,7 @@ class UpstreamPages(Pages):
     async def show_all(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[str]:
-        """Every upstream in the order in which requests try them."""
+        """Show every upstream in the order in which requests try them."""
         return page(
             request,
             "admin/upstreams.html",
@@ -85,21 +86,21 @@ class UpstreamPages(Pages):
     async def show_new(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[str]:
-        """The form for another upstream."""
+        """Show the form for a new upstream."""
         return _form(request, sidecar, UpstreamBody(name="", base_url=""))
 
     @get("/admin/upstreams/{upstream_id:str}")
     async def show(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], upstream_id: UpstreamId
     ) -> Response[str]:
-        """The form to change an upstream; of a provisioned one, to look at."""
+        """Show the form to edit an upstream, read-only for a provisioned one."""
         return _form(request, sidecar, view(sidecar, upstream_id))
 
     @get("/admin/upstreams/prices")
     async def show_prices(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], cursor: Cursor = None
     ) -> Response[str]:
-        """The prices that were set, and those that providers publish."""
+        """Show the prices set here and those that providers publish."""
         after = place_in(cursor, int) or 0
         own = page_of(
             list_set_prices(sidecar.store, after=after, limit=_PER_PAGE + 1),
@@ -130,35 +131,37 @@ class UpstreamPages(Pages):
         upstream: SomeText = None,
         model: SomeText = None,
     ) -> Response[str]:
-        """The form for a price, for the drawer: to change one, or to set one beginning with
-        what holds now.
+        """Show the form for a price in the drawer.
+
+        It edits a price, or sets a new one starting from the one in force.
         """
-        price = (
-            _set_price(sidecar, price_id)
-            if price_id
-            else _draft(sidecar, upstream or "", model or "")
-        )
+        price: PriceView | dict[str, Any] = _draft(sidecar, upstream or "", model or "")
+        if price_id:
+            price = _own_price(sidecar, price_id)
         names = [each.name for each in sidecar.snapshot.upstreams]
         return page(request, "admin/upstreams_price.html", price=price, upstreams=names)
 
     @get("/admin/rewrites")
     async def show_rewrites(
-        self, request: UserRequest, sidecar: NamedDependency[Sidecar], model: AskedModel = ""
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar], model: ModelQuery = ""
     ) -> Response[str]:
-        """Every rewrite, and what becomes of a model."""
-        asked = model.strip()
+        """Show every rewrite, and where a model would go."""
+        model = model.strip()
+        routes = None
+        if model:
+            routes = try_out(sidecar, model)
         return page(
             request,
             "admin/rewrites.html",
             upstreams=views(sidecar),
-            asked=asked,
-            tried=try_out(sidecar, asked) if asked else None,
-            known=known_models(sidecar.snapshot.upstreams)[:_MOST_KNOWN],
+            asked=model,
+            tried=routes,
+            known=known_models(sidecar.snapshot.upstreams)[:_MAX_SUGGESTED],
         )
 
 
 def dollars(micros: int) -> str:
-    """Millionths as `$0.435`: prices are told to the last digit."""
+    """Write a price to the last digit, like `$0.435`."""
     return f"${plain_dollars(micros)}"
 
 
@@ -179,11 +182,12 @@ def _form(
 
 
 def _cards(sidecar: Sidecar) -> list[Card]:
-    found = views(sidecar)
-    movable = [each.id for each in found if not each.provisioned]
+    upstreams = views(sidecar)
+    movable = [each.id for each in upstreams if not each.provisioned]
     places = {upstream_id: place for place, upstream_id in enumerate(movable, 1)}
     return [
-        _card(sidecar, each, places.get(each.id), last=movable[-1:] == [each.id]) for each in found
+        _card(sidecar, each, places.get(each.id), last=movable[-1:] == [each.id])
+        for each in upstreams
     ]
 
 
@@ -191,11 +195,8 @@ def _card(sidecar: Sidecar, shown: UpstreamView, place: int | None, *, last: boo
     upstream = Upstream(
         name=shown.name, base_url=shown.base_url, api=shown.api, profile=shown.profile
     )
-    names = list(
-        dict.fromkeys(
-            [*shown.models, *(rewrite.to for rewrite in shown.model_rewrites if rewrite.to)]
-        )
-    )
+    targets = [rewrite.to for rewrite in shown.model_rewrites if rewrite.to]
+    names = list(dict.fromkeys([*shown.models, *targets]))
     return Card(
         view=shown,
         place=place,
@@ -207,14 +208,12 @@ def _card(sidecar: Sidecar, shown: UpstreamView, place: int | None, *, last: boo
 
 
 def _profiles(sidecar: Sidecar, upstream: Upstream, models: list[str]) -> list[Detected]:
-    """The profiles in use; without models the one for a model of any name."""
-    found: dict[tuple[str, ProfileBy], list[str]] = {}
+    """Group the models by profile; without models, use the one for any name."""
+    groups: dict[tuple[str, ProfileBy], list[str]] = {}
     for model in models or [""]:
-        profile, by = sidecar.snapshot.known_profiles.decide(
-            name=upstream.profile, api=upstream.api, host=upstream.host, model=model
-        )
-        found.setdefault((profile.name, by), []).append(model)
-    return [Detected(profile=name, by=by, models=served) for (name, by), served in found.items()]
+        profile, by = sidecar.snapshot.decided_profile(upstream, model)
+        groups.setdefault((profile.name, by), []).append(model)
+    return [Detected(profile=name, by=by, models=served) for (name, by), served in groups.items()]
 
 
 # -- prices ----------------------------------------------------------------------------------------
@@ -231,24 +230,25 @@ def _today(sidecar: Sidecar) -> int:
 
 
 def _is_replaced(sidecar: Sidecar, listed: PriceView) -> bool:
-    """Whether a price that was set holds today instead."""
-    held = find_price(
+    """Whether a price set here is in force today instead."""
+    own = find_price(
         sidecar.store, upstream=listed.upstream, host="", model=listed.model, day=_today(sidecar)
     )
-    return held is not None
+    return own is not None
 
 
-def _set_price(sidecar: Sidecar, price_id: int) -> PriceView:
-    found = list_set_prices(sidecar.store, after=price_id - 1, limit=1)
-    if not found or found[0].id != price_id:
+def _own_price(sidecar: Sidecar, price_id: int) -> PriceView:
+    rows = list_set_prices(sidecar.store, after=price_id - 1, limit=1)
+    if not rows or rows[0].id != price_id:
         raise NotFoundException("There is no such price.")
-    return PriceView.own(found[0])
+    return PriceView.own(rows[0])
 
 
 def _draft(sidecar: Sidecar, name: str, model: str) -> dict[str, Any]:
-    """What a new price begins with: no id, and the price that holds now where there is one."""
-    known = next((each for each in sidecar.snapshot.upstreams if each.name == name), None)
-    held = _price(sidecar, known, model) if known and model else None
-    unknown = dict.fromkeys(Price.__struct_fields__)
-    price = msgspec.structs.asdict(held) if held else unknown
-    return {"id": None, "upstream": name, "model": model, "from_day": _today(sidecar), **price}
+    """Start a new price from the one in force, if there is one."""
+    draft = {"id": None, "upstream": name, "model": model, "from_day": _today(sidecar)}
+    draft |= dict.fromkeys(Price.__struct_fields__)
+    for upstream in sidecar.snapshot.upstreams:
+        if upstream.name == name and (price := _price(sidecar, upstream, model)):
+            draft |= msgspec.structs.asdict(price)
+    return draft

@@ -1,4 +1,4 @@
-"""`/admin/usage`: who and what used how much, from day to day."""
+"""`/admin/usage`: usage by day, user, model, upstream or key."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -14,8 +14,8 @@ from manage_api.domains.usage.schemas import GroupUsage, Usage
 from manage_api.domains.usage.service import usage_filter
 from manage_api.paging import FirstDay, LastDay, SomeId, SomeText, Span, span_of
 from manage_api.sidecar import Sidecar
-from manage_api.web.rendering import Pages, page
-from shared.store.accounts import find_user, find_user_by_name
+from manage_api.web.rendering import Pages, day, page
+from shared.store.accounts import find_user, find_user_id
 from shared.store.engine import Engine
 from shared.store.reports import (
     Dimension,
@@ -30,16 +30,25 @@ from shared.store.reports import (
 
 __all__ = ("UsagePages",)
 
-_USUAL_DAYS = 30
-_CHARTED_DAYS = 366
-_MOST_DAYS = 100_000
-_SHOWN = 100
-_SERIES = 7
+_DEFAULT_DAYS = 30
+
+_MAX_CHART_DAYS = 366
+"""A bar for each day of a year is still legible."""
+
+_MAX_DAYS = 100_000
+"""More days than any ledger has: the totals need all of them."""
+
+_MAX_GROUPS = 100
+"""The CSV file has them all."""
+
+_MAX_SERIES = 7
+"""As many as there are colours to tell apart."""
+
 _SPANS = (7, 30, 90)
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page shows, as its address says it."""
+class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The page's query: which usage it shows, grouped by what."""
 
     by: Dimension
     span: Span
@@ -51,7 +60,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unknown_user(self) -> bool:
-        """Somebody is named who has no account."""
+        """Whether no account has the given name."""
         return bool(self.user) and self.user_id is None
 
     @property
@@ -65,28 +74,21 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def query(self, **other: Any) -> dict[str, Any]:
-        """The address with some of it changed; what is empty is left out."""
-        whose = (
-            {"user_id": self.user_id}
-            if self.user_id is not None and not self.user
-            else {"user": self.user}
-        )
-        days = {"from": self.span.first, "to": self.span.last}
-        what = {"key_id": self.key_id, "model": self.model, "upstream": self.upstream}
-        return {
-            name: value
-            for name, value in ({"by": self.by} | days | whose | what | other).items()
-            if value not in ("", None)
-        }
+        """Return the URL's query with changes, without empty values."""
+        query: dict[str, Any] = {"by": self.by, "from": self.span.first, "to": self.span.last}
+        query["user"] = self.user
+        if not self.user:
+            query["user_id"] = self.user_id
+        query |= {"key_id": self.key_id, "model": self.model, "upstream": self.upstream}
+        query |= other
+        return {name: value for name, value in query.items() if value not in ("", None)}
 
     def into(self, group: int | str) -> dict[str, Any]:
-        """Where a group leads: to what it is made of."""
+        """Return the query of a group's link: the group split up further."""
         match self.by:
             case "day":
-                day = (
-                    f"{int(group) // 10_000:04}-{int(group) // 100 % 100:02}-{int(group) % 100:02}"
-                )
-                return self.query(**{"by": "user", "from": day, "to": day})
+                date_text = day(int(group))
+                return self.query(**{"by": "user", "from": date_text, "to": date_text})
             case "user":
                 return self.query(by="model", user="", user_id=group)
             case "key":
@@ -97,12 +99,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def export(self) -> dict[str, Any]:
-        """The same as the API's route for CSV wants it."""
+        """The query of the API's CSV export."""
         return self.query(user="", user_id=self.user_id, format="csv")
 
 
 class UsagePages(Pages):
-    """What everybody used."""
+    """Everyone's usage."""
 
     guards = (admin_only,)
 
@@ -120,15 +122,16 @@ class UsagePages(Pages):
         model: SomeText = None,
         upstream: SomeText = None,
     ) -> Response[str]:
-        """Sums and a chart of the days that were asked for, else of the last 30."""
+        """Show totals and a chart of the requested days, by default the last 30."""
         today = datetime.fromtimestamp(sidecar.clock.now_ms() / 1000, UTC).date()
         name = (user or "").strip()
-        found = find_user_by_name(sidecar.store, name) if name else None
-        asked = Asked(
+        if name:
+            user_id = find_user_id(sidecar.store, name)
+        usage_query = UsageQuery(
             by=by,
             span=_span(first, last, today),
             user=name,
-            user_id=(found[0].id if found else None) if name else user_id,
+            user_id=user_id,
             key_id=key_id,
             model=(model or "").strip(),
             upstream=upstream or "",
@@ -137,96 +140,93 @@ class UsagePages(Pages):
         return page(
             request,
             "admin/usage.html",
-            asked=asked,
+            usage=usage_query,
             today=today,
             spans=[(days, today - timedelta(days - 1)) for days in _SPANS],
-            upstream_names=sorted({*names, asked.upstream} - {""}),
-            whose=_name_of(sidecar.store, asked),
-            **_shown(sidecar.store, asked),
+            upstream_names=sorted({*names, usage_query.upstream} - {""}),
+            whose=_name_of(sidecar.store, usage_query),
+            **_results(sidecar.store, usage_query),
         )
 
 
 def _span(first: str | None, last: str | None, today: date) -> Span:
-    """What was asked for; else the days up to the last one or today."""
+    """Return the requested days, by default those up to the last one or today."""
     span = span_of(first or None, last or None)
     until = span.last or max(today, span.first or today)
-    return Span(span.first or date.fromordinal(max(until.toordinal() - _USUAL_DAYS + 1, 1)), until)
-
-
-def _name_of(store: Engine, asked: Asked) -> str:
-    """Whose usage is shown, when the address has a number."""
-    if asked.user or asked.user_id is None:
-        return asked.user
-    if not asked.user_id:
-        return "callers with an upstream’s own key"
-    found = find_user(store, asked.user_id)
-    return found.username if found else f"the deleted account {asked.user_id}"
-
-
-def _shown(store: Engine, asked: Asked) -> dict[str, Any]:
-    """The sums, largest first but days latest first, all of them together, and their chart."""
-    if asked.unknown_user:
-        return {"groups": [], "total": Usage.of(Sums()), "most": _SHOWN, "chart": None}
-    days = usage_by(store, "day", asked.usage, limit=_MOST_DAYS)
-    groups = (
-        days[:_CHARTED_DAYS]
-        if asked.by == "day"
-        else largest_usage(store, asked.by, asked.usage, limit=_SHOWN)
+    return Span(
+        span.first or date.fromordinal(max(until.toordinal() - _DEFAULT_DAYS + 1, 1)), until
     )
-    return {
-        "groups": [
-            (_label(asked.by, group), asked.into(group.group), GroupUsage.of(group))
-            for group in groups
-        ],
-        "total": Usage.of(_total(days)),
-        "most": _SHOWN,
-        "chart": _chart(store, asked, groups, days) if groups else None,
-    }
 
 
-def _chart(store: Engine, asked: Asked, groups: list[Group], by_day: list[Group]) -> dict[str, Any]:
-    """The days and the tokens on each, by what is asked for, and what came from caches; of
-    many days the last ones.
-    """
-    days = _days(asked.span)
+def _name_of(store: Engine, query: UsageQuery) -> str:
+    """Name the user whose usage is shown."""
+    if query.user or query.user_id is None:
+        return query.user
+    if not query.user_id:
+        return "callers with an upstream’s own key"
+    if user := find_user(store, query.user_id):
+        return user.username
+    return f"the deleted account {query.user_id}"
+
+
+def _results(store: Engine, query: UsageQuery) -> dict[str, Any]:
+    """Return the groups, largest first but days latest first, their total and their chart."""
+    results = {"groups": [], "total": Usage.of(Sums()), "most": _MAX_GROUPS, "chart": None}
+    if query.unknown_user:
+        return results
+    days = usage_by(store, "day", query.usage, limit=_MAX_DAYS)
+    groups = days[:_MAX_CHART_DAYS]
+    if query.by != "day":
+        groups = largest_usage(store, query.by, query.usage, limit=_MAX_GROUPS)
+    if groups:
+        results["chart"] = _chart(store, query, groups, days)
+    results["total"] = Usage.of(_total(days))
+    results["groups"] = [
+        (_label(query.by, group), query.into(group.group), GroupUsage.of(group)) for group in groups
+    ]
+    return results
+
+
+def _chart(
+    store: Engine, query: UsageQuery, groups: list[Group], by_day: list[Group]
+) -> dict[str, Any]:
+    """Return the last days, with the tokens and the cached share of each group on each day."""
+    days = _days(query.span)
     used: dict[int, Tokens] = {int(group.group): group for group in by_day}
-    if asked.by == "day":
+    if query.by == "day":
         kinds = (("Prompt", "prompt_tokens"), ("Answer", "completion_tokens"))
         series = [
             {"name": text, "values": [getattr(used.get(day), kind, 0) for day in days]}
             for text, kind in kinds
         ]
         return {"days": days, "series": series, "cached": [_cached("All", used, days)]}
-    top = [group for group in groups[:_SERIES] if _tokens(group)]
-    tokens = daily_tokens(store, asked.by, asked.usage, [group.group for group in top])
-    labels = {one.group: _label(asked.by, one) for one in top}
+    top = [group for group in groups[:_MAX_SERIES] if _tokens(group)]
+    tokens = daily_tokens(store, query.by, query.usage, [group.group for group in top])
+    labels = {group.group: _label(query.by, group) for group in top}
     series = [
-        {"name": labels[one], "values": [_tokens(tokens[one].get(day)) for day in days]}
-        for one in labels
+        {"name": label, "values": [_tokens(tokens[group].get(day)) for day in days]}
+        for group, label in labels.items()
     ]
     if len(groups) > len(top):
-        shown = [
-            sum(values) for values in zip(*(each["values"] for each in series), strict=True)
-        ] or [0] * len(days)
+        shown = [sum(_tokens(tokens[group].get(day)) for group in labels) for day in days]
         rest = [_tokens(used.get(day)) - part for day, part in zip(days, shown, strict=True)]
         series.append({"name": "All others", "values": rest})
     return {
         "days": days,
         "series": series,
-        "cached": [_cached(labels[one], tokens[one], days) for one in labels],
+        "cached": [_cached(label, tokens[group], days) for group, label in labels.items()],
     }
 
 
 def _cached(name: str, used: dict[int, Tokens], days: list[int]) -> dict[str, Any]:
-    """How many percent of each day's prompts came from caches; None: there was no prompt."""
-    found = [used.get(day, Tokens()) for day in days]
-    shares = [
-        100 * one.cached_tokens / one.prompt_tokens if one.prompt_tokens else None for one in found
-    ]
-    return {
-        "name": name,
-        "values": [None if share is None else round(share, 1) for share in shares],
-    }
+    """Return the percentage of cached prompt tokens by day; None for days without prompts."""
+    return {"name": name, "values": [_percent_cached(used.get(day)) for day in days]}
+
+
+def _percent_cached(used: Tokens | None) -> float | None:
+    if used is None or not used.prompt_tokens:
+        return None
+    return round(100 * used.cached_tokens / used.prompt_tokens, 1)
 
 
 def _total(days: list[Group]) -> Sums:
@@ -236,23 +236,27 @@ def _total(days: list[Group]) -> Sums:
 
 
 def _tokens(used: Tokens | None) -> int:
-    return used.prompt_tokens + used.completion_tokens if used else 0
+    if used is None:
+        return 0
+    return used.prompt_tokens + used.completion_tokens
 
 
 def _days(span: Span) -> list[int]:
-    """The days (YYYYMMDD) that the chart shows, the first one first."""
+    """Return the days (YYYYMMDD) of the chart, oldest first."""
     assert span.first
     assert span.last
     last = span.last.toordinal()
     days = map(
-        date.fromordinal, range(max(span.first.toordinal(), last - _CHARTED_DAYS + 1), last + 1)
+        date.fromordinal, range(max(span.first.toordinal(), last - _MAX_CHART_DAYS + 1), last + 1)
     )
     return [day.year * 10_000 + day.month * 100 + day.day for day in days]
 
 
 def _label(by: Dimension, group: Group) -> str:
-    """What people call it."""
+    """Name a group for people."""
     nobody = {"user": "upstream’s own key", "key": "without a virtual key"}
-    if by in nobody:
-        return group.name or (f"deleted {by} {group.group}" if group.group else nobody[by])
-    return str(group.group) or f"(no {by})"
+    if by not in nobody:
+        return str(group.group) or f"(no {by})"
+    if not group.group:
+        return group.name or nobody[by]
+    return group.name or f"deleted {by} {group.group}"

@@ -21,7 +21,9 @@ from shared.store.virtual_keys import find_key_by_id, search_keys
 __all__ = ("KeysPages", "UsersPages")
 
 _PER_PAGE = 50
-_KEYS_SHOWN = 100
+
+_MAX_KEYS = 100
+"""In the drawer of one account; the page of keys has them all."""
 
 
 class UsersPages(Pages):
@@ -37,7 +39,7 @@ class UsersPages(Pages):
         q: SomeText = None,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """The list, of which a search shows a part."""
+        """List all, or those that match a search."""
         now, after = sidecar.clock.now_ms(), place_in(cursor, int) or 0
         rows = search_users(
             sidecar.store, now_ms=now, text=q or "", after=after, limit=_PER_PAGE + 1
@@ -49,14 +51,14 @@ class UsersPages(Pages):
 
     @get("/admin/users/new")
     async def show_new(self, request: UserRequest) -> Response[str]:
-        """The form to make an account, for the drawer."""
+        """Show the form for a new account in the drawer."""
         return page(request, "admin/users_new.html")
 
     @get("/admin/users/{user_id:int}")
     async def show(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
     ) -> Response[str]:
-        """One account, for the drawer."""
+        """Show one account in the drawer."""
         return _account(
             request, sidecar, user_id, "admin/users_one.html", keys=_keys_of(sidecar, user_id)
         )
@@ -65,14 +67,14 @@ class UsersPages(Pages):
     async def show_quota(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
     ) -> Response[str]:
-        """The form for the quota of an account, for its dialog."""
+        """Show the form for an account's quota in its dialog."""
         return _account(request, sidecar, user_id, "admin/users_quota.html")
 
     @get("/admin/users/{user_id:int}/keys")
     async def show_keys(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
     ) -> Response[str]:
-        """The keys of an account, after one was changed."""
+        """Show an account's keys again after a change."""
         return _account(
             request, sidecar, user_id, "admin/users_keys.html", keys=_keys_of(sidecar, user_id)
         )
@@ -81,12 +83,12 @@ class UsersPages(Pages):
     async def show_new_key(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], user_id: RowId
     ) -> Response[str]:
-        """The form to make a key for an account, for the drawer."""
+        """Show the form for an account's new key in the drawer."""
         return _account(request, sidecar, user_id, "admin/users_new_key.html")
 
 
 class KeysPages(Pages):
-    """Everybody's virtual keys."""
+    """Everyone's virtual keys."""
 
     guards = (admin_only,)
 
@@ -98,7 +100,7 @@ class KeysPages(Pages):
         q: SomeText = None,
         cursor: Cursor = None,
     ) -> Response[str]:
-        """The list, of which a search shows a part."""
+        """List all, or those that match a search."""
         now, after = sidecar.clock.now_ms(), place_in(cursor, int) or 0
         rows = search_keys(
             sidecar.store, now_ms=now, text=q or "", after=after, limit=_PER_PAGE + 1
@@ -112,7 +114,7 @@ class KeysPages(Pages):
     async def show(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], key_id: RowId
     ) -> Response[str]:
-        """The form to change a key, for the drawer."""
+        """Show the form to edit a key in the drawer."""
         key = find_key_by_id(sidecar.store, key_id)
         if key is None:
             raise NotFoundException("There is no such key.")
@@ -124,13 +126,13 @@ class KeysPages(Pages):
 def _user(sidecar: Sidecar, user_id: int) -> User:
     if user := find_user(sidecar.store, user_id):
         return user
-    raise NotFoundException("There is no such account; perhaps it was deleted meanwhile.")
+    raise NotFoundException("There is no such account; perhaps it has been deleted.")
 
 
 def _account(
     request: UserRequest, sidecar: Sidecar, user_id: int, template: str, **shown: Any
 ) -> Response[str]:
-    """A part of a page that is about one account."""
+    """Show a part of a page about one account."""
     owner = _user(sidecar, user_id)
     return page(
         request, template, one=UserDetails.of(owner, *_spent(sidecar, "user", owner)), **shown
@@ -138,15 +140,15 @@ def _account(
 
 
 def _spent(sidecar: Sidecar, kind: str, subject: User | VirtualKey) -> tuple[Balance, int]:
-    """What a user or key has spent in the present period, and when that is."""
+    """Return what a user or key has spent in the current period, and the time."""
     now = sidecar.clock.now_ms()
     return balance_of(sidecar.store, subject_of(kind, subject.id), subject.limits.period, now), now
 
 
 def _keys_of(sidecar: Sidecar, user_id: int) -> list[KeyView]:
-    """The usable ones first, then the newest."""
+    """List the active keys first, then the newest."""
     now = sidecar.clock.now_ms()
-    rows = search_keys(sidecar.store, now_ms=now, limit=_KEYS_SHOWN, user_id=user_id)
+    rows = search_keys(sidecar.store, now_ms=now, limit=_MAX_KEYS, user_id=user_id)
     return sorted(
         (KeyView.of(*row, now) for row in rows), key=lambda key: (key.state != "usable", -key.id)
     )

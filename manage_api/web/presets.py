@@ -1,4 +1,4 @@
-"""Providers that the forms for upstreams offer; the table itself is `presets.toml`."""
+"""The providers that the forms for upstreams offer, from `presets.toml`."""
 
 import tomllib
 from functools import cache
@@ -16,29 +16,30 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     title: str
     name: str
-    """For its upstream."""
+    """The name for its upstream."""
 
     format: Api
-    """What it is spoken to in."""
+    """The API format in which it tells most of the model's reasoning."""
 
     base_url: str
     messages: str = ""
-    """Its base URL for Messages, when that is another format at another place."""
+    """Its base URL for Messages, if that is different."""
 
     keys: str = ""
-    """Where its keys are made."""
+    """The page where people get its keys."""
 
     note: str = ""
 
     @property
-    def told(self) -> str:
-        """The note, and where else it can be spoken to."""
-        also = f"It also speaks Messages, at {self.messages}." if self.messages else ""
-        return f"{self.note} {also}".strip()
+    def hint(self) -> str:
+        """The note, and its other endpoint."""
+        if not self.messages:
+            return self.note
+        return f"{self.note} It also offers Messages at {self.messages}.".strip()
 
 
 @cache
 def presets() -> tuple[Preset, ...]:
-    """In the order of the table."""
+    """Return the presets in the order of the table."""
     table = tomllib.loads(Path(__file__).with_name("presets.toml").read_text("utf-8"))
     return tuple(msgspec.convert(table["presets"], list[Preset]))

@@ -1,14 +1,13 @@
-"""How a page is made.
+"""How pages are rendered.
 
-A controller that derives from `Pages` answers `page(request, "file.html", name=value, …)`:
-a template of `templates/` that extends `base.html`, or a fragment for htmx. What it shows
-is read through the same services as the controllers of the API; what people change goes
-from the browser straight to the JSON API (`static/app/forms.js`), so that nothing is posted
-to a page.
+A controller that derives from `Pages` returns `page(request, "file.html", name=value, …)`:
+a template in `templates/` that extends `base.html`, or a fragment for htmx. It reads
+through the same services as the API's controllers. Changes go from the browser straight to
+the JSON API (`static/app/forms.js`), so nothing is posted to a page.
 
-Templates escape everything, and a name that was not passed is an error. There are the
-globals `user` (None for strangers), `here` (the path), `asset`, `version`, `setup_open`,
-and the filters below. `macros.html` has what pages share.
+Templates escape everything, and an undefined name is an error. They have the globals `user`
+(None without a session), `here` (the path), `asset`, `version`, `setup_open`, and the
+filters below. `macros.html` has what pages share.
 """
 
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from markupsafe import Markup
 
 from manage_api.access.authentication import PUBLIC
 from manage_api.access.callers import AnyRequest
-from manage_api.access.same_origin import shown_cookie
+from manage_api.access.same_origin import read_cookie
 from manage_api.domains.limits import limits_words
 from manage_api.problems import Problem, http_problem, store_problem, unexpected_problem
 from manage_api.sidecar import Sidecar
@@ -60,7 +59,7 @@ _FOLDER = Path(__file__).with_name("templates")
 def page(
     request: AnyRequest, template: str, *, http_status: int = 200, **shown: Any
 ) -> Response[str]:
-    """A template as an answer; `shown` are its names beside the globals."""
+    """Render a template; `shown` are its names besides the globals."""
     sidecar: Sidecar = request.app.state.sidecar
     user: User | None = request.scope.get("user")
     text = (
@@ -78,74 +77,67 @@ def page(
 
 
 def go(path: str) -> Redirect:
-    """An answer that leads to another of our pages."""
+    """Redirect to another of our pages."""
     return Redirect(path, status_code=HTTP_303_SEE_OTHER)
 
 
 def local_path(text: str) -> str:
-    """The path when it leads to one of our pages, else the dashboard's: nobody is sent to
-    other sites (CWE-601).
-    """
+    """Return the path if it leads to one of our pages, else the dashboard's (CWE-601)."""
     ours = text.startswith("/") and not text.startswith("//")
-    return (
-        text
-        if ours and "\\" not in text and text.isprintable() and text.isascii()
-        else "/dashboard"
-    )
+    if ours and "\\" not in text and text.isprintable() and text.isascii():
+        return text
+    return "/dashboard"
 
 
 def visitor(request: AnyRequest) -> User | None:
-    """Who looks at a public page."""
+    """Return the user who visits a public page, if they have signed in."""
     sidecar: Sidecar = request.app.state.sidecar
-    token = shown_cookie(request)
+    token = read_cookie(request)
     now_ms = sidecar.clock.now_ms()
-    return (
-        session_user(sidecar.store, token, sidecar.token_secret, now_ms=now_ms) if token else None
-    )
+    if not token:
+        return None
+    return session_user(sidecar.store, token, sidecar.token_secret, now_ms=now_ms)
 
 
 def _page_problem(request: AnyRequest, error: HTTPException) -> Response[Any]:
-    """Strangers are sent to sign in, who has a well-known password to change it; others are
-    told.
-    """
+    """Redirect to sign in or to change a well-known password, else show the error."""
     if isinstance(error, NotAuthorizedException):
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        here = request.url.path
+        if request.url.query:
+            here += f"?{request.url.query}"
         return _leave(request, f"/?next={quote(here)}")
     user: User | None = request.scope.get("user")
     if user and user.must_change_password and error.status_code == 403:
         return _leave(request, "/setup" if user.role == "admin" else "/account")
-    return _told(request, http_problem(request, error).content)
+    return _problem_page(request, http_problem(request, error).content)
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Any]:
-    """What nobody thought of, logged like the API's."""
-    found = (
-        store_problem(request, error)
-        if isinstance(error, StoreError)
-        else unexpected_problem(request, error)
-    )
-    return _told(request, found.content)
+    """Show an unexpected error, logged like the API's."""
+    if isinstance(error, StoreError):
+        return _problem_page(request, store_problem(request, error).content)
+    return _problem_page(request, unexpected_problem(request, error).content)
 
 
-def _told(request: AnyRequest, problem: Problem) -> Response[str]:
-    """A problem as a page, or as the part of one that was asked for."""
-    template = "problem_part.html" if request.headers.get("HX-Request") else "problem.html"
+def _problem_page(request: AnyRequest, problem: Problem) -> Response[str]:
+    """Show a problem as a page, or as a fragment for htmx."""
+    template = "problem.html"
+    if request.headers.get("HX-Request"):
+        template = "problem_part.html"
     return page(
         request, template, http_status=problem.status, detail=problem.detail, code=problem.status
     )
 
 
 def _leave(request: AnyRequest, path: str) -> Response[Any]:
-    """A fragment can't redirect the page it goes into, so htmx is told to
-    (https://htmx.org/reference/).
-    """
+    """Redirect the whole page: for a fragment, htmx does it (https://htmx.org/reference/)."""
     if request.headers.get("HX-Request"):
         return Response(b"", headers={"HX-Redirect": path})
     return go(path)
 
 
 def missing_page(request: AnyRequest, error: NotFoundException) -> Response[Any]:
-    """What is nowhere: a page for who looks for one, a problem for programs."""
+    """Answer an unknown path: a page for browsers, a problem for clients of the API."""
     if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith("/api/"):
         return http_problem(request, error)
     return page(
@@ -158,7 +150,7 @@ def missing_page(request: AnyRequest, error: NotFoundException) -> Response[Any]
 
 
 class Pages(Controller):
-    """Pages for people who have signed in; for admins' set `guards = (admin_only,)`."""
+    """Pages for signed-in users; pages for admins set `guards = (admin_only,)`."""
 
     include_in_schema = False
     exception_handlers = {
@@ -169,7 +161,7 @@ class Pages(Controller):
 
 
 class PublicPages(Pages):
-    """Pages for anybody; `visitor` tells who it is."""
+    """Pages for everyone; `visitor` tells who it is."""
 
     opt = PUBLIC
 
@@ -196,9 +188,8 @@ def _environment() -> Environment:
         "usd": usd,
         "when": when,
     }
-    environment.filters |= {
-        word.__name__: word for word in (agent, limits_words, outcome, rule_words, trouble)
-    }
+    words = (agent, limits_words, outcome, rule_words, trouble)
+    environment.filters |= {word.__name__: word for word in words}
     return environment
 
 
@@ -206,38 +197,38 @@ def _environment() -> Environment:
 
 
 def number(value: int) -> str:
-    """1,234,567."""
+    """Write a number like 1,234,567."""
     return f"{value:,}"
 
 
 def query(parts: Mapping[str, object]) -> str:
-    """The query of a URL from what is not empty."""
+    """Encode what is not empty as the query of a URL."""
     return urlencode({name: value for name, value in parts.items() if value not in (None, "")})
 
 
 def short(value: int) -> str:
-    """1.2M, for where there is no room."""
+    """Write a number like 1.2M, for tight places."""
     for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if value >= 1000 * size:
+            return f"{value // size:,}{unit}"
         if value >= size:
-            return (
-                f"{value / size:.3g}{unit}" if value < 1000 * size else f"{value // size:,}{unit}"
-            )
+            return f"{value / size:.3g}{unit}"
     return str(value)
 
 
 def usd(micros: int | None) -> str:
-    """Millionths of a US dollar as dollars, to the cent, or to a hundredth of one below a
-    dollar.
-    """
+    """Write millionths of a US dollar as dollars: to the cent, below $1 to a hundredth of it."""
     if micros is None:
         return "unknown"
     if 0 < micros < 100:
         return "<$0.0001"
-    return f"${micros / 1e6:,.2f}" if micros >= 1_000_000 or not micros else f"${micros / 1e6:.4f}"
+    if 0 < micros < 1_000_000:
+        return f"${micros / 1e6:.4f}"
+    return f"${micros / 1e6:,.2f}"
 
 
 def plain_dollars(micros: int | None) -> str:
-    """The same to the last digit, as the fields for money take it; empty for None.
+    """Write dollars to the last digit, as the fields for money take them; empty for None.
 
     Three decimals get a fourth where 1.125 could be read as 1125.
     """
@@ -251,7 +242,7 @@ def plain_dollars(micros: int | None) -> str:
 
 
 def when(ms: int) -> Markup:
-    """A time (epoch ms) that `static/app/times.js` shows in the zone of the reader."""
+    """Write a time (epoch ms), which `static/app/times.js` converts to local time."""
     moment = datetime.fromtimestamp(ms / 1000, UTC)
     return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
         moment.isoformat(timespec="milliseconds"), moment.strftime("%Y-%m-%d %H:%M")
@@ -259,12 +250,12 @@ def when(ms: int) -> Markup:
 
 
 def day(number: int) -> str:
-    """YYYYMMDD as 2026-11-20."""
+    """Write YYYYMMDD as 2026-11-20."""
     return f"{number // 10_000:04}-{number // 100 % 100:02}-{number % 100:02}"
 
 
 def lasted(ms: int | None) -> str:
-    """850 ms, 12.3 s, 4 min 5 s; a dash when it is not known."""
+    """Write a duration like 850 ms, 12.3 s or 4 min 5 s; a dash if unknown."""
     if ms is None:
         return "–"
     if ms < 1000:
@@ -275,13 +266,16 @@ def lasted(ms: int | None) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """98.5 %; a dash of nothing. What is not all is never rounded up to it."""
+    """Write a share like 98.5 %; a dash of nothing. Less than all never becomes 100 %."""
     if not whole:
         return "–"
-    percent = min(100 * part / whole, 99.9) if part < whole else 100.0
-    return f"{percent:.3g} %"
+    if part >= whole:
+        return "100 %"
+    return f"{min(100 * part / whole, 99.9):.3g} %"
 
 
 def cut(text: str, most: int = 200) -> str:
-    """The text's beginning where it is longer than that."""
-    return text if len(text) <= most else f"{text[:most]}…"
+    """Shorten a text that is longer than that."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}…"

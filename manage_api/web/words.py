@@ -1,4 +1,4 @@
-"""What the codes in the ledger mean, in sentences for people."""
+"""The codes in the ledger, in sentences for people."""
 
 import re
 
@@ -9,74 +9,70 @@ __all__ = ("agent", "outcome", "rule_words", "trouble")
 _TROUBLE = {
     "bad_request": "The request was not valid HTTP.",
     "bad_status": (
-        "The upstream answered with a status that means nothing here, like a redirect: "
-        "check its base URL."
+        "The upstream answered with an unexpected status, such as a redirect: check its base URL."
     ),
     "client_left": (
-        "The program hung up before the answer was complete, for example because "
-        "somebody stopped it."
+        "The client hung up before the answer was complete, for example because someone stopped it."
     ),
     "conversation_too_long": (
-        "The stored conversation that the request goes on from is too long: begin a new one."
+        "The stored conversation that the request continues is too long: start a new one."
     ),
-    "gateway_error": "The gateway itself failed on this request; its log says how.",
-    "insufficient_quota": "The quota or budget of the account or key did not allow it.",
+    "gateway_error": "The gateway itself failed on this request: see its log.",
+    "insufficient_quota": "The quota or budget of the account or key was used up.",
     "invalid_json": "The request was not valid JSON.",
-    "item_not_found": "The request refers to an earlier answer that is not known here.",
-    "lost": "The gateway was killed or crashed while this request ran; what was used is a guess.",
-    "method_not_allowed": "The program used a method that this address does not have.",
+    "item_not_found": "The request refers to an earlier answer that is not stored here.",
+    "lost": "The gateway was killed or crashed during this request; its usage is an estimate.",
+    "method_not_allowed": "The client used an HTTP method that this path does not support.",
     "model_not_allowed": "The account or key may not use this model.",
     "model_not_found": (
-        "No upstream serves a model of this name: check the spelling, or ask for a rewrite."
+        "No upstream serves a model with this name: check the spelling, or add a rewrite."
     ),
     "no_upstream": "No upstream was configured yet.",
     "previous_response_not_found": (
-        "The request goes on from an answer that is not stored here, or not any more."
+        "The request continues an answer that is not stored here, or no longer."
     ),
     "quota_unavailable": (
-        "The quota could not be checked, as the database was busy; trying again helps."
+        "The quota could not be checked because the database was busy: try again."
     ),
     "rate_limit_exceeded": (
-        "The account or key asked more often, or for more at once, than its limits allow."
+        "The account or key exceeded its limit of requests, tokens or concurrent requests."
     ),
     "reasoning_not_known": (
-        "A turn's reasoning was not known, and the upstream's profile says to refuse then."
+        "A turn's reasoning was not found, and the upstream's profile refuses such requests."
     ),
     "request_too_large": (
-        "The request was larger than the gateway takes: start a new chat, or raise its limits."
+        "The request was larger than the gateway accepts: start a new chat, or raise its limits."
     ),
     "upstream_auth_error": (
-        "The upstream refused all of the gateway's keys: an administrator has to renew them."
+        "The upstream rejected all of the gateway's keys: an administrator must replace them."
     ),
     "upstream_cut": "The upstream broke off in the middle of its answer.",
     "upstream_error": "The upstream reported an error in its answer.",
-    "upstream_malformed": "The upstream sent something that is no valid answer.",
+    "upstream_malformed": "The upstream sent an invalid answer.",
     "upstream_timeout": "The upstream took too long.",
-    "upstream_too_large": "The upstream's answer was larger than the gateway takes.",
+    "upstream_too_large": "The upstream's answer was larger than the gateway accepts.",
     "upstream_unreachable": "The upstream could not be reached.",
-    "usage_not_recorded": (
-        "The database could not be written, so a quota could not be charged: is the disk full?"
-    ),
+    "usage_not_recorded": ("The usage could not be written to the database: is the disk full?"),
 }
 _FAMILIES = {
-    "invalid": "The request had something in it that is not valid: its {}.",
-    "missing": "The request lacked something: its {}.",
-    "unsupported": "The request wanted something that is not supported here: its {}.",
+    "invalid": "Something in the request was invalid: its {}.",
+    "missing": "Something in the request was missing: its {}.",
+    "unsupported": "The request asked for something unsupported: its {}.",
 }
-"""For codes that begin so; what follows is what it was about."""
+"""By the first word of a code; the rest of the code names the subject."""
 
 _STATUS = {
-    "400": "the request was not to its liking",
-    "401": "it refused the key",
+    "400": "it found the request invalid",
+    "401": "it rejected the key",
     "402": "the key's account has no credit left",
-    "403": "it refused the key or the region",
+    "403": "it rejected the key or the region",
     "404": "it does not know the model or the path",
     "408": "the request took too long",
     "413": "the request was too large",
-    "422": "the request was not to its liking",
-    "429": "it wants fewer requests for now",
-    "500": "it has a fault",
-    "502": "it has a fault",
+    "422": "it found the request invalid",
+    "429": "its rate limit was reached",
+    "500": "it failed internally",
+    "502": "it failed internally",
     "503": "it is overloaded or down",
     "504": "it took too long",
     "529": "it is overloaded",
@@ -84,13 +80,13 @@ _STATUS = {
 _RULES = {
     "id": "recognised by a tool-call id",
     "chain": "recognised by the turn after it",
-    "anchor": "recognised by its text and place",
+    "anchor": "recognised by its text and position",
     "stop": "recognised as a stopped answer",
-    "result": "recognised by its calls and their results",
-    "text": "recognised by its long text",
+    "result": "recognised by its tool calls and their results",
+    "text": "recognised by its text alone",
     "neighbour": "recognised by the turn before it",
-    "known-empty": "known: the model gave no reasoning",
-    "client": "sent by the program itself",
+    "known-empty": "the model gave no reasoning",
+    "client": "sent by the client",
     "missing": "not found",
 }
 _AGENTS = (
@@ -104,7 +100,7 @@ _AGENTS = (
 
 
 def trouble(error_class: str, status: int = 0) -> str:
-    """What went wrong, as a sentence; empty when nothing did."""
+    """Say what went wrong in a sentence; empty when nothing did."""
     if not error_class:
         return ""
     if error_class in _TROUBLE:
@@ -113,14 +109,16 @@ def trouble(error_class: str, status: int = 0) -> str:
         why = _STATUS.get(match[1], "it could not do that")
         return f"The upstream answered with status {match[1]}: {why}."
     family, _, about = error_class.partition("_")
-    said = error_class.replace("_", " ")
     if family in _FAMILIES:
         return _FAMILIES[family].format(about.replace("_", " ")[:120])
-    return f"It ended with “{said[:120]}”{f' (status {status})' if status else ''}."
+    words = f"“{error_class.replace('_', ' ')[:120]}”"
+    if status:
+        words += f" (status {status})"
+    return f"It ended with {words}."
 
 
 def outcome(view: RequestView) -> tuple[str, str]:
-    """A colour (`ok`, `warn`, `bad`, `info`) and few words for how a request ended."""
+    """Return a colour (`ok`, `warn`, `bad`, `info`) and a few words for how a request ended."""
     if view.id is None:
         return "info", "running"
     if not view.error_class:
@@ -129,15 +127,17 @@ def outcome(view: RequestView) -> tuple[str, str]:
         return "warn", "stopped"
     if view.error_class in ("insufficient_quota", "rate_limit_exceeded"):
         return "warn", "over limit"
-    return "bad", str(view.status) if view.status >= 400 else "broken off"
+    if view.status < 400:
+        return "bad", "cut off"
+    return "bad", str(view.status)
 
 
 def rule_words(rule: str) -> str:
-    """How a turn was found."""
+    """Say how a turn was recognised."""
     return _RULES.get(rule, rule[:120])
 
 
 def agent(user_agent: str) -> str:
-    """The program behind a `User-Agent`, by the name people know it by."""
-    known = (name for mark, name in _AGENTS if mark in user_agent.lower())
-    return next(known, user_agent.partition(" ")[0][:60] or "unknown program")
+    """Name the client behind a `User-Agent`."""
+    names = (name for mark, name in _AGENTS if mark in user_agent.lower())
+    return next(names, user_agent.partition(" ")[0][:60] or "unknown client")

@@ -1,4 +1,4 @@
-"""Addresses to listen at, and who reaches them."""
+"""Addresses that programs listen on, and whether others can reach them."""
 
 import ipaddress
 import re
@@ -7,15 +7,17 @@ __all__ = ("is_loopback", "split_address")
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """The host, without brackets, and the port of `127.0.0.1:8787`, `localhost:8787` or
-    `[::1]:8787`.
+    """Split `127.0.0.1:8787`, `localhost:8787` or `[::1]:8787` into host and port.
 
-    Raises ValueError with a sentence when it is none of these.
+    Raises ValueError, with a message for people, for anything else.
     """
     host, _, port = address.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    if not (is_ip6(host) if bracketed else re.fullmatch(r"[A-Za-z0-9._-]+", host)):
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        valid = is_ip6(host)
+    else:
+        valid = re.fullmatch(r"[A-Za-z0-9._-]+", host) is not None
+    if not valid:
         raise ValueError("must be host:port, like 127.0.0.1:8787, or [::1]:8787 for IPv6")
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
         raise ValueError("must end in a port from 1 to 65535, like 127.0.0.1:8787")
@@ -23,7 +25,7 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this machine alone reaches a host; any name but `localhost` may be another's."""
+    """Whether only this machine can reach a host; any name but `localhost` may be public."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

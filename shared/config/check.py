@@ -1,6 +1,4 @@
-"""Holds plain values, as a TOML file gives them, against a struct: every mismatch is found,
-not only the first.
-"""
+"""Checks plain values from a TOML file against a struct, and finds every mismatch."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,8 +12,9 @@ __all__ = ("Finding", "Rule", "Rules", "between", "check", "closest")
 
 
 class Finding(NamedTuple):
-    """What is wrong with a value, or with what stands at `path` below it. Never quotes a
-    value: it may be a secret.
+    """A fault in a value, or in what is at `path` below it.
+
+    The message never quotes the value, which may be a secret.
     """
 
     message: str
@@ -23,7 +22,7 @@ class Finding(NamedTuple):
 
 
 type Rule = Callable[[Any], Iterable[Finding]]
-"""Looks at one value that has the right type; what is inside a table or list is still unchecked."""
+"""Checks one value of the right type; what is inside a table or list is still unchecked."""
 
 type Rules = Mapping[str, Rule]
 """Rules by place: `server.listen_addr`, or `upstreams[].name` for each of a list, or
@@ -36,14 +35,16 @@ NOUNS = {
     int: "a whole number",
     float: "a decimal number",
     list: "a list",
+    dict: "a table",
 }
+"""TOML's only other values are dates and times."""
+
 LARGEST = 2**63 - 1
+"""TOML integers have 64 bits; to people it is the same as no limit."""
 
 
 def check(value: Any, kind: inspect.Type, rules: Rules, place: str = "") -> Iterator[Finding]:
-    """Find all that keeps `msgspec.convert` from making a `kind` of `value`, and all that
-    `rules` object to.
-    """
+    """Find everything that `msgspec.convert` or the rules would refuse in the value."""
     if wrong := mismatch(value, kind):
         yield Finding(wrong)
         return
@@ -58,29 +59,27 @@ def check(value: Any, kind: inspect.Type, rules: Rules, place: str = "") -> Iter
 
 
 def mismatch(value: Any, kind: inspect.Type) -> str:
-    """Why the value can't be of this kind; empty when it can."""
+    """Explain why the value is not of this kind; empty when it is."""
     if isinstance(kind, inspect.AnyType):
         return ""
     if isinstance(kind, inspect.LiteralType):
+        if value in kind.values:
+            return ""
         choices = [str(choice) for choice in kind.values]
-        return (
-            ""
-            if value in kind.values
-            else f"must be one of {', '.join(choices)}{closest(value, choices)}"
-        )
+        return f"must be one of {', '.join(choices)}{closest(value, choices)}"
     accepted, wanted = wanted_types(kind)
     if type(value) in accepted:
         return ""
     if isinstance(value, dict) and wanted == "a list of tables":
-        return "must be a list of tables: write its name in double brackets, [[ and ]]"
-    return (
-        f"must be {wanted}, not "
-        f"{NOUNS.get(type(value), 'a table' if isinstance(value, dict) else 'a date')}"
-    )
+        return "must be a list of tables: put its name in double brackets, [[ and ]]"
+    return f"must be {wanted}, not {NOUNS.get(type(value), 'a date')}"
 
 
 def wanted_types(kind: inspect.Type) -> tuple[tuple[type, ...], str]:
-    """The Python types that fit and their name in a message; a new kind of field is taught here."""
+    """Return the Python types that fit, and their name in a message.
+
+    A new kind of field needs a case here.
+    """
     match kind:
         case inspect.StrType():
             return (str,), "text"
@@ -100,27 +99,29 @@ def wanted_types(kind: inspect.Type) -> tuple[tuple[type, ...], str]:
             return (), ""  # TOML has no null: it stands for a key that is left out
         case inspect.UnionType(types=kinds):
             accepted, wanted = zip(*map(wanted_types, kinds), strict=True)
-            return tuple(one for each in accepted for one in each), " or ".join(
-                filter(None, wanted)
-            )
+            types = tuple(kind for group in accepted for kind in group)
+            return types, " or ".join(filter(None, wanted))
     raise TypeError(f"configuration has no check for {kind}")
 
 
 def member(value: Any, kind: inspect.Type) -> inspect.Type:
-    """The member of a union that the value is; any other kind as it is."""
-    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    return next(each for each in kinds if not mismatch(value, each))
+    """Return the member of a union that fits the value; any other kind as it is."""
+    if not isinstance(kind, inspect.UnionType):
+        return kind
+    return next(each for each in kind.types if not mismatch(value, each))
 
 
 def default_rule(kind: inspect.Type) -> Rule | None:
     """No setting is negative unless its own rule lets it be."""
-    return between(0, LARGEST) if isinstance(kind, inspect.IntType | inspect.FloatType) else None
+    if isinstance(kind, inspect.IntType | inspect.FloatType):
+        return between(0, LARGEST)
+    return None
 
 
 def parts(
     value: Any, kind: inspect.Type, place: str
 ) -> Iterator[tuple[str | int, Any, inspect.Type, str]]:
-    """What stands inside a table or list, each with its key, kind and place."""
+    """Yield what is inside a table or list, with its key, kind and place."""
     match kind:
         case inspect.StructType(fields=fields):
             for field in fields:
@@ -136,22 +137,31 @@ def parts(
 
 
 def unfit_keys(table: dict[str, Any], kind: inspect.StructType) -> Iterator[Finding]:
-    known = [field.encode_name for field in kind.fields]
+    names = [field.encode_name for field in kind.fields]
     for key in table:
-        if key not in known:
-            yield Finding(f"is not a known key{closest(key, known)}", (key,))
+        if key not in names:
+            yield Finding(f"is not a known key{closest(key, names)}", (key,))
     for field in kind.fields:
         if field.required and field.encode_name not in table:
             yield Finding("is missing", (field.encode_name,))
 
 
 def closest(word: object, choices: Iterable[str]) -> str:
-    """A did-you-mean to end a message with; empty when nothing is close."""
+    """Return a suggestion to end a message with; empty when nothing is close."""
     matches = difflib.get_close_matches(str(word), list(choices), n=1)
-    return f" (did you mean {matches[0]}?)" if matches else ""
+    if not matches:
+        return ""
+    return f" (did you mean {matches[0]}?)"
 
 
 def between(low: float, high: float) -> Rule:
-    """The number must lie within the bounds, ends included; refuses NaN."""
-    wanted = f"must be {low} or more" if high == LARGEST else f"must be from {low} to {high}"
-    return lambda number: () if low <= number <= high else (Finding(wanted),)
+    """Return the rule that a number is within the bounds, ends included; it refuses NaN."""
+    message = f"must be from {low} to {high}"
+    if high == LARGEST:
+        message = f"must be {low} or more"
+
+    def rule(number: float) -> Iterator[Finding]:
+        if not low <= number <= high:
+            yield Finding(message)
+
+    return rule

@@ -1,4 +1,4 @@
-"""A TOML file as read: its values, and the lines they stand on."""
+"""A TOML file: its values, and the lines they are on."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ __all__ = ("Document",)
 
 
 class Document(NamedTuple):
-    """A file's values by key; whoever reads it may change them."""
+    """The values of a file by key, for the reader to change, and their lines."""
 
     source: str
     tree: dict[str, Any]
@@ -20,7 +20,7 @@ class Document(NamedTuple):
 
     @classmethod
     def empty(cls, path: str) -> Self:
-        """Stands for a file that isn't there or can't be used."""
+        """Return an empty document for a missing or unusable file."""
         return cls(path, {}, Lines(""))
 
     @classmethod
@@ -30,9 +30,8 @@ class Document(NamedTuple):
         Raises FileNotFoundError, and ConfigError when it can't be read or isn't TOML.
         """
         try:
-            text = (
-                Path(path).read_bytes().decode("utf-8-sig")
-            )  # Windows editors put a byte order mark in front
+            # Windows editors put a byte order mark in front.
+            text = Path(path).read_bytes().decode("utf-8-sig")
             return cls(path, tomllib.loads(text), Lines(text))
         except FileNotFoundError:
             raise
@@ -50,8 +49,10 @@ class Document(NamedTuple):
 
 
 def syntax_line(error: Exception, text: str) -> int | None:
-    """The line `tomllib` names in its message."""
+    """Return the line that `tomllib` names in its message."""
     if "(at end of document)" in str(error):
         return text.count("\n") + 1
-    named = re.search(r"\(at line (\d+), column \d+\)", str(error))
-    return int(named[1]) if named else None
+    match = re.search(r"\(at line (\d+), column \d+\)", str(error))
+    if match is None:
+        return None
+    return int(match[1])

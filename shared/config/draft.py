@@ -1,4 +1,4 @@
-"""The configuration on its way from file and environment to a `Snapshot`."""
+"""Merges file and environment into the values of a `Snapshot`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,8 +33,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "BIG_MODEL": "tiers.big_model",
     "BIG_EFFORT": "tiers.big_effort",
 }
-"""Environment names and the settings they override; a setting without a dot has no key in
-the file.
+"""Environment variables and the settings they override.
+
+A setting without a dot can only be set there.
 """
 
 UPSTREAM_ENVIRONMENT: Mapping[str, str] = {
@@ -42,7 +43,7 @@ UPSTREAM_ENVIRONMENT: Mapping[str, str] = {
     "UPSTREAM_API_KEY": "api_keys",
     "UPSTREAM_CHAT_COMPLETIONS_PATH": "path",
 }
-"""Environment names and the keys of the one upstream they make or complete."""
+"""Environment variables and the keys of the one upstream they define or complete."""
 
 BOOLEANS = {
     "true": True,
@@ -57,37 +58,34 @@ BOOLEANS = {
 
 
 class Draft:
-    """Plain values in the shape of `Snapshot`, where each of them came from, and what is
-    wrong with them.
+    """Plain values in the shape of `Snapshot`, their origins and their faults.
 
-    `complete` is called once, then `check`.
+    Call `complete` once, then `check`.
     """
 
     def __init__(
         self, document: Document, environ: Mapping[str, str], unreadable: Sequence[Problem] = ()
     ) -> None:
-        """`unreadable` says why the document is empty although there is a file."""
+        """`unreadable` explains why the document of an existing file is empty."""
         self.tree = document.tree
         self._document = document
         self._environ = {name: text for name, text in environ.items() if text}
         self._unreadable = unreadable
         self._problems = list(unreadable)
-        self._moved: dict[
-            KeyPath, KeyPath
-        ] = {}  # where the file has what stands elsewhere in the tree
-        self._overridden: dict[
-            KeyPath, str
-        ] = {}  # the environment names that gave a part of the tree
+        # The path in the file of each value that is elsewhere in the tree.
+        self._moved: dict[KeyPath, KeyPath] = {}
+        # The environment variable that set a part of the tree.
+        self._overridden: dict[KeyPath, str] = {}
 
     @property
     def overridden(self) -> frozenset[str]:
-        """The dotted names of settings that the environment gave."""
+        """The dotted names of settings from the environment."""
         return frozenset(
             ENVIRONMENT[name] for name in self._overridden.values() if name in ENVIRONMENT
         )
 
     def complete(self) -> None:
-        """Bring every accepted spelling into one shape, and the environment over it."""
+        """Normalise every accepted spelling, then apply the environment."""
         self._refuse_environment_settings()
         self._replace_upstreams()
         self._append_legacy_upstream()
@@ -96,7 +94,7 @@ class Draft:
         self._apply_environment()
 
     def check(self) -> list[Problem]:
-        """Every problem, those of the file first and in its order."""
+        """Return every problem, those of the file first and in its order."""
         for finding in check(self.tree, inspect.type_info(Snapshot), RULES):
             self._object(finding.path, finding.message)
         return sorted(
@@ -104,7 +102,7 @@ class Draft:
         )
 
     def _object(self, path: KeyPath, message: str) -> None:
-        """Note a problem under the name the person used."""
+        """Record a problem under the name that the person used."""
         if place := nearest(self._overridden, path):
             self._problems.append(Problem(self._overridden[place], message, source="environment"))
             return
@@ -115,9 +113,7 @@ class Draft:
     def _refuse_environment_settings(self) -> None:
         for name, key in ENVIRONMENT.items():
             if key in self.tree:
-                self._object(
-                    (key,), f"is set with the environment variable {name}, not in the file"
-                )
+                self._object((key,), f"can only be set with the environment variable {name}")
                 del self.tree[key]
 
     def _replace_upstreams(self) -> None:
@@ -138,10 +134,12 @@ class Draft:
 
     def _upstreams(self) -> list[Any]:
         upstreams = self.tree.get("upstreams")
-        return upstreams if isinstance(upstreams, list) else []
+        if isinstance(upstreams, list):
+            return upstreams
+        return []
 
     def _spread_single_keys(self) -> None:
-        """`api_key` is `api_keys` with one key."""
+        """Turn `api_key` into `api_keys` with one key."""
         for index, upstream in enumerate(self._upstreams()):
             if not isinstance(upstream, dict) or "api_key" not in upstream:
                 continue
@@ -151,23 +149,24 @@ class Draft:
                 self._moved[*place, "api_keys", 0] = (*self._moved.get(place, place), "api_key")
             else:
                 self._object(
-                    (*place, "api_key"), "can't stand beside api_keys; put the key in there"
+                    (*place, "api_key"),
+                    "can't be used together with api_keys: put the key in there",
                 )
 
     def _apply_upstream_environment(self) -> None:
         upstreams = self._upstreams()
-        given = [name for name in UPSTREAM_ENVIRONMENT if name in self._environ]
-        # The old [upstream] table, always the last, is what these names spoke of from the start.
+        names = [name for name in UPSTREAM_ENVIRONMENT if name in self._environ]
+        # The old [upstream] table, always the last, is what these variables were made for.
         if len(upstreams) == 1 or ("upstream",) in self._moved.values():
-            for name in given:
+            for name in names:
                 path = ("upstreams", len(upstreams) - 1, UPSTREAM_ENVIRONMENT[name])
                 self._override(name, upstreams[-1], inspect.type_info(Upstream), path)
         elif not self._unreadable:
             message = (
-                "belongs to no upstream: set UPSTREAM_BASE_URL too, or configure "
-                "exactly one upstream"
+                "belongs to no upstream: set UPSTREAM_BASE_URL too, "
+                "or configure exactly one upstream"
             )
-            self._problems += [Problem(name, message, source="environment") for name in given]
+            self._problems += [Problem(name, message, source="environment") for name in names]
 
     def _apply_environment(self) -> None:
         for name, setting in ENVIRONMENT.items():
@@ -179,24 +178,26 @@ class Draft:
                 self._override(name, table, kind, path)
 
     def _override(self, name: str, table: Any, kind: inspect.Type, path: KeyPath) -> None:
-        """Put the environment's text under the last key of the path, unless the table is none."""
+        """Put the environment's text under the last key of the path, if the table is one."""
         if isinstance(table, dict):
             table[path[-1]] = parse(self._environ[name], field_type(kind, path[-1]))
             self._overridden[path] = name
 
 
 def nearest(places: Mapping[KeyPath, object], path: KeyPath) -> KeyPath:
-    """The longest of the places that leads to the path; empty when none does."""
+    """Return the longest of the places that the path begins with; empty when there is none."""
     return next((path[:end] for end in range(len(path), 0, -1) if path[:end] in places), ())
 
 
 def host_of(url: str) -> str:
-    """What to call the upstream at this URL, which may still be wrong."""
+    """Name the upstream at this URL, which may be invalid."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
         host = ""
-    return host if host.strip() and host.isprintable() else "upstream"
+    if host.strip() and host.isprintable():
+        return host
+    return "upstream"
 
 
 def field_type(kind: inspect.Type, key: str | int) -> inspect.Type:
@@ -205,12 +206,12 @@ def field_type(kind: inspect.Type, key: str | int) -> inspect.Type:
 
 
 def parse(text: str, kind: inspect.Type) -> Any:
-    """The text as a value of the kind; text that is none is left for `check` to refuse."""
+    """Parse the text as a value of the kind; invalid text is left for `check` to refuse."""
     match kind:
         case inspect.BoolType():
             return BOOLEANS.get(text.strip().lower(), text)
-        case inspect.IntType():
-            return int(text) if text.strip().isdecimal() else text
+        case inspect.IntType() if text.strip().isdecimal():
+            return int(text)
         case inspect.LiteralType():
             return text.strip().lower()
         case inspect.VarTupleType():

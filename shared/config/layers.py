@@ -55,7 +55,9 @@ class Base(msgspec.Struct, frozen=True):
         if name in self.overridden:
             return "environment"
         section, key = name.split(".")
-        return "file" if key in self.tree.get(section, {}) else None
+        if key in self.tree.get(section, {}):
+            return "file"
+        return None
 
 
 class Effective(msgspec.Struct, frozen=True):
@@ -107,7 +109,7 @@ def upstream_key(name: str) -> str:
 
 
 def setting_fault(name: str, value: object) -> str:
-    """Why the database may not hold this value; empty when it may."""
+    """Explain why a value can't be set in the database; empty when it can."""
     if name not in EDITABLE:
         return "can't be set in the database"
     return "; ".join(finding.message for finding in check(value, SETTINGS[name], RULES, name))
@@ -126,14 +128,13 @@ def _why_left_out(
 ) -> str:
     """Why an upstream from the database can't be used; empty when it can."""
     if upstream.name.casefold() in (each.name.casefold() for each in others):
-        return "is not used: the file or the environment has an upstream of this name"
+        return "the file or the environment has an upstream of this name"
     if upstream.scheme != "https" and not settings.server.allow_private_upstreams:
         return (
-            "is not used: its base_url must start with https:// unless "
-            "[server] allow_private_upstreams is true"
+            "its base_url must start with https:// unless [server] allow_private_upstreams is true"
         )
     if upstream.profile and upstream.profile not in settings.known_profiles.names:
-        return "is not used: its profile does not exist"
+        return "its profile does not exist"
     return ""
 
 

@@ -1,6 +1,4 @@
-"""Where in a TOML file a key stands: `tomllib` gives values without lines, and a problem is
-easier to mend with one.
-"""
+"""Finds the line of each key in a TOML file, as `tomllib` returns values without lines."""
 
 import re
 import tomllib
@@ -31,14 +29,16 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def key_text(path: KeyPath) -> str:
-    """The path as a person writes it: `upstreams[1].headers."X Y"`."""
-    return "".join(
-        f"[{part}]" if isinstance(part, int) else f".{quoted(part)}" for part in path
-    ).removeprefix(".")
+    """Write a path as people do: `upstreams[1].headers."X Y"`."""
+    return "".join(map(path_part, path)).removeprefix(".")
 
 
-def quoted(key: str) -> str:
-    return key if BARE_KEY.fullmatch(key) else msgspec.json.encode(key).decode()
+def path_part(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    if BARE_KEY.fullmatch(part):
+        return f".{part}"
+    return f".{msgspec.json.encode(part).decode()}"
 
 
 class Lines:
@@ -62,7 +62,7 @@ class Lines:
                 self._note(self._resolve(table, key_parts(head)), line)
 
     def of(self, path: KeyPath) -> int | None:
-        """The line of the key, else of the nearest thing around it, else None."""
+        """Return the line of the key, or else of the nearest key around it."""
         return next(
             (line for end in range(len(path), 0, -1) if (line := self._lines.get(path[:end]))), None
         )
@@ -86,7 +86,7 @@ class Lines:
 
 
 def heads(text: str) -> Iterator[tuple[int, str]]:
-    """Every table header, and every key up to its `=`, with its line."""
+    """Yield every table header, and every key up to its `=`, with its line."""
     line, head, depth, in_value = 1, "", 0, False
     for piece in PIECE.findall(text + "\n"):
         if piece == "\n" and not depth:
@@ -104,7 +104,7 @@ def heads(text: str) -> Iterator[tuple[int, str]]:
 
 
 def key_parts(text: str) -> list[str]:
-    """The names in a dotted key, quotes undone."""
+    """Split a dotted key into names without quotes."""
     table = tomllib.loads(f"{text} = 0")
     parts = []
     while isinstance(table, dict):

@@ -40,11 +40,10 @@ def begin(environ: Mapping[str, str]) -> Draft:
     try:
         return Draft(Document.read(path), environ)
     except FileNotFoundError:
-        missing = Problem(
-            "CONFIG_PATH",
-            f"there is no file {path}: create it or unset CONFIG_PATH",
-            source="environment",
-        )
-        return Draft(Document.empty(path), environ, [missing] if environ.get("CONFIG_PATH") else [])
+        if not environ.get("CONFIG_PATH"):
+            return Draft(Document.empty(path), environ)
+        message = f"there is no file {path}: create it or unset CONFIG_PATH"
+        missing = Problem("CONFIG_PATH", message, source="environment")
+        return Draft(Document.empty(path), environ, [missing])
     except ConfigError as error:
         return Draft(Document.empty(path), environ, error.problems)

@@ -16,7 +16,7 @@ __all__ = ("LAUNCHER_OPTIONS", "OPTIONS", "WEB_OPTIONS", "MitmSettings", "find_m
 type Value = bool | int | str | tuple[str, ...]
 
 LAUNCHER_OPTIONS = frozenset({"confdir", "listen_host", "listen_port", "mode", "scripts", "server"})
-"""Options of mitmproxy that have no place in `[options]`: the launcher gives them."""
+"""Options of mitmproxy that the launcher sets itself."""
 
 OPTIONS = frozenset(
     """
@@ -64,12 +64,12 @@ WEB_OPTIONS = frozenset(
 
 
 class MitmSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `mitm.toml` says."""
+    """The settings in `mitm.toml`."""
 
     mode: str
     options: dict[str, Value] = {}
     web: dict[str, Value] = {}
-    """For mitmweb only, over `options`."""
+    """For mitmweb only, in addition to `options`."""
 
     def arguments(self, listen: str, *, web: bool, confdir: Path) -> list[str]:
         """The command line after `mitmdump`, or `mitmweb` when `web`, to listen at `listen`
@@ -79,10 +79,12 @@ class MitmSettings(msgspec.Struct, frozen=True, kw_only=True):
         there: the folder must be our own and closed to others.
         """
         host, port = split_address(listen)
-        options = self.options | self.web if web else self.options
+        options = self.options
+        if web:
+            options = options | self.web
         settings = [
             f"confdir={confdir}",
-            *(setting for name in options for setting in spelt(name, options[name])),
+            *(setting for name in options for setting in option_settings(name, options[name])),
         ]
         # mitmproxy splits at the last colon and takes the rest as it is: IPv6 goes without
         # brackets.
@@ -93,8 +95,8 @@ class MitmSettings(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def spelt(name: str, value: Value) -> list[str]:
-    """The option as `--set` takes it: a list is repeated, an empty one has no `=`."""
+def option_settings(name: str, value: Value) -> list[str]:
+    """Write an option for `--set`: a list is repeated, an empty one has no `=`."""
     match value:
         case bool():
             return [f"{name}={str(value).lower()}"]
@@ -123,7 +125,9 @@ def find_mitm() -> Path:
     as in an installation.
     """
     here = Path("mitm.toml")
-    return here if here.is_file() else Path(__file__).parents[2] / here
+    if here.is_file():
+        return here
+    return Path(__file__).parents[2] / here
 
 
 def mode(text: str) -> Iterator[Finding]:

@@ -1,6 +1,4 @@
-"""What the database holds of the configuration: settings and upstreams that were made in
-the web pages.
-"""
+"""The configuration's layer in the database: settings and upstreams from the web pages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,43 +11,39 @@ from shared.errors import Problem
 __all__ = ("EDITABLE", "DatabaseUpstream", "Overrides")
 
 EDITABLE: Mapping[str, str] = {
-    "server.public_url": (
-        "The address under which the outside reaches Thinkback, shown in instructions."
-    ),
-    "logging.level": "How much is logged.",
-    "logging.body_max_chars": "How much of a body is logged at level debug, in characters.",
-    "logging.message_max_chars": "How much of a message is logged at level debug, in characters.",
+    "server.public_url": ("The public address of Thinkback, shown in instructions."),
+    "logging.level": "The lowest level that is logged.",
+    "logging.body_max_chars": "How many characters of a body are logged at level debug.",
+    "logging.message_max_chars": "How many characters of a message are logged at level debug.",
     "recall.max_age_days": "How long reasoning is remembered, in days.",
-    "recall.max_mib": "How much reasoning is kept in the database, in MiB; the oldest goes first.",
+    "recall.max_mib": "How much reasoning the database keeps, in MiB; the oldest is deleted first.",
     "registration.allowed": (
-        "Whether people may make an account by themselves. "
-        "Unless it is set, they may only while this machine alone reaches Thinkback."
+        "Whether people can register. Unless it is set, they can only while no other machine "
+        "reaches Thinkback."
     ),
     "registration.quota_tokens": (
-        "How many tokens such an account may use until an admin grants more."
+        "How many tokens a registered account may use until an admin grants more."
     ),
-    "registration.invite_codes": "When there are any, registering takes one of these codes.",
-    "tiers.small_model": "The model that stands for Claude's small ones (haiku); empty: none does.",
-    "tiers.small_effort": "How hard it is to think; empty: as the client says.",
+    "registration.invite_codes": "If there are any, registering requires one of these codes.",
+    "tiers.small_model": "The model that replaces Claude's small ones (haiku); empty: none.",
+    "tiers.small_effort": "Its reasoning effort; empty: as the client requests.",
     "tiers.big_model": (
-        "The model that stands for Claude's big ones (sonnet, opus, fable); empty: none does."
+        "The model that replaces Claude's big ones (sonnet, opus, fable); empty: none."
     ),
-    "tiers.big_effort": "How hard it is to think; empty: as the client says.",
-    "ledger.max_age_days": "How long single exchanges are listed, in days; the sums per day stay.",
+    "tiers.big_effort": "Its reasoning effort; empty: as the client requests.",
+    "ledger.max_age_days": "How long single requests are listed, in days; the daily totals stay.",
     "audit.mode": (
-        "What is kept of what users ask: nothing, the last user message, or the whole "
-        "conversation too."
+        "What the audit log keeps of a request: nothing (off), the last user message (last), "
+        "or the whole conversation (full)."
     ),
-    "audit.max_age_days": "How long it is kept, in days.",
-    "audit.max_mib": "How much of it is kept in the database, in MiB; the oldest goes first.",
+    "audit.max_age_days": "How long the audit log keeps it, in days.",
+    "audit.max_mib": "How large the audit log may become, in MiB; the oldest is deleted first.",
     "responses.max_age_days": (
-        "How long the answers of Responses clients are stored, in days; 0: not at all."
+        "How long answers to Responses clients are stored, in days; 0: not at all."
     ),
-    "responses.max_mib": (
-        "How much of them is stored in the database, in MiB; the oldest goes first."
-    ),
+    "responses.max_mib": ("How many of them are stored, in MiB; the oldest are deleted first."),
 }
-"""The settings the database may hold, and what they are for. None of them opens a way in."""
+"""The settings that the pages can change, and their purpose. None of them opens a way in."""
 
 
 class DatabaseUpstream(Upstream, frozen=True, kw_only=True, dict=True):
@@ -63,9 +57,7 @@ class DatabaseUpstream(Upstream, frozen=True, kw_only=True, dict=True):
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading of the database's layer, still to be held against the rest of the
-    configuration.
-    """
+    """The database's layer, not yet checked against the rest of the configuration."""
 
     settings: Mapping[str, Any] = {}
     """Plain values by dotted name."""
@@ -74,4 +66,4 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """In their order."""
 
     problems: tuple[Problem, ...] = ()
-    """Of rows that could not be read."""
+    """Faults of rows that could not be read."""

@@ -1,4 +1,4 @@
-"""What a setting must be beyond its type: one line per setting in `RULES`, at the end."""
+"""What a setting must be beyond its type: `RULES`, at the end, has a line for each."""
 
 import ipaddress
 import re
@@ -31,12 +31,10 @@ def address(text: str) -> Iterator[Finding]:
 def two_addresses(server: dict[str, Any]) -> Iterator[Finding]:
     public = server.get("listen_addr", Server().listen_addr)
     if public == server.get("admin_addr", Server().admin_addr):
-        key, other = (
-            ("admin_addr", "listen_addr")
-            if "admin_addr" in server
-            else ("listen_addr", "admin_addr")
-        )
-        yield Finding(f"is the same as {other}; each program needs a port of its own", (key,))
+        key, other = "listen_addr", "admin_addr"
+        if other in server:
+            key, other = other, key
+        yield Finding(f"is the same as {other}: each program needs its own port", (key,))
 
 
 def network(text: str) -> Iterator[Finding]:
@@ -47,13 +45,13 @@ def network(text: str) -> Iterator[Finding]:
 
 
 def whole(tree: dict[str, Any]) -> Iterator[Finding]:
-    """What is wrong between settings that stand apart."""
+    """Check settings that depend on others elsewhere."""
     yield from profiles_known(tree)
     yield from well_known_admin_password(tree)
 
 
 def well_known_admin_password(tree: dict[str, Any]) -> Iterator[Finding]:
-    """A password that everybody tries first guards nothing that others reach."""
+    """Refuse a password that anyone could guess on an exposed server."""
     password = tree.get("admin_password")
     if (
         isinstance(password, str)
@@ -61,15 +59,14 @@ def well_known_admin_password(tree: dict[str, Any]) -> Iterator[Finding]:
         and is_exposed(tree.get("server", {}))
     ):
         message = (
-            "is a well-known password, and others than this machine would reach the "
-            "gateway: choose another one, "
-            "or unset it when the account admin has one already"
+            "is a well-known password, and other machines can reach the gateway: choose "
+            "another one, or unset it if the account admin already has one"
         )
         yield Finding(message, ("admin_password",))
 
 
 def is_exposed(server: Any) -> bool:
-    """Whether `[server]` is; False when it is malformed, which is found elsewhere."""
+    """Whether `[server]` exposes the gateway; False if it is malformed, a fault of its own."""
     try:
         return msgspec.convert(server, Server).is_exposed
     except (msgspec.ValidationError, ValueError):
@@ -97,7 +94,7 @@ def web_address(text: str) -> Iterator[Finding]:
             "must start with http:// or https:// and name a host, like https://api.example.com/v1"
         )
     if "@" in url.netloc:
-        yield Finding("must not hold a user name or password")
+        yield Finding("must not contain a username or password")
     if "#" in text or ("?" in text and not _VERSION.fullmatch(url.query)):
         yield Finding("must not have a fragment (#) or a query (?), except Azure's ?api-version=")
 
@@ -115,15 +112,15 @@ def public_url(text: str) -> Iterator[Finding]:
         yield Finding("must not have a query (?)")
     elif urlsplit(text).path not in ("", "/"):
         yield Finding(
-            "must end after the host and port, like https://think.example.com: /v1 is added to it"
+            "must end after the host and port, like https://think.example.com: /v1 is appended"
         )
 
 
 def base_url(text: str) -> Iterator[Finding]:
     yield from web_address(text)
-    for added in ("/chat/completions", "/responses", "/messages"):
-        if text.partition("?")[0].rstrip("/").endswith(added):
-            yield Finding(f"must end before {added}, which is added to it")
+    for suffix in ("/chat/completions", "/responses", "/messages"):
+        if text.partition("?")[0].rstrip("/").endswith(suffix):
+            yield Finding(f"must end before {suffix}, which is appended to it")
 
 
 def path(text: str) -> Iterator[Finding]:
@@ -135,8 +132,10 @@ def path(text: str) -> Iterator[Finding]:
 
 def profiles(table: dict[str, Any]) -> Iterator[Finding]:
     for name, row in table.items():
+        if not isinstance(row, dict):
+            continue
         try:
-            merged_profiles({name: row} if isinstance(row, dict) else {})
+            merged_profiles({name: row})
         except ValueError as error:
             yield Finding(
                 str(error).removeprefix(f"profiles.{name}").lstrip(".: ").removesuffix("."), (name,)
@@ -144,24 +143,31 @@ def profiles(table: dict[str, Any]) -> Iterator[Finding]:
 
 
 def profiles_known(tree: dict[str, Any]) -> Iterator[Finding]:
-    """Upstreams name built-in profiles or such as are configured beside them."""
-    own, upstreams = tree.get("profiles"), tree.get("upstreams")
-    known = (*(own if isinstance(own, dict) else ()), *PROFILE_NAMES)
-    for index, upstream in enumerate(upstreams if isinstance(upstreams, list) else ()):
-        name = upstream.get("profile") if isinstance(upstream, dict) else None
-        if name and isinstance(name, str) and name not in known:
-            message = f"must be one of {', '.join(known)}{closest(name, known)}"
+    """Require that each upstream's profile is built in or configured."""
+    names = [*PROFILE_NAMES]
+    if isinstance(own := tree.get("profiles"), dict):
+        names = [*own, *names]
+    for index, name in enumerate(texts_at("profile", tree.get("upstreams"))):
+        if name and name not in names:
+            message = f"must be one of {', '.join(names)}{closest(name, names)}"
             yield Finding(message, ("upstreams", index, "profile"))
+
+
+def texts_at(key: str, tables: object) -> Iterator[str]:
+    """Yield the text under the key of each table, "" where there is none."""
+    if not isinstance(tables, list):
+        return
+    for table in tables:
+        text = isinstance(table, dict) and table.get(key)
+        yield text if isinstance(text, str) else ""
 
 
 def names_differ(upstreams: list[Any]) -> Iterator[Finding]:
     first: dict[str, int] = {}
-    for index, upstream in enumerate(upstreams):
-        name = upstream.get("name") if isinstance(upstream, dict) else None
-        if isinstance(name, str) and first.setdefault(name, index) != index:
-            yield Finding(
-                f"is the same as that of upstream number {first[name] + 1}", (index, "name")
-            )
+    for index, name in enumerate(texts_at("name", upstreams)):
+        if name and first.setdefault(name, index) != index:
+            message = f"is the same as that of upstream number {first[name] + 1}"
+            yield Finding(message, (index, "name"))
 
 
 def keys_differ(keys: list[Any]) -> Iterator[Finding]:
@@ -172,7 +178,7 @@ def keys_differ(keys: list[Any]) -> Iterator[Finding]:
 
 def api_key(key: str) -> Iterator[Finding]:
     if not re.fullmatch(r"[!-~]+", key):
-        yield Finding("must be a key in plain ASCII, without spaces or line ends")
+        yield Finding("must be plain ASCII without spaces or line breaks")
 
 
 def headers(table: dict[str, Any]) -> Iterator[Finding]:
@@ -184,11 +190,11 @@ def headers(table: dict[str, Any]) -> Iterator[Finding]:
 
 def header(text: str) -> Iterator[Finding]:
     if not text.isprintable():
-        yield Finding("must not hold control characters or line ends")
+        yield Finding("must not contain control characters or line breaks")
 
 
 def rewrite(table: dict[str, Any]) -> Iterator[Finding]:
-    """Exactly one of the two forms, and whole."""
+    """Require exactly one of the two forms, complete."""
     forms = (("from", "to"), ("from_pattern", "to_template"))
     begun = [form for form in forms if any(key in table for key in form)]
     if len(begun) != 1:
@@ -235,7 +241,7 @@ def database_url(url: str) -> Iterator[Finding]:
     scheme, _, rest = url.partition(":")
     file = rest.partition("?")[0].strip("/")
     if scheme.startswith("postgres"):
-        yield Finding(f"this version supports SQLite only; write it like {Snapshot().database_url}")
+        yield Finding(f"this version supports only SQLite: write it like {Snapshot().database_url}")
     elif scheme != "sqlite" or not file or file == ":memory:":
         yield Finding(
             "must be sqlite: and a file that both programs can open, like "
@@ -246,16 +252,16 @@ def database_url(url: str) -> Iterator[Finding]:
 def jwt_secret(secret: str) -> Iterator[Finding]:
     """RFC 7518 §3.2: a key for HS256 has at least the size of its hash, 32 bytes."""
     if size(secret) < 32:
-        yield Finding("must be at least 32 bytes of UTF-8; make one with: openssl rand -hex 32")
+        yield Finding("must be at least 32 bytes of UTF-8: generate one with openssl rand -hex 32")
 
 
 def admin_password(password: str) -> Iterator[Finding]:
     if not 0 < size(password) <= 72:
-        yield Finding("must be at most 72 bytes of UTF-8; bcrypt takes no more")
+        yield Finding("must be at most 72 bytes of UTF-8, the limit of bcrypt")
 
 
 def size(secret: str) -> int:
-    """Bytes in UTF-8; 0 when the environment held something else."""
+    """Count the bytes in UTF-8; 0 for what the environment has in another encoding."""
     try:
         return len(secret.encode())
     except UnicodeEncodeError:
@@ -307,4 +313,4 @@ RULES: Mapping[str, Rule] = {
     "jwt_secret": jwt_secret,
     "admin_password": admin_password,
 }
-"""Numbers without a line here only have to be 0 or more."""
+"""Numbers without a line here must be 0 or more."""

@@ -1,6 +1,4 @@
-"""Every setting with its default, as frozen structs: one `Snapshot` is one view of the
-configuration.
-"""
+"""Every setting with its default, as frozen structs under `Snapshot`."""
 
 import re
 from functools import cached_property
@@ -32,13 +30,15 @@ __all__ = (
 )
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""How hard a model can be told to think, by name; which of them a model knows is its own affair."""
+"""The reasoning efforts; which of them a model supports depends on the model."""
 
 type Api = Literal["chat", "responses", "messages"]
 type Auth = Literal["", "bearer", "api-key", "x-api-key"]
 
 _PATHS = {"chat": "/chat/completions", "responses": "/responses", "messages": "/messages"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _VERSIONED = re.compile(r"/v\d+$")
+# Hosts by their documentation; the other vendors of Messages take `Authorization`.
 _WITH_X_API_KEY = ("anthropic.com", "minimax.io", "minimaxi.com")
 _AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 
@@ -47,14 +47,14 @@ PROFILE_NAMES = Profiles().names
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """`[server]`: where the programs listen and whom they believe."""
+    """`[server]`: where the programs listen and whom they trust."""
 
     listen_addr: str = "127.0.0.1:8787"
     admin_addr: str = "127.0.0.1:8788"
     public_url: str = ""
     ui: Literal["public", "local"] = "public"
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
-    """Addresses or networks whose `X-Forwarded-For` is believed."""
+    """Addresses or networks whose `X-Forwarded-For` is trusted."""
 
     max_body_mib: int = 32
     max_messages: int = 20_000
@@ -63,15 +63,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_exposed(self) -> bool:
-        """Whether others than this machine reach it, by a listener or a proxy that
-        `public_url` speaks of.
-        """
+        """Whether other machines reach it, directly or through the proxy at `public_url`."""
         hosts = [split_address(address)[0] for address in (self.listen_addr, self.admin_addr)]
         return bool(self.public_url) or not all(map(is_loopback, hosts))
 
 
 class Logging(msgspec.Struct, frozen=True, kw_only=True):
-    """`[logging]`: how much is said, and how."""
+    """`[logging]`: what is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     color: Literal["auto", "always", "never"] = "auto"
@@ -85,28 +83,29 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
     max_age_days: int = 30
     max_mib: int = 1024
     memory_mib: int = 64
-    """Bound of the in-process front of the table."""
+    """Bound of the in-process cache of the table."""
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """`[registration]`: who may make an account."""
+    """`[registration]`: who may create an account."""
 
     allowed: bool = True
-    """Unless a layer of the configuration says it, only while the server is not exposed."""
+    """Unless a layer sets it, True only while the server is not exposed."""
 
     quota_tokens: int = 0
     invite_codes: tuple[str, ...] = ()
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """`[ledger]`: how long single exchanges are listed; the sums per day stay."""
+    """`[ledger]`: how long single exchanges are listed; the daily totals stay."""
 
     max_age_days: int = 365
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """`[audit]`: what is kept of what users ask, and for how long; of callers with an
-    upstream's own key nothing is.
+    """`[audit]`: what is kept of users' requests, and for how long.
+
+    Nothing is kept of callers with an upstream's own key.
     """
 
     mode: Literal["off", "last", "full"] = "last"
@@ -117,9 +116,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Responses(msgspec.Struct, frozen=True, kw_only=True):
-    """`[responses]`: how long and how much is stored of the answers that Responses clients
-    want stored.
-    """
+    """`[responses]`: how long and how many answers are stored for Responses clients."""
 
     max_age_days: int = 30
     """0: nothing is stored."""
@@ -137,13 +134,13 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tiers(msgspec.Struct, frozen=True, kw_only=True):
-    """`[tiers]`: the models that stand for Claude's, for clients that only know those."""
+    """`[tiers]`: the models that replace Claude's, for clients that only know those."""
 
     small_model: str = ""
-    """For names with `haiku`; empty: they are asked for as they are."""
+    """For names with `haiku`; empty: no replacement."""
 
     small_effort: str = ""
-    """One of `EFFORTS`; empty: as the client says."""
+    """One of `EFFORTS`; empty: as the client requests."""
 
     big_model: str = ""
     """For names with `sonnet`, `opus` or `fable`."""
@@ -165,11 +162,11 @@ class ModelRewrite(
     from_pattern: str = ""
     to_template: str = ""
     effort: str = ""
-    """How hard the model is to think: one of `EFFORTS`; empty: as the client says."""
+    """The reasoning effort, one of `EFFORTS`; empty: as the client requests."""
 
     @property
     def source(self) -> str:
-        """What is matched, for messages and the log."""
+        """The name or pattern to match, for messages and the log."""
         return self.from_ or self.from_pattern
 
 
@@ -183,46 +180,39 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Empty: every model."""
 
     api: Api = "chat"
-    """What it speaks: Chat Completions, Responses or Anthropic's Messages."""
+    """Its API format: Chat Completions, Responses or Anthropic's Messages."""
 
     path: str = ""
-    """Appended to `base_url`; empty: see `request_path`. `{model}` in either is the model's
-    name there.
+    """Appended to `base_url`; empty: see `request_path`.
+
+    `{model}` in either stands for the model's name at the upstream.
     """
 
     api_version: str = ""
-    """Azure's `api-version`; may also stand in `base_url`."""
+    """Azure's `api-version`, which may also be in `base_url`."""
 
     auth: Auth = ""
-    """How the key is shown; empty: `api-key` at Azure, `x-api-key` at Anthropic and
-    MiniMax, else `bearer`.
-    """
+    """How the key is sent; empty: the provider's usual way, see `key_header`."""
 
     images: Literal["take", "drop", "refuse"] = "take"
     """What becomes of pictures and files."""
 
     mirror: Literal["off", "details", "think"] = "off"
-    """Whether clients of Chat Completions are shown the reasoning in the content, and in
-    which element.
-    """
+    """Whether clients of Chat Completions see the reasoning in the content, and how."""
 
     compact_signal: bool = False
-    """A conversation that is too long for it is answered with a usage that makes Cursor
-    summarise.
-    """
+    """Whether a conversation that is too long gets a usage that makes Cursor summarise it."""
 
     model_rewrites: tuple[ModelRewrite, ...] = ()
     profile: str = ""
-    """A name of `PROFILE_NAMES` or of `[profiles]`; empty: found by host, then model."""
+    """A name of `PROFILE_NAMES` or of `[profiles]`; empty: chosen by host, then model."""
 
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
 
     @property
     def guarded(self) -> bool:
-        """Made in the web pages: it may not lead into private networks unless `[server]
-        allow_private_upstreams`.
-        """
+        """Whether it must not be in a private network, as it was added in the web pages."""
         return False
 
     @cached_property
@@ -235,29 +225,37 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def port(self) -> int:
-        return urlsplit(self.base_url).port or (443 if self.scheme == "https" else 80)
+        return urlsplit(self.base_url).port or _DEFAULT_PORTS.get(self.scheme, 80)
 
     @cached_property
     def request_path(self) -> str:
-        """A bare origin gets `/v1` and the API's path, a base with a path gets the API's
-        path after it.
+        """The path of `base_url`, `/v1` if it has none, and the API's path.
 
-        Bases for Messages have no version in most vendors' documents, whatever their path.
+        Bases for Messages lack a version in most vendors' documents, so they get it unless
+        they end in one.
         """
         base = urlsplit(self.base_url).path.rstrip("/")
-        versioned = _VERSIONED.search(base) if self.api == "messages" else base
-        return base + (self.path or ("" if versioned else "/v1") + _PATHS[self.api])
+        if self.path:
+            return base + self.path
+        versioned = bool(base)
+        if self.api == "messages":
+            versioned = _VERSIONED.search(base) is not None
+        if not versioned:
+            base += "/v1"
+        return base + _PATHS[self.api]
 
     def target(self, model: str) -> str:
-        """The request target, path and query, for a model."""
+        """Return the request target, path and query, for a model."""
         path = self.request_path.replace("{model}", quote(model, safe=""))
-        return f"{path}?api-version={quote(self.version)}" if self.version else path
+        if self.version:
+            path += f"?api-version={quote(self.version)}"
+        return path
 
     @cached_property
     def version(self) -> str:
         """Azure's `api-version`, or an empty string."""
-        asked = parse_qs(urlsplit(self.base_url).query).get("api-version", [""])
-        return self.api_version or asked[0]
+        values = parse_qs(urlsplit(self.base_url).query).get("api-version", [""])
+        return self.api_version or values[0]
 
     @cached_property
     def is_azure(self) -> bool:
@@ -268,17 +266,19 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def key_header(self) -> tuple[str, str]:
-        """Name of the header that shows the key, and what stands before the key in it."""
-        auth = self.auth or ("api-key" if self.is_azure else self._usual_auth)
-        return ("authorization", "Bearer ") if auth == "bearer" else (auth, "")
+        """Name of the header with the key, and what precedes the key in it."""
+        auth = self.auth or self._usual_auth
+        if auth == "bearer":
+            return "authorization", "Bearer "
+        return auth, ""
 
     @property
     def _usual_auth(self) -> Auth:
-        return (
-            "x-api-key"
-            if self.api == "messages" and self.host.endswith(_WITH_X_API_KEY)
-            else "bearer"
-        )
+        if self.is_azure:
+            return "api-key"
+        if self.api == "messages" and self.host.endswith(_WITH_X_API_KEY):
+            return "x-api-key"
+        return "bearer"
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str] | None, ...]:
@@ -301,7 +301,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     responses: Responses = Responses()
     tiers: Tiers = Tiers()
     profiles: dict[str, dict[str, Any]] = {}
-    """`[profiles.<name>]`: rows of `shared/profiles.toml` that are added or changed."""
+    """`[profiles.<name>]`: added or changed rows of `shared/profiles.toml`."""
 
     upstreams: tuple[Upstream, ...] = ()
     database_url: str = "sqlite:data/adapter.db?mode=rwc"
@@ -309,7 +309,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """`JWT_SECRET`; empty: derived from the secret in the data directory."""
 
     admin_password: str = ""
-    """`ADMIN_PASSWORD`; used when the account `admin` is first made."""
+    """`ADMIN_PASSWORD`: the password of the account `admin` when it is created."""
 
     config_path: str = "./config.toml"
 
@@ -319,11 +319,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return Profiles(self.profiles)
 
     def profile_of(self, upstream: Upstream, model: str) -> Profile:
-        """What an upstream demands of replayed reasoning for a model by its name there."""
+        """Return the profile of a model, by its name at the upstream."""
         return self.decided_profile(upstream, model)[0]
 
     def decided_profile(self, upstream: Upstream, model: str) -> tuple[Profile, Decided]:
-        """The same, and what it was chosen by."""
+        """Return the profile of a model, and what it was chosen by."""
         return self.known_profiles.decide(
             name=upstream.profile, api=upstream.api, host=upstream.host, model=model
         )

@@ -1,4 +1,4 @@
-"""Virtual keys: minted once, shown once, known by their digest afterwards."""
+"""Virtual keys: generated once, shown once, and stored as digests."""
 
 import hashlib
 import re
@@ -16,29 +16,27 @@ _SUFFIX = 4
 
 
 def mint_key() -> str:
-    """A new key: `sk-` and 256 random bits in letters and digits."""
+    """Generate a key: `sk-` and 256 random bits in letters and digits."""
     return "sk-" + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 def digest(key: str) -> str:
-    """SHA-256 in hex, for any string a header can hold; the key has 256 bits, so nothing
-    slower is needed.
-    """
+    """Return the SHA-256 in hex; a key has 256 random bits, so it needs nothing slower."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def suffix(key: str) -> str:
-    """The last four characters, to recognise the key by; nothing of a key so short that
-    they would give it away.
-    """
-    return key[-_SUFFIX:] if len(key) > 2 * _SUFFIX else ""
+    """Return the last four characters; nothing of a key so short that they give it away."""
+    if len(key) <= 2 * _SUFFIX:
+        return ""
+    return key[-_SUFFIX:]
 
 
 def mask(key: str) -> str:
-    """The key as a person may see it: `…` and its suffix."""
+    """Mask a key: `…` and its suffix."""
     return "…" + suffix(key)
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether the text has the shape of a minted key."""
+    """Whether the text has the shape of a virtual key."""
     return _SHAPE.fullmatch(text) is not None

@@ -1,5 +1,6 @@
-"""Passwords as bcrypt hashes. Hashing and checking take a fifth of a second of CPU: keep
-them off an event loop.
+"""Passwords as bcrypt hashes.
+
+Hashing and checking take a fifth of a second of CPU: keep them off an event loop.
 """
 
 import secrets
@@ -17,13 +18,13 @@ __all__ = (
 )
 
 COST = 12
+"""OWASP's Password Storage Cheat Sheet asks for 10 at least."""
+
 MAX_BYTES = 72
 """bcrypt reads no further (https://pypi.org/project/bcrypt/, "Password Hashing")."""
 
 _NOBODY = b"$2b$12$GC72.cQ5Dj0X1.eqocnuuuRgFGlNxG3F19uBFXjMDXMTWACBSiXTa"
-"""Hash of a random password that was thrown away: what an unknown user's password is
-compared with.
-"""
+"""The hash of a discarded random password, checked for unknown users to take the same time."""
 
 SHORTEST = 8
 _WELL_KNOWN = frozenset(
@@ -37,37 +38,32 @@ _WELL_KNOWN = frozenset(
     thinkback toor trustno1 user welcome welcome1 welcome123
     """.split()  # noqa: SIM905 - a list with one word a line would hide the code below it
 )
-"""What is tried first anywhere: the commonest of leaked passwords and what makers and
-examples set, in lower case.
-"""
+"""The most common leaked passwords and defaults of vendors and examples, in lower case."""
 
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without those that look alike."""
+"""Without look-alikes."""
 
 
 def password_fault(password: str, username: str) -> str:
-    """Why a person should choose another password, as a sentence; empty when nothing speaks
-    against it.
-    """
+    """Explain why a password is not acceptable, as a sentence; empty when it is."""
     if len(password) < SHORTEST:
         return f"Use at least {SHORTEST} characters."
     if password.casefold() == username.casefold():
         return "The password is the username: choose another one."
     if is_well_known(password, username):
-        return "Everybody would try this password first: choose another one."
+        return "Anyone could guess this password: choose another one."
     return ""
 
 
 def is_well_known(password: str, username: str) -> bool:
-    """Whether anybody would try this password first, whatever its case."""
+    """Whether anyone could guess this password, whatever its case."""
     return password.casefold() in _WELL_KNOWN | {username.casefold()}
 
 
 def hash_new_password(password: str, username: str) -> str:
-    """The hash of a password that a person chose; ValueError, in words, for one to be
-    chosen otherwise.
+    """Hash a password that a person chose; raises ValueError, in words, if unacceptable.
 
-    The one rule for the pages, the API and the command line.
+    This is the one rule for the pages, the API and the command line.
     """
     if fault := password_fault(password, username):
         raise ValueError(fault)
@@ -75,31 +71,32 @@ def hash_new_password(password: str, username: str) -> str:
 
 
 def readable_password() -> str:
-    """A random one of four groups of four: 79 bits that can be copied by hand."""
+    """Generate a password of four groups of four: 79 bits that can be copied by hand."""
     return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
 
 
 def hash_password(password: str) -> str:
-    """The hash to store; ValueError, in words, for a password that is empty, over 72 bytes
-    of UTF-8 or not text.
-    """
+    """Hash a password; raises ValueError, in words, if it is empty, too long or not text."""
     return bcrypt.hashpw(_encode(password), bcrypt.gensalt(COST)).decode("ascii")
 
 
 def check_password(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the hash's; None, for an unknown user, costs the same time
-    and is never true.
+    """Whether the password matches the hash; None, for an unknown user, never matches.
+
+    Both take the same time.
     """
     try:
         entered = _encode(password)
     except ValueError:
         return False
-    matches = bcrypt.checkpw(entered, password_hash.encode("ascii") if password_hash else _NOBODY)
-    return matches and password_hash is not None
+    if not password_hash:
+        bcrypt.checkpw(entered, _NOBODY)
+        return False
+    return bcrypt.checkpw(entered, password_hash.encode("ascii"))
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """The hash was made at another cost: hash the password again when it was just checked."""
+    """Whether the hash has another cost: hash the password again after checking it."""
     return not password_hash.startswith(f"$2b${COST:02}$")
 
 
@@ -112,7 +109,7 @@ def _encode(password: str) -> bytes:
         raise ValueError("The password is empty: choose one.")
     if len(encoded) > MAX_BYTES:
         raise ValueError(
-            f"The password is too long: at most {MAX_BYTES} bytes of UTF-8, yours "
-            f"has {len(encoded)}."
+            f"The password is too long: it has {len(encoded)} bytes of UTF-8, "
+            f"and at most {MAX_BYTES} are allowed."
         )
     return encoded

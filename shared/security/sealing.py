@@ -1,5 +1,4 @@
-"""Authenticated encryption for what is kept in other hands: rows of the database, state
-that clients carry.
+"""Authenticated encryption for rows of the database and for state that clients carry.
 
 AES-256-GCM (NIST SP 800-38D) with a random nonce, under a key derived from the
 installation's secret: that allows 2³² seals. A sealed value is a version byte, the nonce,
@@ -27,15 +26,13 @@ class SealError(ThinkbackError):
 
 
 def seal(secret: bytes, plain: bytes, *, bound_to: str) -> bytes:
-    """Hide `plain`; it can be had back with the same secret (`load_secret`) and the same
-    `bound_to` only.
-    """
+    """Encrypt `plain`; only the same secret and the same `bound_to` open it."""
     nonce = os.urandom(_NONCE_BYTES)
     return _VERSION + nonce + _cipher(secret).encrypt(nonce, plain, _VERSION + bound_to.encode())
 
 
 def unseal(secret: bytes, sealed: bytes, *, bound_to: str) -> bytes:
-    """What was sealed; SealError when anything about it is another, or not a seal at all."""
+    """Decrypt a sealed value; raises SealError if anything about it differs."""
     if sealed[:1] != _VERSION or len(sealed) < 1 + _NONCE_BYTES + _TAG_BYTES:
         raise SealError("This was not sealed by this version of Thinkback.")
     nonce, hidden = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]

@@ -1,6 +1,4 @@
-"""The secret of an installation: 32 random bytes beside the database, from which every
-other secret is derived.
-"""
+"""The installation's secret: 32 random bytes from which all other secrets are derived."""
 
 import hashlib
 import os
@@ -23,11 +21,10 @@ class SecretError(ThinkbackError):
 
 
 def load_secret(directory: Path) -> bytes:
-    """The 32 bytes in `secret.key`, made (0600) when missing; programs that start at once
-    get the same ones.
+    """Read the 32 bytes in `secret.key`, which is created (0600) if missing.
 
-    Raises SecretError for a file that everybody on the machine can read, that has another
-    length or can't be read.
+    Programs that start together get the same bytes. Raises SecretError for a file that all
+    users can read, of the wrong length or unreadable.
     """
     path = directory / FILE_NAME
     try:
@@ -35,12 +32,10 @@ def load_secret(directory: Path) -> bytes:
             _create(path)
         mode, secret = path.stat().st_mode, path.read_bytes()
     except OSError as error:
-        raise SecretError(
-            f"The secret in {path} can't be read or made: {error.strerror}."
-        ) from error
+        raise SecretError(f"Can't read or create the secret {path}: {error.strerror}.") from error
     if mode & stat.S_IRWXO:
         raise SecretError(
-            f"Everybody on this machine can read the secret {path}: run chmod 600 on it."
+            f"All users of this machine can read the secret {path}: run chmod 600 on it."
         )
     if len(secret) != _BYTES:
         raise SecretError(
@@ -51,14 +46,12 @@ def load_secret(directory: Path) -> bytes:
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
-    """32 bytes that are this purpose's own: keyed BLAKE2b of the purpose (RFC 7693)."""
+    """Derive 32 bytes for a purpose: keyed BLAKE2b of the purpose (RFC 7693)."""
     return hashlib.blake2b(purpose.encode(), key=secret, digest_size=_BYTES).digest()
 
 
 def _create(path: Path) -> None:
-    """Write the whole file aside, then link it into place: the first link wins and nobody
-    sees half a file.
-    """
+    """Write the file aside, then link it: the first link wins, and nobody sees half a file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:

@@ -15,16 +15,20 @@ from shared.model import User
 __all__ = ("LIFETIME_SECONDS", "Claims", "InvalidToken", "issue_token", "read_token")
 
 LIFETIME_SECONDS = 43_200
+"""Half a day: a working day without signing in again."""
+
 _MAX_CHARS = 4096
+"""Ours have 250; a longer one is not worth decoding."""
+
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class InvalidToken(ThinkbackError):
-    """The session token can't be accepted; the message says why without quoting it."""
+    """The session token is invalid; the message says why without quoting it."""
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a valid token says: it counts only while the user's epoch is still this one."""
+    """The claims of a valid token, which counts only while the user's epoch is the same."""
 
     user_id: int
     epoch: int
@@ -36,7 +40,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Payload(msgspec.Struct):
-    """All of it is required, and fits into a database."""
+    """The required claims, bounded to what fits into the database."""
 
     sub: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,17}\Z")]
     epoch: _Count
@@ -48,8 +52,9 @@ class _Payload(msgspec.Struct):
 def issue_token(
     user: User, secret: str | bytes, *, now: int, lifetime: int = LIFETIME_SECONDS
 ) -> str:
-    """A token for the user that ends `lifetime` seconds after `now` (epoch seconds);
-    ValueError for an empty secret.
+    """Issue a token that expires `lifetime` seconds after `now` (epoch seconds).
+
+    Raises ValueError for an empty secret.
     """
     if not secret:
         raise ValueError("the secret for session tokens is empty")
@@ -64,9 +69,7 @@ def issue_token(
 
 
 def read_token(token: str, secret: str | bytes, *, now: int) -> Claims:
-    """What a token says whose signature is ours and whose end is after `now` (epoch
-    seconds); else InvalidToken.
-    """
+    """Verify a token at `now` (epoch seconds) and return its claims; raises InvalidToken."""
     payload = _verified(token, secret)
     if payload.exp <= now:
         raise InvalidToken("The session has ended: sign in again.")
@@ -80,12 +83,12 @@ def read_token(token: str, secret: str | bytes, *, now: int) -> Claims:
 
 def _verified(token: str, secret: str | bytes) -> _Payload:
     if not secret or len(token) > _MAX_CHARS or not token.isascii():
-        raise InvalidToken("The session token is not valid: sign in again.")
-    # The machine's clock stays out of it: pyjwt would check the times against that one.
+        raise InvalidToken("The session token is invalid: sign in again.")
+    # pyjwt would check the times against the machine's clock; ours is an argument.
     options: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
     try:
         return msgspec.convert(
             jwt.decode(token, secret, algorithms=["HS256"], options=options), _Payload
         )
     except (jwt.InvalidTokenError, msgspec.ValidationError):
-        raise InvalidToken("The session token is not valid: sign in again.") from None
+        raise InvalidToken("The session token is invalid: sign in again.") from None

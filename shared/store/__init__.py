@@ -1,4 +1,4 @@
-"""The database both programs share."""
+"""The database that both programs share."""
 
 from pathlib import Path
 
@@ -13,11 +13,10 @@ __all__ = ("data_directory", "open_engine")
 
 
 def open_engine(database_url: str) -> Engine:
-    """Open the database of a `DATABASE_URL`, made and migrated where needed; the calling
-    thread is the one that reads.
+    """Open the database of a `DATABASE_URL`, creating and migrating it as needed.
 
-    Raises StoreError, in words, for a URL that isn't understood, a file that can't be used,
-    or a newer program's file.
+    The calling thread is the one that reads. Raises StoreError, in words, for an invalid
+    URL, an unusable file or a newer program's file.
     """
     path = database_path(database_url)
     try:
@@ -25,13 +24,11 @@ def open_engine(database_url: str) -> Engine:
         migrate(path)
         return SqliteEngine(path)
     except OSError as error:
-        raise StoreError(f"The database {path} can't be opened: {error.strerror}.") from error
+        raise StoreError(f"Can't open the database {path}: {error.strerror}.") from error
     except dbapi2.Error as error:
-        raise StoreError(f"The database {path} can't be opened: {error}.") from error
+        raise StoreError(f"Can't open the database {path}: {error}.") from error
 
 
 def data_directory(database_url: str) -> Path:
-    """The directory of the database file, where the programs' secrets live too; it may not
-    exist yet.
-    """
+    """Return the directory of the database and the secrets, which may not exist yet."""
     return database_path(database_url).parent

@@ -20,6 +20,7 @@ __all__ = (
     "delete_user",
     "find_user",
     "find_user_by_name",
+    "find_user_id",
     "insert_user",
     "list_users",
     "replace_hash",
@@ -99,31 +100,40 @@ def insert_user(
 
 
 def find_user(engine: Engine, user_id: int) -> User | None:
-    """The account with this id."""
+    """Return the account with this id."""
     rows = engine.read(_BY_ID, {"id": user_id})
     return user_from(rows[0]) if rows else None
 
 
 def find_user_by_name(engine: Engine, username: str) -> tuple[User, str] | None:
-    """The account with this name, whatever its case (ASCII letters), and its password hash."""
+    """Return the account with this name, ignoring ASCII case, and its password hash."""
     if name_fault(username, "A username"):
         return None
     rows = engine.read(_BY_NAME, {"username": username})
-    return (user_from(rows[0][:-1]), rows[0][-1]) if rows else None
+    if not rows:
+        return None
+    return user_from(rows[0][:-1]), rows[0][-1]
+
+
+def find_user_id(engine: Engine, username: str) -> int | None:
+    """Return the id of the account with this name."""
+    row = find_user_by_name(engine, username)
+    if row is None:
+        return None
+    return row[0].id
 
 
 def list_users(engine: Engine, *, after: int = 0, limit: int = 100) -> list[User]:
-    """A page of accounts by id; pass the last one's id as `after` for the next page."""
+    """Return a page of accounts by id; pass the last id as `after` for the next page."""
     return [user_from(row) for row in engine.read(_PAGE, {"after": after, "limit": limit})]
 
 
 def search_users(
     engine: Engine, *, now_ms: int, text: str = "", after: int = 0, limit: int = 100
 ) -> list[tuple[User, Balance]]:
-    """A page of the accounts whose names hold the text, each with what it has spent in the
-    present window.
+    """Return a page of the accounts whose names contain the text, with their spending.
 
-    What is reserved is not looked up.
+    Spending is that of the current window, without reservations.
     """
     rows = engine.read(_SEARCH, page_params(now_ms=now_ms, text=text, after=after, limit=limit))
     return [(user_from(row), Balance(tokens=row[-2], cost_micros=row[-1])) for row in rows]
@@ -200,7 +210,7 @@ def set_password(
 
 
 def require_new_password(engine: Engine, user_id: int, password_hash: str) -> None:
-    """Allow nothing but changing the password, unless it was changed meanwhile; sessions go on."""
+    """Require a password change unless it has just changed; sessions continue."""
     sql = (
         "UPDATE users SET must_change_password = 1 WHERE id = :id AND password_hash = "
         ":password_hash"
@@ -210,7 +220,7 @@ def require_new_password(engine: Engine, user_id: int, password_hash: str) -> No
 
 
 def admins_to_change_password(engine: Engine) -> list[str]:
-    """The names of the admins who have to change a well-known password."""
+    """Return the names of admins who must change a well-known password."""
     rows = engine.read(
         "SELECT username FROM users WHERE role = 'admin' AND disabled = 0 AND "
         "must_change_password = 1 ORDER BY id"
@@ -219,7 +229,7 @@ def admins_to_change_password(engine: Engine) -> list[str]:
 
 
 def set_mirror(engine: Engine, user_id: int, mirror: MirrorWish) -> bool:
-    """Take over how the user wants the reasoning shown; False when there is no such account."""
+    """Store how the user wants reasoning shown; return False for an unknown account."""
     sql = "UPDATE users SET mirror = :mirror WHERE id = :id RETURNING id"
     return bool(
         engine.transact(lambda transaction: transaction.run(sql, {"id": user_id, "mirror": mirror}))
@@ -227,9 +237,7 @@ def set_mirror(engine: Engine, user_id: int, mirror: MirrorWish) -> bool:
 
 
 def replace_hash(engine: Engine, user_id: int, *, old: str, new: str) -> None:
-    """Store the same password's hash at another cost, unless the password was changed
-    meanwhile; sessions go on.
-    """
+    """Store the same password's hash at a new cost unless it has just changed."""
     sql = "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old"
     engine.transact(
         lambda transaction: transaction.run(sql, {"id": user_id, "old": old, "new": new})
@@ -257,10 +265,10 @@ def _administers(user: User) -> bool:
 
 
 def _keep_an_admin(transaction: Transaction, user: User) -> None:
-    """Refuse to go on without this one when no other can administer."""
+    """Raise LastAdmin if no other account can administer."""
     others = "SELECT 1 FROM users WHERE role = 'admin' AND disabled = 0 AND id <> :id LIMIT 1"
     if _administers(user) and not transaction.run(others, {"id": user.id}):
-        raise LastAdmin("This is the only admin left: make or enable another admin first.")
+        raise LastAdmin("This is the only admin: create or enable another one first.")
 
 
 _BY_ID = f"SELECT {USER_COLUMNS} FROM users WHERE id = :id"  # noqa: S608 - ours

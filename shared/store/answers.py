@@ -1,6 +1,4 @@
-"""Stored answers of the Responses API: what a caller asked, what came back, and the answer
-it went on from.
-"""
+"""Stored answers of the Responses API: the verbs over the table `answers`."""
 
 import msgspec
 
@@ -10,7 +8,7 @@ __all__ = ("StoredAnswer", "add_answer", "delete_answer", "drop_old_answers", "f
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer; it is its caller's alone."""
+    """An answer, with its request, that only its caller can read."""
 
     id: str
     principal: str
@@ -18,7 +16,7 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Epoch milliseconds."""
 
     previous: str
-    """The answer it went on from, or empty."""
+    """The id of the answer it continues, or empty."""
 
     items: bytes
     """The request's own input, a JSON array, compressed by zlib."""
@@ -33,7 +31,7 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_answer(answer: StoredAnswer) -> Statement:
-    """Keep the answer, unless there is one of this id."""
+    """Insert the answer unless its id exists."""
     sql = """
         INSERT INTO answers (id, principal, created_at, previous, items, response, bytes)
         VALUES (:id, :principal, :created_at, :previous, :items, :response, :bytes)
@@ -43,7 +41,7 @@ def add_answer(answer: StoredAnswer) -> Statement:
 
 
 def delete_answer(principal: str, answer_id: str) -> Statement:
-    """Let go of the caller's answer."""
+    """Delete the caller's answer."""
     return "DELETE FROM answers WHERE id = :id AND principal = :principal", {
         "id": answer_id,
         "principal": principal,
@@ -51,10 +49,9 @@ def delete_answer(principal: str, answer_id: str) -> Statement:
 
 
 def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> list[Statement]:
-    """Let go of answers from before that time, then of the oldest while all are larger than
-    `max_bytes`.
+    """Delete answers from before that time, then the oldest while all exceed `max_bytes`.
 
-    Each of the two lets go of `batch` at most: to be repeated.
+    Each of the two deletes at most `batch`: repeat it.
     """
     expired = """
         DELETE FROM answers WHERE id IN (
@@ -80,7 +77,7 @@ def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> l
 def find_answer(
     engine: Engine, principal: str, answer_id: str, *, since_ms: int
 ) -> StoredAnswer | None:
-    """The caller's answer, unless it is from before that time."""
+    """Return the caller's answer unless it is from before that time."""
     rows = engine.read(
         """
         SELECT id, principal, created_at, previous, items, response FROM answers
@@ -88,8 +85,6 @@ def find_answer(
         """,
         {"id": answer_id, "principal": principal, "since": since_ms},
     )
-    return (
-        StoredAnswer(**dict(zip(StoredAnswer.__struct_fields__, rows[0], strict=True)))
-        if rows
-        else None
-    )
+    if not rows:
+        return None
+    return StoredAnswer(**dict(zip(StoredAnswer.__struct_fields__, rows[0], strict=True)))

@@ -1,4 +1,4 @@
-"""The audit: what users asked, kept for a time and searched by any part of it."""
+"""The audit log: the verbs over the table `audit`, which is searched by any substring."""
 
 import re
 import zlib
@@ -11,63 +11,60 @@ from shared.store.paging import END, Source, read_newest
 __all__ = (
     "AuditFilter",
     "AuditRecord",
-    "StoredRecord",
+    "NumberedRecord",
     "add_record",
     "drop_old_records",
     "find_record",
     "search",
-    "unpacked",
+    "unpack_conversation",
 )
 
-_LONGEST_EXCHANGE_MS = 86_400_000
-"""Records are numbered as exchanges end and dated as they begin: ids follow dates as
-closely as this.
-"""
+_MAX_EXCHANGE_MS = 86_400_000
+"""Ids follow the ends of exchanges, dates their beginnings: they differ by at most a day."""
 
-_LARGEST_CONVERSATION = 32 * 1024 * 1024
+_MAX_CONVERSATION = 32 * 1024 * 1024
 """Bytes of JSON; the data plane writes less than a quarter."""
 
-_SHORTEST_INDEXED = 3
+_MIN_INDEXED = 3
+"""FTS5's trigram index finds no shorter text (https://www.sqlite.org/fts5.html)."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user asked in one exchange."""
+    """A user's request in one exchange."""
 
     exchange: str
     at: int
-    """When the request came, epoch ms."""
+    """When the request arrived, epoch ms."""
 
     user_id: int
     username: str
-    """The name the user had then."""
+    """The user's name at the time."""
 
     model: str
-    """The one that was asked for."""
+    """The requested model."""
 
     upstream: str
     status: int
-    """HTTP status of the answer; 0: there was none."""
+    """HTTP status of the response; 0: there was none."""
 
     text: str
     """The last user message."""
 
     conversation: bytes | None = None
-    """All messages and the answer: JSON, compressed by zlib; None where only the text is kept."""
+    """All messages and the answer as JSON, compressed by zlib; None if only the text is kept."""
 
 
-class StoredRecord(AuditRecord, frozen=True, kw_only=True):
-    """A record as it is read."""
+class NumberedRecord(AuditRecord, frozen=True, kw_only=True):
+    """A record with its id."""
 
     id: int
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which records are looked for; None: any."""
+    """Which records to find; None: any."""
 
     text: str = ""
-    """Any part of the text, in any case; one or two characters that are not ASCII in this
-    case only.
-    """
+    """A part of the text, ignoring case; one or two non-ASCII characters match exactly."""
 
     user_id: int | None = None
     model: str | None = None
@@ -77,7 +74,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add_record(record: AuditRecord) -> Statement:
-    """Keep the record, unless the exchange has one."""
+    """Insert the record unless the exchange has one."""
     sql = """
         INSERT INTO audit (exchange, at, user_id, username, model, upstream, status, text,
             conversation, bytes)
@@ -90,10 +87,9 @@ def add_record(record: AuditRecord) -> Statement:
 
 
 def drop_old_records(*, before_ms: int, max_bytes: int, batch: int = 500) -> list[Statement]:
-    """Let go of records from before that time, then of the oldest while all are larger than
-    `max_bytes`.
+    """Delete records from before that time, then the oldest while all exceed `max_bytes`.
 
-    Each of the two lets go of `batch` at most: to be repeated.
+    Each of the two deletes at most `batch`: repeat it.
     """
     expired = (
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :before ORDER "
@@ -114,34 +110,41 @@ def drop_old_records(*, before_ms: int, max_bytes: int, batch: int = 500) -> lis
     ]
 
 
-def find_record(engine: Engine, record_id: int) -> StoredRecord | None:
-    """The record with this id."""
+def find_record(engine: Engine, record_id: int) -> NumberedRecord | None:
+    """Return the record with this id."""
     rows = engine.read((f"SELECT {_COLUMNS} FROM audit WHERE id = :id"), {"id": record_id})  # noqa: S608 - constants
     return _record_from(rows[0]) if rows else None
 
 
 def search(
     engine: Engine,
-    wanted: AuditFilter,
+    audit_filter: AuditFilter,
     *,
     before: int = END,
     limit: int = 50,
     longest: int | None = None,
-) -> tuple[list[StoredRecord], int | None]:
-    """Records newest first, and the `before` of the next page; None when there is nothing more.
+) -> tuple[list[NumberedRecord], int | None]:
+    """Return records newest first, and the `before` of the next page or None at the end.
 
-    A page can be short before the end. With `longest`, texts have so many characters at
-    most and conversations are left out.
+    A page can be short before the end. `longest` shortens texts to so many characters and
+    leaves out conversations.
     """
-    after, newest = _ids_of(engine, wanted)
-    source, finds, sifts = _plan(wanted, _COLUMNS if longest is None else _SHORTENED)
+    after, newest = _ids_of(engine, audit_filter)
+    columns = _COLUMNS
+    if longest is not None:
+        columns = _SHORTENED
+    source, finds, sifts = _plan(audit_filter, columns)
     rows, following = read_newest(
         engine,
         source,
         finds=finds,
         sifts=sifts,
-        params=msgspec.structs.asdict(wanted)
-        | {"longest": longest, "phrase": _phrase(wanted.text), "pattern": _pattern(wanted.text)},
+        params=msgspec.structs.asdict(audit_filter)
+        | {
+            "longest": longest,
+            "phrase": _phrase(audit_filter.text),
+            "pattern": _pattern(audit_filter.text),
+        },
         after=after,
         before=min(before, newest),
         limit=limit,
@@ -149,11 +152,11 @@ def search(
     return [_record_from(row) for row in rows], following
 
 
-def unpacked(conversation: bytes) -> bytes:
-    """The JSON in a record's `conversation`; ValueError when it is none, or larger than any."""
+def unpack_conversation(conversation: bytes) -> bytes:
+    """Decompress a record's `conversation` to JSON; raises ValueError if it is damaged."""
     unpacking = zlib.decompressobj()
     try:
-        json = unpacking.decompress(conversation, _LARGEST_CONVERSATION)
+        json = unpacking.decompress(conversation, _MAX_CONVERSATION)
     except zlib.error as error:
         raise ValueError(f"not a compressed conversation: {error}") from None
     if not unpacking.eof:
@@ -161,7 +164,7 @@ def unpacked(conversation: bytes) -> bytes:
     return json
 
 
-_COLUMNS = ", ".join(f"audit.{name}" for name in StoredRecord.__struct_fields__)
+_COLUMNS = ", ".join(f"audit.{name}" for name in NumberedRecord.__struct_fields__)
 _SHORTENED = _COLUMNS.replace("audit.text", "substr(audit.text, 1, :longest)").replace(
     "audit.conversation", "NULL"
 )
@@ -174,12 +177,14 @@ _SIFTS = {
 }
 
 
-def _plan(wanted: AuditFilter, columns: str) -> tuple[Source, list[str], list[str]]:
-    """Where to look, the conditions that find, and those that sift."""
+def _plan(audit_filter: AuditFilter, columns: str) -> tuple[Source, list[str], list[str]]:
+    """Return where to look, the conditions that find rows, and those that sift them."""
     sifts = {
-        name: condition for name, condition in _SIFTS.items() if getattr(wanted, name) is not None
+        name: condition
+        for name, condition in _SIFTS.items()
+        if getattr(audit_filter, name) is not None
     }
-    if len(wanted.text) >= _SHORTEST_INDEXED:
+    if len(audit_filter.text) >= _MIN_INDEXED:
         index = Source(
             found_in="audit_search",
             number="audit_search.rowid",
@@ -187,8 +192,10 @@ def _plan(wanted: AuditFilter, columns: str) -> tuple[Source, list[str], list[st
             columns=columns,
         )
         return index, ["audit_search MATCH :phrase"], [*sifts.values()]
-    finds = [sifts.pop("user_id")] if "user_id" in sifts else []
-    if wanted.text:
+    finds = []
+    if "user_id" in sifts:
+        finds.append(sifts.pop("user_id"))
+    if audit_filter.text:
         sifts["text"] = r"audit.text LIKE :pattern ESCAPE '\'"
     return (
         Source(found_in="audit", number="audit.id", read_from="audit", columns=columns),
@@ -198,31 +205,31 @@ def _plan(wanted: AuditFilter, columns: str) -> tuple[Source, list[str], list[st
 
 
 def _phrase(text: str) -> str:
-    """An FTS5 string: nothing in it is an operator
-    (https://www.sqlite.org/fts5.html#full_text_query_syntax).
+    """Quote a text for FTS5, so that nothing in it is an operator.
+
+    https://www.sqlite.org/fts5.html#full_text_query_syntax
     """
     return '"' + text.replace('"', '""').replace("\0", " ") + '"'
 
 
 def _pattern(text: str) -> str:
-    """A LIKE pattern for texts that hold this one."""
+    """Return a LIKE pattern for texts that contain this one."""
     return f"%{re.sub(r'([\\%_])', r'\\\1', text)}%"
 
 
-def _ids_of(engine: Engine, wanted: AuditFilter) -> tuple[int, int]:
-    """Two ids between which those of all records of the wanted times are."""
-    since = 0 if wanted.since_ms is None else wanted.since_ms
-    before = END if wanted.before_ms is None else wanted.before_ms
-    older = engine.read(
-        "SELECT id FROM audit WHERE at < :at ORDER BY at DESC LIMIT 1",
-        {"at": since - _LONGEST_EXCHANGE_MS},
-    )
-    newer = engine.read(
-        "SELECT id FROM audit WHERE at >= :at ORDER BY at LIMIT 1",
-        {"at": before + _LONGEST_EXCHANGE_MS},
-    )
-    return older[0][0] if older else 0, newer[0][0] if newer else END
+def _ids_of(engine: Engine, audit_filter: AuditFilter) -> tuple[int, int]:
+    """Return two ids that enclose all records of the filter's times."""
+    after, before = 0, END
+    if audit_filter.since_ms is not None:
+        sql = "SELECT id FROM audit WHERE at < :at ORDER BY at DESC LIMIT 1"
+        rows = engine.read(sql, {"at": audit_filter.since_ms - _MAX_EXCHANGE_MS})
+        after = max((row[0] for row in rows), default=after)
+    if audit_filter.before_ms is not None:
+        sql = "SELECT id FROM audit WHERE at >= :at ORDER BY at LIMIT 1"
+        rows = engine.read(sql, {"at": audit_filter.before_ms + _MAX_EXCHANGE_MS})
+        before = min((row[0] for row in rows), default=before)
+    return after, before
 
 
-def _record_from(row: Row) -> StoredRecord:
-    return StoredRecord(**dict(zip(StoredRecord.__struct_fields__, row, strict=True)))
+def _record_from(row: Row) -> NumberedRecord:
+    return NumberedRecord(**dict(zip(NumberedRecord.__struct_fields__, row, strict=True)))

@@ -20,33 +20,32 @@ _NO_ACCOUNT = "SELECT 1 FROM users LIMIT 1"
 
 
 class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be told to a person, once."""
+    """The secrets of the first account, to be shown once."""
 
     username: str
     password: str | None
-    """None when it was given and so is known."""
+    """None if it was given, and so is known."""
 
     api_key: str
 
 
 def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | None:
-    """Make the account `admin` with one virtual key when there is no account at all; None
-    when there is one.
+    """Create the account `admin` with a virtual key in a database without accounts.
 
-    An empty password means a random one; a well-known one has to be changed before anything
-    else, also by an account that has it already. Of programs that start at once one makes
-    the account. ValueError for a password that can't be one. Hashes on the calling thread,
-    which is the one that reads.
+    An empty password means a random one. A well-known one must be changed before anything
+    else, even by an account that already has it. Of programs that start together, one
+    creates the account. Raises ValueError for an unusable password. Hashes on the calling
+    thread, which is the one that reads.
     """
     if engine.read(_NO_ACCOUNT):
         if is_well_known(password, USERNAME):
             _refuse_well_known(engine, password)
         return None
-    chosen = password or readable_password()
-    first = FirstAccount(
-        username=USERNAME, password=None if password else chosen, api_key=mint_key()
-    )
-    password_hash = hash_password(chosen)
+    generated = None
+    if not password:
+        password = generated = readable_password()
+    first = FirstAccount(username=USERNAME, password=generated, api_key=mint_key())
+    password_hash = hash_password(password)
 
     def work(transaction: Transaction) -> bool:
         if transaction.run(_NO_ACCOUNT):
@@ -55,18 +54,18 @@ def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | N
             transaction,
             first,
             password_hash,
-            must_change_password=is_well_known(chosen, USERNAME),
+            must_change_password=is_well_known(password, USERNAME),
             now=now,
         )
         return True
 
-    return first if engine.transact(work) else None
+    if not engine.transact(work):
+        return None
+    return first
 
 
 def _refuse_well_known(engine: Engine, password: str) -> None:
-    """Make the account `admin` change this password if it has it: an earlier version may
-    have let it in.
-    """
+    """Require `admin` to change this password, which an earlier version may have allowed."""
     user, password_hash = find_user_by_name(engine, USERNAME) or (None, "")
     if user and not user.must_change_password and check_password(password, password_hash):
         require_new_password(engine, user.id, password_hash)

@@ -1,6 +1,4 @@
-"""Conversations: what the exchanges of one chat used together, the one that was active last
-first.
-"""
+"""Conversations: the total usage of each chat, the verbs over the table `conversations`."""
 
 import msgspec
 
@@ -12,33 +10,33 @@ __all__ = ("Conversation", "ConversationFilter", "find_conversation", "recent_co
 
 
 class Conversation(Sums, frozen=True, kw_only=True):
-    """One chat of one caller, as far as the ledger remembers."""
+    """One chat of one caller, as far back as the ledger goes."""
 
     conversation: str
     user_id: int
-    """0: the caller showed an upstream's own key."""
+    """0: the caller used an upstream's own key."""
 
     username: str
     upstream: str
-    """Of the latest exchange, as the next three."""
+    """Of the latest exchange, like the next three."""
 
     model: str
     upstream_model: str
     user_agent: str
     first_at: int
-    """When its first request came, epoch ms."""
+    """When its first request arrived, epoch ms."""
 
     last_at: int
 
 
 class ConversationFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which conversations are looked for; None: any."""
+    """Which conversations to find; None: any."""
 
     user_id: int | None = None
     """0: callers with an upstream's own key."""
 
     model: str | None = None
-    """Of the latest exchange, as the next."""
+    """Of the latest exchange, like the next."""
 
     upstream: str | None = None
 
@@ -54,19 +52,22 @@ _SIFTS = ("model", "upstream")
 
 
 def recent_conversations(
-    engine: Engine, wanted: ConversationFilter, *, before: int = END, limit: int = 50
+    engine: Engine, conversation_filter: ConversationFilter, *, before: int = END, limit: int = 50
 ) -> tuple[list[Conversation], int | None]:
-    """Conversations, the one with the latest exchange first, and the `before` of the next
-    page; None: that is all.
+    """Return conversations, latest first, and the `before` of the next page or None at the end.
 
     A page can be short before the end.
     """
+    finds = []
+    if conversation_filter.user_id is not None:
+        finds.append("user_id = :user_id")
+    sifts = [name for name in _SIFTS if getattr(conversation_filter, name) is not None]
     rows, following = read_newest(
         engine,
         _CONVERSATIONS,
-        finds=["user_id = :user_id"] if wanted.user_id is not None else [],
-        sifts=[f"{name} = :{name}" for name in _SIFTS if getattr(wanted, name) is not None],
-        params=msgspec.structs.asdict(wanted),
+        finds=finds,
+        sifts=[f"{name} = :{name}" for name in sifts],
+        params=msgspec.structs.asdict(conversation_filter),
         before=before,
         limit=limit,
     )
@@ -74,7 +75,7 @@ def recent_conversations(
 
 
 def find_conversation(engine: Engine, conversation: str) -> Conversation | None:
-    """The conversation of that name."""
+    """Return the conversation with this name."""
     sql = f"SELECT {_CONVERSATIONS.columns} FROM conversations WHERE conversation = :conversation"  # noqa: S608 - a constant
     rows = engine.read(sql, {"conversation": conversation})
     return _conversation(rows[0]) if rows else None

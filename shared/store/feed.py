@@ -1,6 +1,4 @@
-"""What the newest exchanges tell of upstreams and clients: the details of the ledger, in
-bounded time.
-"""
+"""Summarises the newest exchanges by upstream and client, in bounded time."""
 
 from collections import Counter
 
@@ -12,16 +10,21 @@ from shared.store.reports import EntryFilter, Try, TurnNote, read_details, recen
 
 __all__ = ("Attempt", "Recent", "Replays", "read_recent")
 
-_LOOKED_AT = 400
-_ATTEMPTS = 40
-_LONGEST_CLIENT = 60
+_MAX_ENTRIES = 400
+"""Each entry's details are decoded: this many take some milliseconds."""
+
+_MAX_ATTEMPTS = 40
+"""As many ticks as the strip of an upstream shows."""
+
+_MAX_CLIENT = 60
+"""Characters of a client's name, which the client chooses."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at an upstream."""
 
     at: int
-    """When its request came, epoch milliseconds."""
+    """When its request arrived, epoch milliseconds."""
 
     ok: bool
     outcome: str
@@ -29,51 +32,53 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replays(msgspec.Struct, frozen=True, kw_only=True):
-    """How the turns that one client replayed were recognised."""
+    """How one client's replayed turns were recognised."""
 
     client: str
     """The first word of its `User-Agent`."""
 
     by_id: int
-    """By an id that the gateway made: the client sent it back."""
+    """By a tool-call id of the gateway's that the client sent back."""
 
     otherwise: int
-    """By their texts or places."""
+    """By their texts or positions."""
 
     missing: int
 
 
 class Recent(msgspec.Struct, frozen=True, kw_only=True):
-    """What the newest exchanges tell."""
+    """A summary of the newest exchanges."""
 
     attempts: dict[str, list[Attempt]]
-    """The last ones at each upstream, the newest last."""
+    """The last ones at each upstream, newest last."""
 
     replays: list[Replays]
-    """By client, who replayed the most turns first."""
+    """By client, the one with the most turns first."""
 
 
 def read_recent(engine: Engine) -> Recent:
-    """Look at the newest 400 exchanges."""
-    entries, _ = recent_entries(engine, EntryFilter(), limit=_LOOKED_AT)
+    """Summarise the newest 400 exchanges."""
+    entries, _ = recent_entries(engine, EntryFilter(), limit=_MAX_ENTRIES)
     attempts: dict[str, list[Attempt]] = {}
-    found: dict[str, Counter[str]] = {}
+    ways_by_client: dict[str, Counter[str]] = {}
     for _, entry in entries:
         details = read_details(entry)
-        for number, one in enumerate(reversed(details.tries)):
-            if one.outcome and len(made := attempts.setdefault(one.upstream, [])) < _ATTEMPTS:
-                made.append(_attempt(entry, one, last=number == 0))
-        ways = found.setdefault(entry.user_agent.partition(" ")[0][:_LONGEST_CLIENT], Counter())
+        for number, attempt in enumerate(reversed(details.tries)):
+            at_upstream = attempts.setdefault(attempt.upstream, [])
+            if attempt.outcome and len(at_upstream) < _MAX_ATTEMPTS:
+                at_upstream.append(_attempt(entry, attempt, last=number == 0))
+        client = entry.user_agent.partition(" ")[0][:_MAX_CLIENT]
+        ways = ways_by_client.setdefault(client, Counter())
         ways.update(filter(None, map(_way, details.turns)))
     replays = [
         Replays(client=client, **{way: ways[way] for way in _WAYS})
-        for client, ways in found.items()
+        for client, ways in ways_by_client.items()
         if ways
     ]
     return Recent(
-        attempts={upstream: made[::-1] for upstream, made in attempts.items()},
+        attempts={upstream: list(reversed(rows)) for upstream, rows in attempts.items() if rows},
         replays=sorted(
-            replays, key=lambda one: (-one.by_id - one.otherwise - one.missing, one.client)
+            replays, key=lambda row: (-row.by_id - row.otherwise - row.missing, row.client)
         ),
     )
 
@@ -81,19 +86,18 @@ def read_recent(engine: Engine) -> Recent:
 _WAYS = ("by_id", "otherwise", "missing")
 
 
-def _attempt(entry: Entry, one: Try, *, last: bool) -> Attempt:
-    """An answer that began well and then broke was no good one."""
+def _attempt(entry: Entry, attempt: Try, *, last: bool) -> Attempt:
+    """Judge an attempt: an answer that began well and then broke off has failed."""
     broke = last and entry.error_class not in ("", "client_left")
-    answered = one.outcome.isdigit() and 200 <= int(one.outcome) < 300
-    return Attempt(
-        at=entry.at,
-        ok=answered and not broke,
-        outcome=entry.error_class if answered and broke else one.outcome,
-    )
+    answered = attempt.outcome.isdigit() and 200 <= int(attempt.outcome) < 300
+    outcome = attempt.outcome
+    if answered and broke:
+        outcome = entry.error_class
+    return Attempt(at=entry.at, ok=answered and not broke, outcome=outcome)
 
 
 def _way(note: TurnNote) -> str:
-    """Empty for turns of which the rule does not tell whether their ids came back."""
+    """Name the way a turn was recognised; empty if that says nothing about its ids."""
     match note.rule:
         case "id":
             return "by_id"

@@ -1,7 +1,6 @@
-"""Upstream keys that rest after a failure, as the data planes see them: the verbs over the
-table `resting_keys`.
+"""Upstream keys that rest after a failure: the verbs over the table `resting_keys`.
 
-Several data planes share the table; the latest word counts.
+Several data planes share the table; the last write wins.
 """
 
 import msgspec
@@ -20,7 +19,7 @@ class Resting(msgspec.Struct, frozen=True):
 
 
 def rest(upstream: str, key: str, until: int, why: str) -> Statement:
-    """Note that a key of the upstream of this name rests."""
+    """Record that a key of the upstream rests."""
     sql = """
         INSERT INTO resting_keys (upstream, key_digest, suffix, until, why)
         VALUES (:upstream, :digest, :suffix, :until, :why)
@@ -36,18 +35,18 @@ def rest(upstream: str, key: str, until: int, why: str) -> Statement:
 
 
 def works_again(upstream: str, key: str) -> Statement:
-    """Note that a key rests no more."""
+    """Record that a key no longer rests."""
     sql = "DELETE FROM resting_keys WHERE upstream = :upstream AND key_digest = :digest"
     return sql, {"upstream": upstream, "digest": digest(key)}
 
 
 def forget_rested(now: int) -> Statement:
-    """Delete what has ended (epoch ms), also of keys that are no longer configured."""
+    """Delete rests that have ended by `now` (epoch ms)."""
     return "DELETE FROM resting_keys WHERE until <= :now", {"now": now}
 
 
 def resting(engine: Engine, now: int) -> dict[tuple[str, str], Resting]:
-    """The keys that rest now (epoch ms), by the upstream's name and the key's digest."""
+    """Return the keys that rest at `now` (epoch ms), by upstream name and key digest."""
     sql = "SELECT upstream, key_digest, until, why FROM resting_keys WHERE until > :now"
     return {
         (upstream, key): Resting(until, why)

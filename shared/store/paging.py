@@ -1,8 +1,7 @@
-"""Long tables read newest first, page by page, in bounded time however many rows there are.
+"""Reads long tables newest first, page by page, each in bounded time.
 
-Some conditions find rows by an index, the others sift what was found. A page looks through
-`WINDOW` found rows and no more: when few of them pass the sieve it is short, and says where
-the next page begins.
+Some conditions find rows by an index, the others sift those rows. A page sifts at most
+`WINDOW` rows: if few of them match, it is short, and says where the next page begins.
 """
 
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ END = 2**53
 """Beyond the newest row."""
 
 WINDOW = 1_000
+"""Rows sifted for one page: some milliseconds, on the event loop."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +46,15 @@ def read_newest(
     before: int = END,
     limit: int,
 ) -> tuple[list[Row], int | None]:
-    """Rows numbered between `after` and `before`, and the `before` of the next page; None:
-    there is nothing more.
+    """Return rows between `after` and `before`, and the `before` of the next page or None.
 
-    `finds` and `sifts` are conditions in SQL over `params`, whose names `after`, `before`,
-    `limit` and `window` are taken.
+    `finds` and `sifts` are SQL conditions over `params`, in which the names `after`,
+    `before`, `limit` and `window` are reserved.
     """
     bounds = {"after": after, "before": before, "limit": limit + 1, "window": WINDOW - 1}
-    last = _last_to_look_at(engine, source, finds, {**params, **bounds}) if sifts else None
+    last = None
+    if sifts:
+        last = _last_to_look_at(engine, source, finds, {**params, **bounds})
     if last is not None:
         bounds["after"] = last - 1
     sql = f"""
@@ -71,9 +72,7 @@ def read_newest(
 def _last_to_look_at(
     engine: Engine, source: Source, finds: Sequence[str], params: Params
 ) -> int | None:
-    """The number of the last row that one page looks at; None when the rest is fewer than a
-    window.
-    """
+    """Return the number of the last row that a page sifts; None if less than a window is left."""
     number, table = source.number, source.found_in
     if finds:
         sql = f"""
@@ -81,10 +80,13 @@ def _last_to_look_at(
             WHERE {number} > :after AND {number} < :before AND {" AND ".join(finds)}
             ORDER BY {number} DESC LIMIT 1 OFFSET :window
         """  # noqa: S608 - as above
-        rows = engine.read(sql, params)
-        return rows[0][0] if rows else None
+        for (number_found,) in engine.read(sql, params):
+            return int(number_found)
+        return None
     # Stepping over rows that no index finds would mean reading them.
     sql = f"SELECT (SELECT min({number}) FROM {table}), (SELECT max({number}) FROM {table})"  # noqa: S608 - as above
     [(oldest, newest)] = engine.read(sql)
     last: int = min(params["before"] - 1, newest or 0) - params["window"]
-    return last if last > max(params["after"] + 1, oldest or 0) else None
+    if last <= max(params["after"] + 1, oldest or 0):
+        return None
+    return last

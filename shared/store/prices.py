@@ -40,7 +40,7 @@ class SetPrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_price(engine: Engine, *, upstream: str, host: str, model: str, day: int) -> Price | None:
-    """What a model costs at an upstream on a day (YYYYMMDD); None where nobody said.
+    """Return a model's price at an upstream on a day (YYYYMMDD), None if it is unknown.
 
     A price for the upstream wins over one for any upstream, then a later day over an
     earlier one; the published price comes last.

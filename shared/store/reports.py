@@ -41,9 +41,14 @@ __all__ = (
 Dimension = Literal["user", "model", "upstream", "day", "key"]
 Outcome = Literal["ok", "error"]
 
-_MOST_DAILY = 20_000
-_MOST_MEASURED = 5_000
-_MOST_EXPLAINED = 500
+_MAX_DAILY = 20_000
+"""Rows of days and models: a year of 50 models."""
+
+_MAX_MEASURED = 5_000
+"""Newest exchanges from which the health of upstreams is measured."""
+
+_MAX_EXPLAINED = 500
+"""Newest exchanges with misses, whose details are decoded one by one."""
 
 
 # -- sums ------------------------------------------------------------------------------------------
@@ -59,15 +64,15 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(Tokens, frozen=True, kw_only=True):
-    """What exchanges used together."""
+    """The total usage of exchanges."""
 
     requests: int = 0
     failures: int = 0
     estimated: int = 0
-    """Exchanges whose tokens the upstream did not count."""
+    """Exchanges whose tokens are estimates, as the upstream reported none."""
 
     unpriced: int = 0
-    """Exchanges that are not in the cost, as nobody knows their price."""
+    """Exchanges without a known price, which the cost leaves out."""
 
     reasoning_tokens: int = 0
     """Part of the completion tokens."""
@@ -80,20 +85,20 @@ class Sums(Tokens, frozen=True, kw_only=True):
 
 
 class Group(Sums, frozen=True, kw_only=True):
-    """The sums of one user, model, upstream, day or key."""
+    """The usage of one user, model, upstream, day or key."""
 
     group: int | str
     """Its id, name, or day (YYYYMMDD); 0 for callers with an upstream's own key."""
 
     name: str
-    """What people call it: a user's name, a key's owner and name; empty where the group says it."""
+    """A user's name, or a key's owner and name; empty where `group` is a name or day."""
 
 
 class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which exchanges count; None: any."""
 
     first_day: int | None = None
-    """YYYYMMDD of UTC, as the next; both are included."""
+    """YYYYMMDD in UTC, like the next; both are included."""
 
     last_day: int | None = None
     user_id: int | None = None
@@ -144,7 +149,7 @@ _USAGE_FILTERS = {
 
 
 def usage_of(engine: Engine, user_id: int, *, since_day: int = 0) -> Sums:
-    """What a user used from a day (YYYYMMDD) on."""
+    """Return a user's usage from a day (YYYYMMDD) on."""
     sql = f"SELECT {_SUMS} FROM usage_daily WHERE user_id = :user_id AND day >= :since_day"  # noqa: S608 - constants
     [row] = engine.read(sql, {"user_id": user_id, "since_day": since_day})
     return Sums(**_sums_in(row))
@@ -153,13 +158,11 @@ def usage_of(engine: Engine, user_id: int, *, since_day: int = 0) -> Sums:
 def usage_by_day_and_model(
     engine: Engine, user_id: int, *, first_day: int, last_day: int
 ) -> list[tuple[int, str, Sums]]:
-    """What a user used, by day and model, the first day first; of very many models the last
-    days are left out.
-    """
+    """Return a user's usage by day and model, oldest first, within a bound of 20,000 rows."""
     sql = f"""
         SELECT day, model, {_SUMS} FROM usage_daily
         WHERE user_id = :user_id AND day BETWEEN :first_day AND :last_day
-        GROUP BY day, model ORDER BY day, model LIMIT {_MOST_DAILY}
+        GROUP BY day, model ORDER BY day, model LIMIT {_MAX_DAILY}
     """  # noqa: S608 - constants
     rows = engine.read(sql, {"user_id": user_id, "first_day": first_day, "last_day": last_day})
     return [(row[0], row[1], Sums(**_sums_in(row[2:]))) for row in rows]
@@ -168,65 +171,70 @@ def usage_by_day_and_model(
 def usage_by(
     engine: Engine,
     by: Dimension,
-    wanted: UsageFilter,
+    usage: UsageFilter,
     *,
     after: int | str | None = None,
     limit: int = 100,
 ) -> list[Group]:
-    """A page of groups by id or name, of days the latest first; pass the last one's group
-    as `after` for the next.
+    """Return a page of groups by id or name, days latest first.
+
+    Pass the last one's group as `after` for the next page.
     """
     column = _COLUMN[by]
-    order, beyond = ("DESC", "<") if by == "day" else ("ASC", ">")
-    rest = "" if after is None else f"AND {column} {beyond} :after"
+    order, beyond = "ASC", ">"
+    if by == "day":
+        order, beyond = "DESC", "<"
+    rest = ""
+    if after is not None:
+        rest = f"AND {column} {beyond} :after"
     sql = f"""
         SELECT {_NAME[by]}, grouped.* FROM (
-            SELECT {column} AS member, {_SUMS} FROM usage_daily {_where(wanted)} {rest}
+            SELECT {column} AS member, {_SUMS} FROM usage_daily {_where(usage)} {rest}
             GROUP BY {column} ORDER BY {column} {order} LIMIT :limit
         ) AS grouped ORDER BY grouped.member {order}
     """  # noqa: S608 - constants; the values are bound
-    rows = engine.read(sql, msgspec.structs.asdict(wanted) | {"after": after, "limit": limit})
+    rows = engine.read(sql, msgspec.structs.asdict(usage) | {"after": after, "limit": limit})
     return [Group(name=row[0], group=row[1], **_sums_in(row[2:])) for row in rows]
 
 
 def largest_usage(
-    engine: Engine, by: Dimension, wanted: UsageFilter, *, limit: int = 100
+    engine: Engine, by: Dimension, usage: UsageFilter, *, limit: int = 100
 ) -> list[Group]:
-    """The groups that used the most tokens, the largest first."""
+    """Return the groups with the most tokens, largest first."""
     column = _COLUMN[by]
     # COALESCE hides the column from its index: to read the wanted days in order is less
     # work than all days by group.
     sql = f"""
         SELECT {_NAME[by]}, grouped.* FROM (
-            SELECT COALESCE({column}, {column}) AS member, {_SUMS} FROM usage_daily {_where(wanted)}
+            SELECT COALESCE({column}, {column}) AS member, {_SUMS} FROM usage_daily {_where(usage)}
             GROUP BY 1 ORDER BY SUM(prompt_tokens + completion_tokens) DESC, 1 LIMIT :limit
         ) AS grouped ORDER BY grouped.prompt_tokens + grouped.completion_tokens DESC, grouped.member
     """  # noqa: S608 - constants; the values are bound
-    rows = engine.read(sql, msgspec.structs.asdict(wanted) | {"limit": limit})
+    rows = engine.read(sql, msgspec.structs.asdict(usage) | {"limit": limit})
     return [Group(name=row[0], group=row[1], **_sums_in(row[2:])) for row in rows]
 
 
 def daily_tokens(
-    engine: Engine, by: Dimension, wanted: UsageFilter, members: Sequence[int | str]
+    engine: Engine, by: Dimension, usage: UsageFilter, members: Sequence[int | str]
 ) -> dict[int | str, dict[int, Tokens]]:
-    """The tokens that each of these few groups used on each day (YYYYMMDD) on which it used any."""
+    """Return the daily tokens (YYYYMMDD) of each of these few groups."""
     named = {f"member{at}": member for at, member in enumerate(members)}
     column, among = _COLUMN[by], ", ".join(f":{name}" for name in named)
     sql = f"""
         SELECT {column}, day, {_TOKENS} FROM usage_daily
-        {_where(wanted)} AND {column} IN ({among}) GROUP BY {column}, day
+        {_where(usage)} AND {column} IN ({among}) GROUP BY {column}, day
     """  # noqa: S608 - constants; the values are bound
     used: dict[int | str, dict[int, Tokens]] = {member: {} for member in members}
-    for member, day, *tokens in engine.read(sql, msgspec.structs.asdict(wanted) | named):
+    for member, day, *tokens in engine.read(sql, msgspec.structs.asdict(usage) | named):
         used[member][day] = Tokens(
             **{name: int(n) for name, n in zip(Tokens.__struct_fields__, tokens, strict=True)}
         )
     return used
 
 
-def _where(wanted: UsageFilter) -> str:
+def _where(usage: UsageFilter) -> str:
     conditions = [
-        condition for name, condition in _USAGE_FILTERS.items() if getattr(wanted, name) is not None
+        condition for name, condition in _USAGE_FILTERS.items() if getattr(usage, name) is not None
     ]
     return f"WHERE {' AND '.join(conditions) or '1 = 1'}"
 
@@ -261,7 +269,7 @@ class TurnNote(msgspec.Struct, frozen=True):
 
 
 class Details(msgspec.Struct, frozen=True):
-    """What an entry's `details` tell."""
+    """The decoded `details` of an entry."""
 
     tries: tuple[Try, ...] = ()
     turns: tuple[TurnNote, ...] = ()
@@ -275,7 +283,7 @@ class Details(msgspec.Struct, frozen=True):
 
 
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which exchanges are looked for; None: any."""
+    """Which exchanges to find; None: any."""
 
     user_id: int | None = None
     """0: callers with an upstream's own key."""
@@ -296,8 +304,7 @@ _OUTCOME: dict[Outcome, str] = {"ok": "error_class = ''", "error": "error_class 
 def recent_entries(
     engine: Engine, wanted: EntryFilter, *, before: int = END, limit: int = 50
 ) -> tuple[list[tuple[int, Entry]], int | None]:
-    """Entries and their ids newest first, and the `before` of the next page; None when
-    there is nothing more.
+    """Return entries and ids newest first, and the `before` of the next page or None.
 
     A page can be short before the end.
     """
@@ -316,7 +323,7 @@ def recent_entries(
 def entries_after(
     engine: Engine, wanted: EntryFilter, *, after: int, upto: int, limit: int = 100
 ) -> list[tuple[int, Entry]]:
-    """Entries with ids above `after` and not above `upto`, the oldest first."""
+    """Return entries with ids above `after` and up to `upto`, oldest first."""
     conditions = " AND ".join(["id > :after AND id <= :upto", *_finds(wanted), *_sifts(wanted)])
     sql = f"SELECT {ENTRY_COLUMNS}, id FROM ledger WHERE {conditions} ORDER BY id LIMIT :limit"  # noqa: S608 - constants
     params = msgspec.structs.asdict(wanted) | {"after": after, "upto": upto, "limit": limit}
@@ -324,27 +331,25 @@ def entries_after(
 
 
 def newest_entry(engine: Engine) -> int:
-    """The highest id in the ledger, 0 when it is empty."""
+    """Return the highest id in the ledger, 0 when it is empty."""
     [(newest,)] = engine.read("SELECT COALESCE(MAX(id), 0) FROM ledger")
     return int(newest)
 
 
 def running_exchanges(engine: Engine, *, limit: int = 1_000) -> list[Entry]:
-    """What is known of exchanges that run, in no order."""
+    """Return the entries of running exchanges, in no order."""
     rows = engine.read("SELECT entry FROM open_exchanges LIMIT :limit", {"limit": limit})
     return [msgspec.json.decode(text, type=Entry) for (text,) in rows]
 
 
 def count_running(engine: Engine) -> int:
-    """How many exchanges run."""
+    """Count the running exchanges."""
     [(count,)] = engine.read("SELECT COUNT(*) FROM open_exchanges")
     return int(count)
 
 
 def read_details(entry: Entry) -> Details:
-    """The details of an entry; empty when another version of the program wrote them in
-    another shape.
-    """
+    """Decode an entry's details; empty if another version wrote them in another shape."""
     try:
         return msgspec.json.decode(entry.details, type=Details)
     except msgspec.ValidationError:
@@ -356,7 +361,9 @@ def _finds(wanted: EntryFilter) -> list[str]:
         return ["conversation = :conversation", "conversation <> ''"]  # the index has no others
     if wanted.user_id is None:
         return []
-    return ["user_id = :user_id" if wanted.user_id else "user_id IS NULL"]
+    if wanted.user_id == 0:
+        return ["user_id IS NULL"]
+    return ["user_id = :user_id"]
 
 
 def _sifts(wanted: EntryFilter) -> list[str]:
@@ -365,7 +372,9 @@ def _sifts(wanted: EntryFilter) -> list[str]:
     ]
     if wanted.conversation is not None and wanted.user_id is not None:
         conditions.append("COALESCE(user_id, 0) = :user_id")
-    return conditions + ([_OUTCOME[wanted.outcome]] if wanted.outcome else [])
+    if wanted.outcome:
+        conditions.append(_OUTCOME[wanted.outcome])
+    return conditions
 
 
 def _numbered(row: Row) -> tuple[int, Entry]:
@@ -376,14 +385,14 @@ def _numbered(row: Row) -> tuple[int, Entry]:
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How an upstream did lately."""
+    """How an upstream has done recently."""
 
     upstream: str
     """Empty: exchanges that were refused before there was one."""
 
     requests: int
     failures: int
-    """Those that the client left are not counted here."""
+    """Not counting exchanges that the client left."""
 
     first_byte_p50_ms: int | None
     first_byte_p95_ms: int | None
@@ -394,13 +403,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_health(engine: Engine, since_ms: int) -> list[Health]:
-    """How each upstream did in exchanges since then, of which the newest 5000 are looked at."""
+    """Summarise each upstream from at most the newest 5000 exchanges since then."""
     rows = engine.read(
         """
         SELECT upstream, error_class, first_byte_ms, restored, missing, at FROM ledger
         WHERE at >= :since ORDER BY at DESC LIMIT :most
         """,
-        {"since": since_ms, "most": _MOST_MEASURED},
+        {"since": since_ms, "most": _MAX_MEASURED},
     )
     reasons = _reasons(engine, rows[-1][-1]) if rows else {}
     upstreams = sorted({row[0] for row in rows})
@@ -430,14 +439,14 @@ def _percentile(ordered: list[int], percent: int) -> int | None:
 
 
 def _reasons(engine: Engine, since_ms: int) -> dict[str, Counter[str]]:
-    """Per upstream, why turns did not get their reasoning."""
+    """Count by upstream why turns did not get their reasoning."""
     sql = f"""
         SELECT {ENTRY_COLUMNS} FROM ledger WHERE at >= :since AND missing > 0
             ORDER BY at DESC LIMIT :most
     """  # noqa: S608 - a constant
-    found: dict[str, Counter[str]] = {}
-    for row in engine.read(sql, {"since": since_ms, "most": _MOST_EXPLAINED}):
+    counts: dict[str, Counter[str]] = {}
+    for row in engine.read(sql, {"since": since_ms, "most": _MAX_EXPLAINED}):
         entry = entry_from(row)
         missed = (note.why for note in read_details(entry).turns if note.rule == "missing")
-        found.setdefault(entry.upstream, Counter()).update(missed)
-    return found
+        counts.setdefault(entry.upstream, Counter()).update(missed)
+    return counts

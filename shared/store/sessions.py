@@ -1,4 +1,4 @@
-"""Sessions: whose a session token is, and the table of those that were ended before their time."""
+"""Sessions: the verbs over the table `ended_sessions`, of those ended before they expired."""
 
 from shared.model import User
 from shared.security.tokens import InvalidToken, read_token
@@ -9,10 +9,10 @@ __all__ = ("end_session", "session_user")
 
 
 def session_user(engine: Engine, token: str, secret: str | bytes, *, now_ms: int) -> User | None:
-    """The user whose session this is; None when it is none or has ended.
+    """Return the user of a valid session token.
 
-    Sessions end with their time, by logging out, when password or role change, when the
-    account is disabled or deleted.
+    Sessions end when they expire, by logging out, and when the account's password or role
+    changes or it is disabled or deleted.
     """
     try:
         claims = read_token(token, secret, now=now_ms // 1000)
@@ -23,7 +23,7 @@ def session_user(engine: Engine, token: str, secret: str | bytes, *, now_ms: int
 
 
 def end_session(engine: Engine, token: str, secret: str | bytes, *, now_ms: int) -> None:
-    """End this session, everywhere and at once; blocks. What is no valid token changes nothing."""
+    """End a session everywhere; blocks. An invalid token changes nothing."""
     try:
         claims = read_token(token, secret, now=now_ms // 1000)
     except InvalidToken:

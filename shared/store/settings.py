@@ -1,6 +1,4 @@
-"""Settings that were made in the web pages: the verbs over the table `settings`, which
-holds plain values as JSON.
-"""
+"""Settings from the web pages: the verbs over the table `settings`, with values as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +11,12 @@ __all__ = ("change_settings", "setting_rows")
 
 
 def setting_rows(engine: Engine) -> list[Row]:
-    """Every dotted name with its value as JSON text."""
+    """Return every dotted name with its value as JSON."""
     return engine.read("SELECT name, value FROM settings ORDER BY name")
 
 
 def change_settings(engine: Engine, changes: Mapping[str, Any], now: int) -> None:
-    """Store these values, all or none; None forgets what was stored under the name."""
+    """Store these values, all or none; None deletes a setting."""
 
     def work(transaction: Transaction) -> None:
         for name, value in changes.items():

@@ -1,6 +1,4 @@
-"""What users and keys have in common: a name, models, limits, and a page of them with what
-they have spent.
-"""
+"""What users and keys have in common: names, models, limits, and pages with their usage."""
 
 import unicodedata
 from typing import Any
@@ -32,22 +30,22 @@ _JOINERS = "\u200c\u200d"
 
 
 def name_fault(name: str, what: str) -> str:
-    """Why `what` (`A username`) can't be called this, as a sentence; empty when it can."""
+    """Explain why a name of `what` (`A username`) is invalid; empty when it is valid."""
     if not 1 <= len(name) <= NAME_MAX_CHARS:
-        return f"{what} has 1 to {NAME_MAX_CHARS} characters."
+        return f"{what} must have 1 to {NAME_MAX_CHARS} characters."
     if name != name.strip():
-        return f"{what} can't begin or end with a blank."
+        return f"{what} can't begin or end with a space."
     if any(unicodedata.category(char) in _HIDDEN and char not in _JOINERS for char in name):
         return f"{what} can't contain control characters."
     return ""
 
 
 models_from = msgspec.json.Decoder(tuple[str, ...]).decode
-"""The model names in a column `models`."""
+"""Reads the model names in a column `models`."""
 
 
 def limits_from(row: Row) -> Limits:
-    """The limits in quota_tokens, quota_cost_micros, period, rpm, tpm, concurrency."""
+    """Read limits from quota_tokens, quota_cost_micros, period, rpm, tpm, concurrency."""
     return Limits(
         quota_tokens=row[0],
         quota_cost_micros=row[1],
@@ -59,13 +57,14 @@ def limits_from(row: Row) -> Limits:
 
 
 def limit_params(models: tuple[str, ...], limits: Limits) -> dict[str, Any]:
-    """The parameters for `models` and the columns of limits."""
+    """Return the parameters for `models` and the columns of limits."""
     return {"models": msgspec.json.encode(models).decode(), **asdict(limits)}
 
 
 def page_params(*, now_ms: int, text: str, after: int, limit: int) -> Params:
-    """The parameters of a page: `text` becomes a LIKE pattern that finds it anywhere, with
-    `\\` as escape character.
+    """Return the parameters of a page.
+
+    `text` becomes a LIKE pattern that finds it anywhere, with `\\` as escape character.
     """
     literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     windows = {"day": day_of(now_ms), "month": window_of("month", now_ms)}

@@ -1,4 +1,4 @@
-"""Upstreams that were made in the web pages: the verbs over the table `upstreams`.
+"""Upstreams from the web pages: the verbs over the table `upstreams`.
 
 Keys and headers, which may be secret, are sealed to the row's id; the rest is JSON.
 """
@@ -36,35 +36,33 @@ _SEALED = frozenset({"api_keys", "headers"})
 
 
 class UpstreamNameTaken(StoreError):
-    """Another stored upstream has this name, perhaps in other case."""
+    """Another upstream in the database has this name, ignoring case."""
 
 
 class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row, which may hold what can't be used."""
+    """One row, whose upstream may be unusable."""
 
     id: int
     name: str
     upstream: DatabaseUpstream | None = None
     problem: str = ""
-    """Why there is none."""
+    """Why it is unusable."""
 
 
 def list_upstreams(engine: Engine, secret: bytes) -> list[UpstreamRow]:
-    """All of them in their order; cheap while nothing changes."""
+    """List all in their order; cheap while nothing changes."""
     rows = engine.read(f"SELECT {_COLUMNS} FROM upstreams ORDER BY position, id")  # noqa: S608 - ours
     return [_opened(secret, row) for row in rows]
 
 
 def find_upstream(engine: Engine, secret: bytes, upstream_id: int) -> UpstreamRow | None:
-    """The row with this id."""
+    """Return the row with this id."""
     rows = engine.read((f"SELECT {_COLUMNS} FROM upstreams WHERE id = :id"), {"id": upstream_id})  # noqa: S608 - ours
     return _opened(secret, rows[0]) if rows else None
 
 
 def add_upstream(engine: Engine, secret: bytes, upstream: Upstream, now: int) -> int:
-    """Store an upstream behind the others; its id. UpstreamNameTaken for a name that
-    another has.
-    """
+    """Add an upstream after the others and return its id; raises UpstreamNameTaken."""
 
     def work(transaction: Transaction) -> int:
         _refuse_taken(transaction, upstream.name, but=0)
@@ -85,9 +83,7 @@ def add_upstream(engine: Engine, secret: bytes, upstream: Upstream, now: int) ->
 def replace_upstream(
     engine: Engine, secret: bytes, upstream_id: int, upstream: Upstream, now: int
 ) -> bool:
-    """Store another upstream in the place of this one; False when there is none.
-    UpstreamNameTaken as above.
-    """
+    """Replace an upstream; return False if it does not exist. Raises UpstreamNameTaken."""
 
     def work(transaction: Transaction) -> bool:
         _refuse_taken(transaction, upstream.name, but=upstream_id)
@@ -97,20 +93,17 @@ def replace_upstream(
 
 
 def remove_upstream(engine: Engine, upstream_id: int) -> bool:
-    """Forget an upstream; False when there is none with this id."""
+    """Delete an upstream; return False if it does not exist."""
     sql = "DELETE FROM upstreams WHERE id = :id RETURNING id"
     return bool(engine.transact(lambda transaction: transaction.run(sql, {"id": upstream_id})))
 
 
 def move_upstream(engine: Engine, upstream_id: int, position: int) -> bool:
-    """Make it the `position`-th of the stored ones, from 1, or the last; False when there
-    is none with this id.
-    """
+    """Move an upstream to a position from 1 or to the end; return False if it does not exist."""
 
     def work(transaction: Transaction) -> bool:
-        ids = [
-            found for (found,) in transaction.run("SELECT id FROM upstreams ORDER BY position, id")
-        ]
+        rows = transaction.run("SELECT id FROM upstreams ORDER BY position, id")
+        ids = [row_id for (row_id,) in rows]
         if upstream_id not in ids:
             return False
         ids.remove(upstream_id)
@@ -126,9 +119,7 @@ def move_upstream(engine: Engine, upstream_id: int, position: int) -> bool:
 
 
 def upstream_faults(body: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with an upstream in plain values, by the key that holds it; the rules
-    are those of the file.
-    """
+    """Check an upstream in plain values by the rules of the file; return faults by key."""
     findings = check(dict(body), inspect.type_info(Upstream), RULES, "upstreams[]")
     return {key_text(finding.path): finding.message for finding in findings}
 
@@ -162,9 +153,7 @@ def _write(
 
 @lru_cache(maxsize=256)
 def _opened(secret: bytes, row: Row) -> UpstreamRow:
-    """The upstream in a row of `_COLUMNS`; every row is opened once, as both programs ask
-    each second.
-    """
+    """Open a row of `_COLUMNS`; the cache matters, as both programs read every change."""
     upstream_id, name, body, sealed = row
     try:
         hidden = unseal(secret, sealed, bound_to=_place(upstream_id))

@@ -1,9 +1,6 @@
-"""Virtual keys: the verbs over the table `virtual_keys`. A key is known by its SHA-256
-digest only.
-"""
+"""Virtual keys: the verbs over the table `virtual_keys`, which has only SHA-256 digests."""
 
 from collections.abc import Callable
-from functools import partial
 
 from shared.errors import StoreError
 from shared.model import Limits, Scope, User, VirtualKey
@@ -15,7 +12,6 @@ from shared.store.subjects import limit_params, limits_from, models_from, page_p
 __all__ = (
     "AdminsOnly",
     "KeyRow",
-    "create_key",
     "find_key",
     "find_key_by_id",
     "insert_key",
@@ -28,9 +24,7 @@ __all__ = (
 )
 
 type KeyRow = tuple[VirtualKey, str, Balance]
-"""A key, its owner's name, and what it has spent in the present window; what is reserved is
-not looked up.
-"""
+"""A key, its owner's name, and what it has spent in the current window, without reservations."""
 
 _COLUMNS = (
     "virtual_keys.id, virtual_keys.user_id, virtual_keys.name, virtual_keys.suffix, "
@@ -42,37 +36,11 @@ _COLUMNS = (
     "virtual_keys.tpm, virtual_keys.concurrency"
 )
 _WIDTH = 15
+"""The number of `_COLUMNS`: the owner's follow."""
 
 
 class AdminsOnly(StoreError):
-    """A key with the scope `admin` is for admins."""
-
-
-def create_key(
-    engine: Engine,
-    *,
-    user_id: int,
-    name: str,
-    scope: Scope,
-    digest: str,
-    suffix: str,
-    now: int,
-    expires_at: int | None = None,
-) -> VirtualKey:
-    """Add a key to an account; StoreError when there is no such account, AdminsOnly when it
-    may not have such a key.
-    """
-    insert = partial(
-        insert_key,
-        user_id=user_id,
-        name=name,
-        scope=scope,
-        digest=digest,
-        suffix=suffix,
-        now=now,
-        expires_at=expires_at,
-    )
-    return engine.transact(insert)
+    """Only an admin may have a key with the scope `admin`."""
 
 
 def insert_key(
@@ -88,7 +56,7 @@ def insert_key(
     models: tuple[str, ...] = (),
     limits: Limits = Limits(),
 ) -> VirtualKey:
-    """`create_key` as part of a larger transaction."""
+    """Add a key to an account; raises StoreError for an unknown account, or AdminsOnly."""
     owner = transaction.run("SELECT role FROM users WHERE id = :id", {"id": user_id})
     if not owner:
         raise StoreError(f"There is no account {user_id} to give a key to.")
@@ -107,15 +75,14 @@ def insert_key(
 
 
 def find_key(engine: Engine, digest: str) -> tuple[VirtualKey, User] | None:
-    """The key with this digest and its owner, also when revoked, expired or disabled: the
-    caller decides.
-    """
-    rows = engine.read(_BY_DIGEST, {"digest": digest})
-    return (_key_from(rows[0]), user_from(rows[0][_WIDTH:])) if rows else None
+    """Return the key with this digest and its owner, even if revoked, expired or disabled."""
+    for row in engine.read(_BY_DIGEST, {"digest": digest}):
+        return _key_from(row), user_from(row[_WIDTH:])
+    return None
 
 
 def find_key_by_id(engine: Engine, key_id: int) -> VirtualKey | None:
-    """The key with this id."""
+    """Return the key with this id."""
     rows = engine.read(_BY_ID, {"id": key_id})
     return _key_from(rows[0]) if rows else None
 
@@ -123,9 +90,7 @@ def find_key_by_id(engine: Engine, key_id: int) -> VirtualKey | None:
 def list_keys(
     engine: Engine, *, user_id: int | None = None, after: int = 0, limit: int = 100
 ) -> list[VirtualKey]:
-    """A page of keys by id, of one account or of all; pass the last one's id as `after` for
-    the next page.
-    """
+    """Return a page of keys by id; pass the last id as `after` for the next page."""
     rows = search_keys(engine, now_ms=0, user_id=user_id, after=after, limit=limit)
     return [key for key, _, _ in rows]
 
@@ -139,9 +104,7 @@ def search_keys(
     after: int = 0,
     limit: int = 100,
 ) -> list[KeyRow]:
-    """A page by id of the keys whose name, owner's name or suffix holds the text, of one
-    account or of all.
-    """
+    """Return a page by id of the keys whose name, owner or suffix contains the text."""
     params = page_params(now_ms=now_ms, text=text, after=after, limit=limit)
     if user_id is None:
         rows = engine.read(_SEARCH_ALL, params)
@@ -153,9 +116,7 @@ def search_keys(
 def update_key(
     engine: Engine, key_id: int, change: Callable[[VirtualKey], VirtualKey]
 ) -> VirtualKey | None:
-    """Take over name, expiry, models and limits of what `change` makes of a key; None
-    unless there is a valid one.
-    """
+    """Store name, expiry, models and limits of a changed key; return None if it is revoked."""
 
     def work(transaction: Transaction) -> VirtualKey | None:
         rows = transaction.run(_BY_ID, {"id": key_id})
@@ -170,9 +131,7 @@ def update_key(
 
 
 def renew_key(transaction: Transaction, key_id: int, *, digest: str, suffix: str) -> bool:
-    """Give a key another secret and end the old one; what it is called, may and has spent
-    stays. False when revoked.
-    """
+    """Replace a key's secret, and nothing else; return False if it is revoked."""
     sql = """
         UPDATE virtual_keys SET digest = :digest, suffix = :suffix
         WHERE id = :id AND revoked_at IS NULL RETURNING id
@@ -181,7 +140,7 @@ def renew_key(transaction: Transaction, key_id: int, *, digest: str, suffix: str
 
 
 def oldest_key(transaction: Transaction, user_id: int, now: int) -> int | None:
-    """The id of an account's oldest inference key that can be used now."""
+    """Return the id of an account's oldest active inference key."""
     rows = transaction.run(
         """
         SELECT id FROM virtual_keys
@@ -195,7 +154,7 @@ def oldest_key(transaction: Transaction, user_id: int, now: int) -> int | None:
 
 
 def revoke_key(engine: Engine, key_id: int, now: int) -> bool:
-    """Revoke a key for good; False when there is none with this id or it was revoked before."""
+    """Revoke a key for good; return False if it does not exist or is already revoked."""
     sql = (
         "UPDATE virtual_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS "
         "NULL RETURNING id"

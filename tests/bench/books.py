@@ -19,7 +19,8 @@ from shared.store.engine import Engine
 from shared.store.ledger import Entry, Ratio, balance_of, learn_ratio, read_ratio, settle
 from shared.store.prices import find_price
 from shared.store.sessions import session_user
-from shared.store.virtual_keys import create_key, find_key
+from shared.store.virtual_keys import find_key
+from tests.support.keys import create_key
 
 __all__ = ("measure_books",)
 

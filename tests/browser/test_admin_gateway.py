@@ -144,7 +144,7 @@ def test_the_audit_finds_a_chinese_phrase_and_shows_the_conversation(
 
 def test_the_try_out_answers_as_one_types(walk: Walk, busy: Gateway) -> None:
     page = enter(walk, busy).go("/admin/rewrites")
-    asked = page.get_by_label("Model that a client asks for")
+    asked = page.get_by_label("Model that a client requests")
     asked.press_sequentially("claude-opus")
     expect(page.locator("#tried")).to_contain_text(
         "rule 2 matches: pattern ^claude-(.*)$ becomes ds-{1}"
@@ -166,21 +166,21 @@ def test_an_upstream_is_added_tested_edited_moved_and_deleted(
     page.get_by_role("textbox", name="Name", exact=True).fill("lab")
     page.get_by_label("Base URL").fill(lab)
     page.get_by_role("button", name="Name", exact=True).click()
-    page.get_by_label("Asked for").fill("gpt-5")
+    page.get_by_label("Requested model").fill("gpt-5")
     page.get_by_label("Becomes").fill("lab-1")
     page.get_by_role("button", name="Test").click()
-    expect(page.locator("[data-report]")).to_contain_text("It answers and lists 2 models.")
-    page.get_by_role("button", name="Add the upstream").click()
+    expect(page.locator("[data-report]")).to_contain_text("It works and lists 2 models.")
+    page.get_by_role("button", name="Add upstream").click()
 
     card = page.locator("section", has=page.get_by_role("heading", name="lab"))
     card.get_by_role("button", name="Test").click()
-    expect(card.get_by_role("status")).to_contain_text("It answers and lists 2 models.")
+    expect(card.get_by_role("status")).to_contain_text("It works and lists 2 models.")
     card.get_by_role("link", name="Edit").click()
     page.get_by_role("textbox", name="Name", exact=True).fill("deepseek")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert").last).to_contain_text("choose another name")
     page.get_by_role("textbox", name="Name", exact=True).fill("workshop")
-    page.get_by_label("More headers").fill("X-Team: blue: green")
+    page.get_by_label("Extra headers").fill("X-Team: blue: green")
     page.get_by_role("button", name="Save").click()
 
     card = page.locator("section", has=page.get_by_role("heading", name="workshop"))
@@ -196,7 +196,7 @@ def test_an_upstream_is_added_tested_edited_moved_and_deleted(
 
 def test_a_preset_fills_the_form_and_follows_what_it_is_to_speak(walk: Walk, busy: Gateway) -> None:
     page = enter(walk, busy).go("/admin/upstreams/new")
-    speaks, url = page.get_by_label("Speaks"), page.get_by_label("Base URL")
+    speaks, url = page.get_by_label("API format"), page.get_by_label("Base URL")
     page.get_by_label("Anthropic").check(force=True)
     expect(speaks).to_have_value("messages")
     expect(url).to_have_value("https://api.anthropic.com")
@@ -258,7 +258,7 @@ def test_a_price_is_set_and_changed(walk: Walk, busy: Gateway) -> None:
     expect(row).to_contain_text("$2.00")
     row.get_by_role("button", name="Delete").click()
     page.locator("#confirm").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("No price is set here")).to_be_visible()
+    expect(page.get_by_text("No prices set here")).to_be_visible()
 
 
 def test_a_setting_is_changed_and_shows_its_source(walk: Walk, busy: Gateway) -> None:
@@ -361,5 +361,5 @@ def test_everybody_can_use_the_drawers(walk: Walk, busy: Gateway, scheme: str, w
     assert violations(page) == []
     page = walker.go("/admin/upstreams/prices")
     page.get_by_role("button", name="Set a price").click()
-    expect(page.get_by_label("Holds from")).to_be_visible()
+    expect(page.get_by_label("Valid from")).to_be_visible()
     assert violations(page) == []

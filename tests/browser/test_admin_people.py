@@ -90,11 +90,11 @@ def test_the_feed_pauses_and_filters_and_keeps_its_filters_in_the_address(
     write(gateway, at=admin.now_ms(), user_id=ada["id"], username=ada["username"], model="m")
     expect(page.get_by_text("Paused, 1 new")).to_be_visible()
     expect(requests_of(page, ada["username"])).to_have_count(0)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(requests_of(page, ada["username"])).to_have_count(1)
 
     page.get_by_label("User").fill(lin["username"])
-    expect(page.get_by_text("No request like that")).to_be_visible()
+    expect(page.get_by_text("No matching requests")).to_be_visible()
     assert f"user={lin['username']}" in page.url
     write(gateway, at=admin.now_ms(), user_id=ada["id"], username=ada["username"], model="m")
     write(
@@ -116,11 +116,11 @@ def test_an_admin_makes_resets_disables_and_deletes_an_account(
     page, name = as_admin(walk(), "/admin/users"), new_name("grace")
     page.get_by_role("button", name="New user").click()
     page.get_by_label("Name", exact=True).fill(name)
-    page.get_by_role("button", name="Make the account").click()
-    made = page.get_by_role("dialog", name="The account is ready")
+    page.get_by_role("button", name="Create account").click()
+    made = page.get_by_role("dialog", name="Account created")
     expect(made.locator("#made-key")).to_contain_text("sk-")
     first = made.locator("#made-password").inner_text()
-    made.get_by_role("button", name="I have them").click()
+    made.get_by_role("button", name="Done").click()
 
     page.get_by_role("searchbox").fill(name)
     row = page.locator("#users tbody").get_by_role("row")
@@ -130,10 +130,10 @@ def test_an_admin_makes_resets_disables_and_deletes_an_account(
     page.get_by_role("dialog", name="Are you sure?").get_by_role(
         "button", name="Reset password"
     ).click()
-    made = page.get_by_role("dialog", name="The new password")
+    made = page.get_by_role("dialog", name="New password")
     expect(made.locator("#new-password")).not_to_have_text("")
     assert made.locator("#new-password").inner_text() not in ("", first)
-    made.get_by_role("button", name="I have it").click()
+    made.get_by_role("button", name="Done").click()
 
     page.get_by_role("button", name="Disable").click()
     page.get_by_role("dialog", name="Are you sure?").get_by_role("button", name="Disable").click()
@@ -143,7 +143,7 @@ def test_an_admin_makes_resets_disables_and_deletes_an_account(
     asked = page.get_by_role("dialog", name="Are you sure?")
     expect(asked.get_by_text(f"Delete {name} for good?")).to_be_visible()
     asked.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("No account has a name like that")).to_be_visible()
+    expect(page.get_by_text("No matching accounts")).to_be_visible()
 
 
 def test_an_admin_limits_and_revokes_a_key_of_somebody(
@@ -155,7 +155,7 @@ def test_an_admin_limits_and_revokes_a_key_of_somebody(
     page.get_by_role("dialog").get_by_text("Limits", exact=True).click()
     page.get_by_label("Requests / min").fill("60")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("60 requests a minute")).to_be_visible()
+    expect(page.get_by_text("60 requests per minute")).to_be_visible()
     page.get_by_role("button", name="Revoke first").click()
     asked = page.get_by_role("dialog", name="Are you sure?")
     expect(asked.get_by_text(f"of {user['username']} for good?")).to_be_visible()

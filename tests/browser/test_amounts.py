@@ -122,13 +122,13 @@ def test_an_amount_that_can_be_read_in_two_ways_is_refused_with_both(
 def test_what_is_no_amount_is_refused(blank: Page, text: str) -> None:
     assert (
         read(blank, "dollars", text)
-        == "Write an amount of US dollars in digits, like 1500 or 1.50."
+        == "Enter an amount in US dollars in digits, like 1500 or 1.50."
     )
 
 
 def test_an_amount_that_can_not_be_stored_is_refused(blank: Page) -> None:
-    assert read(blank, "dollars", "0.0000001") == "Write at most 6 digits after the decimal mark."
-    assert read(blank, "dollars", "9007199254.740992") == "This is too large."
+    assert read(blank, "dollars", "0.0000001") == "Enter at most 6 digits after the decimal mark."
+    assert read(blank, "dollars", "9007199254.740992") == "This number is too large."
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_whole_number_may_have_its_thousands_apart(blank: Page, text: str, num
 
 @pytest.mark.parametrize("text", [*NO_AMOUNT, *FRACTIONS, "$5"])
 def test_what_is_no_whole_number_is_refused(blank: Page, text: str) -> None:
-    assert read(blank, "whole", text) == "Write a whole number in digits, like 1500."
+    assert read(blank, "whole", text) == "Enter a whole number in digits, like 1500."
 
 
 def grouped(number: int, between: str) -> str:

@@ -38,7 +38,7 @@ def test_requests_of_one_chat_are_found_together_and_tell_what_was_restored(
         Conversation(client, MODEL).run(3)
     page = walk().sign_in(user["username"], PASSWORD, "/conversations")
     page.get_by_role("link", name=MODEL).click()
-    expect(page.get_by_role("heading", name="Requests in their order")).to_be_visible()
+    expect(page.get_by_role("heading", name="Requests, oldest first")).to_be_visible()
     expect(page.locator(".in-order tbody tr")).to_have_count(3)
     expect(page.locator('.in-order [data-name="Restored"]').last).to_have_text("2")
 

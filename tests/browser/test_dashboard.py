@@ -33,10 +33,10 @@ def make_key(page: Page, name: str) -> str:
     """A key made in the dialog; its secret."""
     page.get_by_role("button", name="New key").click()
     page.get_by_label("Name").fill(name)
-    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="Create key").click()
     expect(page.locator("#secret-key")).to_contain_text("sk-")
     secret = page.locator("#secret-key").inner_text()
-    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="Done").click()
     return secret
 
 
@@ -103,11 +103,11 @@ def test_limits_of_a_key_are_changed_in_place_and_a_wrong_one_is_told_at_its_fie
 def test_how_thinking_is_shown_in_cursor_is_chosen_and_kept(walk: Walk, admin: Admin) -> None:
     name = admin.add_user(new_name("ada"))["username"]
     page = walk().sign_in(name, PASSWORD, "/account")
-    page.get_by_label("Show what the model thinks").select_option("As a block that unfolds")
+    page.get_by_label("Show the model’s thinking").select_option("In a collapsible block")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     page.reload()
-    expect(page.get_by_label("Show what the model thinks")).to_have_value("details")
+    expect(page.get_by_label("Show the model’s thinking")).to_have_value("details")
 
 
 def test_the_password_is_changed_and_the_key_gets_another_secret(walk: Walk, admin: Admin) -> None:
@@ -120,7 +120,7 @@ def test_the_password_is_changed_and_the_key_gets_another_secret(walk: Walk, adm
     assert (
         page.evaluate("navigator.clipboard.readText()") == page.locator("#secret-key").inner_text()
     )
-    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="Done").click()
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("another long password")
     page.get_by_role("button", name="Change password").click()
@@ -215,7 +215,7 @@ def test_everybody_can_use_the_dashboard(
     assert violations(walker.go("/account")) == []
     page = walker.go("/dashboard")
     page.get_by_text("View as table").click()
-    page.get_by_text("Why not found").click()
+    page.get_by_text("Why some were not found").click()
     assert violations(page) == []
     page.locator("#requests [data-drawer]").click()
     expect(page.get_by_role("dialog").get_by_role("heading", name=MODEL)).to_be_visible()

@@ -20,8 +20,8 @@ from manage_api.paging import (
     as_jsonl,
     cursor_for,
     page_of,
-    page_of_found,
     place_in,
+    search_page,
     span_of,
 )
 
@@ -112,18 +112,18 @@ class Searched:
 async def test_a_search_is_read_until_the_page_is_full() -> None:
     table = Searched(95, 50, 40, 5)
 
-    page = await page_of_found(table.read, None, 2)
+    page = await search_page(table.read, None, 2)
 
     assert (page.items, table.reads) == ([95, 50], 5)
-    assert await page_of_found(table.read, page.next, 5) == Page([40, 5], None)
+    assert await search_page(table.read, page.next, 5) == Page([40, 5], None)
 
 
 async def test_a_search_for_nothing_comes_to_its_end() -> None:
-    assert await page_of_found(Searched().read, None, 2) == Page([], None)
+    assert await search_page(Searched().read, None, 2) == Page([], None)
 
 
 async def test_a_long_search_goes_on_in_the_next_request() -> None:
-    page = await page_of_found(lambda before, _: ([], before - 1), cursor_for(1000), 2)
+    page = await search_page(lambda before, _: ([], before - 1), cursor_for(1000), 2)
 
     assert page.items == []
     assert 0 < place_in(page.next, int) < 1000

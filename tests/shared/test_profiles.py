@@ -8,7 +8,6 @@ from shared.config.schema import PROFILE_NAMES
 from shared.profiles import (
     Profile,
     builtin_profiles,
-    choose_profile,
     decide_profile,
     kept_members,
     merged_profiles,
@@ -17,7 +16,7 @@ from shared.profiles import (
 
 
 def chosen(*, name: str = "", host: str = "llm.example", model: str = "m") -> str:
-    return choose_profile(builtin_profiles(), name=name, host=host, model=model).name
+    return decide_profile(builtin_profiles(), name=name, host=host, model=model)[0].name
 
 
 def test_the_configuration_knows_the_table_s_names() -> None:
@@ -161,7 +160,7 @@ def test_what_the_client_says_itself_wins(given: dict[str, object], kept: object
 
 def test_a_user_s_profile_is_tried_first() -> None:
     table = merged_profiles({"mine": {"hosts": ["*.z.ai"], "writes": ["thoughts"], "tags": True}})
-    mine = choose_profile(table, name="", host="api.z.ai", model="glm-5")
+    mine, _ = decide_profile(table, name="", host="api.z.ai", model="glm-5")
     assert (mine.name, mine.family, mine.writes, mine.tags, mine.none) == (
         "mine",
         "mine",

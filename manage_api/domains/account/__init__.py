@@ -1,1 +1,1 @@
-"""What a user does with the own account."""
+"""The caller's own account."""

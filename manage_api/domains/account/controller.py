@@ -1,6 +1,7 @@
 """`/api/me`, `/api/change-password` and `/api/regenerate-key`."""
 
 import asyncio
+from typing import Literal
 
 from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
@@ -15,7 +16,7 @@ from manage_api.access.same_origin import session_cookie
 from manage_api.domains.account.schemas import Me, MeChanges, PasswordChange
 from manage_api.domains.keys.schemas import KeySecret, KeyView
 from manage_api.domains.session.schemas import Token
-from manage_api.domains.session.service import hashed, new_session, verified_user
+from manage_api.domains.session.service import hash_password_field, new_session, verify_password
 from manage_api.domains.users.schemas import UserDetails
 from manage_api.domains.users.service import regenerate_key
 from manage_api.problems import invalid
@@ -28,22 +29,22 @@ __all__ = ("AccountController",)
 
 
 class AccountController(Controller):
-    """One's own account."""
+    """The caller's own account."""
 
     @get("/api/me", opt=WITH_ANY_PASSWORD)
     async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> Me:
-        """Who the caller is, what it may use and what it has used."""
+        """Show the caller's account, limits and usage."""
         return _me(sidecar, request.user, request.auth)
 
     @patch("/api/me", guards=[no_inference_key])
     async def change(
         self, data: JSONBody[MeChanges], request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> Me:
-        """Change how reasoning is shown."""
+        """Change how Cursor shows the model's reasoning."""
         await asyncio.to_thread(set_mirror, sidecar.store, request.user.id, data.mirror)
         changed = find_user(sidecar.store, request.user.id)
         if not changed:
-            raise NotAuthorizedException("The account was deleted.")
+            raise NotAuthorizedException("The account has been deleted.")
         return _me(sidecar, changed, request.auth)
 
     @post(
@@ -59,14 +60,14 @@ class AccountController(Controller):
         request: UserRequest,
         sidecar: NamedDependency[Sidecar],
     ) -> Response[Token]:
-        """Change the password, which ends all sessions; the answer opens a new one."""
+        """Change the password, end all sessions and start a new one."""
         name = request.user.username
-        user = await verified_user(
+        user = await verify_password(
             sidecar, username=name, password=data.current_password, address=client_address(request)
         )
         if not user:
             raise invalid("current_password", "This is not the current password.")
-        password_hash = await hashed(
+        password_hash = await hash_password_field(
             sidecar, data.new_password, username=name, field="new_password"
         )
         await asyncio.to_thread(
@@ -74,7 +75,7 @@ class AccountController(Controller):
         )
         changed = find_user(sidecar.store, user.id)
         if not changed:
-            raise NotAuthorizedException("The account was deleted.")
+            raise NotAuthorizedException("The account has been deleted.")
         token = new_session(sidecar, changed)
         return Response(Token(token), cookies=[session_cookie(request, token)])
 
@@ -82,17 +83,18 @@ class AccountController(Controller):
     async def regenerate(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> KeySecret:
-        """Another secret for the key that was shown, else for one's oldest usable key for
-        inference.
+        """Replace the secret of the key in use, or of the caller's oldest active inference key.
 
-        The old secret is refused from now on; name, models, limits, expiry and what was
-        used stay.
+        The old secret stops working; name, models, limits, expiry and usage stay.
         """
+        key_id = None
+        if request.auth:
+            key_id = request.auth.id
         secret = await asyncio.to_thread(
             regenerate_key,
             sidecar.store,
             user_id=request.user.id,
-            key_id=request.auth.id if request.auth else None,
+            key_id=key_id,
             now=sidecar.clock.now_ms(),
         )
         if not secret:
@@ -108,11 +110,16 @@ def _balance(sidecar: Sidecar, kind: str, subject: User | VirtualKey) -> Balance
 def _me(sidecar: Sidecar, user: User, key: VirtualKey | None) -> Me:
     now = sidecar.clock.now_ms()
     spent = _balance(sidecar, "user", user)
+    auth: Literal["session", "key"] = "session"
+    key_view = None
+    if key:
+        auth = "key"
+        key_view = KeyView.of(key, user.username, _balance(sidecar, "key", key), now)
     return Me(
         **asdict(UserDetails.of(user, spent, now)),
         reserved_tokens=spent.reserved_tokens,
         reserved_cost_micros=spent.reserved_cost_micros,
-        auth="key" if key else "session",
+        auth=auth,
         mirror=user.mirror,
-        key=KeyView.of(key, user.username, _balance(sidecar, "key", key), now) if key else None,
+        key=key_view,
     )

@@ -1,4 +1,4 @@
-"""What the routes over one's own account take and give."""
+"""The bodies of the routes over the caller's own account."""
 
 from typing import Literal
 
@@ -15,26 +15,26 @@ class Me(UserDetails, frozen=True, kw_only=True):
     """The caller."""
 
     reserved_tokens: int
-    """What running requests may still use, beside what is used."""
+    """What running requests may still use, in addition to past usage."""
 
     reserved_cost_micros: int
     auth: Literal["session", "key"]
     mirror: MirrorWish
-    """How the reasoning is shown in Cursor; empty: as the upstream's setting says."""
+    """How Cursor shows the reasoning; empty: as the upstream is configured."""
 
     key: KeyView | None
-    """The virtual key that was shown, whose limits hold too; null for a session."""
+    """The virtual key in use, whose limits apply as well; null for a session."""
 
 
 class MeChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What shall be different about one's own account."""
+    """Changes to the caller's own account."""
 
     mirror: MirrorWish
-    """How the reasoning is shown in Cursor; empty: as the upstream's setting says."""
+    """How Cursor shows the reasoning; empty: as the upstream is configured."""
 
 
 class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The password as it is and as it shall be."""
+    """The current and the new password."""
 
     current_password: Password
     new_password: Password

@@ -1,1 +1,1 @@
-"""Who asked what."""
+"""The audit log."""

@@ -25,23 +25,26 @@ from manage_api.paging import (
     as_csv,
     as_jsonl,
     described_as,
-    page_of_found,
+    search_page,
     span_of,
 )
 from manage_api.sidecar import Sidecar
-from shared.store.audit import AuditFilter, StoredRecord, find_record, search
+from shared.store.audit import AuditFilter, NumberedRecord, find_record, search
 from shared.store.engine import Engine
 from shared.store.paging import END
 
 __all__ = ("AuditController",)
 
-_SHOWN_CHARACTERS = 2_000
-_EXPORTED_AT_ONCE = 20
+_MAX_TEXT = 2_000
+"""Characters of a message in a list; a record has them all."""
+
+_EXPORT_PAGE = 20
+"""Records held in memory: each may have a conversation of megabytes."""
 
 ExportFormat = Annotated[Literal["csv", "jsonl"], QueryParameter()]
 
 
-def _wanted(
+def _audit_filter(
     q: SomeText = None,
     user_id: SomeId = None,
     model: SomeText = None,
@@ -61,41 +64,39 @@ def _wanted(
 
 
 class AuditController(Controller):
-    """Who asked what, for admins."""
+    """The audit log, for admins."""
 
     path = "/api/admin/audit"
     guards = (admin_only,)
-    dependencies = {"wanted": Provide(_wanted, sync_to_thread=False)}
+    dependencies = {"audit_filter": Provide(_audit_filter, sync_to_thread=False)}
 
     @get()
     async def find(
         self,
-        wanted: NamedDependency[AuditFilter],
+        audit_filter: NamedDependency[AuditFilter],
         sidecar: NamedDependency[Sidecar],
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[AuditItem]:
-        """The records whose text holds `q`, of any language and with any characters, the
-        newest first.
-        """
+        """List records whose text contains `q`, newest first."""
 
         def read(before: int, most: int) -> tuple[list[AuditItem], int | None]:
             records, following = search(
-                sidecar.store, wanted, before=before, limit=most, longest=_SHOWN_CHARACTERS
+                sidecar.store, audit_filter, before=before, limit=most, longest=_MAX_TEXT
             )
             return [AuditItem.of(record) for record in records], following
 
-        return await page_of_found(read, cursor, limit)
+        return await search_page(read, cursor, limit)
 
     @get("/export", operation_class=described_as(CSV, JSONL))
     async def export(
         self,
-        wanted: NamedDependency[AuditFilter],
+        audit_filter: NamedDependency[AuditFilter],
         sidecar: NamedDependency[Sidecar],
         format: ExportFormat = "csv",  # noqa: A002 - the error names it
     ) -> Stream:
-        """All records that are found, as a file; as lines of JSON with their conversations."""
-        pages = _pages(sidecar.store, wanted)
+        """Export all matching records as a file; JSON lines include the conversations."""
+        pages = _pages(sidecar.store, audit_filter)
         if format == "csv":
             return as_csv(
                 "audit", LINE_COLUMNS, ([AuditLine.of(record) for record in page] for page in pages)
@@ -104,15 +105,15 @@ class AuditController(Controller):
 
     @get("/{record_id:int}")
     async def show(self, record_id: RowId, sidecar: NamedDependency[Sidecar]) -> AuditDetails:
-        """One record with its conversation."""
+        """Show one record with its conversation."""
         record = find_record(sidecar.store, record_id)
         if record is None:
-            raise NotFoundException("There is no such record; old ones are let go of.")
+            raise NotFoundException("There is no such record; old ones are deleted.")
         return AuditDetails.of(record)
 
 
-def _pages(store: Engine, wanted: AuditFilter) -> Iterator[list[StoredRecord]]:
+def _pages(store: Engine, audit_filter: AuditFilter) -> Iterator[list[NumberedRecord]]:
     following: int | None = END
     while following is not None:
-        records, following = search(store, wanted, before=following, limit=_EXPORTED_AT_ONCE)
+        records, following = search(store, audit_filter, before=following, limit=_EXPORT_PAGE)
         yield records

@@ -1,11 +1,11 @@
-"""What the routes over the audit give."""
+"""The bodies of the routes over the audit log."""
 
 from datetime import UTC, datetime
 from typing import Self
 
 import msgspec
 
-from shared.store.audit import StoredRecord, unpacked
+from shared.store.audit import NumberedRecord, unpack_conversation
 
 __all__ = (
     "LINE_COLUMNS",
@@ -19,27 +19,27 @@ __all__ = (
 
 
 class AuditItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asked what, in short."""
+    """An audit record in short."""
 
     id: int
     exchange: str
     at: int
-    """When the request came, epoch milliseconds."""
+    """When the request arrived, epoch milliseconds."""
 
     user_id: int
     username: str
-    """The name the user had then."""
+    """The user's name at the time."""
 
     model: str
     upstream: str
     status: int
-    """HTTP status of the answer; 0: there was none."""
+    """HTTP status of the response; 0: there was none."""
 
     text: str
     """The last user message; in a list its first 2000 characters."""
 
     @classmethod
-    def of(cls, record: StoredRecord) -> Self:
+    def of(cls, record: NumberedRecord) -> Self:
         return msgspec.convert(record, cls, from_attributes=True)
 
 
@@ -58,36 +58,36 @@ class ConversationTurn(msgspec.Struct, frozen=True, kw_only=True):
     calls: tuple[ToolCall, ...] = ()
     reasoning: str | None = None
     restored: str | None = None
-    """The rule by which the reasoning was put back; null: it came with the message."""
+    """The rule that restored the reasoning; null: it came with the message."""
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said; the first messages of a very long one are left out."""
+    """The messages and the answer; a very long one lacks its first messages."""
 
     messages: tuple[ConversationTurn, ...] = ()
     answer: ConversationTurn | None = None
 
 
 class AuditDetails(AuditItem, frozen=True, kw_only=True):
-    """Who asked what, in full."""
+    """An audit record in full."""
 
     conversation: Conversation | None
     """Null unless whole conversations are kept (`[audit] mode = "full"`)."""
 
     @classmethod
-    def of(cls, record: StoredRecord) -> Self:
+    def of(cls, record: NumberedRecord) -> Self:
         fields = msgspec.structs.asdict(AuditItem.of(record))
         return cls(**fields, conversation=_conversation(record.conversation))
 
 
 class AuditLine(AuditItem, frozen=True, kw_only=True):
-    """Who asked what, as a line of a table."""
+    """An audit record as a line of a table."""
 
     time: str
-    """`at` as people write it, UTC."""
+    """`at` in ISO 8601, UTC."""
 
     @classmethod
-    def of(cls, record: StoredRecord) -> Self:
+    def of(cls, record: NumberedRecord) -> Self:
         time = datetime.fromtimestamp(record.at / 1000, UTC).isoformat(" ", "seconds")
         return cls(**msgspec.structs.asdict(AuditItem.of(record)), time=time)
 
@@ -106,10 +106,10 @@ LINE_COLUMNS = (
 
 
 def _conversation(packed: bytes | None) -> Conversation | None:
-    """None also for what another version of the program wrote in another shape."""
+    """Decode a conversation; None for one that another version wrote in another shape."""
     if packed is None:
         return None
     try:
-        return msgspec.json.decode(unpacked(packed), type=Conversation)
+        return msgspec.json.decode(unpack_conversation(packed), type=Conversation)
     except ValueError:
         return None

@@ -33,7 +33,7 @@ DEFAULT_LIMIT = 50
 
 
 class KeysController(Controller):
-    """One's own virtual keys; a key for inference sees them only."""
+    """The caller's own virtual keys; an inference key can only list them."""
 
     path = "/api/keys"
 
@@ -45,15 +45,15 @@ class KeysController(Controller):
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Page[KeyView]:
-        """One's own keys, also those that are no longer valid."""
+        """List the caller's keys, including those no longer valid."""
         return _page(sidecar, cursor, limit, user_id=request.user.id)
 
     @post(guards=[no_inference_key])
     async def add(
         self, data: JSONBody[NewKey], request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> KeyWithSecret:
-        """Make a key for oneself; only this answer has the key itself."""
-        return await _made(sidecar, request.user, data)
+        """Create a key for the caller; only this response contains the secret."""
+        return await _create(sidecar, request.user, data)
 
     @patch("/{key_id:int}", guards=[no_inference_key], raises=[Conflict])
     async def change(
@@ -63,19 +63,19 @@ class KeysController(Controller):
         request: UserRequest,
         sidecar: NamedDependency[Sidecar],
     ) -> KeyView:
-        """Change name, models, limits or expiry of one's own key."""
-        return await _changed(sidecar, _own_key(sidecar, request, key_id), data)
+        """Change name, models, limits or expiry of one of the caller's keys."""
+        return await _change(sidecar, _own_key(sidecar, request, key_id), data)
 
     @delete("/{key_id:int}", guards=[no_inference_key])
     async def revoke(
         self, key_id: RowId, request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> None:
-        """Revoke one's own key for good; it is refused from now on."""
-        await _revoked(sidecar, _own_key(sidecar, request, key_id))
+        """Revoke one of the caller's keys for good."""
+        await _revoke(sidecar, _own_key(sidecar, request, key_id))
 
 
 class AllKeysController(Controller):
-    """Everybody's virtual keys, for admins."""
+    """Everyone's virtual keys, for admins."""
 
     path = "/api/admin/keys"
     guards = (admin_only,)
@@ -88,9 +88,7 @@ class AllKeysController(Controller):
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Page[KeyView]:
-        """The keys whose name, owner's name or last characters hold the text `q`; all
-        without one.
-        """
+        """List keys whose name, owner or last characters contain `q`."""
         return _page(sidecar, cursor, limit, text=q or "")
 
     @patch("/{key_id:int}", raises=[Conflict])
@@ -98,12 +96,12 @@ class AllKeysController(Controller):
         self, key_id: RowId, data: JSONBody[KeyChanges], sidecar: NamedDependency[Sidecar]
     ) -> KeyView:
         """Change name, models, limits or expiry of a key."""
-        return await _changed(sidecar, _any_key(sidecar, key_id), data)
+        return await _change(sidecar, _any_key(sidecar, key_id), data)
 
     @delete("/{key_id:int}")
     async def revoke(self, key_id: RowId, sidecar: NamedDependency[Sidecar]) -> None:
-        """Revoke a key for good; it is refused from now on."""
-        await _revoked(sidecar, _any_key(sidecar, key_id))
+        """Revoke a key for good."""
+        await _revoke(sidecar, _any_key(sidecar, key_id))
 
 
 class UserKeysController(Controller):
@@ -120,15 +118,15 @@ class UserKeysController(Controller):
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Page[KeyView]:
-        """The user's keys, also those that are no longer valid."""
+        """List the user's keys, including those no longer valid."""
         return _page(sidecar, cursor, limit, user_id=_owner(sidecar, user_id).id)
 
     @post()
     async def add(
         self, user_id: RowId, data: JSONBody[NewKey], sidecar: NamedDependency[Sidecar]
     ) -> KeyWithSecret:
-        """Make a key for the user; only this answer has the key itself."""
-        return await _made(sidecar, _owner(sidecar, user_id), data)
+        """Create a key for the user; only this response contains the secret."""
+        return await _create(sidecar, _owner(sidecar, user_id), data)
 
 
 def _owner(sidecar: Sidecar, user_id: int) -> User:
@@ -156,35 +154,38 @@ def _page(sidecar: Sidecar, cursor: str | None, limit: int, **which: Any) -> Pag
     return page_of([KeyView.of(*row, now) for row in rows], limit, lambda view: view.id)
 
 
-async def _made(sidecar: Sidecar, owner: User, wanted: NewKey) -> KeyWithSecret:
-    _check(sidecar, wanted.name, wanted.expires_at)
+async def _create(sidecar: Sidecar, owner: User, body: NewKey) -> KeyWithSecret:
+    _check(sidecar, body.name, body.expires_at)
     try:
         key, secret = await asyncio.to_thread(
             give_key,
             sidecar.store,
             user_id=owner.id,
-            name=wanted.name,
-            scope=wanted.scope,
+            name=body.name,
+            scope=body.scope,
             now=sidecar.clock.now_ms(),
-            expires_at=wanted.expires_at,
-            models=wanted.models,
-            limits=wanted.limits,
+            expires_at=body.expires_at,
+            models=body.models,
+            limits=body.limits,
         )
     except AdminsOnly as error:
         raise invalid("scope", error) from None
     return KeyWithSecret.showing(_view(sidecar, key), secret)
 
 
-async def _changed(sidecar: Sidecar, key: VirtualKey, changes: KeyChanges) -> KeyView:
-    wanted = changes.made_to(key)
-    _check(sidecar, wanted.name, wanted.expires_at if wanted.expires_at != key.expires_at else None)
-    changed = await asyncio.to_thread(update_key, sidecar.store, key.id, changes.made_to)
-    if not changed:
-        raise Conflict("This key is revoked for good: make a new one.")
-    return _view(sidecar, changed)
+async def _change(sidecar: Sidecar, key: VirtualKey, changes: KeyChanges) -> KeyView:
+    preview = changes.apply(key)
+    new_expiry = preview.expires_at
+    if new_expiry == key.expires_at:
+        new_expiry = None  # an expired key may still be renamed
+    _check(sidecar, preview.name, new_expiry)
+    updated = await asyncio.to_thread(update_key, sidecar.store, key.id, changes.apply)
+    if not updated:
+        raise Conflict("This key has been revoked for good: create a new one.")
+    return _view(sidecar, updated)
 
 
-async def _revoked(sidecar: Sidecar, key: VirtualKey) -> None:
+async def _revoke(sidecar: Sidecar, key: VirtualKey) -> None:
     await asyncio.to_thread(revoke_key, sidecar.store, key.id, sidecar.clock.now_ms())
 
 
@@ -198,4 +199,6 @@ def _check(sidecar: Sidecar, name: str, expires_at: int | None) -> None:
     if fault := name_fault(name, "A key's name"):
         raise invalid("name", fault)
     if expires_at is not None and expires_at <= sidecar.clock.now_ms():
-        raise invalid("expires_at", "This time is over; write a later one in epoch milliseconds.")
+        raise invalid(
+            "expires_at", "This time is in the past: send a later one, in epoch milliseconds."
+        )

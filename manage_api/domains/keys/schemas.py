@@ -1,4 +1,4 @@
-"""What the routes over virtual keys take and give."""
+"""The bodies of the routes over virtual keys."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ from manage_api.domains.limits import (
     LimitsView,
     changed_limits,
     limits_view,
-    sent,
+    sent_fields,
 )
 from manage_api.paging import LARGEST
 from shared.model import Scope, VirtualKey
@@ -25,8 +25,11 @@ Expiry = Annotated[
 ]
 
 
+type State = Literal["usable", "expired", "revoked"]
+
+
 class NewKey(LimitFields, frozen=True, kw_only=True):
-    """A virtual key to make; its limits hold beside those of its owner."""
+    """A virtual key to create; its owner's limits apply as well."""
 
     name: Name = "key"
     scope: Scope = "inference"
@@ -34,14 +37,14 @@ class NewKey(LimitFields, frozen=True, kw_only=True):
 
 
 class KeyChanges(LimitChanges, frozen=True, kw_only=True):
-    """What shall be different about a key; what is not sent stays."""
+    """Changes to a key; omitted fields stay."""
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
     expires_at: Expiry | msgspec.UnsetType | None = msgspec.UNSET
 
-    def made_to(self, key: VirtualKey) -> VirtualKey:
-        """The key as it shall be."""
-        return replace(changed_limits(key, self), **sent(self, "name", "expires_at"))
+    def apply(self, key: VirtualKey) -> VirtualKey:
+        """Return the changed key."""
+        return replace(changed_limits(key, self), **sent_fields(self, "name", "expires_at"))
 
 
 class KeyView(LimitsView, frozen=True, kw_only=True):
@@ -57,14 +60,13 @@ class KeyView(LimitsView, frozen=True, kw_only=True):
     """`…` and its last four characters."""
 
     scope: Scope
-    state: Literal["usable", "expired", "revoked"]
+    state: State
     created_at: int
     expires_at: int | None
     revoked_at: int | None
 
     @classmethod
     def of(cls, key: VirtualKey, username: str, spent: Balance, now_ms: int) -> Self:
-        expired = key.expires_at is not None and key.expires_at <= now_ms
         return cls(
             id=key.id,
             user_id=key.user_id,
@@ -72,7 +74,7 @@ class KeyView(LimitsView, frozen=True, kw_only=True):
             name=key.name,
             key=f"…{key.suffix}",
             scope=key.scope,
-            state="revoked" if key.revoked_at is not None else "expired" if expired else "usable",
+            state=_state(key, now_ms),
             created_at=key.created_at,
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
@@ -80,14 +82,22 @@ class KeyView(LimitsView, frozen=True, kw_only=True):
         )
 
 
+def _state(key: VirtualKey, now_ms: int) -> State:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now_ms:
+        return "expired"
+    return "usable"
+
+
 class KeySecret(msgspec.Struct, frozen=True):
-    """A virtual key itself, this once."""
+    """The secret of a virtual key, shown once."""
 
     api_key: str
 
 
 class KeyWithSecret(KeyView, frozen=True, kw_only=True):
-    """A new virtual key and, this once, the key itself."""
+    """A new virtual key with its secret, which is shown once."""
 
     api_key: str
 

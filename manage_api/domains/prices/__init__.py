@@ -1,1 +1,1 @@
-"""What tokens cost."""
+"""Prices of models."""

@@ -27,7 +27,7 @@ __all__ = ("PricesController",)
 
 
 class PricesController(Controller):
-    """Prices, for admins. What was settled keeps the cost it had."""
+    """Prices, for admins; past usage keeps its cost."""
 
     path = "/api/admin/prices"
     guards = (admin_only,)
@@ -37,21 +37,21 @@ class PricesController(Controller):
     async def show_all(
         self, sidecar: NamedDependency[Sidecar], cursor: Cursor = None, limit: Limit = 50
     ) -> Page[PriceView]:
-        """The prices that were set, and after the last of them those published for models
-        of the upstreams.
-        """
+        """List the prices set here, then those published for the upstreams' models."""
         after = place_in(cursor, int) or 0
         page = page_of(
             list_set_prices(sidecar.store, after=after, limit=limit + 1), limit, lambda row: row.id
         )
-        listed = () if page.next else published(sidecar.snapshot.upstreams)
-        return Page([*map(PriceView.own, page.items), *listed], page.next)
+        views = [*map(PriceView.own, page.items)]
+        if page.next is None:
+            views += published(sidecar.snapshot.upstreams)
+        return Page(views, page.next)
 
     @post(raises=[Conflict])
     async def add(self, data: JSONBody[PriceBody], sidecar: NamedDependency[Sidecar]) -> PriceView:
-        """Set a price from a day on."""
+        """Set a price that applies from a day on."""
         _check(sidecar, data)
-        made = await asyncio.to_thread(
+        price = await asyncio.to_thread(
             add_price,
             sidecar.store,
             upstream=data.upstream,
@@ -59,7 +59,7 @@ class PricesController(Controller):
             from_day=data.from_day,
             price=data.price,
         )
-        return PriceView.own(made)
+        return PriceView.own(price)
 
     @put("/{price_id:int}", raises=[Conflict])
     async def replace(
@@ -80,17 +80,16 @@ class PricesController(Controller):
 
     @delete("/{price_id:int}")
     async def remove(self, price_id: RowId, sidecar: NamedDependency[Sidecar]) -> None:
-        """Forget a price: from now on the one before it holds, or the published one."""
+        """Delete a price: the previous or the published one applies from then on."""
         if not await asyncio.to_thread(delete_price, sidecar.store, price_id):
             raise _missing()
 
 
 def _check(sidecar: Sidecar, body: PriceBody) -> None:
-    if body.upstream and body.upstream not in {
-        upstream.name for upstream in sidecar.snapshot.upstreams
-    }:
+    names = {upstream.name for upstream in sidecar.snapshot.upstreams}
+    if body.upstream and body.upstream not in names:
         raise invalid(
-            "upstream", f"There is no upstream “{body.upstream}”; leave it empty for all of them."
+            "upstream", f"There is no upstream “{body.upstream}”; leave it empty for all."
         )
     try:
         date.fromisoformat(str(body.from_day))

@@ -1,4 +1,4 @@
-"""What the routes over prices take and give."""
+"""The bodies of the routes over prices."""
 
 from typing import Annotated, Literal, Self
 
@@ -25,9 +25,7 @@ class PriceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     upstream: Annotated[
         str,
-        msgspec.Meta(
-            max_length=256, description="An upstream's name; empty: wherever the model is served."
-        ),
+        msgspec.Meta(max_length=256, description="An upstream's name; empty: any upstream."),
     ] = ""
     model: Annotated[
         str, msgspec.Meta(min_length=1, max_length=256, description="Its name at the upstream.")
@@ -36,7 +34,7 @@ class PriceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     input_micros: Micros
     output_micros: Micros
     cached_micros: Micros | None = None
-    """For prompt tokens the upstream had in its cache; null: as any other."""
+    """For prompt tokens from the upstream's cache; null: same as input."""
 
     @property
     def price(self) -> Price:

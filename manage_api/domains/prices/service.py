@@ -1,4 +1,4 @@
-"""Prices that providers publish, as far as they concern the upstreams here."""
+"""Published prices for the configured upstreams."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +10,7 @@ __all__ = ("published",)
 
 
 def published(upstreams: Iterable[Upstream]) -> Iterator[PriceView]:
-    """Of an upstream that lists its models those prices, else all of its host's."""
+    """Yield the prices of each upstream's models, or of all its host's if it lists none."""
     for upstream in upstreams:
         served = {*upstream.models, *(rewrite.to for rewrite in upstream.model_rewrites)}
         for model, price in list_prices(upstream.host).items():

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from manage_api.access.callers import UserRequest
 from manage_api.access.guards import admin_only
-from manage_api.domains.requests.feed import MOST_LISTENERS, Feed
+from manage_api.domains.requests.feed import MAX_LISTENERS, Feed
 from manage_api.domains.requests.schemas import Overview, RequestView, UpstreamHealth
 from manage_api.paging import (
     LARGEST,
@@ -22,7 +22,7 @@ from manage_api.paging import (
     SomeId,
     SomeText,
     described_as,
-    page_of_found,
+    search_page,
 )
 from manage_api.sidecar import Sidecar
 from shared.store.engine import Engine
@@ -34,10 +34,12 @@ EVENTS = "text/event-stream"
 
 LastEventId = Annotated[int | None, HeaderParameter(name="Last-Event-ID", ge=0, le=LARGEST)]
 Minutes = Annotated[int, QueryParameter(ge=1, le=1440)]
-Status = Annotated[Outcome | None, QueryParameter(description="`error`: all that did not go well.")]
+Status = Annotated[
+    Outcome | None, QueryParameter(description="`error`: every request that did not succeed.")
+]
 
 
-def _wanted(
+def _entry_filter(
     key_id: SomeId = None,
     model: SomeText = None,
     upstream: SomeText = None,
@@ -61,49 +63,50 @@ def _feed(state: State) -> Feed:
 
 
 class MyRequestsController(Controller):
-    """One's own exchanges."""
+    """The caller's own exchanges."""
 
     path = "/api/my-requests"
-    dependencies = {"wanted": Provide(_wanted, sync_to_thread=False)}
+    dependencies = {"entry_filter": Provide(_entry_filter, sync_to_thread=False)}
 
     @get()
     async def show(
         self,
         request: UserRequest,
-        wanted: NamedDependency[EntryFilter],
+        entry_filter: NamedDependency[EntryFilter],
         sidecar: NamedDependency[Sidecar],
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[RequestView]:
-        """One's own exchanges with all keys, the newest first, and how each replayed turn
-        was resolved.
-        """
-        return await _page(sidecar.store, replace(wanted, user_id=request.user.id), cursor, limit)
+        """List the caller's exchanges with all keys, newest first."""
+        return await _page(
+            sidecar.store, replace(entry_filter, user_id=request.user.id), cursor, limit
+        )
 
 
 class RequestsController(Controller):
-    """Everybody's exchanges, for admins."""
+    """Everyone's exchanges, for admins."""
 
     path = "/api/admin"
     guards = (admin_only,)
     dependencies = {
-        "wanted": Provide(_wanted, sync_to_thread=False),
+        "entry_filter": Provide(_entry_filter, sync_to_thread=False),
         "feed": Provide(_feed, sync_to_thread=False),
     }
 
     @get("/requests")
     async def show(
         self,
-        wanted: NamedDependency[EntryFilter],
+        entry_filter: NamedDependency[EntryFilter],
         sidecar: NamedDependency[Sidecar],
         user_id: SomeId = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[RequestView]:
-        """Everybody's exchanges, the newest first; the user 0 stands for callers with an
-        upstream's own key.
+        """List everyone's exchanges, newest first.
+
+        User 0 stands for callers with an upstream's own key.
         """
-        return await _page(sidecar.store, replace(wanted, user_id=user_id), cursor, limit)
+        return await _page(sidecar.store, replace(entry_filter, user_id=user_id), cursor, limit)
 
     @get("/requests/live", operation_class=described_as(EVENTS), raises=[TooManyRequestsException])
     async def follow(
@@ -115,29 +118,26 @@ class RequestsController(Controller):
         upstream: SomeText = None,
         last_event_id: LastEventId = None,
     ) -> Stream:
-        """Exchanges as they happen, as server-sent events.
+        """Stream exchanges as they happen, as server-sent events.
 
-        `opened`: one that began, also before; `settled`: one that ended, with the id of its
-        entry. The data of both is what the list has.
+        `opened`: an exchange runs; `settled`: one has ended, with the id of its entry. The
+        data of both is an item of the list.
         """
         if feed.full:
             raise TooManyRequestsException(
-                (
-                    f"{MOST_LISTENERS} listeners follow the requests already: close one "
-                    "of those pages."
-                ),
+                f"{MAX_LISTENERS} pages already follow the live requests: close one of them.",
                 headers={"Retry-After": "30"},
             )
-        wanted = EntryFilter(user_id=user_id, model=model or None, upstream=upstream or None)
+        entry_filter = EntryFilter(user_id=user_id, model=model or None, upstream=upstream or None)
         return Stream(
-            feed.listen(request, wanted, last_event_id),
+            feed.listen(request, entry_filter, last_event_id),
             media_type=EVENTS,
             headers={"X-Accel-Buffering": "no"},
         )
 
     @get("/overview")
     async def overview(self, sidecar: NamedDependency[Sidecar], minutes: Minutes = 60) -> Overview:
-        """How each upstream did in the last minutes; of very many exchanges the newest count."""
+        """Summarise how each upstream did in the last minutes, from at most 5000 exchanges."""
         since = sidecar.clock.now_ms() - minutes * 60_000
         return Overview(
             minutes=minutes,
@@ -147,10 +147,10 @@ class RequestsController(Controller):
 
 
 async def _page(
-    store: Engine, wanted: EntryFilter, cursor: str | None, limit: int
+    store: Engine, entry_filter: EntryFilter, cursor: str | None, limit: int
 ) -> Page[RequestView]:
     def read(before: int, most: int) -> tuple[list[RequestView], int | None]:
-        entries, following = recent_entries(store, wanted, before=before, limit=most)
+        entries, following = recent_entries(store, entry_filter, before=before, limit=most)
         return [RequestView.of(number, entry) for number, entry in entries], following
 
-    return await page_of_found(read, cursor, limit)
+    return await search_page(read, cursor, limit)

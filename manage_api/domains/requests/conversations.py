@@ -6,7 +6,7 @@ from litestar.di import NamedDependency
 from manage_api.access.callers import UserRequest
 from manage_api.access.guards import admin_only
 from manage_api.domains.requests.schemas import ConversationView
-from manage_api.paging import Cursor, Limit, Page, SomeId, SomeText, page_of_found
+from manage_api.paging import Cursor, Limit, Page, SomeId, SomeText, search_page
 from manage_api.sidecar import Sidecar
 from shared.store.conversations import ConversationFilter, recent_conversations
 from shared.store.engine import Engine
@@ -15,7 +15,7 @@ __all__ = ("ConversationsController", "MyConversationsController", "page_of_conv
 
 
 class MyConversationsController(Controller):
-    """One's own conversations."""
+    """The caller's own conversations."""
 
     @get("/api/my-conversations")
     async def show(
@@ -27,15 +27,15 @@ class MyConversationsController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[ConversationView]:
-        """What one's own conversations used, that with the latest request first."""
-        wanted = ConversationFilter(
+        """List the caller's conversations with their usage, the most recent first."""
+        conversation_filter = ConversationFilter(
             user_id=request.user.id, model=model or None, upstream=upstream or None
         )
-        return await page_of_conversations(sidecar.store, wanted, cursor, limit)
+        return await page_of_conversations(sidecar.store, conversation_filter, cursor, limit)
 
 
 class ConversationsController(Controller):
-    """Everybody's conversations, for admins."""
+    """Everyone's conversations, for admins."""
 
     guards = (admin_only,)
 
@@ -49,22 +49,26 @@ class ConversationsController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[ConversationView]:
-        """What everybody's conversations used, that with the latest request first.
+        """List everyone's conversations with their usage, the most recent first.
 
-        The user 0 stands for callers with an upstream's own key; model and upstream are
-        those of the latest request.
+        User 0 stands for callers with an upstream's own key. Model and upstream are those of
+        the latest request.
         """
-        wanted = ConversationFilter(user_id=user_id, model=model or None, upstream=upstream or None)
-        return await page_of_conversations(sidecar.store, wanted, cursor, limit)
+        conversation_filter = ConversationFilter(
+            user_id=user_id, model=model or None, upstream=upstream or None
+        )
+        return await page_of_conversations(sidecar.store, conversation_filter, cursor, limit)
 
 
 async def page_of_conversations(
-    store: Engine, wanted: ConversationFilter, cursor: str | None, limit: int
+    store: Engine, conversation_filter: ConversationFilter, cursor: str | None, limit: int
 ) -> Page[ConversationView]:
-    """The page after the cursor."""
+    """Return the page after the cursor."""
 
     def read(before: int, most: int) -> tuple[list[ConversationView], int | None]:
-        found, following = recent_conversations(store, wanted, before=before, limit=most)
-        return [ConversationView.of(one) for one in found], following
+        rows, following = recent_conversations(
+            store, conversation_filter, before=before, limit=most
+        )
+        return [ConversationView.of(row) for row in rows], following
 
-    return await page_of_found(read, cursor, limit)
+    return await search_page(read, cursor, limit)

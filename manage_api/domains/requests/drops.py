@@ -1,6 +1,4 @@
-"""Where in a conversation the upstream's cache knew much less of the prompt than before,
-and what may be the reason.
-"""
+"""Finds the requests of a conversation whose cached share fell sharply, and likely causes."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -13,36 +11,33 @@ from shared.store.reports import Try
 __all__ = ("Step", "steps")
 
 _PAUSE_MS = 3_600_000
-"""Upstreams keep prompts for minutes to hours."""
+"""An hour: upstreams cache prompts for minutes to hours."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One request of a conversation, beside the one before."""
+    """One request of a conversation, compared with the one before."""
 
     request: RequestView
     dropped: bool = False
-    """Less than half the share of the prompt before came from the cache, although the
-    prompt is longer.
-    """
+    """Whether the cached share fell by more than half although the prompt is longer."""
 
     reasons: tuple[str, ...] = ()
-    """What may have dropped it, in few words each."""
+    """Likely causes, in a few words each."""
 
 
 def steps(requests: Sequence[RequestView]) -> list[Step]:
-    """The requests of a conversation, which are in their order; those that nobody counted
-    are compared with none.
-    """
-    made: list[Step] = []
+    """Compare the requests of a conversation, oldest first; skip those with estimated tokens."""
+    result: list[Step] = []
     before: RequestView | None = None
-    for one in requests:
-        counted = one.prompt_tokens > 0 and not one.estimated
-        if before is not None and counted and _dropped(before, one):
-            made.append(Step(request=one, dropped=True, reasons=tuple(_reasons(before, one))))
-        else:
-            made.append(Step(request=one))
-        before = one if counted else before
-    return made
+    for request in requests:
+        step = Step(request=request)
+        if request.prompt_tokens > 0 and not request.estimated:
+            if before is not None and _dropped(before, request):
+                reasons = tuple(_reasons(before, request))
+                step = Step(request=request, dropped=True, reasons=reasons)
+            before = request
+        result.append(step)
+    return result
 
 
 def _dropped(before: RequestView, now: RequestView) -> bool:
@@ -55,30 +50,30 @@ def _dropped(before: RequestView, now: RequestView) -> bool:
 
 def _reasons(before: RequestView, now: RequestView) -> Iterator[str]:
     if now.upstream != before.upstream:
-        yield f"another upstream than {before.upstream} before"
+        yield f"a different upstream: {before.upstream} before"
     elif now.upstream_key != before.upstream_key:
-        yield "another key of the upstream, which has a cache of its own"
+        yield "a different key of the upstream, with its own cache"
     if now.upstream_model != before.upstream_model:
-        yield f"another model than {before.upstream_model} before"
+        yield f"a different model: {before.upstream_model} before"
     yield from _changed_turns(before, now)
     if now.policy != before.policy and (now.missing or before.missing):
         yield (
-            f"another policy for turns that are not found: {now.policy or 'none'} after "
+            f"a different policy for turns that are not found: {now.policy or 'none'} after "
             f"{before.policy or 'none'}"
         )
     if any(_is_repair(*tries) for tries in pairwise(now.tries)):
-        yield "the upstream refused what it was sent first, and got something else"
+        yield "the upstream rejected the first body and got a repaired one"
     if now.at - before.at >= _PAUSE_MS:
-        yield "a long pause, after which upstreams forget prompts"
+        yield "a long pause, after which upstreams discard cached prompts"
 
 
 def _is_repair(first: Try, second: Try) -> bool:
-    """Whether who refused was asked once more."""
+    """Whether the second attempt repeats the first at the same upstream."""
     return (first.upstream, first.key, first.model) == (second.upstream, second.key, second.model)
 
 
 def _changed_turns(before: RequestView, now: RequestView) -> Iterator[str]:
-    """Which turns that both requests replay are found in one and missing in the other."""
+    """Count the turns of both requests that only one of them found."""
     was_missing = {note.at: note.rule == "missing" for note in before.turns}
     both = [note for note in now.turns if note.at in was_missing]
     restored = sum(was_missing[note.at] and note.rule != "missing" for note in both)
@@ -90,4 +85,6 @@ def _changed_turns(before: RequestView, now: RequestView) -> Iterator[str]:
 
 
 def _turns(count: int) -> str:
-    return "1 turn" if count == 1 else f"{count} turns"
+    if count == 1:
+        return "1 turn"
+    return f"{count} turns"

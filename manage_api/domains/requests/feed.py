@@ -19,26 +19,33 @@ from shared.store.engine import Engine
 from shared.store.ledger import Entry
 from shared.store.reports import EntryFilter, entries_after, newest_entry, running_exchanges
 
-__all__ = ("MOST_LISTENERS", "Feed", "fits")
+__all__ = ("MAX_LISTENERS", "Feed", "fits")
 
 log = logging.getLogger("thinkback.sidecar")
 
-MOST_LISTENERS = 32
+MAX_LISTENERS = 32
+"""Open pages of all admins; each costs a query for every change."""
 
 _TICK_SECONDS = 0.3
+"""People call that live; a tick without a change costs one read of a counter."""
+
 _SILENCE_SECONDS = 15
+"""Proxies cut connections that stay silent for 30 s or more."""
+
 _CHECK_SECONDS = 5
-_READ_AT_ONCE = 100
-_MOST_RESUMED = 1_000
+"""A disabled admin sees nothing more after that."""
+
+_BATCH = 100
+
+_MAX_RESUMED = 1_000
+"""A page that was away for longer loads the list instead."""
 
 
 class Feed:
-    """Looks for changes of the database, once for all who listen, and tells each what is
-    new for them.
-    """
+    """Watches the database once for all listeners, and sends each what is new for it."""
 
     def __init__(self, sidecar: Sidecar, leaving: Callable[[], bool]) -> None:
-        """`leaving` says that the program is about to end: nobody waits any longer then."""
+        """`leaving` returns True once the program is ending, which ends all streams."""
         self._sidecar = sidecar
         self._leaving = leaving
         self._listeners = 0
@@ -48,11 +55,11 @@ class Feed:
 
     @property
     def full(self) -> bool:
-        """Nobody else may listen now."""
-        return self._listeners >= MOST_LISTENERS
+        """Whether there are as many listeners as allowed."""
+        return self._listeners >= MAX_LISTENERS
 
     async def follow(self) -> None:
-        """Look for changes while anybody listens, until cancelled."""
+        """Look for changes while there are listeners, until cancelled."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             if self._listeners:
@@ -63,8 +70,9 @@ class Feed:
     def listen(
         self, request: UserRequest, wanted: EntryFilter, last: int | None
     ) -> AsyncIterator[bytes]:
-        """What is new from now on, or after the entry `last`, while the caller may know it
-        and the program runs.
+        """Stream what is new from now on, or after the entry `last`.
+
+        The stream ends when the caller loses access or the program ends.
         """
         return self._events(
             request, _News(self._sidecar.store, wanted, last), self._sidecar.clock.monotonic()
@@ -110,23 +118,23 @@ class Feed:
                 self._version = version
                 self._running = running_exchanges(self._sidecar.store)
         except Exception as error:  # the loop's boundary: the next look may be better
-            log.error("The running exchanges can't be read (%s).", error)
+            log.error("Can't read the running exchanges (%s).", error)
 
 
 class _News:
-    """What one listener has not been told yet."""
+    """What one listener has not received yet."""
 
     def __init__(self, store: Engine, wanted: EntryFilter, last: int | None) -> None:
         self._store = store
         self._wanted = wanted
         newest = newest_entry(store)
-        self._last = newest if last is None else max(min(last, newest), newest - _MOST_RESUMED)
+        self._last = newest
+        if last is not None:
+            self._last = max(min(last, newest), newest - _MAX_RESUMED)
         self._opened: set[str] = set()
 
     def read(self, running: Sequence[Entry]) -> Iterator[bytes]:
-        """Exchanges that were opened, then those that were settled, which have their id in
-        the ledger.
-        """
+        """Yield events for opened exchanges, then for settled ones with their ledger ids."""
         before, self._opened = self._opened, {entry.exchange for entry in running}
         for entry in running:
             if entry.exchange not in before and fits(entry, self._wanted):
@@ -134,15 +142,17 @@ class _News:
         upto = newest_entry(self._store)
         while self._last < upto:
             entries = entries_after(
-                self._store, self._wanted, after=self._last, upto=upto, limit=_READ_AT_ONCE
+                self._store, self._wanted, after=self._last, upto=upto, limit=_BATCH
             )
-            self._last = entries[-1][0] if len(entries) == _READ_AT_ONCE else upto
+            self._last = upto
+            if len(entries) == _BATCH:
+                self._last = entries[-1][0]
             for number, entry in entries:
                 yield _event("settled", RequestView.of(number, entry), number)
 
 
 def fits(entry: Entry, wanted: EntryFilter) -> bool:
-    """Whether an exchange that runs is one of those; its outcome and key are not asked for."""
+    """Whether a running exchange matches the filter, whatever its outcome and key."""
     return (
         wanted.user_id in (None, entry.user_id or 0)
         and wanted.model in (None, entry.model)
@@ -151,12 +161,14 @@ def fits(entry: Entry, wanted: EntryFilter) -> bool:
 
 
 def _event(name: str, view: RequestView, number: int | None = None) -> bytes:
-    head = f"event: {name}\n" + (f"id: {number}\n" if number else "")
-    return head.encode() + b"data: " + msgspec.json.encode(view) + b"\n\n"
+    lines = f"event: {name}\n"
+    if number:
+        lines += f"id: {number}\n"
+    return lines.encode() + b"data: " + msgspec.json.encode(view) + b"\n\n"
 
 
 async def _may_listen(request: UserRequest) -> bool:
-    """Whether the caller would be let in now."""
+    """Whether the caller would get access now."""
     try:
         caller = await Authentication(request.app).authenticate_request(request)
         request.scope["user"], request.scope["auth"] = caller.user, caller.auth

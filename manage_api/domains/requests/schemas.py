@@ -1,4 +1,4 @@
-"""What the routes over exchanges give."""
+"""The bodies of the routes over exchanges."""
 
 from typing import Self
 
@@ -15,21 +15,21 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     """One exchange."""
 
     id: int | None
-    """Null: it runs."""
+    """Null: it is still running."""
 
     exchange: str
     at: int
-    """When the request came, epoch milliseconds."""
+    """When the request arrived, epoch milliseconds."""
 
     user_id: int | None
-    """Null: the caller showed an upstream's own key."""
+    """Null: the caller used an upstream's own key."""
 
     username: str
     key_id: int | None
     key_suffix: str
     format: str
     model: str
-    """The one that was asked for."""
+    """The requested model."""
 
     upstream: str
     upstream_key: str
@@ -38,10 +38,10 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     upstream_model: str
     streamed: bool
     status: int
-    """HTTP status of the answer; 0: there was none."""
+    """HTTP status of the response; 0: there was none."""
 
     error_class: str
-    """Empty when all went well."""
+    """Empty on success."""
 
     attempts: int
     prompt_tokens: int
@@ -53,10 +53,10 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     """Part of the prompt tokens."""
 
     estimated: bool
-    """The upstream did not count: the tokens are a guess."""
+    """Whether the tokens are estimates, as the upstream reported none."""
 
     cost_micros: int | None
-    """Millionths of a US dollar; null: nobody knows the price."""
+    """Millionths of a US dollar; null: the price is unknown."""
 
     first_byte_ms: int | None
     duration_ms: int
@@ -69,17 +69,17 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     user_agent: str
     conversation: str
-    """The one it belongs to; empty: not known."""
+    """The conversation it belongs to; empty: unknown."""
 
     tries: tuple[Try, ...]
     turns: tuple[TurnNote, ...]
     """How each replayed turn was resolved."""
 
     notes: tuple[str, ...]
-    """What of the request the upstream did not get, in sentences."""
+    """What was removed from or changed in the request, in sentences."""
 
     policy: str
-    """The upstream's profile, and what is done for turns whose reasoning is not known."""
+    """The upstream's profile, and how it treats turns without known reasoning."""
 
     @classmethod
     def of(cls, number: int | None, entry: Entry) -> Self:
@@ -99,51 +99,53 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversationView(Usage, frozen=True, kw_only=True):
-    """What the requests of one conversation used together."""
+    """The total usage of one conversation."""
 
     conversation: str
     user_id: int
-    """0: the caller showed an upstream's own key."""
+    """0: the caller used an upstream's own key."""
 
     username: str
     model: str
-    """The one that was asked for last."""
+    """The model of the latest request."""
 
     upstream: str
-    """Of the latest request, as the next two."""
+    """Of the latest request, like the next two."""
 
     upstream_model: str
     user_agent: str
     first_at: int
-    """When the first request came, epoch milliseconds."""
+    """When the first request arrived, epoch milliseconds."""
 
     last_at: int
 
 
 class UpstreamHealth(Health, frozen=True, kw_only=True):
-    """How an upstream did lately."""
+    """How an upstream has done recently."""
 
     error_rate: float
     """Failures per request."""
 
     restore_rate: float | None
-    """Turns that got their reasoning back per turn that needed it; null: none did."""
+    """The share of turns whose reasoning was restored; null: none needed it."""
 
     @classmethod
     def of(cls, health: Health) -> Self:
-        needed = health.restored + health.missing
+        restore_rate = None
+        if needed := health.restored + health.missing:
+            restore_rate = health.restored / needed
         return cls(
             **msgspec.structs.asdict(health),
             error_rate=health.failures / health.requests,
-            restore_rate=health.restored / needed if needed else None,
+            restore_rate=restore_rate,
         )
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """How the gateway does."""
+    """How the gateway is doing."""
 
     minutes: int
-    """What `upstreams` look back on."""
+    """The period that `upstreams` covers."""
 
     running: int
     """Exchanges under way."""
@@ -152,5 +154,5 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _masked(key: str) -> str:
-    """No more of it than its end, whatever was written."""
+    """Mask the key, even if the whole of it was stored."""
     return f"…{key[-4:]}" if key else ""

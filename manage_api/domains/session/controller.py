@@ -16,9 +16,14 @@ from msgspec.structs import asdict
 
 from manage_api.access.authentication import PUBLIC
 from manage_api.access.callers import AnyRequest, bearer, client_address
-from manage_api.access.same_origin import no_cookie, session_cookie, shown_cookie
+from manage_api.access.same_origin import expired_cookie, read_cookie, session_cookie
 from manage_api.domains.session.schemas import Registered, Registration, SignIn, Token
-from manage_api.domains.session.service import new_session, opened, take_attempt, verified_user
+from manage_api.domains.session.service import (
+    create_account,
+    new_session,
+    take_attempt,
+    verify_password,
+)
 from manage_api.domains.users.schemas import UserDetails
 from manage_api.problems import Conflict, conflict_problem, invalid
 from manage_api.sidecar import Sidecar
@@ -45,13 +50,13 @@ class SessionController(Controller):
     async def sign_in(
         self, data: JSONBody[SignIn], request: AnyRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[Token]:
-        """A session for a name and a password, as a token and as a cookie for browsers."""
-        user = await verified_user(
+        """Start a session; return its token, which browsers also get as a cookie."""
+        user = await verify_password(
             sidecar, username=data.username, password=data.password, address=client_address(request)
         )
         if not user:
             raise NotAuthorizedException(
-                "The user name or the password is wrong, or the account is disabled."
+                "The username or password is wrong, or the account is disabled."
             )
         token = new_session(sidecar, user)
         return Response(Token(token), cookies=[session_cookie(request, token)])
@@ -60,10 +65,8 @@ class SessionController(Controller):
     async def sign_out(
         self, request: AnyRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[None]:
-        """End the session that is shown, everywhere and at once; the answer is the same
-        when there is none.
-        """
-        for token in filter(None, (bearer(request), shown_cookie(request))):
+        """End the caller's session everywhere; without one, do nothing."""
+        for token in filter(None, (bearer(request), read_cookie(request))):
             await asyncio.to_thread(
                 end_session,
                 sidecar.store,
@@ -71,24 +74,20 @@ class SessionController(Controller):
                 sidecar.token_secret,
                 now_ms=sidecar.clock.now_ms(),
             )
-        return Response(None, cookies=[no_cookie(request)])
+        return Response(None, cookies=[expired_cookie(request)])
 
     @post("/api/register", raises=[Conflict, TooManyRequestsException])
     async def sign_up(
         self, data: JSONBody[Registration], request: AnyRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[Registered]:
-        """Make an account for oneself and sign in; it has the quota that the configuration
-        gives to new accounts.
-        """
+        """Create an account with the configured quota and sign in."""
         rules = sidecar.snapshot.registration
         if not rules.allowed:
-            raise PermissionDeniedException(
-                "Nobody can register here: ask an admin for an account."
-            )
+            raise PermissionDeniedException("Registration is closed: ask an admin for an account.")
         take_attempt(sidecar.address_attempts, client_address(request))
         if not _is_invited(data.invite_code, rules.invite_codes):
-            raise invalid("invite_code", "This is no invite code: ask an admin for one.")
-        user, api_key = await opened(
+            raise invalid("invite_code", "This invite code is not valid: ask an admin for one.")
+        user, api_key = await create_account(
             sidecar,
             username=data.username,
             password=data.password,
@@ -104,8 +103,6 @@ class SessionController(Controller):
 
 
 def _is_invited(code: str, codes: tuple[str, ...]) -> bool:
-    """Whether the code is one of those, where there are any; takes as long for a wrong one
-    as for a right one.
-    """
+    """Whether the code is valid or none is required, in the same time for any code."""
     matches = [compare_digest(digest(code), digest(each)) for each in codes]
     return any(matches) or not codes

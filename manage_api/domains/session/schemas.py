@@ -1,4 +1,4 @@
-"""What signing in and up takes and gives."""
+"""The bodies of signing in and up."""
 
 from typing import Annotated
 
@@ -17,19 +17,19 @@ class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Registration(SignIn, frozen=True):
-    """The name and password that an account shall have."""
+    """The name and password of a new account."""
 
     invite_code: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A session token, for `Authorization: Bearer`; browsers get it as a cookie too."""
+    """A session token for `Authorization: Bearer`; browsers also get it as a cookie."""
 
     token: str
 
 
 class Registered(UserDetails, frozen=True, kw_only=True):
-    """A new account, with its first virtual key, shown this once, and a session token."""
+    """A new account with a session token and its first virtual key, which is shown once."""
 
     api_key: str
     token: str

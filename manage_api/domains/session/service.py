@@ -1,4 +1,4 @@
-"""Passwords that somebody entered, and the sessions they open."""
+"""Checks passwords and opens sessions."""
 
 import asyncio
 from math import ceil
@@ -22,16 +22,22 @@ from shared.security.passwords import (
 from shared.security.tokens import issue_token
 from shared.store.accounts import find_user_by_name, replace_hash, require_new_password
 
-__all__ = ("hashed", "new_session", "opened", "take_attempt", "verified_user")
+__all__ = (
+    "create_account",
+    "hash_password_field",
+    "new_session",
+    "take_attempt",
+    "verify_password",
+)
 
 
-async def verified_user(
+async def verify_password(
     sidecar: Sidecar, *, username: str, password: str, address: str
 ) -> User | None:
-    """The account whose password this is; None, after the same work, when it is not or the
-    account is disabled.
+    """Return the user if the password is right and the account enabled, else None.
 
-    Raises TooManyRequestsException after many failures under one name or from one address.
+    Both take the same time. Raises TooManyRequestsException after many failures under one
+    name or from one address.
     """
     buckets = ((sidecar.address_attempts, address), (sidecar.account_attempts, username.lower()))
     for throttle, name in buckets:
@@ -51,32 +57,33 @@ async def verified_user(
 
 
 async def _rehash(sidecar: Sidecar, user: User, password: str, old: str) -> str:
-    """The hash at today's cost, which is stored."""
+    """Store and return a hash at the current cost."""
     new = await sidecar.hash(hash_password, password)
     await asyncio.to_thread(replace_hash, sidecar.store, user.id, old=old, new=new)
     return new
 
 
 def take_attempt(throttle: Throttle, name: str) -> None:
-    """Use one attempt; TooManyRequestsException when there is none."""
+    """Use one attempt; raises TooManyRequestsException when none is left."""
     if wait := throttle.take(name):
         raise TooManyRequestsException(
-            "Too many attempts: wait a little.", headers={"Retry-After": str(ceil(wait))}
+            "Too many attempts: wait a while and try again.",
+            headers={"Retry-After": str(ceil(wait))},
         )
 
 
 def new_session(sidecar: Sidecar, user: User) -> str:
-    """A token that lasts until its time is over, it is ended, or the account changes in a
-    way that ends sessions.
-    """
+    """Issue a session token."""
     return issue_token(user, sidecar.token_secret, now=sidecar.clock.now_ms() // 1000)
 
 
-async def opened(
+async def create_account(
     sidecar: Sidecar, *, username: str, password: str, **fields: Any
 ) -> tuple[User, str]:
-    """`open_account` with a password; what can't be taken raises the error for its field."""
-    password_hash = await hashed(sidecar, password, username=username, field="password")
+    """Create an account with a password; raises the error for an unusable field."""
+    password_hash = await hash_password_field(
+        sidecar, password, username=username, field="password"
+    )
     now = sidecar.clock.now_ms()
     try:
         return await asyncio.to_thread(
@@ -91,8 +98,8 @@ async def opened(
         raise invalid("username", error) from None
 
 
-async def hashed(sidecar: Sidecar, password: str, *, username: str, field: str) -> str:
-    """The hash of a new password; when it can't be one, the error names the field it came in."""
+async def hash_password_field(sidecar: Sidecar, password: str, *, username: str, field: str) -> str:
+    """Hash a new password; raises the error for its field if it is unusable."""
     try:
         return await sidecar.hash(hash_new_password, password, username)
     except ValueError as error:

@@ -1,1 +1,1 @@
-"""Settings, as an admin sees and changes them."""
+"""Settings, and the configuration file they can be exported to."""

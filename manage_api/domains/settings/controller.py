@@ -25,7 +25,7 @@ class SettingsController(Controller):
 
     @get()
     async def show_all(self, sidecar: NamedDependency[Sidecar]) -> Page[SettingView]:
-        """Every setting with its value in force and where that comes from; on one page."""
+        """List every setting with its value and where that comes from, on one page."""
         return Page(views(sidecar), None)
 
     @put(raises=[Conflict])
@@ -34,8 +34,8 @@ class SettingsController(Controller):
     ) -> Page[SettingView]:
         """Set values by dotted name, null for the default; all or none.
 
-        Both programs take them over within two seconds. What file or environment set can't
-        be changed here.
+        Both programs apply them within two seconds. Settings from the file or the
+        environment can't be changed here.
         """
         check(sidecar, data)
         await asyncio.to_thread(change_settings, sidecar.store, data, sidecar.clock.now_ms())

@@ -1,4 +1,4 @@
-"""What was set in the web pages, as lines of a configuration file."""
+"""Writes settings and upstreams from the database into a configuration file."""
 
 import re
 import tomllib
@@ -16,20 +16,18 @@ from shared.config.schema import Snapshot, Upstream
 from shared.errors import ThinkbackError
 from shared.security.keys import suffix
 
-__all__ = ("exported",)
+__all__ = ("export_config",)
 
 _BEGINNING = "# Thinkback's configuration; docs/configuration.md explains every setting.\n"
 
 
-def exported(
+def export_config(
     text: str, snapshot: Snapshot, sources: Mapping[str, Source], *, with_keys: bool
 ) -> str:
-    """The file `text` with every setting and upstream of the snapshot that is in the
-    database; comments stay.
+    """Add the database's settings and upstreams to the file `text`, keeping its comments.
 
-    Without `with_keys`, keys and secret headers give way to words that tell which they are,
-    also those in `text`. Raises ThinkbackError when the file is laid out in a way that
-    lines can't be added to.
+    Without `with_keys`, placeholders replace all keys and secret headers, also those in
+    `text`. Raises ThinkbackError for a file whose layout allows no added lines.
     """
     document = tomlkit.parse(text or _BEGINNING)
     stored = [
@@ -48,7 +46,11 @@ def exported(
             _set(lines, section, key, f"{key} = {tomlkit.item(value).as_string()}", EDITABLE[name])
     for upstream in stored:
         wanted.setdefault("upstreams", []).append(upstream)
-        lines += ["", "# Made in the web pages.", tomlkit.dumps({"upstreams": [upstream]}).rstrip()]
+        lines += [
+            "",
+            "# Added in the web pages.",
+            tomlkit.dumps({"upstreams": [upstream]}).rstrip(),
+        ]
     return _checked("\n".join(lines) + "\n", wanted)
 
 
@@ -59,14 +61,13 @@ def _checked(text: str, wanted: Mapping[str, Any]) -> str:
     except ValueError:
         pass
     raise ThinkbackError(
-        "The configuration file can't be added to: write its settings below headers "
-        "like [audit], not as audit.mode or "
-        "audit = {…}, and its upstreams below [[upstreams]]."
+        "Can't add to the configuration file: write its settings under headers like [audit], "
+        "not as audit.mode or audit = {…}, and its upstreams under [[upstreams]]."
     )
 
 
 def _plain(upstream: Upstream) -> dict[str, Any]:
-    """What a person would write: without what is the default anyway."""
+    """Return the upstream as a person would write it, without defaults."""
     defaults = _as_file(Upstream(name="", base_url=""))
     return {
         key: value
@@ -76,7 +77,7 @@ def _plain(upstream: Upstream) -> dict[str, Any]:
 
 
 def _as_file(value: object) -> Any:
-    """Plain values of the types that a file gives: lists, no tuples."""
+    """Convert to the types that a TOML file has: lists, no tuples."""
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
@@ -102,9 +103,7 @@ def _placeholder(number: int, key: str) -> str:
 
 
 def _set(lines: list[str], section: str, key: str, line: str, about: str) -> None:
-    """Write a setting where a person would: over its commented line, else below the header,
-    else at the end.
-    """
+    """Replace the setting's commented line, or else add it below its header or at the end."""
     header = re.compile(rf"\s*\[\s*{section}\s*\]")
     at = next((number for number, each in enumerate(lines) if header.match(each)), None)
     if at is None:

@@ -1,4 +1,4 @@
-"""What the routes over settings take and give."""
+"""The bodies of the routes over settings."""
 
 from typing import Annotated
 
@@ -19,29 +19,29 @@ Value = (
 Changes = Annotated[
     dict[Annotated[str, msgspec.Meta(max_length=64)], Value | None], msgspec.Meta(max_length=64)
 ]
-"""Values by dotted name; null goes back to the default."""
+"""Values by dotted name; null restores the default."""
 
 
 class SettingView(msgspec.Struct, frozen=True, kw_only=True):
     """A setting and where its value comes from."""
 
     name: str
-    """As in the file, with its table: `audit.mode`."""
+    """With its table in the file: `audit.mode`."""
 
     about: str
-    """What it is for; empty for those that can never be changed here."""
+    """What it is for; empty if it can never be changed here."""
 
     value: Value
     default: Value
     choices: list[str]
-    """The values there are; empty: many."""
+    """The allowed values; empty: not a fixed list."""
 
     source: Source
     set_by: str
-    """The environment variable or the file that gave it; else empty."""
+    """The environment variable or the file that sets it; else empty."""
 
     editable: bool
-    """It can be changed here, now."""
+    """Whether it can be changed here now."""
 
     problem: str
-    """Why what was set here before can't be used; else empty."""
+    """Why the value set here can't be used; else empty."""

@@ -1,4 +1,4 @@
-"""Settings as the routes speak of them."""
+"""Lists settings and checks changes to them."""
 
 from collections.abc import Mapping
 from operator import attrgetter
@@ -18,11 +18,12 @@ from shared.config.schema import EFFORTS, Snapshot
 __all__ = ("check", "views")
 
 _VARIABLES = {setting: name for name, setting in ENVIRONMENT.items()}
-_OVER_STORED = ("environment", "file")
+_FIXED = ("environment", "file")
+"""The layers above the database."""
 
 
 def views(sidecar: Sidecar) -> list[SettingView]:
-    """Every setting."""
+    """List every setting."""
     sidecar.configuration.refresh()
     problems = {
         each.key: each.message
@@ -33,9 +34,7 @@ def views(sidecar: Sidecar) -> list[SettingView]:
 
 
 def check(sidecar: Sidecar, changes: Mapping[str, Value | None]) -> None:
-    """Raise ValidationException with a message for each value that can't be set, or
-    Conflict for one set elsewhere.
-    """
+    """Raise ValidationException for invalid values, or Conflict for one set elsewhere."""
     sources = sidecar.configuration.sources
     faults = {name: fault for name, value in changes.items() if (fault := _fault(name, value))}
     if faults:
@@ -43,7 +42,7 @@ def check(sidecar: Sidecar, changes: Mapping[str, Value | None]) -> None:
             extra=[{"key": name, "message": fault} for name, fault in faults.items()]
         )
     for name, value in changes.items():
-        if value is not None and sources[name] in _OVER_STORED:
+        if value is not None and sources[name] in _FIXED:
             raise Conflict(
                 f"{name} is set by {_set_by(sidecar, name, sources[name])}: change it there."
             )
@@ -51,10 +50,12 @@ def check(sidecar: Sidecar, changes: Mapping[str, Value | None]) -> None:
 
 def _fault(name: str, value: Value | None) -> str:
     if name not in SETTINGS:
-        return "is no setting"
+        return "is not a setting"
     if name not in EDITABLE:
-        return "can be set in the file only, as it is about the machine or its safety"
-    return "" if value is None else setting_fault(name, value)
+        return "can only be set in the file, as it concerns the machine or its security"
+    if value is None:
+        return ""
+    return setting_fault(name, value)
 
 
 def _view(sidecar: Sidecar, name: str, problem: str) -> SettingView:
@@ -67,13 +68,13 @@ def _view(sidecar: Sidecar, name: str, problem: str) -> SettingView:
         choices=_choices(name),
         source=source,
         set_by=_set_by(sidecar, name, source),
-        editable=name in EDITABLE and source not in _OVER_STORED,
+        editable=name in EDITABLE and source not in _FIXED,
         problem=problem,
     )
 
 
 def _default(snapshot: Snapshot, name: str) -> Value:
-    """What a setting is when no layer says it."""
+    """Return the value of a setting that no layer sets."""
     if name == "registration.allowed":
         return not snapshot.server.is_exposed
     return _plain(Snapshot(), name)
@@ -83,7 +84,9 @@ def _choices(name: str) -> list[str]:
     if name.endswith("_effort"):
         return ["", *EFFORTS]
     kind = SETTINGS[name]
-    return [str(choice) for choice in kind.values] if isinstance(kind, inspect.LiteralType) else []
+    if not isinstance(kind, inspect.LiteralType):
+        return []
+    return [str(choice) for choice in kind.values]
 
 
 def _plain(snapshot: Snapshot, name: str) -> Value:

@@ -1,4 +1,4 @@
-"""A consistent copy of the database while programs use it."""
+"""Copies the database while the programs use it."""
 
 import os
 from pathlib import Path
@@ -12,14 +12,15 @@ __all__ = ("back_up",)
 
 
 def back_up(engine: Engine, target: Path) -> None:
-    """Write a compact copy to `target`, readable by its owner only; StoreError when it
-    exists or can't be written.
+    """Write a compact, consistent copy to `target`, readable by its owner only.
+
+    Raises StoreError if it exists or can't be written.
     """
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         engine.read("VACUUM INTO :target", {"target": str(target)})
     except FileExistsError:
-        raise StoreError(f"{target} exists already: name a new file.") from None
+        raise StoreError(f"{target} already exists: choose another name.") from None
     except (OSError, dbapi2.Error) as error:
         target.unlink(missing_ok=True)
-        raise StoreError(f"The copy {target} can't be written: {error}.") from error
+        raise StoreError(f"Can't write the copy {target}: {error}.") from error

@@ -1,4 +1,4 @@
-"""`/api/config`, `/healthz`, and what admins ask of the installation."""
+"""`/api/config`, `/healthz`, `/api/admin/health` and `/api/admin/backup`."""
 
 import asyncio
 import os
@@ -20,23 +20,23 @@ from manage_api.sidecar import Sidecar
 
 __all__ = ("InstallationController", "SystemController")
 
-_PIECE = 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 _DATABASE = "application/vnd.sqlite3"
 
 Check = Annotated[
     bool,
-    QueryParameter(description="Also read the whole database for damage, which may take a while."),
+    QueryParameter(description="Also check the whole database for damage, which may take a while."),
 ]
 
 
 class SystemController(Controller):
-    """What anybody may know of the installation."""
+    """Public information about the installation."""
 
     opt = PUBLIC
 
     @get("/api/config")
     async def config(self, sidecar: NamedDependency[Sidecar]) -> PublicConfig:
-        """What a sign-in page needs to know."""
+        """Return what a sign-in page needs to know."""
         snapshot = sidecar.snapshot
         return PublicConfig(
             allow_registration=snapshot.registration.allowed,
@@ -47,7 +47,7 @@ class SystemController(Controller):
 
     @get("/healthz", include_in_schema=False)
     async def health(self, sidecar: NamedDependency[Sidecar]) -> Health:
-        """The sidecar works, and its database with it."""
+        """Answer if the sidecar and its database work."""
         sidecar.store.version()
         return Health()
 
@@ -62,7 +62,7 @@ class InstallationController(Controller):
     async def show_health(
         self, sidecar: NamedDependency[Sidecar], check: Check = False
     ) -> HealthReport:
-        """Versions, the database, the data planes, and what of the configuration can't be used."""
+        """Report versions, database, data planes and problems of the configuration."""
         integrity = None
         if check:
             async with sidecar.long_work:
@@ -71,8 +71,9 @@ class InstallationController(Controller):
 
     @get("/backup", media_type=_DATABASE)
     async def back_up(self, sidecar: NamedDependency[Sidecar]) -> Stream:
-        """A consistent copy of the database as a file; `secret.key`, which opens what is
-        sealed in it, is not.
+        """Download a consistent copy of the database.
+
+        It does not include `secret.key`, which decrypts what is sealed in it.
         """
         async with sidecar.long_work:
             copy = await asyncio.to_thread(copy_database, sidecar.snapshot.database_url)
@@ -86,5 +87,5 @@ class InstallationController(Controller):
 
 async def _pieces(copy: BinaryIO) -> AsyncIterator[bytes]:
     with copy:
-        while piece := await asyncio.to_thread(copy.read, _PIECE):
+        while piece := await asyncio.to_thread(copy.read, _PIECE_BYTES):
             yield piece

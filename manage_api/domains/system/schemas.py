@@ -1,4 +1,4 @@
-"""What the routes over the installation give."""
+"""The bodies of the routes over the installation."""
 
 import msgspec
 
@@ -6,18 +6,18 @@ __all__ = ("DatabaseView", "Health", "HealthReport", "NodeView", "ProblemView", 
 
 
 class PublicConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that are no secret."""
+    """Public settings."""
 
     allow_registration: bool
     invite_needed: bool
-    """Registering takes an invite code."""
+    """Whether registering requires an invite code."""
 
     public_url: str
     version: str
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The answer of a program that works."""
+    """The response of a working program."""
 
     status: str = "ok"
 
@@ -30,11 +30,11 @@ class DatabaseView(msgspec.Struct, frozen=True, kw_only=True):
     """Of the write-ahead log beside it."""
 
     integrity: str | None
-    """`ok`, or what is broken; null: not checked this time."""
+    """`ok`, or what is damaged; null: not checked."""
 
 
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A data plane, running or not long dead."""
+    """A data plane that runs or ran within the last day."""
 
     node: str
     version: str
@@ -46,7 +46,7 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
-    """Something of the configuration that is not in force because it can't be used."""
+    """A fault in the configuration, which is therefore not applied."""
 
     key: str
     message: str
@@ -54,11 +54,11 @@ class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
     """The file's path, `environment` or `database`."""
 
     line: int | None
-    """Of the file."""
+    """Line of the file."""
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How the installation does."""
+    """The state of the installation."""
 
     versions: dict[str, str]
     uptime_seconds: int
@@ -66,10 +66,8 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
 
     database: DatabaseView
     nodes: list[NodeView]
-    """The one seen last first."""
+    """The most recently seen first."""
 
     problems: list[ProblemView]
     last_settled_at: int | None
-    """When the last exchange was entered into the ledger, epoch milliseconds; null: there
-    is none.
-    """
+    """When the last exchange entered the ledger, epoch milliseconds; null: never."""

@@ -1,4 +1,4 @@
-"""How the installation does, and copies of its database."""
+"""Reports the state of the installation, and copies its database."""
 
 import platform
 import secrets
@@ -20,13 +20,12 @@ from shared.store.sqlite import database_path
 
 __all__ = ("check_integrity", "copy_database", "report")
 
-_MOST_FINDINGS = 10
+_MAX_FINDINGS = 10
+"""Damage that a person is shown: more would not change what to do."""
 
 
 def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
-    """Everything but the integrity of the database, which takes longer and was checked
-    before, or not.
-    """
+    """Collect the report; `integrity` was checked before, as that takes long, or is None."""
     sidecar.configuration.refresh()
     database = database_path(sidecar.snapshot.database_url)
     return HealthReport(
@@ -48,18 +47,19 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
 
 
 def check_integrity(database_url: str) -> str:
-    """`ok`, or what SQLite finds broken; reads the whole file, so keep it off an event loop."""
+    """Return `ok` or what SQLite finds damaged; blocks, as it reads the whole file."""
     with closing(open_engine(database_url)) as engine:
         try:
-            rows = engine.read(f"PRAGMA quick_check({_MOST_FINDINGS})")
+            rows = engine.read(f"PRAGMA quick_check({_MAX_FINDINGS})")
         except dbapi2.DatabaseError as error:
             return str(error)
     return "; ".join(str(finding) for (finding,) in rows)
 
 
 def copy_database(database_url: str) -> BinaryIO:
-    """A consistent copy, open for reading and gone when it is closed; blocks. StoreError
-    when it can't be written.
+    """Open a consistent copy, which is deleted on closing; blocks.
+
+    Raises StoreError if it can't be written.
     """
     target = data_directory(database_url) / f"backup-{secrets.token_hex(8)}.db"
     with closing(open_engine(database_url)) as engine:
@@ -67,7 +67,7 @@ def copy_database(database_url: str) -> BinaryIO:
     try:
         return target.open("rb")
     finally:
-        # The open file stays until it is closed, and nothing is left behind whatever happens.
+        # The open file outlives its name, and nothing is left behind whatever happens.
         target.unlink()
 
 
@@ -78,18 +78,20 @@ def _nodes(store: Engine, now: int) -> list[NodeView]:
     return [
         NodeView(
             node=node,
-            version=its,
+            version=node_version,
             started_at=started,
             seen_at=seen,
             alive=seen > now - DEAD_AFTER_MS,
         )
-        for node, its, started, seen in rows
+        for node, node_version, started, seen in rows
     ]
 
 
 def _last_settled(store: Engine) -> int | None:
     rows = store.read("SELECT at + duration_ms FROM ledger ORDER BY id DESC LIMIT 1")
-    return int(rows[0][0]) if rows else None
+    if not rows:
+        return None
+    return int(rows[0][0])
 
 
 def _size(path: Path) -> int:

@@ -22,10 +22,10 @@ from manage_api.domains.upstreams.service import (
     find,
     is_guarded,
     missing,
+    parse_upstream,
     row_of,
     store_new,
     store_over,
-    unsaved,
     view,
     views,
 )
@@ -44,11 +44,9 @@ UpstreamId = Annotated[
         max_length=1024, description="The `id` of an upstream: a number, or `config:` and a name."
     ),
 ]
-AskedModel = Annotated[
+ModelQuery = Annotated[
     str,
-    QueryParameter(
-        min_length=1, max_length=1024, description="As a client writes it into its request."
-    ),
+    QueryParameter(min_length=1, max_length=1024, description="As in a client's request."),
 ]
 
 
@@ -61,8 +59,9 @@ class UpstreamsController(Controller):
 
     @get()
     async def show_all(self, sidecar: NamedDependency[Sidecar]) -> Page[UpstreamView]:
-        """The upstreams in the order in which requests try them, those of file and
-        environment first; on one page.
+        """List the upstreams in the order in which requests try them, on one page.
+
+        Those of file and environment come first.
         """
         return Page(views(sidecar), None)
 
@@ -70,22 +69,24 @@ class UpstreamsController(Controller):
     async def add(
         self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]
     ) -> UpstreamView:
-        """Add an upstream behind the others; the data plane uses it within two seconds."""
-        upstream_id = await store_new(sidecar, await unsaved(sidecar, data))
+        """Add an upstream after the others; the data plane uses it within two seconds."""
+        upstream_id = await store_new(sidecar, await parse_upstream(sidecar, data))
         return view(sidecar, str(upstream_id))
 
     @post("/test", status_code=HTTP_200_OK, raises=[Conflict])
     async def test_unsaved(
         self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]
     ) -> UpstreamReport:
-        """Ask an upstream that is not stored for its models, with each of its keys."""
-        return await _report(sidecar, await unsaved(sidecar, data), guarded=is_guarded(sidecar))
+        """Test an upstream that is not stored: request its models with each key."""
+        return await _report(
+            sidecar, await parse_upstream(sidecar, data), guarded=is_guarded(sidecar)
+        )
 
     @get("/{upstream_id:str}")
     async def show(
         self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]
     ) -> UpstreamView:
-        """One upstream."""
+        """Show one upstream."""
         return view(sidecar, upstream_id)
 
     @put("/{upstream_id:str}", raises=[Conflict])
@@ -95,18 +96,18 @@ class UpstreamsController(Controller):
         data: JSONBody[UpstreamBody],
         sidecar: NamedDependency[Sidecar],
     ) -> UpstreamView:
-        """Replace an upstream; what the body leaves out gets its default.
+        """Replace an upstream; omitted fields get their defaults.
 
-        Masked keys and headers stay what they are as long as scheme, host and port of
-        `base_url` do.
+        Masked keys and headers keep their values while `base_url` keeps scheme, host and
+        port.
         """
         row = row_of(sidecar, upstream_id)
-        await store_over(sidecar, row, await unsaved(sidecar, data, row.upstream))
+        await store_over(sidecar, row, await parse_upstream(sidecar, data, row.upstream))
         return view(sidecar, upstream_id)
 
     @delete("/{upstream_id:str}", raises=[Conflict])
     async def remove(self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]) -> None:
-        """Remove an upstream; requests that run at it go on."""
+        """Remove an upstream; its running requests continue."""
         row = row_of(sidecar, upstream_id)
         if not await asyncio.to_thread(remove_upstream, sidecar.store, row.id):
             raise missing()
@@ -115,9 +116,10 @@ class UpstreamsController(Controller):
     async def test(
         self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]
     ) -> UpstreamReport:
-        """Ask an upstream for its models, with each of its keys."""
-        found = find(sidecar, upstream_id)
-        upstream = found.upstream if isinstance(found, UpstreamRow) else found
+        """Test an upstream: request its models with each key."""
+        upstream: UpstreamRow | Upstream | None = find(sidecar, upstream_id)
+        if isinstance(upstream, UpstreamRow):
+            upstream = upstream.upstream
         if upstream is None:
             raise Conflict("This upstream can't be used: replace or remove it.")
         return await _report(sidecar, upstream, guarded=upstream.guarded and is_guarded(sidecar))
@@ -126,7 +128,7 @@ class UpstreamsController(Controller):
     async def move(
         self, upstream_id: UpstreamId, data: JSONBody[Place], sidecar: NamedDependency[Sidecar]
     ) -> Page[UpstreamView]:
-        """Move an upstream among those that are not provisioned; the answer is the new list."""
+        """Move an upstream among those not provisioned, and return the new list."""
         row = row_of(sidecar, upstream_id)
         if not await asyncio.to_thread(move_upstream, sidecar.store, row.id, data.position):
             raise missing()
@@ -140,10 +142,8 @@ class RoutesController(Controller):
     guards = (admin_only,)
 
     @get()
-    async def show(self, model: AskedModel, sidecar: NamedDependency[Sidecar]) -> RoutesView:
-        """The upstreams a request for this model would be sent to, and the rewrites that
-        say so; nothing is sent.
-        """
+    async def show(self, model: ModelQuery, sidecar: NamedDependency[Sidecar]) -> RoutesView:
+        """Show which upstreams a request for this model would try, and why; nothing is sent."""
         return try_out(sidecar, model)
 
 

@@ -1,6 +1,4 @@
-"""Calls the sidecar makes to upstreams: only where they may lead, bounded in time and size;
-no redirect is followed.
-"""
+"""Calls from the sidecar to upstreams, bounded in time and size, without redirects."""
 
 import asyncio
 import errno
@@ -20,36 +18,37 @@ from shared.security.addresses import is_public_address
 __all__ = ("MAX_BYTES", "Answer", "OutboundError", "fetch", "refuse_private", "tls_context")
 
 MAX_BYTES = 1024 * 1024
+"""The longest list of models seen has a fifth of that."""
+
 _RESOLVE_SECONDS = 5
 _CONNECT_SECONDS = 3
-"""To one address when there are more."""
+"""To one of several addresses; the next is tried then."""
 
 _HEAD_BYTES = 64 * 1024
 
 _FAILURES = {
-    errno.ECONNREFUSED: "The connection was refused: no server listens there.",
-    errno.ECONNRESET: "The server closed the connection without an answer.",
-    errno.ENETUNREACH: "There is no way to this host from here.",
-    errno.EHOSTUNREACH: "There is no way to this host from here.",
+    errno.ECONNREFUSED: "The connection was refused: no server is listening there.",
+    errno.ECONNRESET: "The server closed the connection without a response.",
+    errno.ENETUNREACH: "There is no route to this host from here.",
+    errno.EHOSTUNREACH: "There is no route to this host from here.",
 }
 
 
 class OutboundError(ThinkbackError):
-    """There is no answer; the message says why in a sentence without network addresses."""
+    """There was no response; the message says why, without network addresses."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An upstream's answer."""
+    """An upstream's response."""
 
     status: int
     body: bytes
 
 
 async def refuse_private(host: str) -> None:
-    """Raise OutboundError when the host leads anywhere but to the Internet; a name that
-    does not resolve leads nowhere.
+    """Raise OutboundError if the host resolves to a private address.
 
-    What a name resolves to may change: whoever connects has to look again.
+    A name may resolve to something else later, so `fetch` checks again.
     """
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
@@ -68,10 +67,9 @@ async def fetch(
     tls: ssl.SSLContext,
     seconds: float = 10,
 ) -> Answer:
-    """GET a path of the upstream's host; OutboundError when there is no answer.
+    """GET a path of the upstream's host; raises OutboundError if there is no response.
 
-    When `guarded`, every address of the host must be public, and it is one of those that is
-    connected to.
+    If `guarded`, all addresses of the host must be public, and only they are connected to.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -80,36 +78,32 @@ async def fetch(
                 _refuse_private(upstream.host, addresses)
             return await _exchange(upstream, addresses, _request(target, headers), tls)
     except TimeoutError:
-        raise OutboundError(f"There was no answer within {seconds} seconds.") from None
+        raise OutboundError(f"There was no response within {seconds} seconds.") from None
     except ssl.SSLCertVerificationError as error:
         raise OutboundError(
-            f"The certificate of the server is not valid: {error.verify_message}."
+            f"The server's certificate is not valid: {error.verify_message}."
         ) from None
     except ssl.SSLError:
         raise OutboundError(
-            "The TLS handshake failed: perhaps the server speaks plain http at this port."
+            "The TLS handshake failed: perhaps the server expects plain http on this port."
         ) from None
     except OSError as error:
         raise OutboundError(
             _FAILURES.get(error.errno or 0, "The server could not be reached.")
         ) from None
     except h11.RemoteProtocolError:
-        raise OutboundError("What came back is not an HTTP answer.") from None
+        raise OutboundError("The server's response is not HTTP.") from None
 
 
 def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """What mitmproxy with these options trusts upstreams by, so that a test tells what the
-    data plane would meet.
-    """
-    file, folder = (
-        options.get(f"ssl_verify_upstream_trusted_{kind}") for kind in ("ca", "confdir")
-    )
-    context = ssl.create_default_context(
-        cafile=file or (None if folder else certifi.where()), capath=folder
-    )
-    context.verify_flags &= (
-        ~ssl.VERIFY_X509_STRICT
-    )  # Python's own addition; mitmproxy does not ask for it
+    """Trust upstreams as mitmproxy with these options does, so that a test predicts it."""
+    file = options.get("ssl_verify_upstream_trusted_ca")
+    folder = options.get("ssl_verify_upstream_trusted_confdir")
+    if not file and not folder:
+        file = certifi.where()
+    context = ssl.create_default_context(cafile=file, capath=folder)
+    # Python turns this on by default, mitmproxy does not.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if options.get("ssl_insecure"):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -117,27 +111,25 @@ def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
 
 
 async def _resolve(host: str) -> list[str]:
-    """Every address of the host, whatever its spelling, as the system's resolver gives them
-    to all programs.
+    """Return every address of the host, by the system's resolver.
 
-    A dot at the end is left away: with it some resolvers do not know `localhost` and
-    addresses, and others do.
+    Without a final dot: with it, some resolvers know `localhost` and addresses, others
+    don't.
     """
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
+        rows = await asyncio.get_running_loop().getaddrinfo(
             host.rstrip("."), None, type=socket.SOCK_STREAM
         )
     except (OSError, UnicodeError):
         raise OutboundError(f"The name {host} does not resolve: check base_url.") from None
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    return list(dict.fromkeys(str(address[0]) for *_, address in rows))
 
 
 def _refuse_private(host: str, addresses: Sequence[str]) -> None:
     if not all(map(is_public_address, addresses)):
         raise OutboundError(
-            f"{host} leads into a private network or to this machine, which only "
-            "upstreams in config.toml may, "
-            "unless [server] allow_private_upstreams is true."
+            f"{host} is in a private network or this machine. Only upstreams in config.toml may "
+            "be there, unless [server] allow_private_upstreams is true."
         )
 
 
@@ -152,9 +144,10 @@ def _request(target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
 async def _exchange(
     upstream: Upstream, addresses: Sequence[str], request: h11.Request, tls: ssl.SSLContext
 ) -> Answer:
-    reader, writer = await _connect(
-        upstream, addresses, tls if upstream.scheme == "https" else None
-    )
+    context = None
+    if upstream.scheme == "https":
+        context = tls
+    reader, writer = await _connect(upstream, addresses, context)
     try:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES)
         writer.write(
@@ -168,8 +161,10 @@ async def _exchange(
 async def _connect(
     upstream: Upstream, addresses: Sequence[str], tls: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the first of the addresses that takes one."""
-    name = upstream.host.rstrip(".") if tls else None
+    """Connect to the first of the addresses that accepts."""
+    name = None
+    if tls:
+        name = upstream.host.rstrip(".")
     *others, last = addresses
     for address in others:
         try:
@@ -192,7 +187,7 @@ async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> Ans
             piece = await reader.read(_HEAD_BYTES)
             received += len(piece)
             if received > MAX_BYTES:
-                raise OutboundError("The answer is too long to be a list of models.")
+                raise OutboundError("The response is too long to be a list of models.")
             connection.receive_data(piece)
         elif isinstance(event, h11.Response):
             status = event.status_code
@@ -201,4 +196,4 @@ async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> Ans
         elif isinstance(event, h11.EndOfMessage):
             return Answer(status, bytes(body))
         elif isinstance(event, h11.ConnectionClosed):
-            raise OutboundError("The server closed the connection without an answer.")
+            raise OutboundError("The server closed the connection without a response.")

@@ -1,4 +1,4 @@
-"""What the routes over upstreams take and give."""
+"""The bodies of the routes over upstreams."""
 
 from typing import Annotated, Literal
 
@@ -35,7 +35,7 @@ class RewriteBody(
     rename={"from_": "from"},
     omit_defaults=True,
 ):
-    """A model to rename: either `from` and `to`, or `from_pattern` and `to_template`."""
+    """A rewrite of model names: `from` and `to`, or `from_pattern` and `to_template`."""
 
     from_: Text = ""
     to: Text = ""
@@ -54,12 +54,12 @@ class TimeoutsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class UpstreamBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An upstream as an admin writes it, with the keys and rules of `[[upstreams]]` in the file."""
+    """An upstream to store, with the fields and rules of `[[upstreams]]` in the file."""
 
     name: Annotated[str, msgspec.Meta(max_length=64)]
     base_url: Text
     api_keys: Annotated[list[Secret], msgspec.Meta(max_length=256)] = []
-    """One as it is answered, like `…a1b2`, keeps the key it stands for."""
+    """A masked key, like `…a1b2`, keeps the key it stands for."""
 
     models: Annotated[list[Name], msgspec.Meta(max_length=2048)] = []
     api: Literal["chat", "responses", "messages"] = "chat"
@@ -72,26 +72,25 @@ class UpstreamBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     model_rewrites: Annotated[list[RewriteBody], msgspec.Meta(max_length=512)] = []
     profile: Name = ""
     headers: Annotated[dict[Name, Secret], msgspec.Meta(max_length=64)] = {}
-    """Values of headers that look secret are answered and kept like keys."""
+    """Values of headers that look secret are masked and kept like keys."""
 
-    timeouts: TimeoutsBody = msgspec.field(
-        default_factory=TimeoutsBody
-    )  # the API's description can't show a struct
+    # A struct as default can't be shown in the API's description.
+    timeouts: TimeoutsBody = msgspec.field(default_factory=TimeoutsBody)
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to move an upstream."""
 
     position: Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
-    """From 1, among those that are not provisioned; beyond their number: the last."""
+    """From 1, among those not provisioned; a larger number means the last."""
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """A key of an upstream and how it does."""
+    """A key of an upstream and its state."""
 
     key: str
     resting_until: int | None
-    """Epoch milliseconds; null: it is used."""
+    """Epoch milliseconds; null: it is in use."""
 
     resting_why: str
 
@@ -100,13 +99,13 @@ class UpstreamView(msgspec.Struct, frozen=True, kw_only=True):
     """An upstream as an admin sees it, secrets masked."""
 
     id: int | str
-    """A text like `config:deepseek` for a provisioned one."""
+    """A string like `config:deepseek` for a provisioned one."""
 
     provisioned: bool
-    """From the configuration file or the environment: it is changed there."""
+    """Whether it comes from the file or the environment, where it can be changed."""
 
     active: bool
-    """Requests are sent to it."""
+    """Whether requests are sent to it."""
 
     problem: str
     """Why it is not active; else empty."""
@@ -133,22 +132,22 @@ class UpstreamView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of trying one key."""
+    """The result of trying one key."""
 
     key: str
     works: bool
     status: int | None
-    """HTTP status of the answer; null: there was none."""
+    """HTTP status of the response; null: there was none."""
 
     latency_ms: int
     message: str
 
 
 class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of asking an upstream for its models, with each key."""
+    """The results of requesting an upstream's models with each key."""
 
     works: bool
-    """With every key."""
+    """Whether every key works."""
 
     message: str
     models: list[str]
@@ -156,32 +155,30 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteView(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream that serves a model, and as what."""
+    """An upstream that serves a model."""
 
     upstream: str
     upstream_id: int | str
     by: Literal["rewrite", "model", "every-model"]
-    """A rewrite matches the model, or the upstream lists it, or it takes every model."""
+    """Why: a rewrite matches, the upstream lists the model, or it takes every model."""
 
     rule: int | None
-    """Which of the upstream's rewrites it is, from 1."""
+    """The number of the matching rewrite, from 1."""
 
     rewrite: RewriteBody | None
     model: str
-    """What it is called there."""
+    """Its name at the upstream."""
 
     effort: str
-    """How hard it is to think; empty: as the client says."""
+    """The reasoning effort; empty: as the client requests."""
 
     profile: str
     profile_by: ProfileBy
-    """What the profile was chosen by; `name`: it is set, `api`: it is that of what the
-    upstream speaks.
-    """
+    """What the profile was chosen by; `name`: it is configured, `api`: the API format."""
 
     keys: int
     resting: int
-    """How many of the keys are left alone for now after a failure."""
+    """The number of keys that rest after a failure."""
 
 
 class RoutesView(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,10 +186,10 @@ class RoutesView(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     stand_in: str | None
-    """The model that `[tiers]` has for it; null: it is asked for itself."""
+    """The model that `[tiers]` maps it to; null: none."""
 
     routes: list[RouteView]
     """In the configured order; empty: no upstream serves it."""
 
     chosen: str | None
-    """The upstream that is asked first: the first with a key that does not rest."""
+    """The upstream that is tried first: the first with a key that does not rest."""

@@ -1,4 +1,4 @@
-"""Upstreams of both kinds, provisioned and stored, as the routes speak of them."""
+"""Upstreams of both kinds: provisioned, and stored in the database."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from manage_api.domains.upstreams.schemas import (
 )
 from manage_api.domains.upstreams.secrecy import (
     MaskError,
-    masked_headers,
-    unmasked_headers,
-    unmasked_keys,
+    mask_headers,
+    unmask_headers,
+    unmask_keys,
 )
 from manage_api.paging import LARGEST
 from manage_api.problems import Conflict, invalid
@@ -43,10 +43,10 @@ __all__ = (
     "id_of",
     "is_guarded",
     "missing",
+    "parse_upstream",
     "row_of",
     "store_new",
     "store_over",
-    "unsaved",
     "view",
     "views",
 )
@@ -56,7 +56,7 @@ type _Resting = dict[tuple[str, str], Resting]
 
 
 def views(sidecar: Sidecar) -> list[UpstreamView]:
-    """All upstreams, in the order in which requests try them."""
+    """List all upstreams in the order in which requests try them."""
     sidecar.configuration.refresh()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
     stored = [
@@ -66,19 +66,17 @@ def views(sidecar: Sidecar) -> list[UpstreamView]:
 
 
 def view(sidecar: Sidecar, upstream_id: str) -> UpstreamView:
-    """The upstream with this id; NotFoundException."""
-    found = find(sidecar, upstream_id)
+    """Return the upstream with this id; raises NotFoundException."""
+    upstream = find(sidecar, upstream_id)
     sidecar.configuration.refresh()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
-    return (
-        _stored_view(sidecar, found, rest)
-        if isinstance(found, UpstreamRow)
-        else _provisioned_view(found, rest)
-    )
+    if isinstance(upstream, UpstreamRow):
+        return _stored_view(sidecar, upstream, rest)
+    return _provisioned_view(upstream, rest)
 
 
 def find(sidecar: Sidecar, upstream_id: str) -> UpstreamRow | Upstream:
-    """The row of a stored upstream, or a provisioned one; NotFoundException."""
+    """Return the row of a stored upstream, or a provisioned one; raises NotFoundException."""
     if upstream_id.isascii() and upstream_id.isdecimal() and len(upstream_id) < len(str(LARGEST)):
         if row := find_upstream(sidecar.store, sidecar.secret, int(upstream_id)):
             return row
@@ -90,29 +88,34 @@ def find(sidecar: Sidecar, upstream_id: str) -> UpstreamRow | Upstream:
 
 
 def row_of(sidecar: Sidecar, upstream_id: str) -> UpstreamRow:
-    """The row of an upstream that can be changed here; NotFoundException, or a 409 that
-    says where else it can be.
+    """Return the row of a stored upstream.
+
+    Raises NotFoundException, or Conflict for a provisioned one.
     """
-    found = find(sidecar, upstream_id)
-    if isinstance(found, UpstreamRow):
-        return found
+    upstream = find(sidecar, upstream_id)
+    if isinstance(upstream, UpstreamRow):
+        return upstream
     raise Conflict(
-        f"The upstream “{found.name}” is set by {sidecar.snapshot.config_path} or "
+        f"The upstream “{upstream.name}” is set by {sidecar.snapshot.config_path} or "
         "the environment: change it there."
     )
 
 
-async def unsaved(sidecar: Sidecar, body: UpstreamBody, known: Upstream | None = None) -> Upstream:
-    """The upstream a body describes, when it may be stored; else ValidationException.
+async def parse_upstream(
+    sidecar: Sidecar, body: UpstreamBody, old: Upstream | None = None
+) -> Upstream:
+    """Return the upstream that a body describes; raises ValidationException.
 
-    Masks in it stand for secrets of the `known` one, unless the body leads to another
-    place: an admin may use keys, but not have them sent where they can be read.
+    Masks stand for secrets of the `old` one only if the body keeps its origin: an admin may
+    use keys, but not have them sent where they can be read.
     """
     plain = msgspec.to_builtins(body)
     try:
-        trusted = known if known and _origin(known.base_url) == _origin(body.base_url) else None
-        plain["api_keys"] = unmasked_keys(body.api_keys, trusted.api_keys if trusted else ())
-        plain["headers"] = unmasked_headers(body.headers, trusted.headers if trusted else {})
+        secrets = Upstream(name="", base_url="")
+        if old and _origin(old.base_url) == _origin(body.base_url):
+            secrets = old
+        plain["api_keys"] = unmask_keys(body.api_keys, secrets.api_keys)
+        plain["headers"] = unmask_headers(body.headers, secrets.headers)
     except MaskError as error:
         raise invalid(error.field, error) from None
     faults = upstream_faults(plain)
@@ -128,14 +131,14 @@ async def unsaved(sidecar: Sidecar, body: UpstreamBody, known: Upstream | None =
 
 
 async def store_new(sidecar: Sidecar, upstream: Upstream) -> int:
-    """Store a new upstream; its id. Conflict or UpstreamNameTaken when the name is another's."""
+    """Store a new upstream and return its id; raises Conflict or UpstreamNameTaken."""
     _refuse_provisioned_name(sidecar, upstream.name)
     now = sidecar.clock.now_ms()
     return await asyncio.to_thread(add_upstream, sidecar.store, sidecar.secret, upstream, now)
 
 
 async def store_over(sidecar: Sidecar, row: UpstreamRow, upstream: Upstream) -> None:
-    """Store the upstream in the place of the row; raises as `store_new` does."""
+    """Store the upstream in place of the row; raises as `store_new` does."""
     if upstream.name.casefold() != row.name.casefold():
         _refuse_provisioned_name(sidecar, upstream.name)
     now = sidecar.clock.now_ms()
@@ -146,17 +149,19 @@ async def store_over(sidecar: Sidecar, row: UpstreamRow, upstream: Upstream) -> 
 
 
 def id_of(upstream: Upstream) -> int | str:
-    """The id that the routes know an upstream by."""
-    return upstream.id if isinstance(upstream, DatabaseUpstream) else _config_id(upstream)
+    """Return the id of an upstream in the API."""
+    if isinstance(upstream, DatabaseUpstream):
+        return upstream.id
+    return _config_id(upstream)
 
 
 def missing() -> NotFoundException:
-    """The error for an id that no upstream has."""
+    """Return the error for an unknown id."""
     return NotFoundException("There is no such upstream.")
 
 
 def is_guarded(sidecar: Sidecar) -> bool:
-    """Whether upstreams that are not provisioned are kept out of private networks."""
+    """Whether stored upstreams are kept out of private networks."""
     return not sidecar.snapshot.server.allow_private_upstreams
 
 
@@ -176,8 +181,8 @@ async def _refuse_private(sidecar: Sidecar, upstream: Upstream) -> None:
 def _refuse_provisioned_name(sidecar: Sidecar, name: str) -> None:
     if name.casefold() in (upstream.name.casefold() for upstream in _provisioned(sidecar)):
         raise Conflict(
-            f"{sidecar.snapshot.config_path} or the environment have an upstream "
-            f"“{name}”: choose another name."
+            f"{sidecar.snapshot.config_path} or the environment has an upstream “{name}”: "
+            "choose another name."
         )
 
 
@@ -202,15 +207,19 @@ def _provisioned_view(upstream: Upstream, rest: _Resting) -> UpstreamView:
 
 def _stored_view(sidecar: Sidecar, row: UpstreamRow, rest: _Resting) -> UpstreamView:
     active = row.upstream is not None and row.upstream in sidecar.snapshot.upstreams
-    key = upstream_key(row.name)
-    told = (
-        problem.message
-        for problem in sidecar.configuration.problems
-        if (problem.key, problem.source) == (key, "database")
-    )
-    problem = "" if active else row.problem or next(told, "")
+    problem = ""
+    if not active:
+        problem = row.problem or _left_out(sidecar, row.name)
     upstream = row.upstream or Upstream(name=row.name, base_url="")
     return _view(upstream, rest, shown_id=row.id, provisioned=False, active=active, problem=problem)
+
+
+def _left_out(sidecar: Sidecar, name: str) -> str:
+    """Return why a readable upstream is not in the snapshot."""
+    key = upstream_key(name)
+    problems = sidecar.configuration.problems
+    messages = (each.message for each in problems if (each.key, each.source) == (key, "database"))
+    return next(messages, "")
 
 
 def _view(
@@ -222,12 +231,15 @@ def _view(
     active: bool,
     problem: str,
 ) -> UpstreamView:
+    endpoint = ""
+    if upstream.base_url:
+        endpoint = urljoin(upstream.base_url, upstream.request_path)
     return UpstreamView(
         id=shown_id,
         provisioned=provisioned,
         active=active,
         problem=problem,
-        endpoint=urljoin(upstream.base_url, upstream.request_path) if upstream.base_url else "",
+        endpoint=endpoint,
         name=upstream.name,
         base_url=upstream.base_url,
         api_keys=[mask(key) for key in upstream.api_keys],
@@ -244,14 +256,12 @@ def _view(
             upstream.model_rewrites, list[RewriteBody], from_attributes=True
         ),
         profile=upstream.profile,
-        headers=masked_headers(upstream.headers),
+        headers=mask_headers(upstream.headers),
         timeouts=msgspec.convert(upstream.timeouts, TimeoutsBody, from_attributes=True),
     )
 
 
 def _key_view(key: str, rests: Resting | None) -> KeyView:
-    return KeyView(
-        key=mask(key),
-        resting_until=rests.until if rests else None,
-        resting_why=rests.why if rests else "",
-    )
+    if rests is None:
+        return KeyView(key=mask(key), resting_until=None, resting_why="")
+    return KeyView(key=mask(key), resting_until=rests.until, resting_why=rests.why)

@@ -1,11 +1,13 @@
-"""Where a request for a model would go, as the data plane decides it too (`shared/routes.py`)."""
+"""Where a request for a model would go, decided as in the data plane (`shared/routes.py`)."""
+
+from typing import Literal
 
 import msgspec
 
 from manage_api.domains.upstreams.schemas import RewriteBody, RoutesView, RouteView
 from manage_api.domains.upstreams.service import id_of
 from manage_api.sidecar import Sidecar
-from shared.profiles import Profiles
+from shared.config.schema import Snapshot
 from shared.routes import Route, rewrite_for, routes, stand_in
 from shared.security.keys import digest
 from shared.store.key_rests import Resting, resting
@@ -14,45 +16,51 @@ __all__ = ("try_out",)
 
 
 def try_out(sidecar: Sidecar, model: str) -> RoutesView:
-    """The upstreams that serve the model for a caller who may use it; nothing is sent."""
+    """Return the upstreams that serve the model; nothing is sent."""
     sidecar.configuration.refresh()
     rest = resting(sidecar.store, sidecar.clock.now_ms())
     upstreams, tiers = sidecar.snapshot.upstreams, sidecar.snapshot.tiers
-    stands_for = stand_in(upstreams, model, tiers)
-    asked = stands_for[0] if stands_for else model
-    found = [
-        _route_view(route, asked, rest, sidecar.snapshot.known_profiles)
+    mapped, _ = stand_in(upstreams, model, tiers) or (None, "")
+    views = [
+        _route_view(route, mapped or model, rest, sidecar.snapshot)
         for route in routes(upstreams, model, tiers)
     ]
-    fit = (route.upstream for route in found if route.resting < max(route.keys, 1))
+    ready = [route.upstream for route in views if route.resting < max(route.keys, 1)]
+    resting_too = [route.upstream for route in views]
     return RoutesView(
         model=model,
-        stand_in=asked if stands_for else None,
-        routes=found,
-        chosen=next(fit, found[0].upstream if found else None),
+        stand_in=mapped,
+        routes=views,
+        chosen=next(iter(ready + resting_too), None),
     )
 
 
 def _route_view(
-    route: Route, asked: str, rest: dict[tuple[str, str], Resting], profiles: Profiles
+    route: Route, model: str, rest: dict[tuple[str, str], Resting], snapshot: Snapshot
 ) -> RouteView:
-    upstream, match = route.upstream, rewrite_for(route.upstream, asked)
-    if match is None and route.model != asked:  # an effort was taken from its end
-        match = rewrite_for(upstream, asked[: max(asked.rfind("-"), asked.rfind(":"))])
-    profile, by = profiles.decide(
-        name=upstream.profile, api=upstream.api, host=upstream.host, model=route.model
-    )
+    upstream, match = route.upstream, rewrite_for(route.upstream, model)
+    if match is None and route.model != model:  # the name ended in an effort
+        match = rewrite_for(upstream, model[: max(model.rfind("-"), model.rfind(":"))])
+    profile, profile_by = snapshot.decided_profile(upstream, route.model)
+    by: Literal["rewrite", "model", "every-model"] = "every-model"
+    rule = rewrite = None
+    if match:
+        by = "rewrite"
+        rule = upstream.model_rewrites.index(match[0]) + 1
+        rewrite = msgspec.convert(match[0], RewriteBody, from_attributes=True)
+    elif upstream.models:
+        by = "model"
     keys = upstream.api_keys or ("",)
     return RouteView(
         upstream=upstream.name,
         upstream_id=id_of(upstream),
-        by="rewrite" if match else "model" if upstream.models else "every-model",
-        rule=upstream.model_rewrites.index(match[0]) + 1 if match else None,
-        rewrite=msgspec.convert(match[0], RewriteBody, from_attributes=True) if match else None,
+        by=by,
+        rule=rule,
+        rewrite=rewrite,
         model=route.model,
         effort=route.effort,
         profile=profile.name,
-        profile_by=by,
+        profile_by=profile_by,
         keys=len(upstream.api_keys),
         resting=sum((upstream.name, digest(key)) in rest for key in keys),
     )

@@ -1,1 +1,1 @@
-"""What was used."""
+"""Usage and quotas."""

@@ -45,45 +45,46 @@ from shared.store.reports import Dimension, UsageFilter, usage_by, usage_of
 __all__ = ("MyUsageController", "UsageController")
 
 _JSON = "application/json"
-_EXPORTED_AT_ONCE = 200
+_EXPORT_PAGE = 200
 
 Days = Annotated[int, QueryParameter(ge=1, le=366)]
 By = Annotated[Dimension, QueryParameter()]
 Format = Annotated[
-    Literal["json", "csv"] | None, QueryParameter(description="Without it `Accept` decides.")
+    Literal["json", "csv"] | None, QueryParameter(description="By default, `Accept` decides.")
 ]
 
 
 class MyUsageController(Controller):
-    """What one used oneself."""
+    """The caller's own usage."""
 
     @get("/api/my-usage")
     async def show(self, request: UserRequest, sidecar: NamedDependency[Sidecar]) -> MyUsage:
-        """What one used today, this month and ever, and what is left of one's quota, and of
-        the key's that asks.
-        """
+        """Show the caller's usage today, this month and in total, and what is left of quotas."""
         now, user, key = sidecar.clock.now_ms(), request.user, request.auth
         first_of_month = window_of("month", now) * 100 + 1
+        key_quota = None
+        if key:
+            key_quota = _quota(sidecar.store, "key", key, now)
         return MyUsage(
             today=Usage.of(usage_of(sidecar.store, user.id, since_day=day_of(now))),
             month=Usage.of(usage_of(sidecar.store, user.id, since_day=first_of_month)),
             lifetime=Usage.of(usage_of(sidecar.store, user.id)),
             quota=_quota(sidecar.store, "user", user, now),
-            key_quota=_quota(sidecar.store, "key", key, now) if key else None,
+            key_quota=key_quota,
         )
 
     @get("/api/my-stats/daily")
     async def daily(
         self, request: UserRequest, sidecar: NamedDependency[Sidecar], days: Days = 30
     ) -> DailyStats:
-        """What one used on each of the last days, by model."""
+        """Show the caller's usage on each of the last days, by model."""
         return DailyStats(
             usage_of_days(sidecar.store, request.user.id, now_ms=sidecar.clock.now_ms(), days=days)
         )
 
 
 class UsageController(Controller):
-    """What everybody used, for admins."""
+    """Everyone's usage, for admins."""
 
     path = "/api/admin/usage"
     guards = (admin_only,)
@@ -93,7 +94,7 @@ class UsageController(Controller):
             HTTP_200_OK: ResponseSpec(
                 Page[GroupUsage],
                 generate_examples=False,
-                description="A page of sums, or all as CSV",
+                description="A page of totals, or all of them as CSV",
             )
         },
         operation_class=described_as(CSV, besides_json=True),
@@ -113,23 +114,22 @@ class UsageController(Controller):
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Response[Any]:
-        """What was used, summed by user, model, upstream, day or key; as CSV all of it at once."""
+        """List usage grouped by user, model, upstream, day or key; CSV has all groups at once."""
         span = span_of(first, last)
-        wanted = usage_filter(span, user_id=user_id, key_id=key_id, model=model, upstream=upstream)
+        usage = usage_filter(span, user_id=user_id, key_id=key_id, model=model, upstream=upstream)
         if format == "csv" or (format is None and request.accept.best_match([_JSON, CSV]) == CSV):
-            return as_csv(f"usage-by-{by}", GROUP_COLUMNS, _pages(sidecar.store, by, wanted))
-        after: int | str | None = (
-            place_in(cursor, str) if by in ("model", "upstream") else place_in(cursor, int)
-        )
-        groups = usage_by(sidecar.store, by, wanted, after=after, limit=limit + 1)
+            return as_csv(f"usage-by-{by}", GROUP_COLUMNS, _pages(sidecar.store, by, usage))
+        kinds: dict[Dimension, type[str] | type[int]] = {"model": str, "upstream": str}
+        after: int | str | None = place_in(cursor, kinds.get(by, int))
+        groups = usage_by(sidecar.store, by, usage, after=after, limit=limit + 1)
         return Response(
-            page_of([GroupUsage.of(group) for group in groups], limit, lambda usage: usage.group)
+            page_of([GroupUsage.of(group) for group in groups], limit, lambda view: view.group)
         )
 
 
-def _pages(store: Engine, by: Dimension, wanted: UsageFilter) -> Iterator[list[GroupUsage]]:
+def _pages(store: Engine, by: Dimension, usage: UsageFilter) -> Iterator[list[GroupUsage]]:
     after: int | str | None = None
-    while groups := usage_by(store, by, wanted, after=after, limit=_EXPORTED_AT_ONCE):
+    while groups := usage_by(store, by, usage, after=after, limit=_EXPORT_PAGE):
         yield [GroupUsage.of(group) for group in groups]
         after = groups[-1].group
 

@@ -1,4 +1,4 @@
-"""What the routes over usage give."""
+"""The bodies of the routes over usage."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -24,7 +24,7 @@ __all__ = (
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What exchanges used together."""
+    """The total usage of exchanges."""
 
     requests: int
     failures: int
@@ -43,10 +43,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Millionths of a US dollar."""
 
     estimated: int
-    """Requests whose tokens the upstream did not count."""
+    """Requests whose tokens are estimates, as the upstream reported none."""
 
     unpriced: int
-    """Requests that are not in the cost, as nobody knows their price."""
+    """Requests without a known price, which the cost leaves out."""
 
     restored: int
     """Turns that got their reasoning back."""
@@ -55,13 +55,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Turns whose reasoning was not found."""
 
     cached_share: float | None
-    """The part of the prompt tokens that came from the upstream's cache, from 0 to 1; null:
-    no prompt was counted.
-    """
+    """The cached share of the prompt tokens, from 0 to 1; null: no prompt was counted."""
 
     @classmethod
     def of(cls, sums: Sums, **more: object) -> Self:
-        share = sums.cached_tokens / sums.prompt_tokens if sums.prompt_tokens else None
+        share = None
+        if sums.prompt_tokens:
+            share = sums.cached_tokens / sums.prompt_tokens
         return cls(
             **asdict(sums) | more,
             tokens=sums.prompt_tokens + sums.completion_tokens,
@@ -70,7 +70,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuotaView(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be used, and what is left of it."""
+    """A quota and what is left of it."""
 
     period: Period
     resets_at: int | None
@@ -81,7 +81,7 @@ class QuotaView(msgspec.Struct, frozen=True, kw_only=True):
 
     used_tokens: int
     reserved_tokens: int
-    """Of requests that run."""
+    """Of running requests."""
 
     left_tokens: int | None
     quota_cost_micros: int | None
@@ -109,24 +109,24 @@ class QuotaView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MyUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user used, by days and months of UTC, and may use."""
+    """A user's usage, by UTC days and months, and quotas."""
 
     today: Usage
     month: Usage
     lifetime: Usage
     quota: QuotaView
     key_quota: QuotaView | None
-    """Of the virtual key that asks, which holds too; null for a session."""
+    """The quota of the virtual key in use, which applies as well; null for a session."""
 
 
 class ModelUsage(Usage, frozen=True, kw_only=True):
-    """What was used of one model."""
+    """The usage of one model."""
 
     model: str
 
 
 class DayUsage(Usage, frozen=True, kw_only=True):
-    """What was used on one day."""
+    """The usage of one day."""
 
     day: int
     """YYYYMMDD, of UTC."""
@@ -146,13 +146,13 @@ class DayUsage(Usage, frozen=True, kw_only=True):
 
 
 class DailyStats(msgspec.Struct, frozen=True):
-    """What was used each day, today last; days without use are there too."""
+    """The usage of each day, today last, including days without any."""
 
     days: list[DayUsage]
 
 
 class GroupUsage(Usage, frozen=True, kw_only=True):
-    """What one user, model, upstream or key used, or all on one day."""
+    """The usage of one user, model, upstream, key or day."""
 
     group: int | str
     """Its id, name, or day (YYYYMMDD); 0: callers with an upstream's own key, or exchanges
@@ -160,11 +160,13 @@ class GroupUsage(Usage, frozen=True, kw_only=True):
     """
 
     name: str
-    """What people call it: a user's name, a key's owner and name; empty where the group says it."""
+    """A user's name, or a key's owner and name; empty where `group` is a name or day."""
 
 
 GROUP_COLUMNS = ("group", "name", *Usage.__struct_fields__)
 
 
 def _left(limit: int | None, used: int) -> int | None:
-    return None if limit is None else max(0, limit - used)
+    if limit is None:
+        return None
+    return max(0, limit - used)

@@ -1,4 +1,4 @@
-"""What one used on each of the last days, and which use is asked for."""
+"""Reads a user's daily usage, and builds filters over usage."""
 
 from manage_api.domains.usage.schemas import DayUsage
 from manage_api.paging import Span
@@ -12,9 +12,7 @@ _DAY_MS = 86_400_000
 
 
 def usage_of_days(store: Engine, user_id: int, *, now_ms: int, days: int) -> list[DayUsage]:
-    """A user's use on each of the last days by model, today last; days without use are
-    there too.
-    """
+    """Return a user's usage on each of the last days by model, today last."""
     used: dict[int, list[tuple[str, Sums]]] = {
         day_of(now_ms - ago * _DAY_MS): [] for ago in reversed(range(days))
     }
@@ -28,7 +26,7 @@ def usage_of_days(store: Engine, user_id: int, *, now_ms: int, days: int) -> lis
 def usage_filter(
     span: Span, *, user_id: int | None, key_id: int | None, model: str | None, upstream: str | None
 ) -> UsageFilter:
-    """What a query asks for; empty texts ask for everything."""
+    """Build a filter; empty texts match everything."""
     return UsageFilter(
         first_day=span.first_day,
         last_day=span.last_day,

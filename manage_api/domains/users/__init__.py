@@ -1,1 +1,1 @@
-"""Accounts, as an admin sees them."""
+"""Accounts."""

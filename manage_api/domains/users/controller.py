@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from manage_api.access.guards import admin_only
 from manage_api.domains.limits import QuotaChange, changed_limits
-from manage_api.domains.session.service import hashed, opened
+from manage_api.domains.session.service import create_account, hash_password_field
 from manage_api.domains.users.schemas import (
     USER_FIELDS,
     NewPassword,
@@ -53,7 +53,7 @@ from shared.store.ledger import balance_of, subject_of
 __all__ = ("UsersController",)
 
 DEFAULT_LIMIT = 50
-_EXPORTED_AT_ONCE = 200
+_EXPORT_PAGE = 200
 
 
 class UsersController(Controller):
@@ -71,21 +71,21 @@ class UsersController(Controller):
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Page[UserDetails]:
-        """The accounts whose names hold the text `q`; all without one."""
+        """List accounts whose names contain `q`."""
         now, after = sidecar.clock.now_ms(), place_in(cursor, int) or 0
         rows = search_users(sidecar.store, now_ms=now, text=q or "", after=after, limit=limit + 1)
         return page_of([UserDetails.of(*row, now) for row in rows], limit, lambda view: view.id)
 
     @get("/export", operation_class=described_as(CSV))
     async def export(self, sidecar: NamedDependency[Sidecar], q: SomeText = None) -> Stream:
-        """The same as CSV, all of it at once."""
+        """Export them all as CSV."""
         return as_csv("users", USER_FIELDS, _pages(sidecar, q or ""))
 
     @post(raises=[Conflict])
     async def add(self, data: JSONBody[NewUser], sidecar: NamedDependency[Sidecar]) -> UserWithKey:
-        """Make an account with its first virtual key; only this answer has its secrets."""
-        password = readable_password() if data.password is None else data.password
-        user, api_key = await opened(
+        """Create an account with its first virtual key; only this response has its secrets."""
+        password, generated = _choose_password(data.password)
+        user, api_key = await create_account(
             sidecar,
             username=data.username,
             password=password,
@@ -93,33 +93,30 @@ class UsersController(Controller):
             models=data.models,
             limits=data.limits,
         )
-        made = password if data.password is None else None
-        return UserWithKey(**asdict(_details(sidecar, user)), api_key=api_key, password=made)
+        return UserWithKey(**asdict(_details(sidecar, user)), api_key=api_key, password=generated)
 
     @get("/{user_id:int}")
     async def show(self, user_id: RowId, sidecar: NamedDependency[Sidecar]) -> UserDetails:
-        """One account."""
-        return _details(sidecar, _found(find_user(sidecar.store, user_id)))
+        """Show one account."""
+        return _details(sidecar, _existing(find_user(sidecar.store, user_id)))
 
     @patch("/{user_id:int}", raises=[Conflict])
     async def change(
         self, user_id: RowId, data: JSONBody[UserChanges], sidecar: NamedDependency[Sidecar]
     ) -> UserDetails:
-        """Change role, models or limits of an account, disable or enable it; a disabled one
-        is refused at once.
-        """
-        changed = await asyncio.to_thread(update_user, sidecar.store, user_id, data.made_to)
-        return _details(sidecar, _found(changed))
+        """Change role, models or limits of an account, or disable or enable it."""
+        updated = await asyncio.to_thread(update_user, sidecar.store, user_id, data.apply)
+        return _details(sidecar, _existing(updated))
 
     @post("/{user_id:int}/quota", status_code=HTTP_200_OK)
     async def set_quota(
         self, user_id: RowId, data: JSONBody[QuotaChange], sidecar: NamedDependency[Sidecar]
     ) -> UserDetails:
-        """Change what an account may spend in all, or in each month or day of UTC."""
-        changed = await asyncio.to_thread(
+        """Change an account's quota in total, or for each UTC month or day."""
+        updated = await asyncio.to_thread(
             update_user, sidecar.store, user_id, lambda user: changed_limits(user, data)
         )
-        return _details(sidecar, _found(changed))
+        return _details(sidecar, _existing(updated))
 
     @post("/{user_id:int}/reset-password", status_code=HTTP_200_OK)
     async def reset_password(
@@ -128,28 +125,30 @@ class UsersController(Controller):
         sidecar: NamedDependency[Sidecar],
         data: JSONBody[PasswordReset | None] = None,
     ) -> NewPassword:
-        """Give an account another password, which ends its sessions."""
-        user = _found(find_user(sidecar.store, user_id))
-        given = data.password if data else None
-        password = readable_password() if given is None else given
-        password_hash = await hashed(sidecar, password, username=user.username, field="password")
-        changed = await asyncio.to_thread(
-            set_password, sidecar.store, user_id, password_hash, must_change_password=False
+        """Set a new password for an account and end its sessions."""
+        user = _existing(find_user(sidecar.store, user_id))
+        reset = data or PasswordReset()
+        password, generated = _choose_password(reset.password)
+        password_hash = await hash_password_field(
+            sidecar, password, username=user.username, field="password"
         )
-        _found(user if changed else None)
-        return NewPassword(password if given is None else None)
+        if not await asyncio.to_thread(
+            set_password, sidecar.store, user_id, password_hash, must_change_password=False
+        ):
+            raise _missing()
+        return NewPassword(generated)
 
     @delete("/{user_id:int}", raises=[Conflict])
     async def remove(self, user_id: RowId, sidecar: NamedDependency[Sidecar]) -> None:
-        """Delete an account and its keys; what it used stays in the ledger."""
+        """Delete an account and its keys; its usage stays in the ledger."""
         if not await asyncio.to_thread(delete_user, sidecar.store, user_id):
-            _found(None)
+            raise _missing()
 
 
 def _pages(sidecar: Sidecar, text: str) -> Iterator[list[UserDetails]]:
     after, now = 0, sidecar.clock.now_ms()
     while rows := search_users(
-        sidecar.store, now_ms=now, text=text, after=after, limit=_EXPORTED_AT_ONCE
+        sidecar.store, now_ms=now, text=text, after=after, limit=_EXPORT_PAGE
     ):
         yield [UserDetails.of(*row, now) for row in rows]
         after = rows[-1][0].id
@@ -161,7 +160,19 @@ def _details(sidecar: Sidecar, user: User) -> UserDetails:
     return UserDetails.of(user, spent, now)
 
 
-def _found(user: User | None) -> User:
-    if user:
-        return user
-    raise NotFoundException("There is no such account.")
+def _choose_password(password: str | None) -> tuple[str, str | None]:
+    """Return the password, and the same again if it had to be generated."""
+    if password is not None:
+        return password, None
+    generated = readable_password()
+    return generated, generated
+
+
+def _existing(user: User | None) -> User:
+    if user is None:
+        raise _missing()
+    return user
+
+
+def _missing() -> NotFoundException:
+    return NotFoundException("There is no such account.")

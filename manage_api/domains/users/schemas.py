@@ -1,4 +1,4 @@
-"""What the routes over accounts take and give."""
+"""The bodies of the routes over accounts."""
 
 from typing import Annotated, Self
 
@@ -11,7 +11,7 @@ from manage_api.domains.limits import (
     LimitsView,
     changed_limits,
     limits_view,
-    sent,
+    sent_fields,
 )
 from shared.model import Role, User
 from shared.store.ledger import Balance
@@ -34,41 +34,41 @@ Password = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
 class NewUser(LimitFields, frozen=True, kw_only=True):
-    """An account to make."""
+    """An account to create."""
 
     username: Username
     password: Password | None = None
-    """Null: a random one is made."""
+    """Null: a random one is generated."""
 
     role: Role = "user"
 
 
 class UserChanges(LimitChanges, frozen=True, kw_only=True):
-    """What shall be different about an account; what is not sent stays."""
+    """Changes to an account; omitted fields stay."""
 
     role: Role | msgspec.UnsetType = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
 
-    def made_to(self, user: User) -> User:
-        """The account as it shall be."""
-        return replace(changed_limits(user, self), **sent(self, "role", "disabled"))
+    def apply(self, user: User) -> User:
+        """Return the changed account."""
+        return replace(changed_limits(user, self), **sent_fields(self, "role", "disabled"))
 
 
 class PasswordReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Another password for an account."""
+    """A new password for an account."""
 
     password: Password | None = None
-    """Null: a random one is made."""
+    """Null: a random one is generated."""
 
 
 class NewPassword(msgspec.Struct, frozen=True):
-    """A password that was made, this once; null when it was given."""
+    """The generated password, shown once; null if the request had one."""
 
     password: str | None
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who an account is."""
+    """An account without limits and usage."""
 
     id: int
     username: str
@@ -107,10 +107,10 @@ USER_FIELDS = (
 
 
 class UserWithKey(UserDetails, frozen=True, kw_only=True):
-    """A new account and, this once, its secrets."""
+    """A new account with its secrets, which are shown once."""
 
     api_key: str
     """Its first virtual key."""
 
     password: str | None
-    """Null when it was given."""
+    """The generated password; null if the request had one."""

@@ -1,4 +1,4 @@
-"""Making accounts and keys; no web framework here, as the command line makes them too."""
+"""Creates accounts and keys; free of the web framework, as the command line uses it too."""
 
 from functools import partial
 from typing import Any
@@ -22,9 +22,9 @@ def open_account(
     models: tuple[str, ...] = (),
     limits: Limits = Limits(),
 ) -> tuple[User, str]:
-    """A new account and its first virtual key, which is known only here; blocks.
+    """Create an account; return it and the secret of its first virtual key. Blocks.
 
-    ValueError for a name that can't be one, NameTaken for one that exists.
+    Raises ValueError for an unusable name, NameTaken for one that exists.
     """
 
     def work(transaction: Transaction) -> tuple[User, str]:
@@ -57,9 +57,9 @@ def give_key(
     models: tuple[str, ...] = (),
     limits: Limits = Limits(),
 ) -> tuple[VirtualKey, str]:
-    """Another virtual key for an account, and the key itself, which is known only here; blocks.
+    """Create a virtual key for an account; return it and its secret. Blocks.
 
-    StoreError when there is no such account, AdminsOnly when it may not have such a key.
+    Raises StoreError for an unknown account, AdminsOnly for a scope it may not have.
     """
     return engine.transact(
         partial(
@@ -76,25 +76,23 @@ def give_key(
 
 
 def regenerate_key(engine: Engine, *, user_id: int, key_id: int | None, now: int) -> str | None:
-    """Another secret for a key, or else for the oldest one that can be used for inference,
-    or else a new key; blocks.
+    """Replace the secret of a key, by default the oldest active inference key. Blocks.
 
-    Name, models, limits, expiry and what was spent stay, so that a key can't escape its
-    limits; the old secret ends. None when the key was revoked meanwhile.
+    Without any key, creates one. Name, models, limits, expiry and usage stay, so that a key
+    can't escape its limits. Returns None for a revoked key.
     """
 
     def work(transaction: Transaction) -> str | None:
-        renewed = oldest_key(transaction, user_id, now) if key_id is None else key_id
+        renewed = key_id or oldest_key(transaction, user_id, now)
         if renewed is None:
-            return _give_key(transaction, user_id=user_id, name="key", scope="inference", now=now)[
-                1
-            ]
+            _, secret = _give_key(
+                transaction, user_id=user_id, name="key", scope="inference", now=now
+            )
+            return secret
         secret = mint_key()
-        return (
-            secret
-            if renew_key(transaction, renewed, digest=digest(secret), suffix=suffix(secret))
-            else None
-        )
+        if not renew_key(transaction, renewed, digest=digest(secret), suffix=suffix(secret)):
+            return None
+        return secret
 
     return engine.transact(work)
 

@@ -19,7 +19,7 @@ from addon.edge.http_layer import GatewayHttpLayer
 from addon.node import Node
 from shared.security import keys
 from shared.store.accounts import create_user
-from shared.store.virtual_keys import create_key
+from tests.support.keys import create_key
 
 CONFIG = """
 [[upstreams]]

@@ -130,7 +130,7 @@ def test_keys_are_listed_in_words(thinkback: Command, tmp_path: Path) -> None:
     assert heading.split() == [*columns, "models", "limits"]
     assert re.fullmatch(r"admin +2 +1 +robot +\w{4} +inference +\S+ \S+ +- +- +all +none", robot)
     assert bound.split()[6:10] == ["1970-01-01", "00:00:00", "2027-01-15", "08:00:00"]
-    assert bound.endswith("  a-*, b  1,000,000 tokens per month; 60 requests a minute")
+    assert bound.endswith("  a-*, b  1,000,000 tokens per month; 60 requests per minute")
 
 
 def test_a_new_key_is_shown_in_words(thinkback: Command) -> None:
@@ -145,11 +145,11 @@ def test_a_new_key_is_shown_in_words(thinkback: Command) -> None:
     ("arguments", "sentence"),
     [
         (("user", "add", "Admin"), "There is already an account “Admin”: choose another name."),
-        (("user", "add", " "), "A username can't begin or end with a blank."),
+        (("user", "add", " "), "A username can't begin or end with a space."),
         (("user", "add", "ada", "--password", "x" * 73), "at most 72 bytes"),
         (
             ("user", "add", "ada", "--password", "changeme"),
-            "Everybody would try this password first",
+            "Anyone could guess this password",
         ),
         (("user", "add", "ada", "--password", "short"), "Use at least 8 characters."),
         (
@@ -158,14 +158,14 @@ def test_a_new_key_is_shown_in_words(thinkback: Command) -> None:
         ),
         (
             ("user", "passwd", "admin", "--password", "Password1"),
-            "Everybody would try this password first",
+            "Anyone could guess this password",
         ),
         (("user", "passwd", "admin", "--password", "short"), "Use at least 8 characters."),
         (
             ("user", "passwd", "nobody"),
-            "There is no account “nobody”: `thinkback user list` shows them.",
+            "There is no account “nobody”: see `thinkback user list`.",
         ),
-        (("user", "disable", "admin"), "This is the only admin left"),
+        (("user", "disable", "admin"), "This is the only admin"),
         (("key", "new", "nobody"), "There is no account “nobody”"),
         (("key", "revoke", "99"), "There is no valid key 99"),
         (("stop",), "No gateway runs in the background here"),

@@ -47,7 +47,7 @@ def test_it_is_started_once(thinkback: Command) -> None:
     again = thinkback("start")
 
     assert again.returncode == 1
-    assert "runs in the background already" in again.stderr
+    assert "is already running in the background" in again.stderr
 
 
 def test_a_number_left_behind_by_a_crash_is_not_taken_for_a_process(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_start_that_fails_tells_where_to_read_why(thinkback: Command, tmp_path
     done = thinkback("start")
 
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("Thinkback ended (exit code 1); ")
+    assert done.stderr.splitlines()[-1].startswith("Thinkback ended (exit code 1): ")
     assert "body_size_limit" in thinkback("log").stdout
 
 

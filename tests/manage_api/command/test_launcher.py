@@ -179,7 +179,7 @@ def test_an_option_mitmproxy_refuses_ends_the_launcher_with_its_exit_code(
 
     assert done.returncode == 1
     assert "body_size_limit" in done.stderr
-    assert "The data plane can't be started (exit code 1)" in done.stdout
+    assert "The data plane does not start (exit code 1)" in done.stdout
 
 
 def test_mitmweb_opens_with_the_address_that_was_printed_and_not_without(

@@ -25,18 +25,18 @@ def at(public_url: str) -> Snapshot:
 
 @pytest.mark.parametrize("public_url", ["", "http://192.168.1.5:8787", "https://localhost"])
 def test_an_address_cursor_cannot_reach_is_called_that(public_url: str) -> None:
-    assert "Cursor's servers" in report.ready(at(public_url), "1.0")
+    assert "Cursor can't" in report.ready(at(public_url), "1.0")
 
 
 def test_a_public_name_needs_no_warning() -> None:
     text = report.ready(at("https://think.example.com"), "1.0")
 
-    assert "Cursor's servers" not in text
-    assert "in clear" not in text
+    assert "Cursor can't" not in text
+    assert "unencrypted" not in text
 
 
 def test_keys_in_clear_are_warned_of() -> None:
-    assert "in clear" in report.ready(at("http://think.example.com"), "1.0")
+    assert "unencrypted" in report.ready(at("http://think.example.com"), "1.0")
 
 
 def test_without_an_upstream_the_next_step_is_said() -> None:
@@ -75,8 +75,8 @@ def test_the_check_shows_the_endpoint_and_masks_the_keys() -> None:
             "glm-5: glm, by the model's name; kimi-k2.5: kimi, by the model's name",
         ),
         ({"profile": "mimo"}, "mimo, as configured"),
-        ({"api": "messages"}, "messages, by what it speaks"),
-        ({}, "field-generic, since neither its host nor the model's name is known"),
+        ({"api": "messages"}, "messages, by its API format"),
+        ({}, "field-generic, as neither its host nor the model's name is known"),
     ],
 )
 def test_the_check_says_which_profile_an_upstream_got_and_why(
@@ -90,9 +90,9 @@ def test_the_check_says_whether_strangers_may_register() -> None:
     closed = report.checked(Snapshot(registration=Registration(allowed=False)))
     with_codes = report.checked(Snapshot(registration=Registration(invite_codes=("x-1",))))
 
-    assert "Registration   open to everybody who reaches it" in report.checked(Snapshot())
+    assert "Registration   open to anyone who reaches the gateway" in report.checked(Snapshot())
     assert "Registration   closed (ALLOW_REGISTRATION=true opens it)" in closed
-    assert "Registration   open to everybody with an invite code" in with_codes
+    assert "Registration   open to anyone with an invite code" in with_codes
     assert "x-1" not in with_codes
 
 

@@ -90,9 +90,9 @@ async def test_a_program_that_never_starts_ends_the_others_with_its_exit_code(st
 
     assert code == 7
     assert stage.said == [
-        "The data plane ended (exit code 7); it is started again in 0.5 s.",
-        "The data plane ended (exit code 7); it is started again in 1 s.",
-        "The data plane can't be started (exit code 7): the lines above say why.",
+        "The data plane ended (exit code 7); restarting it in 0.5 s.",
+        "The data plane ended (exit code 7); restarting it in 1 s.",
+        "The data plane does not start (exit code 7): see the lines above.",
     ]
     assert not psutil.pid_exists(stage.started()[0])
 
@@ -107,7 +107,7 @@ async def test_a_program_that_dies_later_is_started_again(stage: Stage) -> None:
 
     assert restarted
     assert running.result() == 0
-    assert stage.said == ["ready", "The mortal ended (SIGKILL); it is started again in 0.5 s."]
+    assert stage.said == ["ready", "The mortal ended (SIGKILL); restarting it in 0.5 s."]
 
 
 async def test_what_a_terminal_sends_does_not_reach_a_program(stage: Stage) -> None:
@@ -131,7 +131,7 @@ async def test_a_signal_is_told_by_its_name(stage: Stage) -> None:
     code = await stage.run(stage.program("sidecar", command))
 
     assert code == 1
-    assert stage.said[-1] == "The sidecar can't be started (SIGKILL): the lines above say why."
+    assert stage.said[-1] == "The sidecar does not start (SIGKILL): see the lines above."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
@@ -160,7 +160,7 @@ async def test_a_program_that_is_not_installed_is_named(stage: Stage) -> None:
     code = await stage.run(stage.program("data plane", ("/nowhere/mitmdump",)))
 
     assert code == 1
-    assert stage.said[0] == "/nowhere/mitmdump can't be run: No such file or directory."
+    assert stage.said[0] == "Can't run /nowhere/mitmdump: No such file or directory."
 
 
 async def test_a_server_that_is_not_there_is_not_healthy() -> None:

@@ -16,7 +16,7 @@ def test_limits_are_told_one_by_one() -> None:
     assert limits_words(limits) == [
         "5,000 tokens per month",
         "$2.50 per month",
-        "60 requests a minute",
-        "1,000 tokens a minute",
-        "2 at once",
+        "60 requests per minute",
+        "1,000 tokens per minute",
+        "2 concurrent requests",
     ]

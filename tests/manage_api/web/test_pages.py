@@ -26,7 +26,7 @@ async def test_the_page_does_not_name_the_upstream_to_strangers(client: AsyncTes
 async def test_without_an_upstream_the_page_says_who_can_set_one_up(
     client: AsyncTestClient,
 ) -> None:
-    assert "sign in as admin to set it up" in (await client.get("/")).text
+    assert "Sign in as admin to set it up" in (await client.get("/")).text
 
 
 @pytest.mark.parametrize(

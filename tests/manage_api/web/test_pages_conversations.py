@@ -130,7 +130,7 @@ async def test_requests_are_in_their_order_and_a_drop_is_marked_with_its_reason(
     assert re.findall(r'data-drawer="/requests/(\d+)"', page) == ["1", "2"]
     assert page.count('class="dropped"') == 1
     assert (
-        "another policy for turns that are not found: deepseek-v4: off after deepseek-v4: empty"
+        "a different policy for turns that are not found: deepseek-v4: off after deepseek-v4: empty"
         in page
     )
     assert "<bdi>400</bdi> → <bdi>200</bdi>" in page

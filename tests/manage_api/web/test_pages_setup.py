@@ -20,7 +20,7 @@ def title(page: str) -> str:
     ("environ", "shown"),
     [
         ({}, "Add an upstream"),
-        (UPSTREAM, "Say where it is reached"),
+        (UPSTREAM, "Set the public URL"),
         (UPSTREAM | PUBLIC, "Send the first request"),
     ],
     ids=["nothing", "an upstream", "an address"],
@@ -59,6 +59,6 @@ async def test_a_request_that_failed_is_told_and_the_next_one_awaited(
     arrived = (await client.get("/setup/first-request", headers=headers)).text
 
     assert "Waiting for the first request" in waiting
-    assert "No upstream serves a model of this name" in failed
+    assert "No upstream serves a model with this name" in failed
     assert "Cursor asked for <bdi>m</bdi>" in arrived
     assert [("hx-trigger" in page) for page in (waiting, failed, arrived)] == [True, True, False]

@@ -149,14 +149,14 @@ async def test_a_group_leads_to_what_it_is_made_of(
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ({"user": "nobody"}, "There is no account of this name"),
-        ({"model": "none"}, "Nothing was used"),
+        ({"user": "nobody"}, "There is no account with this name"),
+        ({"model": "none"}, "No usage"),
         ({"user_id": 999}, "the deleted account 999"),
         ({"user_id": 0}, "callers with an upstream’s own key"),
-        ({"from": "0001-01-01", "to": "0001-01-02"}, "Nothing was used"),
-        ({"to": "0001-01-02"}, "Nothing was used"),
-        ({"from": "9999-12-31"}, "Nothing was used"),
-        ({"from": "1970-01-01"}, "Nothing was used"),
+        ({"from": "0001-01-01", "to": "0001-01-02"}, "No usage"),
+        ({"to": "0001-01-02"}, "No usage"),
+        ({"from": "9999-12-31"}, "No usage"),
+        ({"from": "1970-01-01"}, "No usage"),
     ],
 )
 async def test_nothing_is_told_in_words(

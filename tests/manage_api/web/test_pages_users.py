@@ -29,7 +29,7 @@ async def test_what_was_used_is_shown_beside_the_quota(
     assert '950,000 <span class="text-secondary">of 1M a month</span>' in page
     assert '<progress class="nearly" max="1000000" value="950000"' in page
     assert '$1.00 <span class="text-secondary">of $2.50 a month</span>' in page
-    assert "60 requests a minute" in page
+    assert "60 requests per minute" in page
 
 
 async def test_users_are_searched_and_paged(

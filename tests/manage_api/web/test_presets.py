@@ -36,6 +36,6 @@ def test_requests_go_where_the_provider_documents_it(name: str, path: str) -> No
 def test_an_endpoint_for_messages_is_told_and_leads_there(name: str) -> None:
     preset = BY_NAME[name]
 
-    assert preset.told.endswith(f"It also speaks Messages, at {preset.messages}.")
+    assert preset.hint.endswith(f"It also offers Messages at {preset.messages}.")
     path = Upstream(name=name, base_url=preset.messages, api="messages").request_path
     assert path.endswith("/anthropic/v1/messages")

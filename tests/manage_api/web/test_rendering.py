@@ -67,7 +67,7 @@ async def test_who_has_the_well_known_password_can_only_change_it(
     page = await client.get(place, headers=headers)
 
     assert (answer.status_code, answer.headers["location"]) == (303, place)
-    assert "Everybody knows the present" in page.text
+    assert "Anyone could guess the current" in page.text
     assert 'href="/dashboard"' not in page.text
 
 
@@ -118,7 +118,7 @@ async def test_an_error_of_ours_is_a_page_too(
     answer = await client.get("/dashboard", headers=headers)
 
     assert answer.status_code == 500
-    assert "the log of the sidecar says what" in answer.text
+    assert "see the sidecar" in answer.text
     assert "usage_daily" not in answer.text
 
 

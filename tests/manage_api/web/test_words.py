@@ -32,7 +32,7 @@ def test_every_code_of_the_data_plane_has_a_sentence(code: str) -> None:
     ("code", "words"),
     [
         ("", ""),
-        ("upstream_429", "The upstream answered with status 429: it wants fewer requests for now."),
+        ("upstream_429", "The upstream answered with status 429: its rate limit was reached."),
         ("upstream_418", "The upstream answered with status 418: it could not do that."),
         ("content_filter", "It ended with “content filter” (status 400)."),
     ],
@@ -48,7 +48,7 @@ def test_what_an_upstream_says_becomes_a_sentence(code: str, words: str) -> None
         ({"error_class": "client_left"}, ("warn", "stopped")),
         ({"status": 429, "error_class": "insufficient_quota"}, ("warn", "over limit")),
         ({"status": 502, "error_class": "upstream_unreachable"}, ("bad", "502")),
-        ({"status": 200, "error_class": "upstream_cut"}, ("bad", "broken off")),
+        ({"status": 200, "error_class": "upstream_cut"}, ("bad", "cut off")),
     ],
 )
 def test_an_outcome_is_a_colour_and_few_words(
@@ -74,7 +74,7 @@ def test_every_rule_of_the_documentation_has_words() -> None:
         ("Cursor/1.0", "Cursor"),
         ("OpenAI/Python 2.8.1", "OpenAI SDK for Python"),
         ("x/1 y", "x/1"),
-        ("", "unknown program"),
+        ("", "unknown client"),
     ],
 )
 def test_programs_go_by_the_names_people_know(user_agent: str, name: str) -> None:

@@ -55,7 +55,7 @@ def findings(**table: object) -> list[Finding]:
         ("limit", -1, "must be 0 or more"),
         ("limit", "a", "must be a whole number, not text"),
         ("price", 1, "must be a table, not a whole number"),
-        ("list", {}, "must be a list of tables: write its name in double brackets, [[ and ]]"),
+        ("list", {}, "must be a list of tables: put its name in double brackets, [[ and ]]"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_found(key: str, value: object, message: str) -> None:

@@ -83,7 +83,7 @@ def test_a_section_that_is_no_table_is_a_problem_beside_the_environment(config: 
 def test_a_setting_of_the_environment_has_no_key_in_the_file(
     config: ConfigFile, name: str, key: str
 ) -> None:
-    message = f"is set with the environment variable {name}, not in the file"
+    message = f"can only be set with the environment variable {name}"
 
     assert config.complaints(f'\n{key} = "x"\n') == [f"2 {key}: {message}"]
 
@@ -164,7 +164,7 @@ def test_the_legacy_tables_problems_are_named_as_it_is_written(config: ConfigFil
     assert complaints == [
         "5 upstream.base_url: is missing",
         "6 upstream.name: is the same as that of upstream number 1",
-        "7 upstream.api_key: must be a key in plain ASCII, without spaces or line ends",
+        "7 upstream.api_key: must be plain ASCII without spaces or line breaks",
     ]
 
 
@@ -175,7 +175,7 @@ def test_the_legacy_tables_problems_are_named_as_it_is_written(config: ConfigFil
         ("[[upstream]]\n", "1 upstream: must be a table, not a list"),
         (
             "[upstream]\n[upstreams]\n",
-            "2 upstreams: must be a list of tables: write its name in double brackets, [[ and ]]",
+            "2 upstreams: must be a list of tables: put its name in double brackets, [[ and ]]",
         ),
         ("upstreams = [5]\n", "1 upstreams[0]: must be a table, not a whole number"),
     ],
@@ -194,5 +194,5 @@ def test_a_single_key_beside_a_list_is_a_problem(config: ConfigFile) -> None:
     complaints = config.complaints(ONE + 'api_keys = ["k"]\n')
 
     assert complaints == [
-        "4 upstreams[0].api_key: can't stand beside api_keys; put the key in there"
+        "4 upstreams[0].api_key: can't be used together with api_keys: put the key in there"
     ]

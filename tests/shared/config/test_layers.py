@@ -97,7 +97,7 @@ def test_a_stored_upstream_gives_way_to_a_provisioned_one_of_its_name() -> None:
 
     assert [upstream.name for upstream in effective.snapshot.upstreams] == ["Deep", "c"]
     assert effective.problems == unfit(
-        "upstreams.DEEP", "is not used: the file or the environment has an upstream of this name"
+        "upstreams.DEEP", "the file or the environment has an upstream of this name"
     )
 
 

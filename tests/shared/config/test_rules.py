@@ -51,11 +51,11 @@ REFUSED = {
         ('admin_addr = "localhost:0"', "must end in a port from 1 to 65535, like 127.0.0.1:8787"),
         (
             'admin_addr = "127.0.0.1:8787"',
-            "is the same as listen_addr; each program needs a port of its own",
+            "is the same as listen_addr: each program needs its own port",
         ),
         (
             'listen_addr = "127.0.0.1:8788"',
-            "is the same as admin_addr; each program needs a port of its own",
+            "is the same as admin_addr: each program needs its own port",
         ),
         ('public_url = "gate.example"', "must start with http:// or https:// and name a host"),
         ('public_url = "https://gate.example/v1"', "must end after the host and port"),
@@ -102,29 +102,29 @@ REFUSED_OF_AN_UPSTREAM = [
     ('base_url = "https://a.b/?x=1"', "must not have a fragment (#) or a query (?)"),
     ('base_url = "https://a.b?"', "must not have a fragment (#) or a query (?)"),
     ('base_url = "https://a.b#"', "must not have a fragment (#) or a query (?)"),
-    ('base_url = "https://u@a.b"', "must not hold a user name or password"),
+    ('base_url = "https://u@a.b"', "must not contain a username or password"),
     ('base_url = "https://a.\\nb"', "must be plain ASCII without spaces"),
     ('base_url = "https://a.b/ü"', "must be plain ASCII without spaces"),
     ('base_url = " https://a.b"', "must be plain ASCII without spaces"),
     (
         'base_url = "https://a.b/v1/chat/completions/"',
-        "must end before /chat/completions, which is added to it",
+        "must end before /chat/completions, which is appended to it",
     ),
     ('path = "chat"', "must start with / and be plain ASCII without spaces"),
     ('path = "/a b"', "must start with / and be plain ASCII without spaces"),
     ('path = "/a\\r\\nX: 1"', "must start with / and be plain ASCII without spaces"),
-    ('api_keys = [""]', "must be a key in plain ASCII"),
-    ('api_keys = ["a b"]', "must be a key in plain ASCII"),
-    ('api_keys = ["a\\n"]', "must be a key in plain ASCII"),
-    ('api_keys = ["“a”"]', "must be a key in plain ASCII"),
+    ('api_keys = [""]', "must be plain ASCII without spaces"),
+    ('api_keys = ["a b"]', "must be plain ASCII without spaces"),
+    ('api_keys = ["a\\n"]', "must be plain ASCII without spaces"),
+    ('api_keys = ["“a”"]', "must be plain ASCII without spaces"),
     ('api_keys = ["a", "b", "a"]', "repeats a key of this upstream"),
     ('models = [""]', "must not be empty or hold control characters"),
     ('profile = "kimmi"', "(did you mean kimi?)"),
     ('headers = { "X Y" = "a" }', "is not a header name; use letters, digits and -"),
     ('headers = { "" = "a" }', "is not a header name; use letters, digits and -"),
     ('headers = { "X:\\r\\n" = "a" }', "is not a header name; use letters, digits and -"),
-    ('headers = { X = "a\\r\\nY: b" }', "must not hold control characters or line ends"),
-    ('headers = { X = "\\u0000" }', "must not hold control characters or line ends"),
+    ('headers = { X = "a\\r\\nY: b" }', "must not contain control characters or line breaks"),
+    ('headers = { X = "\\u0000" }', "must not contain control characters or line breaks"),
     ("timeouts = { connect = -0.1 }", "must be from 0 to 86400"),
     ("timeouts = { total = inf }", "must be from 0 to 86400"),
     ("timeouts = { idle = nan }", "must be from 0 to 86400"),
@@ -203,11 +203,11 @@ def test_a_database_is_an_sqlite_file(config: ConfigFile, url: str) -> None:
     [
         (
             "postgresql://localhost/a",
-            "this version supports SQLite only; write it like sqlite:data/adapter.db",
+            "this version supports only SQLite: write it like sqlite:data/adapter.db",
         ),
         (
             "postgres://localhost/a",
-            "this version supports SQLite only; write it like sqlite:data/adapter.db",
+            "this version supports only SQLite: write it like sqlite:data/adapter.db",
         ),
         ("mysql://localhost/a", "must be sqlite: and a file that both programs can open"),
         ("data/adapter.db", "must be sqlite: and a file that both programs can open"),
@@ -252,7 +252,7 @@ def test_a_secret_is_measured_in_bytes(config: ConfigFile) -> None:
     assert (len(snapshot.jwt_secret), len(snapshot.admin_password)) == (16, 36)
 
 
-WELL_KNOWN = "is a well-known password, and others than this machine would reach the gateway"
+WELL_KNOWN = "is a well-known password, and other machines can reach the gateway"
 
 
 @pytest.mark.parametrize("password", ["admin", "ADMIN", "password", "changeme", "123456"])

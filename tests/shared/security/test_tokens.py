@@ -91,7 +91,7 @@ def unsigned(claims: dict[str, object]) -> str:
     ],
 )
 def test_what_is_not_our_token_is_refused_in_words(token: str) -> None:
-    with pytest.raises(InvalidToken, match="The session token is not valid: sign in again"):
+    with pytest.raises(InvalidToken, match="The session token is invalid: sign in again"):
         read_token(token, SECRET, now=NOW)
 
 

@@ -9,12 +9,12 @@ import pytest
 from shared.store.audit import (
     AuditFilter,
     AuditRecord,
-    StoredRecord,
+    NumberedRecord,
     add_record,
     drop_old_records,
     find_record,
     search,
-    unpacked,
+    unpack_conversation,
 )
 from shared.store.engine import Engine, Statement
 from tests.shared.store.plans import Explained
@@ -53,7 +53,7 @@ def found(engine: Engine, text: str = "", **conditions: Any) -> list[str]:
 def test_a_record_is_found_as_it_was_kept(engine: Engine) -> None:
     kept = record(conversation=zlib.compress(b"{}"))
     run(engine, add_record(kept))
-    stored = StoredRecord(id=1, **msgspec.structs.asdict(kept))
+    stored = NumberedRecord(id=1, **msgspec.structs.asdict(kept))
     assert find_record(engine, 1) == stored
     assert search(engine, AuditFilter()) == ([stored], None)
     assert find_record(engine, 2) is None
@@ -204,7 +204,7 @@ def test_no_page_reads_the_whole_table_or_sorts_it(
 
 @pytest.mark.parametrize("json", [b"{}", b'{"messages": []}' * 1000])
 def test_a_conversation_is_unpacked(json: bytes) -> None:
-    assert unpacked(zlib.compress(json)) == json
+    assert unpack_conversation(zlib.compress(json)) == json
 
 
 @pytest.mark.parametrize(
@@ -212,12 +212,12 @@ def test_a_conversation_is_unpacked(json: bytes) -> None:
 )
 def test_what_is_no_conversation_is_said_to_be_none(broken: bytes) -> None:
     with pytest.raises(ValueError, match="not a"):
-        unpacked(broken)
+        unpack_conversation(broken)
 
 
 def test_a_conversation_is_unpacked_up_to_a_size() -> None:
     with pytest.raises(ValueError, match="larger one"):
-        unpacked(zlib.compress(b"0" * (32 * 1024 * 1024 + 1)))
+        unpack_conversation(zlib.compress(b"0" * (32 * 1024 * 1024 + 1)))
 
 
 def test_old_records_are_let_go_of(engine: Engine) -> None:

@@ -16,8 +16,8 @@ def test_names_of_any_language_are_taken(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("", "A name has 1 to 64 characters."),
-        (" a", "A name can't begin or end with a blank."),
+        ("", "A name must have 1 to 64 characters."),
+        (" a", "A name can't begin or end with a space."),
         ("a\nb", "A name can't contain control characters."),
     ],
     ids=["empty", "blank", "control"],

@@ -11,7 +11,6 @@ from shared.store.engine import Engine
 from shared.store.ledger import Balance, Entry, settle
 from shared.store.virtual_keys import (
     AdminsOnly,
-    create_key,
     find_key,
     find_key_by_id,
     insert_key,
@@ -22,6 +21,7 @@ from shared.store.virtual_keys import (
     search_keys,
     update_key,
 )
+from tests.support.keys import create_key
 
 NOW = 1_800_000_000_000
 DAY_MS = 86_400_000

@@ -31,24 +31,24 @@ function spelled([whole, fraction]) {
 
 function safe(digits) {
   const number = Number(digits);
-  if (number > Number.MAX_SAFE_INTEGER) throw new Misread("This is too large.");
+  if (number > Number.MAX_SAFE_INTEGER) throw new Misread("This number is too large.");
   return number;
 }
 
 // The whole number that the text is: with a decimal mark it is none, so 1,500 and 1.500 have one reading here.
 function whole(text) {
   const found = new Set(readings(text).filter(([, fraction]) => fraction === null).map(([digits]) => digits));
-  if (found.size !== 1) throw new Misread("Write a whole number in digits, like 1500.");
+  if (found.size !== 1) throw new Misread("Enter a whole number in digits, like 1500.");
   return safe([...found][0]);
 }
 
 // Millionths of a US dollar.
 function dollars(text) {
   const found = new Map(readings(text.replace(CURRENCY, "")).map((reading) => [spelled(reading), reading]));
-  if (!found.size) throw new Misread("Write an amount of US dollars in digits, like 1500 or 1.50.");
+  if (!found.size) throw new Misread("Enter an amount in US dollars in digits, like 1500 or 1.50.");
   if (found.size > 1) throw new Misread(`“${text}” can be read as ${[...found.keys()].join(" or as ")}: write one of these.`);
   const [[digits, fraction]] = found.values();
-  if ((fraction ?? "").length > DECIMALS) throw new Misread(`Write at most ${DECIMALS} digits after the decimal mark.`);
+  if ((fraction ?? "").length > DECIMALS) throw new Misread(`Enter at most ${DECIMALS} digits after the decimal mark.`);
   return safe(digits + (fraction ?? "").padEnd(DECIMALS, "0"));
 }
 

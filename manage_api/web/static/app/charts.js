@@ -62,7 +62,7 @@ function draw(canvas) {
           filter: (item) => item.raw !== 0,
           callbacks: {
             label: (item) => ` ${item.dataset.label}: ${amount(item.raw)}`,
-            footer: (items) => (stacked && items.length > 1 ? `All: ${amount(items.reduce((sum, each) => sum + each.raw, 0))}` : ""),
+            footer: (items) => (stacked && items.length > 1 ? `Total: ${amount(items.reduce((sum, each) => sum + each.raw, 0))}` : ""),
           },
         },
       },

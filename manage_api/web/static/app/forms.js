@@ -11,7 +11,7 @@
 // · refresh:#id (an htmx region with hx-trigger="refresh") · say:Saved. · reset · reload · go:/path. The event `answered` carries the
 // answer in `detail` for what else a page does with it.
 
-const WORDS = "The gateway can't be reached: check the connection, then try again.";
+const WORDS = "Can't reach the gateway. Check your connection and try again.";
 
 const convert = {
   int: (text) => (text ? amounts.whole(text) : null),

@@ -54,7 +54,7 @@ function follow() {
   };
   source.onerror = () => {
     if (source.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN); // refused, not only cut off
-    say("bad", "Not connected; trying again");
+    say("bad", "Not connected; retrying");
   };
   show();
 }

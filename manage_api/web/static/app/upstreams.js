@@ -12,7 +12,7 @@ function choose(preset) {
   link.hidden = !keys;
   link.href = keys || "#";
   const barred = "private" in preset.dataset;
-  const told = "In private networks or without TLS it needs allow_private_upstreams = true under [server] in config.toml.";
+  const told = "For a private network or plain http, set allow_private_upstreams = true under [server] in config.toml.";
   form.querySelector("[data-preset-note]").textContent = barred ? `${note} ${told}` : note;
 }
 
@@ -60,8 +60,8 @@ async function check(place) {
   if (wanted.origin !== location.origin) {
     const link = document.createElement("a");
     link.href = `${wanted.origin}/setup?step=address`;
-    link.textContent = `Open this page under ${wanted.origin}`;
-    const note = line("info", `You look at this page under ${location.origin}, so it can't be checked from here. `);
+    link.textContent = `Open this page at ${wanted.origin}`;
+    const note = line("info", `You opened this page at ${location.origin}, so the public URL can't be checked from here. `);
     note.firstChild.append(link, " instead: when it shows, the name leads here.");
     place.replaceChildren(note);
     return;
@@ -71,7 +71,7 @@ async function check(place) {
     const good = answer.ok && (await answer.json()).status === "ok";
     place.replaceChildren(line(good ? "ok" : "bad", good ? `Your browser reaches the gateway at ${wanted.origin}.` : `Something else answers at ${wanted.origin} (status ${answer.status}).`));
   } catch {
-    place.replaceChildren(line("bad", `Your browser does not reach the gateway at ${wanted.origin}.`));
+    place.replaceChildren(line("bad", `Your browser can't reach the gateway at ${wanted.origin}.`));
   }
 }
 

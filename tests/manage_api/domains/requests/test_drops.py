@@ -71,10 +71,10 @@ def test_what_nobody_counted_is_compared_with_none() -> None:
 @pytest.mark.parametrize(
     ("before", "now", "reason"),
     [
-        ({}, {"upstream": "spare", "upstream_key": "else"}, "another upstream than main before"),
-        ({}, {"upstream_key": "else"}, "another key of the upstream, which has a cache of its own"),
-        ({}, {"upstream_model": "n"}, "another model than m before"),
-        ({}, {"at": HOUR}, "a long pause, after which upstreams forget prompts"),
+        ({}, {"upstream": "spare", "upstream_key": "else"}, "a different upstream: main before"),
+        ({}, {"upstream_key": "else"}, "a different key of the upstream, with its own cache"),
+        ({}, {"upstream_model": "n"}, "a different model: m before"),
+        ({}, {"at": HOUR}, "a long pause, after which upstreams discard cached prompts"),
         (
             {"details": {"turns": turns("missing", "id", "missing")}},
             {"details": {"turns": turns("anchor", "id", "chain", "missing")}},
@@ -89,14 +89,14 @@ def test_what_nobody_counted_is_compared_with_none() -> None:
             {"details": {"policy": "deepseek-v4: empty"}},
             {"details": {"policy": "deepseek-v4: off"}, "missing": 1},
             (
-                "another policy for turns that are not found: deepseek-v4: off after "
+                "a different policy for turns that are not found: deepseek-v4: off after "
                 "deepseek-v4: empty"
             ),
         ),
         (
             {},
             {"details": {"tries": [{"outcome": "400"}, {"outcome": "200"}]}},
-            "the upstream refused what it was sent first, and got something else",
+            "the upstream rejected the first body and got a repaired one",
         ),
     ],
     ids=["upstream", "key", "model", "pause", "restored", "lost", "policy", "repair"],

@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from manage_api.app import create_app
-from manage_api.domains.requests.feed import MOST_LISTENERS
+from manage_api.domains.requests.feed import MAX_LISTENERS
 from manage_api.domains.session.service import new_session
 from shared.config.watch import Watch
 from shared.security.keys import digest
@@ -220,11 +220,11 @@ async def test_so_many_listen_and_no_more_until_one_leaves(
     async with app.lifespan(), AsyncExitStack() as stack:
         books.open(root, exchange="runs")
         listeners = [
-            await stack.enter_async_context(Listener(app, admin)) for _ in range(MOST_LISTENERS)
+            await stack.enter_async_context(Listener(app, admin)) for _ in range(MAX_LISTENERS)
         ]
         assert [await told(listener, 1) for listener in listeners] == [
             [("opened", "runs")]
-        ] * MOST_LISTENERS
+        ] * MAX_LISTENERS
         refused = await stack.enter_async_context(Listener(app, admin))
         assert (refused.status, refused.headers["retry-after"]) == (429, "30")
 

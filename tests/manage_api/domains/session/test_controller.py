@@ -50,8 +50,7 @@ async def test_whatever_is_wrong_the_answer_is_the_same(
 
     assert answer.status_code == 401
     assert (
-        answer.json()["detail"]
-        == "The user name or the password is wrong, or the account is disabled."
+        answer.json()["detail"] == "The username or password is wrong, or the account is disabled."
     )
 
 

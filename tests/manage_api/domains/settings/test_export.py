@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from manage_api.domains.settings.export import exported
+from manage_api.domains.settings.export import export_config
 from shared.config.layers import Base, Effective, combine
 from shared.config.load import load
 from shared.config.overrides import EDITABLE, DatabaseUpstream, Overrides
@@ -78,7 +78,7 @@ def running(text: str, overrides: Overrides = STORED) -> Effective:
 
 def export(text: str, *, with_keys: bool = True, overrides: Overrides = STORED) -> str:
     effective = running(text, overrides)
-    return exported(text, effective.snapshot, effective.sources, with_keys=with_keys)
+    return export_config(text, effective.snapshot, effective.sources, with_keys=with_keys)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_what_the_file_sets_stays() -> None:
 def test_without_permission_no_secret_is_written(config: Path) -> None:
     effective = combine(Base({}, frozenset()), STORED)
 
-    text = exported(WITH_SECRETS, effective.snapshot, effective.sources, with_keys=False)
+    text = export_config(WITH_SECRETS, effective.snapshot, effective.sources, with_keys=False)
 
     assert not [secret for secret in SECRETS if secret in text]
     assert "PUT-KEY-2-HERE-IT-ENDS-IN-9999" in text
@@ -177,5 +177,5 @@ def test_without_permission_no_secret_is_written(config: Path) -> None:
     ids=["dotted", "inline", "a header in a text", "a list"],
 )
 def test_a_file_that_lines_cannot_be_added_to_is_said(text: str, overrides: dict[str, Any]) -> None:
-    with pytest.raises(ThinkbackError, match="can't be added to"):
+    with pytest.raises(ThinkbackError, match="Can't add to"):
         export(text, overrides=Overrides(**overrides))

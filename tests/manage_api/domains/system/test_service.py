@@ -41,5 +41,5 @@ def test_a_copy_that_cannot_be_made_leaves_nothing(
     monkeypatch.setattr("secrets.token_hex", lambda _: next(names))
     (tmp_path / "data" / f"backup-{'0' * 16}.db").write_text("in the way")
 
-    with pytest.raises(StoreError, match="exists already"):
+    with pytest.raises(StoreError, match="already exists"):
         copy_database(environ["DATABASE_URL"])

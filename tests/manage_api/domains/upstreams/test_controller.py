@@ -158,9 +158,7 @@ async def test_masked_keys_are_not_sent_to_another_host(admin: Admin) -> None:
 
     assert answer.status_code == 400
     assert fields(answer) == {
-        "api_keys[0]": (
-            "This stands for nothing, or for several things, known at this address: enter it whole."
-        )
+        "api_keys[0]": ("This stands for no key or several keys at this address: enter it in full.")
     }
 
 
@@ -277,7 +275,7 @@ async def test_an_upstream_is_tested_before_and_after_it_is_stored(
 async def test_a_provisioned_upstream_may_be_tested_inside(admin: Admin) -> None:
     answer = await admin("POST", "/config:local/test")
 
-    assert answer.json()["message"] == "The connection was refused: no server listens there."
+    assert answer.json()["message"] == "The connection was refused: no server is listening there."
 
 
 @pytest.mark.parametrize("path", ["", "/test"], ids=["stored", "tested"])

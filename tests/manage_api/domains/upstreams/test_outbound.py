@@ -93,21 +93,21 @@ async def test_no_redirect_is_followed(server: Server) -> None:
 async def test_a_long_answer_is_cut_off(server: Server) -> None:
     server.reply = Reply(pieces=[b"x" * (MAX_BYTES + 1)])
 
-    assert await words(server.upstream) == "The answer is too long to be a list of models."
+    assert await words(server.upstream) == "The response is too long to be a list of models."
 
 
 async def test_endless_headers_are_cut_off(server: Server) -> None:
     server.reply = Reply(prelude=[b"HTTP/1.1 200 OK\r\n" + b"x-long: " + b"y" * 200_000])
 
-    assert await words(server.upstream) == "What came back is not an HTTP answer."
+    assert await words(server.upstream) == "The server's response is not HTTP."
 
 
 @pytest.mark.parametrize(
     ("prelude", "message"),
     [
-        ([b"SSH-2.0-OpenSSH_9.2\r\n\r\n", CUT], "What came back is not an HTTP answer."),
-        ([CUT], "What came back is not an HTTP answer."),
-        ([RESET], "The server closed the connection without an answer."),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n\r\n", CUT], "The server's response is not HTTP."),
+        ([CUT], "The server's response is not HTTP."),
+        ([RESET], "The server closed the connection without a response."),
     ],
     ids=["another protocol", "closed", "reset"],
 )
@@ -122,19 +122,19 @@ async def test_what_is_no_answer_is_said(
 async def test_an_answer_that_is_cut_is_none(server: Server) -> None:
     server.reply = Reply(headers=[("content-length", "9")], pieces=[b"ab", CUT], framing="bare")
 
-    assert await words(server.upstream) == "What came back is not an HTTP answer."
+    assert await words(server.upstream) == "The server's response is not HTTP."
 
 
 async def test_nobody_waits_longer_than_the_limit(server: Server) -> None:
     server.reply = Reply(prelude=[Gate()])
 
-    assert await words(server.upstream, seconds=0.2) == "There was no answer within 0.2 seconds."
+    assert await words(server.upstream, seconds=0.2) == "There was no response within 0.2 seconds."
 
 
 async def test_a_closed_port_is_said_without_its_address() -> None:
     message = await words(Upstream(name="a", base_url=f"http://127.0.0.1:{free_port()}"))
 
-    assert message == "The connection was refused: no server listens there."
+    assert message == "The connection was refused: no server is listening there."
 
 
 async def test_a_header_that_cannot_be_sent_is_said(server: Server) -> None:
@@ -150,7 +150,7 @@ async def test_tls_is_checked_against_what_mitmproxy_trusts(server: Server, tmp_
 
         assert (await get(upstream, tls=trusting)).status == 200
         assert (await get(upstream, tls=tls_context({"ssl_insecure": True}))).status == 200
-        assert (await words(upstream)).startswith("The certificate of the server is not valid: ")
+        assert (await words(upstream)).startswith("The server's certificate is not valid: ")
 
 
 async def test_a_certificate_for_another_host_is_refused(server: Server, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ async def test_plain_http_behind_https_is_said() -> None:
 
         assert (
             await words(upstream)
-            == "The TLS handshake failed: perhaps the server speaks plain http at this port."
+            == "The TLS handshake failed: perhaps the server expects plain http on this port."
         )
 
 
@@ -184,7 +184,7 @@ async def test_plain_http_behind_https_is_said() -> None:
 async def test_a_guarded_call_never_reaches_this_machine(server: Server, host: str) -> None:
     upstream = Upstream(name="a", base_url=f"http://{host}:{server.raw.port}")
 
-    assert "leads into a private network" in await words(upstream, guarded=True)
+    assert "is in a private network" in await words(upstream, guarded=True)
     assert server.raw.connections == 0
 
 
@@ -228,7 +228,7 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse(
     resolve(["1.1.1.1", "127.0.0.1"])
 
     upstream = Upstream(name="a", base_url=f"http://rebinding.example:{server.raw.port}")
-    assert "leads into a private network" in await words(upstream, guarded=True)
+    assert "is in a private network" in await words(upstream, guarded=True)
     assert server.raw.connections == 0
 
 
@@ -259,5 +259,5 @@ async def test_a_name_that_does_not_resolve_yet_is_not_refused(resolve: Any) -> 
 async def test_a_name_that_leads_inside_is_refused(resolve: Any) -> None:
     resolve(["10.0.0.5"])
 
-    with pytest.raises(OutboundError, match=r"inside\.example leads into a private network"):
+    with pytest.raises(OutboundError, match=r"inside\.example is in a private network"):
         await refuse_private("inside.example")

@@ -60,7 +60,7 @@ async def test_a_key_that_works_shows_the_models(provider: Provider) -> None:
     report = await provider.asked(GOOD)
 
     assert (report.works, report.models) == (True, ["a", "b"])
-    assert report.message == "It answers and lists 2 models."
+    assert report.message == "It works and lists 2 models."
     [key] = report.keys
     assert (key.key, key.works, key.status, key.latency_ms) == ("…1111", True, 200, 0)
 
@@ -161,26 +161,26 @@ async def test_an_upstream_without_a_key_is_asked_without_one(provider: Provider
 
 
 WRONG = {
-    "forbidden": (Reply(status=403), "refuses this key (403)"),
+    "forbidden": (Reply(status=403), "rejects this key (403)"),
     "no money": (Reply(status=402), "no credit left (402)"),
     "no path": (
         Reply(status=404),
         "no list of models at this address (404): check the path in base_url",
     ),
-    "busy": (Reply(status=429), "fewer requests from this key for now (429)"),
+    "busy": (Reply(status=429), "rate limit for this key was reached (429)"),
     "moved": (
         Reply(status=302, headers=[("location", "http://10.0.0.1/")]),
-        "points to another address (302)",
+        "redirects to another address (302)",
     ),
     "odd": (Reply(status=418), "answered with an error (418)"),
-    "broken": (Reply(status=503), "has a fault (503)"),
+    "broken": (Reply(status=503), "failed internally (503)"),
     "page": (json_reply(b"<html>"), "not JSON"),
     "bytes": (json_reply(b"\xff"), "not JSON"),
     "deep": (json_reply(b'{"data": [], "x": ' + b"[" * 100_000), "not JSON"),
     "text": (json_reply(b'{"data": "none"}'), "not a list of models"),
     "list": (json_reply(b"[]"), "not a list of models"),
     "nameless": (json_reply(b'{"data": [{"name": "a"}]}'), "not a list of models"),
-    "no HTTP": (Reply(prelude=[b"SSH-2.0-x\r\n\r\n"]), "not an HTTP answer"),
+    "no HTTP": (Reply(prelude=[b"SSH-2.0-x\r\n\r\n"]), "is not HTTP"),
 }
 
 
@@ -195,7 +195,7 @@ async def test_what_is_wrong_is_said(provider: Provider, reply: Reply, words: st
 
 
 async def test_an_upstream_that_wants_a_key_says_so(provider: Provider) -> None:
-    assert (await provider.asked()).message == "The upstream wants a key (401)."
+    assert (await provider.asked()).message == "The upstream requires a key (401)."
 
 
 async def test_names_that_cannot_be_shown_are_left_out(provider: Provider) -> None:
@@ -210,7 +210,7 @@ async def test_an_upstream_that_does_not_answer_is_asked_once(provider: Provider
     report = await provider.asked(GOOD, OTHER)
 
     assert len(provider.raw.requests) == 1
-    assert report.message == "The server closed the connection without an answer."
+    assert report.message == "The server closed the connection without a response."
     assert [(key.key, key.status, key.message) for key in report.keys] == [
         ("…1111", None, report.message),
         ("…2222", None, report.message),
@@ -236,7 +236,7 @@ async def test_a_guarded_upstream_is_not_asked_at_this_machine() -> None:
 
     report = await probe(upstream, guarded=True, tls=TLS, clock=ManualClock())
 
-    assert "leads into a private network" in report.message
+    assert "is in a private network" in report.message
 
 
 def test_what_the_data_plane_trusts_is_trusted(

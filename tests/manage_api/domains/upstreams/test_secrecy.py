@@ -2,9 +2,9 @@ import pytest
 
 from manage_api.domains.upstreams.secrecy import (
     MaskError,
-    masked_headers,
-    unmasked_headers,
-    unmasked_keys,
+    mask_headers,
+    unmask_headers,
+    unmask_keys,
 )
 
 KNOWN = ["sk-first-key-1111", "sk-other-key-1111", "sk-third-key-2222", "short"]
@@ -20,7 +20,7 @@ def test_headers_that_sound_secret_are_masked() -> None:
         "X-Team": "blue",
     }
 
-    assert list(masked_headers(headers).values()) == [
+    assert list(mask_headers(headers).values()) == [
         "…efgh",
         "…ghij",
         "…ghij",
@@ -41,7 +41,7 @@ def test_headers_that_sound_secret_are_masked() -> None:
     ids=["one", "two alike", "short", "none"],
 )
 def test_a_mask_becomes_its_key(given: list[str], keys: list[str]) -> None:
-    assert unmasked_keys(given, KNOWN) == keys
+    assert unmask_keys(given, KNOWN) == keys
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_a_mask_becomes_its_key(given: list[str], keys: list[str]) -> None:
 )
 def test_a_mask_that_does_not_stand_for_one_key_is_refused_where_it_is(given: list[str]) -> None:
     with pytest.raises(MaskError, match="enter it whole") as refused:
-        unmasked_keys(given, KNOWN)
+        unmask_keys(given, KNOWN)
     assert refused.value.field == "api_keys[1]"
 
 
 def test_a_masked_header_becomes_its_value() -> None:
     known = {"X-Key": "abcdefghij", "X-Team": "…blue"}
 
-    assert unmasked_headers({"X-Key": "…ghij", "X-Team": "…red"}, known) == {
+    assert unmask_headers({"X-Key": "…ghij", "X-Team": "…red"}, known) == {
         "X-Key": "abcdefghij",
         "X-Team": "…red",
     }
@@ -75,5 +75,5 @@ def test_a_masked_header_becomes_its_value() -> None:
 )
 def test_a_masked_header_of_nothing_is_refused_where_it_is(given: dict[str, str]) -> None:
     with pytest.raises(MaskError) as refused:
-        unmasked_headers(given, {"X-Key": "abcdefghij"})
+        unmask_headers(given, {"X-Key": "abcdefghij"})
     assert refused.value.field == f"headers.{next(iter(given))}"

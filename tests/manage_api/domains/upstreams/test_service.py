@@ -10,10 +10,10 @@ from litestar.exceptions import NotFoundException, ValidationException
 from manage_api.domains.upstreams.schemas import UpstreamBody
 from manage_api.domains.upstreams.service import (
     find,
+    parse_upstream,
     row_of,
     store_new,
     store_over,
-    unsaved,
     view,
     views,
 )
@@ -75,12 +75,12 @@ def body(**fields: Any) -> UpstreamBody:
 async def faults(sidecar: Sidecar, known: Upstream | None = None, **fields: Any) -> dict[str, str]:
     """The messages for the fields of a body."""
     with pytest.raises(ValidationException) as refused:
-        await unsaved(sidecar, body(**fields), known)
+        await parse_upstream(sidecar, body(**fields), known)
     return {entry["key"]: entry["message"] for entry in refused.value.extra}
 
 
 async def add(sidecar: Sidecar, **fields: Any) -> str:
-    return str(await store_new(sidecar, await unsaved(sidecar, body(**fields))))
+    return str(await store_new(sidecar, await parse_upstream(sidecar, body(**fields))))
 
 
 def write(path: str, text: str) -> None:
@@ -89,7 +89,7 @@ def write(path: str, text: str) -> None:
 
 @pytest.mark.parametrize("url", LEAD_INSIDE)
 async def test_no_spelling_of_an_address_leads_inside(sidecar: Sidecar, url: str) -> None:
-    assert "leads into a private network" in (await faults(sidecar, base_url=url))["base_url"]
+    assert "is in a private network" in (await faults(sidecar, base_url=url))["base_url"]
 
 
 @pytest.mark.parametrize("url", ARE_NO_ADDRESS, ids=ascii)
@@ -101,7 +101,7 @@ async def test_what_only_looks_like_an_address_is_refused(sidecar: Sidecar, url:
     "url", ["https://1.1.1.1", "https://[2606:4700:4700::1111]/v1", "https://8.8.8.8:8443"]
 )
 async def test_an_address_of_the_internet_is_taken(sidecar: Sidecar, url: str) -> None:
-    assert (await unsaved(sidecar, body(base_url=url))).base_url == url
+    assert (await parse_upstream(sidecar, body(base_url=url))).base_url == url
 
 
 @pytest.mark.parametrize("toml", [PRIVATE], indirect=True, ids=["allowed"])
@@ -109,7 +109,7 @@ async def test_an_address_of_the_internet_is_taken(sidecar: Sidecar, url: str) -
     "url", ["http://127.0.0.1:9", "http://ollama:11434/v1", "https://10.0.0.1"]
 )
 async def test_private_ones_are_taken_when_the_file_allows_them(sidecar: Sidecar, url: str) -> None:
-    assert (await unsaved(sidecar, body(base_url=url))).base_url == url
+    assert (await parse_upstream(sidecar, body(base_url=url))).base_url == url
 
 
 async def test_every_field_that_is_wrong_is_named(sidecar: Sidecar) -> None:
@@ -136,7 +136,7 @@ async def test_masks_stand_for_what_is_known(sidecar: Sidecar) -> None:
         headers={"X-Key": "secret-3333"},
     )
 
-    upstream = await unsaved(
+    upstream = await parse_upstream(
         sidecar,
         body(api_keys=["…2222", "sk-new-key", "…1111"], headers={"X-Key": "…3333"}, path="/x"),
         known,
@@ -192,7 +192,7 @@ async def test_provisioned_ones_are_not_changed_here(sidecar: Sidecar) -> None:
         Conflict, match=r"“Deep” is set by .*config\.toml or the environment: change it there"
     ):
         row_of(sidecar, "config:Deep")
-    with pytest.raises(Conflict, match="have an upstream “deep”"):
+    with pytest.raises(Conflict, match="has an upstream “deep”"):
         await add(sidecar, name="deep")
 
 
@@ -210,12 +210,14 @@ async def test_one_is_replaced_under_its_id(sidecar: Sidecar) -> None:
     upstream_id = await add(sidecar, name="a")
     await add(sidecar, name="b")
 
-    await store_over(sidecar, row_of(sidecar, upstream_id), await unsaved(sidecar, body(name="A")))
+    await store_over(
+        sidecar, row_of(sidecar, upstream_id), await parse_upstream(sidecar, body(name="A"))
+    )
 
     assert [(one.id, one.name) for one in views(sidecar)] == [(1, "A"), (2, "b")]
     with pytest.raises(UpstreamNameTaken):
         await store_over(
-            sidecar, row_of(sidecar, upstream_id), await unsaved(sidecar, body(name="B"))
+            sidecar, row_of(sidecar, upstream_id), await parse_upstream(sidecar, body(name="B"))
         )
 
 
@@ -228,7 +230,7 @@ async def test_one_that_the_file_pushed_out_says_why(
     shown = view(sidecar, upstream_id)
 
     assert not shown.active
-    assert shown.problem == "is not used: the file or the environment has an upstream of this name"
+    assert shown.problem == "the file or the environment has an upstream of this name"
 
 
 async def test_one_whose_keys_cannot_be_opened_says_why_and_is_still_shown(

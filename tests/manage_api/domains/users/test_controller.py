@@ -275,7 +275,7 @@ async def test_the_last_admin_stays(
     )
 
     assert answer.status_code == 409
-    assert "only admin left" in answer.json()["detail"]
+    assert "the only admin" in answer.json()["detail"]
     assert find_user(store, root.user.id) == root.user
 
 
