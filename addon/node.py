@@ -29,6 +29,7 @@ from shared.store.answers import drop_old_answers
 from shared.store.audit import add_record, drop_old_records
 from shared.store.key_rests import forget_rested
 from shared.store.ledger import drop_old, drop_old_conversations
+from shared.store.lookup import look_up
 from shared.store.overrides import read_overrides
 from shared.store.sessions import session_user
 from shared.store.virtual_keys import find_key
@@ -70,6 +71,7 @@ class Node:
                 self.engine, self.clock, max_age_days=self.snapshot.responses.max_age_days
             ),
             clock=self.clock,
+            look_up=partial(look_up, self.engine),
             id_key=derive(self._secret, "tool-call-id"),
             seal_key=derive(self._secret, "carried-reasoning"),
             random=secrets.token_bytes,

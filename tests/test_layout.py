@@ -59,7 +59,6 @@ WITHOUT_TWIN = {
     "addon/exchange/verdict.py": DECLARES,
     "addon/exchange/arrival.py": "test_exchange.py reads what it tells",
     "addon/exchange/current_attempt.py": "test_exchange.py and test_exchange_repair.py move it on",
-    "addon/exchange/intake.py": "test_exchange.py and its siblings come in through it",
     "addon/exchange/upstream_bodies.py": (
         "exchange/test_exchange_repair.py and _messages.py have bodies made"
     ),

@@ -33,7 +33,9 @@ from addon.translation.pair import ClientRequest, Identity
 from addon.translation.read import ClientSide, read
 from shared.config.schema import Snapshot
 from shared.model import Principal
+from shared.periods import day_of
 from shared.routes import known_models, routes
+from shared.store.lookup import Found, PriceWanted, Wanted
 
 __all__ = ("Intake",)
 
@@ -44,6 +46,7 @@ class _Understood(msgspec.Struct, frozen=True):
     side: ClientSide
     candidates: list[Candidate]
     copies: Copies
+    replay: Replay
     size: int
     """Bytes of the body."""
 
@@ -123,10 +126,12 @@ class Intake:
         ticket = self._ticket = meter.admit(arrival.principal)
         if not self.kept:
             meter.refuse_spent(arrival.principal)
-            count = self.call = CountTokens(arrival, self._prepare(self._understand(body)))
-            return count.estimate_unless_counted() or count
         understood = self._understand(body)
-        opened = self.opened = self._enter(understood, ticket)
+        found = self._look_up(understood)
+        if not self.kept:
+            count = self.call = CountTokens(arrival, self._prepare(understood))
+            return count.estimate_unless_counted() or count
+        opened = self.opened = self._enter(understood, found, ticket)
         meter.reserve(opened)
         self.call = Exchange(arrival, opened, self._prepare(understood))
         return self.call
@@ -144,27 +149,6 @@ class Intake:
         side = side.for_upstreams([candidate.upstream for candidate in found])
         self.request = request = side.request
         self._conversation_id = conversation_of(arrival.principal.id, arrival.headers, request)
-        return _Understood(side, found, copies, len(body))
-
-    def _enter(self, understood: _Understood, ticket: Ticket) -> Opened:
-        """Open the exchange in the books, as if its first candidate were to answer."""
-        arrival, first = self._arrival, understood.candidates[0]
-        request = understood.side.request
-        entry = arrival.entry(request, self._conversation_id, (Tried(first),))
-        return arrival.services.meter.open(
-            arrival.principal,
-            entry,
-            ticket,
-            host=first.upstream.host,
-            size=understood.size,
-            max_tokens=request.max_tokens,
-        )
-
-    def _prepare(self, understood: _Understood) -> Prepared:
-        """Find the replayed turns, and make the first attempt: at an account that has the
-        state of the latest turn, if there is one.
-        """
-        arrival, services, request = self._arrival, self._arrival.services, understood.side.request
         replay = Replay(
             recall=services.recall,
             clock=services.clock,
@@ -174,6 +158,47 @@ class Intake:
             messages=request.messages,
             has_tools=request.has_tools,
         )
+        return _Understood(side, found, copies, replay, len(body))
+
+    def _look_up(self, understood: _Understood) -> Found:
+        """Ask the store for all that is known to be needed of it: what the first candidate
+        costs, and the turns that the messages name. Look-alikes are looked up once it is
+        known which turns have no name.
+        """
+        arrival, first = self._arrival, understood.candidates[0]
+        profile = arrival.snapshot.profile_of(first.upstream, first.model)
+        price = PriceWanted(
+            upstream=first.upstream.name,
+            host=first.upstream.host,
+            model=first.model,
+            day=day_of(arrival.at),
+        )
+        found = arrival.services.look_up(
+            Wanted(turns=understood.replay.wanted(profile), price=price, ratio=first.model)
+        )
+        understood.replay.take(found)
+        return found
+
+    def _enter(self, understood: _Understood, found: Found, ticket: Ticket) -> Opened:
+        """Open the exchange in the books, as if its first candidate were to answer."""
+        arrival, first = self._arrival, understood.candidates[0]
+        request = understood.side.request
+        entry = arrival.entry(request, self._conversation_id, (Tried(first),))
+        return arrival.services.meter.open(
+            arrival.principal,
+            entry,
+            ticket,
+            found,
+            size=understood.size,
+            max_tokens=request.max_tokens,
+        )
+
+    def _prepare(self, understood: _Understood) -> Prepared:
+        """Find the replayed turns, and make the first attempt: at an account that has the
+        state of the latest turn, if there is one.
+        """
+        arrival, services, request = self._arrival, self._arrival.services, understood.side.request
+        replay = understood.replay
         keep = partial(services.answers.keep, arrival.principal.id)
         head = Head(arrival.id, arrival.at // 1000, request.model, keep)
         pair = understood.side.pair(Identity(head, replay.mint, understood.copies.seal))

@@ -10,6 +10,7 @@ from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
 from shared.clock import Clock
+from shared.store.lookup import Found, Wanted
 
 __all__ = ("Services",)
 
@@ -23,6 +24,9 @@ class Services(msgspec.Struct, frozen=True):
     meter: Meter
     answers: StoredAnswers
     clock: Clock
+    look_up: Callable[[Wanted], Found]
+    """What a request wants to know of the store before it goes out."""
+
     id_key: bytes
     """Authenticates minted tool-call ids."""
 

@@ -24,8 +24,9 @@ from addon.formats.responses.listing import Query, listed, page, shown
 from addon.formats.wire.lenient import decoded, objects, text
 from addon.formats.wire.splice import scalar_text, value
 from shared.clock import Clock
-from shared.store.answers import StoredAnswer, add_answer, delete_answer, find_answer
+from shared.store.answers import StoredAnswer, add_answer, delete_answer
 from shared.store.engine import Engine
+from shared.store.lookup import AnswerWanted, Wanted, look_up
 
 __all__ = ("LONGEST_CHAIN", "LONGEST_CONVERSATION", "Past", "StoredAnswers")
 
@@ -144,7 +145,8 @@ class StoredAnswers:
         )
         if not answer_id.isascii() or (held is None and answer_id in self._waiting):
             return None
-        if found := find_answer(self._engine, principal_id, answer_id, since_ms=since):
+        wanted = AnswerWanted(principal=principal_id, id=answer_id, since_ms=since)
+        if found := look_up(self._engine, Wanted(answers=[wanted])).answers.get(answer_id):
             self._waiting.pop(answer_id, None)
             return found
         return (

@@ -26,11 +26,10 @@ from shared.store.ledger import (
     beat,
     learn_ratio,
     open_exchange,
-    read_ratio,
     settle,
     settle_lost,
 )
-from shared.store.prices import find_price
+from shared.store.lookup import Found, PriceWanted, Wanted, look_up
 
 __all__ = ("Meter", "Opened")
 
@@ -73,11 +72,12 @@ class Meter:
 
     def price(self, upstream: str, host: str, model: str, at: int) -> Price | None:
         """What a model costs at an upstream on the day of that time (epoch ms)."""
-        return find_price(self._engine, upstream=upstream, host=host, model=model, day=day_of(at))
+        wanted = PriceWanted(upstream=upstream, host=host, model=model, day=day_of(at))
+        return look_up(self._engine, Wanted(price=wanted)).price
 
     def ratio(self, model: str) -> Ratio:
         """How many bytes of the model's prompts and answers made how many tokens."""
-        return read_ratio(self._engine, model)
+        return look_up(self._engine, Wanted(ratio=model)).ratio
 
     def count(self, principal: Principal) -> None:
         """Count a request that is answered at once. Raises RequestError when there were too
@@ -118,21 +118,18 @@ class Meter:
         principal: Principal,
         entry: Entry,
         ticket: Ticket,
+        known: Found,
         *,
-        host: str,
         size: int,
         max_tokens: int | None,
     ) -> Opened:
-        """Enter an admitted exchange whose first candidate, with that host, gets a body of
-        `size` bytes.
+        """Enter an admitted exchange whose first candidate gets a body of `size` bytes;
+        price and ratio of its model are `known`.
 
         Raises RequestError when the tokens are too many for a minute. What is opened has to
         be settled, and may be sent once `reserve` has reserved what it may use.
         """
-        price = self.price(entry.upstream, host, entry.upstream_model, entry.at)
-        demand = demand_of(
-            size, max_tokens, self.ratio(entry.upstream_model), entry.upstream_model, price
-        )
+        demand = demand_of(size, max_tokens, known.ratio, entry.upstream_model, known.price)
         subjects = subjects_of(principal)
         if refusal := self._limiter.add_tokens(
             ticket, demand.prompt_tokens, self._clock.monotonic()
@@ -141,7 +138,7 @@ class Meter:
         guess = msgspec.structs.replace(
             entry,
             prompt_tokens=demand.prompt_tokens,
-            cost_micros=demand.cost(0) if price else None,
+            cost_micros=demand.cost(0) if known.price else None,
             attempts=1,
         )
         return Opened(guess, subjects, demand, ticket)

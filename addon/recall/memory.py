@@ -16,6 +16,7 @@ from addon.formats.wire.splice import scalar_text, value
 from shared.clock import Clock
 from shared.store import recall as table
 from shared.store.engine import Engine, Statement
+from shared.store.lookup import Found, Wanted, look_up
 
 __all__ = ("MAX_CANDIDATES", "Recall", "Record", "Thought")
 
@@ -140,11 +141,22 @@ class Recall:
         self._touch(known)
         return {token: held.record for token, held in known.items()}
 
+    def absent(self, tokens: Iterable[str]) -> list[str]:
+        """Those of the turns that memory does not hold: the table may."""
+        return [token for token in dict.fromkeys(tokens) if token not in self._held]
+
+    def take(self, namespace: bytes, found: Found) -> None:
+        """Hold the turns of the namespace that were looked up, for those who ask next."""
+        for token, held in _held(namespace, found).items():
+            if token not in self._held:
+                self._hold(token, held)
+
     def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]:
         """The turns findable under each of the keys: in this process and in the table, up
         to MAX_CANDIDATES.
         """
-        found = table.find_tokens(self._engine, list(dict.fromkeys(keys)), MAX_CANDIDATES)
+        wanted = Wanted(keys=list(dict.fromkeys(keys)), most=MAX_CANDIDATES)
+        found = look_up(self._engine, wanted).tokens
         for key in found.keys() & self._tokens.keys():
             held = islice(self._tokens[key], MAX_CANDIDATES)
             found[key] = list(dict.fromkeys([*held, *found[key]]))[:MAX_CANDIDATES]
@@ -177,7 +189,8 @@ class Recall:
     def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]:
         """What was sent before for turns that were not found, and when (epoch ms)."""
         found = {key: self._sent[key] for key in keys if key in self._sent}
-        return table.find_sent(self._engine, [key for key in keys if key not in found]) | found
+        wanted = Wanted(sent=[key for key in keys if key not in found])
+        return look_up(self._engine, wanted).sent | found
 
     def keep_sent(self, values: dict[bytes, str]) -> None:
         """Note what is sent now for turns that were not found."""
@@ -234,11 +247,9 @@ class Recall:
             self._engine.write_later(statements)
 
     def _read(self, namespace: bytes, tokens: list[str]) -> dict[str, _Held]:
-        rows = table.find_turns(self._engine, namespace, tokens) if tokens else {}
-        return {
-            token: _Held(namespace, _decoded(body), (), used_at)
-            for token, (body, used_at) in rows.items()
-        }
+        if not tokens:
+            return {}
+        return _held(namespace, look_up(self._engine, Wanted(turns={namespace: tokens})))
 
     def _hold(self, token: str, held: _Held) -> None:
         self._drop(token)
@@ -259,6 +270,14 @@ class Recall:
             del tokens[token]
             if not tokens:
                 del self._tokens[key]
+
+
+def _held(namespace: bytes, found: Found) -> dict[str, _Held]:
+    rows = found.turns.get(namespace, {})
+    return {
+        token: _Held(namespace, _decoded(body), (), used_at)
+        for token, (body, used_at) in rows.items()
+    }
 
 
 def _size(held: _Held) -> int:

@@ -15,6 +15,7 @@ from addon.recall.restore import Policy, Restoration, restore
 from addon.recall.turn_keys import Keys, Place, places_of
 from shared.clock import Clock
 from shared.profiles import Profile
+from shared.store.lookup import Found
 
 __all__ = ("Replay",)
 
@@ -43,6 +44,21 @@ class Replay:
         self._namespace = b""
         self._places, self._answer = places_of(messages, id_key)
         self._tokens: dict[int, str] = {}
+
+    def wanted(self, profile: Profile) -> dict[bytes, list[str]]:
+        """The turns that the messages name and memory does not hold, by namespace, for an
+        upstream of this profile.
+        """
+        named = (ours.token for place in self._places for ours in place.minted.values())
+        absent = self._recall.absent(named)
+        if not absent:
+            return {}
+        return {self._namespace_of(profile): absent}
+
+    def take(self, found: Found) -> None:
+        """Take up what was looked up of it."""
+        for namespace in found.turns:
+            self._recall.take(namespace, found)
 
     def origin(self, profile: Profile) -> str:
         """Whose state the latest turn carries that an upstream of this profile made; empty
@@ -109,11 +125,14 @@ class Replay:
             self._recall.keep(self._namespace, record, keys.of_turn(turn, anchor), durable=durable)
 
     def _resolve(self, profile: Profile) -> bytes:
-        namespace = digest(self._principal_id, profile.family)
+        namespace = self._namespace_of(profile)
         if namespace != self._namespace:
             self._namespace = namespace
             resolve(namespace, self._messages, self._places, self._recall)
         return namespace
+
+    def _namespace_of(self, profile: Profile) -> bytes:
+        return digest(self._principal_id, profile.family)
 
     def _learn_ids(self, place: Place) -> None:
         """A client keeps our ids or it does not: the turn's calls are known by them, or by

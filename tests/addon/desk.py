@@ -3,6 +3,7 @@ upstreams answer.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -18,6 +19,7 @@ from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring
 from shared.config.schema import Server, Snapshot, Upstream
 from shared.model import Principal
+from shared.store.lookup import look_up
 from tests.addon.recall.chat import ID_KEY, Json, Memory
 from tests.support.turns import Turn, completion, events
 
@@ -106,6 +108,7 @@ class Desk:
             meter=self.meter,
             answers=self.answers,
             clock=self.memory.clock,
+            look_up=partial(look_up, self.memory.engine),
             id_key=ID_KEY,
             seal_key=b"a key that seals what clients carry"[:32],
             random=Random().randbytes,

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.ledger.meter import Meter, Opened
 from shared.model import Limits, Principal
+from shared.periods import day_of
 from shared.pricing import Price
 from shared.store.key_rests import resting
 from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, Ratio, balance_of, read_ratio
+from shared.store.lookup import Found, PriceWanted, Wanted, look_up
 from shared.store.prices import add_price
 from shared.store.sqlite import connect
 from tests.addon.callers import principal, user
@@ -41,6 +43,14 @@ def begun(desk: Desk, exchange: str = "x1") -> Entry:
     )
 
 
+def known(desk: Desk) -> Found:
+    """What the store knows of the candidate's price and tokens."""
+    price = PriceWanted(
+        upstream="up", host="up.example", model="m", day=day_of(desk.memory.clock.now_ms())
+    )
+    return look_up(desk.memory.engine, Wanted(price=price, ratio="m"))
+
+
 def opened(
     desk: Desk,
     principal: Principal,
@@ -58,7 +68,7 @@ def opened(
             principal,
             begun(desk, exchange),
             ticket,
-            host="up.example",
+            known(desk),
             size=size,
             max_tokens=max_tokens,
         )
@@ -150,7 +160,7 @@ def test_a_full_disk_turns_a_limited_caller_away_at_once(desk: Desk) -> None:
             limited,
             begun(desk),
             desk.meter.admit(limited),
-            host="up.example",
+            known(desk),
             size=BODY,
             max_tokens=50,
         )
@@ -287,7 +297,7 @@ def test_an_answer_of_less_than_nothing_is_none(desk: Desk) -> None:
 def test_what_fails_on_the_way_into_the_books_holds_nothing(desk: Desk) -> None:
     limited = caller(quota_tokens=1000, concurrency=1)
     ticket = desk.meter.admit(limited)
-    one = desk.meter.open(limited, begun(desk), ticket, host="up.example", size=BODY, max_tokens=50)
+    one = desk.meter.open(limited, begun(desk), ticket, known(desk), size=BODY, max_tokens=50)
     desk.memory.engine.transact(lambda work: work.run("ALTER TABLE open_exchanges RENAME TO away"))
     with pytest.raises(Exception, match="open_exchanges"):
         desk.meter.reserve(one)

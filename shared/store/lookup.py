@@ -1,0 +1,100 @@
+"""The one way in which a request reads the store before it goes out: it states all that it
+wants to know by then, and one call answers.
+
+On SQLite that is one short read after the other. An engine across a network may send them
+together and be waited for, with nothing else to change.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from shared.pricing import Price
+from shared.store.answers import StoredAnswer, find_answer
+from shared.store.engine import Engine
+from shared.store.ledger import Ratio, read_ratio
+from shared.store.prices import find_price
+from shared.store.recall import find_sent, find_tokens, find_turns
+
+__all__ = ("AnswerWanted", "Found", "PriceWanted", "Wanted", "look_up")
+
+
+class PriceWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """As for `find_price`."""
+
+    upstream: str
+    host: str
+    model: str
+    day: int
+
+
+class AnswerWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """As for `find_answer`."""
+
+    principal: str
+    id: str
+    since_ms: int
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be looked up; nothing of what is left out."""
+
+    turns: Mapping[bytes, Sequence[str]] = {}
+    """Tokens of remembered turns, by namespace."""
+
+    keys: Sequence[bytes] = ()
+    """Keys that remembered turns may be findable under."""
+
+    most: int = 0
+    """Turns for each of the keys."""
+
+    sent: Sequence[bytes] = ()
+    """Keys of what was sent for turns that were not found."""
+
+    answers: Sequence[AnswerWanted] = ()
+    price: PriceWanted | None = None
+    ratio: str = ""
+    """The model whose bytes per token are wanted."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store knows of it."""
+
+    turns: Mapping[bytes, dict[str, tuple[bytes, int]]]
+    """By namespace and token: body and when it was last used (epoch ms)."""
+
+    tokens: dict[bytes, list[str]]
+    """For each key that was wanted."""
+
+    sent: dict[bytes, tuple[str, int]]
+    answers: dict[str, StoredAnswer]
+    """By id."""
+
+    price: Price | None
+    ratio: Ratio
+
+
+def look_up(engine: Engine, wanted: Wanted) -> Found:
+    """Read all that is wanted. Raises StoreError."""
+    price, ratio = None, Ratio()
+    if ask := wanted.price:
+        price = find_price(
+            engine, upstream=ask.upstream, host=ask.host, model=ask.model, day=ask.day
+        )
+    if wanted.ratio:
+        ratio = read_ratio(engine, wanted.ratio)
+    answers = (
+        find_answer(engine, answer.principal, answer.id, since_ms=answer.since_ms)
+        for answer in wanted.answers
+    )
+    return Found(
+        turns={
+            namespace: find_turns(engine, namespace, tokens)
+            for namespace, tokens in wanted.turns.items()
+        },
+        tokens=find_tokens(engine, wanted.keys, wanted.most),
+        sent=find_sent(engine, wanted.sent),
+        answers={answer.id: answer for answer in answers if answer is not None},
+        price=price,
+        ratio=ratio,
+    )

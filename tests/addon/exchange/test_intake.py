@@ -1,0 +1,55 @@
+"""What a request wants to know of the store is asked for at once, before it goes out."""
+
+from msgspec.structs import replace
+
+from addon.exchange.exchange import Exchange
+from addon.exchange.intake import Intake
+from addon.formats.paths import Endpoint
+from shared.config.schema import Snapshot
+from shared.store.lookup import Found, Wanted, look_up
+from tests.addon.desk import MODEL, USER, Desk, body, open_exchange
+from tests.addon.exchange.test_exchange import CALLING, SAYING, carried
+from tests.addon.recall.chat import Json
+
+
+def listened(desk: Desk, messages: list[Json]) -> tuple[Exchange, list[Wanted]]:
+    """The exchange that the messages open, and what was asked of the store for it."""
+    asked: list[Wanted] = []
+
+    def listen(wanted: Wanted) -> Found:
+        asked.append(wanted)
+        return look_up(desk.memory.engine, wanted)
+
+    services = replace(desk.services(), look_up=listen)
+    snapshot = Snapshot(upstreams=desk.upstreams, server=desk.server)
+    intake = Intake(services, snapshot, USER, Endpoint("chat"), {})
+    return open_exchange(intake, body(messages)), asked
+
+
+def test_price_ratio_and_all_named_turns_are_asked_for_in_one_go(desk: Desk) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    for _ in range(3):
+        desk.converse(messages, CALLING)
+    desk.restart()
+    exchange, [wanted] = listened(desk, messages)
+    [tokens] = wanted.turns.values()
+    assert len(tokens) == 3
+    assert (wanted.ratio, wanted.price is not None) == (MODEL, True)
+    assert carried(exchange) == [CALLING.reasoning] * 3
+
+
+def test_what_memory_holds_is_not_asked_for(desk: Desk) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, CALLING)
+    exchange, [wanted] = listened(desk, messages)
+    assert wanted.turns == {}
+    assert carried(exchange) == [CALLING.reasoning]
+
+
+def test_turns_without_a_name_are_found_all_the_same(desk: Desk) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, SAYING)
+    desk.restart()
+    exchange, [wanted] = listened(desk, [*messages, {"role": "user", "content": "go on"}])
+    assert wanted.turns == {}
+    assert carried(exchange) == [SAYING.reasoning]

@@ -1,0 +1,64 @@
+"""What a request wants to know of the store is answered by one call."""
+
+from shared.pricing import Price
+from shared.store.answers import StoredAnswer, add_answer
+from shared.store.engine import Engine
+from shared.store.ledger import Ratio, learn_ratio
+from shared.store.lookup import AnswerWanted, PriceWanted, Wanted, look_up
+from shared.store.prices import add_price
+from shared.store.recall import add_keys, keep_sent, keep_turn
+
+NAMESPACE = b"user:1"
+ANSWER = StoredAnswer(
+    id="resp_1", principal="user:1", created_at=5, previous="", items=b"[]", response=b"{}"
+)
+ALL = Wanted(
+    turns={NAMESPACE: ["turn", "gone"], b"user:2": ["turn"]},
+    keys=[b"key", b"none"],
+    most=4,
+    sent=[b"place", b"none"],
+    answers=[
+        AnswerWanted(principal="user:1", id="resp_1", since_ms=0),
+        AnswerWanted(principal="user:2", id="resp_1", since_ms=0),
+    ],
+    price=PriceWanted(upstream="up", host="up.example", model="m", day=20260101),
+    ratio="m",
+)
+
+
+def test_nothing_is_found_where_nothing_is(engine: Engine) -> None:
+    found = look_up(engine, ALL)
+    assert (found.turns, found.sent, found.answers) == ({NAMESPACE: {}, b"user:2": {}}, {}, {})
+    assert found.tokens == {b"key": [], b"none": []}
+    assert (found.price, found.ratio) == (None, Ratio())
+
+
+def test_all_that_is_wanted_comes_at_once(engine: Engine) -> None:
+    price = Price(1_000_000, 2_000_000)
+    add_price(engine, upstream="up", model="m", from_day=20250101, price=price)
+    turn = keep_turn(
+        token="turn", namespace=NAMESPACE, parent=None, complete=True, body=b"body", now=3
+    )
+    statements = [
+        turn,
+        *add_keys("turn", [b"key"]),
+        keep_sent(b"place", "omit", 4),
+        add_answer(ANSWER),
+        learn_ratio("m", Ratio(8, 2, 4, 1)),
+    ]
+    engine.transact(lambda work: [work.run(*statement) for statement in statements])
+    found = look_up(engine, ALL)
+    assert found.turns == {NAMESPACE: {"turn": (b"body", 3)}, b"user:2": {}}
+    assert found.tokens == {b"key": ["turn"], b"none": []}
+    assert found.sent == {b"place": ("omit", 4)}
+    assert found.answers == {"resp_1": ANSWER}
+    assert (found.price, found.ratio) == (price, Ratio(8, 2, 4, 1))
+
+
+def test_what_is_left_out_is_not_read(engine: Engine) -> None:
+    for table in ("recall_turns", "recall_keys", "recall_sent", "answers", "token_ratios"):
+        engine.transact(lambda work, table=table: work.run(f"DROP TABLE {table}"))
+    found = look_up(
+        engine, Wanted(price=PriceWanted(upstream="up", host="h", model="m", day=20260101))
+    )
+    assert (found.turns, found.tokens, found.price) == ({}, {}, None)
