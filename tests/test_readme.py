@@ -40,7 +40,7 @@ def log(tmp_path: Path) -> str:
     """What the gateway prints from an empty directory over an agent's two requests."""
     call = Call("call_00_a", "Read", '{"path": "main.py"}')
     with StrictProvider() as provider, Gateway(tmp_path, environment(provider.base_url)) as gateway:
-        assert eventually(lambda: "can use it." in gateway.log, 20), (
+        assert eventually(lambda: "docs/operating.md" in gateway.log, 20), (
             "it serves before both programs have started"
         )
         provider.script(Answer(turn=Turn(reasoning="Which file? main.py.", calls=(call,))))

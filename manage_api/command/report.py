@@ -25,9 +25,9 @@ def reachability(snapshot: Snapshot) -> str:
     if is_public(urlsplit(base_url(snapshot)).hostname or ""):
         return ""
     return (
-        "Programs on this machine can use this base URL. Cursor can't: its servers make the "
-        "calls, not your computer. Put a reverse proxy without response buffering in front, and "
-        "set PUBLIC_URL (docs/operating.md)."
+        "Programs on this machine can use this base URL. Cursor can't: the calls come from its "
+        "servers, not from your computer. Put a reverse proxy without response buffering in "
+        "front, and set PUBLIC_URL (docs/operating.md)."
     )
 
 

@@ -47,7 +47,7 @@ def test_without_an_upstream_the_next_step_is_said() -> None:
 def test_ready_tells_the_models_and_where_to_look() -> None:
     text = report.ready(CONFIGURED, "1.0", "http://127.0.0.1:8081/?token=t")
 
-    assert "gpt-5, deepseek-v4-pro" in text
+    assert "deepseek-v4-pro, gpt-5" in text
     assert "http://127.0.0.1:8787/\n" in text
     assert "http://127.0.0.1:8081/?token=t" in text
     assert "UPSTREAM_BASE_URL" not in text
