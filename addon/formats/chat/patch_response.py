@@ -80,8 +80,7 @@ def _with_ids(calls: bytes, ids: Iterator[str]) -> bytes:
 
 
 def _with_id(call: bytes, call_id: str) -> bytes:
-    others = [part for part in members(call) if part[0] != "id"]
-    return object_text([("id", scalar_text(call_id)), *others])
+    return with_members(call, {"id": scalar_text(call_id)})
 
 
 # -- as a stream -----------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class PatchStream:
         if edited:
             new["choices"] = _edited(dict(parts)["choices"], calls, event.changes)
         patched = object_text([(key, new.get(key, text)) for key, text in parts])
-        return sse.event(patched, sse.name_of(raw))
+        return sse.with_data(raw, event.data, patched)
 
     def _renamed(self, raw: bytes, model: object) -> bytes | None:
         """The event under the client's name for the model; None when that takes a closer look."""
@@ -143,5 +143,7 @@ def _numbered(call: bytes, index: int, call_id: str) -> bytes:
     """The step with its index and, when it begins the call, its id: clients join the ids of
     all steps, too.
     """
-    head = [("index", scalar_text(index)), *([("id", scalar_text(call_id))] if call_id else [])]
-    return object_text(head + [part for part in members(call) if part[0] not in ("index", "id")])
+    shown = b""
+    if call_id:
+        shown = scalar_text(call_id)
+    return with_members(call, {"index": scalar_text(index), "id": shown})

@@ -6,7 +6,6 @@ of reasoning: the `data` of a redacted block and the `signature_delta`, of which
 gets one, however many pieces the upstream sends.
 """
 
-import re
 from collections.abc import Callable
 from functools import partial
 
@@ -33,7 +32,6 @@ from addon.formats.wire.splice import MalformedJson, changed, scalar_text, value
 __all__ = ("PatchStream",)
 
 _END = sse.event(b'{"type":"message_stop"}', "message_stop")
-_LINE = re.compile(rb"\r\n|\n|\r")
 
 
 class _Signature(msgspec.Struct):
@@ -181,8 +179,4 @@ def _spliced(
     patched = changed(data, path, change)
     if patched == data:
         return raw
-    head, found, tail = raw.partition(data)
-    if found:
-        return head + patched + tail
-    others = [line for line in _LINE.split(raw) if line and not line.startswith(b"data")]
-    return b"".join(line + b"\n" for line in others) + sse.event(patched)
+    return sse.with_data(raw, data, patched)

@@ -3,7 +3,6 @@
 Events: https://platform.openai.com/docs/api-reference/responses-streaming.
 """
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -33,7 +32,6 @@ from addon.formats.wire.splice import (
 
 __all__ = ("PatchStream",)
 
-_LINE = re.compile(rb"\r\n|\n|\r")
 _ENDS = ("response.completed", "response.incomplete")
 
 
@@ -174,11 +172,4 @@ def _patched(raw: bytes, data: bytes, changes: Mapping[str, bytes]) -> bytes:
     wanted = replaced(parts, changes)
     if wanted == parts:
         return raw
-    new = object_text(wanted)
-    head, found, tail = raw.partition(data)
-    if found:
-        return head + new + tail
-    others = [
-        line + b"\n" for line in _LINE.split(raw) if line and line.partition(b":")[0] != b"data"
-    ]
-    return b"".join(others) + sse.event(new)
+    return sse.with_data(raw, data, object_text(wanted))

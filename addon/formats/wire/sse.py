@@ -7,7 +7,16 @@ sender uses.
 
 import re
 
-__all__ = ("KEEP_ALIVE", "EventTooLarge", "Events", "data_of", "event", "name_of", "said_by")
+__all__ = (
+    "KEEP_ALIVE",
+    "EventTooLarge",
+    "Events",
+    "data_of",
+    "event",
+    "name_of",
+    "said_by",
+    "with_data",
+)
 
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment (https://html.spec.whatwg.org/multipage/server-sent-events.html): the stream is
@@ -90,6 +99,16 @@ def event(data: bytes, name: str = "") -> bytes:
     head = f"event: {name}\n".encode() if name else b""
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return head + b"data: " + lines.replace(b"\n", b"\ndata: ") + b"\n\n"
+
+
+def with_data(raw: bytes, data: bytes, new: bytes) -> bytes:
+    """The raw event with `new` for its `data`; its other lines keep their bytes."""
+    head, found, tail = raw.partition(data)
+    if found:
+        return head + new + tail
+    lines = _LINE.split(raw.removeprefix(_BOM))  # the data stands in several of them
+    others = [line + b"\n" for line in lines if line and line.partition(b":")[0] != b"data"]
+    return b"".join(others) + event(new)
 
 
 def _fields(raw: bytes, name: bytes) -> list[bytes]:

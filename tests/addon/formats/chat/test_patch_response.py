@@ -44,8 +44,8 @@ def test_only_model_and_ids_change() -> None:
         b'{"y": 2}], "z": "\\u0041"}}, {"message": {"content":"\\ud83d" } } ] }'
     )
     assert patched(body) == (
-        b'{"model":"m","x":1.0,"choices":[{"message":{"tool_calls":[{"id":"minted 0.0","type":"function","y":1e400},'
-        b'{"id":"minted 0.1","y":2}],"z":"\\u0041"}},{"message": {"content":"\\ud83d" } }]}'
+        b'{"model":"m","x":1.0,"choices":[{"message":{"tool_calls":[{"type":"function","id":"minted 0.0","y":1e400},'
+        b'{"y":2,"id":"minted 0.1"}],"z":"\\u0041"}},{"message": {"content":"\\ud83d" } }]}'
     )
 
 

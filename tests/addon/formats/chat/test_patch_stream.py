@@ -223,7 +223,7 @@ def test_null_usage_hides_nothing() -> None:
         ),
         pytest.param(
             b'event: x\r\ndata: { "model" : "up" }\r\n\r\n',
-            b'event: x\ndata: {"model":"m\xc3\xa9"}\n\n',
+            b'event: x\r\ndata: {"model":"m\xc3\xa9"}\r\n\r\n',
             id="CRLF",
         ),
         pytest.param(
@@ -395,7 +395,7 @@ def test_the_calls_of_two_choices_are_numbered_apart() -> None:
 def test_a_step_keeps_everything_but_its_index_and_id() -> None:
     raw = b'data: {"x": 1.0,"choices":[{"delta":{"tool_calls":[{"type": "function","id":"a","y":1e400}], "z":1.0}}]}\n\n'
     assert patched(raw) == (
-        b'data: {"x":1.0,"choices":[{"delta":{"tool_calls":[{"index":0,"id":"minted 0.0","type":"function","y":1e400}]'
+        b'data: {"x":1.0,"choices":[{"delta":{"tool_calls":[{"type":"function","id":"minted 0.0","y":1e400,"index":0}]'
         b',"z":1.0}}]}\n\n'
     )
 

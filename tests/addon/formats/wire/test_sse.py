@@ -2,7 +2,15 @@
 
 import pytest
 
-from addon.formats.wire.sse import MAX_EVENT, Events, EventTooLarge, data_of, event, name_of
+from addon.formats.wire.sse import (
+    MAX_EVENT,
+    Events,
+    EventTooLarge,
+    data_of,
+    event,
+    name_of,
+    with_data,
+)
 
 STREAMS = {
     "LF": b"data: 1\n\ndata: 2\n\n",
@@ -112,3 +120,18 @@ def test_each_line_of_the_data_is_one_of_the_event() -> None:
     raw = event(b"a\r\nb\rc\nd", "n")
     assert raw == b"event: n\ndata: a\ndata: b\ndata: c\ndata: d\n\n"
     assert Events().feed(raw) == [raw]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'id: 7\r\ndata:{"a":1}\r\n\r\n', b'id: 7\r\ndata:{"a":2}\r\n\r\n'),
+        (b': hm\ndata: {"a":\ndata: 1}\nid: 7\n\n', b': hm\nid: 7\ndata: {"a":2}\n\n'),
+        (b'\xef\xbb\xbfdata: {"a":\ndata: 1}\n\n', b'data: {"a":2}\n\n'),
+    ],
+    ids=["one line", "several lines", "byte order mark"],
+)
+def test_an_event_with_other_data_keeps_its_other_lines(raw: bytes, expected: bytes) -> None:
+    data = data_of(raw)
+    assert data is not None
+    assert with_data(raw, data, b'{"a":2}') == expected

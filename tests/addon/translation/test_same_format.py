@@ -1,0 +1,83 @@
+"""A request is patched for an upstream of its format, and translated for another."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.addon.desk import MODEL, Desk, upstream
+
+type Json = dict[str, Any]
+
+HI: Json = {"role": "user", "content": "hi"}
+BILLING = "x-anthropic-billing-header: cc_version=2.1; cch=abcde;"
+MIXED: dict[str, Json] = {
+    "responses": {"model": MODEL, "input": [HI, {"type": "x_item"}], "x_member": 1.0},
+    "messages": {"model": MODEL, "max_tokens": 9, "messages": [HI], "x_member": 1.0},
+}
+
+
+def sent(desk: Desk, path: str, body: Json, **headers: str) -> Json:
+    exchange = desk.exchange(headers, path=path)
+    exchange.open(json.dumps(body).encode())
+    found: Json = json.loads(exchange.outgoing.body)
+    return found
+
+
+@pytest.mark.parametrize("wire_format", MIXED)
+def test_each_attempt_passes_or_translates_for_its_own_upstream(
+    desk: Desk, wire_format: str
+) -> None:
+    desk.upstreams = (upstream("one", api=wire_format), upstream("two", api="chat"))
+    exchange = desk.exchange(path=f"/v1/{wire_format}")
+    body = MIXED[wire_format]
+    if wire_format == "responses":
+        body = body | {"input": [HI]}
+    exchange.open(json.dumps(body).encode())
+    assert json.loads(exchange.outgoing.body)["x_member"] == 1.0
+    assert exchange.unreachable("no route") is None
+    translated = json.loads(exchange.outgoing.body)
+    assert translated["messages"] == [HI]
+    assert "x_member" not in translated
+    message = {"role": "assistant", "content": "hello"}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    answer = json.dumps({"model": MODEL, "choices": choices}).encode()
+    reply = exchange.whole(200, {}, answer)
+    assert reply is not None
+    said = json.loads(reply.body)
+    blocks = said["output"][0]["content"] if wire_format == "responses" else said["content"]
+    assert [block["text"] for block in blocks] == ["hello"]
+
+
+def test_items_of_another_format_are_translated_for_a_responses_upstream(desk: Desk) -> None:
+    desk.upstreams = (upstream(api="responses"),)
+    shaped = [HI, {"role": "tool", "tool_call_id": "c", "content": "x"}]
+    found = sent(desk, "/v1/responses", {"model": MODEL, "input": shaped})
+    assert [item.get("type") for item in found["input"]] == ["message", "function_call_output"]
+
+
+@pytest.mark.parametrize(
+    ("host", "lines"), [("https://api.anthropic.com", 1), ("https://elsewhere.example", 0)]
+)
+def test_only_anthropic_gets_the_line_that_bills(desk: Desk, host: str, lines: int) -> None:
+    desk.upstreams = (upstream(api="messages", base_url=host),)
+    system = [{"type": "text", "text": BILLING}, {"type": "text", "text": "Be brief."}]
+    body = {"model": "claude-sonnet-4-6", "max_tokens": 9, "system": system, "messages": [HI]}
+    assert sent(desk, "/v1/messages", body)["system"] == system[1 - lines :]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"), [("claude-sonnet-4-6", "\ufffd"), ("deepseek-v4-pro", "\ud83d")]
+)
+def test_claude_gets_no_half_of_a_character(desk: Desk, model: str, expected: str) -> None:
+    desk.upstreams = (upstream(api="messages"),)
+    asked = [{"role": "user", "content": "\ud83d"}]
+    body = {"model": model, "max_tokens": 9, "messages": asked}
+    assert sent(desk, "/v1/messages", body)["messages"][0]["content"] == expected
+
+
+def test_a_question_for_tokens_keeps_what_nobody_knows(desk: Desk) -> None:
+    desk.upstreams = (upstream(api="messages"),)
+    body = MIXED["messages"] | {"mcp_servers": [], "stream": True}
+    found = sent(desk, "/v1/messages/count_tokens", body)
+    assert found == {"model": MODEL, "messages": [HI], "x_member": 1.0, "mcp_servers": []}
