@@ -37,6 +37,8 @@ from shared.store.virtual_keys import find_key
 __all__ = ("Node",)
 
 FORGET_SECONDS = 600
+"""How often old rows are dropped: each time reads whole indexes."""
+
 _log = logging.getLogger("thinkback.books")
 _MIB = 1024 * 1024
 _DAY_MS = 86_400_000

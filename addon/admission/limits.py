@@ -47,7 +47,9 @@ class _Bucket:
     def wait(self, wanted: float, per_minute: int) -> float:
         """Seconds until as much is there; more than fits is there when the bucket is full."""
         lacking = min(wanted, float(per_minute)) - self.level
-        return max(0.0, lacking * _MINUTE / per_minute) if per_minute else _MINUTE
+        if not per_minute:
+            return _MINUTE
+        return max(0.0, lacking * _MINUTE / per_minute)
 
 
 class Limiter:

@@ -80,13 +80,16 @@ class StreamedAnswer:
         """
         if self.error or self.done:
             return b""
-        # Some servers close without the last blank line.
-        last = self._event(rest + b"\n\n") if _is_whole(rest := self._events.rest()) else b""
+        out, rest = b"", self._events.rest()
+        if _is_whole(rest):  # some servers close without the last blank line
+            out = self._event(rest + b"\n\n")
         if not self.finished and not self.error:
             self.error = StreamError(
                 "The upstream ended its answer in the middle.", code="upstream_cut"
             )
-        return last if self.done or self.error else last + self._relay.end()
+        if self.done or self.error:
+            return out
+        return out + self._relay.end()
 
     def fail(self, problem: Problem) -> bytes:
         """The end of a stream that failed after it began: the format's error event, then

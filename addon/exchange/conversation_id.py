@@ -27,6 +27,7 @@ _SESSION = re.compile(r"session(?:_id\"\s*:\s*\"|_)([0-9A-Za-z-]{8,64})")
 """
 
 _LETTERS = 24
+"""Hexadecimal digits: 96 bits, as many as an exchange's own id has."""
 
 
 def conversation_of(principal_id: str, headers: Mapping[str, str], request: ClientRequest) -> str:
@@ -36,19 +37,21 @@ def conversation_of(principal_id: str, headers: Mapping[str, str], request: Clie
     Clients that name it are believed; of others the first words of the user tell, so that
     chats with the same first words are one.
     """
-    named = next(filter(None, _named(headers, request)), "")
-    words = named or _first_words(request.messages)
-    return (
-        digest(principal_id, "named" if named else "words", words).hex()[:_LETTERS] if words else ""
-    )
+    kind, words = "named", next(filter(None, _names(headers, request)), "")
+    if not words:
+        kind, words = "words", _first_words(request.messages)
+    if not words:
+        return ""
+    return digest(principal_id, kind, words).hex()[:_LETTERS]
 
 
-def _named(headers: Mapping[str, str], request: ClientRequest) -> Iterator[str]:
+def _names(headers: Mapping[str, str], request: ClientRequest) -> Iterator[str]:
     """What the client calls the conversation, the surest name first; some are empty."""
     metadata = request.metadata
     yield text(metadata.get("cursorConversationId"))
     session = _SESSION.search(request.user or text(metadata.get("user_id")))
-    yield session[1] if session else ""
+    if session is not None:
+        yield session[1]
     yield from (headers.get(name, "") for name in _HEADERS)
     yield request.cache_key
 
@@ -64,6 +67,6 @@ def _first_words(messages: list[Message]) -> str:
             break
         if message.role == "user":
             opening.append(message)
-    typed = (one for one in opening if "<user_query>" in one.text)
-    first = next(typed, opening[-1] if opening else None)
-    return query_of(first.text) if first else ""
+    texts = [message.text for message in opening]
+    typed = (text for text in texts if "<user_query>" in text)
+    return query_of(next(typed, "".join(texts[-1:])))

@@ -52,6 +52,11 @@ would feel its compression.
 """
 
 _WAITING_BYTES = 16 * 1024 * 1024
+"""Held of what is queued: the writer thread is a fraction of a second behind."""
+
+_LEAST_WEIGHT = 16 * 1024
+"""Bytes that each answer held counts for: 1,024 of them at most."""
+
 _ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{24})(i?)[0-9]+", re.ASCII)
 """The ids that we give to items: their answer's, and an `i` when they belong to its input."""
 
@@ -85,7 +90,9 @@ class StoredAnswers:
         """What a request of the caller may go on from, so many items at most; None when
         nothing is stored.
         """
-        return self._past(principal_id, most_items) if self._max_age_days else None
+        if not self._max_age_days:
+            return None
+        return self._past(principal_id, most_items)
 
     def keep(self, principal_id: str, request: Request, answer_id: str, response: bytes) -> None:
         """Store the answer to a request: now when it is small and the database is free,
@@ -139,19 +146,17 @@ class StoredAnswers:
         return msgspec.json.encode({"id": answer.id, "object": "response", "deleted": True})
 
     def _find(self, principal_id: str, answer_id: str) -> StoredAnswer | None:
-        since, held = (
-            self._clock.now_ms() - self._max_age_days * _DAY_MS,
-            self._waiting.get(answer_id),
-        )
+        since = self._clock.now_ms() - self._max_age_days * _DAY_MS
+        held = self._waiting.get(answer_id)
         if not answer_id.isascii() or (held is None and answer_id in self._waiting):
             return None
         wanted = AnswerWanted(principal=principal_id, id=answer_id, since_ms=since)
         if found := look_up(self._engine, Wanted(answers=[wanted])).answers.get(answer_id):
             self._waiting.pop(answer_id, None)
             return found
-        return (
-            held if held and held.principal == principal_id and held.created_at >= since else None
-        )
+        if held is None or held.principal != principal_id or held.created_at < since:
+            return None
+        return held
 
     def _wait(self, answer_id: str, answer: StoredAnswer | None) -> None:
         """Hold what is queued; the oldest has long been written when there is too much."""
@@ -176,7 +181,9 @@ class Past:
         RequestError.
         """
         answers = self._chain(answer_id)
-        missing = answers[-1].previous if answers else answer_id
+        missing = answer_id
+        if answers:
+            missing = answers[-1].previous
         if missing:
             message = f"Previous response with id '{missing[:80]}' not found."
             raise refused("previous_response_not_found", message, "previous_response_id")
@@ -196,7 +203,9 @@ class Past:
     def item(self, item_id: str) -> dict[str, Any] | None:
         """The item that an `item_reference` names, or None. Raises RequestError."""
         match = _ITEM_ID.fullmatch(item_id)
-        found = self._named(f"resp_{match[1]}", match[2]).get(item_id) if match else None
+        if match is None:
+            return None
+        found = self._named(f"resp_{match[1]}", match[2]).get(item_id)
         if found is not None:
             self._take(len(scalar_text(found)))
         return found
@@ -206,10 +215,17 @@ class Past:
         if (answer_id, side) not in self._items:
             if len(self._items) == MOST_REFERENCES:
                 raise _too_long()
-            answer, read = self._find(answer_id), self._own if side == "i" else self._said
-            items = read(answer) if answer else []
+            items = self._items_of(answer_id, side)
             self._items[answer_id, side] = {text(item.get("id")): item for item in items}
         return self._items[answer_id, side]
+
+    def _items_of(self, answer_id: str, side: str) -> list[dict[str, Any]]:
+        answer = self._find(answer_id)
+        if answer is None:
+            return []
+        if side == "i":
+            return self._own(answer)
+        return self._said(answer)
 
     def _chain(self, answer_id: str) -> list[StoredAnswer]:
         """The answer and those before it, newest first, up to one that is not there."""
@@ -230,7 +246,9 @@ class Past:
     def _said(self, answer: StoredAnswer) -> list[dict[str, Any]]:
         """What was answered."""
         found = decoded(_OUTPUT, self._unpacked(answer.response))
-        return self._counted(objects(found.output) if found else [])
+        if found is None:
+            return []
+        return self._counted(objects(found.output))
 
     def _unpacked(self, packed: bytes) -> bytes:
         json = zlib.decompress(packed)
@@ -255,7 +273,10 @@ def _too_long() -> RequestError:
 
 
 def _packed(json: bytes) -> bytes:
-    return zlib.compress(json, 1 if len(json) <= _COMPRESSED else 0)
+    level = 1
+    if len(json) > _COMPRESSED:
+        level = 0
+    return zlib.compress(json, level)
 
 
 def _told(answer: StoredAnswer, query: Query) -> bytes:
@@ -269,4 +290,6 @@ def _told(answer: StoredAnswer, query: Query) -> bytes:
 
 def _weight(answer: StoredAnswer | None) -> int:
     """Bytes, and never so few that thousands would be held."""
-    return max(answer.size if answer else 0, 16 * 1024)
+    if answer is None:
+        return _LEAST_WEIGHT
+    return max(answer.size, _LEAST_WEIGHT)

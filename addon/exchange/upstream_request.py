@@ -21,10 +21,16 @@ _MESSAGES_VERSION = "2023-06-01"
 """https://platform.claude.com/docs/en/api/versioning."""
 
 _SECRET_HEADER = re.compile("auth|key|token|secret|cookie|password", re.IGNORECASE)
+"""Names of an upstream's own headers whose values are masked where it echoes them."""
+
 _SHORTEST_SECRET = 8
+"""Characters: masking a shorter value would garble ordinary words."""
+
 
 _RETURNED = ("content-type", "request-id", "retry-after", "x-request-id")
 _RETURNED_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-")
+"""Response headers that clients' libraries read: ids for support, limits, waits."""
+
 _ACCOUNT = ("anthropic-organization-id", "openai-organization", "openai-project")
 """Response headers that name the account that pays; it is nobody's business but the operator's."""
 
@@ -87,8 +93,11 @@ def _secrets(candidate: Candidate) -> Iterator[str]:
 
 
 def _authority(host: str, port: int, scheme: str) -> str:
-    bare = f"[{host}]" if ":" in host else host
-    return bare if port == (443 if scheme == "https" else 80) else f"{bare}:{port}"
+    if ":" in host:
+        host = f"[{host}]"
+    if (scheme, port) in (("https", 443), ("http", 80)):
+        return host
+    return f"{host}:{port}"
 
 
 def returned(headers: Mapping[str, str]) -> dict[str, str]:

@@ -28,6 +28,9 @@ def audit_record(outcome: Outcome, entry: Entry, mode: str) -> AuditRecord | Non
     """
     if mode == "off" or outcome.messages is None or entry.user_id is None:
         return None
+    conversation = None
+    if mode == "full":
+        conversation = _conversation(outcome, outcome.messages)
     words = next((one.text for one in reversed(outcome.messages) if one.role == "user"), "")
     return AuditRecord(
         exchange=entry.exchange,
@@ -38,7 +41,7 @@ def audit_record(outcome: Outcome, entry: Entry, mode: str) -> AuditRecord | Non
         upstream=entry.upstream,
         status=entry.status,
         text=storable(words),
-        conversation=_conversation(outcome, outcome.messages) if mode == "full" else None,
+        conversation=conversation,
     )
 
 

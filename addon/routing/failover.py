@@ -11,9 +11,16 @@ CONNECT_REST = 10.0
 """Seconds a key rests after its upstream could not be reached."""
 
 _AUTH_REST = 600.0
+"""A key that is refused stays so until somebody acts; a wrong refusal costs ten minutes."""
+
 _MONEY_REST = 600.0
+"""The same of an account without money."""
+
 _BUSY_REST = 20.0
+"""What providers ask for that say how long, about."""
+
 _LONGEST_REST = 3600.0
+"""Some ask for a day after a quota per day; it may be raised meanwhile."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -33,7 +40,9 @@ def classify_status(status: int, headers: Mapping[str, str], *, now_epoch: float
     if status == 402:
         return Failure(_MONEY_REST)
     if status in (408, 429) or status >= 500:
-        return Failure(min(asked if asked is not None else _BUSY_REST, _LONGEST_REST))
+        if asked is None:
+            asked = _BUSY_REST
+        return Failure(min(asked, _LONGEST_REST))
     return None
 
 

@@ -1,9 +1,10 @@
 """Copies of reasoning that clients carry open for whom they were made, and for nobody else."""
 
 import pytest
+from msgspec.structs import replace
 
 from addon.formats.neutral.turn import Reasoning
-from addon.recall.sealed import Copy, open_copy, seal_copy
+from addon.recall.sealed import Copies, Copy, open_copy, seal_copy
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 COPY = Copy(
@@ -44,3 +45,33 @@ def test_a_changed_copy_is_nothing() -> None:
 
 def test_reasoning_that_no_database_could_hold_is_not_carried() -> None:
     assert seal_copy(SECRET, Copy(Reasoning("\ud800", "reasoning_content"), ""), "user:1") == ""
+
+
+STATE = Reasoning("thought", "reasoning_content", opaque="state")
+
+
+def copied(account: str, reasoning: Reasoning = STATE) -> Reasoning:
+    """The reasoning as the client carries it, of an answer of the account."""
+    copies = Copies(SECRET, "user:1")
+    copies.account = account
+    return replace(reasoning, opaque=copies.seal(reasoning))
+
+
+def test_state_is_foreign_to_every_account_but_its_own() -> None:
+    copies = Copies(SECRET, "user:1")
+    assert copies.open(copied("one")) == STATE
+    assert copies.latest_origin == "one"
+    assert copies.foreign("one") == frozenset()
+    assert copies.foreign("two") == {"state"}
+
+
+def test_reasoning_without_state_belongs_to_no_account() -> None:
+    copies = Copies(SECRET, "user:1")
+    bare = replace(STATE, opaque="")
+    assert copies.open(copied("one", bare)) == bare
+    assert (copies.latest_origin, copies.foreign("two")) == ("", frozenset())
+
+
+def test_what_is_no_copy_of_the_callers_is_not_opened() -> None:
+    assert Copies(SECRET, "user:2").open(copied("one")) is None
+    assert Copies(SECRET, "user:1").open(STATE) is None
