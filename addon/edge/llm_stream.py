@@ -41,10 +41,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from addon.admission.problems import too_large
-from addon.edge.http1 import Tick
-from addon.edge.plan import (
-    Plan,
-    Planner,
+from addon.edge.convert import (
     connect_words,
     fault,
     lowered,
@@ -53,6 +50,8 @@ from addon.edge.plan import (
     sidecar_down,
     told,
 )
+from addon.edge.http1 import Tick
+from addon.edge.plan import Plan, Planner
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.upstream_request import returned
 from addon.exchange.verdict import Again, UpstreamCall, Verdict

@@ -1,0 +1,122 @@
+"""Requests, replies and errors in mitmproxy's terms, and mitmproxy's in ours."""
+
+import re
+
+from mitmproxy import http
+
+from addon.admission import problems
+from addon.exchange.upstream_request import Outgoing
+from addon.exchange.verdict import Reply
+from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.tolerant.error_body import message_of
+
+__all__ = (
+    "connect_words",
+    "fault",
+    "lowered",
+    "peer_address",
+    "request_for",
+    "response_of",
+    "sidecar_down",
+    "told",
+)
+
+
+def request_for(outgoing: Outgoing) -> http.Request:
+    """The request that goes to the upstream."""
+    fields = [
+        (name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in outgoing.headers
+    ]
+    return http.Request(
+        host=outgoing.host,
+        port=outgoing.port,
+        method=b"POST",
+        scheme=b"https" if outgoing.tls else b"http",
+        authority=b"",
+        path=outgoing.target.encode(),
+        http_version=b"HTTP/1.1",
+        headers=http.Headers(fields),
+        content=outgoing.body,
+        trailers=None,
+        timestamp_start=0,
+        timestamp_end=0,
+    )
+
+
+def response_of(reply: Reply) -> http.Response:
+    """The response that the client gets."""
+    return http.Response.make(
+        reply.status, reply.body, {"access-control-allow-origin": "*", **reply.headers}
+    )
+
+
+def fault() -> http.Response:
+    """The response to a request that the gateway itself failed on."""
+    return response_of(_reply(problems.gateway_failed()))
+
+
+def sidecar_down() -> Reply:
+    """The reply for the sidecar's paths while it does not answer."""
+    return _reply(problems.sidecar_down())
+
+
+def told(reply: Reply) -> Problem:
+    """What a reply says, for a client whose stream has begun."""
+    return problems.told_by_upstream(reply.status, message_of(reply.body))
+
+
+def lowered(headers: http.Headers) -> dict[str, str]:
+    """The headers with their names in lower case, without those that would break a head
+    they are copied to.
+
+    Headers of the same name are joined by commas (RFC 9110 §5.3). mitmproxy's own mapping
+    takes quadratic time.
+    """
+    found: dict[str, list[str]] = {}
+    for raw_name, raw_text in headers.fields:
+        if _NAME.fullmatch(raw_name) and not _CONTROL.search(raw_text):
+            name, text = (
+                raw.decode("utf-8", "surrogateescape") for raw in (raw_name.lower(), raw_text)
+            )
+            found.setdefault(name, []).append(text)
+    return {name: ", ".join(texts) for name, texts in found.items()}
+
+
+_NAME = re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def peer_address(flow: http.HTTPFlow) -> str:
+    """The address at the other end of the client's connection; a proxy's when one is in front."""
+    peer = flow.client_conn.peername
+    if peer is None:
+        return ""
+    return peer[0].removeprefix("::ffff:")
+
+
+def connect_words(error: str) -> str:
+    """A connect error without addresses: `[Errno 111] Connect call failed ('127.0.0.1', 9)`
+    tells too much.
+    """
+    known = error.lower()
+    return next(
+        (words for sign, words in _CONNECT_ERRORS.items() if sign in known), "no connection"
+    )
+
+
+_CONNECT_ERRORS = {
+    "private address": "its address is private: see allow_private_upstreams",
+    "connect call failed": "connection refused",
+    "refused": "connection refused",
+    "name or service not known": "its name does not resolve",
+    "no address": "its name does not resolve",
+    "name resolution": "its name does not resolve",
+    "cancelled": "no connection in time",
+    "certificate": "its TLS certificate is not valid",
+    "tls": "the TLS handshake failed",
+}
+
+
+def _reply(problem: Problem) -> Reply:
+    headers = {"content-type": "application/json"}
+    return Reply(problem.status, headers, error_body("chat", problem))

@@ -1,0 +1,142 @@
+"""What the log notes of a flow: its line, its settlement in the books, credentials masked."""
+
+import logging
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+import msgspec
+from mitmproxy import http
+
+from addon.admission.client import client_address
+from addon.edge.convert import peer_address
+from addon.exchange.intake import Intake
+from addon.ledger.outcome import Delivery, Outcome
+from addon.log import RequestLine, masked
+from addon.node import Node
+from shared.model import Principal
+from shared.security.keys import mask
+
+__all__ = ("RequestLog", "mask_credentials")
+
+LONGEST_PATH = 200
+"""Characters of a path that a line shows: a path may be as long as a head, 64 KiB."""
+
+_CREDENTIAL_HEADERS = (
+    "authorization",
+    "api-key",
+    "x-api-key",
+    "cookie",
+    "set-cookie",
+    "proxy-authorization",
+)
+_log = logging.getLogger("thinkback")
+
+
+class _Note(msgspec.Struct):
+    """What the log needs of a flow until it ends."""
+
+    line: RequestLine
+    began: float
+    """Seconds on the monotonic clock."""
+
+    intake: Intake | None = None
+    routine: bool = False
+    """A health check: not worth a line unless it fails."""
+
+
+class RequestLog:
+    """Writes one line for each flow and settles its exchange, once."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._notes: WeakKeyDictionary[http.HTTPFlow, _Note] = WeakKeyDictionary()
+
+    def open(self, flow: http.HTTPFlow, headers: Mapping[str, str]) -> None:
+        """Begin the flow's line; `headers` have names in lower case."""
+        trusted = self._node.snapshot.server.trusted_proxies
+        forwarded = headers.get("x-forwarded-for", "")
+        line = RequestLine(
+            client=client_address(peer_address(flow), forwarded, trusted),
+            user_agent=headers.get("user-agent", ""),
+            method=flow.request.method,
+            path=flow.request.path.partition("?")[0][:LONGEST_PATH],
+            status="",
+            seconds=0,
+        )
+        self._notes[flow] = _Note(line, self._node.clock.monotonic())
+
+    def client(self, flow: http.HTTPFlow) -> str:
+        """The client's address, as far as proxies are trusted to tell it."""
+        return self._notes[flow].line.client
+
+    def note_routine(self, flow: http.HTTPFlow) -> None:
+        """Leave the flow's line out unless it fails."""
+        self._notes[flow].routine = True
+
+    def note_caller(self, flow: http.HTTPFlow, caller: Principal) -> None:
+        line = self._notes[flow].line
+        line.principal, line.key_suffix = caller.name, caller.key_suffix
+
+    def note_intake(self, flow: http.HTTPFlow, intake: Intake) -> None:
+        """Report and settle what this comes to when the flow ends."""
+        self._notes[flow].intake = intake
+
+    def settle(self, flow: http.HTTPFlow, status: str, *, client_left: bool = False) -> None:
+        """End the flow's line; a second time does nothing."""
+        note = self._notes.pop(flow, None)
+        if note is None:
+            return
+        note.line.status = status
+        note.line.seconds = self._node.clock.monotonic() - note.began
+        if note.intake is not None:
+            self._end(note.intake, note.line, client_left=client_left)
+        if not (note.routine and status == "200"):
+            note.line.write()
+        flow.comment = note.line.text()
+
+    def debug(self, intake: Intake, body: bytes) -> None:
+        """Show the request's messages and body where the log's level asks for them."""
+        if not _log.isEnabledFor(logging.DEBUG):
+            return
+        limits = self._node.snapshot.logging
+        for line in intake.outcome().summary():
+            _log.debug("%s", masked(line, limits.message_max_chars))
+        _log.debug("body: %s", masked(body.decode(errors="replace"), limits.body_max_chars))
+
+    def _end(self, intake: Intake, line: RequestLine, *, client_left: bool) -> None:
+        try:
+            outcome = intake.outcome()
+            _report(line, outcome)
+            if intake.kept:
+                delivery = Delivery(
+                    status=line.status,
+                    seconds=line.seconds,
+                    client=line.client,
+                    user_agent=line.user_agent,
+                    client_left=client_left,
+                )
+                self._node.settle(outcome, intake.opened, delivery)
+        finally:
+            intake.close()
+
+
+def mask_credentials(headers: http.Headers) -> None:
+    """Mask credentials in place: mitmweb shows the flow."""
+    for name in _CREDENTIAL_HEADERS:
+        if name in headers:
+            scheme, space, token = headers[name].rpartition(" ")
+            headers[name] = f"{scheme}{space}{mask(token)}"
+
+
+def _report(line: RequestLine, outcome: Outcome) -> None:
+    """Add what became of the exchange."""
+    line.model = outcome.entry.model
+    line.upstream, line.upstream_model = outcome.entry.upstream, outcome.entry.upstream_model
+    line.tries = tuple(tried.outcome or "-" for tried in outcome.tries)
+    if outcome.tries and (key := outcome.tries[-1].candidate.key):
+        line.upstream_key = mask(key)
+    if outcome.restoration is not None:
+        line.restored = outcome.restoration.counts
+    line.first_byte, line.note = outcome.first_byte, outcome.trouble
+    if usage := outcome.usage:
+        line.tokens = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)

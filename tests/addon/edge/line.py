@@ -1,0 +1,155 @@
+"""One client's connection to a real gateway without sockets: mitmproxy's layers, driven event
+by event.
+"""
+
+import json
+from collections import deque
+
+from mitmproxy import connection
+from mitmproxy.proxy import commands, context, events, mode_specs
+
+from addon.edge.gateway import Gateway
+from addon.edge.http_layer import GatewayHttpLayer
+
+CONFIG = """
+[[upstreams]]
+name = "first"
+base_url = "http://first.test"
+api_keys = ["key-one", "key-two"]
+timeouts = { first_byte = 30, idle = 40, total = 500 }
+
+[[upstreams]]
+name = "second"
+base_url = "http://second.test"
+api_keys = ["key-three"]
+"""
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+END = b"0\r\n\r\n"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now_ms(self) -> int:
+        return int(self.seconds * 1000)
+
+
+class Line:
+    """One client's connection: what is sent on it, and on the upstream connections that it
+    leads to.
+    """
+
+    def __init__(self, gateway: Gateway, clock: Clock, options: object) -> None:
+        self.clock = clock
+        self.client = connection.Client(
+            peername=("192.0.2.7", 40000),
+            sockname=("127.0.0.1", 8787),
+            timestamp_start=0,
+            state=connection.ConnectionState.OPEN,
+        )
+        self.client.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1:9")
+        self.sent: dict[connection.Connection, bytearray] = {self.client: bytearray()}
+        self.upstreams: list[connection.Server] = []
+        self.refusing: set[str] = set()
+        self._timers: list[commands.RequestWakeup] = []
+        self._events: deque[events.Event] = deque()
+        connected = context.Context(self.client, options)  # type: ignore[arg-type]
+        connected.server.address = ("127.0.0.1", 9)
+        self._layer = GatewayHttpLayer(connected, gateway)
+        self._feed(events.Start())
+
+    @property
+    def answer(self) -> bytes:
+        return bytes(self.sent[self.client])
+
+    @property
+    def upstream(self) -> connection.Server:
+        return self.upstreams[-1]
+
+    def says(self, data: bytes) -> None:
+        self._feed(events.DataReceived(self.client, data))
+
+    def upstream_says(self, data: bytes, upstream: connection.Server | None = None) -> None:
+        self._feed(events.DataReceived(upstream or self.upstream, data))
+
+    def closes(self, which: connection.Connection) -> None:
+        which.state = connection.ConnectionState.CLOSED
+        self._feed(events.ConnectionClosed(which))
+
+    def pass_seconds(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.seconds += 1
+            self.fire(1)
+
+    def fire(self, delay: float) -> None:
+        """Let the timers with this delay run out."""
+        for due in self._due(delay):
+            self._feed(due)
+
+    def _due(self, delay: float) -> list[events.Wakeup]:
+        due = [timer for timer in self._timers if timer.delay == delay]
+        self._timers = [timer for timer in self._timers if timer.delay != delay]
+        return [events.Wakeup(timer) for timer in due]
+
+    def _feed(self, event: events.Event) -> None:
+        self._events.append(event)
+        while self._events:
+            for command in self._layer.handle_event(self._events.popleft()):
+                self._do(command)
+            if not self._events:
+                self._events += self._due(0)
+
+    def _do(self, command: commands.Command) -> None:
+        match command:
+            case commands.SendData():
+                self.sent[command.connection] += command.data
+            case commands.OpenConnection():
+                self._open(command)
+            case commands.RequestWakeup():
+                self._timers.append(command)
+            case commands.CloseConnection() if (
+                command.connection.state is not connection.ConnectionState.CLOSED
+            ):
+                command.connection.state = connection.ConnectionState.CLOSED
+                self._events.append(events.ConnectionClosed(command.connection))
+            case commands.StartHook():
+                raise AssertionError(f"{command.name} should have been heard inside")
+
+    def _open(self, command: commands.OpenConnection) -> None:
+        server = command.connection
+        self.upstreams.append(server)
+        self.sent[server] = bytearray()
+        assert server.address
+        if server.address[0] in self.refusing:
+            server.error = "Connect call failed"
+            self._events.append(events.OpenConnectionCompleted(command, server.error))
+        else:
+            server.state = connection.ConnectionState.OPEN
+            self._events.append(events.OpenConnectionCompleted(command, None))
+
+
+def request(key: str, *, stream: bool = True, extra: str = "") -> bytes:
+    body = json.dumps(
+        {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+    ).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{extra}"
+    )
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(finish: str | None = None, **delta: object) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return chunk(b"data: " + json.dumps({"model": "m", "choices": [choice]}).encode() + b"\n\n")
+
+
+def refusal(status: int) -> bytes:
+    return b"HTTP/1.1 %d No\r\ncontent-length: 2\r\n\r\n{}" % status

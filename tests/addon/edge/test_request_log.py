@@ -1,0 +1,69 @@
+"""The log has one line for each flow, which says who asked for what and shows no credential."""
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from addon.edge.request_log import RequestLog, mask_credentials
+from addon.node import Node
+from tests.addon.edge.line import SSE, Line, chunk, event, request
+
+
+@pytest.fixture
+def log(node: Node) -> RequestLog:
+    return RequestLog(node)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.name == "thinkback.request"]
+
+
+def test_a_flow_ends_in_one_line(log: RequestLog, caplog: pytest.LogCaptureFixture) -> None:
+    flow = tflow.tflow()
+    log.open(flow, {"user-agent": "agent/1"})
+    log.settle(flow, "200")
+    log.settle(flow, "500")
+    [line] = lines(caplog)
+    assert line.startswith(f"200 {flow.request.method} {flow.request.path}")
+    assert "agent/1" in line
+    assert flow.comment == line
+
+
+def test_a_healthy_health_check_has_no_line(
+    log: RequestLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    for status in ("200", "503"):
+        flow = tflow.tflow()
+        log.open(flow, {})
+        log.note_routine(flow)
+        log.settle(flow, status)
+    assert [line[:3] for line in lines(caplog)] == ["503"]
+
+
+def test_the_line_of_an_answer_says_what_became_of_it(
+    line: Line, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="all") + event("stop") + chunk(b"data: [DONE]\n\n"))
+    line.pass_seconds(2)
+    [written] = lines(caplog)
+    assert "200 POST /v1/chat/completions" in written
+    assert "ada …k m @first" in written
+    assert "tries=200" in written
+
+
+def test_the_client_is_who_a_trusted_proxy_says(log: RequestLog) -> None:
+    flow = tflow.tflow()
+    flow.client_conn.peername = ("::ffff:127.0.0.1", 4000)
+    log.open(flow, {"x-forwarded-for": "192.0.2.9"})
+    assert log.client(flow) == "192.0.2.9"
+
+
+def test_credentials_are_masked_where_a_flow_is_looked_at() -> None:
+    names = ("authorization", "api-key", "x-api-key", "cookie", "proxy-authorization")
+    headers = http.Headers([(name.encode(), b"Bearer sk-0123456789abcdef") for name in names])
+    headers["x-plain"] = "shown"
+    mask_credentials(headers)
+    assert "0123456789" not in str(headers)
+    assert {headers[name] for name in names} == {"Bearer …cdef"}
+    assert headers["x-plain"] == "shown"
