@@ -18,7 +18,7 @@ DECLARES = "it only declares"
 RUNS = "tests/e2e runs it in a real gateway"
 WITHOUT_TWIN = {
     "addon/translation/read.py": "exchange/test_exchange_translated.py reads through it",
-    "addon/edge/http_layer.py": "tests/addon/edge/test_llm_stream.py drives it",
+    "addon/edge/http_layer.py": "test_stream.py and its neighbours drive it",
     "addon/formats/chat/error_body.py": "test_response.py and test_patch_stream.py read through it",
     "addon/formats/neutral/deltas.py": DECLARES,
     "addon/formats/tolerant/items.py": (
@@ -29,7 +29,6 @@ WITHOUT_TWIN = {
     "addon/formats/messages/patch_messages.py": "test_patch_request.py has messages patched",
     "addon/formats/messages/patch_thoughts.py": "test_patch_request.py has reasoning put back",
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
-    "addon/edge/gateway.py": RUNS,
     "addon/main.py": RUNS,
     "addon/ledger/outcome.py": DECLARES,
     "addon/exchange/upstream_request.py": "exchange/test_exchange.py looks at what goes out",

@@ -3,6 +3,7 @@
 import re
 
 from mitmproxy import http
+from mitmproxy.proxy.layers.http import GetHttpConnection
 
 from addon.admission import problems
 from addon.exchange.upstream_request import Outgoing
@@ -12,13 +13,14 @@ from addon.formats.tolerant.error_body import message_of
 
 __all__ = (
     "connect_words",
+    "connection_to",
     "fault",
-    "lowered",
+    "header_map",
     "peer_address",
+    "problem_of",
     "request_for",
     "response_of",
     "sidecar_down",
-    "told",
 )
 
 
@@ -43,6 +45,12 @@ def request_for(outgoing: Outgoing) -> http.Request:
     )
 
 
+def connection_to(request: http.Request) -> GetHttpConnection:
+    """The wish for a connection to a request's host, kept open or new."""
+    tls = request.scheme == "https"
+    return GetHttpConnection((request.host, request.port), tls, None, "tcp")
+
+
 def response_of(reply: Reply) -> http.Response:
     """The response that the client gets."""
     return http.Response.make(
@@ -60,12 +68,12 @@ def sidecar_down() -> Reply:
     return _reply(problems.sidecar_down())
 
 
-def told(reply: Reply) -> Problem:
+def problem_of(reply: Reply) -> Problem:
     """What a reply says, for a client whose stream has begun."""
     return problems.told_by_upstream(reply.status, message_of(reply.body))
 
 
-def lowered(headers: http.Headers) -> dict[str, str]:
+def header_map(headers: http.Headers) -> dict[str, str]:
     """The headers with their names in lower case, without those that would break a head
     they are copied to.
 

@@ -18,10 +18,10 @@ from addon.admission import problems
 from addon.admission.admit import admit, unfit
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.edge.connect import UpstreamConnections
-from addon.edge.convert import lowered, peer_address
+from addon.edge.convert import header_map, peer_address
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.lifecycle import ClientLimit, Lifecycle
-from addon.edge.plan import Plan, Planner
+from addon.edge.plan import LlmCall, Plan, Planner, ToSidecar
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.exchange import local_answers
 from addon.exchange.intake import Intake
@@ -76,7 +76,7 @@ class Gateway(Planner):
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         with self._boundary(flow):
             fields = tuple(flow.request.headers.fields)
-            headers = lowered(flow.request.headers)
+            headers = header_map(flow.request.headers)
             mask_credentials(flow.request.headers)
             self._request_log.open(flow, headers)
             fault = head_fault(
@@ -93,26 +93,24 @@ class Gateway(Planner):
                 self._plan_sidecar(flow, fields, headers)
 
     def request(self, flow: http.HTTPFlow) -> None:
-        plan = self._plans.get(flow)
-        if plan is not None and plan.sidecar is not None:
-            # Passwords pass here, and a flow is for looking at.
-            plan.sidecar.data.content, flow.request.data.content = flow.request.raw_content, b""
-        elif plan is not None and plan.intake is not None and flow.response is None:
-            self._open(flow, plan.intake)
+        match self._plans.get(flow):
+            case ToSidecar(request):
+                # Passwords pass here, and a flow is for looking at.
+                request.data.content, flow.request.data.content = flow.request.raw_content, b""
+            case LlmCall(intake) if flow.response is None:
+                self._open(flow, intake)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        plan = self._plans.get(flow)
-        if flow.response is not None and plan is not None and plan.sidecar is not None:
+        if flow.response is not None and isinstance(self._plans.get(flow), ToSidecar):
             flow.response.stream = True
             for name in ("server", "connection", "keep-alive"):
                 flow.response.headers.pop(name, None)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        plan = self._plans.get(flow)
         if flow.response is None:
             self._request_log.settle(flow, "500")
             return
-        if flow.response.stream and plan is not None and plan.sidecar is not None:
+        if flow.response.stream and isinstance(self._plans.get(flow), ToSidecar):
             flow.response.data.content = b""
             # The client has its session; whoever looks at the flow must not get it too.
             flow.response.headers.pop("set-cookie", None)
@@ -170,7 +168,7 @@ class Gateway(Planner):
         intake = Intake(self._node.services, snapshot, caller, endpoint, headers)
         self._request_log.note_intake(flow, intake)
         max_body = snapshot.server.max_body_mib * _MIB
-        self._plans[flow] = Plan(intake=intake, max_body=max_body)
+        self._plans[flow] = LlmCall(intake, max_body)
 
     def _local_reply(
         self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
@@ -202,7 +200,7 @@ class Gateway(Planner):
         request.data.scheme, request.data.authority = b"http", b""
         length = int(headers.get("content-length", "0") or 0)
         flow.request.stream = length > SMALL_BODY or "transfer-encoding" in headers
-        self._plans[flow] = Plan(sidecar=request)
+        self._plans[flow] = ToSidecar(request)
 
     def _open(self, flow: http.HTTPFlow, intake: Intake) -> None:
         """Take the whole body in; what needs no upstream is answered."""

@@ -16,8 +16,11 @@ from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 
 from addon.edge.http1 import ClientHttp1, Tick
-from addon.edge.llm_stream import GatewayStream
-from addon.edge.plan import Planner
+from addon.edge.llm_phases import TABLE
+from addon.edge.llm_stream import LlmStream
+from addon.edge.plan import LlmCall, Plan, Planner, ToSidecar
+from addon.edge.sidecar_stream import SidecarStream
+from addon.edge.stream import GatewayStream, UpstreamHalf
 
 __all__ = ("GatewayHttpLayer", "widen_backlog")
 
@@ -48,7 +51,9 @@ class GatewayHttpLayer(HttpLayer):
         yield self._ticking
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self._planner)
+        self.streams[stream_id] = GatewayStream(
+            self.context.fork(), stream_id, self._planner, half_for
+        )
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
     def get_connection(
@@ -61,6 +66,15 @@ class GatewayHttpLayer(HttpLayer):
         ]:
             del self.connections[connection]
         yield from super().get_connection(event, reuse=reuse)
+
+
+def half_for(client: GatewayStream, plan: Plan) -> UpstreamHalf:
+    """The half of a stream that asks the upstream of its plan."""
+    match plan:
+        case LlmCall():
+            return LlmStream(client, plan, TABLE)
+        case ToSidecar():
+            return SidecarStream(client, plan)
 
 
 def widen_backlog(instances: Iterable[ServerInstance[Any]]) -> None:

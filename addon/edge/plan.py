@@ -7,26 +7,26 @@ from mitmproxy import http
 from mitmproxy.proxy import commands
 
 from addon.exchange.intake import Intake
-from addon.exchange.verdict import UpstreamCall
 from shared.clock import Clock
 
-__all__ = ("Plan", "Planner")
+__all__ = ("LlmCall", "Plan", "Planner", "ToSidecar")
 
 
-class Plan(msgspec.Struct):
-    """What becomes of a flow: an LLM call, or a request that is passed to the sidecar as it is."""
+class LlmCall(msgspec.Struct, frozen=True):
+    """The flow's answer comes from an upstream, once the intake has taken the body."""
 
-    intake: Intake | None = None
-    sidecar: http.Request | None = None
-    max_body: int = 0
+    intake: Intake
+    max_body: int
     """Bytes the request's body may have."""
 
-    @property
-    def call(self) -> UpstreamCall | None:
-        """What an upstream is asked, once the request has been read."""
-        if self.intake is None:
-            return None
-        return self.intake.call
+
+class ToSidecar(msgspec.Struct, frozen=True):
+    """The request is passed to the sidecar, and its response to the client."""
+
+    request: http.Request
+
+
+type Plan = LlmCall | ToSidecar
 
 
 class Planner(Protocol):

@@ -21,20 +21,18 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def node(tmp_path: Path, clock: Clock) -> Iterator[Node]:
-    (tmp_path / "config.toml").write_text(CONFIG)
+def make_node(folder: Path, clock: Clock) -> Node:
+    """A node that has CONFIG and a database in this folder."""
+    (folder / "config.toml").write_text(CONFIG)
     environ = {
-        "CONFIG_PATH": str(tmp_path / "config.toml"),
-        "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db",
+        "CONFIG_PATH": str(folder / "config.toml"),
+        "DATABASE_URL": f"sqlite:{folder}/data/adapter.db",
     }
-    made = Node(environ, clock)
-    yield made
-    made.engine.close()
+    return Node(environ, clock)
 
 
-@pytest.fixture
-def key(node: Node) -> str:
+def add_key(node: Node) -> str:
+    """A virtual key of a user of the node."""
     minted = keys.mint_key()
     user = create_user(
         node.engine,
@@ -54,6 +52,18 @@ def key(node: Node) -> str:
         now=1,
     )
     return minted
+
+
+@pytest.fixture
+def node(tmp_path: Path, clock: Clock) -> Iterator[Node]:
+    made = make_node(tmp_path, clock)
+    yield made
+    made.engine.close()
+
+
+@pytest.fixture
+def key(node: Node) -> str:
+    return add_key(node)
 
 
 @pytest.fixture

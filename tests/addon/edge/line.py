@@ -4,12 +4,14 @@ by event.
 
 import json
 from collections import deque
+from collections.abc import Callable
 
 from mitmproxy import connection
 from mitmproxy.proxy import commands, context, events, mode_specs
 
 from addon.edge.gateway import Gateway
 from addon.edge.http_layer import GatewayHttpLayer
+from addon.edge.stream import GatewayStream
 
 CONFIG = """
 [[upstreams]]
@@ -43,8 +45,16 @@ class Line:
     leads to.
     """
 
-    def __init__(self, gateway: Gateway, clock: Clock, options: object) -> None:
+    def __init__(
+        self, gateway: Gateway, clock: Clock, options: object, *, holds: bool = False
+    ) -> None:
         self.clock = clock
+        self._gateway = gateway
+        self._held: deque[Callable[[], None]] | None = deque() if holds else None
+        """Connections made and closed and hooks, whose outcome `release` lets be known; at
+        once if None.
+        """
+
         self.client = connection.Client(
             peername=("192.0.2.7", 40000),
             sockname=("127.0.0.1", 8787),
@@ -60,6 +70,9 @@ class Line:
         connected = context.Context(self.client, options)  # type: ignore[arg-type]
         connected.server.address = ("127.0.0.1", 9)
         self._layer = GatewayHttpLayer(connected, gateway)
+        self.stream: GatewayStream | None = None
+        """The first request's, when it has ended too."""
+
         self._feed(events.Start())
 
     @property
@@ -80,6 +93,20 @@ class Line:
         which.state = connection.ConnectionState.CLOSED
         self._feed(events.ConnectionClosed(which))
 
+    def give(self, event: events.Event) -> None:
+        """Give an event to the stream of the first request."""
+        assert self.stream
+        for command in self._layer.event_to_child(self.stream, event):
+            self._do(command)
+        self._drain()
+
+    def release(self) -> bool:
+        """Let the outcome of what is held be known; whether anything was."""
+        if not self._held:
+            return False
+        self._held.popleft()()
+        return True
+
     def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
             self.clock.seconds += 1
@@ -97,27 +124,44 @@ class Line:
 
     def _feed(self, event: events.Event) -> None:
         self._events.append(event)
+        self._drain()
+
+    def _drain(self) -> None:
         while self._events:
             for command in self._layer.handle_event(self._events.popleft()):
+                self.stream = self._layer.streams.get(1, self.stream)
                 self._do(command)
-            if not self._events:
+            self.stream = self._layer.streams.get(1, self.stream)
+            if not self._events and self._held is None:
                 self._events += self._due(0)
 
     def _do(self, command: commands.Command) -> None:
         match command:
             case commands.SendData():
                 self.sent[command.connection] += command.data
+            case commands.OpenConnection() if self._held is not None:
+                self._held.append(lambda: self._open(command))
             case commands.OpenConnection():
                 self._open(command)
+            case commands.StartHook() if self._held is not None:
+                self._held.append(lambda: self._hear(command))
             case commands.RequestWakeup():
                 self._timers.append(command)
             case commands.CloseConnection() if (
                 command.connection.state is not connection.ConnectionState.CLOSED
             ):
                 command.connection.state = connection.ConnectionState.CLOSED
-                self._events.append(events.ConnectionClosed(command.connection))
+                closed = events.ConnectionClosed(command.connection)
+                if self._held is not None:
+                    self._held.append(lambda: self._feed(closed))
+                else:
+                    self._events.append(closed)
             case commands.StartHook():
                 raise AssertionError(f"{command.name} should have been heard inside")
+
+    def _hear(self, command: commands.StartHook) -> None:
+        self._gateway.hear(command)
+        self._feed(events.HookCompleted(command, None))
 
     def _open(self, command: commands.OpenConnection) -> None:
         server = command.connection
@@ -130,6 +174,8 @@ class Line:
         else:
             server.state = connection.ConnectionState.OPEN
             self._events.append(events.OpenConnectionCompleted(command, None))
+        if self._held is not None:
+            self._drain()
 
 
 def request(key: str, *, stream: bool = True, extra: str = "") -> bytes:

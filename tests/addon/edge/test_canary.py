@@ -16,9 +16,8 @@ from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _base, _events, _http1
 
-from addon.edge import http1
+from addon.edge import http1, stream
 from addon.edge import http_layer as connections
-from addon.edge import llm_stream as attempts
 from addon.edge.http1 import ClientHttp1, UpstreamHttp1
 from tests.addon.edge.test_http1 import context
 
@@ -171,7 +170,7 @@ def overridden(own: type) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "own",
-    [ClientHttp1, UpstreamHttp1, connections.GatewayHttpLayer, attempts.GatewayStream],
+    [ClientHttp1, UpstreamHttp1, connections.GatewayHttpLayer, stream.GatewayStream],
     ids=lambda own: own.__name__,
 )
 def test_everything_that_is_overridden_is_watched(own: type) -> None:

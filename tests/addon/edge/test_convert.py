@@ -7,19 +7,19 @@ from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.test import tflow
 
-from addon.edge.convert import connect_words, lowered, peer_address, request_for, told
+from addon.edge.convert import connect_words, header_map, peer_address, problem_of, request_for
 from addon.exchange.upstream_request import Outgoing
 from addon.exchange.verdict import Reply
 
 
 def test_headers_of_one_name_are_joined_in_their_order() -> None:
     headers = http.Headers([(b"X-A", b"1"), (b"x-b", b"2"), (b"x-a", b"3")])
-    assert lowered(headers) == {"x-a": "1, 3", "x-b": "2"}
+    assert header_map(headers) == {"x-a": "1, 3", "x-b": "2"}
 
 
 @given(st.lists(st.tuples(st.binary(max_size=8), st.binary(max_size=8)), max_size=4))
 def test_no_header_breaks_a_head_that_it_is_copied_to(fields: list[tuple[bytes, bytes]]) -> None:
-    for name, text in lowered(http.Headers(fields)).items():
+    for name, text in header_map(http.Headers(fields)).items():
         assert not set(name + text) & {"\r", "\n", "\0"}
         assert name
         assert " " not in name
@@ -52,7 +52,9 @@ def test_a_connect_error_is_told_without_addresses(error: str, words: str) -> No
 
 
 def test_a_reply_without_a_message_is_told_by_its_status() -> None:
-    assert told(Reply(503, {}, b"<html>")).message == ("The upstream answered with an error (503).")
+    assert problem_of(Reply(503, {}, b"<html>")).message == (
+        "The upstream answered with an error (503)."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,8 @@
-"""The layer that re-sends a live request, driven event by event: mitmproxy's layers, a real
-gateway, no sockets.
-"""
+"""A live request is sent to one candidate after the other until its client has an answer."""
 
 import pytest
 from mitmproxy import connection
 
-from addon.node import Node
 from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
 
 
@@ -128,78 +125,6 @@ def test_a_client_that_leaves_stops_the_upstream(line: Line, key: str) -> None:
     assert line.upstream.state is connection.ConnectionState.CLOSED
 
 
-def test_an_unknown_caller_is_answered_before_the_body_came(line: Line) -> None:
-    line.says(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 5000000\r\n\r\n{")
-    assert line.answer.startswith(b"HTTP/1.1 401")
-    line.says(b"x" * 4_999_999)
-    line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert line.answer.count(b"HTTP/1.1 200") == 1
-    assert not line.upstreams
-
-
-def test_a_chunked_body_beyond_the_limit_is_answered_at_once(line: Line, key: str) -> None:
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
-    line.says(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
-    for _ in range(33):
-        line.says(chunk(b" " * 1024 * 1024))
-    assert line.answer.startswith(b"HTTP/1.1 413")
-    assert not line.upstreams
-
-
-def test_a_fault_inside_the_gateway_is_answered_and_forwards_nothing(
-    line: Line, key: str, node: Node
-) -> None:
-    node.engine.close()
-    line.says(request(key))
-    assert line.answer.startswith(b"HTTP/1.1 500")
-    assert not line.upstreams
-
-
-def test_the_sidecar_being_down_is_said(line: Line) -> None:
-    line.refusing.add("127.0.0.1")
-    line.says(b"GET /dashboard HTTP/1.1\r\nhost: x\r\n\r\n")
-    line.pass_seconds(5)
-    line.fire(0.2)
-    assert line.answer.startswith(b"HTTP/1.1 502")
-    assert b"management service" in line.answer
-
-
-def test_a_request_waits_for_a_sidecar_that_is_just_starting(line: Line) -> None:
-    line.refusing.add("127.0.0.1")
-    line.says(b"POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
-    line.refusing.clear()
-    line.fire(0.2)
-    assert line.sent[line.upstream].endswith(b"\r\n\r\n{}")
-    line.upstream_says(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-    assert line.answer.startswith(b"HTTP/1.1 200")
-
-
-def test_clients_of_http_1_0_read_until_the_end_of_the_connection(line: Line, key: str) -> None:
-    line.says(request(key).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
-    line.upstream_says(
-        SSE + event(content="old") + event("stop") + chunk(b"data: [DONE]\n\n") + END
-    )
-    assert b"transfer-encoding" not in line.answer
-    assert line.answer.endswith(b"data: [DONE]\n\n")
-    assert line.client.state is connection.ConnectionState.CLOSED
-
-
-def test_requests_sent_ahead_are_answered_in_their_order(line: Line, key: str) -> None:
-    line.says(request(key, stream=False) * 3)
-    for number in b"123":
-        body = b'{"id":"%c","choices":[]}' % number
-        line.upstream_says(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
-    assert [line.answer.index(b'"id":"%c"' % number) for number in b"123"] == sorted(
-        line.answer.index(b'"id":"%c"' % number) for number in b"321"
-    )
-    assert len(line.upstreams) == 1
-
-
-def test_many_requests_sent_ahead_are_all_answered(line: Line) -> None:
-    line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 1000)
-    assert line.answer.count(b"HTTP/1.1 200 OK") == 1000
-
-
 @pytest.mark.parametrize("status", [b"101", b"302", b"304", b"000", b"-5", b"600", b"20000"])
 def test_a_status_that_is_no_answer_gives_way_and_is_told_as_an_error(
     line: Line, key: str, status: bytes
@@ -224,18 +149,6 @@ def test_headers_of_an_upstream_that_would_break_a_head_are_dropped(line: Line, 
     assert b"request-id: kept\r\n" in line.answer
     assert b"set-cookie" not in line.answer
     assert b"retry-after" not in line.answer
-
-
-def test_an_answer_to_head_has_no_body(line: Line) -> None:
-    line.says(b"HEAD /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert line.answer.endswith(b"content-length: 15\r\n\r\n")
-
-
-def test_a_head_that_is_refused_ends_the_connection(line: Line, key: str) -> None:
-    line.says(request(key, extra="x-a: 1\r\n folded\r\n") + request(key))
-    assert line.answer.count(b"HTTP/1.1 400") == 1
-    assert line.client.state is connection.ConnectionState.CLOSED
-    assert not line.upstreams
 
 
 def test_an_error_page_after_comments_ends_the_stream_in_words(line: Line, key: str) -> None:

@@ -1,0 +1,68 @@
+"""One attempt at an upstream: what was sent, what has come, and when it is too late."""
+
+import msgspec
+from mitmproxy import http
+
+from addon.formats.neutral.deltas import StreamError
+from shared.config.schema import Timeouts
+
+__all__ = ("Attempt",)
+
+MAX_REFUSAL = 256 * 1024
+"""Bytes of an upstream's error that are read: a page of text, with room for HTML."""
+
+MAX_WHOLE = 64 * 1024 * 1024
+"""Bytes of an upstream's answer that is not streamed: a picture in base64 fits."""
+
+
+class Attempt(msgspec.Struct):
+    """One candidate's turn; times are seconds on the monotonic clock."""
+
+    request: http.Request
+    reused: bool
+    """Whether its connection served an earlier request."""
+
+    sent_at: float = 0
+    heard_at: float = 0
+    status: int = 0
+    """0 until the head has come."""
+
+    headers: dict[str, str] = {}
+    body: bytearray = msgspec.field(default_factory=bytearray)
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status < 300
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether events follow the head: some upstreams answer whole though asked to stream."""
+        return self.status == 200 and "json" not in self.headers.get("content-type", "")
+
+    def head_fault(self) -> StreamError | None:
+        """Why the head is no final answer (RFC 9110 §15)."""
+        if 200 <= self.status < 300 or 400 <= self.status < 600:
+            return None
+        # A redirect would take the key elsewhere.
+        message = f"The upstream answered {self.status}: see its base_url."
+        return StreamError(message, code="bad_status")
+
+    def add(self, data: bytes) -> StreamError | None:
+        """Add to the body; the error is its being too large."""
+        self.body += data
+        if len(self.body) <= (MAX_WHOLE if self.succeeded else MAX_REFUSAL):
+            return None
+        return StreamError("The upstream's answer is too large.", code="upstream_too_large")
+
+    def lateness(self, now: float, opened_at: float, timeouts: Timeouts) -> StreamError | None:
+        """The error of the deadline that has passed; the exchange was opened at `opened_at`."""
+        late = ""
+        if timeouts.total and now - opened_at > timeouts.total:
+            late = f"took longer than {timeouts.total:g} s in all"
+        elif not self.status and timeouts.first_byte and now - self.sent_at > timeouts.first_byte:
+            late = f"did not answer within {timeouts.first_byte:g} s"
+        elif self.status and timeouts.idle and now - self.heard_at > timeouts.idle:
+            late = f"sent nothing for {timeouts.idle:g} s"
+        if late:
+            return StreamError(f"The upstream {late}.", 504, "upstream_timeout")
+        return None

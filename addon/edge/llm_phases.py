@@ -1,0 +1,318 @@
+"""The phases of an LLM call as a table, in the manner of h11's `_state.py`.
+
+For each phase and each event `TABLE` says which step takes the event and to which phases
+that may lead, or that the event is ignored or refused. Nothing else decides what an event
+means.
+"""
+
+from collections.abc import Mapping
+
+from mitmproxy.connection import Server
+from mitmproxy.proxy import events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+
+from addon.admission.problems import too_large
+from addon.edge.convert import connect_words, header_map
+from addon.edge.http1 import Tick
+from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table
+from addon.edge.stream import Fault
+from addon.formats.neutral.deltas import StreamError
+from addon.formats.wire.inflate import Unreadable
+from addon.formats.wire.sse import KEEP_ALIVE
+
+__all__ = ("EVENTS", "IGNORED", "REFUSED", "TABLE")
+
+LINGER_SECONDS = 1
+"""What an upstream gets to close its answer after it has announced the end."""
+
+
+# -- the request -----------------------------------------------------------------------------------
+
+
+def _read_body(call: LlmStream, event: RequestData) -> CommandGenerator[None]:
+    body = call.client.request_body_buf
+    body += event.data
+    if len(body) > call.max_body:
+        yield from call.tell(call.intake.reply(too_large(call.max_body)))
+
+
+def _open(call: LlmStream, event: RequestEndOfMessage) -> CommandGenerator[None]:
+    call.opened_at = call.clock.monotonic()
+    if not (yield from call.client.complete()):
+        call.end()
+        return
+    if call.intake.call is None:
+        raise RuntimeError("nobody has taken the body in")
+    call.exchange = call.intake.call
+    yield from call.reserve()
+
+
+def _reserve(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
+    yield from call.reserve()
+
+
+# -- attempts --------------------------------------------------------------------------------------
+
+
+def _connect(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
+    yield from call.connect()
+
+
+def _send(call: LlmStream, event: Connected) -> CommandGenerator[None]:
+    connection, error = event.reply
+    if (yield from call.client.check_killed(True)):
+        call.end()
+    elif isinstance(connection, Server):
+        call.attempt.sent_at = call.attempt.heard_at = call.clock.monotonic()
+        call.enter(Phase.AWAITING_HEAD)
+        yield from call.client.send(call.attempt.request, connection)
+    else:
+        verdict = call.exchange.unreachable(connect_words(error or ""))
+        yield from call.conclude(verdict, Phase.CONNECTING)
+
+
+def _read_head(call: LlmStream, event: ResponseHeaders) -> CommandGenerator[None]:
+    attempt = call.attempt
+    attempt.heard_at = call.clock.monotonic()
+    attempt.status = event.response.status_code
+    attempt.headers = header_map(event.response.headers)
+    error = attempt.head_fault()
+    if error is not None:
+        yield from call.fail(error)
+    elif not (call.exchange.streams and attempt.is_stream):
+        call.enter(Phase.COLLECTING)
+    else:
+        try:
+            call.answer = call.exchange.stream(attempt.headers)
+        except Unreadable as unreadable:
+            yield from call.fail(StreamError(f"{unreadable}.", code="upstream_malformed"))
+        else:
+            call.enter(Phase.STREAMING)
+
+
+def _end_abort(
+    call: LlmStream, event: ResponseEndOfMessage | ResponseProtocolError
+) -> CommandGenerator[None]:
+    yield from call.retry()
+
+
+def _lose_before_head(call: LlmStream, event: ResponseProtocolError) -> CommandGenerator[None]:
+    if not call.attempt.reused:
+        yield from _lose(call, event)
+        return
+    # An idle connection was closed just as it was used again: that says nothing of the
+    # upstream.
+    call.client.upstream = None
+    yield from call.retry()
+
+
+def _lose(call: LlmStream, event: ResponseProtocolError) -> CommandGenerator[None]:
+    call.client.upstream = None
+    verdict = call.exchange.unreachable("it closed the connection")
+    yield from call.conclude(verdict, Phase.RETRYING)
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+def _collect(call: LlmStream, event: ResponseData) -> CommandGenerator[None]:
+    call.attempt.heard_at = call.clock.monotonic()
+    error = call.attempt.add(event.data)
+    if error is not None:
+        yield from call.fail(error)
+
+
+def _judge(call: LlmStream, event: ResponseEndOfMessage) -> CommandGenerator[None]:
+    call.client.upstream = None
+    attempt = call.attempt
+    judge = call.exchange.whole if attempt.succeeded else call.exchange.refused
+    verdict = judge(attempt.status, attempt.headers, bytes(attempt.body))
+    yield from call.conclude(verdict, Phase.RETRYING)
+
+
+def _relay(call: LlmStream, event: ResponseData) -> CommandGenerator[None]:
+    call.attempt.heard_at = call.clock.monotonic()
+    return call.deliver(call.answer.feed(event.data))
+
+
+def _end_stream(
+    call: LlmStream, event: ResponseEndOfMessage | ResponseProtocolError
+) -> CommandGenerator[None]:
+    call.client.upstream = None
+    yield from call.deliver(call.answer.end())
+    if call.answer.error is None:
+        yield from call.finish()
+
+
+def _cut_stream(call: LlmStream, event: ResponseProtocolError) -> CommandGenerator[None]:
+    if call.delivered:
+        return _end_stream(call, event)
+    return _lose(call, event)
+
+
+# -- time and trouble ------------------------------------------------------------------------------
+
+
+def _watch_for_head(call: LlmStream, event: Tick) -> CommandGenerator[None]:
+    now = call.clock.monotonic()
+    error = call.late(now)
+    if error is not None:
+        yield from call.fail(error)
+    elif call.is_silent(now):
+        yield from call.client.say(KEEP_ALIVE)
+
+
+def _watch_body(call: LlmStream, event: Tick) -> CommandGenerator[None]:
+    error = call.late(call.clock.monotonic())
+    if error is not None:
+        yield from call.fail(error)
+
+
+def _watch_stream(call: LlmStream, event: Tick) -> CommandGenerator[None]:
+    now = call.clock.monotonic()
+    if call.answer.done:
+        if now - call.attempt.heard_at >= LINGER_SECONDS:
+            yield from call.client.abort()
+            yield from call.finish()
+        return
+    error = call.late(now)
+    if error is not None:
+        yield from call.fail(error)
+    elif call.is_silent(now):
+        yield from call.client.say(call.answer.keep_alive, call.attempt.headers)
+
+
+def _leave(call: LlmStream, event: RequestProtocolError) -> CommandGenerator[None]:
+    call.enter(Phase.BROKEN)
+    yield from call.client.leave(event.message)
+
+
+def _leave_stream(call: LlmStream, event: RequestProtocolError) -> CommandGenerator[None]:
+    call.answer.stop()
+    yield from _leave(call, event)
+
+
+def _break(call: LlmStream, event: Fault) -> CommandGenerator[None]:
+    call.enter(Phase.BROKEN)
+    yield from call.client.give_up()
+
+
+def _ignore(call: LlmStream, event: events.Event) -> CommandGenerator[None]:
+    yield from ()
+
+
+def _refuse(call: LlmStream, event: events.Event) -> CommandGenerator[None]:
+    raise RuntimeError(f"{type(event).__name__} while {call.phase.name}")
+
+
+# -- what happens when -----------------------------------------------------------------------------
+
+EVENTS = (
+    RequestHeaders,
+    RequestData,
+    RequestTrailers,
+    RequestEndOfMessage,
+    RequestProtocolError,
+    Connected,
+    ResponseHeaders,
+    ResponseData,
+    ResponseTrailers,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+    events.Wakeup,
+    Tick,
+    Fault,
+)
+"""All that a call may be given."""
+
+IGNORED = Step(_ignore)
+"""What may come and means nothing any more, or nothing here."""
+
+REFUSED = Step(_refuse)
+"""What can't come unless we or mitmproxy err: the call is given up."""
+
+
+def _step(act: Act, *phases: Phase) -> Step:
+    return Step(act, frozenset(phases))
+
+
+_P = Phase
+_ENDS = (_P.ANSWERED, _P.BROKEN)
+_RETRIES = (_P.RETRYING, *_ENDS)
+_FAILS = (_P.ABORTING, *_ENDS)
+_ALWAYS = {
+    RequestProtocolError: _step(_leave, _P.BROKEN),
+    Fault: _step(_break, _P.BROKEN),
+    Tick: IGNORED,
+}
+_OF_THE_BODY = dict.fromkeys((RequestData, RequestTrailers, RequestEndOfMessage), IGNORED)
+_OF_THE_LAST_ATTEMPT = dict.fromkeys(
+    (ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError),
+    IGNORED,
+)
+_OVER = _ALWAYS | _OF_THE_BODY | _OF_THE_LAST_ATTEMPT | {events.Wakeup: IGNORED}
+
+_ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
+    _P.READING: _ALWAYS
+    | {
+        RequestHeaders: IGNORED,
+        RequestData: _step(_read_body, *_ENDS),
+        RequestTrailers: IGNORED,
+        RequestEndOfMessage: _step(_open, _P.RESERVING, _P.CONNECTING, *_ENDS),
+    },
+    _P.RESERVING: _ALWAYS | {events.Wakeup: _step(_reserve, _P.RESERVING, _P.CONNECTING, *_ENDS)},
+    _P.CONNECTING: {
+        Connected: _step(_send, _P.AWAITING_HEAD, _P.CONNECTING, *_ENDS),
+        Fault: _step(_break, _P.BROKEN),
+    },
+    _P.AWAITING_HEAD: _ALWAYS
+    | {
+        ResponseHeaders: _step(_read_head, _P.COLLECTING, _P.STREAMING, *_FAILS),
+        ResponseProtocolError: _step(_lose_before_head, *_RETRIES),
+        Tick: _step(_watch_for_head, *_FAILS),
+    },
+    _P.COLLECTING: _ALWAYS
+    | {
+        ResponseData: _step(_collect, *_FAILS),
+        ResponseTrailers: IGNORED,
+        ResponseEndOfMessage: _step(_judge, *_RETRIES),
+        ResponseProtocolError: _step(_lose, *_RETRIES),
+        Tick: _step(_watch_body, *_FAILS),
+    },
+    _P.STREAMING: _ALWAYS
+    | {
+        RequestProtocolError: _step(_leave_stream, _P.BROKEN),
+        ResponseData: _step(_relay, *_FAILS),
+        ResponseTrailers: IGNORED,
+        ResponseEndOfMessage: _step(_end_stream, *_RETRIES),
+        ResponseProtocolError: _step(_cut_stream, *_RETRIES),
+        Tick: _step(_watch_stream, *_FAILS),
+    },
+    _P.ABORTING: _ALWAYS
+    | _OF_THE_LAST_ATTEMPT
+    | {
+        ResponseEndOfMessage: _step(_end_abort, _P.RETRYING),
+        ResponseProtocolError: _step(_end_abort, _P.RETRYING),
+    },
+    _P.RETRYING: _ALWAYS | _OF_THE_LAST_ATTEMPT | {events.Wakeup: _step(_connect, _P.CONNECTING)},
+    _P.ANSWERED: _OVER,
+    _P.BROKEN: _OVER,
+}
+
+TABLE: Table = {
+    phase: {event: row.get(event, REFUSED) for event in EVENTS} for phase, row in _ROWS.items()
+}
+"""All pairs; what a row does not name is refused."""

@@ -1,0 +1,266 @@
+"""The client's half of a request: its head, what the client is sent, and its end.
+
+mitmproxy has no hook that sends a flow again. Its HTTP layer is sans-io, so a subclass can:
+it never forwards `flow.request`, which is there to be looked at, with keys masked, but what
+the flow's `Plan` says; a flow without a plan goes nowhere. mitmproxy makes the stream before
+the head is known, so the half that asks an upstream is chosen later. Private parts of
+mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from mitmproxy import flow as flows
+from mitmproxy import http
+from mitmproxy.connection import Server
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import DropStream, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._hooks import (
+    HttpErrorHook,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+)
+
+from addon.edge.convert import fault
+from addon.edge.plan import Plan, Planner
+from addon.exchange.upstream_request import returned
+
+__all__ = ("Fault", "GatewayStream", "UpstreamHalf")
+
+_STREAMED = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    # nginx would hold events back until its buffer is full.
+    "x-accel-buffering": "no",
+    "access-control-allow-origin": "*",
+}
+_log = logging.getLogger("thinkback.stream")
+
+
+class Fault(events.Event):
+    """Something inside the gateway has failed."""
+
+
+class UpstreamHalf(Protocol):
+    """Gets a request's answer from an upstream."""
+
+    def take(self, event: events.Event) -> CommandGenerator[None]:
+        """Take an event of the request, from its head on."""
+
+
+class GatewayStream(HttpStream):
+    """One client request and its one end: an answer, or a connection that closes."""
+
+    def __init__(
+        self,
+        context: Context,
+        stream_id: int,
+        planner: Planner,
+        half_for: "Callable[[GatewayStream, Plan], UpstreamHalf]",
+    ) -> None:
+        super().__init__(context, stream_id)
+        self.clock = planner.clock
+        self._planner = planner
+        self._half_for = half_for
+        self._take: Callable[[events.Event], CommandGenerator[None]] = self._take_unplanned
+        self._chunked = True
+        self.begun = False
+        """Whether a streamed answer has begun."""
+
+        self.sent_at = self.clock.monotonic()
+        """When the client was last sent something, or the request began."""
+
+        self.upstream: Server | None = None
+        """The connection on which an answer is awaited or coming."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has its answer, or can't get one any more."""
+        return self.server_state in (self.state_done, self.state_errored)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the client left, or was left without an answer."""
+        return bool(self.client_state == self.state_errored)
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        work = self._guarded(event)
+        return work if self._planner.watched else _heard_by(self._planner, work)
+
+    def _guarded(self, event: events.Event) -> CommandGenerator[None]:
+        try:
+            yield from self._take(event)
+        except Exception:
+            _log.exception("a request failed inside the gateway")
+            yield from self._take(Fault())
+
+    def _take_unplanned(self, event: events.Event) -> CommandGenerator[None]:
+        """Take what comes before the plan, or after a head that was answered at once."""
+        if isinstance(event, events.Start | RequestHeaders):
+            yield from self.pass_on(event)
+        elif isinstance(event, RequestProtocolError):
+            yield from self.leave(event.message)
+        elif isinstance(event, Fault):
+            yield from self.give_up()
+
+    def pass_on(self, event: events.Event) -> CommandGenerator[None]:
+        """Do with an event what mitmproxy does."""
+        yield from super()._handle_event(event)
+
+    # -- the request -------------------------------------------------------------------------------
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
+        yield from super().state_wait_for_request_headers(event)
+        if self.broken:
+            return
+        plan = self._planner.plan_of(self.flow)
+        if self.flow.response is not None:
+            yield from self.answer(self.flow.response)
+        elif plan is None:
+            yield from self.answer(fault())
+        else:
+            self._take = self._half_for(self, plan).take
+            yield from self._take(event)
+
+    def start_request_stream(self) -> CommandGenerator[None]:
+        # mitmproxy would connect to its own target; the half that is chosen next passes the
+        # body on.
+        yield from ()
+
+    def complete(self) -> CommandGenerator[bool]:
+        """End the request's body; whether an upstream is to be asked."""
+        self.flow.request.raw_content = bytes(self.request_body_buf)
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        yield HttpRequestHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return False
+        if self.flow.response is None:
+            return True
+        yield from self.send_response()
+        return False
+
+    def send(
+        self, request: http.Request, connection: Server, *, whole: bool = True
+    ) -> CommandGenerator[None]:
+        """Send a request to an upstream; the body of one that is not `whole` is to follow."""
+        self.context.server = self.flow.server_conn = self.upstream = connection
+        content = request.raw_content or b""
+        ends = whole and not content
+        yield SendHttp(RequestHeaders(self.stream_id, request, ends), connection)
+        if content:
+            yield SendHttp(RequestData(self.stream_id, content), connection)
+        if whole:
+            yield SendHttp(RequestEndOfMessage(self.stream_id), connection)
+
+    # -- the answer --------------------------------------------------------------------------------
+
+    def answer(self, response: http.Response) -> CommandGenerator[None]:
+        """Answer at once; what still comes of the body is dropped."""
+        self.flow.response = response
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        yield from self.send_response()
+
+    def say(self, out: bytes, upstream_headers: Mapping[str, str] = {}) -> CommandGenerator[None]:
+        """Send bytes of a streamed answer; its head comes before the first."""
+        if not self.begun:
+            yield from self._begin(returned(upstream_headers))
+        self.sent_at = self.clock.monotonic()
+        if self.context.options.store_streamed_bodies:
+            self.response_body_buf += out
+        if self._chunked:
+            out = b"%x\r\n%b\r\n" % (len(out), out)
+        # Straight to the socket, framed here: the way through Http1Server would look the
+        # framing up for each event.
+        yield commands.SendData(self.context.client, out)
+
+    def _begin(self, headers: dict[str, str]) -> CommandGenerator[None]:
+        self.begun = True
+        # HTTP/1.0 clients (older nginx among them) read until the connection closes.
+        self._chunked = self.flow.request.http_version != "HTTP/1.0"
+        framing = {"transfer-encoding": "chunked"} if self._chunked else {"connection": "close"}
+        response = http.Response.make(200, b"", headers | _STREAMED | framing)
+        response.headers.pop("content-length", None)
+        self.flow.response = response
+        yield HttpResponseHeadersHook(self.flow)
+        yield SendHttp(
+            ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client
+        )
+
+    def finish(self) -> CommandGenerator[None]:
+        """End a streamed answer."""
+        if self.flow.response is not None and self.context.options.store_streamed_bodies:
+            self.flow.response.data.content = bytes(self.response_body_buf)
+        self.server_state = self.state_done
+        yield HttpResponseHook(self.flow)
+        if (yield from self.check_killed(False)):
+            return
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    # -- trouble -----------------------------------------------------------------------------------
+
+    def abort(self) -> CommandGenerator[None]:
+        """Close the upstream's connection, so that it stops generating."""
+        if self.upstream is not None:
+            upstream, self.upstream = self.upstream, None
+            cancelled = RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL)
+            yield SendHttp(cancelled, upstream)
+
+    def leave(self, why: str) -> CommandGenerator[None]:
+        """End the request of a client that has left."""
+        settled = self.ended
+        yield from self.abort()
+        self.client_state = self.server_state = self.state_errored
+        if not settled:
+            self.flow.error = flows.Error(why)
+            yield HttpErrorHook(self.flow)
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+    def give_up(self) -> CommandGenerator[None]:
+        """End after a fault of ours: with an error or a broken stream, never in silence."""
+        if self.ended:
+            return
+        self.client_state = self.server_state = self.state_errored
+        yield from self.abort()
+        if hasattr(self, "flow"):
+            self.flow.error = flows.Error("fault inside the gateway")
+            yield HttpErrorHook(self.flow)
+        if self.begun:
+            yield commands.CloseConnection(self.context.client)
+        else:
+            broken = ResponseProtocolError(self.stream_id, "fault", ErrorCode.GENERIC_SERVER_ERROR)
+            yield SendHttp(broken, self.context.client)
+        yield DropStream(self.stream_id)
+
+
+def _heard_by(planner: Planner, work: CommandGenerator[None]) -> CommandGenerator[None]:
+    """Answer the hooks in `work` here and now; pass every other command on."""
+    reply = None
+    while True:
+        try:
+            command = work.send(reply)
+        except StopIteration:
+            return
+        if isinstance(command, commands.StartHook):
+            planner.hear(command)
+            reply = None
+        else:
+            reply = yield command

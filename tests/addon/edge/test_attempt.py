@@ -1,0 +1,69 @@
+"""An attempt knows what is no answer, what is too much, and when it is too late."""
+
+import pytest
+from mitmproxy import http
+
+from addon.edge.attempt import MAX_REFUSAL, Attempt
+from shared.config.schema import Timeouts
+
+REQUEST = http.Request.make("POST", "http://up.test/")
+TIMEOUTS = Timeouts(connect=5, first_byte=30, idle=40, total=500)
+
+
+@pytest.mark.parametrize(
+    ("status", "fails"),
+    [(200, False), (299, False), (300, True), (399, True), (400, False), (599, False), (600, True)],
+)
+def test_redirects_and_numbers_that_are_no_status_are_no_answers(status: int, fails: bool) -> None:
+    error = Attempt(REQUEST, reused=False, status=status).head_fault()
+    assert (error is not None) == fails
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "streams"),
+    [
+        (200, "text/event-stream", True),
+        (200, "", True),
+        (200, "application/json; charset=utf-8", False),
+        (503, "text/event-stream", False),
+    ],
+)
+def test_events_follow_a_head_that_promises_no_json(
+    status: int, content_type: str, streams: bool
+) -> None:
+    headers = {"content-type": content_type}
+    assert Attempt(REQUEST, False, status=status, headers=headers).is_stream == streams
+
+
+def test_a_refusal_has_fewer_bytes_than_an_answer() -> None:
+    body = b" " * (MAX_REFUSAL + 1)
+    assert Attempt(REQUEST, False, status=200).add(body) is None
+    assert Attempt(REQUEST, False, status=503).add(body[1:]) is None
+    assert Attempt(REQUEST, False, status=503).add(body) is not None
+
+
+@pytest.mark.parametrize(
+    ("attempt", "now", "message"),
+    [
+        (Attempt(REQUEST, False, sent_at=100), 130, ""),
+        (Attempt(REQUEST, False, sent_at=100), 131, "did not answer within 30 s"),
+        (Attempt(REQUEST, False, sent_at=100, heard_at=120, status=200), 160, ""),
+        (Attempt(REQUEST, False, 100, heard_at=120, status=200), 161, "sent nothing for 40 s"),
+        (Attempt(REQUEST, False, 100, heard_at=511, status=200), 512, "longer than 500 s in all"),
+    ],
+    ids=["in time", "no head", "speaking", "silent", "too long"],
+)
+def test_a_deadline_that_has_passed_is_told(attempt: Attempt, now: float, message: str) -> None:
+    error = attempt.lateness(now, opened_at=10, timeouts=TIMEOUTS)
+    if message:
+        assert error is not None
+        assert message in error.message
+        assert error.status == 504
+    else:
+        assert error is None
+
+
+def test_a_deadline_of_zero_never_passes() -> None:
+    never = Timeouts(connect=0, first_byte=0, idle=0, total=0)
+    assert Attempt(REQUEST, False).lateness(1e9, 0, never) is None
+    assert Attempt(REQUEST, False, status=200).lateness(1e9, 0, never) is None

@@ -1,0 +1,130 @@
+"""Hooks become plans: what is planned for a flow is all that becomes of it, and it shows no
+secret.
+"""
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from addon.edge.gateway import Gateway
+from addon.edge.plan import LlmCall, ToSidecar
+from addon.node import Node
+from tests.addon.edge.line import Line, request
+
+
+def flow_for(head: bytes, **headers: str) -> http.HTTPFlow:
+    method, _, target = head.partition(b" ")
+    flow = tflow.tflow()
+    flow.request.method, flow.request.path = method.decode(), target.decode()
+    flow.request.authority = ""
+    flow.request.headers = http.Headers(
+        [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    )
+    return flow
+
+
+def test_a_call_of_a_key_is_planned_with_its_limit(gateway: Gateway, key: str) -> None:
+    flow = flow_for(b"POST /v1/chat/completions", authorization=f"Bearer {key}")
+    gateway.requestheaders(flow)
+    plan = gateway.plan_of(flow)
+    assert isinstance(plan, LlmCall)
+    assert plan.max_body == 32 * 1024 * 1024
+    assert flow.response is None
+
+
+def test_a_stranger_gets_an_answer_and_no_plan(gateway: Gateway) -> None:
+    flow = flow_for(b"POST /v1/chat/completions", authorization="Bearer sk-none")
+    gateway.requestheaders(flow)
+    assert gateway.plan_of(flow) is None
+    assert flow.response is not None
+    assert flow.response.status_code == 401
+
+
+def test_a_hook_that_fails_leaves_an_error_and_no_plan(
+    gateway: Gateway, key: str, node: Node
+) -> None:
+    flow = flow_for(b"POST /v1/chat/completions", authorization=f"Bearer {key}")
+    gateway.requestheaders(flow)
+    node.engine.close()
+    flow.request.content = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+    gateway.request(flow)
+    assert gateway.plan_of(flow) is None
+    assert flow.response is not None
+    assert flow.response.status_code == 500
+
+
+def test_a_flow_shows_no_credential(gateway: Gateway, key: str) -> None:
+    flow = flow_for(b"POST /v1/chat/completions", authorization=f"Bearer {key}", cookie="id=secret")
+    gateway.requestheaders(flow)
+    assert key not in str(flow.request.headers)
+    assert "secret" not in str(flow.request.headers)
+
+
+def test_other_paths_are_the_sidecars(gateway: Gateway) -> None:
+    flow = flow_for(b"GET /dashboard")
+    gateway.requestheaders(flow)
+    plan = gateway.plan_of(flow)
+    assert isinstance(plan, ToSidecar)
+    assert (plan.request.host, plan.request.port) != (flow.request.host, flow.request.port)
+
+
+@pytest.mark.parametrize(
+    ("headers", "streams"),
+    [
+        ({"content_length": "65536"}, False),
+        ({"content_length": "65537"}, True),
+        ({"transfer_encoding": "chunked"}, True),
+    ],
+)
+def test_large_bodies_are_passed_on_as_they_come(
+    gateway: Gateway, headers: dict[str, str], streams: bool
+) -> None:
+    flow = flow_for(b"POST /api/import", **headers)
+    gateway.requestheaders(flow)
+    assert bool(flow.request.stream) == streams
+
+
+def test_the_sidecar_hears_of_the_client_and_nothing_of_its_connection(line: Line) -> None:
+    line.says(
+        b"GET /dashboard HTTP/1.1\r\nhost: x\r\nconnection: x-hop\r\nx-hop: 1\r\ncookie: id=secret\r\n"
+        b"x-forwarded-for: 203.0.113.1\r\nx-forwarded-proto: https\r\n\r\n"
+    )
+    sent = bytes(line.sent[line.upstream])
+    assert b"x-forwarded-for: 192.0.2.7\r\n" in sent
+    assert b"x-forwarded-proto: http\r\n" in sent
+    assert b"cookie: id=secret\r\n" in sent
+    assert b"x-hop" not in sent
+
+
+def test_a_trusted_proxy_says_how_the_client_came(line: Line) -> None:
+    line.client.peername = ("127.0.0.1", 4000)
+    line.says(b"GET /dashboard HTTP/1.1\r\nhost: x\r\nx-forwarded-proto: https\r\n\r\n")
+    assert b"x-forwarded-proto: https\r\n" in line.sent[line.upstream]
+
+
+def test_an_absolute_target_is_refused_and_ends_the_connection(line: Line, key: str) -> None:
+    line.says(b"GET http://evil.test/v1/models HTTP/1.1\r\nhost: x\r\n\r\n" + request(key))
+    assert line.answer.startswith(b"HTTP/1.1 400")
+    assert line.answer.count(b"HTTP/1.1") == 1
+    assert not line.upstreams
+
+
+def test_a_session_reaches_its_client_and_no_onlooker(gateway: Gateway) -> None:
+    flow = flow_for(b"POST /api/login")
+    gateway.requestheaders(flow)
+    flow.request.content = b'{"password":"secret"}'
+    gateway.request(flow)
+    plan = gateway.plan_of(flow)
+    assert isinstance(plan, ToSidecar)
+    assert (plan.request.content, flow.request.content) == (b'{"password":"secret"}', b"")
+    flow.response = http.Response.make(200, b"{}", {"set-cookie": "id=1", "server": "uvicorn"})
+    gateway.responseheaders(flow)
+    assert flow.response.headers["set-cookie"] == "id=1"
+    assert "server" not in flow.response.headers
+    gateway.response(flow)
+    assert "set-cookie" not in flow.response.headers
+
+
+def test_anybody_may_ask_whether_it_lives(line: Line) -> None:
+    line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert line.answer.endswith(b'{"status":"ok"}')

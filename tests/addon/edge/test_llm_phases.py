@@ -1,0 +1,471 @@
+"""Every event in every phase of an LLM call is handled, ignored or refused by the table, and a
+client gets exactly one end, whatever comes when.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h11
+import pysqlite3
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mitmproxy import connection, http
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.http import GetHttpConnection, _events
+from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
+from mitmproxy.test import taddons
+
+from addon.edge import http1
+from addon.edge.gateway import Gateway
+from addon.edge.http1 import Tick
+from addon.edge.llm_phases import EVENTS, IGNORED, REFUSED, TABLE
+from addon.edge.llm_stream import LlmStream, Phase
+from addon.edge.stream import Fault
+from tests.addon.edge.conftest import add_key, make_node
+from tests.addon.edge.line import SSE, Clock, Line, chunk, event, refusal, request
+
+HANDLED = "handled"
+KINDS = {"h": HANDLED, "i": "ignored", "-": "refused"}
+COLUMNS = [
+    "head",
+    "data",
+    "trailers",
+    "end",
+    "left",
+    "connected",
+    "HEAD",
+    "DATA",
+    "TRAILERS",
+    "END",
+    "LOST",
+    "wakeup",
+    "tick",
+    "fault",
+]
+"""The client's in small letters, the upstream's in capitals, in the order of EVENTS."""
+
+GRID = """
+READING        i h i h h  -  - - - - -  - i h
+RESERVING      - - - - h  -  - - - - -  h i h
+CONNECTING     - - - - -  h  - - - - -  - - h
+AWAITING_HEAD  - - - - h  -  h - - - h  - h h
+COLLECTING     - - - - h  -  - h i h h  - h h
+STREAMING      - - - - h  -  - h i h h  - h h
+ABORTING       - - - - h  -  i i i h h  - i h
+RETRYING       - - - - h  -  i i i i i  h i h
+ANSWERED       - i i i h  -  i i i i i  i i h
+BROKEN         - i i i h  -  i i i i i  i i h
+"""
+"""What becomes of each event in each phase."""
+
+PAIRS = [
+    (Phase[phase], kind, KINDS[letter])
+    for phase, *letters in map(str.split, GRID.split("\n")[1:-1])
+    for kind, letter in zip(EVENTS, letters, strict=True)
+]
+
+
+def test_the_grid_knows_every_phase_and_every_event() -> None:
+    assert len(COLUMNS) == len(EVENTS)
+    assert {(phase, kind) for phase, kind, _ in PAIRS} == {
+        (phase, kind) for phase in Phase for kind in EVENTS
+    }
+
+
+@pytest.mark.parametrize(
+    ("phase", "kind", "outcome"), PAIRS, ids=lambda one: getattr(one, "__name__", str(one))
+)
+def test_the_table_says_what_becomes_of_an_event(
+    phase: Phase, kind: type[events.Event], outcome: str
+) -> None:
+    step = TABLE[phase][kind]
+    assert {IGNORED: "ignored", REFUSED: "refused"}.get(step, HANDLED) == outcome
+
+
+# -- a real call in each phase ---------------------------------------------------------------------
+
+
+class Scene:
+    """A real gateway, and lines to it."""
+
+    def __init__(self, folder: Path, options: object, *, watched: bool = False) -> None:
+        self.clock = Clock()
+        self.node = make_node(folder, self.clock)
+        self.database = folder / "data" / "adapter.db"
+        self.key = add_key(self.node)
+        self._options = options
+        self.gateway = Gateway(self.node)
+        self.gateway.watched = watched
+
+    def line(self, *, holds: bool = False) -> Line:
+        # What other lines left to be written would keep the database busy.
+        self.node.engine.flush()
+        return Line(self.gateway, self.clock, self._options, holds=holds)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """While another process writes into the database."""
+        writer = pysqlite3.connect(str(self.database), isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        yield
+        writer.execute("ROLLBACK")
+        writer.close()
+
+
+def reading(scene: Scene) -> Line:
+    line = scene.line()
+    line.says(request(scene.key)[:-2])
+    return line
+
+
+def reserving(scene: Scene) -> Line:
+    line = scene.line()
+    with scene.busy():
+        line.says(request(scene.key))
+    return line
+
+
+def connecting(scene: Scene) -> Line:
+    line = scene.line(holds=True)
+    line.says(request(scene.key))
+    return line
+
+
+def awaiting_head(scene: Scene) -> Line:
+    line = scene.line()
+    line.says(request(scene.key))
+    return line
+
+
+def collecting(scene: Scene) -> Line:
+    line = awaiting_head(scene)
+    line.upstream_says(refusal(503)[:-1])
+    return line
+
+
+def streaming(scene: Scene) -> Line:
+    line = awaiting_head(scene)
+    line.upstream_says(SSE + event(content="half"))
+    return line
+
+
+def aborting(scene: Scene) -> Line:
+    line = scene.line(holds=True)
+    line.says(request(scene.key))
+    line.release()
+    line.upstream_says(b"HTTP/1.1 302 Found\r\ncontent-length: 9\r\n\r\n")
+    return line
+
+
+def retrying(scene: Scene) -> Line:
+    line = scene.line(holds=True)
+    line.says(request(scene.key))
+    line.release()
+    line.upstream_says(refusal(503))
+    return line
+
+
+def answered(scene: Scene) -> Line:
+    line = reading(scene)
+    line.refusing |= {"first.test", "second.test"}
+    line.says(b"]}")
+    return line
+
+
+def broken(scene: Scene) -> Line:
+    line = awaiting_head(scene)
+    line.closes(line.client)
+    return line
+
+
+REACHED: dict[Phase, Callable[[Scene], Line]] = {
+    Phase.READING: reading,
+    Phase.RESERVING: reserving,
+    Phase.CONNECTING: connecting,
+    Phase.AWAITING_HEAD: awaiting_head,
+    Phase.COLLECTING: collecting,
+    Phase.STREAMING: streaming,
+    Phase.ABORTING: aborting,
+    Phase.RETRYING: retrying,
+    Phase.ANSWERED: answered,
+    Phase.BROKEN: broken,
+}
+
+
+def call_of(line: Line) -> LlmStream:
+    """The call of the line's first request."""
+    assert line.stream
+    call = getattr(line.stream._take, "__self__", None)
+    assert isinstance(call, LlmStream)
+    return call
+
+
+class Heard(logging.Handler):
+    """What the log says of requests and of faults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.faults: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "thinkback.request":
+            self.lines.append(record.getMessage())
+        else:
+            self.faults.append(f"{record.getMessage()}: {record.exc_info}")
+
+    def __enter__(self) -> None:
+        for name in ("thinkback.request", "thinkback.stream"):
+            logging.getLogger(name).addHandler(self)
+
+    def __exit__(self, *_: object) -> None:
+        for name in ("thinkback.request", "thinkback.stream"):
+            logging.getLogger(name).removeHandler(self)
+
+
+def an_event(kind: type[events.Event]) -> events.Event:
+    """An event of this kind, of the first request."""
+    response = http.Response.make(200, b"", {"content-type": "text/event-stream"})
+    samples = {
+        _events.RequestHeaders: lambda: _events.RequestHeaders(
+            1, http.Request.make("POST", "http://x"), False
+        ),
+        _events.RequestData: lambda: _events.RequestData(1, b"]"),
+        _events.RequestTrailers: lambda: _events.RequestTrailers(1, http.Headers()),
+        _events.RequestEndOfMessage: lambda: _events.RequestEndOfMessage(1),
+        _events.RequestProtocolError: lambda: _events.RequestProtocolError(
+            1, "left", _events.ErrorCode.CLIENT_DISCONNECTED
+        ),
+        Connected: lambda: Connected(
+            GetHttpConnection(("x", 1), False, None), (None, "Connect call failed")
+        ),
+        _events.ResponseHeaders: lambda: _events.ResponseHeaders(1, response),
+        _events.ResponseData: lambda: _events.ResponseData(1, b": comment\n\n"),
+        _events.ResponseTrailers: lambda: _events.ResponseTrailers(1, http.Headers()),
+        _events.ResponseEndOfMessage: lambda: _events.ResponseEndOfMessage(1),
+        _events.ResponseProtocolError: lambda: _events.ResponseProtocolError(
+            1, "lost", _events.ErrorCode.GENERIC_SERVER_ERROR
+        ),
+        events.Wakeup: lambda: events.Wakeup(commands.RequestWakeup(0)),
+        Tick: Tick,
+        Fault: Fault,
+    }
+    return samples[kind]()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    http1.install()
+    with taddons.context(Proxyserver()) as tctx:
+        made = Scene(tmp_path, tctx.options)
+        yield made
+        made.node.engine.close()
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.name == "thinkback.stream"]
+
+
+def sent(line: Line) -> dict[connection.Connection, bytes]:
+    return {peer: bytes(data) for peer, data in line.sent.items()}
+
+
+@pytest.mark.parametrize("phase", Phase, ids=lambda phase: phase.name)
+def test_a_call_does_with_each_event_what_the_table_says(
+    phase: Phase, scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    for kind, outcome in [(kind, outcome) for row, kind, outcome in PAIRS if row is phase]:
+        line = REACHED[phase](scene)
+        call, before = call_of(line), sent(line)
+        assert call.phase is phase
+        if outcome == "refused":
+            with pytest.raises(RuntimeError, match=f"{kind.__name__} while {phase.name}"):
+                call.take(an_event(kind)).send(None)
+        elif kind is Connected:
+            line.release()
+            assert call.phase is Phase.AWAITING_HEAD
+        elif phase is Phase.CONNECTING:
+            call.take(an_event(kind)).send(None)
+            assert call.phase is Phase.BROKEN
+        else:
+            line.give(an_event(kind))
+        if outcome != HANDLED:
+            assert (call.phase, sent(line)) == (phase, before), kind
+        assert not faults(caplog), kind
+
+
+def test_an_event_that_is_refused_ends_the_request_with_an_error(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = awaiting_head(scene)
+    line.give(_events.ResponseData(1, b"too early"))
+    assert faults(caplog)
+    assert call_of(line).phase is Phase.BROKEN
+    assert line.answer.startswith(b"HTTP/1.1 502")
+    assert line.client.state is connection.ConnectionState.CLOSED
+    assert line.upstream.state is connection.ConnectionState.CLOSED
+
+
+def test_events_wait_while_a_connection_is_being_made(scene: Scene) -> None:
+    line = connecting(scene)
+    line.pass_seconds(31)
+    assert call_of(line).phase is Phase.CONNECTING
+    assert not line.answer
+    line.release()
+    assert call_of(line).phase is Phase.AWAITING_HEAD
+    assert line.answer.count(b": keep-alive\n\n") == 1
+
+
+def test_a_step_leads_to_no_phase_that_the_table_does_not_name(scene: Scene) -> None:
+    call = call_of(awaiting_head(scene))
+    with pytest.raises(RuntimeError, match="AWAITING_HEAD does not lead to STREAMING here"):
+        call.enter(Phase.STREAMING)
+
+
+# -- whatever comes when ---------------------------------------------------------------------------
+
+WAITS = {"a second": 1, "eleven seconds": 11, "half a minute": 31, "ten minutes": 600}
+UPSTREAM_SAYS = {
+    "a stream's head": SSE,
+    "a comment": chunk(b": wait\n\n"),
+    "a word": event(content="word"),
+    "a call": event(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f"}}]),
+    "a finish": event("stop"),
+    "done": chunk(b"data: [DONE]\n\n"),
+    "an end": b"0\r\n\r\n",
+    "an error": chunk(b'data: {"error":{"message":"overloaded","code":529}}\n\n'),
+    "no JSON": chunk(b"data: {\n\n"),
+    "no chunk": b"zz\r\n",
+    "a whole answer": b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"choices":[]}',
+    "half an answer": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
+    "a refusal": refusal(503),
+    "a refused key": refusal(401),
+    "half a refusal": refusal(429)[:-1],
+    "a redirect": b"HTTP/1.1 302 Found\r\ncontent-length: 9\r\n\r\n",
+    "strange coding": b"HTTP/1.1 200 OK\r\ncontent-encoding: zip\r\ncontent-length: 9\r\n\r\n",
+    "no HTTP": b"SSH-2.0\r\n\r\n",
+}
+ACTIONS = (
+    *UPSTREAM_SAYS,
+    "release",
+    "release",
+    "release",
+    "wakeup",
+    "wakeup",
+    *list(WAITS)[:3],
+    "the body",
+    "a byte of the body",
+    "upstream closes",
+    "client leaves",
+    "upstreams go",
+    "upstreams come",
+)
+OPEN = connection.ConnectionState.OPEN
+
+
+class Play:
+    """One request, and what happens around it in any order."""
+
+    def __init__(self, line: Line, key: str, *, stream: bool) -> None:
+        self.line = line
+        self.left = False
+        head, _, body = request(key, stream=stream).partition(b"\r\n\r\n")
+        self._body = body
+        line.says(head + b"\r\n\r\n")
+
+    def do(self, action: str) -> None:
+        line = self.line
+        match action:
+            case "release":
+                line.release()
+            case "wakeup":
+                line.fire(0)
+                line.fire(0.01)
+            case "upstreams go":
+                line.refusing |= {"first.test", "second.test"}
+            case "upstreams come":
+                line.refusing.clear()
+            case "client leaves" if line.client.state is OPEN:
+                self.left = True
+                line.closes(line.client)
+            case "the body" | "a byte of the body" if line.client.state is OPEN:
+                self._send(1 if "byte" in action else len(self._body))
+            case _ if action in WAITS:
+                line.clock.seconds += WAITS[action]
+                line.fire(1)
+            case _ if line.upstreams and line.upstream.state is OPEN:
+                self._answer(action)
+
+    def _send(self, size: int) -> None:
+        part, self._body = self._body[:size], self._body[size:]
+        if part:
+            self.line.says(part)
+
+    def _answer(self, action: str) -> None:
+        if action == "upstream closes":
+            self.line.closes(self.line.upstream)
+        elif action in UPSTREAM_SAYS:
+            self.line.upstream_says(UPSTREAM_SAYS[action])
+
+    def come_to_an_end(self) -> None:
+        """Let everything that was begun run out: bodies, connections, deadlines."""
+        self.do("the body")
+        for _ in range(20):
+            while self.line.release():
+                pass
+            self.do("wakeup")
+            self.do("ten minutes")
+
+
+def responses(answer: bytes) -> int:
+    """How many whole responses a client has got; what is no HTTP raises."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method="POST", target="/", headers=[("host", "x")]))
+    client.send(h11.EndOfMessage())
+    if answer:
+        client.receive_data(answer)
+    count = 0
+    while (one := client.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+        count += isinstance(one, h11.EndOfMessage)
+    assert client.trailing_data[0] == b""
+    return count
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["unheard", "watched"])
+@settings(max_examples=40, deadline=None)
+@given(
+    actions=st.lists(st.sampled_from(ACTIONS), max_size=30),
+    whole=st.booleans(),
+    stream=st.booleans(),
+    busy=st.booleans(),
+)
+def test_a_client_gets_exactly_one_end(
+    watched: bool, actions: list[str], whole: bool, stream: bool, busy: bool
+) -> None:
+    http1.install()
+    heard = Heard()
+    with tempfile.TemporaryDirectory() as folder, taddons.context(Proxyserver()) as tctx, heard:
+        tctx.options.update(validate_inbound_headers=True, keep_host_header=True)
+        scene = Scene(Path(folder), tctx.options, watched=watched)
+        play = Play(scene.line(holds=True), scene.key, stream=stream)
+        if whole and not busy:
+            play.do("the body")
+        if busy:
+            with scene.busy():
+                for action in ["the body", *actions[:10]]:
+                    play.do(action)
+        for action in actions[10 * busy :]:
+            play.do(action)
+        play.come_to_an_end()
+        scene.node.engine.close()
+    assert heard.faults == []
+    [line] = heard.lines
+    if not play.left:
+        got_none = line.startswith("gone")
+        assert responses(play.line.answer) == (0 if got_none else 1)
+        assert not got_none or play.line.client.state is connection.ConnectionState.CLOSED
