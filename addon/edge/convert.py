@@ -80,14 +80,14 @@ def header_map(headers: http.Headers) -> dict[str, str]:
     Headers of the same name are joined by commas (RFC 9110 §5.3). mitmproxy's own mapping
     takes quadratic time.
     """
-    found: dict[str, list[str]] = {}
+    texts_by_name: dict[str, list[str]] = {}
     for raw_name, raw_text in headers.fields:
         if _NAME.fullmatch(raw_name) and not _CONTROL.search(raw_text):
             name, text = (
                 raw.decode("utf-8", "surrogateescape") for raw in (raw_name.lower(), raw_text)
             )
-            found.setdefault(name, []).append(text)
-    return {name: ", ".join(texts) for name, texts in found.items()}
+            texts_by_name.setdefault(name, []).append(text)
+    return {name: ", ".join(texts) for name, texts in texts_by_name.items()}
 
 
 _NAME = re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII)
@@ -106,10 +106,8 @@ def connect_words(error: str) -> str:
     """A connect error without addresses: `[Errno 111] Connect call failed ('127.0.0.1', 9)`
     tells too much.
     """
-    known = error.lower()
-    return next(
-        (words for sign, words in _CONNECT_ERRORS.items() if sign in known), "no connection"
-    )
+    text = error.lower()
+    return next((words for sign, words in _CONNECT_ERRORS.items() if sign in text), "no connection")
 
 
 _CONNECT_ERRORS = {

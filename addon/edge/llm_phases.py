@@ -253,12 +253,15 @@ _P = Phase
 _ENDS = (_P.ANSWERED, _P.BROKEN)
 _RETRIES = (_P.RETRYING, *_ENDS)
 _FAILS = (_P.ABORTING, *_ENDS)
+# While a connection is made, too, mitmproxy reports these, but holds them back until then.
 _ALWAYS = {
     RequestProtocolError: _step(_leave, _P.BROKEN),
     Fault: _step(_break, _P.BROKEN),
     Tick: IGNORED,
 }
+# What still comes of a body that was answered before its end.
 _OF_THE_BODY = dict.fromkeys((RequestData, RequestTrailers, RequestEndOfMessage), IGNORED)
+# What mitmproxy had queued or read of a connection that is closed or done by now.
 _OF_THE_LAST_ATTEMPT = dict.fromkeys(
     (ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError),
     IGNORED,
@@ -268,7 +271,7 @@ _OVER = _ALWAYS | _OF_THE_BODY | _OF_THE_LAST_ATTEMPT | {events.Wakeup: IGNORED}
 _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
     _P.READING: _ALWAYS
     | {
-        RequestHeaders: IGNORED,
+        RequestHeaders: IGNORED,  # it was planned by them
         RequestData: _step(_read_body, *_ENDS),
         RequestTrailers: IGNORED,
         RequestEndOfMessage: _step(_open, _P.RESERVING, _P.CONNECTING, *_ENDS),

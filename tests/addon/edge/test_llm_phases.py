@@ -330,8 +330,20 @@ def test_a_step_leads_to_no_phase_that_the_table_does_not_name(scene: Scene) -> 
 # -- whatever comes when ---------------------------------------------------------------------------
 
 WAITS = {"a second": 1, "eleven seconds": 11, "half a minute": 31, "ten minutes": 600}
-UPSTREAM_SAYS = {
+HEADS = {
     "a stream's head": SSE,
+    "a stream's head and a word": SSE + event(content="word"),
+    "an answer": b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"choices":[]}',
+    "half a JSON": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{",
+    "a refusal": refusal(503),
+    "a refused key": refusal(401),
+    "half a refusal": refusal(429)[:-1],
+    "a redirect": b"HTTP/1.1 302 Found\r\ncontent-length: 9\r\n\r\n",
+    "a redirect with a page": b"HTTP/1.1 302 Found\r\ncontent-length: 9\r\n\r\n<a href=>",
+    "a coding": b"HTTP/1.1 200 OK\r\ncontent-encoding: zip\r\ncontent-length: 9\r\n\r\n",
+    "no HTTP": b"SSH-2.0\r\n\r\n",
+}
+EVENTS_OF_A_STREAM = {
     "a comment": chunk(b": wait\n\n"),
     "a word": event(content="word"),
     "a call": event(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f"}}]),
@@ -341,30 +353,23 @@ UPSTREAM_SAYS = {
     "an error": chunk(b'data: {"error":{"message":"overloaded","code":529}}\n\n'),
     "no JSON": chunk(b"data: {\n\n"),
     "no chunk": b"zz\r\n",
-    "a whole answer": b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"choices":[]}',
-    "half an answer": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
-    "a refusal": refusal(503),
-    "a refused key": refusal(401),
-    "half a refusal": refusal(429)[:-1],
-    "a redirect": b"HTTP/1.1 302 Found\r\ncontent-length: 9\r\n\r\n",
-    "strange coding": b"HTTP/1.1 200 OK\r\ncontent-encoding: zip\r\ncontent-length: 9\r\n\r\n",
-    "no HTTP": b"SSH-2.0\r\n\r\n",
 }
-ACTIONS = (
-    *UPSTREAM_SAYS,
-    "release",
-    "release",
-    "release",
-    "wakeup",
-    "wakeup",
-    *list(WAITS)[:3],
-    "the body",
-    "a byte of the body",
-    "upstream closes",
-    "client leaves",
-    "upstreams go",
-    "upstreams come",
-)
+RESTS = {"a brace": b"}", "the rest": b'"choices":[]}'}
+UPSTREAM_SAYS = HEADS | EVENTS_OF_A_STREAM | RESTS
+ANYTIME = ("upstream closes", "upstreams go", "upstreams come", *UPSTREAM_SAYS)
+LIKELY: dict[Phase | None, tuple[str, ...]] = {
+    None: ("release",),
+    Phase.READING: ("the body", "a byte of the body", "release"),
+    Phase.RESERVING: ("wakeup",),
+    Phase.CONNECTING: ("release",),
+    Phase.AWAITING_HEAD: (*HEADS, "upstream closes"),
+    Phase.COLLECTING: (*RESTS, "upstream closes"),
+    Phase.STREAMING: (*EVENTS_OF_A_STREAM, "upstream closes"),
+    Phase.ABORTING: ("release", "a brace"),
+    Phase.RETRYING: ("wakeup",),
+    Phase.ANSWERED: ("release",),
+    Phase.BROKEN: ("release",),
+}
 OPEN = connection.ConnectionState.OPEN
 
 
@@ -377,6 +382,25 @@ class Play:
         head, _, body = request(key, stream=stream).partition(b"\r\n\r\n")
         self._body = body
         line.says(head + b"\r\n\r\n")
+
+    @property
+    def phase(self) -> Phase | None:
+        """None until the request is planned."""
+        call = getattr(self.line.stream and self.line.stream._take, "__self__", None)
+        return call.phase if isinstance(call, LlmStream) else None
+
+    def go_on(self, data: st.DataObject) -> None:
+        """Let most often happen what moves the request on."""
+        moments = ("likely",) * 14 + ("time", "release", "anything") * 2 + ("leave",)
+        moment = data.draw(st.sampled_from(moments))
+        choices = {
+            "likely": LIKELY[self.phase],
+            "time": tuple(WAITS)[:3],
+            "release": ("release", "wakeup"),
+            "anything": ANYTIME,
+            "leave": ("client leaves",),
+        }
+        self.do(data.draw(st.sampled_from(choices[moment])))
 
     def do(self, action: str) -> None:
         line = self.line
@@ -438,14 +462,9 @@ def responses(answer: bytes) -> int:
 
 @pytest.mark.parametrize("watched", [False, True], ids=["unheard", "watched"])
 @settings(max_examples=40, deadline=None)
-@given(
-    actions=st.lists(st.sampled_from(ACTIONS), max_size=30),
-    whole=st.booleans(),
-    stream=st.booleans(),
-    busy=st.booleans(),
-)
+@given(data=st.data(), stream=st.booleans(), busy=st.integers(0, 8), free=st.integers(0, 25))
 def test_a_client_gets_exactly_one_end(
-    watched: bool, actions: list[str], whole: bool, stream: bool, busy: bool
+    watched: bool, data: st.DataObject, stream: bool, busy: int, free: int
 ) -> None:
     http1.install()
     heard = Heard()
@@ -453,14 +472,11 @@ def test_a_client_gets_exactly_one_end(
         tctx.options.update(validate_inbound_headers=True, keep_host_header=True)
         scene = Scene(Path(folder), tctx.options, watched=watched)
         play = Play(scene.line(holds=True), scene.key, stream=stream)
-        if whole and not busy:
-            play.do("the body")
-        if busy:
-            with scene.busy():
-                for action in ["the body", *actions[:10]]:
-                    play.do(action)
-        for action in actions[10 * busy :]:
-            play.do(action)
+        with scene.busy():
+            for _ in range(busy):
+                play.go_on(data)
+        for _ in range(free):
+            play.go_on(data)
         play.come_to_an_end()
         scene.node.engine.close()
     assert heard.faults == []
