@@ -13,6 +13,7 @@ from addon.formats.neutral.deltas import (
 )
 from addon.formats.neutral.turn import (
     Foreign,
+    Part,
     Reasoning,
     Refusal,
     Text,
@@ -46,15 +47,17 @@ class _Call:
 class _Words(list[str]):
     """Pieces of a text or, when the model declines, of a refusal."""
 
-    refuses = False
+    part: type[Text] | type[Refusal] = Text
 
     def finished(self) -> Text | Refusal | None:
-        said = "".join(self)
-        return (Refusal(said) if self.refuses else Text(said)) if said else None
+        text = "".join(self)
+        if not text:
+            return None
+        return self.part(text)
 
 
 class _Refusal(_Words):
-    refuses = True
+    part = Refusal
 
 
 class _Thought:
@@ -63,10 +66,11 @@ class _Thought:
         self.opaque: OpaqueDelta | None = None
 
     def finished(self) -> Reasoning:
-        said = _first_said(self.fields)
-        if (state := self.opaque) is None:
-            return said
-        return Reasoning(said.text, said.field, state.opaque, state.carrier, state.id)
+        text, field = _first_text(self.fields)
+        state = self.opaque
+        if state is None:
+            return Reasoning(text, field)
+        return Reasoning(text, field, state.opaque, state.carrier, state.id)
 
 
 class _Item:
@@ -98,23 +102,31 @@ class _Choice:
         return self.calls.get(index) or self._begun(self.calls, index, _Call())
 
     def words(self, part: int) -> _Words:
-        # An empty list is false: what has begun is looked up by its key.
-        return self.texts[part] if part in self.texts else self._begun(self.texts, part, _Words())
+        # Looked up by key, since an empty list of pieces is false.
+        if part in self.texts:
+            return self.texts[part]
+        return self._begun(self.texts, part, _Words())
 
     def refusal(self, part: int) -> _Words:
-        return (
-            self.texts[~part] if ~part in self.texts else self._begun(self.texts, ~part, _Refusal())
-        )
+        # The complement keeps a refusal apart from the text of the same part.
+        if ~part in self.texts:
+            return self.texts[~part]
+        return self._begun(self.texts, ~part, _Refusal())
 
     def add_item(self, delta: ForeignItem) -> None:
         self.pieces.append(_Item(delta))
 
     def turn(self) -> Turn:
+        # Calls stand in the order of their indexes, in the places where calls began.
         calls = iter(sorted(self.calls))
-        pieces = [
-            self.calls[next(calls)] if isinstance(piece, _Call) else piece for piece in self.pieces
-        ]
-        parts = [part for piece in pieces if (part := piece.finished()) is not None]
+        parts: list[Part] = []
+        for piece in self.pieces:
+            if isinstance(piece, _Call):
+                parts.append(self.calls[next(calls)].finished())
+                continue
+            part = piece.finished()
+            if part is not None:
+                parts.append(part)
         return turn_of(parts, self.finish_reason, self.stop_sequence)
 
     def _begun[P: _Piece](self, pieces: dict[int, P], at: int, piece: P) -> P:
@@ -124,7 +136,7 @@ class _Choice:
 
 
 class Accumulator:
-    """Collects the deltas of one answer; `turns` may be asked for at any time."""
+    """Collects the deltas of one answer; `turns` gives what has come at any time."""
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
@@ -155,10 +167,9 @@ class Accumulator:
 
     @property
     def finished(self) -> bool:
-        """Whether every choice that has said something is whole."""
-        return bool(self._choices) and all(
-            choice.finish_reason for choice in self._choices.values()
-        )
+        """Whether there is a choice and every choice is whole."""
+        choices = self._choices.values()
+        return bool(choices) and all(choice.finish_reason for choice in choices)
 
     def turns(self) -> dict[int, Turn]:
         """The turn of each choice, as far as it came."""
@@ -168,12 +179,13 @@ class Accumulator:
         return self._choices.get(index) or self._choices.setdefault(index, _Choice())
 
 
-def _first_said(reasoning: dict[str, list[str]]) -> Reasoning:
-    """Servers that use two names send the same text under both: the first name that holds
-    any is the one.
+def _first_text(reasoning: dict[str, list[str]]) -> tuple[str, str]:
+    """The text and name of the first field that holds any, else an empty text and the first name.
+
+    Servers that use two names send the same text under both.
     """
-    joined = {field: "".join(pieces) for field, pieces in reasoning.items()}
-    for field, text in joined.items():
+    for field, pieces in reasoning.items():
+        text = "".join(pieces)
         if text:
-            return Reasoning(text, field)
-    return next((Reasoning(text, field) for field, text in joined.items()), Reasoning("", ""))
+            return text, field
+    return "", next(iter(reasoning), "")

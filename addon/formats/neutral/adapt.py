@@ -1,11 +1,10 @@
-"""Requests made to fit what an upstream takes, and its answers made to fit what the client
-asked for.
+"""Requests lowered to an upstream's abilities, and its answers raised to the client's tools.
 
-A custom tool takes free text; for upstreams that know functions only it becomes a function
-with one string, and what is called that way comes back as the text alone.
+A custom tool takes free text. For an upstream that has only functions it becomes a function of
+one string, and a call of that function comes back as the text alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import is_
 from typing import Any, Literal
 
@@ -33,6 +32,7 @@ INPUT = "input"
 """The one argument of a function that stands for a custom tool."""
 
 type Taking = Literal["take", "drop", "refuse"]
+"""`drop`: put a remark in its place."""
 
 
 class Abilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     max_tokens: int = 32_000
-    """Messages: asked for when the client names none, since the API wants a number."""
+    """Messages: the number for a client that names none, since the API demands one."""
 
     adaptive_thinking: bool = True
     """Messages: it decides itself how much to think when told `adaptive`; older models take
@@ -101,50 +101,50 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
     what is refused.
     """
     declared = frozenset(tool.name for tool in request.tools if tool.custom)
-    custom = frozenset() if abilities.custom_tools else declared
     fitting = _Fitting(abilities, declared)
     messages = [fitting.message(at, message) for at, message in enumerate(request.messages)]
-    tools = tuple(
-        _mended(_as_function(tool) if tool.name in custom else tool) for tool in request.tools
-    )
-    hosted = tuple(tool for tool in request.hosted if abilities.custom_tools or not tool.spare)
-    spared = [tool.kind for tool in request.hosted if tool.spare and not abilities.custom_tools]
-    notes = (
-        *fitting.notes,
-        *(f"the tool '{kind}' was left out: the upstream has no such kind" for kind in spared),
-    )
-    return Lowered(
-        msgspec.structs.replace(request, messages=messages, tools=tools, hosted=hosted),
-        custom,
-        notes,
-    )
+    if abilities.custom_tools:
+        custom, tools, hosted = frozenset[str](), request.tools, request.hosted
+    else:
+        custom, hosted = declared, tuple(tool for tool in request.hosted if not tool.spare)
+        tools = tuple(_as_function(tool, declared) for tool in request.tools)
+        fitting.notes += [
+            f"the tool '{tool.kind}' was left out: the upstream has no such kind"
+            for tool in request.hosted
+            if tool.spare
+        ]
+    typed = tuple(map(_with_typed_schema, tools))
+    fitted = msgspec.structs.replace(request, messages=messages, tools=typed, hosted=hosted)
+    return Lowered(fitted, custom, tuple(fitting.notes))
 
 
-def _as_function(tool: Tool) -> Tool:
-    definition = text(record(tool.grammar).get("definition"))
-    must = f"\n\nThe {INPUT} must match this grammar:\n{definition}" if definition else ""
-    schema = {
-        "type": "object",
-        "properties": {
-            INPUT: {"type": "string", "description": "The tool's whole input, as it is."}
-        },
-        "required": [INPUT],
-        "additionalProperties": False,
-    }
-    return Tool(
-        name=tool.name, description=tool.description + must, parameters=schema, cache=tool.cache
-    )
+_INPUT_SCHEMA = {
+    "type": "object",
+    "properties": {INPUT: {"type": "string", "description": "The tool's whole input, as it is."}},
+    "required": [INPUT],
+    "additionalProperties": False,
+}
+"""Parameters of a function that stands for a custom tool."""
 
 
-def _mended(tool: Tool) -> Tool:
-    """Some upstreams demand what is implied: the arguments of a function are an object."""
-    schema = tool.parameters
-    if tool.custom or (schema is not None and schema.get("type") == "object"):
+def _as_function(tool: Tool, custom: frozenset[str]) -> Tool:
+    """The function that stands for a tool of these names; any other tool stays as it is."""
+    if tool.name not in custom:
         return tool
-    mended = {"type": "object", "properties": {}} | {
-        key: kept for key, kept in (schema or {}).items() if key != "type"
-    }
-    return msgspec.structs.replace(tool, parameters=mended)
+    description = tool.description
+    grammar = text(record(tool.grammar).get("definition"))
+    if grammar:
+        description += f"\n\nThe {INPUT} must match this grammar:\n{grammar}"
+    return Tool(name=tool.name, description=description, parameters=_INPUT_SCHEMA, cache=tool.cache)
+
+
+def _with_typed_schema(tool: Tool) -> Tool:
+    """Some upstreams demand what is implied: the arguments of a function are an object."""
+    schema = tool.parameters or {}
+    if tool.custom or schema.get("type") == "object":
+        return tool
+    typed = {"type": "object", "properties": {}} | schema | {"type": "object"}
+    return msgspec.structs.replace(tool, parameters=typed)
 
 
 class _Fitting:
@@ -163,7 +163,7 @@ class _Fitting:
     def _part(self, at: int, part: Part) -> Part:
         match part:
             case ToolCall():
-                return self._call(_raised(part, self._declared))
+                return self._call(_raised_part(part, self._declared))
             case Image() if self._abilities.images != "take":
                 return self._left_out(at, "image", self._abilities.images)
             case File() if self._abilities.files != "take":
@@ -176,12 +176,9 @@ class _Fitting:
         """
         if self._abilities.custom_tools and call.custom:
             return call
-        is_text = call.custom or call.arguments.lstrip()[:1] not in ("", "{")
-        return (
-            ToolCall(call.id, call.name, scalar_text({INPUT: call.arguments}).decode())
-            if is_text
-            else call
-        )
+        if not call.custom and call.arguments.lstrip()[:1] in ("", "{"):
+            return call
+        return ToolCall(call.id, call.name, scalar_text({INPUT: call.arguments}).decode())
 
     def _left_out(self, at: int, what: str, taking: Taking) -> Text:
         remark, note = left_out(at, what, taking)
@@ -190,8 +187,8 @@ class _Fitting:
 
 
 def left_out(at: int, what: str, taking: Taking) -> tuple[str, str]:
-    """What stands for a picture or file that an upstream does not take, and a note on it.
-    Raises RequestError.
+    """The remark that stands for a picture or file that an upstream does not take, and a
+    note on it. Raises RequestError where it is refused.
     """
     if taking == "refuse":
         message = (
@@ -206,8 +203,8 @@ def left_out(at: int, what: str, taking: Taking) -> tuple[str, str]:
 
 
 class Raising:
-    """Gives the calls of lowered custom tools back as what they are; each is held until it
-    is whole.
+    """Turns the streamed calls of lowered custom tools back into custom calls, each as soon as
+    it is whole.
     """
 
     def __init__(self, custom: frozenset[str]) -> None:
@@ -218,11 +215,11 @@ class Raising:
         """The deltas for the client."""
         if not self._custom:
             return deltas
-        return [passed for delta in deltas for passed in self._passed(delta)]
+        return [raised for delta in deltas for raised in self._raise(delta)]
 
-    def _passed(self, delta: Delta) -> Iterable[Delta]:
+    def _raise(self, delta: Delta) -> Iterable[Delta]:
         if isinstance(delta, Finish):
-            return (*self._ended(delta.choice), delta)
+            return (*self._release(delta.choice), delta)
         if not isinstance(delta, CallDelta):
             return (delta,)
         held = self._held.get((delta.choice, delta.index))
@@ -234,37 +231,36 @@ class Raising:
         held.append(delta.arguments)
         return ()
 
-    def _ended(self, choice: int) -> list[Delta]:
-        ended = [
-            (key, _raw("".join(self._held.pop(key))))
-            for key in list(self._held)
-            if key[0] == choice
-        ]
-        return [
-            CallDelta(index, arguments=raw, choice=choice, custom=True) for (_, index), raw in ended
-        ]
+    def _release(self, choice: int) -> Iterator[Delta]:
+        """The whole inputs of the choice's held calls."""
+        for key in [key for key in self._held if key[0] == choice]:
+            arguments = "".join(self._held.pop(key))
+            yield CallDelta(key[1], arguments=_raw(arguments), choice=choice, custom=True)
 
 
 def raised(turn: Turn, custom: frozenset[str]) -> Turn:
-    """A whole turn with the calls of lowered custom tools as what they are."""
+    """A whole turn with the calls of lowered custom tools as custom calls."""
     if not any(call.name in custom for call in turn.calls):
         return turn
-    return turn_of(
-        [_raised(part, custom) for part in turn.ordered], turn.finish_reason, turn.stop_sequence
-    )
+    parts = [_raised_part(part, custom) for part in turn.ordered]
+    return turn_of(parts, turn.finish_reason, turn.stop_sequence)
 
 
-def _raised[P: Part](part: P, custom: frozenset[str]) -> P | ToolCall:
+def _raised_part[P: Part](part: P, custom: frozenset[str]) -> P | ToolCall:
     if isinstance(part, ToolCall) and part.name in custom and not part.custom:
         return ToolCall(part.id, part.name, _raw(part.arguments), custom=True)
     return part
 
 
 def _raw(arguments: str) -> str:
-    """The text in the arguments of a lowered call; what has another shape stays as it is."""
+    """The text in the arguments of a lowered call; arguments of another shape stay as they are."""
     try:
-        found: Any = value(arguments.encode(errors="replace"))
+        decoded: Any = value(arguments.encode(errors="replace"))
     except MalformedJson:
         return arguments
-    alone = isinstance(found, dict) and list(found) == [INPUT] and isinstance(found[INPUT], str)
-    return found[INPUT] if alone else arguments
+    if not isinstance(decoded, dict) or list(decoded) != [INPUT]:
+        return arguments
+    raw = decoded[INPUT]
+    if isinstance(raw, str):
+        return raw
+    return arguments

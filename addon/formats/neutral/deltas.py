@@ -1,8 +1,7 @@
 """The neutral vocabulary of a streamed turn: each delta is one step of one choice.
 
-`part` tells the pieces of one kind apart that stand in different places of a turn, like the
-thinking before each of several calls; upstreams that have one place for each kind leave it
-0.
+`part` tells apart pieces of one kind that stand in different places of a turn, like the
+thinking before each of several calls. Upstreams that have one place for each kind leave it 0.
 """
 
 from typing import Any
@@ -27,9 +26,7 @@ __all__ = (
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True):
-    """More reasoning; an empty text says that there is a reasoning field, with nothing in
-    it so far.
-    """
+    """More reasoning; an empty text announces a reasoning field that is empty so far."""
 
     text: str
     field: str
@@ -38,9 +35,7 @@ class ReasoningDelta(msgspec.Struct, frozen=True):
 
 
 class OpaqueDelta(msgspec.Struct, frozen=True):
-    """The state of a reasoning part that only its maker can read, whole; fields as in
-    `Reasoning`.
-    """
+    """The whole opaque state of a reasoning part; fields as in `Reasoning`."""
 
     opaque: str
     carrier: str
@@ -58,7 +53,7 @@ class TextDelta(msgspec.Struct, frozen=True):
 
 
 class RefusalDelta(msgspec.Struct, frozen=True):
-    """More of the words with which the model declines."""
+    """More of a refusal's text."""
 
     text: str
     choice: int = 0
@@ -66,9 +61,7 @@ class RefusalDelta(msgspec.Struct, frozen=True):
 
 
 class CallDelta(msgspec.Struct, frozen=True):
-    """More of the tool call at `index`; `id` and `name` are empty when the step does not
-    carry them.
-    """
+    """More of the tool call at `index`; `id` and `name` are empty in steps without them."""
 
     index: int
     id: str = ""
@@ -91,8 +84,7 @@ class Finish(msgspec.Struct, frozen=True):
     """The turn is whole; reasons in the words of Chat Completions: `stop length tool_calls
     content_filter`.
 
-    Messages has `pause_turn` besides: a turn that the upstream goes on with when it is sent
-    back.
+    Messages has `pause_turn` besides: the upstream continues the turn when it is sent back.
     """
 
     reason: str
@@ -108,7 +100,7 @@ class UsageReport(msgspec.Struct, frozen=True):
 
 
 class StreamError(msgspec.Struct, frozen=True):
-    """The upstream says that it failed."""
+    """The upstream reports that it failed."""
 
     message: str
     status: int = 502
@@ -116,7 +108,7 @@ class StreamError(msgspec.Struct, frozen=True):
 
 
 UNREADABLE = StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
-"""What an event is that can't be read."""
+"""The error that an unreadable event stands for."""
 
 type Delta = (
     ReasoningDelta

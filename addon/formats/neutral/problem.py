@@ -1,4 +1,4 @@
-"""What a client is told when its request can't be served, in the client's own format."""
+"""Errors for clients, each in the client's own format."""
 
 import msgspec
 
@@ -6,11 +6,11 @@ __all__ = ("Problem", "RequestError", "error_body")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a client must be told."""
+    """Why a request can't be served."""
 
     status: int
     message: str
-    """One clear sentence: what is wrong and what to do."""
+    """One clear sentence: what is wrong and what to do about it."""
 
     code: str
     type: str = "invalid_request_error"
@@ -32,13 +32,11 @@ def error_body(wire_format: str, problem: Problem) -> bytes:
     # Words of clients and upstreams in it may hold lone surrogates.
     message = problem.message.encode(errors="replace").decode()
     if wire_format == "messages":
-        kind = _ANTHROPIC_TYPES.get(
-            problem.status, "invalid_request_error" if problem.status < 500 else "api_error"
-        )
-        return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
+        error = {"type": _anthropic_type(problem.status), "message": message}
+        return msgspec.json.encode({"type": "error", "error": error})
     code = problem.code.encode(errors="replace").decode()
-    error = {"message": message, "type": problem.type, "param": problem.param, "code": code}
-    return msgspec.json.encode({"error": error})
+    details = {"message": message, "type": problem.type, "param": problem.param, "code": code}
+    return msgspec.json.encode({"error": details})
 
 
 _ANTHROPIC_TYPES = {
@@ -51,4 +49,12 @@ _ANTHROPIC_TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-"""What an error of each status is called there (https://platform.claude.com/docs/en/api/errors)."""
+"""Anthropic's name for errors of each status (https://platform.claude.com/docs/en/api/errors)."""
+
+
+def _anthropic_type(status: int) -> str:
+    if status in _ANTHROPIC_TYPES:
+        return _ANTHROPIC_TYPES[status]
+    if status < 500:
+        return "invalid_request_error"
+    return "api_error"

@@ -1,6 +1,4 @@
-"""What every writer of answers is given: who the answer is, whose ids it carries, how its
-reasoning is sealed.
-"""
+"""The protocols of readers, writers and relays, and what every writer of answers needs."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -39,7 +37,7 @@ type Mint = Callable[[int, int, str], str]
 """(choice, call index, upstream's id) -> the id the client gets."""
 
 type Seal = Callable[[Reasoning], str]
-"""The state that a client carries for a piece of reasoning and gives back; empty: none."""
+"""The state that a client carries for a piece of reasoning; empty: none."""
 
 type Keep = Callable[[Request, str, bytes], None]
 """(request, id, JSON) of a response object that is to be stored; called before the client
@@ -47,11 +45,11 @@ can see its end.
 """
 
 type Unseal = Callable[[Reasoning], Reasoning | None]
-"""What a client's copy of a piece of reasoning holds; None: nothing that can be used."""
+"""The reasoning that a client's sealed copy holds; None: nothing usable."""
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What an answer says of itself."""
+    """An answer's id, time and model."""
 
     id: str
     """Letters and digits; each format puts its own prefix before them."""
@@ -77,12 +75,10 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """Writes one client's stream; `write` takes deltas as they come, then `end` or `fail`
-    ends it.
-    """
+    """Writes one client's stream: `write` for the deltas as they come, then `end` or `fail`."""
 
     def write(self, deltas: list[Delta]) -> bytes:
-        """The events that say the deltas."""
+        """The events of the deltas."""
 
     def end(self) -> bytes:
         """The end of a stream whose turn is whole."""
@@ -92,50 +88,48 @@ class Writer(Protocol):
 
 
 class Relay(Protocol):
-    """Takes an upstream's events; after `end` or `fail`, or once it is `done`, nothing more."""
+    """Passes an upstream's events on to the client, up to `end`, `fail` or `done`."""
 
     @property
     def done(self) -> bool:
-        """Whether the upstream has announced the end, and the client got it."""
+        """Whether the upstream has announced the end and the client has got it."""
 
     @property
     def keep_alive(self) -> bytes:
-        """What tells the client between two events that the answer goes on."""
+        """The bytes that keep the client waiting between two events."""
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
-        """The deltas of one raw event, in the client's terms, and the bytes that say them
-        to the client.
-        """
+        """The deltas of one raw event, in the client's terms, and their bytes for the client."""
 
     def end(self) -> bytes:
-        """The end for the client of an answer whose upstream did not announce it."""
+        """The end for the client where the upstream did not announce it."""
 
     def fail(self, problem: Problem) -> bytes:
         """The end for the client of an answer that failed."""
 
 
 class OneField:
-    """Servers that use two names for reasoning send the same text under both: the first
-    that says anything is heard.
+    """Chooses the first reasoning field with text: servers that use two names send the same text
+    under both.
     """
 
     def __init__(self) -> None:
         self._field = ""
 
     def takes(self, delta: ReasoningDelta) -> bool:
-        """Whether the delta is to be shown."""
+        """Whether the client gets the delta."""
         if delta.text and not self._field:
             self._field = delta.field
         return not self._field or delta.field == self._field
 
 
 def own_state(reasoning: Reasoning) -> str:
-    """The `Seal` that seals nothing: the state that the upstream itself gave."""
+    """The `Seal` of answers that keep the upstream's own state."""
     return reasoning.opaque
 
 
 def deltas_of(turn: Turn, choice: int = 0) -> Iterator[Delta]:
-    """The steps in which a whole turn is said."""
+    """The deltas of a whole turn."""
     numbers = {"call": -1, "message": -1, "thought": -1}
     before = ""
     for part in turn.ordered:
@@ -154,7 +148,7 @@ _KINDS: dict[type, str] = {
     Text: "message",
     ToolCall: "call",
 }
-"""What is numbered together: a text and a refusal beside each other are one message."""
+"""Parts that are numbered together: a text and a refusal beside each other are one message."""
 
 
 def _steps(part: Part, choice: int, number: int) -> Iterator[Delta]:

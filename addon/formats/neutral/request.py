@@ -1,4 +1,4 @@
-"""The neutral request: what any format's client asks for, whatever the upstream speaks."""
+"""The neutral request, which any format's client makes and any upstream can be sent."""
 
 from typing import Any, Literal
 
@@ -36,7 +36,11 @@ SHARED = frozenset(
 """Members without a neutral name that Chat Completions and Responses both have."""
 
 _ROUTING_KEYS = ("model", "stream", "messages", "input")
+"""Members whose duplicates could make the gateway and an upstream read two different requests."""
+
 _LONGEST_MODEL = 256
+"""Characters of a model's name: real ones have far fewer, and it is stored with every request."""
+
 _MOST_PARTS = 100_000
 """Content parts and tool calls that a request may have; each costs some microseconds."""
 
@@ -47,14 +51,14 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str = ""
     parameters: dict[str, Any] | None = None
-    """JSON schema of a function's arguments; None when the client gave none."""
+    """JSON schema of a function's arguments, or None."""
 
     strict: bool | None = None
     custom: bool = False
     """It takes free text instead of JSON arguments."""
 
     grammar: dict[str, Any] | None = None
-    """What a custom tool's text must match: `{"type": "grammar", "syntax": "lark",
+    """The grammar of a custom tool's text: `{"type": "grammar", "syntax": "lark",
     "definition": …}`.
     """
 
@@ -62,8 +66,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """Members that only Messages has for a tool."""
 
     nested: bool = True
-    """On a custom tool: given as Chat Completions documents it, so that its calls may come
-    back as `custom` calls.
+    """On a custom tool: Chat Completions' documented shape, whose calls may come back as
+    `custom` calls.
     """
 
     cache: str = ""
@@ -71,19 +75,17 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hosted(msgspec.Struct, frozen=True):
-    """A tool that the upstream runs itself; only upstreams of the same format take it, as it is."""
+    """A tool that the upstream runs itself, as only upstreams of the same format take it."""
 
     wire_format: WireFormat
     kind: str
     tool: dict[str, Any]
     spare: bool = False
-    """The client runs it after all, but no other format can declare it: models elsewhere do
-    without.
-    """
+    """The client runs it, but no other format can declare it: models elsewhere do without."""
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
-    """Which tools may be called: with `names` these only; `required` and one name force
+    """Which tools may be called: only `names` if there are any; `required` and one name force
     that tool.
     """
 
@@ -103,12 +105,10 @@ class OutputFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Thinking(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the model is to think, and what of it the client wants to see; empty fields:
-    not said.
-    """
+    """How much the model thinks, and how much of it the client sees; empty fields: not set."""
 
     effort: str = ""
-    """`none minimal low medium high xhigh max`, as the client said it."""
+    """`none minimal low medium high xhigh max`, in the client's word."""
 
     budget: int | None = None
     """Tokens."""
@@ -117,7 +117,7 @@ class Thinking(msgspec.Struct, frozen=True, kw_only=True):
     """`enabled`, `adaptive` or `disabled`."""
 
     display: str = ""
-    """`summarized` or `omitted`, as Messages has it; `summary` says the same to others."""
+    """`summarized` or `omitted`, for Messages; `summary` is the other formats' word."""
 
     summary: str = ""
     """`auto`, `concise` or `detailed`."""
@@ -127,7 +127,7 @@ class Request(msgspec.Struct, kw_only=True):
     """A client's request."""
 
     origin: WireFormat
-    """The format that `extra` is of."""
+    """The client's format, which `extra` belongs to."""
 
     model: str
     messages: list[Message]
@@ -148,14 +148,12 @@ class Request(msgspec.Struct, kw_only=True):
     thinking: Thinking = Thinking()
     stream: bool = False
     usage_asked: bool = False
-    """Whether the client wants to see the streamed usage; only Chat Completions lets it choose."""
+    """Whether the client wants streamed usage; only Chat Completions lets it choose."""
 
     store: bool | None = None
     previous_response_id: str = ""
     own_items: list[dict[str, Any]] | None = None
-    """A Responses client's own input, without what came before; None: its answer is not to
-    be stored.
-    """
+    """A Responses client's own input, without the stored past; None: its answer is not stored."""
 
     include: tuple[str, ...] = ()
     metadata: dict[str, Any] | None = None
@@ -196,7 +194,7 @@ def malformed(error: MalformedJson) -> RequestError:
 
 
 def refuse_duplicates(parts: Members) -> None:
-    """Raise MalformedJson for a routing key that stands in a body twice."""
+    """Raise MalformedJson for a body with two members of one routing key."""
     # Go's encoding/json takes the last key whatever its case, so that `Model` would be
     # another second one.
     keys = [key.casefold() for key, _ in parts]
@@ -206,7 +204,7 @@ def refuse_duplicates(parts: Members) -> None:
 
 
 def too_many(what: str, count: int, most: int, remedy: str) -> RequestError:
-    """What to raise for a request that has more of something than is taken."""
+    """The error for a request that has more of something than the gateway takes."""
     message = f"The request has {count:,} {what}, and at most {most:,} are taken: {remedy}."
     return RequestError(Problem(status=413, message=message, code="request_too_large"))
 
@@ -217,23 +215,23 @@ def refuse_parts(count: int) -> None:
         raise too_many("content parts and tool calls", count, _MOST_PARTS, "start a new chat")
 
 
-def model_of(named: Any) -> str:
+def model_of(name: Any) -> str:
     """The model a request names. Raises RequestError."""
-    if not isinstance(named, str) or not named:
+    if not isinstance(name, str) or not name:
         raise refused("missing_model", "The request names no 'model'.", "model")
-    if not named.isprintable() or len(named) > _LONGEST_MODEL:
+    if not name.isprintable() or len(name) > _LONGEST_MODEL:
         message = f"A model's name is printable and has at most {_LONGEST_MODEL} characters."
         raise refused("invalid_model", message, "model")
-    return named
+    return name
 
 
 def refused(code: str, message: str, param: str | None = None) -> RequestError:
-    """What to raise for a request that can't be served."""
+    """The error for a request that can't be served."""
     return RequestError(Problem(status=400, code=code, message=message, param=param))
 
 
 def unsupported_tool(hosted: Hosted) -> RequestError:
-    """What to raise for a tool that the chosen upstream can't run."""
+    """The error for a tool that the chosen upstream can't run."""
     message = (
         f"The tool '{hosted.kind}' does not exist for this model: its upstream can't "
         "run it. Leave it out."

@@ -1,4 +1,4 @@
-"""The neutral vocabulary: what any format's messages mean."""
+"""The neutral vocabulary of messages and turns."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -32,9 +32,7 @@ __all__ = (
 )
 
 SUMMARY = "summary"
-"""Field of reasoning that is told about, not quoted: no upstream takes it back as what it
-thought.
-"""
+"""Field of reasoning that is summarized: no upstream takes it back as what it thought."""
 
 type Role = Literal["system", "user", "assistant", "tool", ""]
 
@@ -44,7 +42,7 @@ class Text(msgspec.Struct, frozen=True):
 
     text: str
     cache: str = ""
-    """How long Anthropic's prompt cache keeps what ends here, like `5m`; empty: not asked for."""
+    """How long Anthropic's prompt cache keeps the prompt up to here, like `5m`; empty: not set."""
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -85,11 +83,11 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True):
-    """What an upstream said it thought; an empty `text` is a value, distinct from None."""
+    """An upstream's reasoning; an empty `text` is a value, distinct from None."""
 
     text: str
     field: str
-    """Name the upstream gave it: `reasoning_content`, `thinking`, `summary`."""
+    """The upstream's name of it: `reasoning_content`, `thinking`, `summary`."""
 
     opaque: str = ""
     """State that only its maker can read: Responses' `encrypted_content`, Messages'
@@ -102,7 +100,7 @@ class Reasoning(msgspec.Struct, frozen=True):
     """
 
     id: str = ""
-    """Id of the item it came in, when it came in one."""
+    """Id of the item it came in, if any."""
 
     @property
     def quoted(self) -> bool:
@@ -111,9 +109,7 @@ class Reasoning(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """An item that only its own format knows, as it came: a call of a tool that the
-    upstream runs, a compaction.
-    """
+    """An item of one format alone, as it came: a hosted tool's call, a compaction."""
 
     wire_format: str
     item: dict[str, Any]
@@ -145,20 +141,22 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: Reasoning | None = None
     finish_reason: str = ""
     stop_sequence: str = ""
-    """The one of the client's stop sequences that ended it, when the upstream says which."""
+    """The client's stop sequence that ended it, if the upstream names one."""
 
     parts: tuple[Part, ...] = ()
-    """Everything in its order, when that says more than reasoning, text and calls one after
-    the other.
-    """
+    """Everything in its order; empty when that is reasoning, text, then calls."""
 
     @property
     def ordered(self) -> tuple[Part, ...]:
         """All its parts in their order."""
         if self.parts:
             return self.parts
-        head = [self.reasoning] if self.reasoning is not None else []
-        return (*head, *([Text(self.text)] if self.text else []), *self.calls)
+        parts: list[Part] = []
+        if self.reasoning is not None:
+            parts.append(self.reasoning)
+        if self.text:
+            parts.append(Text(self.text))
+        return (*parts, *self.calls)
 
 
 class Message(msgspec.Struct, dict=True):
@@ -166,7 +164,7 @@ class Message(msgspec.Struct, dict=True):
 
     role: Role
     content: bytes = b"null"
-    """JSON text of the content, decoded only when its text is asked for."""
+    """JSON text of the content, decoded only for its `text`."""
 
     calls: tuple[ToolCall, ...] = ()
     result_of: str = ""
@@ -176,7 +174,7 @@ class Message(msgspec.Struct, dict=True):
     """Field names and texts the client sent itself."""
 
     parts: tuple[Part, ...] = ()
-    """What a neutral message holds, in its order, calls included; `content` is unused there."""
+    """A neutral message's parts in order, calls included; `content` is unused there."""
 
     failed: bool = False
     """On a tool message: the tool reports an error."""
@@ -194,26 +192,26 @@ class Message(msgspec.Struct, dict=True):
 
     @cached_property
     def text(self) -> str:
-        """The text of the content, its parts joined; other parts have none."""
+        """The joined text of the content; parts without text count for nothing."""
         if self.parts:
             return "".join(part.text for part in self.parts if isinstance(part, Text))
         return text_of(self.content)
 
 
 class Edit(msgspec.Struct):
-    """What to change in one replayed message."""
+    """The changes to one replayed message."""
 
     reasoning: dict[str, str] | None = None
-    """Reasoning fields the message must carry, instead of any it has; None leaves them alone."""
+    """Reasoning fields that replace the message's own; None leaves those alone."""
 
     ids: dict[str, str] = {}
     """Tool-call ids to replace, old to new."""
 
     parts: tuple[Part, ...] | None = None
-    """What a neutral message must hold instead, reasoning included; None: what it holds."""
+    """Parts that replace a neutral message's own, reasoning included; None leaves those alone."""
 
     members: dict[str, bytes] = {}
-    """Members a chat message must have, as JSON texts; empty: must not have."""
+    """Members to set in a chat message, as JSON texts; an empty text removes the member."""
 
     annexes: dict[str, bytes] = {}
     """The same for `extra_content` of a chat message's calls, by their ids."""
@@ -225,49 +223,53 @@ class Edit(msgspec.Struct):
 def message_of(
     role: Role, parts: Iterable[Part], *, result_of: str = "", failed: bool = False, cache: str = ""
 ) -> Message:
-    """A neutral message of these parts."""
-    held = tuple(parts)
+    """The neutral message of these parts."""
+    parts = tuple(parts)
     return Message(
         role,
-        calls=tuple(part for part in held if isinstance(part, ToolCall)),
+        calls=tuple(part for part in parts if isinstance(part, ToolCall)),
         result_of=result_of,
         reasoning=tuple(
-            (part.field, part.text) for part in held if isinstance(part, Reasoning) and part.quoted
+            (part.field, part.text) for part in parts if isinstance(part, Reasoning) and part.quoted
         ),
-        parts=held,
+        parts=parts,
         failed=failed,
         cache=cache,
     )
 
 
 def turn_of(parts: Iterable[Part], finish_reason: str, stop_sequence: str = "") -> Turn:
-    """The turn that these parts are; all its reasoning is one text in `reasoning`."""
-    held = tuple(parts)
+    """The turn of these parts; `reasoning` joins all their reasoning into one text."""
+    parts = tuple(parts)
     turn = Turn(
-        text="".join(part.text for part in held if isinstance(part, Text)),
-        calls=tuple(part for part in held if isinstance(part, ToolCall)),
-        reasoning=_joined([part for part in held if isinstance(part, Reasoning)]),
+        text="".join(part.text for part in parts if isinstance(part, Text)),
+        calls=tuple(part for part in parts if isinstance(part, ToolCall)),
+        reasoning=_joined([part for part in parts if isinstance(part, Reasoning)]),
         finish_reason=finish_reason,
         stop_sequence=stop_sequence,
     )
-    return turn if held == turn.ordered else msgspec.structs.replace(turn, parts=held)
+    if parts == turn.ordered:
+        return turn
+    return msgspec.structs.replace(turn, parts=parts)
 
 
 def _joined(pieces: list[Reasoning]) -> Reasoning | None:
     thoughts = [piece for piece in pieces if piece.field or piece.text]  # others are state alone
-    if len(thoughts) < 2:
-        return Reasoning(thoughts[0].text, thoughts[0].field) if thoughts else None
-    said = [thought for thought in thoughts if thought.text] or thoughts[:1]
-    return Reasoning("\n\n".join(thought.text for thought in said), said[0].field)
+    if not thoughts:
+        return None
+    with_text = [thought for thought in thoughts if thought.text] or thoughts[:1]
+    return Reasoning("\n\n".join(thought.text for thought in with_text), with_text[0].field)
 
 
 def edited(message: Message, edit: Edit) -> Message:
-    """The neutral message with the edit made."""
-    held = message.parts if edit.parts is None else marked(edit.parts, _mark_of(message.parts))
-    parts = [_renamed(part, edit.ids) if isinstance(part, ToolCall) else part for part in held]
-    if edit.parts is None and edit.reasoning is not None:
+    """The neutral message after the edit."""
+    parts: Iterable[Part] = message.parts
+    if edit.parts is not None:
+        parts = marked(edit.parts, _mark_of(message.parts))
+    elif edit.reasoning is not None:
         restored = [Reasoning(text, field) for field, text in edit.reasoning.items()]
         parts = [*restored, *(part for part in parts if not isinstance(part, Reasoning))]
+    parts = [_renamed(part, edit.ids) for part in parts]
     result_of = edit.ids.get(message.result_of, message.result_of)
     return message_of(
         message.role, parts, result_of=result_of, failed=message.failed, cache=message.cache
@@ -276,23 +278,29 @@ def edited(message: Message, edit: Edit) -> Message:
 
 def _mark_of(parts: Iterable[Part]) -> str:
     """The last cache mark among an assistant's parts."""
-    marks = [part.cache for part in parts if isinstance(part, Text | ToolCall) and part.cache]
-    return marks[-1] if marks else ""
+    mark = ""
+    for part in parts:
+        if isinstance(part, Text | ToolCall):
+            mark = part.cache or mark
+    return mark
 
 
 def marked(parts: Iterable[Part], cache: str) -> list[Part]:
     """The parts with this cache mark on the last one that can bear one."""
-    held = list(parts)
-    bearers = [
-        at for at, part in enumerate(held) if isinstance(part, Text | Image | File | ToolCall)
-    ]
-    if cache and bearers:
-        held[bearers[-1]] = msgspec.structs.replace(held[bearers[-1]], cache=cache)
-    return held
+    parts = list(parts)
+    if not cache:
+        return parts
+    for at, part in reversed(list(enumerate(parts))):
+        if isinstance(part, Text | Image | File | ToolCall):
+            parts[at] = msgspec.structs.replace(part, cache=cache)
+            break
+    return parts
 
 
-def _renamed(call: ToolCall, ids: dict[str, str]) -> ToolCall:
-    return msgspec.structs.replace(call, id=ids[call.id]) if call.id in ids else call
+def _renamed(part: Part, ids: dict[str, str]) -> Part:
+    if isinstance(part, ToolCall) and part.id in ids:
+        return msgspec.structs.replace(part, id=ids[part.id])
+    return part
 
 
 def text_of(content: bytes) -> str:
@@ -303,12 +311,18 @@ def text_of(content: bytes) -> str:
         return ""
     if isinstance(decoded, str):
         return decoded
-    return "".join(map(text_of_part, decoded)) if isinstance(decoded, list) else ""
+    if not isinstance(decoded, list):
+        return ""
+    return "".join(map(text_of_part, decoded))
 
 
 def text_of_part(part: Any) -> str:
     """Text of one content part: a bare string, or an object with a `text`."""
     if isinstance(part, str):
         return part
-    text = part.get("text") if isinstance(part, dict) else None
-    return text if isinstance(text, str) else ""
+    if not isinstance(part, dict):
+        return ""
+    text = part.get("text")
+    if isinstance(text, str):
+        return text
+    return ""

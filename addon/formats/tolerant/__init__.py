@@ -1,1 +1,1 @@
-"""Content as any format writes it: what a part, an item or a tool is is read from itself."""
+"""Content of any format: a part, an item or a tool tells by itself what it is."""

@@ -1,5 +1,4 @@
-"""Where a message holds its reasoning: in a member beside the content, or in chunks of the
-content.
+"""The places of a message's reasoning: a member beside the content, or chunks of the content.
 
 Mistral's shape: https://docs.mistral.ai/capabilities/reasoning (`thinking` chunks, to be
 sent back as they came).
@@ -15,7 +14,7 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Members of a chat message under which upstreams give and take reasoning as a plain string."""
 
 THINKING_CHUNK = "content[].thinking"
-"""The field under which reasoning is known that came as a chunk of the content."""
+"""The field of reasoning that came as a chunk of the content."""
 
 
 def is_thinking(part: Any) -> bool:
@@ -24,13 +23,15 @@ def is_thinking(part: Any) -> bool:
 
 
 def thought_of(part: Any) -> str | None:
-    """The reasoning that a content part holds, or None for a part of another kind."""
+    """The reasoning in a content part, or None for a part of another kind."""
     if not is_thinking(part):
         return None
     inner = part.get("thinking")
-    return "".join(map(text_of_part, inner)) if isinstance(inner, list) else text_of_part(inner)
+    if isinstance(inner, list):
+        return "".join(map(text_of_part, inner))
+    return text_of_part(inner)
 
 
 def thinking_chunk(text: str) -> dict[str, Any]:
-    """The chunk that holds this reasoning."""
+    """The chunk of this reasoning."""
     return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addon.formats.neutral.deltas import StreamError
+from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("error_of", "full_text", "message_of")
@@ -17,6 +18,12 @@ _MINIMAX = {1002: 429, 1004: 401, 1008: 402, 1039: 400, 2013: 400}
 _FINE = (None, "", 0, "0", 200, "200")
 """Codes that report no error."""
 
+_UNKNOWN_STATUS = 502
+"""The status of an error that names none: the upstream failed, and another one may not."""
+
+_NESTING = 3
+"""How deep JSON strings within JSON strings are read; two levels are known."""
+
 
 def error_of(
     error: Any, base_resp: Any = None, code: Any = None, message: Any = None
@@ -24,9 +31,8 @@ def error_of(
     """The error that an `error` member, MiniMax's `base_resp` or a bare code with a message
     reports, or None.
     """
-    if isinstance(base_resp, dict) and (minimax := base_resp.get("status_code")):
-        status = _MINIMAX.get(minimax, 502) if isinstance(minimax, int) else 502
-        return StreamError(_words(base_resp.get("status_msg")), status, str(minimax))
+    if isinstance(base_resp, dict) and base_resp.get("status_code"):
+        return _minimax_error(base_resp)
     if isinstance(error, dict) and error:
         code = error.get("code")
         return StreamError(_message(error), _status(code), str(code or error.get("type") or ""))
@@ -37,36 +43,47 @@ def error_of(
     return None
 
 
+def _minimax_error(base_resp: dict[str, Any]) -> StreamError:
+    code = base_resp["status_code"]
+    status = _UNKNOWN_STATUS
+    if isinstance(code, int):
+        status = _MINIMAX.get(code, _UNKNOWN_STATUS)
+    return StreamError(_words(base_resp.get("status_msg")), status, str(code))
+
+
 def _status(code: Any) -> int:
     """The HTTP status that an error's code is, if it is one; some servers send it as a string."""
-    number = (
-        int(code) if isinstance(code, str) and re.fullmatch(r"[45]\d\d", code, re.ASCII) else code
-    )
-    return number if isinstance(number, int) and 400 <= number < 600 else 502
+    if isinstance(code, str) and re.fullmatch(r"[45]\d\d", code, re.ASCII):
+        return int(code)
+    if isinstance(code, int) and 400 <= code < 600:
+        return code
+    return _UNKNOWN_STATUS
 
 
 def _message(error: dict[str, Any]) -> str:
     """The error's words, with those that OpenRouter (`metadata.raw`) and MiMo (`param`)
     hide beside them.
     """
-    metadata = error.get("metadata")
-    raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    details = [text for text in (error.get("param"), raw) if isinstance(text, str) and " " in text]
+    hidden = (error.get("param"), record(error.get("metadata")).get("raw"))
+    # A text with a blank is a sentence; others are names of members and the like.
+    details = [text for text in hidden if isinstance(text, str) and " " in text]
     return ": ".join([_words(error.get("message")), *details])
 
 
 def _words(message: Any) -> str:
-    return message if isinstance(message, str) and message else "The upstream reported an error."
+    return text(message) or "The upstream reported an error."
 
 
 def message_of(body: bytes) -> str:
-    """What an error body says to a person, or an empty string."""
+    """The message of an error body, or an empty string."""
     try:
-        found = value(body)
+        answer = value(body)
     except MalformedJson:
         return ""
-    error = error_of(found.get("error")) if isinstance(found, dict) else None
-    return error.message if error else ""
+    error = error_of(record(answer).get("error"))
+    if error is None:
+        return ""
+    return error.message
 
 
 def full_text(body: bytes) -> str:
@@ -76,24 +93,26 @@ def full_text(body: bytes) -> str:
     OpenRouter nests the upstream's JSON as a string (`error.metadata.raw`), MiMo puts the
     message into `param`.
     """
-    return "\n".join(_strings(body.decode(errors="replace"), 3)).replace("`", "")
+    return "\n".join(_strings(body.decode(errors="replace"), _NESTING)).replace("`", "")
 
 
 def _strings(text: str, depth: int) -> list[str]:
-    try:
-        found = value(text.encode()) if depth else None
-    except (MalformedJson, UnicodeEncodeError):
-        found = None
-    if not isinstance(found, dict | list):
+    if not depth:
         return [text]
-    return [inner for leaf in _leaves(found) for inner in _strings(leaf, depth - 1)]
+    try:
+        container = value(text.encode())
+    except (MalformedJson, UnicodeEncodeError):
+        return [text]
+    if not isinstance(container, dict | list):
+        return [text]
+    return [inner for leaf in _leaves(container) for inner in _strings(leaf, depth - 1)]
 
 
-def _leaves(found: Any) -> Iterator[str]:
-    """Everything in it that is no container, without recursion: it may be nested deeper
-    than Python's stack.
+def _leaves(container: Any) -> Iterator[str]:
+    """Keys and scalars at any depth, without recursion: it may be nested deeper than Python's
+    stack.
     """
-    rest = [found]
+    rest = [container]
     while rest:
         item = rest.pop()
         if isinstance(item, dict):

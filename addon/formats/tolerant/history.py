@@ -1,8 +1,7 @@
-"""Conversations as any of the formats replays them, as neutral messages.
+"""Conversations of any format as neutral messages.
 
 Cursor sends Responses items under `messages`, Messages blocks inside chat messages and
-mixtures of all three to the chat path: what an item is is read from itself, never from the
-path.
+mixtures of all three to the chat path: the item, not the path, tells its kind.
 """
 
 from collections.abc import Iterator
@@ -23,18 +22,21 @@ _ROLES: dict[str, Role] = {
     "system": "system",
     "user": "user",
     "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
 }
-_ROLES |= {"tool": "tool", "function": "tool"}
+"""Roles of the formats; `developer` is OpenAI's newer `system`, `function` its older `tool`."""
+
 _ROLE_NAMES = "'system', 'developer', 'user', 'assistant' or 'tool'"
 _RESULTS = ("function_call_output", "custom_tool_call_output")
+"""Kinds of Responses items that hold a tool's result."""
 
 
 def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]:
-    """The messages of an array of messages and items; what belongs to one assistant turn is
-    one message.
+    """The messages of an array of messages and items, one for each assistant turn.
 
-    `joined`: assistant messages that follow each other are one turn, which Responses
-    splits. `foreign`: as for `parts_of`. Raises RequestError.
+    `joined`: consecutive assistant messages are one turn, as Responses splits turns.
+    `foreign`: as for `parts_of`. Raises RequestError.
     """
     return messages_and_sources(objects(items), joined=joined, foreign=foreign)[0]
 
@@ -42,7 +44,7 @@ def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]
 def messages_and_sources(
     items: list[Any], *, joined: bool, foreign: str = ""
 ) -> tuple[list[Message], list[list[int]]]:
-    """The same messages, and for each of them the positions of the items that it was read from.
+    """The same messages, and for each of them the positions of its items.
 
     An item that is no object belongs to no message. Raises RequestError.
     """
@@ -63,14 +65,14 @@ class _Reading:
         self._turn_items: list[int] = []
         """Positions of the items of the open turn."""
 
-        self._said = False
-        """Whether the open turn has a message of its own."""
+        self._has_message = False
+        """Whether the open turn has a message, if only an empty one."""
 
         self.messages: list[Message] = []
         self.sources: list[list[int]] = []
         """For each message the positions of its items."""
         self._parts = 0
-        """What the whole messages hold."""
+        """Number of parts in the whole messages."""
 
     @property
     def parts(self) -> int:
@@ -84,12 +86,8 @@ class _Reading:
             raise _unknown(item)
         if kind in _RESULTS:
             result_of = text(item.get("call_id")) or text(item.get("id"))
-            self._add(
-                message_of(
-                    "tool", parts_of(item.get("output"), self._foreign), result_of=result_of
-                ),
-                at,
-            )
+            output = parts_of(item.get("output"), self._foreign)
+            self._add(message_of("tool", output, result_of=result_of), at)
         elif kind == "message" or text(item.get("role")) in _ROLES:
             self._message(item, at)
         else:
@@ -97,12 +95,12 @@ class _Reading:
             self._turn_items.append(at)
 
     def flush(self) -> None:
-        """The open turn is whole."""
-        if self._turn or self._said:
+        """Close the open turn, if any."""
+        if self._turn or self._has_message:
             self.messages.append(message_of("assistant", self._turn))
             self.sources.append(self._turn_items)
             self._parts += len(self._turn)
-        self._turn, self._turn_items, self._said = [], [], False
+        self._turn, self._turn_items, self._has_message = [], [], False
 
     def _add(self, message: Message, at: int) -> None:
         self.flush()
@@ -119,7 +117,7 @@ class _Reading:
                 self.flush()
             self._turn += _assistant_parts(item, self._foreign)
             self._turn_items.append(at)
-            self._said = True
+            self._has_message = True
         elif role == "tool":
             self._add(_tool_message(item), at)
         else:
@@ -128,9 +126,7 @@ class _Reading:
 
 
 def _unknown(reference: dict[str, Any]) -> RequestError:
-    """What to raise for a reference to an item that is not stored: those that are have been
-    put in its place.
-    """
+    """The error for a reference to an unknown item: stored ones have replaced their references."""
     message = (
         f"The item '{text(reference.get('id'))[:80]}' is not known here: send the item "
         "itself in 'input'."
@@ -139,12 +135,9 @@ def _unknown(reference: dict[str, Any]) -> RequestError:
 
 
 def _assistant_parts(item: dict[str, Any], foreign: str) -> Iterator[Part]:
-    given = [
-        Reasoning(said, field)
-        for field in REASONING_FIELDS
-        if isinstance(said := item.get(field), str)
-    ]
-    yield from [next((one for one in given if one.text), given[0])] if given else []
+    thought = _reasoning_member(item)
+    if thought is not None:
+        yield thought
     yield from parts_of(item.get("content"), foreign)
     if refusal := text(item.get("refusal")):
         yield Refusal(refusal)
@@ -152,6 +145,18 @@ def _assistant_parts(item: dict[str, Any], foreign: str) -> Iterator[Part]:
         yield _call(call)
     if legacy := record(item.get("function_call")):
         yield _call({"function": legacy})
+
+
+def _reasoning_member(item: dict[str, Any]) -> Reasoning | None:
+    """The first reasoning member with text, else the first one, if any."""
+    empty = None
+    for field in REASONING_FIELDS:
+        thought = item.get(field)
+        if isinstance(thought, str):
+            if thought:
+                return Reasoning(thought, field)
+            empty = empty or Reasoning("", field)
+    return empty
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
@@ -170,10 +175,13 @@ def _tool_message(item: dict[str, Any]) -> Message:
 
 
 def _split(role: Role, item: dict[str, Any], foreign: str) -> Iterator[Message]:
-    """A message without the tool results in it, which are messages of their own before it."""
+    """The message's tool results as messages of their own, then the rest of it."""
     content = item.get("content")
-    blocks = [block for block in objects(content) if _is_result(block)]
-    for block in blocks:
+    results = [block for block in objects(content) if _is_result(block)]
+    if not results:
+        yield message_of(role, parts_of(content, foreign))
+        return
+    for block in results:
         yield message_of(
             "tool",
             parts_of(block.get("content"), foreign),
@@ -181,8 +189,8 @@ def _split(role: Role, item: dict[str, Any], foreign: str) -> Iterator[Message]:
             failed=block.get("is_error") is True,
             cache=cache_of(block),
         )
-    rest = [part for part in content or () if not _is_result(part)] if blocks else content
-    if rest or not blocks:
+    rest = [part for part in content or () if not _is_result(part)]
+    if rest:
         yield message_of(role, parts_of(rest, foreign))
 
 

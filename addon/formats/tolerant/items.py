@@ -10,24 +10,18 @@ __all__ = ("item_parts",)
 
 
 def item_parts(item: dict[str, Any]) -> list[Part]:
-    """What an item of an assistant's turn says; one that nobody else knows stays as it is."""
+    """The parts of an item of an assistant's turn; an unknown item is one part, as it is."""
     match item.get("type"):
         case "message":
-            return _said_in(objects(item.get("content")))
+            return _message_parts(objects(item.get("content")))
         case "reasoning":
             return [_reasoning(item)]
         case "function_call":
-            return [
-                ToolCall(
-                    _call_id(item), text(item.get("name")), arguments_of(item.get("arguments"))
-                )
-            ]
+            arguments = arguments_of(item.get("arguments"))
+            return [ToolCall(_call_id(item), text(item.get("name")), arguments)]
         case "custom_tool_call":
-            return [
-                ToolCall(
-                    _call_id(item), text(item.get("name")), text(item.get("input")), custom=True
-                )
-            ]
+            raw = text(item.get("input"))
+            return [ToolCall(_call_id(item), text(item.get("name")), raw, custom=True)]
     return [Foreign("responses", item)]
 
 
@@ -35,18 +29,28 @@ def _call_id(item: dict[str, Any]) -> str:
     return text(item.get("call_id")) or text(item.get("id"))
 
 
-def _said_in(content: list[dict[str, Any]]) -> list[Part]:
+def _message_parts(content: list[dict[str, Any]]) -> list[Part]:
     """One text and one refusal at most: clients see the parts of a message as one."""
-    said = "".join(text(part.get("text")) for part in content)
-    refused_with = "".join(text(part.get("refusal")) for part in content)
-    return [*([Text(said)] if said else []), *([Refusal(refused_with)] if refused_with else [])]
+    parts: list[Part] = []
+    visible = "".join(text(part.get("text")) for part in content)
+    if visible:
+        parts.append(Text(visible))
+    refusal = "".join(text(part.get("refusal")) for part in content)
+    if refusal:
+        parts.append(Refusal(refusal))
+    return parts
 
 
 def _reasoning(item: dict[str, Any]) -> Reasoning:
-    """The text of the model itself counts more than the summary made of it."""
-    quoted = "".join(text(part.get("text")) for part in objects(item.get("content")))
-    told = "\n\n".join(text(part.get("text")) for part in objects(item.get("summary")))
-    said = Reasoning(quoted or told, "reasoning_text" if quoted else SUMMARY)
-    if not (opaque := text(item.get("encrypted_content"))):
-        return said
-    return Reasoning(said.text, said.field, opaque, "encrypted_content", text(item.get("id")))
+    """The model's own text, else the summary of it, with the item's state."""
+    thought, field = "".join(_texts(item.get("content"))), "reasoning_text"
+    if not thought:
+        thought, field = "\n\n".join(_texts(item.get("summary"))), SUMMARY
+    opaque = text(item.get("encrypted_content"))
+    if not opaque:
+        return Reasoning(thought, field)
+    return Reasoning(thought, field, opaque, "encrypted_content", text(item.get("id")))
+
+
+def _texts(parts: Any) -> list[str]:
+    return [text(part.get("text")) for part in objects(parts)]

@@ -15,7 +15,7 @@ def refuse_long(body: bytes, most: int) -> None:
     or tools.
     """
     if body.count(b",") < most:
-        return  # as many elements have one comma less between them; counting those takes no time
+        return  # that many elements have one comma less between them, and counting commas is quick
     try:
         parts = members(body)
         conversation, tools = _count(parts, _CONVERSATION, most), _count(parts, _TOOLS, most)

@@ -1,5 +1,4 @@
-"""Content parts as any of the formats writes them: their types differ, so that one reader
-serves all.
+"""Content parts of any format: their types differ, so that one reader serves all.
 
 Chat Completions: `text image_url file refusal thinking` · Responses: `input_text
 output_text input_image input_file refusal` · Messages: `text image document thinking
@@ -32,46 +31,54 @@ __all__ = ("arguments_of", "cache_of", "parts_of")
 def parts_of(content: Any, foreign: str = "") -> list[Part]:
     """The parts of a content: a string, an array or null.
 
-    `foreign`: the format whose own kinds of parts stay as they are; RequestError is raised
-    for them without it.
+    `foreign`: the format whose own kinds of parts stay as they are; without it they raise
+    RequestError.
     """
     if isinstance(content, str):
-        return [Text(content)] if content else []
+        return _bare_text(content)
     if isinstance(content, dict):
         content = [content]
-    if isinstance(content, list):
-        refuse_parts(len(content))
-    return (
-        [part for raw in content or () for part in _part(raw, foreign)]
-        if isinstance(content, list | None)
-        else []
-    )
+    if not isinstance(content, list):
+        return []
+    refuse_parts(len(content))
+    return [part for raw in content for part in _part(raw, foreign)]
 
 
-def arguments_of(found: Any) -> str:
+def arguments_of(arguments: Any) -> str:
     """A call's arguments as the string the model wrote; Messages has an object in their place."""
-    if isinstance(found, str):
-        return found
-    return scalar_text(found).decode() if found is not None else ""
+    if arguments is None:
+        return ""
+    if isinstance(arguments, str):
+        return arguments
+    return scalar_text(arguments).decode()
 
 
 def cache_of(raw: dict[str, Any]) -> str:
     """How long Anthropic's prompt cache is asked to keep what ends at this part."""
     control = record(raw.get("cache_control"))
-    return text(control.get("ttl")) or "5m" if control.get("type") == "ephemeral" else ""
+    if control.get("type") != "ephemeral":
+        return ""
+    # The default: https://platform.claude.com/docs/en/build-with-claude/prompt-caching.
+    return text(control.get("ttl")) or "5m"
+
+
+def _bare_text(words: str) -> list[Part]:
+    if not words:
+        return []
+    return [Text(words)]
 
 
 def _part(raw: Any, foreign: str) -> list[Part]:
     if isinstance(raw, str):
-        return [Text(raw)] if raw else []
-    found = record(raw)
-    kind = text(found.get("type"))
+        return _bare_text(raw)
+    block = record(raw)
+    kind = text(block.get("type"))
     if reader := _READERS.get(kind):
-        return reader(found)
+        return reader(block)
     if kind and foreign:
-        return [Foreign(foreign, found)]
-    if not kind or isinstance(found.get("text"), str):
-        return [Text(text_of_part(found), cache_of(found))] if text_of_part(found) else []
+        return [Foreign(foreign, block)]
+    if not kind or isinstance(block.get("text"), str):
+        return _text(block)
     raise refused(
         "unsupported_content",
         f"A content part of type '{kind[:40]}' can't be passed on here: leave it out.",
@@ -79,8 +86,10 @@ def _part(raw: Any, foreign: str) -> list[Part]:
 
 
 def _text(raw: dict[str, Any]) -> list[Part]:
-    said = text(raw.get("text"))
-    return [Text(said, cache_of(raw))] if said else []
+    words = text(raw.get("text"))
+    if not words:
+        return []
+    return [Text(words, cache_of(raw))]
 
 
 def _refusal(raw: dict[str, Any]) -> list[Part]:
@@ -91,27 +100,21 @@ def _image_url(raw: dict[str, Any]) -> list[Part]:
     """Chat has an object under `image_url`, Responses (`input_image`) a string and perhaps
     a `file_id`.
     """
-    given = raw.get("image_url")
-    where = given if isinstance(given, dict) else {"url": given, "detail": raw.get("detail")}
-    return [
-        Image(
-            text(where.get("url")),
-            text(raw.get("file_id")),
-            _detail(where.get("detail")),
-            cache=cache_of(raw),
-        ),
-    ]
-
-
-def _detail(found: Any) -> str:
-    return text(found) if found != "auto" else ""
+    image = raw.get("image_url")
+    if not isinstance(image, dict):
+        image = {"url": image, "detail": raw.get("detail")}
+    detail = text(image.get("detail"))
+    if detail == "auto":  # the default of both formats
+        detail = ""
+    url, file_id = text(image.get("url")), text(raw.get("file_id"))
+    return [Image(url, file_id, detail, cache=cache_of(raw))]
 
 
 def _file(raw: dict[str, Any]) -> list[Part]:
     """Chat nests the members under `file`, Responses (`input_file`) does not."""
-    given = record(raw.get("file")) or raw
-    url = text(given.get("file_data")) or text(given.get("file_url"))
-    return [File(url, text(given.get("file_id")), text(given.get("filename")), cache=cache_of(raw))]
+    file = record(raw.get("file")) or raw
+    url = text(file.get("file_data")) or text(file.get("file_url"))
+    return [File(url, text(file.get("file_id")), text(file.get("filename")), cache=cache_of(raw))]
 
 
 def _source(raw: dict[str, Any]) -> tuple[str, str]:
@@ -127,21 +130,26 @@ def _image(raw: dict[str, Any]) -> list[Part]:
 
 
 def _document(raw: dict[str, Any]) -> list[Part]:
+    """A Messages document: a file, or one whose text and pictures stand in the block."""
     source = record(raw.get("source"))
-    if source.get("type") in ("text", "content"):
-        said = source.get("data") if source["type"] == "text" else source.get("content")
-        return marked(
-            [part for part in parts_of(said) if isinstance(part, Text | Image)], cache_of(raw)
-        )
-    return [File(*_source(raw), name=text(raw.get("title")), cache=cache_of(raw))]
+    match source.get("type"):
+        case "text":
+            content = source.get("data")
+        case "content":
+            content = source.get("content")
+        case _:
+            return [File(*_source(raw), name=text(raw.get("title")), cache=cache_of(raw))]
+    readable = [part for part in parts_of(content) if isinstance(part, Text | Image)]
+    return marked(readable, cache_of(raw))
 
 
 def _thinking(raw: dict[str, Any]) -> list[Part]:
     """Mistral has chunks under `thinking`, Messages a string and a signature."""
+    thought = thought_of(raw) or ""
     signature = text(raw.get("signature"))
-    return [
-        Reasoning(thought_of(raw) or "", "thinking", signature, "signature" if signature else "")
-    ]
+    if not signature:
+        return [Reasoning(thought, "thinking")]
+    return [Reasoning(thought, "thinking", signature, "signature")]
 
 
 def _redacted(raw: dict[str, Any]) -> list[Part]:
@@ -149,25 +157,15 @@ def _redacted(raw: dict[str, Any]) -> list[Part]:
 
 
 def _tool_use(raw: dict[str, Any]) -> list[Part]:
-    return [
-        ToolCall(
-            text(raw.get("id")),
-            text(raw.get("name")),
-            arguments_of(raw.get("input")),
-            cache=cache_of(raw),
-        )
-    ]
+    arguments = arguments_of(raw.get("input"))
+    return [ToolCall(text(raw.get("id")), text(raw.get("name")), arguments, cache=cache_of(raw))]
 
 
 def _search_result(raw: dict[str, Any]) -> list[Part]:
-    """A Messages `search_result` block: where it is from, and what it says."""
-    said = "\n".join(map(text_of_part, objects(raw.get("content"))))
-    return [
-        Text(
-            "\n".join(filter(None, (text(raw.get("title")), text(raw.get("source")), said))),
-            cache_of(raw),
-        )
-    ]
+    """A Messages `search_result` block as text: its title, source and content."""
+    content = "\n".join(map(text_of_part, objects(raw.get("content"))))
+    lines = (text(raw.get("title")), text(raw.get("source")), content)
+    return [Text("\n".join(filter(None, lines)), cache_of(raw))]
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], list[Part]]] = {

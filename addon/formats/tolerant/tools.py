@@ -1,8 +1,7 @@
-"""Tools as any of the formats declares them, and which of them may be called.
+"""Tool declarations of any format, and which of the tools may be called.
 
-Chat Completions nests a tool under its type, Responses does not, Messages has
-`input_schema`; Cursor mixes all of them in one array. What is none of these runs at the
-upstream.
+Chat Completions nests a tool under its type, Responses does not, Messages has `input_schema`;
+Cursor mixes all of them in one array. A tool of any other kind runs at the upstream.
 """
 
 from typing import Any
@@ -19,11 +18,11 @@ _MESSAGES = ("name", "description", "input_schema", "type", "strict", "cache_con
 """Members of a Messages tool that have neutral names."""
 
 
-def tools_of(found: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], tuple[Hosted, ...]]:
-    """The client's own tools, and those that the upstream runs."""
+def tools_of(declared: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], tuple[Hosted, ...]]:
+    """The client's own tools, and the tools that the upstream runs."""
     tools: list[Tool] = []
     hosted: list[Hosted] = []
-    for raw in objects(found):
+    for raw in objects(declared):
         tool = _tool(raw)
         if tool is not None:
             tools.append(tool)
@@ -32,35 +31,38 @@ def tools_of(found: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], tup
     return tuple(tools), tuple(hosted)
 
 
-def choice_of(found: Any) -> ToolChoice | None:
-    """What a `tool_choice` allows; None when it says nothing that can be told to another format."""
-    kind = found if isinstance(found, str) else text(record(found).get("type"))
-    given = record(found)
-    if kind in ("auto", "none", "required"):
-        return ToolChoice("auto" if kind == "auto" else "none" if kind == "none" else "required")
-    if kind == "any":
-        return ToolChoice("required")
-    if kind == "allowed_tools":
-        allowed = record(given.get("allowed_tools")) or given
-        names = tuple(_name(tool) for tool in objects(allowed.get("tools")))
-        return ToolChoice("required" if allowed.get("mode") == "required" else "auto", names)
-    if kind in ("function", "custom", "tool") and (name := _name(given)):
-        return ToolChoice("required", (name,))
+def choice_of(tool_choice: Any) -> ToolChoice | None:
+    """The neutral form of a `tool_choice`; None where other formats have no word for it."""
+    choice = record(tool_choice)
+    match text(tool_choice) or text(choice.get("type")):
+        case "auto" | "none" | "required" as mode:
+            return ToolChoice(mode)
+        case "any":
+            return ToolChoice("required")
+        case "allowed_tools":
+            return _allowed_tools(record(choice.get("allowed_tools")) or choice)
+        case "function" | "custom" | "tool" if name := _name(choice):
+            return ToolChoice("required", (name,))
     return None
+
+
+def _allowed_tools(allowed: dict[str, Any]) -> ToolChoice:
+    names = tuple(_name(tool) for tool in objects(allowed.get("tools")))
+    if allowed.get("mode") == "required":
+        return ToolChoice("required", names)
+    return ToolChoice("auto", names)
 
 
 def _is_spare(raw: dict[str, Any]) -> bool:
     """A group of functions, or the client's own search
     (developers.openai.com/api/docs/guides/tools-tool-search).
     """
-    return raw.get("type") == "namespace" or (raw.get("type"), raw.get("execution")) == (
-        "tool_search",
-        "client",
-    )
+    kind = raw.get("type")
+    return kind == "namespace" or (kind == "tool_search" and raw.get("execution") == "client")
 
 
-def _name(given: dict[str, Any]) -> str:
-    nested = record(given.get("function")) or record(given.get("custom")) or given
+def _name(tool: dict[str, Any]) -> str:
+    nested = record(tool.get("function")) or record(tool.get("custom")) or tool
     return text(nested.get("name"))
 
 
@@ -68,37 +70,37 @@ def _tool(raw: dict[str, Any]) -> Tool | None:
     kind = raw.get("type")
     if "input_schema" in raw and kind in (None, "custom"):
         tool = _function(raw, raw.get("input_schema"))
-        extra = {key: kept for key, kept in raw.items() if key not in _MESSAGES}
+        extra = {key: member for key, member in raw.items() if key not in _MESSAGES}
         return msgspec.structs.replace(tool, cache=cache_of(raw), extra=extra)
     if kind == "custom":
         nested = record(raw.get("custom"))
         return _custom(nested or raw, nested=bool(nested))
     if kind == "function" or (kind is None and "function" in raw):
-        given = record(raw.get("function")) or raw
-        return _function(given, given.get("parameters"))
+        function = record(raw.get("function")) or raw
+        return _function(function, function.get("parameters"))
     return None
 
 
-def _function(given: dict[str, Any], schema: Any) -> Tool:
+def _function(function: dict[str, Any], schema: Any) -> Tool:
+    if not isinstance(schema, dict):
+        schema = None
     return Tool(
-        name=text(given.get("name")),
-        description=text(given.get("description")),
-        parameters=schema if isinstance(schema, dict) else None,
-        strict=flag(given, "strict"),
+        name=text(function.get("name")),
+        description=text(function.get("description")),
+        parameters=schema,
+        strict=flag(function, "strict"),
     )
 
 
-def _custom(given: dict[str, Any], *, nested: bool) -> Tool:
-    """Chat nests the grammar once more than Responses does."""
-    form = record(given.get("format"))
-    grammar = (
-        {"type": "grammar"} | (record(form.get("grammar")) or form)
-        if form.get("type") == "grammar"
-        else None
-    )
+def _custom(tool: dict[str, Any], *, nested: bool) -> Tool:
+    """A custom tool; Chat nests the grammar once more than Responses does."""
+    grammar = None
+    form = record(tool.get("format"))
+    if form.get("type") == "grammar":
+        grammar = {"type": "grammar"} | (record(form.get("grammar")) or form)
     return Tool(
-        name=text(given.get("name")),
-        description=text(given.get("description")),
+        name=text(tool.get("name")),
+        description=text(tool.get("description")),
         custom=True,
         grammar=grammar,
         nested=nested,

@@ -14,6 +14,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """Bytes that no chunk may grow to."""
 
 _GZIP = b"\x1f"
+"""First byte of a gzip member (RFC 1952 §2.3.1)."""
 
 
 class Unreadable(ValueError):
@@ -35,7 +36,9 @@ class Inflate:
                 f"the upstream compressed its answer with '{coding[:40]}', which it "
                 "was asked not to"
             )
-        self._inflater = _inflater() if coding not in ("", "identity") else None
+        self._inflater = None
+        if coding not in ("", "identity"):
+            self._inflater = _inflater()
 
     def feed(self, chunk: bytes) -> bytes:
         """The inflated bytes. Raises Unreadable."""
@@ -59,4 +62,5 @@ class Inflate:
 
 
 def _inflater() -> "zlib._Decompress":
+    # 32 lets zlib tell gzip and zlib apart by their headers.
     return zlib.decompressobj(zlib.MAX_WBITS | 32)

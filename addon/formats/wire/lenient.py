@@ -1,4 +1,4 @@
-"""Values of JSON that anybody may have written, each of the type that is wanted."""
+"""JSON values of any type, each read as the type that its reader expects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,8 @@ __all__ = ("decoded", "flag", "integer", "number", "objects", "record", "strings
 
 
 def decoded[T](decoder: msgspec.json.Decoder[T], json_text: bytes) -> T | None:
-    """What the text says, read strictly where that works, else with lone surrogates and odd
-    numbers; None: nothing.
+    """The text decoded, with lone surrogates and odd numbers where strict JSON fails; None when
+    it has another shape.
     """
     try:
         return decoder.decode(json_text)
@@ -24,53 +24,68 @@ def decoded[T](decoder: msgspec.json.Decoder[T], json_text: bytes) -> T | None:
         return None
 
 
-def _with_readable_names(found: Any) -> Any:
+def _with_readable_names(node: Any) -> Any:
     """The value with question marks for lone surrogates in its members' names, which
     msgspec can't compare.
     """
-    if isinstance(found, list):
-        return [_with_readable_names(item) for item in found]
-    if not isinstance(found, dict):
-        return found
+    if isinstance(node, list):
+        return [_with_readable_names(item) for item in node]
+    if not isinstance(node, dict):
+        return node
     return {
         key.encode(errors="replace").decode(): _with_readable_names(item)
-        for key, item in found.items()
+        for key, item in node.items()
     }
 
 
-def text(found: Any) -> str:
-    """The string, or an empty one."""
-    return found if isinstance(found, str) else ""
+def text(node: Any) -> str:
+    """The string; `""` unless it is one."""
+    if isinstance(node, str):
+        return node
+    return ""
 
 
-def record(found: Any) -> dict[str, Any]:
-    """The object, or an empty one."""
-    return found if isinstance(found, dict) else {}
+def record(node: Any) -> dict[str, Any]:
+    """The object; `{}` unless it is one."""
+    if isinstance(node, dict):
+        return node
+    return {}
 
 
-def objects(found: Any) -> list[dict[str, Any]]:
-    """The objects of an array."""
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+def objects(node: Any) -> list[dict[str, Any]]:
+    """The objects in an array; `[]` unless it is one."""
+    if not isinstance(node, list):
+        return []
+    return [item for item in node if isinstance(item, dict)]
 
 
-def strings(found: Any) -> tuple[str, ...]:
-    """The strings of an array; a bare string is one."""
-    if isinstance(found, str):
-        return (found,)
-    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else ()
+def strings(node: Any) -> tuple[str, ...]:
+    """The strings in an array, or the bare string alone; `()` unless it is either."""
+    if isinstance(node, str):
+        return (node,)
+    if not isinstance(node, list):
+        return ()
+    return tuple(item for item in node if isinstance(item, str))
 
 
-def number(found: Any) -> float | None:
-    """The number, or None."""
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+def number(node: Any) -> float | None:
+    """The number; None unless it is one."""
+    if isinstance(node, int | float) and not isinstance(node, bool):
+        return node
+    return None
 
 
-def integer(found: Any) -> int | None:
-    """The whole number, or None."""
-    return found if type(found) is int else None
+def integer(node: Any) -> int | None:
+    """The whole number; None unless it is one."""
+    # `type` rather than isinstance: a bool is an int in Python.
+    if type(node) is int:
+        return node
+    return None
 
 
-def flag(found: Mapping[str, Any], key: str) -> bool | None:
-    """The boolean member, or None."""
-    answer = found.get(key)
-    return answer if isinstance(answer, bool) else None
+def flag(members: Mapping[str, Any], key: str) -> bool | None:
+    """The boolean member of this name; None unless it is one."""
+    member = members.get(key)
+    if isinstance(member, bool):
+        return member
+    return None

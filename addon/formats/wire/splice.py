@@ -34,24 +34,33 @@ type Members = list[tuple[str, bytes]]
 
 
 class _Object(msgspec.Struct, gc=False):
-    """Any object, of which nothing is kept."""
+    """Any object; msgspec skips members that a struct has no field for."""
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECTS = msgspec.json.Decoder(list[_Object])
 _VALUE = msgspec.json.Decoder()
+
+# Not strict: upstreams accept control characters within strings.
 _LENIENT = json.JSONDecoder(strict=False)
+
+# Numbers stay text: Python refuses to convert integers of more than 4,300 digits.
 _SKIP = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BLANKS = re.compile(_SPACE.pattern.encode())
+
 _SHORT_KEY = 64
+"""Characters below which a key's JSON text is cached: names that formats define are shorter."""
+
 _MOST_MEMBERS = 10_000
-"""Members of an object that is taken apart; none in earnest has so many, and each costs a
+"""Members that an object may have to be taken apart: real ones have far fewer, and each costs a
 microsecond or more.
 """
 
 _BOM = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark, which RFC 8259 §8.1 lets a reader ignore."""
 
 
 class MalformedJson(ValueError):
@@ -69,14 +78,12 @@ def members(text: bytes) -> Members:
         return _scan_object(utf8_text(text))
     if len(raws) > _MOST_MEMBERS:
         raise _too_many_members()
-    found = [(key, bytes(raw)) for key, raw in raws.items()]
+    parts = [(key, bytes(raw)) for key, raw in raws.items()]
     # A compact object is exactly as long as its parts: no room for a duplicated key that
     # the dict has swallowed.
-    return (
-        found
-        if len(text) == _compact_length(found) or _holds_only(found, text)
-        else _scan_object(utf8_text(text))
-    )
+    if len(text) == _compact_length(parts) or _holds_only(parts, text):
+        return parts
+    return _scan_object(utf8_text(text))
 
 
 def elements(text: bytes) -> list[bytes]:
@@ -108,7 +115,7 @@ def array_text(parts: list[bytes]) -> bytes:
 
 
 def scalar_text(scalar: object) -> bytes:
-    """JSON text of a value of ours; strings keep lone surrogates as escapes."""
+    """The JSON text of a Python value; strings keep lone surrogates as escapes."""
     try:
         return msgspec.json.encode(scalar)
     except UnicodeEncodeError:
@@ -124,9 +131,7 @@ def value(text: bytes) -> Any:
 
 
 def utf8_text(text: bytes) -> str:
-    """The text decoded. Raises MalformedJson; the functions above don't for what they only
-    skip over.
-    """
+    """The text decoded. Raises MalformedJson, also for bytes that the functions above skip."""
     try:
         return text.decode()
     except UnicodeDecodeError as error:
@@ -142,10 +147,13 @@ def changed(text: bytes, path: tuple[str, ...], change: Callable[[bytes], bytes]
     if not path:
         return change(text)
     parts = members(text)
-    patched = [
-        (key, changed(raw, path[1:], change) if key == path[0] else raw) for key, raw in parts
-    ]
-    return object_text(patched) if patched != parts else text
+    patched = list(parts)
+    for at, (key, raw) in enumerate(parts):
+        if key == path[0]:
+            patched[at] = (key, changed(raw, path[1:], change))
+    if patched == parts:
+        return text
+    return object_text(patched)
 
 
 def with_members(text: bytes, changes: Mapping[str, bytes]) -> bytes:
@@ -153,8 +161,10 @@ def with_members(text: bytes, changes: Mapping[str, bytes]) -> bytes:
     are left out.
     """
     parts = members(text)
-    wanted = replaced(parts, changes)
-    return object_text(wanted) if wanted != parts else text
+    patched = replaced(parts, changes)
+    if patched == parts:
+        return text
+    return object_text(patched)
 
 
 def replaced(parts: Members, changes: Mapping[str, bytes]) -> Members:
@@ -162,17 +172,22 @@ def replaced(parts: Members, changes: Mapping[str, bytes]) -> Members:
     left out.
     """
     present = {key for key, _ in parts}
-    found = [(key, changes.get(key, raw)) for key, raw in parts]
-    found += [(key, raw) for key, raw in changes.items() if key not in present]
-    return [(key, raw) for key, raw in found if raw]
+    patched = [(key, changes.get(key, raw)) for key, raw in parts]
+    patched += [(key, raw) for key, raw in changes.items() if key not in present]
+    return [(key, raw) for key, raw in patched if raw]
 
 
-def _compact_length(found: Members) -> int:
-    return 1 + sum([len(_key_text(key)) + len(raw) + 2 for key, raw in found]) + (0 if found else 1)
+def _compact_length(parts: Members) -> int:
+    if not parts:
+        return len(b"{}")
+    # Each member has a colon, and a comma or the last brace after it.
+    return 1 + sum([len(_key_text(key)) + len(raw) + 2 for key, raw in parts])
 
 
 def _key_text(key: str) -> bytes:
-    return _short_key_text(key) if len(key) < _SHORT_KEY else scalar_text(key)
+    if len(key) < _SHORT_KEY:
+        return _short_key_text(key)
+    return scalar_text(key)
 
 
 @lru_cache(maxsize=1024)
@@ -180,16 +195,18 @@ def _short_key_text(key: str) -> bytes:
     return scalar_text(key)
 
 
-def _holds_only(found: Members, text: bytes) -> bool:
+def _holds_only(parts: Members, text: bytes) -> bool:
     """Whether the object consists of these members and blanks between them."""
     at = 0
-    for position, (key, raw) in enumerate(found):
-        for token in (b"," if position else b"{", _key_text(key), b":", raw):
+    opening = b"{"
+    for key, raw in parts:
+        for token in (opening, _key_text(key), b":", raw):
             blanks = _BLANKS.match(text, at)
-            assert blanks is not None
+            assert blanks is not None  # the pattern matches an empty text too
             if not text.startswith(token, blanks.end()):
                 return False
             at = blanks.end() + len(token)
+        opening = b","
     return text[at:].strip() == b"}"
 
 
@@ -203,20 +220,20 @@ def _lenient(text: str) -> Any:
 
 
 def _scan_object(text: str) -> Members:
-    found: Members = []
+    parts: Members = []
     at = _expect(text, _skip_space(text, 0), "{")
     while text[at : at + 1] != "}":
-        if found:
+        if parts:
             at = _expect(text, at, ",")
         key, at = _span(text, at)
         if key[:1] != '"':
             raise MalformedJson(f"the JSON is malformed: a key must be a string at offset {at}")
         raw, at = _span(text, _expect(text, at, ":"))
-        found.append((_lenient(key), raw.encode()))
-        if len(found) > _MOST_MEMBERS:
+        parts.append((_lenient(key), raw.encode()))
+        if len(parts) > _MOST_MEMBERS:
             raise _too_many_members()
     _expect_end(text, at + 1)
-    return found
+    return parts
 
 
 def _too_many_members() -> MalformedJson:
@@ -225,17 +242,17 @@ def _too_many_members() -> MalformedJson:
 
 def _scan_array(text: str, most: int | None = None) -> list[bytes]:
     """The texts of the elements, as far as the first beyond `most`."""
-    found: list[bytes] = []
+    raws: list[bytes] = []
     at = _expect(text, _skip_space(text, 0), "[")
     while text[at : at + 1] != "]":
-        if found:
+        if raws:
             at = _expect(text, at, ",")
         raw, at = _span(text, at)
-        found.append(raw.encode())
-        if most is not None and len(found) > most:
-            return found
+        raws.append(raw.encode())
+        if most is not None and len(raws) > most:
+            return raws
     _expect_end(text, at + 1)
-    return found
+    return raws
 
 
 def _span(text: str, at: int) -> tuple[str, int]:
@@ -251,7 +268,7 @@ def _span(text: str, at: int) -> tuple[str, int]:
 
 def _skip_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
-    assert match is not None
+    assert match is not None  # the pattern matches an empty text too
     return match.end()
 
 

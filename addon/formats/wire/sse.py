@@ -29,7 +29,9 @@ MAX_EVENT = 16 * 1024 * 1024
 # Atomic groups: CRLF is one line end, never CR followed by LF.
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
+
 _BOM = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark, which the standard lets a stream begin with."""
 
 
 class EventTooLarge(ValueError):
@@ -50,19 +52,20 @@ class Events:
             if not rest:  # upstreams send whole events, nearly always
                 return [raw + b"\n\n" for raw in whole]
         self._buffer += chunk
-        found: list[bytes] = []
+        events: list[bytes] = []
         start = 0
         at = self._scanned
         while match := _BLANK_LINE.search(self._buffer, at):
             if match.end() == len(self._buffer) and self._buffer[-1:] == b"\r":
                 break  # the LF of a CRLF may still come
-            found.append(bytes(self._buffer[start : match.end()]))
+            events.append(bytes(self._buffer[start : match.end()]))
             start = at = match.end()
         del self._buffer[:start]
+        # The blank line's first three bytes (CR LF CR) may be here already.
         self._scanned = max(0, len(self._buffer) - 3)
         if len(self._buffer) > MAX_EVENT:
             raise EventTooLarge(f"an event of the upstream is longer than {MAX_EVENT} bytes")
-        return found
+        return events
 
     def rest(self) -> bytes:
         """What came after the last complete event; the stream has ended there."""
@@ -74,16 +77,20 @@ def data_of(raw: bytes) -> bytes | None:
     """The event's data, its lines joined by LF; None for comments and events without data."""
     if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and raw.find(b"\r") < 0:
         return raw[6:-2]  # the shape nearly every event has
-    found = _fields(raw, b"data")
-    return b"\n".join(found) if found else None
+    lines = _fields(raw, b"data")
+    if not lines:
+        return None
+    return b"\n".join(lines)
 
 
 def said_by(raw: bytes) -> bytes:
-    """The event's data; empty when it says nothing, or only Chat Completions' end that
-    others send too.
+    """The event's data; empty for an event without data and for Chat Completions' `[DONE]`,
+    which other formats' servers send too.
     """
     data = (data_of(raw) or b"").strip()
-    return b"" if data == b"[DONE]" else data
+    if data == b"[DONE]":
+        return b""
+    return data
 
 
 def name_of(raw: bytes) -> str:
@@ -91,14 +98,18 @@ def name_of(raw: bytes) -> str:
     if b"event" not in raw:
         return ""
     names = _fields(raw, b"event")
-    return names[-1].decode(errors="replace") if names else ""
+    if not names:
+        return ""
+    return names[-1].decode(errors="replace")
 
 
 def event(data: bytes, name: str = "") -> bytes:
     """The raw event with this data, a line of its own for each of its lines."""
-    head = f"event: {name}\n".encode() if name else b""
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return head + b"data: " + lines.replace(b"\n", b"\ndata: ") + b"\n\n"
+    raw = b"data: " + lines.replace(b"\n", b"\ndata: ") + b"\n\n"
+    if not name:
+        return raw
+    return f"event: {name}\n".encode() + raw
 
 
 def with_data(raw: bytes, data: bytes, new: bytes) -> bytes:
@@ -112,6 +123,6 @@ def with_data(raw: bytes, data: bytes, new: bytes) -> bytes:
 
 
 def _fields(raw: bytes, name: bytes) -> list[bytes]:
-    """What the event's fields of that name hold; a byte order mark may precede the first event."""
+    """The contents of the event's fields of that name."""
     lines = [line.partition(b":") for line in _LINE.split(raw.removeprefix(_BOM))]
-    return [content.removeprefix(b" ") for found, _, content in lines if found == name]
+    return [content.removeprefix(b" ") for field, _, content in lines if field == name]

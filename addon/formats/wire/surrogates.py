@@ -10,6 +10,7 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _REPLACEMENT = rb"\ufffd"
+"""U+FFFD, Unicode's replacement character, as JSON spells it."""
 
 
 def without_lone_surrogates(text: bytes) -> bytes:
@@ -25,4 +26,6 @@ def without_lone_surrogates(text: bytes) -> bytes:
 
 
 def _paired(escape: re.Match[bytes]) -> bytes:
-    return _REPLACEMENT if escape[1] else escape[0]
+    if escape[1]:
+        return _REPLACEMENT
+    return escape[0]
