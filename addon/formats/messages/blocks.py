@@ -1,10 +1,8 @@
 """Neutral messages as the messages and blocks of a Messages body.
 
-Roles alternate there: what follows each other is one message, in which the results of tools
-come first
-(https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls). Text of
-blanks only is refused there and left out here
-(github.com/anthropics/claude-code/issues/23440).
+Roles alternate there: consecutive messages of one role become one, and tool results come first
+in it (https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls). Blank
+text is refused there and left out here (github.com/anthropics/claude-code/issues/23440).
 """
 
 import re
@@ -33,17 +31,20 @@ from addon.formats.wire.splice import MalformedJson, value
 __all__ = ("cache_control", "conversation", "input_of", "is_object", "valid_id")
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
+"""What the API refuses in an id: it documents `^[a-zA-Z0-9_-]+$`."""
 
 
 class _Turn(msgspec.Struct):
+    """One message of the body."""
+
     role: str
     results: list[dict[str, Any]]
     blocks: list[dict[str, Any]]
 
 
 def conversation(messages: list[Message], abilities: Abilities) -> tuple[Any, list[dict[str, Any]]]:
-    """The `system` and the `messages` of a body. Raises RequestError for what Messages has
-    no place for.
+    """The `system` and the `messages` of a body. Raises RequestError for parts that Messages
+    has no place for.
     """
     leading = list(takewhile(lambda message: message.role == "system", messages))
     system = [block for message in leading for block in _blocks(message.parts, abilities)]
@@ -56,10 +57,12 @@ def conversation(messages: list[Message], abilities: Abilities) -> tuple[Any, li
 
 
 def cache_control(cache: str) -> dict[str, Any]:
-    """The member that a cache mark is; none for no mark."""
+    """The `cache_control` member of a cache mark; no member for no mark."""
     if not cache:
         return {}
-    return {"cache_control": {"type": "ephemeral"} | ({"ttl": cache} if cache != "5m" else {})}
+    if cache == "5m":  # the default
+        return {"cache_control": {"type": "ephemeral"}}
+    return {"cache_control": {"type": "ephemeral", "ttl": cache}}
 
 
 def is_object(arguments: str) -> bool:
@@ -68,13 +71,15 @@ def is_object(arguments: str) -> bool:
 
 
 def input_of(arguments: str) -> dict[str, Any]:
-    """A call's arguments as an object; text that is none is the only member of one, like
-    that of a lowered tool.
+    """A call's arguments as an object; other text becomes its one member, as for a lowered
+    tool.
     """
-    found = _decoded(arguments)
-    if isinstance(found, dict):
-        return found
-    return {INPUT: arguments} if arguments.strip() else {}
+    decoded = _decoded(arguments)
+    if isinstance(decoded, dict):
+        return decoded
+    if not arguments.strip():
+        return {}
+    return {INPUT: arguments}
 
 
 def _decoded(arguments: str) -> Any:
@@ -88,67 +93,70 @@ def _decoded(arguments: str) -> Any:
 
 def _add(turns: list[_Turn], message: Message, abilities: Abilities) -> None:
     blocks = _blocks(message.parts, abilities)
-    result = [_result(message, blocks)] if message.role == "tool" else []
-    if not (blocks or result):
+    if not blocks and message.role != "tool":
         return
-    role: str = message.role if message.role == "assistant" else "user"
-    if message.role == "system" and abilities.system_messages:
-        role = "system"
+    role = _role(message, abilities)
     if not turns or turns[-1].role != role:
         turns.append(_Turn(role, [], []))
-    turns[-1].results += result
-    turns[-1].blocks += [] if result else blocks
+    if message.role == "tool":
+        turns[-1].results.append(_result(message, blocks))
+    else:
+        turns[-1].blocks += blocks
+
+
+def _role(message: Message, abilities: Abilities) -> str:
+    if message.role == "assistant":
+        return "assistant"
+    if message.role == "system" and abilities.system_messages:
+        return "system"
+    return "user"
 
 
 def _result(message: Message, blocks: list[dict[str, Any]]) -> dict[str, Any]:
     block: dict[str, Any] = {"type": "tool_result", "tool_use_id": valid_id(message.result_of)}
     if blocks:
         block["content"] = _content(blocks)
-    return block | ({"is_error": True} if message.failed else {}) | cache_control(message.cache)
+    if message.failed:
+        block["is_error"] = True
+    return block | cache_control(message.cache)
 
 
 def _content(blocks: list[dict[str, Any]]) -> Any:
-    """A text alone is a string."""
+    """A content: a single plain text is a string, anything else an array."""
     if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
         return blocks[0]["text"]
     return blocks
 
 
 def _blocks(parts: Iterable[Part], abilities: Abilities) -> list[dict[str, Any]]:
-    found = [_block(part, abilities) for part in parts]
-    return [block for block in found if block]
+    blocks = [_block(part, abilities) for part in parts]
+    return [block for block in blocks if block]
 
 
 def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
-    """The block that a part is; None for one that must be left out."""
+    """The block of a part; None for a part to leave out."""
     match part:
-        case Text() | Refusal():
-            cache = part.cache if isinstance(part, Text) else ""
-            return (
-                {"type": "text", "text": part.text, **cache_control(cache)}
-                if part.text.strip()
-                else None
-            )
+        case Text():
+            return _text(part.text, part.cache)
+        case Refusal():
+            return _text(part.text, "")
         case Image():
             return {"type": "image", "source": _source(part), **cache_control(part.cache)}
         case File():
-            title = {"title": part.name} if part.name else {}
-            return {
-                "type": "document",
-                "source": _source(part),
-                **title,
-                **cache_control(part.cache),
-            }
+            document = {"type": "document", "source": _source(part)}
+            if part.name:
+                document["title"] = part.name
+            return document | cache_control(part.cache)
         case Reasoning():
             return _thought(part, unsigned=abilities.unsigned_thinking)
         case ToolCall():
-            found = {
+            call = {
                 "type": "tool_use",
                 "id": valid_id(part.id),
                 "name": part.name,
                 "input": input_of(part.arguments),
             }
-            return found | cache_control(part.cache)
+            return call | cache_control(part.cache)
         case Foreign(wire_format="messages"):
             return part.item
     kind = text(part.item.get("type"))
@@ -157,12 +165,20 @@ def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
     )
 
 
+def _text(words: str, cache: str) -> dict[str, Any] | None:
+    if not words.strip():
+        return None
+    return {"type": "text", "text": words, **cache_control(cache)}
+
+
 def _thought(part: Reasoning, *, unsigned: bool) -> dict[str, Any] | None:
     if part.carrier == "redacted_thinking":
         return {"type": "redacted_thinking", "data": part.opaque}
     if part.carrier == "signature":
         return {"type": "thinking", "thinking": part.text, "signature": part.opaque}
-    return {"type": "thinking", "thinking": part.text} if unsigned and part.quoted else None
+    if unsigned and part.quoted:
+        return {"type": "thinking", "thinking": part.text}
+    return None
 
 
 def _source(part: Image | File) -> dict[str, Any]:
@@ -180,5 +196,5 @@ def _source(part: Image | File) -> dict[str, Any]:
 
 
 def valid_id(call_id: str) -> str:
-    """Ids have letters, digits, `_` and `-` only; some providers make others."""
+    """The id with `_` for each character that the API refuses: some providers use others."""
     return _NOT_IN_IDS.sub("_", call_id)

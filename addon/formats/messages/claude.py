@@ -1,4 +1,4 @@
-"""What Claude models of different ages take, by their names."""
+"""The abilities of Claude models, read from their names."""
 
 import re
 
@@ -10,11 +10,16 @@ __all__ = (
     "takes_system_messages",
 )
 
-_CLAUDE = re.compile(r"(.*[./])?claude-")
+_VENDOR = r"(.*[./])?"
+"""A prefix like OpenRouter's `anthropic/` or Bedrock's `us.anthropic.`."""
+
 _END = r"(-\d{8}|-latest|@|-v\d|:|$)"
-_BUDGETS_ONLY = re.compile(rf"(.*[./])?claude-(3|(opus|sonnet|haiku)-4(-[015])?{_END})")
-_SAMPLING = re.compile(rf"(.*[./])?claude-(3|(opus|sonnet|haiku)-4(-[0-6])?{_END})")
-_SYSTEM_MESSAGES = re.compile(r"(.*[./])?claude-opus-(4-[89]|[5-9])(-|@|:|$)")
+"""What follows a version: a date, an alias, or Vertex', Bedrock's and OpenRouter's suffixes."""
+
+_CLAUDE = re.compile(rf"{_VENDOR}claude-")
+_BUDGETS_ONLY = re.compile(rf"{_VENDOR}claude-(3|(opus|sonnet|haiku)-4(-[015])?{_END})")
+_SAMPLING = re.compile(rf"{_VENDOR}claude-(3|(opus|sonnet|haiku)-4(-[0-6])?{_END})")
+_SYSTEM_MESSAGES = re.compile(rf"{_VENDOR}claude-opus-(4-[89]|[5-9])(-|@|:|$)")
 
 
 def is_claude(model: str) -> bool:
@@ -23,7 +28,7 @@ def is_claude(model: str) -> bool:
 
 
 def takes_budgets_only(model: str) -> bool:
-    """Whether a Claude model knows no adaptive thinking: those before Opus and Sonnet 4.6."""
+    """Whether a Claude model has no adaptive thinking: those before Opus and Sonnet 4.6."""
     return _BUDGETS_ONLY.match(model.lower()) is not None
 
 

@@ -22,14 +22,14 @@ _STATUSES = {
     "request_too_large": 413,
     "timeout_error": 504,
 }
-"""HTTP status that a type of error stands for where only the type is given."""
+"""HTTP status of each type of error: a stream reports the type alone."""
+
+_UNKNOWN = StreamError("The upstream reported an error.")
 
 
 def failure_of(
-    found: Any, base_resp: Any = None, code: Any = None, message: Any = None
+    reported: Any, base_resp: Any = None, code: Any = None, message: Any = None
 ) -> StreamError:
-    """The error that an `error` member, or what other servers have in its place, reports."""
-    error = error_of(found, base_resp, code, message) or StreamError(
-        "The upstream reported an error."
-    )
+    """The error in an `error` member, or in what other servers have in its place."""
+    error = error_of(reported, base_resp, code, message) or _UNKNOWN
     return StreamError(error.message, _STATUSES.get(error.code, error.status), error.code)

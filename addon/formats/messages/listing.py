@@ -1,5 +1,4 @@
-"""What Messages clients ask for besides answers: how many tokens a request has, and which
-models there are.
+"""Messages' other endpoints: counts of tokens, and the list of models.
 
 https://platform.claude.com/docs/en/api/messages-count-tokens and …/api/models-list.
 """
@@ -20,24 +19,24 @@ def encode_count(tokens: int) -> bytes:
 
 
 def decode_count(body: bytes) -> int | None:
-    """The count in an upstream's answer; None when there is none."""
+    """The count in an upstream's answer; None without one."""
     try:
-        found = integer(record(value(body)).get("input_tokens"))
+        tokens = integer(record(value(body)).get("input_tokens"))
     except MalformedJson:
         return None
-    return found if found is not None and found >= 0 else None
+    if tokens is None or tokens < 0:
+        return None
+    return tokens
 
 
 def encode_models(models: Iterable[str], created: int) -> bytes:
-    """The list of models, all on one page; `created` in Unix seconds, since nobody knows better."""
+    """The list of models, all on one page; every one gets `created`, in Unix seconds."""
     since = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     listed = [_model(name, since) for name in models]
-    ends = (
-        {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
-        if listed
-        else {"first_id": None, "last_id": None}
-    )
-    return scalar_text({"data": listed, "has_more": False, **ends})
+    page: dict[str, Any] = {"data": listed, "has_more": False, "first_id": None, "last_id": None}
+    if listed:
+        page |= {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
+    return scalar_text(page)
 
 
 def _model(name: str, since: str) -> dict[str, Any]:

@@ -1,20 +1,31 @@
 """The blocks of an answer, and the events with which each begins, grows and ends.
 
-One block is open at a time. What a chat upstream says in between is held: a block begins
-when those before it are over.
+One block is open at a time. Chat upstreams mix them: a later block is held until the one
+before it is over.
 """
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from addon.formats.messages.blocks import input_of, is_object
 from addon.formats.neutral.adapt import INPUT
-from addon.formats.neutral.deltas import OpaqueDelta
-from addon.formats.neutral.protocols import Seal
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Delta,
+    Finish,
+    ForeignItem,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+)
+from addon.formats.neutral.protocols import Mint, OneField, Seal
+from addon.formats.neutral.request import Thinking
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire.splice import scalar_text
 
-__all__ = ("Block", "CallBlock", "ForeignBlock", "TextBlock", "ThoughtBlock")
+__all__ = ("Block", "Blocks", "CallBlock", "ForeignBlock", "TextBlock", "ThoughtBlock")
 
 type Sent = list[bytes]
 """Raw events."""
@@ -28,29 +39,29 @@ class Block:
         self.index = -1
         self._numbers = numbers
         self._pieces: list[str] = []
-        self._told = 0
-        """Pieces that have been sent."""
+        self._sent = 0
+        """Number of pieces that have been sent."""
 
         self._head = b""
 
     @property
     def over(self) -> bool:
-        """Whether it may end, now that something else has been said."""
+        """Whether it may end once another block follows."""
         return True
 
     def add(self, piece: str) -> None:
-        """More of it."""
+        """Take one more piece."""
         if piece:
             self._pieces.append(piece)
 
     def tell(self, out: Sent) -> None:
-        """Say what can be said so far."""
+        """Append the events that can be sent so far."""
 
     def end(self, out: Sent) -> None:
-        """Say that it is whole."""
+        """Append the events that end it."""
 
     def whole(self) -> dict[str, Any] | None:
-        """The block as a whole; None for one that is not shown."""
+        """The whole block; None for a hidden one."""
 
     @property
     def text(self) -> str:
@@ -69,12 +80,12 @@ class Block:
             % (self.index, scalar_text(block))
         )
 
-    def _delta(self, kind: bytes, member: bytes, said: str) -> bytes:
-        return b'%b%b","%b":%b}}\n\n' % (self._head, kind, member, scalar_text(said))
+    def _delta(self, kind: bytes, member: bytes, piece: str) -> bytes:
+        return b'%b%b","%b":%b}}\n\n' % (self._head, kind, member, scalar_text(piece))
 
     def _tell_pieces(self, kind: bytes, member: bytes, out: Sent) -> None:
-        out += [self._delta(kind, member, piece) for piece in self._pieces[self._told :]]
-        self._told = len(self._pieces)
+        out += [self._delta(kind, member, piece) for piece in self._pieces[self._sent :]]
+        self._sent = len(self._pieces)
 
     def _stop(self, out: Sent) -> None:
         if self.index >= 0:
@@ -85,7 +96,7 @@ class Block:
 
 
 class TextBlock(Block):
-    """What the model says."""
+    """Visible text."""
 
     def tell(self, out: Sent) -> None:
         if self._pieces and self.index < 0:
@@ -96,11 +107,13 @@ class TextBlock(Block):
         self._stop(out)
 
     def whole(self) -> dict[str, Any] | None:
-        return {"type": "text", "text": self.text} if self._pieces else None
+        if not self._pieces:
+            return None
+        return {"type": "text", "text": self.text}
 
 
 class ThoughtBlock(Block):
-    """A piece of reasoning, its state as the signature; redacted when its maker says so."""
+    """A piece of reasoning with its state as the signature; redacted if it came so."""
 
     def __init__(self, part: int, numbers: Iterator[int], *, omitted: bool, seal: Seal) -> None:
         super().__init__(part, numbers)
@@ -118,20 +131,33 @@ class ThoughtBlock(Block):
 
     def end(self, out: Sent) -> None:
         self._state = self._seal(self._reasoning())
-        if self.index < 0 and (block := self.whole()):
-            self._begin(block | ({} if self._redacted else {"signature": ""}), out)
+        if self.index < 0:
+            self._begin_whole(out)
         if self._state and not self._redacted:
             out.append(self._delta(b"signature_delta", b"signature", self._state))
         self._stop(out)
 
     def whole(self) -> dict[str, Any] | None:
-        if self._redacted:
-            return {"type": "redacted_thinking", "data": self._state} if self._state else None
-        return {
-            "type": "thinking",
-            "thinking": "" if self._omitted else self.text,
-            "signature": self._state,
-        }
+        if not self._redacted:
+            return self._thinking(self._state)
+        if not self._state:
+            return None
+        return {"type": "redacted_thinking", "data": self._state}
+
+    def _begin_whole(self, out: Sent) -> None:
+        """Begin a block without pieces; a signature follows in a delta of its own."""
+        block = self.whole()
+        if block is None:
+            return
+        if not self._redacted:
+            block = self._thinking("")
+        self._begin(block, out)
+
+    def _thinking(self, signature: str) -> dict[str, Any]:
+        visible = self.text
+        if self._omitted:
+            visible = ""
+        return {"type": "thinking", "thinking": visible, "signature": signature}
 
     @property
     def _redacted(self) -> bool:
@@ -150,7 +176,7 @@ class ThoughtBlock(Block):
 
 
 class CallBlock(Block):
-    """A tool call; it begins when its name is known. Arguments that are no object are held
+    """A tool call, which begins once its name has come; arguments that are no object are held
     and wrapped into one.
     """
 
@@ -159,13 +185,13 @@ class CallBlock(Block):
         self.id = ""
         self.name = ""
         self._custom = custom
-        self._wrapped: bool | None = True if custom else None
-        """Whether the arguments are no object; None: nothing of them has come."""
+        self._wrapped: bool | None = None
+        """Whether the arguments are no object; None until they begin."""
 
+        if custom:
+            self._wrapped = True
         self._judged = (0, False)
-        """Pieces that were there when it was last looked whether they are whole, and
-        whether they were.
-        """
+        """The number of pieces at the last look at them, and whether they were whole then."""
 
     @property
     def over(self) -> bool:
@@ -192,12 +218,14 @@ class CallBlock(Block):
         self._stop(out)
 
     def whole(self) -> dict[str, Any] | None:
-        given = {INPUT: self.text} if self._custom else input_of(self.text)
-        return {"type": "tool_use", "id": self.id, "name": self.name, "input": given}
+        arguments = input_of(self.text)
+        if self._custom:
+            arguments = {INPUT: self.text}
+        return {"type": "tool_use", "id": self.id, "name": self.name, "input": arguments}
 
 
 class ForeignBlock(Block):
-    """A block that is passed on as it came."""
+    """A block of Messages alone, passed on as it came."""
 
     def __init__(self, numbers: Iterator[int], item: dict[str, Any]) -> None:
         super().__init__(0, numbers)
@@ -212,3 +240,111 @@ class ForeignBlock(Block):
 
     def whole(self) -> dict[str, Any] | None:
         return self._item
+
+
+class Blocks:
+    """The blocks of one answer, in their order."""
+
+    def __init__(self, thinking: Thinking, *, mint: Mint, seal: Seal) -> None:
+        self._mint = mint
+        self._seal = seal
+        self._shows_thinking = thinking.switch not in ("", "disabled")
+        self._omitted = thinking.display == "omitted"
+        self._numbers = count()
+        self._blocks: list[Block] = []
+        self._live = 0
+        """Place of the first block that has not ended."""
+
+        self._calls: dict[int, CallBlock] = {}
+        self._thoughts = 0
+        """The first part of the reasoning that has not begun: some servers name the field
+        in every event.
+        """
+
+        self._one_field = OneField()
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether there is a tool call among them."""
+        return bool(self._calls)
+
+    def whole(self) -> list[dict[str, Any]]:
+        """The blocks that are shown, each as a whole."""
+        blocks = [block.whole() for block in self._blocks]
+        return [block for block in blocks if block is not None]
+
+    def take(self, delta: Delta, out: Sent) -> None:
+        """Add one delta of the answer, and append the events that can be sent."""
+        match delta:
+            case TextDelta():
+                self._text(delta.part).add(delta.text)
+            case RefusalDelta():
+                # A refusal stands apart: its parts have negative numbers, as in an accumulator.
+                self._text(~delta.part).add(delta.text)
+            case CallDelta():
+                self._call(delta)
+            case ReasoningDelta() if self._shows_thinking:
+                if self._one_field.takes(delta) and (delta.text or delta.part == self._thoughts):
+                    self._add_thought(delta)
+            case OpaqueDelta() if self._shows_thinking:
+                self._thought(delta.part).opaque = delta
+            case ForeignItem(wire_format="messages"):
+                self._blocks.append(ForeignBlock(self._numbers, delta.item))
+            case Finish():
+                self.end(out)
+        self._tell(out)
+
+    def end(self, out: Sent) -> None:
+        """Append the events that end all blocks."""
+        for block in self._blocks[self._live :]:
+            if isinstance(block, CallBlock) and not block.name:
+                block.id = self._mint(0, block.part, "")
+            block.tell(out)
+            block.end(out)
+        self._live = len(self._blocks)
+
+    def _tell(self, out: Sent) -> None:
+        """Append all events that no open block holds back."""
+        while self._live < len(self._blocks):
+            block = self._blocks[self._live]
+            block.tell(out)
+            if self._live == len(self._blocks) - 1 or not block.over:
+                return
+            block.end(out)
+            self._live += 1
+
+    def _text(self, part: int) -> Block:
+        """The last block if it is this text, else a new one."""
+        if self._blocks:
+            last = self._blocks[-1]
+            if isinstance(last, TextBlock) and last.part == part:
+                return last
+        block = TextBlock(part, self._numbers)
+        self._blocks.append(block)
+        return block
+
+    def _thought(self, part: int) -> ThoughtBlock:
+        """The last block if it is this thought, else a new one."""
+        if self._blocks:
+            last = self._blocks[-1]
+            if isinstance(last, ThoughtBlock) and last.part == part:
+                return last
+        self._thoughts = max(self._thoughts, part + 1)
+        block = ThoughtBlock(part, self._numbers, omitted=self._omitted, seal=self._seal)
+        self._blocks.append(block)
+        return block
+
+    def _add_thought(self, delta: ReasoningDelta) -> None:
+        block = self._thought(delta.part)
+        block.field = delta.field
+        block.add(delta.text)
+
+    def _call(self, delta: CallDelta) -> None:
+        block = self._calls.get(delta.index)
+        if block is None:
+            block = CallBlock(delta.index, self._numbers, custom=delta.custom)
+            self._calls[delta.index] = block
+            self._blocks.append(block)
+        if delta.name and not block.name:
+            block.id, block.name = self._mint(0, delta.index, delta.id), delta.name
+        block.add(delta.arguments)

@@ -31,10 +31,11 @@ from addon.formats.wire.splice import MalformedJson, scalar_text, value
 __all__ = ("MessagesReader",)
 
 _FIELD = "thinking"
+"""The name under which reasoning comes."""
 
 
 class _Delta(msgspec.Struct):
-    """What an event adds; anything may be of any type."""
+    """An event's `delta`; any member may be of any type."""
 
     type: Any = None
     text: Any = None
@@ -49,6 +50,8 @@ _NOTHING = _Delta()
 
 
 class _Event(msgspec.Struct):
+    """An event of any kind; any member may be of any type."""
+
     type: Any = None
     index: Any = None
     delta: _Delta | None = None
@@ -64,17 +67,20 @@ _EVENT = msgspec.json.Decoder(_Event)
 
 
 class _Block(msgspec.Struct):
-    """A block that has begun."""
+    """An open block."""
 
     kind: str
     number: int
     """Place among the blocks of its kind."""
 
-    begun: dict[str, Any]
-    pieces: list[str]
-    """What is told when it ends: a signature, or the input of a tool that the upstream runs."""
+    start: dict[str, Any]
+    """The block of its first event."""
 
-    said: bool = False
+    pieces: list[str]
+    """Pieces of a signature or of a hosted tool's input, which go out when the block ends."""
+
+    has_input: bool = False
+    """Whether input has come in pieces."""
 
 
 class MessagesReader:
@@ -88,98 +94,108 @@ class MessagesReader:
         self.done = False
 
     def read(self, raw: bytes) -> list[Delta]:
-        """The deltas of one raw event; a StreamError when it reports one or can't be read."""
+        """The deltas of one raw event; a StreamError for an error and for an unreadable event."""
         data = sse.said_by(raw)
         if not data:
             return []
         event = decoded(_EVENT, data)
         if event is None:
-            return [] if _is_unknown(data) else [UNREADABLE]
-        step = _STEPS.get(event.type) if isinstance(event.type, str) else None
-        if step is not None:
-            return step(self, event)
-        return self._failed(event) if error_of(event.error, event.base_resp) else []
+            if _is_unknown(data):
+                return []
+            return [UNREADABLE]
+        if isinstance(event.type, str) and event.type in _STEPS:
+            return _STEPS[event.type](self, event)
+        if error_of(event.error, event.base_resp) is not None:
+            return self._error(event)
+        return []
 
-    def _failed(self, event: _Event) -> list[Delta]:
+    def _error(self, event: _Event) -> list[Delta]:
         self.done = True
         return [failure_of(event.error, event.base_resp, event.code, event.message)]
 
-    def _started(self, event: _Event) -> list[Delta]:
-        """What the prompt counts is known from the beginning, by some servers at the end only."""
-        counted = self._counted(record(event.message).get("usage"))
-        return [report for report in counted if report.usage.prompt_tokens]
+    def _message_start(self, event: _Event) -> list[Delta]:
+        # Some servers count the prompt at the end only.
+        reports = self._usage_reports(record(event.message).get("usage"))
+        return [report for report in reports if report.usage.prompt_tokens]
 
-    def _counted(self, usage: Any) -> list[UsageReport]:
+    def _usage_reports(self, usage: Any) -> list[UsageReport]:
         """Counts are totals: later ones replace earlier ones."""
-        self._usage |= {key: kept for key, kept in record(usage).items() if kept is not None}
-        counted = usage_of(self._usage)
-        return [UsageReport(counted)] if counted else []
+        self._usage |= {key: number for key, number in record(usage).items() if number is not None}
+        total = usage_of(self._usage)
+        if total is None:
+            return []
+        return [UsageReport(total)]
 
-    def _begun(self, event: _Event) -> list[Delta]:
-        index, begun = _index(event), record(event.content_block)
-        before = self._ended(event)
-        kind = text(begun.get("type"))
+    def _block_start(self, event: _Event) -> list[Delta]:
+        index, start = _index(event), record(event.content_block)
+        before = self._block_stop(event)
+        kind = text(start.get("type"))
         number = self._counts.get(_KINDS.get(kind, kind), 0)
         self._counts[_KINDS.get(kind, kind)] = number + 1
-        self._open[index] = _Block(kind, number, begun, [])
+        self._open[index] = _Block(kind, number, start, [])
         match kind:
             case "text":
-                return [*before, *self._text(index, text(begun.get("text")))]
+                return [*before, *self._text(index, text(start.get("text")))]
             case "thinking":
-                return [*before, ReasoningDelta(text(begun.get("thinking")), _FIELD, 0, number)]
+                return [*before, ReasoningDelta(text(start.get("thinking")), _FIELD, 0, number)]
             case "redacted_thinking":
-                state = OpaqueDelta(text(begun.get("data")), kind, 0, number)
+                state = OpaqueDelta(text(start.get("data")), kind, 0, number)
                 return [*before, ReasoningDelta("", _FIELD, 0, number), state]
             case "tool_use":
-                return [*before, CallDelta(number, text(begun.get("id")), text(begun.get("name")))]
+                return [*before, CallDelta(number, text(start.get("id")), text(start.get("name")))]
         return before
 
-    def _added(self, event: _Event) -> list[Delta]:
+    def _block_delta(self, event: _Event) -> list[Delta]:
         delta, index = event.delta or _NOTHING, _index(event)
         match delta.type:
             case "text_delta":
                 return self._text(index, text(delta.text))
             case "thinking_delta":
-                return [
-                    ReasoningDelta(
-                        text(delta.thinking), _FIELD, 0, self._at(index, "thinking").number
-                    )
-                ]
+                number = self._at(index, "thinking").number
+                return [ReasoningDelta(text(delta.thinking), _FIELD, 0, number)]
             case "input_json_delta" if piece := text(delta.partial_json):
                 return self._input(self._at(index, "tool_use"), piece)
             case "signature_delta":
                 self._at(index, "thinking").pieces.append(text(delta.signature))
         return []
 
-    def _text(self, index: int, said: str) -> list[Delta]:
-        return [TextDelta(said, 0, self._at(index, "text").number)] if said else []
+    def _text(self, index: int, piece: str) -> list[Delta]:
+        if not piece:
+            return []
+        return [TextDelta(piece, 0, self._at(index, "text").number)]
 
     def _input(self, block: _Block, piece: str) -> list[Delta]:
-        block.said = True
+        block.has_input = True
         if block.kind == "tool_use":
             return [CallDelta(block.number, arguments=piece)]
         block.pieces.append(piece)
         return []
 
     def _at(self, index: int, kind: str) -> _Block:
-        """The block that an event adds to; some servers don't say that one begins."""
+        """The block that an event adds to; some servers don't announce its start."""
         if index not in self._open:
-            self._begun(_Event(index=index, content_block={"type": kind}))
+            self._block_start(_Event(index=index, content_block={"type": kind}))
         return self._open[index]
 
-    def _ended(self, event: _Event) -> list[Delta]:
+    def _block_stop(self, event: _Event) -> list[Delta]:
         block = self._open.pop(_index(event), None)
-        return _rest_of(block) if block else []
+        if block is None:
+            return []
+        return _last_deltas(block)
 
-    def _closed(self) -> list[Delta]:
-        """What is left of the blocks whose end was not told."""
+    def _close_blocks(self) -> list[Delta]:
+        """The last deltas of the blocks that are still open."""
         blocks, self._open = self._open, {}
-        return [delta for block in blocks.values() for delta in _rest_of(block)]
+        return [delta for block in blocks.values() for delta in _last_deltas(block)]
 
-    def _told_why(self, event: _Event) -> list[Delta]:
+    def _message_delta(self, event: _Event) -> list[Delta]:
         delta = event.delta or _NOTHING
-        finish = self._finish(delta) if isinstance(delta.stop_reason, str) else []
-        return [*self._closed(), *finish, *(self._counted(event.usage) if event.usage else [])]
+        deltas = self._close_blocks()
+        if isinstance(delta.stop_reason, str):
+            deltas += self._finish(delta)
+        if event.usage:
+            deltas += self._usage_reports(event.usage)
+        return deltas
 
     def _finish(self, delta: _Delta) -> list[Delta]:
         if self._finished:
@@ -188,42 +204,48 @@ class MessagesReader:
         reason = finish_of(delta.stop_reason, calls="tool_use" in self._counts)
         return [Finish(reason, 0, text(delta.stop_sequence))]
 
-    def _stopped(self, event: _Event) -> list[Delta]:
+    def _message_stop(self, event: _Event) -> list[Delta]:
         self.done = True
-        return [*self._closed(), *self._finish(_NOTHING)]
+        return [*self._close_blocks(), *self._finish(_NOTHING)]
 
 
 _KINDS = {"redacted_thinking": "thinking"}
-"""What is numbered with another kind."""
+"""Kinds that are numbered with another kind."""
 
 _STEPS: dict[str, Callable[[MessagesReader, _Event], list[Delta]]] = {
-    "content_block_delta": MessagesReader._added,
-    "content_block_start": MessagesReader._begun,
-    "content_block_stop": MessagesReader._ended,
-    "error": MessagesReader._failed,
-    "message_delta": MessagesReader._told_why,
-    "message_start": MessagesReader._started,
-    "message_stop": MessagesReader._stopped,
+    "content_block_delta": MessagesReader._block_delta,
+    "content_block_start": MessagesReader._block_start,
+    "content_block_stop": MessagesReader._block_stop,
+    "error": MessagesReader._error,
+    "message_delta": MessagesReader._message_delta,
+    "message_start": MessagesReader._message_start,
+    "message_stop": MessagesReader._message_stop,
 }
 
 
-def _rest_of(block: _Block) -> list[Delta]:
-    """What is known of a block when it ends."""
+def _last_deltas(block: _Block) -> list[Delta]:
+    """The deltas that wait for a block's end."""
     match block.kind:
         case "text" | "redacted_thinking":
             return []
         case "thinking":
-            signature = "".join(block.pieces) or text(block.begun.get("signature"))
-            return [OpaqueDelta(signature, "signature", 0, block.number)] if signature else []
+            signature = "".join(block.pieces) or text(block.start.get("signature"))
+            if not signature:
+                return []
+            return [OpaqueDelta(signature, "signature", 0, block.number)]
         case "tool_use":
-            whole = scalar_text(record(block.begun.get("input"))).decode()
-            return [] if block.said else [CallDelta(block.number, arguments=whole)]
-    item = block.begun | ({"input": input_of("".join(block.pieces))} if block.said else {})
+            if block.has_input:
+                return []
+            arguments = scalar_text(record(block.start.get("input"))).decode()
+            return [CallDelta(block.number, arguments=arguments)]
+    item = block.start
+    if block.has_input:
+        item = item | {"input": input_of("".join(block.pieces))}
     return [ForeignItem("messages", item)]
 
 
 def _is_unknown(data: bytes) -> bool:
-    """Whether an event is of a type that says nothing here, whatever its members are."""
+    """Whether an event is of a type that has no meaning here, whatever its members are."""
     try:
         kind = record(value(data)).get("type")
     except MalformedJson:
@@ -232,4 +254,6 @@ def _is_unknown(data: bytes) -> bool:
 
 
 def _index(event: _Event) -> int:
-    return event.index if isinstance(event.index, int) else -1
+    if isinstance(event.index, int):
+        return event.index
+    return -1

@@ -30,21 +30,23 @@ __all__ = ("decode", "encode", "items_of", "query_of", "request_of")
 
 _NAMED = frozenset(
     (
-        *(
-            "model",
-            "messages",
-            "system",
-            "tools",
-            "tool_choice",
-            "max_tokens",
-            "temperature",
-            "top_p",
-            "top_k",
-        ),
-        *("stop_sequences", "stream", "metadata", "thinking", "output_config"),
+        "max_tokens",
+        "messages",
+        "metadata",
+        "model",
+        "output_config",
+        "stop_sequences",
+        "stream",
+        "system",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
     )
 )
-"""Members that a neutral request has names for."""
+"""Members with a neutral name."""
 
 _NAMED_WITHIN = {
     "output_config": frozenset(("effort", "format")),
@@ -53,100 +55,119 @@ _NAMED_WITHIN = {
 """The same for members of members."""
 
 _LONGEST_USER = 64
-"""Characters of a user's name that everybody takes; Claude Code's is longer
+"""Characters that every upstream takes as a user's name; Claude Code's is longer
 (github.com/looplj/axonhub/issues/1669).
 """
 
 _CACHED_FOR = "5m"
+"""The API's default, which costs less to write than its other choice, `1h`."""
+
+_LEAST_TOP_P = 0.95
+"""The least `top_p` that the API takes beside thinking
+(https://platform.claude.com/docs/en/build-with-claude/extended-thinking).
+"""
+
 _QUERY = ("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config")
-"""Members that count (https://platform.claude.com/docs/en/api/messages-count-tokens)."""
+"""Members that have tokens (https://platform.claude.com/docs/en/api/messages-count-tokens)."""
 
 
 def decode(body: bytes, parts: Members | None = None) -> Request:
     """Read a Messages request, or one that asks for a count of its tokens; `parts` are its
     members when it was `cut` before. Raises RequestError.
     """
-    found = opened(body, parts)
-    return request_of(found, messages_of(items_of(found), joined=False, foreign="messages"))
+    members = opened(body, parts)
+    return request_of(members, messages_of(items_of(members), joined=False, foreign="messages"))
 
 
-def items_of(found: dict[str, Any]) -> list[Any]:
+def items_of(members: dict[str, Any]) -> list[Any]:
     """The `messages` of a body. Raises RequestError when there is no such array."""
-    items = found.get("messages")
+    items = members.get("messages")
     if isinstance(items, list):
         return items
-    what = "is not an array" if "messages" in found else "is missing"
-    raise refused("missing_messages", f"The request's 'messages' {what}.", "messages")
+    message = "The request's 'messages' is missing."
+    if "messages" in members:
+        message = "The request's 'messages' is not an array."
+    raise refused("missing_messages", message, "messages")
 
 
-def request_of(found: dict[str, Any], messages: list[Message]) -> Request:
-    """The request that a body's members make; `messages` are those of its array. Raises
+def request_of(members: dict[str, Any], messages: list[Message]) -> Request:
+    """The request of a body's members; `messages` are the ones of its array. Raises
     RequestError.
     """
-    tools, hosted = tools_of(found.get("tools"), "messages")
-    system = parts_of(found.get("system"), "messages")
-    user = _user(found)
+    tools, hosted = tools_of(members.get("tools"), "messages")
+    user = _user(members)
     return Request(
         origin="messages",
-        model=model_of(found.get("model")),
-        messages=[*([message_of("system", system)] if system else []), *messages],
+        model=model_of(members.get("model")),
+        messages=_system(members) + messages,
         tools=tools,
         hosted=hosted,
-        tool_choice=choice_of(found.get("tool_choice")),
-        parallel_tool_calls=_parallel(record(found.get("tool_choice"))),
-        max_tokens=integer(found.get("max_tokens")),
-        temperature=number(found.get("temperature")),
-        top_p=number(found.get("top_p")),
-        top_k=integer(found.get("top_k")),
-        stop=strings(found.get("stop_sequences")),
-        output_format=_output_format(record(record(found.get("output_config")).get("format"))),
-        thinking=thinking.read(found),
-        stream=found.get("stream") is True,
+        tool_choice=choice_of(members.get("tool_choice")),
+        parallel_tool_calls=_parallel(record(members.get("tool_choice"))),
+        max_tokens=integer(members.get("max_tokens")),
+        temperature=number(members.get("temperature")),
+        top_p=number(members.get("top_p")),
+        top_k=integer(members.get("top_k")),
+        stop=strings(members.get("stop_sequences")),
+        output_format=_output_format(record(record(members.get("output_config")).get("format"))),
+        thinking=thinking.read(members),
+        stream=members.get("stream") is True,
         usage_asked=True,
         user=user,
-        extra=_extra(found, user),
+        extra=_extra(members, user),
     )
 
 
-def _user(found: dict[str, Any]) -> str:
-    named = text(record(found.get("metadata")).get("user_id"))
-    return named if len(named) <= _LONGEST_USER else ""
+def _system(members: dict[str, Any]) -> list[Message]:
+    parts = parts_of(members.get("system"), "messages")
+    if not parts:
+        return []
+    return [message_of("system", parts)]
 
 
-def _extra(found: dict[str, Any], user: str) -> dict[str, Any]:
-    extra = {key: kept for key, kept in found.items() if key not in _NAMED}
-    for key, named in _NAMED_WITHIN.items():
-        if rest := {
-            name: kept for name, kept in record(found.get(key)).items() if name not in named
-        }:
+def _user(members: dict[str, Any]) -> str:
+    name = text(record(members.get("metadata")).get("user_id"))
+    if len(name) > _LONGEST_USER:
+        return ""
+    return name
+
+
+def _extra(members: dict[str, Any], user: str) -> dict[str, Any]:
+    extra = _without(members, _NAMED)
+    for key, names in _NAMED_WITHIN.items():
+        rest = _without(record(members.get(key)), names)
+        if rest:
             extra[key] = rest
-    if (metadata := record(found.get("metadata"))) and metadata != {"user_id": user}:
+    metadata = record(members.get("metadata"))
+    if metadata and metadata != {"user_id": user}:
         extra["metadata"] = metadata
     return extra
 
 
+def _without(members: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: member for name, member in members.items() if name not in names}
+
+
 def _parallel(choice: dict[str, Any]) -> bool | None:
     disabled = flag(choice, "disable_parallel_tool_use")
-    return None if disabled is None else not disabled
+    if disabled is None:
+        return None
+    return not disabled
 
 
-def _output_format(found: dict[str, Any]) -> OutputFormat | None:
-    return (
-        OutputFormat(schema=record(found.get("schema")))
-        if found.get("type") == "json_schema"
-        else None
-    )
+def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
+    if wanted.get("type") != "json_schema":
+        return None
+    return OutputFormat(schema=record(wanted.get("schema")))
 
 
 def encode(request: Request, *, model: str, abilities: Abilities) -> bytes:
-    """The body for a Messages upstream. Raises RequestError for what Messages has no place for."""
+    """The body for a Messages upstream. Raises RequestError where Messages has no word for it."""
     return scalar_text(_body(request, model, abilities))
 
 
 def query_of(body: bytes) -> bytes:
-    """The body with which a Messages upstream is asked to count the tokens of the request
-    with this one.
-    """
+    """The body that asks an upstream for the tokens of the request with this body."""
     return object_text([part for part in members(body) if part[0] in _QUERY])
 
 
@@ -154,69 +175,91 @@ def _body(request: Request, model: str, abilities: Abilities) -> dict[str, Any]:
     for hosted in request.hosted:
         if hosted.wire_format != "messages":
             raise unsupported_tool(hosted)
-    max_tokens = abilities.max_tokens if request.max_tokens is None else request.max_tokens
-    thought = thinking.written(request, max_tokens, abilities)
+    max_tokens = request.max_tokens
+    if max_tokens is None:
+        max_tokens = abilities.max_tokens
     own = request.origin == "messages"
-    kept = _cached(request.messages) if abilities.caches and not own else request.messages
-    system, messages = conversation(kept, abilities)
-    tools = [
-        *(_tool(tool, own=own) for tool in _allowed(request)),
-        *(hosted.tool for hosted in request.hosted),
-    ]
-    given = {
-        "tools": tools,
-        "tool_choice": _choice(request) if tools else None,
+    neutral = request.messages
+    if abilities.caches and not own:
+        neutral = _cached(neutral)
+    system, messages = conversation(neutral, abilities)
+    head = {"model": model, "max_tokens": max_tokens}
+    if system:
+        head["system"] = system
+    head["messages"] = messages
+    members = _given(_members(request, max_tokens, abilities))
+    if own:
+        members = _joined(members, request.extra)
+    return head | members
+
+
+def _members(request: Request, max_tokens: int, abilities: Abilities) -> dict[str, Any]:
+    """All members but the conversation, empty ones included."""
+    own = request.origin == "messages"
+    thought = thinking.written(request, max_tokens, abilities)
+    output = {"effort": thought.effort, "format": _format(request.output_format)}
+    members: dict[str, Any] = {
+        "tools": [_tool(tool, own=own) for tool in _allowed(request)],
+        "tool_choice": None,
         "stop_sequences": [stop for stop in request.stop if stop.strip()],
-        "metadata": {"user_id": request.user} if request.user else None,
+        "metadata": _given({"user_id": request.user}),
         "thinking": thought.thinking,
-        "output_config": _given(
-            {"effort": thought.effort, "format": _format(request.output_format)}
-        ),
+        "output_config": _given(output),
         "stream": request.stream or None,
-        **(_sampling(request, thinks=thought.on) if abilities.sampling else {}),
     }
-    head = {
-        "model": model,
-        "max_tokens": max_tokens,
-        **({"system": system} if system else {}),
-        "messages": messages,
-    }
-    return head | _joined(_given(given), request.extra if own else {})
+    members["tools"] += [hosted.tool for hosted in request.hosted]
+    if members["tools"]:
+        members["tool_choice"] = _choice(request)
+    if abilities.sampling:
+        members |= _sampling(request, thinks=thought.on)
+    return members
 
 
 def _cached(messages: list[Message]) -> list[Message]:
-    """The messages with marks where the prompt cache is to keep what was said so far,
-    unless the client set some.
+    """The messages with cache marks at the ends of the system prompt and of the conversation,
+    unless the client has set marks itself.
 
     https://platform.claude.com/docs/en/build-with-claude/prompt-caching: a mark also finds
     what earlier ones kept.
     """
-    if any(
-        message.cache or any(getattr(part, "cache", "") for part in message.parts)
-        for message in messages
-    ):
+    if any(map(_is_marked, messages)):
         return messages
-    ends = {
-        len(messages) - 1,
-        len(list(takewhile(lambda message: message.role == "system", messages))) - 1,
-    }
-    return [_kept(message) if at in ends else message for at, message in enumerate(messages)]
+    leading = list(takewhile(lambda message: message.role == "system", messages))
+    messages = list(messages)
+    for end in {len(leading) - 1, len(messages) - 1}:
+        if end >= 0:
+            messages[end] = _with_mark(messages[end])
+    return messages
 
 
-def _kept(message: Message) -> Message:
-    parts = message.parts if message.role == "tool" else marked(message.parts, _CACHED_FOR)
-    held = {"result_of": message.result_of, "cache": _CACHED_FOR if message.role == "tool" else ""}
-    return message_of(message.role, parts, failed=message.failed, **held)
+def _is_marked(message: Message) -> bool:
+    return bool(message.cache) or any(getattr(part, "cache", "") for part in message.parts)
 
 
-def _joined(given: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """All members; those that stand in both are objects, and taken together."""
-    return extra | {key: extra[key] | kept if key in extra else kept for key, kept in given.items()}
+def _with_mark(message: Message) -> Message:
+    if message.role == "tool":
+        return message_of(
+            message.role,
+            message.parts,
+            result_of=message.result_of,
+            failed=message.failed,
+            cache=_CACHED_FOR,
+        )
+    parts = marked(message.parts, _CACHED_FOR)
+    return message_of(message.role, parts, result_of=message.result_of, failed=message.failed)
+
+
+def _joined(members: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    """All members; the ones in both are objects, whose members are joined."""
+    joined = extra | members
+    for name in extra.keys() & members.keys():
+        joined[name] = extra[name] | members[name]
+    return joined
 
 
 def _given(members: dict[str, Any]) -> dict[str, Any]:
-    """The members that say something."""
-    return {key: kept for key, kept in members.items() if kept not in (None, "", [], {})}
+    """The members that are not empty."""
+    return {key: member for key, member in members.items() if member not in (None, "", [], {})}
 
 
 def _allowed(request: Request) -> list[Tool]:
@@ -233,51 +276,59 @@ def _forces_one(choice: ToolChoice) -> bool:
 
 
 def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
-    """What others call strict takes schemas that Messages refuses."""
-    found: dict[str, Any] = {
+    declared: dict[str, Any] = {
         "name": tool.name,
         "input_schema": tool.parameters or {"type": "object"},
     }
     if tool.description:
-        found["description"] = tool.description
+        declared["description"] = tool.description
+    # Strict tools of other formats may have schemas that Messages refuses for strict ones.
     if own and tool.strict is not None:
-        found["strict"] = tool.strict
-    return found | cache_control(tool.cache) | tool.extra
+        declared["strict"] = tool.strict
+    return declared | cache_control(tool.cache) | tool.extra
 
 
 def _choice(request: Request) -> dict[str, Any] | None:
-    choice, alone = request.tool_choice, request.parallel_tool_calls is False
-    if choice is None:
-        return {"type": "auto", "disable_parallel_tool_use": True} if alone else None
-    if choice.mode == "none":
+    choice = request.tool_choice
+    if choice is not None and choice.mode == "none":
         return {"type": "none"}
-    found: dict[str, Any] = {"type": "any" if choice.mode == "required" else "auto"}
+    member: dict[str, Any] = {}
+    if choice is not None:
+        member = _choice_among(choice)
+    if request.parallel_tool_calls is False:
+        member = {"type": "auto"} | member | {"disable_parallel_tool_use": True}
+    return member or None
+
+
+def _choice_among(choice: ToolChoice) -> dict[str, Any]:
     if _forces_one(choice):
-        found = {"type": "tool", "name": choice.names[0]}
-    return found | ({"disable_parallel_tool_use": True} if alone else {})
+        return {"type": "tool", "name": choice.names[0]}
+    if choice.mode == "required":
+        return {"type": "any"}
+    return {"type": "auto"}
 
 
 def _format(wanted: OutputFormat | None) -> dict[str, Any] | None:
-    """Messages can't be asked for just any JSON."""
-    return (
-        {"type": "json_schema", "schema": wanted.schema}
-        if wanted and wanted.schema is not None
-        else None
-    )
+    """The `format` of the answer; Messages has none for JSON without a schema."""
+    if wanted is None or wanted.schema is None:
+        return None
+    return {"type": "json_schema", "schema": wanted.schema}
 
 
 def _sampling(request: Request, *, thinks: bool) -> dict[str, Any]:
-    """Temperatures end at 1; beside thinking only a `top_p` near 1 is taken, and on some
-    models one of the two.
-    """
-    top_p = request.top_p if request.top_p is None else min(request.top_p, 1)
+    """The sampling members that Messages takes, where temperatures end at 1."""
+    top_p = _at_most_one(request.top_p)
     if thinks:
-        return {"top_p": top_p if top_p is not None and top_p >= _LEAST_TOP_P else None}
-    temperature = (
-        request.temperature if request.temperature is None else min(request.temperature, 1)
-    )
-    both = request.origin == "messages" or temperature is None
-    return {"temperature": temperature, "top_p": top_p if both else None, "top_k": request.top_k}
+        if top_p is None or top_p < _LEAST_TOP_P:
+            return {}
+        return {"top_p": top_p}
+    temperature = _at_most_one(request.temperature)
+    if temperature is not None and request.origin != "messages":
+        top_p = None  # some models take only one of the two
+    return {"temperature": temperature, "top_p": top_p, "top_k": request.top_k}
 
 
-_LEAST_TOP_P = 0.95
+def _at_most_one(sampling: float | None) -> float | None:
+    if sampling is None:
+        return None
+    return min(sampling, 1)

@@ -21,6 +21,7 @@ _REASONS = {
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
 }
+"""Reasons of `Finish` for the API's stop reasons."""
 
 
 class Answer:
@@ -28,26 +29,25 @@ class Answer:
 
     def __init__(self, body: bytes) -> None:
         """Raises MalformedJson when the body is no JSON object."""
-        found = value(body)
-        if not isinstance(found, dict):
+        answer = value(body)
+        if not isinstance(answer, dict):
             raise MalformedJson("the body is not an object")
         self.error: StreamError | None = None
-        failed = record(found.get("base_resp")).get("status_code")
-        if found.get("type") == "error" or found.get("error") or failed:
-            self.error = failure_of(
-                *(found.get(name) for name in ("error", "base_resp", "code", "message"))
-            )
-        self.usage: Usage | None = usage_of(found.get("usage"))
-        parts = parts_of(found.get("content"), "messages")
-        finish = finish_of(
-            found.get("stop_reason"), calls=any(isinstance(part, ToolCall) for part in parts)
-        )
-        turn = turn_of(parts, finish, text(found.get("stop_sequence")))
-        self.turns: dict[int, Turn] = {} if self.error else {0: turn}
+        self.usage: Usage | None = usage_of(answer.get("usage"))
+        self.turns: dict[int, Turn] = {}
+        failed = record(answer.get("base_resp")).get("status_code")
+        if answer.get("type") == "error" or answer.get("error") or failed:
+            places = ("error", "base_resp", "code", "message")
+            self.error = failure_of(*map(answer.get, places))
+            return
+        parts = parts_of(answer.get("content"), "messages")
+        calls = any(isinstance(part, ToolCall) for part in parts)
+        finish = finish_of(answer.get("stop_reason"), calls=calls)
+        self.turns[0] = turn_of(parts, finish, text(answer.get("stop_sequence")))
 
 
 def decode(body: bytes) -> Answer | None:
-    """The answer in a body, or None when it is not one."""
+    """The answer in a body; None for any other body."""
     try:
         return Answer(body)
     except MalformedJson:
@@ -55,5 +55,10 @@ def decode(body: bytes) -> Answer | None:
 
 
 def finish_of(stop_reason: Any, *, calls: bool) -> str:
-    """Why an answer ended, in the words of `Finish`."""
-    return _REASONS.get(text(stop_reason), "tool_calls" if calls else "stop")
+    """The reason of `Finish` for a stop reason, or for an answer without one."""
+    reason = _REASONS.get(text(stop_reason))
+    if reason is not None:
+        return reason
+    if calls:
+        return "tool_calls"
+    return "stop"

@@ -1,8 +1,7 @@
-"""How much a model is to think, in the words of Messages and as an effort for everybody else.
+"""How much a model thinks, as Messages' `thinking` and `output_config.effort`
+(https://platform.claude.com/docs/en/build-with-claude/thinking) and as an effort for others.
 
-`thinking` and `output_config.effort`:
-https://platform.claude.com/docs/en/build-with-claude/thinking. Some models take a budget of
-tokens, new ones decide themselves and take an effort.
+Some models take a budget of tokens; new ones take an effort and decide themselves.
 """
 
 from typing import Any
@@ -23,13 +22,14 @@ _BUDGETS = {
     "xhigh": 24_576,
     "max": 32_768,
 }
-"""Tokens that an effort stands for, as in pi (github.com/badlogic/pi-mono, packages/ai)."""
+"""The budget of each effort, as in pi (github.com/badlogic/pi-mono, packages/ai)."""
 
 _LEAST_BUDGET = 1_024
+"""The least budget that the API takes."""
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What a body says of thinking."""
+    """A body's words on thinking."""
 
     thinking: dict[str, Any]
     """The `thinking` member; empty: none."""
@@ -38,62 +38,83 @@ class Written(msgspec.Struct, frozen=True):
 
     @property
     def on(self) -> bool:
-        """Whether the model is told to think."""
+        """Whether thinking is switched on."""
         return bool(self.thinking) and self.thinking["type"] != "disabled"
 
 
-def read(found: dict[str, Any]) -> Thinking:
-    """What the `thinking` and `output_config` of a body say."""
-    given = record(found.get("thinking"))
-    switch, display = text(given.get("type")), text(given.get("display"))
-    seen = switch not in ("", "disabled") and display != "omitted"
+def read(members: dict[str, Any]) -> Thinking:
+    """The `thinking` and `output_config` of a body in neutral words."""
+    thinking = record(members.get("thinking"))
+    switch, display = text(thinking.get("type")), text(thinking.get("display"))
+    summary = ""
+    if switch not in ("", "disabled") and display != "omitted":
+        summary = "auto"
     return Thinking(
-        effort=text(record(found.get("output_config")).get("effort")),
-        budget=integer(given.get("budget_tokens")),
+        effort=text(record(members.get("output_config")).get("effort")),
+        budget=integer(thinking.get("budget_tokens")),
         switch=switch,
         display=display,
-        summary="auto" if seen else "",
+        summary=summary,
     )
 
 
 def effort_of(thinking: Thinking) -> str:
-    """The effort that was named, or that a budget stands for."""
+    """The named effort, or the one that a budget stands for."""
     if thinking.effort or thinking.budget is None or thinking.switch == "disabled":
         return thinking.effort
-    efforts = ("low", "medium", "high")
-    return next((effort for effort in efforts if thinking.budget <= _BUDGETS[effort]), "high")
+    for effort in ("low", "medium"):
+        if thinking.budget <= _BUDGETS[effort]:
+            return effort
+    return "high"
 
 
 def written(request: Request, max_tokens: int, abilities: Abilities) -> Written:
-    """What to tell a Messages upstream.
+    """The words on thinking for a Messages upstream.
 
     A budget is less than `max_tokens`, and no tool may be forced beside it.
     """
-    said, own = request.thinking, request.origin == "messages"
-    effort = said.effort if own and abilities.efforts else ""
-    if said.switch == "disabled" or said.effort == "none":
+    wanted, own = request.thinking, request.origin == "messages"
+    effort = ""
+    if own and abilities.efforts:
+        effort = wanted.effort
+    if wanted.switch == "disabled" or wanted.effort == "none":
         return Written({"type": "disabled"}, effort)
-    if not said.switch and (own or not (said.effort or said.budget)):
+    if not wanted.switch and (own or not (wanted.effort or wanted.budget)):
         return Written({}, effort)
-    shown = {"display": said.display} if own else {"display": "summarized"} if said.summary else {}
-    shown = {key: kept for key, kept in shown.items() if kept}
-    counts = own and said.switch == "enabled"
-    if abilities.adaptive_thinking and not (counts and abilities.budgets):
-        kind = said.switch if own and not counts else "adaptive"
-        return Written({"type": kind, **shown}, _known(effort_of(said)))
-    budget = _fitting(said.budget or _BUDGETS.get(said.effort, _BUDGETS["medium"]), max_tokens)
-    if budget is None or (
-        request.tool_choice is not None and request.tool_choice.mode == "required"
-    ):
+    display = _display(wanted, own=own)
+    has_budget = own and wanted.switch == "enabled"
+    if abilities.adaptive_thinking and not (has_budget and abilities.budgets):
+        kind = "adaptive"
+        if own and not has_budget:
+            kind = wanted.switch
+        return Written({"type": kind, **display}, _known(effort_of(wanted)))
+    budget = _fitting(wanted.budget or _BUDGETS.get(wanted.effort, _BUDGETS["medium"]), max_tokens)
+    forces_tool = request.tool_choice is not None and request.tool_choice.mode == "required"
+    if budget is None or forces_tool:
         return Written({"type": "disabled"}, effort)
-    return Written({"type": "enabled", "budget_tokens": budget, **shown}, effort)
+    return Written({"type": "enabled", "budget_tokens": budget, **display}, effort)
+
+
+def _display(wanted: Thinking, *, own: bool) -> dict[str, str]:
+    display = wanted.display
+    if not own:
+        display = wanted.summary and "summarized"
+    if not display:
+        return {}
+    return {"display": display}
 
 
 def _known(effort: str) -> str:
-    return "low" if effort == "minimal" else effort
+    """The effort in Messages' words, which have no `minimal`."""
+    if effort == "minimal":
+        return "low"
+    return effort
 
 
 def _fitting(budget: int, max_tokens: int) -> int | None:
-    """A budget that leaves something to say the answer with; None when there is no room for one."""
-    fitting = budget if budget < max_tokens else max_tokens * 4 // 5
-    return max(fitting, _LEAST_BUDGET) if max_tokens > _LEAST_BUDGET else None
+    """A budget that leaves room for the answer; None when there is no room for a budget."""
+    if max_tokens <= _LEAST_BUDGET:
+        return None
+    if budget >= max_tokens:
+        budget = max_tokens * 4 // 5
+    return max(budget, _LEAST_BUDGET)
