@@ -1,13 +1,13 @@
-"""Reasoning shown within an answer's content, and taken out again when a client replays it. Pure.
+"""Blocks of reasoning in an answer's content, and their removal when a client replays it. Pure.
 
-What is shown is a block: `<details>` or `<think>` around the text, with a mark of ours
-after its first tag and one before its last. Marks are HTML comments: clients replay those
-like any other text, and stand within what is collapsed, so that nobody sees them even where
-a renderer shows comments. They are plain ASCII, which neither normalisation nor a filter of
-invisible characters changes. Each bears a token with a MAC: no other text can be taken for
-a block, be it a user's own `<details>` or this very file.
+A block is `<details>` or `<think>` around the text, with a mark of ours after its first tag and
+one before its last. Marks are HTML comments: clients replay them like any other text, and they
+stand within the collapsed part, so that nobody sees them even where a renderer shows comments.
+They are plain ASCII, which neither normalisation nor a filter of invisible characters changes.
+Each bears a token with a MAC: no other text can pass for a block, be it a user's own `<details>`
+or this very file.
 
-Blocks are cut out of the JSON as it came, in whatever way the client's encoder spells them.
+Blocks are cut out of the JSON text itself, with any encoder's spelling.
 """
 
 import hashlib
@@ -25,20 +25,25 @@ __all__ = ("Block", "Style", "new_token", "stripped")
 
 type Style = Literal["details", "think"]
 type Cut = tuple[int, int]
-"""Where something to leave out begins and ends."""
+"""Begin and end of a piece to leave out."""
 
 _NAME = b"--thinkback"
+"""The part of a mark that no encoder escapes."""
+
 _MOST_MARKS = 5_000
-"""Marks that a body may hold; no conversation has so many, and each is looked at closely."""
+"""Marks that a body may hold: no conversation has so many, and each costs a closer look."""
 
 _RANDOM, _MAC = 6, 6
+"""Bytes of a token's random name and of its MAC: enough for one conversation's blocks."""
+
 _LEAD = "\n\n"
-"""What parts a block from text before it, and from what comes after it."""
+"""The paragraph between a block and the text before or after it."""
 
 _TAGS = {
     "details": ("<details><summary>Thinking</summary>", "</details>"),
     "think": ("<think>", "</think>"),
 }
+"""First and last tag of each style."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -51,23 +56,28 @@ class Block(msgspec.Struct, frozen=True):
 
     @property
     def opening(self) -> str:
-        lead, kind = (_LEAD, "+") if self.led else ("", ":")
-        return f"{lead}{_TAGS[self.style][0]}<!--thinkback{kind}{self.token}-->\n\n{self._quote}"
+        # The mark's sign tells whether the lead belongs to the block.
+        if self.led:
+            return f"{_LEAD}{self._head('+')}"
+        return self._head(":")
 
     @property
     def closing(self) -> str:
         return f"\n\n<!--thinkback.{self.token}-->{_TAGS[self.style][1]}{_LEAD}"
 
-    def text(self, said: str) -> str:
-        """The reasoning as it stands in the block: no tag in it is one, and no fence leads
-        out of it.
-        """
-        return said.replace("<", "<\N{ZERO WIDTH SPACE}").replace("\n", f"\n{self._quote}")
+    def text(self, reasoning: str) -> str:
+        """The reasoning for the block, without working tags and within its quotation."""
+        return reasoning.replace("<", "<\N{ZERO WIDTH SPACE}").replace("\n", f"\n{self._quote}")
+
+    def _head(self, kind: str) -> str:
+        return f"{_TAGS[self.style][0]}<!--thinkback{kind}{self.token}-->\n\n{self._quote}"
 
     @property
     def _quote(self) -> str:
-        """Markdown ends with a quotation whatever was left open in it."""
-        return "> " if self.style == "details" else ""
+        # In Markdown a code fence that is left open ends with its quotation.
+        if self.style == "details":
+            return "> "
+        return ""
 
 
 def new_token(random: bytes, key: bytes) -> str:
@@ -81,12 +91,12 @@ def _mac(name: str, key: bytes) -> str:
 
 
 def stripped(body: bytes, key: bytes) -> bytes:
-    """A request's body, in any format, without the blocks made under this key; the same
-    object when there are none.
+    """A request's body, of any format, without the blocks of this key; the same object without
+    any.
 
-    A block that has no end goes on to the end of the assistant's message; elsewhere it
-    stays. A text part of an assistant's content that was nothing but a block goes as a
-    whole, and so does such a message among Responses items.
+    A block without an end goes on to the end of the assistant's message; elsewhere it stays. A
+    text part of an assistant's content that is nothing but a block goes as a whole, and so does
+    such a message among Responses items.
     """
     if not 0 < body.count(_NAME) <= _MOST_MARKS:
         return body
@@ -94,7 +104,9 @@ def stripped(body: bytes, key: bytes) -> bytes:
         cuts = list(_in_body(body, _Keyring(key)))
     except MalformedJson:
         return body  # whoever reads it will say so
-    return _without(body, cuts) if cuts else body
+    if not cuts:
+        return body
+    return _without(body, cuts)
 
 
 def _without(text: bytes, cuts: list[Cut]) -> bytes:
@@ -109,18 +121,18 @@ def _without(text: bytes, cuts: list[Cut]) -> bytes:
 
 
 class _Keyring:
-    """Knows our tokens."""
+    """Tells the tokens of one key from others."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._known: dict[bytes, bool] = {}
+        self._verdicts: dict[bytes, bool] = {}
 
     def made(self, token: bytes) -> bool:
-        """Whether a block of ours has this token."""
-        if token not in self._known:
+        """Whether the token is of this key."""
+        if token not in self._verdicts:
             name, mac = token[: 2 * _RANDOM].decode(), token[2 * _RANDOM :].decode()
-            self._known[token] = hmac.compare_digest(mac, _mac(name, self._key))
-        return self._known[token]
+            self._verdicts[token] = hmac.compare_digest(mac, _mac(name, self._key))
+        return self._verdicts[token]
 
 
 def _in_body(body: bytes, ring: _Keyring) -> Iterator[Cut]:
@@ -135,7 +147,7 @@ def _in_body(body: bytes, ring: _Keyring) -> Iterator[Cut]:
 
 
 def _in_messages(text: bytes, ring: _Keyring, *, items: bool) -> Iterator[Cut]:
-    """`items`: an assistant's message that has no content any more goes as a whole."""
+    """`items`: an assistant's message without any content left goes as a whole."""
     inner: dict[int, list[Cut]] = {}
     empty: set[int] = set()
     places = list(_elements(text))
@@ -149,7 +161,7 @@ def _in_messages(text: bytes, ring: _Keyring, *, items: bool) -> Iterator[Cut]:
 
 
 def _in_message(text: bytes, ring: _Keyring) -> tuple[list[Cut], bool]:
-    """What to cut from a message, and whether nothing is left of its content."""
+    """The cuts in a message, and whether nothing is left of its content."""
     if not text.startswith(b"{"):
         return list(_in_any(text, ring)), False
     cuts: list[Cut] = []
@@ -159,46 +171,47 @@ def _in_message(text: bytes, ring: _Keyring) -> tuple[list[Cut], bool]:
     )
     for name, start, end in parts:
         if assistant and name == "content":
-            found, bare = _in_content(text[start:end], ring)
+            inner, bare = _in_content(text[start:end], ring)
         else:
-            found = list(_in_any(text[start:end], ring))
-        cuts += _moved(found, start)
+            inner = list(_in_any(text[start:end], ring))
+        cuts += _moved(inner, start)
     return cuts, bare
 
 
 def _in_content(text: bytes, ring: _Keyring) -> tuple[list[Cut], bool]:
     """The same for the content of an assistant's message, whose texts are one text."""
-    said = _Said(ring)
-    if not text.startswith(b"["):
-        cuts = said.cuts(text) if text.startswith(b'"') else []
+    reading = _Text(ring)
+    if text.startswith(b'"'):
+        cuts = reading.cuts(text)
         return cuts, bool(cuts) and _without(text, cuts) == b'""'
+    if not text.startswith(b"["):
+        return [], False
     inner: dict[int, list[Cut]] = {}
     empty: set[int] = set()
     places = list(_elements(text))
     for at, (start, end) in enumerate(places):
-        where = _text_of(text[start:end])
-        if where is None:
+        place = _text_of(text[start:end])
+        if place is None:
             continue
-        literal = text[start + where[0] : start + where[1]]
-        if cuts := said.cuts(literal):
-            inner[at] = list(_moved(cuts, where[0]))
+        literal = text[start + place[0] : start + place[1]]
+        cuts = reading.cuts(literal)
+        if cuts:
+            inner[at] = list(_moved(cuts, place[0]))
             if _without(literal, cuts) == b'""':
                 empty.add(at)
     return list(_thinned(text, places, inner, empty)), bool(empty) and len(empty) == len(places)
 
 
 def _text_of(part: bytes) -> Cut | None:
-    """Where the text of a content part stands in it."""
+    """Begin and end of the text in a content part."""
     if part.startswith(b'"'):
         return 0, len(part)
     if not part.startswith(b"{"):
         return None
-    texts = (
-        (start, end)
-        for name, start, end in _members(part)
-        if name == "text" and part[start : start + 1] == b'"'
-    )
-    return next(texts, None)
+    for name, start, end in _members(part):
+        if name == "text" and part[start : start + 1] == b'"':
+            return start, end
+    return None
 
 
 def _in_any(text: bytes, ring: _Keyring) -> Iterator[Cut]:
@@ -207,15 +220,13 @@ def _in_any(text: bytes, ring: _Keyring) -> Iterator[Cut]:
         return
     for match in _STRING.finditer(text):
         if _NAME in match[0]:
-            yield from _moved(_Said(ring, open_ended=False).cuts(match[0]), match.start())
+            yield from _moved(_Text(ring, open_ended=False).cuts(match[0]), match.start())
 
 
 def _thinned(
     text: bytes, places: list[Cut], inner: dict[int, list[Cut]], dropped: set[int]
 ) -> Iterator[Cut]:
-    """The cuts within the elements of an array, and those that take whole elements with
-    their commas.
-    """
+    """The cuts within an array's elements, and the cuts of whole elements with their commas."""
     if dropped and len(dropped) == len(places):
         yield 1, len(text) - 1
         return
@@ -240,21 +251,21 @@ _BEFORE_ELEMENT = re.compile(rb"[\s,]*+")
 
 
 def _members(text: bytes) -> Iterator[tuple[str, int, int]]:
-    """Each member's key, and where its value begins and ends. Raises MalformedJson."""
+    """Each member's key, and begin and end of its value. Raises MalformedJson."""
     at = max(0, text.find(b"{"))
     for key, raw in members(text):
         before = _BEFORE_MEMBER.match(text, at)
-        assert before is not None
+        assert before is not None  # the members have been read from this very text
         at = before.end() + len(raw)
         yield key, before.end(), at
 
 
 def _elements(text: bytes) -> Iterator[Cut]:
-    """Where each element of an array begins and ends. Raises MalformedJson."""
+    """Begin and end of each element of an array. Raises MalformedJson."""
     at = text.find(b"[") + 1
     for raw in elements(text):
         before = _BEFORE_ELEMENT.match(text, at)
-        assert before is not None
+        assert before is not None  # the pattern matches an empty text too
         at = before.end() + len(raw)
         yield before.end(), at
 
@@ -263,15 +274,14 @@ def _elements(text: bytes) -> Iterator[Cut]:
 
 
 def _as_far(steps: Iterable[bytes], then: bytes = b"") -> bytes:
-    """The pattern of these steps one after the other, and `then`, as far as they come."""
+    """The pattern of any beginning of these steps in a row and `then`."""
     pattern = then
     for step in reversed(list(steps)):
         pattern = b"(?:" + step + pattern + b")?"
     return pattern
 
 
-# Encoders may escape `<`, `>` and `/`; what stands in a JSON string within a JSON string is
-# escaped once more.
+# Encoders may escape `<`, `>` and `/`; a JSON string within a JSON string is escaped once more.
 _ESCAPE = rb"\\{1,4}"
 _LT, _GT, _SLASH = (
     rb"(?:<|%bu003[cC])" % _ESCAPE,
@@ -287,6 +297,8 @@ _HEAD = re.compile(
     rb"(?P<lead>%b|%b)?%b(?:%b|think%b)%b!\Z" % (2 * _LF, 2 * _CRLF, _LT, _DETAILS, _GT, _LT)
 )
 _LONGEST_HEAD = 256
+"""Bytes before a mark in which its head is searched for: more than any spelling of it takes."""
+
 _MARK = re.compile(_NAME + rb"(?P<kind>[:+.])(?P<token>[0-9a-f]{%d})--" % (2 * (_RANDOM + _MAC)))
 _REST = _as_far([_GT, _NEWLINE, _NEWLINE])
 _DETAILS_END, _THINK_END = (
@@ -295,16 +307,14 @@ _DETAILS_END, _THINK_END = (
 )
 _TAIL = re.compile(_as_far([_GT, _LT, _SLASH], b"(?:d%b|t%b)?" % (_DETAILS_END, _THINK_END)))
 _BEGUN = re.compile(_NAME + rb"(?P<kind>[:+])?[0-9a-f]*-?\Z")
-"""An opening mark that the end of the text has cut short, beyond the point where it could
-be anybody else's.
-"""
+"""An opening mark that the end of the text has cut short; its name is whole, so that it is ours."""
 
 
-class _Said:
-    """One text in one or more JSON strings; `open_ended`: a block without an end goes on to
-    the end of the text.
+class _Text:
+    """One text in one or more JSON strings.
 
-    It ends at the next block, too: clients join messages.
+    `open_ended`: a block without an end goes on to the next block, since clients join messages,
+    or to the end of the text.
     """
 
     def __init__(self, ring: _Keyring, *, open_ended: bool = True) -> None:
@@ -314,60 +324,80 @@ class _Said:
         """The token of a block that is still open where the last string ended."""
 
     def cuts(self, literal: bytes) -> list[Cut]:
-        """What to cut from the next string, quotes included."""
+        """The cuts in the next string, quotes included."""
         at, end = 1, len(literal) - 1
         begins, ends = self._marks(literal, end)
-        found: list[Cut] = []
-        for place, (start, token) in enumerate(begins):
+        followers = [start for start, _ in begins[1:]] + [end]
+        cuts: list[Cut] = []
+        for (start, token), following in zip(begins, followers, strict=False):
             closed = _first_after(ends.get(token, []), start)
-            following = begins[place + 1][0] if place + 1 < len(begins) else end
             if start < at or not (closed or self._open_ended):
                 continue  # it stands within another, or has no end
-            self._open = b"" if closed or following < end else token
+            self._open = b""
+            if not closed and following == end:
+                self._open = token
             at = closed or following
-            found.append((start, at))
-        if self._open_ended and not self._open and (begun := _BEGUN.search(literal, at, end)):
-            start = _begin(literal, begun)
-            found += [(start, end)] if start else []
-        return found
+            cuts.append((start, at))
+        if self._open_ended and not self._open:
+            cuts += _cut_short(literal, at, end)
+        return cuts
 
     def _marks(
         self, literal: bytes, end: int
     ) -> tuple[list[tuple[int, bytes]], dict[bytes, list[Cut]]]:
-        """Where blocks of ours begin, with their tokens, and by token where some end: the
-        mark, and what follows it.
+        """The begins of our blocks with their tokens, and by token the closing marks with
+        their tails.
         """
-        begins: list[tuple[int, bytes]] = [(1, self._open)] if self._open else []
+        begins: list[tuple[int, bytes]] = []
+        if self._open:
+            begins.append((1, self._open))
         ends: dict[bytes, list[Cut]] = {}
         for mark in _MARK.finditer(literal, 1, end):
-            if not self._ring.made(mark["token"]):
+            token = mark["token"]
+            if not self._ring.made(token):
                 continue
             if mark["kind"] == b".":
-                tail = _TAIL.match(literal, mark.end(), end)
-                ends.setdefault(mark["token"], []).append(
-                    (mark.start(), tail.end() if tail else mark.end())
-                )
+                stop = mark.end()
+                tail = _TAIL.match(literal, stop, end)
+                if tail is not None:
+                    stop = tail.end()
+                ends.setdefault(token, []).append((mark.start(), stop))
             elif start := _begin(literal, mark):
-                begins.append((start, mark["token"]))
+                begins.append((start, token))
         return begins, ends
 
 
+def _cut_short(literal: bytes, at: int, end: int) -> list[Cut]:
+    """The cut of a block whose opening mark the end of the text has cut short."""
+    mark = _BEGUN.search(literal, at, end)
+    if mark is None:
+        return []
+    start = _begin(literal, mark)
+    if not start:
+        return []
+    return [(start, end)]
+
+
 def _first_after(ends: list[Cut], start: int) -> int:
-    """Where the first of them that begins after `start` ends, or 0."""
+    """The end of the first one that begins after `start`, or 0."""
     at = bisect_left(ends, (start, 0))
-    return ends[at][1] if at < len(ends) else 0
+    if at == len(ends):
+        return 0
+    return ends[at][1]
 
 
 def _begin(literal: bytes, mark: re.Match[bytes]) -> int:
-    """Where the block begins that an opening mark stands in, or 0: it stands in none.
+    """The begin of an opening mark's block, with its lead; 0 for a mark without a block.
 
-    With the block's lead, if it has one; an escape's backslash belongs to it, those before
-    that don't.
+    An escape's backslash belongs to the block, any backslashes before it don't.
     """
     head = _HEAD.search(literal, max(1, mark.start() - _LONGEST_HEAD), mark.start())
     if head is None:
         return 0
-    first = last = head.end("lead") if head["lead"] and mark["kind"] != b"+" else head.start()
+    first = head.start()
+    if head["lead"] and mark["kind"] != b"+":
+        first = head.end("lead")
+    last = first
     while literal[last : last + 1] == b"\\":
         last += 1
     while last > first and literal[first - 1 : first] == b"\\":

@@ -1,11 +1,12 @@
 """Chat Completions with the reasoning shown in the content, for clients that show it nowhere else.
 
-What the upstream said goes out as it is, and is what is remembered: blocks are chunks of
-their own, and no deltas.
+Blocks are chunks of their own beside the upstream's answer, and no deltas: recall remembers the
+answer alone.
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from addon.formats.neutral.deltas import (
     CallDelta,
@@ -18,7 +19,7 @@ from addon.formats.neutral.deltas import (
 )
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import OneField, Relay
-from addon.formats.neutral.turn import Turn
+from addon.formats.neutral.turn import Reasoning, Turn
 from addon.formats.wire import sse
 from addon.formats.wire.splice import (
     MalformedJson,
@@ -29,6 +30,7 @@ from addon.formats.wire.splice import (
     object_text,
     scalar_text,
     value,
+    with_members,
 )
 from addon.mirror.blocks import Block, Style
 from shared.config.schema import Upstream
@@ -45,56 +47,48 @@ class Mirror:
         self._token = token
         self._choices: dict[int, _Choice] = {}
         self._head = b""
-        """What our chunks begin with, up to their choice."""
+        """The beginning of our chunks, up to their choice."""
 
     def beside(self, deltas: list[Delta], out: bytes) -> bytes:
-        """The client's events `out`, which say the deltas, with the chunks that show the
-        reasoning in them.
-        """
-        said: dict[int, str] = {}
-        steps = [
-            delta
-            for delta in deltas
-            if not isinstance(delta, OpaqueDelta | UsageReport | StreamError)
-        ]
-        for delta in steps:
-            said[delta.choice] = said.get(delta.choice, "") + self._choice(delta.choice).shown(
-                delta
-            )
-        if not any(said.values()):
+        """The client's events `out` of these deltas, with the chunks that show the reasoning."""
+        shown: dict[int, str] = {}
+        only_reasoning = True
+        for delta in deltas:
+            if isinstance(delta, OpaqueDelta | UsageReport | StreamError):
+                continue
+            text = self._choice(delta.choice).shown(delta)
+            shown[delta.choice] = shown.get(delta.choice, "") + text
+            only_reasoning = only_reasoning and isinstance(delta, ReasoningDelta)
+        if not any(shown.values()):
             return out
         self._head = self._head or _head_of(out)
-        chunks = b"".join(self._chunk(choice, text) for choice, text in said.items() if text)
-        # An answer's first chunk tells its role: reasoning is shown after what says it, but
-        # ends before all else.
-        return (
-            out + chunks
-            if all(isinstance(delta, ReasoningDelta) for delta in steps)
-            else chunks + out
-        )
+        chunks = b"".join(self._chunk(choice, text) for choice, text in shown.items() if text)
+        # An answer's first chunk tells its role: reasoning is shown after its own event, but
+        # ends before any other.
+        if only_reasoning:
+            return out + chunks
+        return chunks + out
 
     def closed(self) -> bytes:
-        """The chunks that end what is still open, for the end of a stream."""
+        """The chunks that end all open blocks, for the end of a stream."""
         ends = {number: choice.closed() for number, choice in self._choices.items()}
         return b"".join(self._chunk(number, text) for number, text in ends.items() if text)
 
     def whole(self, body: bytes, turns: dict[int, Turn]) -> bytes:
-        """The whole answer `body`, whose choices are these turns, with the reasoning before
-        the content.
-        """
-        texts = [turn.reasoning.text if turn.reasoning else "" for turn in turns.values()]
+        """The whole answer `body` of these turns, with the reasoning before the content."""
+        thoughts = [turn.reasoning for turn in turns.values()]
 
-        def led(choices: bytes) -> bytes:
-            both = zip(elements(choices), texts, strict=True)
-            return array_text(
-                [self._led(choice, text) if text else choice for choice, text in both]
-            )
+        def with_thoughts(choices: bytes) -> bytes:
+            pairs = zip(elements(choices), thoughts, strict=True)
+            return array_text([self._with_thought(choice, thought) for choice, thought in pairs])
 
-        return changed(body, ("choices",), led)
+        return changed(body, ("choices",), with_thoughts)
 
-    def _led(self, choice: bytes, text: str) -> bytes:
+    def _with_thought(self, choice: bytes, thought: Reasoning | None) -> bytes:
+        if thought is None or not thought.text:
+            return choice
         block = self._block(led=False)
-        shown = block.opening + block.text(text) + block.closing
+        shown = block.opening + block.text(thought.text) + block.closing
         return changed(choice, ("message",), partial(_with_text, text=shown))
 
     def _block(self, *, led: bool) -> Block:
@@ -104,11 +98,9 @@ class Mirror:
         return self._choices.get(number) or self._choices.setdefault(number, _Choice(self._block))
 
     def _chunk(self, choice: int, text: str) -> bytes:
-        said = b'{"index":%d,"delta":{"content":%b},"finish_reason":null}]}' % (
-            choice,
-            scalar_text(text),
-        )
-        return sse.event(self._head + said)
+        content = scalar_text(text)
+        rest = b'{"index":%d,"delta":{"content":%b},"finish_reason":null}]}' % (choice, content)
+        return sse.event(self._head + rest)
 
 
 class _Choice:
@@ -118,11 +110,13 @@ class _Choice:
         self._one_field = OneField()
         self._part = 0
         self._speaks = False
+        """Whether text has begun."""
+
         self._calls = False
-        """Whether text, or a call, has begun: clients expect no content after calls."""
+        """Whether a call has begun: clients expect no content after calls."""
 
     def shown(self, delta: Delta) -> str:
-        """What stands in the content for the delta, before what it says itself."""
+        """The content to insert for the delta, before its own."""
         if isinstance(delta, ReasoningDelta):
             return self._thought(delta)
         if isinstance(delta, TextDelta) and not delta.text:
@@ -134,23 +128,30 @@ class _Choice:
     def closed(self) -> str:
         """The end of the block, if one is open."""
         block, self._block = self._block, None
-        return block.closing if block else ""
+        if block is None:
+            return ""
+        return block.closing
 
     def _thought(self, delta: ReasoningDelta) -> str:
         if not self._one_field.takes(delta) or not delta.text or self._calls:
             return ""
-        opening, apart = "", "\n\n" if delta.part != self._part else ""
+        is_new_part, self._part = delta.part != self._part, delta.part
         if self._block is None:
             self._block = self._new_block(led=self._speaks)
-            opening, apart = self._block.opening, ""
-        self._part = delta.part
-        return opening + self._block.text(apart + delta.text)
+            return self._block.opening + self._block.text(delta.text)
+        if is_new_part:
+            return self._block.text(f"\n\n{delta.text}")
+        return self._block.text(delta.text)
 
 
 def style_for(user: User | None, upstream: Upstream) -> Style | None:
-    """How the user is shown what the upstream thinks; None: not at all."""
-    wanted = user.mirror if user and user.mirror else upstream.mirror
-    return None if wanted == "off" else wanted
+    """The style in which the user sees the upstream's reasoning; None: not at all."""
+    wanted = upstream.mirror
+    if user is not None and user.mirror:
+        wanted = user.mirror
+    if wanted == "off":
+        return None
+    return wanted
 
 
 class Mirroring:
@@ -172,7 +173,9 @@ class Mirroring:
         deltas, out = self._relay.feed(raw)
         if deltas:
             out = self._mirror.beside(deltas, out)
-        return deltas, self._mirror.closed() + out if self.done else out
+        if self.done:
+            out = self._mirror.closed() + out
+        return deltas, out
 
     def end(self) -> bytes:
         return self._mirror.closed() + self._relay.end()
@@ -182,24 +185,26 @@ class Mirroring:
 
 
 def _head_of(out: bytes) -> bytes:
-    """The beginning of a chunk like those in `out`: everything but what it says."""
-    events = sse.Events().feed(out)
+    """The beginning of a chunk like the last one in `out`, up to its first choice."""
+    data: bytes | None = None
+    for raw in sse.Events().feed(out)[-1:]:
+        data = sse.data_of(raw)
     try:
-        parts = members((sse.data_of(events[-1]) if events else None) or b"{}")
+        parts = members(data or b"{}")
     except MalformedJson:
         parts = []
-    kept = [part for part in parts if part[0] not in ("choices", "usage")]
-    return object_text([*kept, ("choices", b"[]")])[:-2]
+    head = [part for part in parts if part[0] not in ("choices", "usage")]
+    return object_text([*head, ("choices", b"[]")])[:-2]
 
 
 def _with_text(message: bytes, text: str) -> bytes:
     """The message with the text before its content."""
-    parts = members(message)
-    content = value(dict(parts).get("content", b"null"))
-    if isinstance(content, list):
-        said = scalar_text([{"type": "text", "text": text}, *content])
-    else:
-        said = scalar_text(text + content if isinstance(content, str) else text)
-    if all(key != "content" for key, _ in parts):
-        return object_text([*parts, ("content", said)])
-    return object_text([(key, said if key == "content" else raw) for key, raw in parts])
+    content: Any = value(dict(members(message)).get("content", b"null"))
+    match content:
+        case list():
+            content = [{"type": "text", "text": text}, *content]
+        case str():
+            content = text + content
+        case _:
+            content = text
+    return with_members(message, {"content": scalar_text(content)})
