@@ -1,1 +1,1 @@
-"""Recall: what a model thought is remembered and put back where a client dropped it."""
+"""Recall: a model's reasoning is remembered, and restored where a client dropped it."""

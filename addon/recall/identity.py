@@ -1,9 +1,9 @@
-"""What stays stable when a client replays a turn: minted tool-call ids, anchors,
-fingerprints. Pure.
+"""What stays stable when a client replays a turn: minted tool-call ids, digests of its text
+and arguments. Pure.
 
 A minted id is `call_` and 26 alphanumerics: 16 name the turn (95 bits of randomness), 2 the
-call within it, 8 authenticate both. Clients return ids untouched, so a turn is found by any
-of its calls, and an id of ours is told from a foreign one without asking the table.
+call within it, 8 authenticate both. Clients return ids untouched, so any of its calls leads to
+a turn, and a foreign id is recognised without a look into the table.
 """
 
 import hashlib
@@ -29,11 +29,17 @@ __all__ = (
 )
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""Characters that every provider takes in an id, and that no client escapes."""
+
 _TOKEN, _PLACE, _MAC = 16, 2, 8
+"""Lengths of a minted id's pieces, as told above."""
+
 _MINTED = re.compile(
     rf"call_([0-9A-Za-z]{{{_TOKEN}}})([0-9A-Za-z]{{{_PLACE}}})([0-9A-Za-z]{{{_MAC}}})", re.ASCII
 )
 _QUERY_OPEN, _QUERY_CLOSE = "<user_query>", "</user_query>"
+"""Cursor's tags around the user's own words."""
+
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_MARKS = 30
 """Combining marks on one letter; no language has more
@@ -41,20 +47,21 @@ _MOST_MARKS = 30
 """
 
 _LETTERS = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
+"""A letter of the alphabet for each byte of a MAC."""
 
 
 class MintedId(msgspec.Struct, frozen=True):
-    """A tool-call id of ours, taken apart."""
+    """The pieces of a minted tool-call id."""
 
     token: str
-    """Names the turn."""
+    """Name of the turn."""
 
     index: int
-    """Which of the turn's calls."""
+    """Number of the call in the turn."""
 
 
 def new_token(random: bytes) -> str:
-    """A turn's name from at least 12 random bytes."""
+    """A turn's token from at least 12 random bytes."""
     return _base62(int.from_bytes(random), _TOKEN)
 
 
@@ -65,7 +72,7 @@ def mint(token: str, index: int, key: bytes) -> str:
 
 
 def read_minted(call_id: str, key: bytes) -> MintedId | None:
-    """The turn and call behind an id, or None for an id that is not ours."""
+    """The turn and call of a minted id; None for any other id."""
     match = _MINTED.fullmatch(call_id)
     if match is None or not hmac.compare_digest(match[3], _mac(match[1] + match[2], key)):
         return None
@@ -73,19 +80,19 @@ def read_minted(call_id: str, key: bytes) -> MintedId | None:
 
 
 def digest(*parts: bytes | str) -> bytes:
-    """16 bytes that stand for the parts in this order; no two lists of parts share them by
-    concatenation.
-    """
+    """A digest of 16 bytes of the parts in this order."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
-        text = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        state.update(len(text).to_bytes(8) + text)
+        if isinstance(part, str):
+            part = part.encode("utf-8", "surrogatepass")
+        # With the lengths, no other parts have the same concatenation.
+        state.update(len(part).to_bytes(8) + part)
     return state.digest()
 
 
 def normal_text(text: str) -> str:
-    """The text without what clients change on the way: line ends, composition, blanks
-    around it, broken surrogates.
+    """The text with normal line ends, composition and surrogates, without blanks around it:
+    clients change these.
 
     A text with more marks on a letter than any language has keeps its composition: sorting
     them takes quadratic time.
@@ -98,20 +105,18 @@ def normal_text(text: str) -> str:
 
 
 def query_of(text: str) -> str:
-    """What the user typed: the `<user_query>` part where a client wraps it with context
-    that changes.
-    """
-    # Searched for one after the other: a pattern of both starts anew at every tag that
-    # nothing closes.
+    """The user's own words: the `<user_query>` part, if a client wraps it with changing context."""
+    # Two searches: a pattern of both tags would start anew at every tag that nothing closes.
     start = text.find(_QUERY_OPEN)
-    end = text.find(_QUERY_CLOSE, start) if start >= 0 else -1
-    return normal_text(text[start + len(_QUERY_OPEN) : end] if end >= 0 else text)
+    if start >= 0:
+        end = text.find(_QUERY_CLOSE, start)
+        if end >= 0:
+            text = text[start + len(_QUERY_OPEN) : end]
+    return normal_text(text)
 
 
 def canonical_arguments(arguments: str) -> str:
-    """Call arguments as every serialiser would agree on them; text that is no JSON stands
-    for itself.
-    """
+    """Call arguments independent of their JSON spelling; other text is normalised."""
     try:
         return repr(_canonical(value(arguments.encode())))
     except (MalformedJson, UnicodeEncodeError, RecursionError):
@@ -119,27 +124,28 @@ def canonical_arguments(arguments: str) -> str:
 
 
 def _marks() -> str:
-    """A pattern's class of the combining marks; rare scripts are in it whole, as many
+    """The combining marks for a pattern's class; rare scripts are in it whole, since many
     ranges make a search slow.
     """
     codes = [code for code in range(0x300, 0x10000) if unicodedata.combining(chr(code))]
     return "".join(map(chr, codes)) + "\U00010100-\U0001e9ff"
 
 
-# One class at its head lets a search skip what is none of them.
+# With a class at its head, a search skips all other characters quickly.
 _MANY_MARKS = re.compile(f"[{_marks()}][{_marks()}]{{{_MOST_MARKS}}}")
 
 
-def _canonical(found: Any) -> Any:
-    if isinstance(found, dict):
-        return sorted(
-            ((normal_text(key), _canonical(item)) for key, item in found.items()), key=itemgetter(0)
-        )
-    if isinstance(found, list):
-        return tuple(_canonical(item) for item in found)
-    if isinstance(found, float) and found.is_integer():
-        return int(found)
-    return normal_text(found) if isinstance(found, str) else found
+def _canonical(node: Any) -> Any:
+    if isinstance(node, dict):
+        members = [(normal_text(key), _canonical(item)) for key, item in node.items()]
+        return sorted(members, key=itemgetter(0))
+    if isinstance(node, list):
+        return tuple(_canonical(item) for item in node)
+    if isinstance(node, float) and node.is_integer():
+        return int(node)
+    if isinstance(node, str):
+        return normal_text(node)
+    return node
 
 
 def _mac(text: str, key: bytes) -> str:

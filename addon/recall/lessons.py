@@ -1,4 +1,4 @@
-"""What each endpoint has taught about turns whose reasoning is not known."""
+"""Policies for turns without known reasoning, as each endpoint's refusals have taught them."""
 
 from typing import Literal
 
@@ -25,36 +25,32 @@ class Lessons:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        stored = table.find_learned(engine)
-        self._learned = {
-            name: lesson for name, text in stored.items() if (lesson := _understood(text))
-        }
+        self._lessons: dict[str, _Lesson] = {}
+        for endpoint, text in table.find_learned(engine).items():
+            lesson = _read_lesson(text)
+            if lesson is not None:
+                self._lessons[endpoint] = lesson
 
     def policy(self, endpoint: str, profile: Profile) -> Policy:
-        """How to treat unknown turns there; a lesson learnt under another profile no longer
-        counts.
-        """
-        lesson = self._learned.get(endpoint)
-        return (
-            lesson.policy
-            if lesson and lesson.profile == profile.name
-            else Policy(profile.missing[0])
-        )
+        """The policy for unknown turns there; a lesson of another profile doesn't count."""
+        lesson = self._lessons.get(endpoint)
+        if lesson is None or lesson.profile != profile.name:
+            return Policy(profile.missing[0])
+        return lesson.policy
 
     def learn(self, endpoint: str, profile: Profile, policy: Policy) -> None:
         """Use the policy there from now on."""
-        lesson = _Lesson(profile.name, replace(policy, repairing=False, bare=_lasting(policy)))
-        self._learned[endpoint] = lesson
+        bare: Literal["", "always"] = ""
+        if policy.bare == "always":
+            bare = "always"
+        lesson = _Lesson(profile.name, replace(policy, repairing=False, bare=bare))
+        self._lessons[endpoint] = lesson
         text = msgspec.json.encode(lesson).decode()
         self._engine.write_later([table.keep_learned(endpoint, text, self._clock.now_ms())])
 
 
-def _lasting(policy: Policy) -> Literal["", "always"]:
-    return "always" if policy.bare == "always" else ""
-
-
-def _understood(text: str) -> _Lesson | None:
-    """The lesson, or None for one that another version learnt."""
+def _read_lesson(text: str) -> _Lesson | None:
+    """The lesson; None for one that another version wrote."""
     try:
         return msgspec.json.decode(text, type=_Lesson)
     except msgspec.DecodeError:
@@ -63,11 +59,9 @@ def _understood(text: str) -> _Lesson | None:
 
 def steps_down(profile: Profile, policy: Policy) -> list[Policy]:
     """The policies to try after the endpoint refused `policy`, mildest first."""
-    ladder = (
-        profile.missing[profile.missing.index(policy.step) :]
-        if policy.step in profile.missing
-        else profile.missing
-    )
+    ladder = profile.missing
+    if policy.step in ladder:
+        ladder = ladder[ladder.index(policy.step) :]
     if policy.everywhere:
         ladder = ladder[1:]
     return [

@@ -5,7 +5,7 @@ waits for the database; the table makes turns survive a restart and serves other
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from sys import getsizeof
 
@@ -21,7 +21,7 @@ from shared.store.lookup import Found, Wanted, look_up
 __all__ = ("MAX_CANDIDATES", "Recall", "Record", "Thought")
 
 MAX_CANDIDATES = 64
-"""Turns read for one key; more than these can't be told apart anyway."""
+"""Turns read for one key; more of them can't be told apart anyway."""
 
 _DAY_MS = 86_400_000
 _RECORD_BYTES = 800
@@ -29,10 +29,11 @@ _KEY_BYTES = 270
 """What a record and each of its keys cost in memory beside the texts, roughly."""
 
 _HELD_SENT = 20_000
+"""Turns not found whose treatment is held in memory; the table has that of all."""
 
 
 class Thought(msgspec.Struct, frozen=True):
-    """A piece of reasoning whose state only its maker can read, and its place."""
+    """A piece of reasoning with opaque state, and its place in the turn."""
 
     at: int
     """How many other parts of the turn stand before it."""
@@ -60,15 +61,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The called tools' names."""
 
     parent: str | None = None
-    """The turn before this one in its conversation; None when that was not known, empty
-    when there was none.
-    """
+    """The turn before this one in its conversation; None: not known, empty: none."""
 
     after: str = ""
-    """The turn of the last tool-call id of ours before it, or empty."""
+    """The turn of the last minted tool-call id before it, or empty."""
 
     since: str = ""
-    """The same for the user's words that it answers."""
+    """The turn of the last minted id before the user's words that it answers, or empty."""
 
     made_at: int = 0
     """Epoch milliseconds."""
@@ -80,10 +79,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The pieces of reasoning that carry state; empty for upstreams whose reasoning is text."""
 
     origin: str = ""
-    """Whose state that is: an upstream's account."""
+    """The upstream's account that made the state."""
 
     disowned: bool = False
-    """The upstream has refused its state: what it thought counts as not known."""
+    """The upstream has refused its state: its reasoning counts as unknown."""
 
 
 class _Held(msgspec.Struct):
@@ -93,14 +92,14 @@ class _Held(msgspec.Struct):
     record: Record
     keys: tuple[bytes, ...]
     used_at: int
-    """When the table was last told of its use."""
+    """When the table last noted its use."""
 
 
 _RECORD = msgspec.json.Decoder(Record)
 
 
 class Recall:
-    """Keeps and finds turns; belongs to the event loop's thread."""
+    """Keeps and finds turns, on the event loop's thread."""
 
     def __init__(self, engine: Engine, clock: Clock, *, memory_bytes: int) -> None:
         self._engine = engine
@@ -108,7 +107,11 @@ class Recall:
         self._memory_bytes = memory_bytes
         self._held_bytes = 0
         self._held: OrderedDict[str, _Held] = OrderedDict()
+        """The turns by token, the longest unused first."""
+
         self._tokens: dict[bytes, dict[str, None]] = {}
+        """The tokens of the held turns by key, in the order of a set."""
+
         self._sent: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
 
     def bound(self, memory_bytes: int) -> None:
@@ -121,25 +124,24 @@ class Recall:
         """Remember a turn or a later state of it; `durable` commits it now when the
         database is free, else soon.
         """
-        self._hold(
-            record.token, _Held(namespace, record, tuple(dict.fromkeys(keys)), self._clock.now_ms())
-        )
+        unique_keys = tuple(dict.fromkeys(keys))
+        self._hold(record.token, _Held(namespace, record, unique_keys, self._clock.now_ms()))
         if durable:
             self._write(namespace, record, keys)
 
     def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]:
-        """Those of the turns that are known in the namespace."""
+        """The known turns among these in the namespace."""
         wanted = dict.fromkeys(tokens)
-        known = {token: held for token in wanted if (held := self._held.get(token))}
-        known |= self._read(namespace, [token for token in wanted if token not in known])
-        known = {token: held for token, held in known.items() if held.namespace == namespace}
-        for token, held in known.items():
+        turns = {token: self._held[token] for token in wanted if token in self._held}
+        turns |= self._read(namespace, [token for token in wanted if token not in turns])
+        turns = {token: held for token, held in turns.items() if held.namespace == namespace}
+        for token, held in turns.items():
             if token in self._held:
                 self._held.move_to_end(token)
             else:
                 self._hold(token, held)
-        self._touch(known)
-        return {token: held.record for token, held in known.items()}
+        self._touch(turns)
+        return {token: held.record for token, held in turns.items()}
 
     def absent(self, tokens: Iterable[str]) -> list[str]:
         """Those of the turns that memory does not hold: the table may."""
@@ -152,83 +154,74 @@ class Recall:
                 self._hold(token, held)
 
     def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]:
-        """The turns findable under each of the keys: in this process and in the table, up
-        to MAX_CANDIDATES.
+        """The tokens of the turns with each key, in this process and in the table, up to
+        MAX_CANDIDATES.
         """
         wanted = Wanted(keys=list(dict.fromkeys(keys)), most=MAX_CANDIDATES)
-        found = look_up(self._engine, wanted).tokens
-        for key in found.keys() & self._tokens.keys():
+        tokens = look_up(self._engine, wanted).tokens
+        for key in tokens.keys() & self._tokens.keys():
             held = islice(self._tokens[key], MAX_CANDIDATES)
-            found[key] = list(dict.fromkeys([*held, *found[key]]))[:MAX_CANDIDATES]
-        return found
+            tokens[key] = list(dict.fromkeys([*held, *tokens[key]]))[:MAX_CANDIDATES]
+        return tokens
 
     def add_keys(self, token: str, keys: Collection[bytes]) -> None:
-        """Make a known turn findable under more keys."""
-        self._change_keys(
-            token, lambda held: (*held, *keys), table.add_keys(token, dict.fromkeys(keys))
-        )
+        """Let a known turn be found under more keys."""
+        held = self._held.get(token)
+        if held is not None:
+            self._set_keys(held, [*held.keys, *keys])
+        self._queue(table.add_keys(token, dict.fromkeys(keys)))
 
     def drop_keys(self, token: str, keys: Collection[bytes]) -> None:
         """Let a turn no longer be found under these keys."""
         dropped = frozenset(keys)
-        self._change_keys(
-            token,
-            lambda held: tuple(key for key in held if key not in dropped),
-            table.drop_keys(token, dropped),
-        )
+        held = self._held.get(token)
+        if held is not None:
+            self._set_keys(held, [key for key in held.keys if key not in dropped])
+        self._queue(table.drop_keys(token, dropped))
 
     def disown(self, namespace: bytes, tokens: Collection[str]) -> None:
-        """Send what these turns thought no more; their upstream has refused it."""
+        """Forget the reasoning of these turns, which their upstream has refused."""
         for token, record in self.turns(namespace, tokens).items():
-            left = msgspec.structs.replace(record, reasoning=None, thoughts=(), disowned=True)
-            if held := self._held.get(token):
-                self._hold(token, msgspec.structs.replace(held, record=left))
-            body = scalar_text(msgspec.to_builtins(left))
+            disowned = msgspec.structs.replace(record, reasoning=None, thoughts=(), disowned=True)
+            held = self._held.get(token)
+            if held is not None:
+                self._hold(token, msgspec.structs.replace(held, record=disowned))
+            body = scalar_text(msgspec.to_builtins(disowned))
             self._engine.write_later([table.change_turn(token=token, body=body)])
 
     def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]:
         """What was sent before for turns that were not found, and when (epoch ms)."""
-        found = {key: self._sent[key] for key in keys if key in self._sent}
-        wanted = Wanted(sent=[key for key in keys if key not in found])
-        return look_up(self._engine, wanted).sent | found
+        held = {key: self._sent[key] for key in keys if key in self._sent}
+        wanted = Wanted(sent=[key for key in keys if key not in held])
+        return look_up(self._engine, wanted).sent | held
 
     def keep_sent(self, values: dict[bytes, str]) -> None:
-        """Note what is sent now for turns that were not found."""
+        """Note what this request sends for turns not found."""
         now = self._clock.now_ms()
         self._sent |= {key: (sent, now) for key, sent in values.items()}
         while len(self._sent) > _HELD_SENT:
             self._sent.popitem(last=False)
-        if values:
-            self._engine.write_later(
-                [table.keep_sent(key, sent, now) for key, sent in values.items()]
-            )
+        self._queue([table.keep_sent(key, sent, now) for key, sent in values.items()])
 
     def forget_old(self, *, max_age_days: int, max_bytes: int) -> None:
-        """Queue the deletion of what is too old or too much."""
+        """Queue the deletion of turns that are too old or too many."""
         since = self._clock.now_ms() - max_age_days * _DAY_MS
         self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
 
-    def _touch(self, known: dict[str, _Held]) -> None:
-        """Tell the table once a day that turns are still in use, also those that are only
-        used in memory.
-        """
+    def _touch(self, turns: dict[str, _Held]) -> None:
+        """Note in the table once a day that turns are in use, if only in memory."""
         now = self._clock.now_ms()
-        idle = [token for token, held in known.items() if held.used_at < now - _DAY_MS]
+        idle = [token for token, held in turns.items() if held.used_at < now - _DAY_MS]
         for token in idle:
-            known[token].used_at = now
+            turns[token].used_at = now
         if idle:
             self._engine.write_later(table.touch_turns(idle, now))
 
-    def _change_keys(
-        self,
-        token: str,
-        change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]],
-        statements: list[Statement],
-    ) -> None:
-        if held := self._held.get(token):
-            self._hold(
-                token, msgspec.structs.replace(held, keys=tuple(dict.fromkeys(change(held.keys))))
-            )
+    def _set_keys(self, held: _Held, keys: Iterable[bytes]) -> None:
+        unique_keys = tuple(dict.fromkeys(keys))
+        self._hold(held.record.token, msgspec.structs.replace(held, keys=unique_keys))
+
+    def _queue(self, statements: list[Statement]) -> None:
         if statements:
             self._engine.write_later(statements)
 
@@ -242,7 +235,7 @@ class Recall:
             now=self._clock.now_ms(),
         )
         statements = [statement, *table.add_keys(record.token, keys)]
-        # The client may come back at once: what was thought must not wait behind the books.
+        # The client may come back at once: the turn must not wait behind the books.
         if not self._engine.try_write(statements, overtake=True):
             self._engine.write_later(statements)
 

@@ -1,9 +1,7 @@
-"""What one replayed message carries of its turn's reasoning, and how that is written into
-it; pure.
+"""The reasoning that one replayed message carries, and the edit that writes it; pure.
 
-Neutral messages take it as parts. Chat messages that stay text take it as members: the
-reasoning of one turn may stand in strings of its own, in `reasoning_details`, in the
-content, or beside the calls.
+Neutral messages take it as parts, chat messages that stay text as members: the reasoning of one
+turn may stand in strings of its own, in `reasoning_details`, in the content, or beside the calls.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,23 +32,23 @@ class Parcel(msgspec.Struct, kw_only=True):
 
     details: list[Any] | None = None
     head: str = ""
-    """What stands before the visible text, tags included."""
+    """The content before the visible text, tags included."""
 
     chunks: list[Any] = []
     annexes: dict[int, str] = {}
     """JSON of `extra_content` by the call's position in the message."""
 
     lost: bool = False
-    """Whether state was left out that only another account may send."""
+    """Whether it lacks state that only another account may send."""
 
 
 def packed(
     place: Place, record: Record, writes: tuple[str, ...], origin: str, known: set[tuple[str, str]]
 ) -> Parcel:
-    """What an upstream's account gets back of a turn: under the names it `writes`, or as it
-    came where it names none.
+    """The reasoning of a turn for an upstream's account, under the names it `writes`, or as it
+    came if it names none.
 
-    `known` are the identities of details in the messages before; those sent here are added.
+    `known` are the identities of details in the messages before; this message's are added.
     """
     parcel = Parcel()
     own = record.origin == origin
@@ -58,8 +56,8 @@ def packed(
     for thought in record.thoughts:
         if not writes or thought.reasoning.carrier in (*writes, ANNEX):
             _pack(parcel, thought.reasoning, positions, own, known)
-    as_it_came = parcel.head or parcel.chunks or parcel.details
-    if record.reasoning is not None and not as_it_came and not (parcel.lost and not writes):
+    has_state = parcel.head or parcel.chunks or parcel.details
+    if record.reasoning is not None and not has_state and not (parcel.lost and not writes):
         parcel.fields = dict.fromkeys(writes or (record.field,), record.reasoning)
     return parcel
 
@@ -73,11 +71,10 @@ def _pack(
 ) -> None:
     match state.carrier:
         case carriers.DETAILS:
-            given = value(state.opaque.encode())
-            parcel.details = list(
-                _fresh([item for item in given if own or not is_secret(dict_of(item))], known)
-            )
-            parcel.lost = bool(given) and not parcel.details
+            details = value(state.opaque.encode())
+            usable = [item for item in details if own or not is_secret(dict_of(item))]
+            parcel.details = list(_fresh(usable, known))
+            parcel.lost = bool(details) and not parcel.details
         case carriers.THINK:
             parcel.head = state.opaque
         case carriers.THINKING_CHUNK:
@@ -90,7 +87,7 @@ def _pack(
 
 
 def _fresh(items: Iterable[Any], known: set[tuple[str, str]]) -> Iterator[Any]:
-    """The items that may be sent; one that has an id stands in a request once."""
+    """The sendable items; one with an identity stands in a request once."""
     for item in filter(is_sendable, items):
         name = identity_of(item)
         if name is None or name not in known:
@@ -100,79 +97,92 @@ def _fresh(items: Iterable[Any], known: set[tuple[str, str]]) -> Iterator[Any]:
 
 
 def _positions(place: Place, record: Record) -> dict[int, int]:
-    """Where each of the turn's calls, by its number, stands in the message; not those that
-    are in doubt.
+    """The position in the message of each of the turn's calls, by its number; calls in doubt
+    have none.
     """
     calls = place.message.calls
     if not place.minted:
-        return (
-            {at: at for at in range(len(calls))}
-            if tuple(call.name for call in calls) == record.names
-            else {}
-        )
-    found: dict[int, int] = {}
+        if tuple(call.name for call in calls) != record.names:
+            return {}
+        return {at: at for at in range(len(calls))}
+    positions: dict[int, int] = {}
     for at, call in enumerate(calls):
-        if ours := place.minted.get(call.id):
-            found.setdefault(ours.index, at)
-    return found
+        minted = place.minted.get(call.id)
+        if minted is not None:
+            positions.setdefault(minted.index, at)
+    return positions
 
 
 def written(place: Place, parcel: Parcel, record: Record | None) -> Edit:
-    """The edit that makes the message carry the parcel and nothing else."""
-    said = _said(place, record)
+    """The edit that makes the message carry the parcel and no other reasoning."""
+    visible = _visible_text(place, record)
     if place.message.parts:
-        return Edit(parts=tuple(_parts(place.message, parcel, said)))
+        return Edit(parts=tuple(_parts(place.message, parcel, visible)))
     fields = dict(parcel.fields)
     members: dict[str, bytes] = {}
-    if parcel.details is not None or place.message.carried:
-        members[DETAILS] = b"" if parcel.details is None else scalar_text(parcel.details)
-    if (content := _content(parcel, fields, said)) is not None:
+    if parcel.details is not None:
+        members[DETAILS] = scalar_text(parcel.details)
+    elif place.message.carried:
+        members[DETAILS] = b""
+    content = _content(parcel, fields, visible)
+    if content is not None:
         members["content"] = scalar_text(content)
     return Edit(fields, members=members, annexes=_annexes(place.message, parcel.annexes))
 
 
 def emptied(message: Message) -> Edit | None:
-    """The edit that takes all reasoning out of the message; None when it has none."""
+    """The edit that takes all reasoning out of the message; None for a message without any."""
     if not message.reasoning and not message.thinks:
         return None
     if message.parts:
         return Edit(parts=tuple(part for part in message.parts if not isinstance(part, Reasoning)))
-    members = {DETAILS: b""} if message.carried else {}
-    return Edit({}, members=members, annexes=_annexes(message, {}))
+    edit = Edit({}, annexes=_annexes(message, {}))
+    if message.carried:
+        edit.members = {DETAILS: b""}
+    return edit
 
 
 def _annexes(message: Message, annexes: dict[int, str]) -> dict[str, bytes]:
-    """By the ids of the calls; those that the client has sent itself are taken out."""
+    """The annexes by the ids of the calls; an empty one removes the client's own."""
     if not annexes and not message.carried:
         return {}
     return {call.id: annexes.get(at, "").encode() for at, call in enumerate(message.calls)}
 
 
-def _said(place: Place, record: Record | None) -> str:
-    """The visible text as the upstream wrote it, where the client only changed its blanks
-    or dropped it with calls.
-    """
-    if record is None or (
-        normal_text(record.text) != place.text and (place.text or not place.message.calls)
-    ):
+def _visible_text(place: Place, record: Record | None) -> str:
+    """The upstream's own text, unless the client changed more of it than blanks."""
+    if record is None:
         return place.message.text
-    return record.text
+    if normal_text(record.text) == place.text:
+        return record.text
+    # Many clients drop the text of a turn with calls.
+    if place.message.calls and not place.text:
+        return record.text
+    return place.message.text
 
 
-def _content(parcel: Parcel, fields: dict[str, str], said: str) -> str | list[Any] | None:
-    """The content that holds the reasoning; None when none stands in it."""
-    thought, chunk = fields.pop(THINK, None), fields.pop(THINKING_CHUNK, "")
-    head = parcel.head or ("" if thought is None else OPEN + thought + CLOSE)
-    chunks = parcel.chunks or ([thinking_chunk(chunk)] if chunk else [])
-    if chunks:
-        return [*chunks, *([{"type": "text", "text": said}] if said else [])]
-    return head + said if head else None
+def _content(parcel: Parcel, fields: dict[str, str], visible: str) -> str | list[Any] | None:
+    """The content with the reasoning in it; None for reasoning that stands elsewhere.
 
-
-def _parts(message: Message, parcel: Parcel, said: str) -> Iterator[Part]:
-    """The parts of a neutral message, reasoning first, as its text goes with what stands
-    before it.
+    It takes the fields that stand in the content out of `fields`.
     """
+    thought, chunk = fields.pop(THINK, None), fields.pop(THINKING_CHUNK, "")
+    chunks = list(parcel.chunks)
+    if chunk and not chunks:
+        chunks.append(thinking_chunk(chunk))
+    if chunks:
+        if visible:
+            chunks.append({"type": "text", "text": visible})
+        return chunks
+    if parcel.head:
+        return parcel.head + visible
+    if thought is not None:
+        return OPEN + thought + CLOSE + visible
+    return None
+
+
+def _parts(message: Message, parcel: Parcel, visible: str) -> Iterator[Part]:
+    """The parts of a neutral message, its reasoning first: chat has it before the text."""
     fields = dict(parcel.fields)
     if parcel.details is not None:
         yield Reasoning("", "", scalar_text(parcel.details).decode(), DETAILS)
@@ -189,6 +199,6 @@ def _parts(message: Message, parcel: Parcel, said: str) -> Iterator[Part]:
     if content is None:
         yield from rest
         return
-    if said:
-        yield Text(said)
+    if visible:
+        yield Text(visible)
     yield from (part for part in rest if not isinstance(part, Text))

@@ -1,5 +1,6 @@
-"""Put remembered reasoning back into a replayed conversation: never invented, and why each
-miss was a miss.
+"""Put remembered reasoning back into a replayed conversation, and say why each miss was one.
+
+Nothing is invented for a turn that is not found.
 """
 
 from collections import Counter, defaultdict
@@ -20,32 +21,34 @@ __all__ = ("Diagnosis", "Policy", "Restoration", "Sent", "restore")
 
 
 class Sent(Protocol):
-    """What was sent before for turns that were not found, and when (epoch ms)."""
+    """What earlier requests sent for turns not found, and when (epoch ms)."""
 
     def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]: ...
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What is done for turns whose reasoning is not known."""
+    """The treatment of turns without known reasoning."""
 
     step: Step
     everywhere: bool = False
     """The upstream has shown that it wants more than its profile's scope."""
 
     repairing: bool = False
-    """The upstream has just refused: what was sent before no longer binds."""
+    """The upstream has just refused: earlier requests no longer bind this one."""
 
     bare: Literal["", "now", "always"] = ""
-    """No reasoning is sent: the upstream has just refused what it got, or knows nothing of
-    the kind.
+    """Send no reasoning: the upstream has just refused it (`now`), or has no word for it
+    (`always`).
     """
 
     pictures: bool = True
+    """The upstream takes pictures."""
+
     in_a_row: bool = True
+    """The upstream takes consecutive messages of the user."""
+
     keep: bool = True
-    """What else the upstream has shown to take, or not: pictures, two messages of the user
-    in a row, the members that its profile keeps.
-    """
+    """The upstream takes the members that its profile keeps."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
@@ -61,22 +64,22 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 class Restoration(msgspec.Struct):
-    """What to do with one request."""
+    """The changes to one request."""
 
     edits: dict[int, Edit]
     diagnoses: list[Diagnosis]
     thinking_off: bool
     sent: dict[bytes, str]
-    """What is sent now for turns that were not found, to be sent again.
+    """What this request sends for turns not found, so that later ones send the same.
 
-    `empty`, `omit`, `bare` (without what the client sent), or `restored` at last.
+    `empty`, `omit`, `bare` (without the client's reasoning), or `restored` at last.
     """
 
     rejected: Diagnosis | None
-    """Set when policy refuses the request because of this turn."""
+    """The turn because of which policy refuses the request, if any."""
 
     disowned: set[str] = msgspec.field(default_factory=set)
-    """Turns whose state the upstream has refused: it is not sent again."""
+    """Turns whose state the upstream has refused: no request sends it again."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -94,36 +97,36 @@ def restore(
     memory: Sent,
     origin: str = "",
 ) -> Restoration:
-    """Decide what each message must carry for the profile, at an upstream's account;
-    `places` are resolved.
+    """Decide what each message carries for the profile, at an upstream's account; `places` are
+    resolved.
     """
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
-    last_user = max(
-        (at for at, message in enumerate(messages) if message.role == "user"), default=-1
-    )
+    users = (at for at, message in enumerate(messages) if message.role == "user")
+    last_user = max(users, default=-1)
     of = Keys(namespace)
     keys = {place.at: of.sent(place) for place in places if place.rule not in SURE}
-    sent = {} if policy.repairing else memory.sent(keys.values())
-    fields = (
-        place.record.field
-        for place in places
-        if place.record and place.record.reasoning is not None
-    )
-    worker = _Restorer(
+    sent: dict[bytes, tuple[str, int]] = {}
+    if not policy.repairing:
+        sent = memory.sent(keys.values())
+    records = [place.record for place in places if place.record is not None]
+    fields = (record.field for record in records if record.reasoning is not None)
+    restorer = _Restorer(
         profile, policy, has_tools, last_user, next(fields, ""), keys, sent, origin, result
     )
     for place in places:
-        worker.take(place)
+        restorer.take(place)
     _map_ids(messages, places, result.edits)
-    if worker.lost_at is not None:
-        _trim(messages, worker.lost_at, result.edits)
+    if restorer.lost_at is not None:
+        _trim(messages, restorer.lost_at, result.edits)
     return result
 
 
 _ANOTHER = "its state belongs to another account of the upstream"
 _REFUSED = "the upstream refuses what was thought"
+
 _IN_CONTENT = {THINK, THINKING_CHUNK}
+"""Fields of reasoning that stand in the content."""
 
 
 class _Restorer:
@@ -149,10 +152,10 @@ class _Restorer:
         self._origin = origin
         self._result = result
         self._details: set[tuple[str, str]] = set()
-        """Identities of the details that are sent."""
+        """Identities of the details in the request so far."""
 
         self.lost_at: int | None = None
-        """The last message whose turn is not known, when the conversation is to begin after it."""
+        """The last message with an unknown turn, if the conversation is to begin after it."""
 
     def take(self, place: Place) -> None:
         before, since = self._before(place)
@@ -160,16 +163,9 @@ class _Restorer:
         if self._policy.bare or before == "bare" or refused:
             self._strip(place)
             return
-        if (
-            before in ("omit", "empty")
-            and place.record is not None
-            and since >= place.record.made_at
-        ):
-            place.rule, place.record = "", None
-            place.why = "found too late: what was sent before is sent again"
-        if self._profile.send == "none" or (
-            self._profile.send == "current" and place.at < self._last_user
-        ):
+        if before in ("omit", "empty"):
+            _forget_if_late(place, since)
+        if not self._wants(place):
             self._set(place, {})
             self._say(place, place.rule or "missing", place.why)
         elif place.record is not None:
@@ -179,8 +175,17 @@ class _Restorer:
         else:
             self._miss(place)
 
+    def _wants(self, place: Place) -> bool:
+        """Whether the upstream wants reasoning for this message at all."""
+        match self._profile.send:
+            case "none":
+                return False
+            case "current":
+                return place.at >= self._last_user
+        return True
+
     def _keep_copy(self, place: Place) -> None:
-        """Leave what the client sent, under a name that the upstream knows."""
+        """Leave the client's own reasoning, under a name that the upstream knows."""
         writes = self._profile.writes
         copies = [text for _, text in place.message.reasoning if text]
         if not writes or {field for field, _ in place.message.reasoning} & set(writes):
@@ -201,19 +206,24 @@ class _Restorer:
             self._say(place, "missing", _ANOTHER)
         elif record.reasoning is None:
             self._say(place, "known-empty")
-            if self._profile.none == "empty" or (
-                self._profile.none == "like-others" and self._field
-            ):
-                self._set(place, self._empty())
-            elif self._policy.everywhere and self._policy.step == "empty":
-                self._fill(place, "empty")
+            self._put_none(place)
         else:
-            self._set(
-                place, dict.fromkeys(self._profile.writes or (record.field,), record.reasoning)
-            )
-            self._say(place, place.rule if record.reasoning else "known-empty")
+            fields = self._profile.writes or (record.field,)
+            self._set(place, dict.fromkeys(fields, record.reasoning))
+            rule = place.rule
+            if not record.reasoning:
+                rule = "known-empty"
+            self._say(place, rule)
         if self._policy.repairing and place.at in self._keys:
             self._result.sent[self._keys[place.at]] = "restored"
+
+    def _put_none(self, place: Place) -> None:
+        """Write that the upstream gave no reasoning, where its profile wants that written."""
+        none = self._profile.none
+        if none == "empty" or (none == "like-others" and self._field):
+            self._set(place, self._empty())
+        elif self._policy.everywhere and self._policy.step == "empty":
+            self._fill(place, "empty")
 
     def _unpack(self, place: Place, record: Record) -> None:
         parcel = packed(place, record, self._profile.writes, self._origin, self._details)
@@ -222,13 +232,12 @@ class _Restorer:
         else:
             self._say(place, place.rule)
         if self._profile.stand_in and place.message.calls and not parcel.annexes:
-            parcel.annexes = {
-                0: self._profile.stand_in
-            }  # upstreams that sign calls look at a message's first
+            # Upstreams that sign calls look at a message's first.
+            parcel.annexes = {0: self._profile.stand_in}
         self._result.edits[place.at] = written(place, parcel, record)
 
     def _strip(self, place: Place) -> None:
-        """Send nothing of what was thought, not even what the client has sent."""
+        """Send no reasoning, not even the client's own."""
         self._say(place, "missing", _REFUSED)
         record, edit = place.record, emptied(place.message)
         if edit is not None:
@@ -239,44 +248,46 @@ class _Restorer:
             self._result.sent[self._keys[place.at]] = "bare"
         if self._policy.bare and record is not None and record.thoughts:
             self._result.disowned.add(record.token)
-        had_state = edit is not None or (
-            record is not None and (record.disowned or record.thoughts)
-        )
+        had_state = edit is not None
+        if record is not None and (record.disowned or record.thoughts):
+            had_state = True
         if self._demanded(place) or (had_state and self._profile.stand_in):
             self._fill(place, self._policy.step)
 
     def _miss(self, place: Place) -> None:
         self._say(place, "missing", place.why)
         before, _ = self._before(place)
-        step = (
-            before if before == "empty" else self._policy.step if self._demanded(place) else "omit"
-        )
+        step: str = "omit"
+        if before == "empty":
+            step = "empty"
+        elif self._demanded(place):
+            step = self._policy.step
         self._fill(place, step)
-        # A request without thinking carries nothing for the turn.
-        now = "empty" if step == "empty" else "omit"
+        # Of the other steps none leaves anything in the turn's own message.
+        now = "omit"
+        if step == "empty":
+            now = "empty"
         if now != before:
             self._result.sent[self._keys[place.at]] = now
 
     def _before(self, place: Place) -> tuple[str, int]:
-        """What was sent for the turn when it was not found, and when."""
+        """What an earlier request sent for the turn, and when, if it was not found."""
         return self._sent.get(self._keys.get(place.at, b""), ("", 0))
 
     def _fill(self, place: Place, step: str) -> None:
-        if step == "empty" and self._profile.stand_in:
-            if place.message.calls:
-                self._result.edits[place.at] = written(
-                    place, Parcel(annexes={0: self._profile.stand_in}), None
-                )
-        elif step == "empty":
-            self._set(place, self._empty())
-        elif step == "trim":
-            self.lost_at = place.at
-        elif step == "off":
-            self._result.thinking_off = True
-        elif step == "reject":
-            self._result.rejected = self._result.rejected or Diagnosis(
-                place.at, "missing", place.why
-            )
+        match step:
+            case "empty" if self._profile.stand_in:
+                if place.message.calls:
+                    parcel = Parcel(annexes={0: self._profile.stand_in})
+                    self._result.edits[place.at] = written(place, parcel, None)
+            case "empty":
+                self._set(place, self._empty())
+            case "trim":
+                self.lost_at = place.at
+            case "off":
+                self._result.thinking_off = True
+            case "reject" if self._result.rejected is None:
+                self._result.rejected = Diagnosis(place.at, "missing", place.why)
 
     def _demanded(self, place: Place) -> bool:
         scope = self._profile.scope
@@ -288,9 +299,8 @@ class _Restorer:
         )
 
     def _empty(self) -> dict[str, str]:
-        return dict.fromkeys(
-            self._profile.writes or (self._field or "reasoning_content",), self._profile.fill
-        )
+        fields = self._profile.writes or (self._field or "reasoning_content",)
+        return dict.fromkeys(fields, self._profile.fill)
 
     def _set(self, place: Place, fields: dict[str, str]) -> None:
         if fields.keys() & _IN_CONTENT or place.message.carried:
@@ -302,8 +312,15 @@ class _Restorer:
         self._result.diagnoses.append(Diagnosis(place.at, rule, why))
 
 
+def _forget_if_late(place: Place, since: int) -> None:
+    """Drop a turn that was remembered only after a request had gone out without it."""
+    if place.record is not None and since >= place.record.made_at:
+        place.rule, place.record = "", None
+        place.why = "found too late: what was sent before is sent again"
+
+
 def _with_thoughts(message: Message, record: Record) -> tuple[Part, ...]:
-    """The message as the client holds it, with the turn's own reasoning where it stood."""
+    """The client's message with the turn's own reasoning in its old places."""
     others = [part for part in message.parts if not isinstance(part, Reasoning)]
     before: defaultdict[int, list[Part]] = defaultdict(list)
     for thought in record.thoughts:
@@ -315,35 +332,36 @@ def _with_thoughts(message: Message, record: Record) -> tuple[Part, ...]:
 
 
 def _trim(messages: Sequence[Message], lost_at: int, edits: dict[int, Edit]) -> None:
-    """Let the conversation begin at the user's first words after the lost turn, the
-    system's words kept.
+    """Let the conversation begin at the user's first words after the lost turn, and keep the
+    system's words.
 
-    A lost turn that nobody spoke after stays: its calls and their results go together.
+    A lost turn without later words of the user stays: its calls and their results go together.
     """
-    begins = next((at for at in range(lost_at, len(messages)) if messages[at].role == "user"), None)
-    if begins is not None:
-        edits |= {at: Edit(dropped=True) for at in range(begins) if messages[at].role != "system"}
+    users = (at for at in range(lost_at, len(messages)) if messages[at].role == "user")
+    start = next(users, None)
+    if start is not None:
+        edits |= {at: Edit(dropped=True) for at in range(start) if messages[at].role != "system"}
 
 
 def _map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:
     """Give the upstream its own tool-call ids back, in the calls and in their results."""
-    own = {ours: theirs for place in places for ours, theirs in _own_ids(place)}
+    own = {minted: theirs for place in places for minted, theirs in _own_ids(place)}
     for at, message in enumerate(messages):
-        ids = (
-            [call.id for call in message.calls]
-            if message.role == "assistant"
-            else [message.result_of]
-        )
-        if mapped := {call_id: own[call_id] for call_id in ids if call_id in own}:
+        ids = [message.result_of]
+        if message.role == "assistant":
+            ids = [call.id for call in message.calls]
+        mapped = {call_id: own[call_id] for call_id in ids if call_id in own}
+        if mapped:
             edits.setdefault(at, Edit()).ids = mapped
 
 
 def _own_ids(place: Place) -> Iterator[tuple[str, str]]:
-    """Ids of ours with the upstream's; none when the turn is unknown or its own ids don't
-    tell its calls apart.
-    """
-    ids = place.record.ids if place.record else ()
-    if len(set(ids)) == len(ids):
-        for call_id, ours in place.minted.items():
-            if ours.index < len(ids) and ids[ours.index]:
-                yield call_id, ids[ours.index]
+    """Minted ids with the upstream's own; none for an unknown turn or ambiguous own ids."""
+    if place.record is None:
+        return
+    ids = place.record.ids
+    if len(set(ids)) != len(ids):
+        return
+    for call_id, minted in place.minted.items():
+        if minted.index < len(ids) and ids[minted.index]:
+            yield call_id, ids[minted.index]
