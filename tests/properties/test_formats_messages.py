@@ -15,7 +15,7 @@ from addon.formats.neutral.deltas import (
     StreamError,
     TextDelta,
 )
-from addon.formats.neutral.protocols import deltas_of, own_state
+from addon.formats.neutral.protocols import deltas_of
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import (
     SUMMARY,
@@ -42,7 +42,7 @@ from tests.properties.test_formats_neutral import (
     minted,
     steps,
 )
-from tests.support.grammar import read_messages
+from tests.support.grammar import own_state, read_messages
 
 OBJECTS = st.dictionaries(st.sampled_from(["path", "n"]), st.one_of(TEXTS, st.integers(0, 9))).map(
     lambda found: scalar_text(found).decode()

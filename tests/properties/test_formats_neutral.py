@@ -14,7 +14,7 @@ from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised
 from addon.formats.neutral.deltas import Delta, StreamError, UsageReport
 from addon.formats.neutral.problem import Problem, RequestError
-from addon.formats.neutral.protocols import Head, deltas_of, own_state
+from addon.formats.neutral.protocols import Head, deltas_of
 from addon.formats.neutral.request import (
     OutputFormat,
     Request,
@@ -44,7 +44,7 @@ from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text, value
 from tests.properties.test_formats import SURROGATES, TEXTS, cuts, json_texts, utf8
-from tests.support.grammar import read_chat, read_responses
+from tests.support.grammar import own_state, read_chat, read_responses
 
 FORMATS: list[WireFormat] = ["chat", "responses", "messages"]
 ABLE = Abilities(unsigned_thinking=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addon.exchange.stored_answers import StoredAnswers
-from addon.formats.neutral.protocols import Head, own_state
+from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Message, Turn
 from addon.formats.responses.items import items_of
@@ -18,6 +18,7 @@ from addon.formats.wire.splice import scalar_text, value
 from shared.clock import SystemClock
 from tests.properties.test_formats_neutral import answers, conversations, minted
 from tests.support.database import open_database
+from tests.support.grammar import own_state
 
 type Json = dict[str, Any]
 

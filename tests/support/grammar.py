@@ -15,7 +15,9 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-__all__ = ("ChatHeard", "read_chat", "read_messages", "read_responses")
+from addon.formats.neutral.turn import Reasoning
+
+__all__ = ("ChatHeard", "own_state", "read_chat", "read_messages", "read_responses")
 
 type Json = dict[str, Any]
 
@@ -25,6 +27,11 @@ _EVENTS = {
 }
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 _PART_KINDS = {"output_text": "text", "refusal": "refusal"}
+
+
+def own_state(reasoning: Reasoning) -> str:
+    """The `Seal` that seals nothing: the upstream's own state."""
+    return reasoning.opaque
 
 
 def events(stream: bytes) -> list[tuple[str, str]]:

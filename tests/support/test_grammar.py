@@ -3,11 +3,11 @@
 import pytest
 
 from addon.formats.neutral.deltas import CallDelta, Finish, ReasoningDelta, TextDelta, UsageReport
-from addon.formats.neutral.protocols import Head, own_state
+from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.request import Request, Thinking, WireFormat
 from addon.formats.neutral.turn import Usage
 from addon.formats.translate import CLIENTS
-from tests.support.grammar import read_chat, read_messages, read_responses
+from tests.support.grammar import own_state, read_chat, read_messages, read_responses
 
 REQUEST = Request(
     origin="chat",

@@ -1,6 +1,6 @@
 """One block of a Messages body, changed where an upstream would refuse it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,9 +10,9 @@ from addon.formats.neutral.adapt import Abilities, left_out
 from addon.formats.neutral.turn import Edit
 from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import (
+    array_elements,
     array_text,
     changed,
-    elements,
     members,
     scalar_text,
     value,
@@ -24,7 +24,6 @@ __all__ = (
     "PICTURES",
     "Fitting",
     "Swap",
-    "array_elements",
     "array_or_nothing",
     "as_blocks",
     "is_blank",
@@ -44,7 +43,7 @@ class Fitting(msgspec.Struct, kw_only=True):
     """Makes the messages of one request fit one upstream."""
 
     abilities: Abilities
-    edits: dict[int, Edit]
+    edits: Mapping[int, Edit]
     """By the indexes of the neutral messages."""
 
     unusable: frozenset[str]
@@ -102,7 +101,8 @@ class Fitting(msgspec.Struct, kw_only=True):
         )
         if taking == "take" or (kind == "document" and _is_text(raw)):
             return raw
-        remark, note = left_out(owner, PICTURES[kind], taking)
+        place, param = f"message {owner}", f"messages[{owner}]"
+        remark, note = left_out(PICTURES[kind], taking, place=place, param=param)
         self.notes.append(note)
         mark = dict(members(raw)).get("cache_control", b"")
         return with_members(scalar_text({"type": "text", "text": remark}), {"cache_control": mark})
@@ -113,7 +113,7 @@ type Swap = tuple[str, str, str]
 
 
 def swapped(raw: bytes, swaps: Iterable[Swap]) -> bytes | None:
-    """The message with the strings swapped where they stand; None when that takes a closer look."""
+    """The message with the strings swapped in place; None where that takes a closer look."""
     for member, old, new in swaps:
         text = scalar_text(old)
         head, _, tail = raw.partition(text)
@@ -141,13 +141,6 @@ def as_blocks(content: bytes) -> list[bytes]:
     if content.startswith(b"{"):
         return [content]
     return array_elements(content)
-
-
-def array_elements(text: bytes) -> list[bytes]:
-    """The texts of an array's elements; none for what is no array."""
-    if text.startswith(b"["):
-        return elements(text)
-    return []
 
 
 def array_or_nothing(parts: list[bytes]) -> bytes:

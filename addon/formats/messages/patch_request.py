@@ -4,7 +4,7 @@ What changes, and why, is told in docs/formats.md. Beside it stands the neutral 
 recall, metering and the audit read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any
 
@@ -14,7 +14,6 @@ from addon.formats.messages.billing import MARK, without_billing_line
 from addon.formats.messages.claude import is_claude
 from addon.formats.messages.patch_blocks import (
     Fitting,
-    array_elements,
     array_or_nothing,
     as_blocks,
     is_blank,
@@ -24,7 +23,8 @@ from addon.formats.messages.patch_blocks import (
 from addon.formats.messages.patch_messages import RawMessage, read_message
 from addon.formats.messages.patch_thinking import thinking_changes
 from addon.formats.messages.request import items_of, request_of
-from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral import adapt
+from addon.formats.neutral.adapt import PatchedBody
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refuse_parts, refused
 from addon.formats.neutral.turn import Edit
@@ -32,6 +32,7 @@ from addon.formats.wire.lenient import objects, record, text
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
+    array_elements,
     array_text,
     changed,
     elements,
@@ -53,62 +54,38 @@ _UNLIMITED = 10**9
 """More than any budget of thinking: a question for tokens names no limit."""
 
 _OTHERS_TOOLS = frozenset(("function", "namespace"))
+"""Kinds of tools that only other formats have."""
+
 _UNCOUNTED = (
-    *(
-        "max_tokens",
-        "metadata",
-        "service_tier",
-        "stop_sequences",
-        "stream",
-        "temperature",
-        "top_k",
-        "top_p",
-    ),
+    "max_tokens",
+    "metadata",
+    "service_tier",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "top_k",
+    "top_p",
 )
 """Members that the API refuses beside a question for tokens
 (https://platform.claude.com/docs/en/api/messages-count-tokens).
 """
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """The upstream that a request is for, and what that one must get."""
-
-    model: str
-    """Its own name of the model."""
-
-    abilities: Abilities
-    edits: dict[int, Edit] = {}
-    """By the indexes of `PatchableRequest.request.messages`."""
-
-    unusable: frozenset[str] = frozenset()
-    """State that stays here: another account made it, or the upstream has refused it."""
-
-    effort: str = ""
-    """How hard to think, whatever the client says; empty: as it says."""
-
-    override: Mapping[str, Any] = {}
-    """Members that win over all others, like those that switch thinking off for once."""
+class Target(adapt.Target, frozen=True, kw_only=True):
+    """The upstream of a patched Messages request, and the changes for it."""
 
     counts: bool = False
-    """It is asked to count the tokens of the request, not to answer it."""
+    """It counts the tokens of the request instead of answering it."""
 
     reads_billing_line: bool = False
-    """It takes Claude Code's billing line for what it is, as Anthropic does."""
+    """It takes Claude Code's billing line out itself, as Anthropic does."""
 
     refuses_surrogates: bool = False
     """It refuses text with half a UTF-16 pair in it."""
 
 
-class PatchedBody(msgspec.Struct, frozen=True):
-    """A body for an upstream."""
-
-    body: bytes
-    notes: tuple[str, ...]
-    """What the upstream does not get, in words."""
-
-
 class PatchableRequest(msgspec.Struct):
-    """A Messages request and the text it was made of."""
+    """A Messages request with its text."""
 
     request: Request
     """The same in neutral words, copies of reasoning opened."""
@@ -274,11 +251,11 @@ def _joined(entries: list[_Entry]) -> Iterator[bytes]:
     run: list[_Entry] = []
     for entry in entries:
         if run and not _belongs(run[-1], entry):
-            yield _one(run)
+            yield _merged(run)
             run = []
         run.append(entry)
     if run:
-        yield _one(run)
+        yield _merged(run)
 
 
 def _belongs(before: _Entry, entry: _Entry) -> bool:
@@ -286,7 +263,8 @@ def _belongs(before: _Entry, entry: _Entry) -> bool:
     return moved and before.role == entry.role
 
 
-def _one(run: list[_Entry]) -> bytes:
+def _merged(run: list[_Entry]) -> bytes:
+    """The entries of one role as one message."""
     if len(run) == 1:
         return run[0].raw
     blocks = [block for entry in run for block in raw_blocks(entry.raw)]
@@ -300,12 +278,12 @@ def _system(system: bytes, leading: list[RawMessage], target: Target, fitting: F
     """The system prompt that goes out; empty when there is none."""
     if MARK.encode() in system and not target.reads_billing_line:
         system = _without_billing_lines(system)
-    raws = [raw for message in leading if (raw := message.fitted(fitting)) is not None]
+    fitted = [message.fitted(fitting) for message in leading]
+    raws = [raw for raw in fitted if raw is not None]
     if raws:
-        given = [
-            block for block in as_blocks(system) if value(block) != {"type": "text", "text": ""}
-        ]
-        system = array_text([*given, *(block for raw in raws for block in raw_blocks(raw))])
+        blocks = [raw for raw in as_blocks(system) if value(raw) != {"type": "text", "text": ""}]
+        blocks += [block for raw in raws for block in raw_blocks(raw)]
+        system = array_text(blocks)
     if fitting.strict and system[:1] in (b"[", b'"'):
         system = without_blanks(system)
     return system

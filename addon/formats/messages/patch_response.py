@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import count
 
 from addon.formats.messages import response
-from addon.formats.messages.patch_blocks import array_elements
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.protocols import Mint, Seal
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
@@ -15,6 +14,7 @@ from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
+    array_elements,
     array_text,
     changed,
     members,

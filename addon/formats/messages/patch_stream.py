@@ -173,9 +173,7 @@ class PatchStream:
 def _spliced(
     raw: bytes, data: bytes, path: tuple[str, ...], change: Callable[[bytes], bytes]
 ) -> bytes:
-    """The event with the value at `path` of its data put through `change`; all its other
-    lines stay.
-    """
+    """The event with the value at `path` of its data put through `change`."""
     patched = changed(data, path, change)
     if patched == data:
         return raw

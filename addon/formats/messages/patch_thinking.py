@@ -31,10 +31,10 @@ type Changes = dict[str, bytes]
 
 _DISABLED = "disabled"
 _SWITCHES = ("", "adaptive", _DISABLED, "enabled")
-"""Kinds of thinking that are known; what else a client names stays."""
+"""The known kinds of thinking; a client's other kind stays."""
 
 _SAMPLING = ("temperature", "top_p", "top_k")
-_LEAST_TOP_P = 0.95
+"""Members that thinking and new models restrict."""
 
 
 class _Body:
@@ -157,7 +157,7 @@ def _goes_with(body: _Body, name: str) -> bool:
         return True
     given = value(body[name])
     if name == "top_p":
-        return isinstance(given, int | float) and given >= _LEAST_TOP_P
+        return isinstance(given, int | float) and given >= thinking.LEAST_TOP_P
     return name == "temperature" and given == 1
 
 

@@ -62,11 +62,6 @@ _LONGEST_USER = 64
 _CACHED_FOR = "5m"
 """The API's default, which costs less to write than its other choice, `1h`."""
 
-_LEAST_TOP_P = 0.95
-"""The least `top_p` that the API takes beside thinking
-(https://platform.claude.com/docs/en/build-with-claude/extended-thinking).
-"""
-
 _QUERY = ("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config")
 """Members that have tokens (https://platform.claude.com/docs/en/api/messages-count-tokens)."""
 
@@ -319,7 +314,7 @@ def _sampling(request: Request, *, thinks: bool) -> dict[str, Any]:
     """The sampling members that Messages takes, where temperatures end at 1."""
     top_p = _at_most_one(request.top_p)
     if thinks:
-        if top_p is None or top_p < _LEAST_TOP_P:
+        if top_p is None or top_p < thinking.LEAST_TOP_P:
             return {}
         return {"top_p": top_p}
     temperature = _at_most_one(request.temperature)

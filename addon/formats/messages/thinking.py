@@ -12,7 +12,7 @@ from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.request import Request, Thinking
 from addon.formats.wire.lenient import integer, record, text
 
-__all__ = ("effort_of", "read", "written")
+__all__ = ("LEAST_TOP_P", "effort_of", "read", "written")
 
 _BUDGETS = {
     "minimal": 1_024,
@@ -26,6 +26,12 @@ _BUDGETS = {
 
 _LEAST_BUDGET = 1_024
 """The least budget that the API takes."""
+
+
+LEAST_TOP_P = 0.95
+"""The least `top_p` that the API takes beside thinking
+(https://platform.claude.com/docs/en/build-with-claude/extended-thinking).
+"""
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ A custom tool takes free text. For an upstream that has only functions it become
 one string, and a call of that function comes back as the text alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from operator import is_
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import msgspec
 from addon.formats.neutral.deltas import CallDelta, Delta, Finish
 from addon.formats.neutral.request import Request, Tool, refused
 from addon.formats.neutral.turn import (
+    Edit,
     File,
     Image,
     Message,
@@ -26,7 +27,17 @@ from addon.formats.neutral.turn import (
 from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
-__all__ = ("Abilities", "Lowered", "Raising", "Taking", "left_out", "lowered", "raised")
+__all__ = (
+    "Abilities",
+    "Lowered",
+    "PatchedBody",
+    "Raising",
+    "Taking",
+    "Target",
+    "left_out",
+    "lowered",
+    "raised",
+)
 
 INPUT = "input"
 """The one argument of a function that stands for a custom tool."""
@@ -83,6 +94,34 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
 
     images: Taking = "take"
     files: Taking = "take"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """The upstream of a patched request, and the changes for it."""
+
+    model: str
+    """Its own name of the model."""
+
+    abilities: Abilities
+    edits: Mapping[int, Edit] = {}
+    """By the indexes of the neutral request's messages."""
+
+    unusable: frozenset[str] = frozenset()
+    """State that it can't use: another account made it, or it has refused it."""
+
+    effort: str = ""
+    """The effort that replaces the client's; empty: the client's."""
+
+    override: Mapping[str, Any] = {}
+    """Members that win over all others, like those that switch thinking off for once."""
+
+
+class PatchedBody(msgspec.Struct, frozen=True):
+    """A body for an upstream."""
+
+    body: bytes
+    notes: tuple[str, ...]
+    """What the upstream does not get, in words."""
 
 
 class Lowered(msgspec.Struct, frozen=True):
@@ -181,24 +220,23 @@ class _Fitting:
         return ToolCall(call.id, call.name, scalar_text({INPUT: call.arguments}).decode())
 
     def _left_out(self, at: int, what: str, taking: Taking) -> Text:
-        remark, note = left_out(at, what, taking)
+        remark, note = left_out(what, taking, place=f"message {at}", param=f"messages[{at}]")
         self.notes.append(note)
         return Text(remark)
 
 
-def left_out(at: int, what: str, taking: Taking) -> tuple[str, str]:
+def left_out(what: str, taking: Taking, *, place: str, param: str) -> tuple[str, str]:
     """The remark that stands for a picture or file that an upstream does not take, and a
     note on it. Raises RequestError where it is refused.
     """
     if taking == "refuse":
         message = (
-            f"This model can't read the {what} in message {at}: remove it, or choose a "
-            "model that can."
+            f"This model can't read the {what} in {place}: remove it, or choose a model that can."
         )
-        raise refused("unsupported_content", message, f"messages[{at}]")
+        raise refused("unsupported_content", message, param)
     return (
         f"[{what} left out: this model can't read it]",
-        f"the {what} in message {at} was left out: the upstream takes none",
+        f"the {what} in {place} was left out: the upstream takes none",
     )
 
 

@@ -1,6 +1,7 @@
 """The protocols of readers, writers and relays, and what every writer of answers needs."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -30,7 +31,6 @@ __all__ = (
     "Unseal",
     "Writer",
     "deltas_of",
-    "own_state",
 )
 
 type Mint = Callable[[int, int, str], str]
@@ -62,6 +62,12 @@ class Head(msgspec.Struct, frozen=True):
 
     keep: Keep | None = None
     """None: nothing is stored."""
+
+    def keep_for(self, request: Request) -> Callable[[str, bytes], None] | None:
+        """The `keep` of one request; None: its answer is not stored."""
+        if self.keep is None or request.own_items is None:
+            return None
+        return partial(self.keep, request)
 
 
 class Reader(Protocol):
@@ -121,11 +127,6 @@ class OneField:
         if delta.text and not self._field:
             self._field = delta.field
         return not self._field or delta.field == self._field
-
-
-def own_state(reasoning: Reasoning) -> str:
-    """The `Seal` of answers that keep the upstream's own state."""
-    return reasoning.opaque
 
 
 def deltas_of(turn: Turn, choice: int = 0) -> Iterator[Delta]:

@@ -1,6 +1,6 @@
 """The neutral vocabulary of messages and turns."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ __all__ = (
     "edited",
     "marked",
     "message_of",
+    "opened_message",
     "text_of",
     "text_of_part",
     "turn_of",
@@ -274,6 +275,20 @@ def edited(message: Message, edit: Edit) -> Message:
     return message_of(
         message.role, parts, result_of=result_of, failed=message.failed, cache=message.cache
     )
+
+
+def opened_message(message: Message, unseal: Callable[[Reasoning], Reasoning | None]) -> Message:
+    """The message with the reasoning of its sealed copies; an unusable copy is left out."""
+    if not any(isinstance(part, Reasoning) and part.opaque for part in message.parts):
+        return message
+    parts: list[Part] = []
+    for part in message.parts:
+        opened: Part | None = part
+        if isinstance(part, Reasoning) and part.opaque:
+            opened = unseal(part)
+        if opened is not None:
+            parts.append(opened)
+    return message_of(message.role, parts)
 
 
 def _mark_of(parts: Iterable[Part]) -> str:

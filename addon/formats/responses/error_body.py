@@ -22,22 +22,30 @@ _STATUSES = {
     "rate_limit_exceeded": 429,
     "server_is_overloaded": 503,
 }
-"""HTTP status that an error code stands for where only the code is given."""
+"""HTTP status of each error code: a stream reports the code alone."""
 
-_TOLD = frozenset(("invalid_prompt", "rate_limit_exceeded", "server_error"))
+_CLIENT_CODES = frozenset(("invalid_prompt", "rate_limit_exceeded", "server_error"))
+"""The documented codes that clients read; any other becomes one of the last two."""
 
 
-def failure_of(found: Any, code: Any = None, message: Any = None) -> StreamError:
-    """The error that an `error` member, or an event's own code and message, reports."""
-    error = error_of(found, code=code, message=message)
+def failure_of(reported: Any, code: Any = None, message: Any = None) -> StreamError:
+    """The error in an `error` member, or in an event's own code and message."""
+    error = error_of(reported, code=code, message=message)
     if error is None:
         error = StreamError(text(message) or "The upstream reported an error.", code=text(code))
     return StreamError(error.message, _STATUSES.get(error.code, error.status), error.code)
 
 
 def error_object(problem: Problem) -> dict[str, Any]:
-    """The `error` member of a failed response; clients know a few codes only."""
-    code = "rate_limit_exceeded" if problem.status == 429 else "server_error"
+    """The `error` member of a failed response."""
     # Words of upstreams may hold lone surrogates.
     message = problem.message.encode(errors="replace").decode()
-    return {"code": problem.code if problem.code in _TOLD else code, "message": message}
+    return {"code": _client_code(problem), "message": message}
+
+
+def _client_code(problem: Problem) -> str:
+    if problem.code in _CLIENT_CODES:
+        return problem.code
+    if problem.status == 429:
+        return "rate_limit_exceeded"
+    return "server_error"

@@ -21,8 +21,8 @@ __all__ = ("call_item", "items_of", "reasoning_item")
 
 
 def items_of(messages: Iterable[Message]) -> Iterator[dict[str, Any]]:
-    """The items of a conversation, in order. Raises RequestError for what Responses has no
-    place for.
+    """The items of a conversation, in order. Raises RequestError for parts that Responses has
+    no place for.
     """
     custom: set[str] = set()
     for message in messages:
@@ -32,11 +32,8 @@ def items_of(messages: Iterable[Message]) -> Iterator[dict[str, Any]]:
         elif message.role == "tool":
             yield _result_item(message, is_custom=message.result_of in custom)
         else:
-            yield {
-                "type": "message",
-                "role": message.role,
-                "content": [*map(_given, message.parts)] or "",
-            }
+            content = list(map(_input_part, message.parts)) or ""
+            yield {"type": "message", "role": message.role, "content": content}
 
 
 def call_item(call: ToolCall) -> dict[str, Any]:
@@ -57,9 +54,7 @@ def call_item(call: ToolCall) -> dict[str, Any]:
 
 
 def reasoning_item(reasoning: Reasoning) -> dict[str, Any]:
-    """Reasoning as an item: what the model thought word for word is its content, what was
-    made of it its summary.
-    """
+    """Reasoning as an item: the model's own words are its content, a summary is its summary."""
     item: dict[str, Any] = {"type": "reasoning", "summary": []}
     if reasoning.id:
         item["id"] = reasoning.id
@@ -74,20 +69,20 @@ def reasoning_item(reasoning: Reasoning) -> dict[str, Any]:
 
 def _turn_items(parts: Iterable[Part]) -> Iterator[dict[str, Any]]:
     """Adjacent texts are one message: items of other kinds stand between messages."""
-    said: list[dict[str, Any]] = []
+    content: list[dict[str, Any]] = []
     for part in parts:
         if isinstance(part, Text | Refusal):
-            said.append(_said(part))
+            content.append(_output_part(part))
             continue
-        if said:
-            yield {"type": "message", "role": "assistant", "content": said}
-            said = []
+        if content:
+            yield {"type": "message", "role": "assistant", "content": content}
+            content = []
         yield from _item(part)
-    if said:
-        yield {"type": "message", "role": "assistant", "content": said}
+    if content:
+        yield {"type": "message", "role": "assistant", "content": content}
 
 
-def _said(part: Text | Refusal) -> dict[str, Any]:
+def _output_part(part: Text | Refusal) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "output_text", "text": part.text, "annotations": []}
     return {"type": "refusal", "refusal": part.text}
@@ -99,7 +94,7 @@ def _item(part: Part) -> Iterator[dict[str, Any]]:
             yield call_item(part)
         case Reasoning():
             item = reasoning_item(part)
-            if len(item) > 2 or item["summary"]:  # an item without id, text and state says nothing
+            if len(item) > 2 or item["summary"]:  # without id, text and state it is empty
                 yield item
         case Foreign(wire_format="responses"):
             yield part.item
@@ -111,27 +106,35 @@ def _item(part: Part) -> Iterator[dict[str, Any]]:
 
 
 def _result_item(message: Message, *, is_custom: bool) -> dict[str, Any]:
-    kind = "custom_tool_call_output" if is_custom else "function_call_output"
-    parts = message.parts
-    alone = parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else ""
-    output: Any = alone if alone or not parts else [_given(part) for part in parts]
-    return {"type": kind, "call_id": message.result_of, "output": output}
+    kind = "function_call_output"
+    if is_custom:
+        kind = "custom_tool_call_output"
+    return {"type": kind, "call_id": message.result_of, "output": _output(message.parts)}
 
 
-def _given(part: Part) -> dict[str, Any]:
-    """A part that the client gave."""
+def _output(parts: tuple[Part, ...]) -> Any:
+    """The `output` of a result: a single text is a string, anything else an array."""
+    match parts:
+        case ():
+            return ""
+        case (Text(text),) if text:
+            return text
+    return [_input_part(part) for part in parts]
+
+
+def _input_part(part: Part) -> dict[str, Any]:
     match part:
         case Text():
             return {"type": "input_text", "text": part.text}
         case Image():
-            held = {"image_url": part.url, "file_id": part.file_id}
-            return {"type": "input_image", "detail": part.detail or "auto", **_filled(held)}
+            source = {"image_url": part.url, "file_id": part.file_id}
+            return {"type": "input_image", "detail": part.detail or "auto", **_filled(source)}
         case File():
-            where = "file_url" if part.url.startswith(("http:", "https:")) else "file_data"
-            return {
-                "type": "input_file",
-                **_filled({where: part.url, "file_id": part.file_id, "filename": part.name}),
-            }
+            place = "file_data"
+            if part.url.startswith(("http:", "https:")):
+                place = "file_url"
+            source = {place: part.url, "file_id": part.file_id, "filename": part.name}
+            return {"type": "input_file", **_filled(source)}
     raise refused(
         "unsupported_content",
         "A message of the user or the system holds what only an assistant says.",
@@ -139,4 +142,4 @@ def _given(part: Part) -> dict[str, Any]:
 
 
 def _filled(members: dict[str, str]) -> dict[str, str]:
-    return {key: kept for key, kept in members.items() if kept}
+    return {key: member for key, member in members.items() if member}

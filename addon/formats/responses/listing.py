@@ -20,14 +20,19 @@ PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
 }
+"""Prefixes of the ids of items, as OpenAI's own ids have them."""
+
 _STATE = "encrypted_content"
+
+_PAGE = 20
+"""Items of a page by default, as the API documents."""
+
 _LONGEST_PAGE = 100
+"""Items of the longest page, as the API documents."""
 
 
 def listed(items: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Items that a client sent with what it may leave out: type, parts, status, and an id
-    of its own in the answer.
-    """
+    """A client's items with the members that it may leave out: type, parts, status and id."""
     return [_listed(item, f"{name}i{at}") for at, item in enumerate(items)]
 
 
@@ -35,60 +40,71 @@ def _listed(item: dict[str, Any], name: str) -> dict[str, Any]:
     kind = text(item.get("type")) or "message"
     if kind not in PREFIXES:
         return item  # its upstream gets it as it came, and would not know an id of ours
-    found: dict[str, Any] = {"type": kind, "status": "completed"}
-    found |= {key: given for key, given in item.items() if given is not None}
-    found["id"] = text(item.get("id")) or f"{PREFIXES[kind]}_{name}"
-    if kind == "message" and isinstance(said := item.get("content"), str):
-        found["content"] = [_part(said, item.get("role"))] if said else []
-    return found
+    whole: dict[str, Any] = {"type": kind, "status": "completed"}
+    whole |= {key: member for key, member in item.items() if member is not None}
+    whole["id"] = text(item.get("id")) or f"{PREFIXES[kind]}_{name}"
+    content = item.get("content")
+    if kind == "message" and isinstance(content, str):
+        whole["content"] = _parts(content, item.get("role"))
+    return whole
 
 
-def _part(said: str, role: Any) -> dict[str, Any]:
+def _parts(words: str, role: Any) -> list[dict[str, Any]]:
+    if not words:
+        return []
     if role == "assistant":
-        return {"type": "output_text", "text": said, "annotations": []}
-    return {"type": "input_text", "text": said}
+        return [{"type": "output_text", "text": words, "annotations": []}]
+    return [{"type": "input_text", "text": words}]
 
 
 def shown(items: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
-    """The items, with the state of reasoning for those only who ask to see it."""
-    asked = {
+    """The items, without the state of reasoning unless the query includes it."""
+    # Clients write `include`, `include[]` or `include[0]`.
+    included = {
         value
         for name, values in query.items()
         if name.partition("[")[0] == "include"
         for value in values
     }
-    if f"reasoning.{_STATE}" in asked:
+    if f"reasoning.{_STATE}" in included:
         return items
-    return [
-        {key: kept for key, kept in item.items() if key != _STATE}
-        if item.get("type") == "reasoning"
-        else item
-        for item in items
-    ]
+    return [_without_state(item) for item in items]
+
+
+def _without_state(item: dict[str, Any]) -> dict[str, Any]:
+    if item.get("type") != "reasoning":
+        return item
+    return {key: member for key, member in item.items() if key != _STATE}
 
 
 def page(items: list[dict[str, Any]], query: Query) -> dict[str, Any]:
-    """The list object that a query asks for, the newest item first unless it says
-    otherwise. Raises RequestError.
+    """The page of items that a query asks for, by default from the newest on. Raises
+    RequestError.
     """
-    order, limit, after = (query.get(name, [""])[-1] for name in ("order", "limit", "after"))
+    order, after = query.get("order", [""])[-1], query.get("after", [""])[-1]
     if order not in ("", "asc", "desc"):
         raise refused("invalid_value", "'order' is 'asc' or 'desc'.", "order")
-    if limit and not (
-        limit.isdecimal() and limit.isascii() and 1 <= int(limit[:9]) <= _LONGEST_PAGE
-    ):
-        raise refused("invalid_value", f"'limit' is a number from 1 to {_LONGEST_PAGE}.", "limit")
-    ordered = items if order == "asc" else items[::-1]
+    limit = _limit(query)
+    if order != "asc":
+        items = items[::-1]
     if after:
-        ordered = ordered[_place(after, ordered) + 1 :]
-    told = ordered[: int(limit or 20)]
-    return {
-        "object": "list",
-        "data": shown(told, query),
-        "first_id": told[0].get("id") if told else None,
-        "last_id": told[-1].get("id") if told else None,
-        "has_more": len(told) < len(ordered),
-    }
+        items = items[_place(after, items) + 1 :]
+    paged = items[:limit]
+    ends: dict[str, Any] = {"first_id": None, "last_id": None}
+    if paged:
+        ends = {"first_id": paged[0].get("id"), "last_id": paged[-1].get("id")}
+    has_more = len(paged) < len(items)
+    return {"object": "list", "data": shown(paged, query), **ends, "has_more": has_more}
+
+
+def _limit(query: Query) -> int:
+    limit = query.get("limit", [""])[-1]
+    if not limit:
+        return _PAGE
+    # Nine digits at most: Python refuses to read thousands of them.
+    if limit.isdecimal() and limit.isascii() and 1 <= int(limit[:9]) <= _LONGEST_PAGE:
+        return int(limit)
+    raise refused("invalid_value", f"'limit' is a number from 1 to {_LONGEST_PAGE}.", "limit")
 
 
 def _place(item_id: str, items: list[dict[str, Any]]) -> int:

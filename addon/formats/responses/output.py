@@ -2,15 +2,23 @@
 
 from typing import Any, Protocol
 
-from addon.formats.neutral.deltas import OpaqueDelta
-from addon.formats.neutral.protocols import Seal
+from addon.formats.neutral.deltas import (
+    CallDelta,
+    Delta,
+    ForeignItem,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+)
+from addon.formats.neutral.protocols import Mint, OneField, Seal
 from addon.formats.neutral.turn import Reasoning, ToolCall
 from addon.formats.wire.splice import scalar_text
 
-__all__ = ("CallItem", "ForeignOutput", "Item", "MessageItem", "Sent", "ThoughtItem")
+__all__ = ("Output", "Sent")
 
 type Sent = list[tuple[str, bytes]]
-"""Types of events with the text of their members, all but their number."""
+"""Types of events with the text of their members, without their number."""
 
 
 class Item(Protocol):
@@ -20,17 +28,17 @@ class Item(Protocol):
     done: bool
 
     def begin(self, out: Sent) -> None:
-        """Say that there is such an item."""
+        """Append the event that announces it."""
 
     def end(self, status: str, out: Sent) -> None:
-        """Say that it is whole; `status` is `completed` or `incomplete`."""
+        """Append the events that end it; `status` is `completed` or `incomplete`."""
 
     def whole(self) -> dict[str, Any]:
-        """The item as a whole."""
+        """The whole item, as the client gets it."""
 
 
 class MessageItem:
-    """What the model says: texts and refusals."""
+    """Visible texts and refusals."""
 
     def __init__(self, index: int, name: str, part: int) -> None:
         self.index = index
@@ -51,19 +59,15 @@ class MessageItem:
         _tell(self, "added", out)
 
     def add_text(self, text: str, out: Sent) -> None:
-        """More text."""
+        """Take one more piece of text."""
         if self._kind != "output_text":
             self._begin_part("output_text", out)
         self._pieces.append(text)
-        out.append(
-            (
-                "response.output_text.delta",
-                b'%b,"logprobs":[],"delta":%b' % (self._where, scalar_text(text)),
-            )
-        )
+        members = b'%b,"logprobs":[],"delta":%b' % (self._where, scalar_text(text))
+        out.append(("response.output_text.delta", members))
 
     def add_refusal(self, text: str, out: Sent) -> None:
-        """More of a refusal."""
+        """Take one more piece of a refusal."""
         if self._kind != "refusal":
             self._begin_part("refusal", out)
         self._pieces.append(text)
@@ -80,53 +84,40 @@ class MessageItem:
     def _begin_part(self, kind: str, out: Sent) -> None:
         self._end_part(out)
         self._kind, self._pieces = kind, []
-        number = len(self._item["content"])
         self._where = b'"item_id":%b,"output_index":%d,"content_index":%d' % (
             scalar_text(self._item["id"]),
             self.index,
-            number,
+            len(self._item["content"]),
         )
-        out.append(
-            (
-                "response.content_part.added",
-                b'%b,"part":%b' % (self._where, scalar_text(self._part())),
-            )
-        )
+        part = scalar_text(self._part())
+        out.append(("response.content_part.added", b'%b,"part":%b' % (self._where, part)))
 
     def _end_part(self, out: Sent) -> None:
         if not self._kind:
             return
         part = self._part()
         if self._kind == "refusal":
-            out.append(
-                (
-                    "response.refusal.done",
-                    b'%b,"refusal":%b' % (self._where, scalar_text(part["refusal"])),
-                )
-            )
+            refusal = scalar_text(part["refusal"])
+            out.append(("response.refusal.done", b'%b,"refusal":%b' % (self._where, refusal)))
         else:
-            said = scalar_text(part["text"])
-            out.append(
-                ("response.output_text.done", b'%b,"logprobs":[],"text":%b' % (self._where, said))
-            )
-        out.append(
-            ("response.content_part.done", b'%b,"part":%b' % (self._where, scalar_text(part)))
-        )
+            text = b'%b,"logprobs":[],"text":%b' % (self._where, scalar_text(part["text"]))
+            out.append(("response.output_text.done", text))
+        done = b'%b,"part":%b' % (self._where, scalar_text(part))
+        out.append(("response.content_part.done", done))
         self._item["content"].append(part)
         self._kind = ""
 
     def _part(self) -> dict[str, Any]:
-        said = "".join(self._pieces)
+        text = "".join(self._pieces)
         if self._kind == "refusal":
-            return {"type": "refusal", "refusal": said}
-        return {"type": "output_text", "text": said, "annotations": [], "logprobs": []}
+            return {"type": "refusal", "refusal": text}
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 class ThoughtItem:
-    """A piece of reasoning: its text as a summary for those who want to see one, its state
-    for those who carry it.
+    """A piece of reasoning, with its text as a summary if the client asked for one.
 
-    `carried`: the client is one of the latter; what is stored has the state in any case.
+    `carried`: the client gets the state, too; a stored item has it in any case.
     """
 
     def __init__(
@@ -152,42 +143,45 @@ class ThoughtItem:
         _tell(self, "added", out)
 
     def add(self, text: str, field: str, out: Sent) -> None:
-        """More reasoning; an empty text names its field."""
+        """Take one more piece of reasoning; an empty text only names its field."""
         self._field = field
         if not text:
             return
         if self._shown:
-            if not self._pieces:
-                part = b'{"type":"summary_text","text":""}'
-                out.append(
-                    ("response.reasoning_summary_part.added", b'%b,"part":%b' % (self._where, part))
-                )
-            said = b'%b,"delta":%b' % (self._where, scalar_text(text))
-            out.append(("response.reasoning_summary_text.delta", said))
+            self._show(text, out)
         self._pieces.append(text)
 
     def end(self, status: str, out: Sent) -> None:
         text = "".join(self._pieces)
         if self._shown and text:
             part = {"type": "summary_text", "text": text}
-            said = b'%b,"text":%b' % (self._where, scalar_text(text))
-            out.append(("response.reasoning_summary_text.done", said))
+            whole = b'%b,"text":%b' % (self._where, scalar_text(text))
+            out.append(("response.reasoning_summary_text.done", whole))
             done = b'%b,"part":%b' % (self._where, scalar_text(part))
             out.append(("response.reasoning_summary_part.done", done))
             self._item["summary"] = [part]
-        if self._seal:
+        if self._seal is not None:
             self._state = self._seal(self._reasoning(text))
         if self._carried:
-            self._item = self.kept()
+            self._item = self.stored()
         self.done = True
         _tell(self, "done", out)
 
     def whole(self) -> dict[str, Any]:
         return self._item
 
-    def kept(self) -> dict[str, Any]:
-        """The item as it is stored."""
-        return self._item | ({"encrypted_content": self._state} if self._state else {})
+    def stored(self) -> dict[str, Any]:
+        """The whole item, as it is stored."""
+        if not self._state:
+            return self._item
+        return self._item | {"encrypted_content": self._state}
+
+    def _show(self, text: str, out: Sent) -> None:
+        if not self._pieces:
+            added = b'%b,"part":{"type":"summary_text","text":""}' % self._where
+            out.append(("response.reasoning_summary_part.added", added))
+        delta = b'%b,"delta":%b' % (self._where, scalar_text(text))
+        out.append(("response.reasoning_summary_text.delta", delta))
 
     def _reasoning(self, text: str) -> Reasoning:
         if self.opaque is None:
@@ -196,70 +190,86 @@ class ThoughtItem:
 
 
 class CallItem:
-    """A tool call; it begins when its name is known."""
+    """A tool call, which begins once its name has come."""
 
-    def __init__(self, *, custom: bool) -> None:
+    kind = "function_call"
+    prefix = "fc"
+    """Prefix of the item's id."""
+
+    member = "arguments"
+    """The member with the call's arguments."""
+
+    event = "response.function_call_arguments"
+
+    def __init__(self) -> None:
         self.index = -1
         self.done = False
-        self._custom = custom
         self._item: dict[str, Any] = {}
         self._where = b""
         self._pieces: list[str] = []
-        self._told = 0
-        """Pieces that have been sent."""
+        self._sent = 0
+        """Number of pieces that have been sent."""
 
     @property
-    def begun(self) -> bool:
+    def has_begun(self) -> bool:
         return self.index >= 0
 
-    def named(self, index: int, name: str, call: ToolCall) -> None:
-        """The call's ids and name are known."""
+    def identify(self, index: int, name: str, call: ToolCall) -> None:
+        """Set the call's place, ids and name."""
         self.index = index
-        kind, prefix = ("custom_tool_call", "ctc") if self._custom else ("function_call", "fc")
-        self._item = {"type": kind, "id": f"{prefix}_{name}", "call_id": call.id, "name": call.name}
-        self._item |= {"input": ""} if self._custom else {"arguments": "", "status": "in_progress"}
-        self._where = b'"item_id":%b,"output_index":%d' % (scalar_text(self._item["id"]), index)
+        item_id = f"{self.prefix}_{name}"
+        self._item = {"type": self.kind, "id": item_id, "call_id": call.id, "name": call.name}
+        self._item[self.member] = ""
+        self._set_status("in_progress")
+        self._where = b'"item_id":%b,"output_index":%d' % (scalar_text(item_id), index)
 
     def begin(self, out: Sent) -> None:
         _tell(self, "added", out)
         self._tell_pieces(out)
 
     def add(self, arguments: str, out: Sent) -> None:
-        """More arguments, or more of a custom tool's text."""
+        """Take one more piece of the arguments, or of a custom tool's text."""
         if arguments:
             self._pieces.append(arguments)
-        if self.begun:
+        if self.has_begun:
             self._tell_pieces(out)
 
     def end(self, status: str, out: Sent) -> None:
         arguments = "".join(self._pieces)
-        member, event = (
-            ("input", "custom_tool_call_input") if self._custom else ("arguments", _ARGUMENTS)
-        )
-        self._item[member] = arguments
-        if not self._custom:
-            self._item["status"] = status
-        said = b'%b,"%b":%b' % (self._where, member.encode(), scalar_text(arguments))
-        out.append((f"response.{event}.done", said))
+        self._item[self.member] = arguments
+        self._set_status(status)
+        whole = b'%b,"%b":%b' % (self._where, self.member.encode(), scalar_text(arguments))
+        out.append((f"{self.event}.done", whole))
         self.done = True
         _tell(self, "done", out)
 
     def whole(self) -> dict[str, Any]:
         return self._item
 
+    def _set_status(self, status: str) -> None:
+        self._item["status"] = status
+
     def _tell_pieces(self, out: Sent) -> None:
-        event = (
-            "response.custom_tool_call_input.delta"
-            if self._custom
-            else f"response.{_ARGUMENTS}.delta"
-        )
-        for piece in self._pieces[self._told :]:
+        event = f"{self.event}.delta"
+        for piece in self._pieces[self._sent :]:
             out.append((event, b'%b,"delta":%b' % (self._where, scalar_text(piece))))
-        self._told = len(self._pieces)
+        self._sent = len(self._pieces)
+
+
+class CustomCallItem(CallItem):
+    """The call of a custom tool, whose input is free text."""
+
+    kind = "custom_tool_call"
+    prefix = "ctc"
+    member = "input"
+    event = "response.custom_tool_call_input"
+
+    def _set_status(self, status: str) -> None:
+        """Nothing: the API gives it no status."""
 
 
 class ForeignOutput:
-    """An item that is passed on as it came."""
+    """An item of Responses alone, passed on as it came."""
 
     def __init__(self, index: int, item: dict[str, Any]) -> None:
         self.index = index
@@ -277,9 +287,133 @@ class ForeignOutput:
         return self._item
 
 
-_ARGUMENTS = "function_call_arguments"
+class Output:
+    """The output items of one response, in their order.
+
+    Calls may be open beside each other; texts and reasoning are done before the next item begins.
+    """
+
+    def __init__(
+        self, name: str, *, mint: Mint, seal: Seal | None, shows_thoughts: bool, carries_state: bool
+    ) -> None:
+        self._name = name
+        self._mint = mint
+        self._seal = seal
+        self._shows_thoughts = shows_thoughts
+        self._carries_state = carries_state
+        self._items: list[Item] = []
+        self._open: MessageItem | ThoughtItem | None = None
+        self._calls: dict[int, CallItem] = {}
+        self._thoughts = 0
+        """The first part of the reasoning that has not begun: some servers name the field
+        in every event.
+        """
+
+        self._one_field = OneField()
+
+    def whole(self) -> list[dict[str, Any]]:
+        """The items that are done, as the client gets them."""
+        return [item.whole() for item in self._items if item.done]
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The items that are done, as they are stored."""
+        return [_stored(item) for item in self._items if item.done]
+
+    def take(self, delta: Delta, out: Sent) -> None:
+        """Add one delta of the answer, and append its events."""
+        match delta:
+            case TextDelta():
+                self._message(delta.part, out).add_text(delta.text, out)
+            case CallDelta():
+                self._call(delta, out)
+            case ReasoningDelta():
+                if self._one_field.takes(delta) and (delta.text or delta.part == self._thoughts):
+                    self._thought(delta.part, out).add(delta.text, delta.field, out)
+            case OpaqueDelta():
+                self._thought(delta.part, out).opaque = delta
+            case RefusalDelta():
+                self._message(delta.part, out).add_refusal(delta.text, out)
+            case ForeignItem(wire_format="responses"):
+                self._end_open(out)
+                item = ForeignOutput(len(self._items), delta.item)
+                self._begin(item, out)
+                item.end("completed", out)
+
+    def end(self, status: str, out: Sent) -> None:
+        """Append the events that end all items."""
+        for index, call in self._calls.items():
+            if not call.has_begun:
+                self._begin_call(call, CallDelta(index), out)
+        for item in self._items:
+            if not item.done:
+                item.end(status, out)
+        self._open = None
+
+    def _message(self, part: int, out: Sent) -> MessageItem:
+        """The open message, or a new one."""
+        if isinstance(self._open, MessageItem) and self._open.part == part:
+            return self._open
+        self._end_open(out)
+        item = MessageItem(len(self._items), self._next_name, part)
+        self._open = item
+        self._begin(item, out)
+        return item
+
+    def _thought(self, part: int, out: Sent) -> ThoughtItem:
+        """The open piece of reasoning, or a new one."""
+        if isinstance(self._open, ThoughtItem) and self._open.part == part:
+            return self._open
+        self._end_open(out)
+        self._thoughts = max(self._thoughts, part + 1)
+        item = ThoughtItem(
+            len(self._items),
+            self._next_name,
+            part,
+            shown=self._shows_thoughts,
+            carried=self._carries_state,
+            seal=self._seal,
+        )
+        self._open = item
+        self._begin(item, out)
+        return item
+
+    def _call(self, delta: CallDelta, out: Sent) -> None:
+        call = self._calls.get(delta.index)
+        if call is None:
+            call = CallItem()
+            if delta.custom:
+                call = CustomCallItem()
+            self._calls[delta.index] = call
+        if not call.has_begun and delta.name:
+            self._begin_call(call, delta, out)
+        call.add(delta.arguments, out)
+
+    def _begin_call(self, call: CallItem, delta: CallDelta, out: Sent) -> None:
+        self._end_open(out)
+        call_id = self._mint(0, delta.index, delta.id)
+        call.identify(len(self._items), self._next_name, ToolCall(call_id, delta.name, ""))
+        self._begin(call, out)
+
+    def _begin(self, item: Item, out: Sent) -> None:
+        self._items.append(item)
+        item.begin(out)
+
+    def _end_open(self, out: Sent) -> None:
+        if self._open is not None:
+            self._open.end("completed", out)
+        self._open = None
+
+    @property
+    def _next_name(self) -> str:
+        return f"{self._name}{len(self._items)}"
 
 
-def _tell(item: Item, what: str, out: Sent) -> None:
+def _stored(item: Item) -> dict[str, Any]:
+    if isinstance(item, ThoughtItem):
+        return item.stored()
+    return item.whole()
+
+
+def _tell(item: Item, step: str, out: Sent) -> None:
     members = b'"output_index":%d,"item":%b' % (item.index, scalar_text(item.whole()))
-    out.append((f"response.output_item.{what}", members))
+    out.append((f"response.output_item.{step}", members))

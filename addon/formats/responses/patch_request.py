@@ -1,5 +1,4 @@
-"""Responses requests for Responses upstreams: what must change is spliced in, all else
-keeps its bytes.
+"""Responses requests for Responses upstreams: changes are spliced in, all else keeps its bytes.
 
 Members: https://platform.openai.com/docs/api-reference/responses/create.
 """
@@ -8,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
-from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.adapt import Abilities, PatchedBody, Target, left_out
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refused
-from addon.formats.neutral.turn import Edit, Message, Part, Reasoning, edited, message_of
+from addon.formats.neutral.turn import Edit, Part, Reasoning, edited, message_of, opened_message
 from addon.formats.responses.items import items_of
 from addon.formats.responses.request import ENCRYPTED, Past, items_before, referred, request_of
 from addon.formats.tolerant.content import REASONING_FIELDS
@@ -24,6 +22,7 @@ from addon.formats.wire.lenient import objects, record, strings, text
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
+    array_elements,
     array_text,
     changed,
     elements,
@@ -52,56 +51,29 @@ _FOREIGN_PARTS = frozenset(
 )
 """Content parts of Chat Completions and Messages, which Responses upstreams refuse."""
 
+_FOREIGN_MEMBERS = frozenset(("function_call", "tool_calls", *REASONING_FIELDS))
+"""Members of Chat Completions' messages alone."""
+
 _PICTURES = {"input_file": "file", "input_image": "image"}
-"""Kinds of content parts that not every upstream takes, and what they are called."""
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """The upstream that a request is for, and what that one must get."""
-
-    model: str
-    """Its own name of the model."""
-
-    abilities: Abilities
-    edits: Mapping[int, Edit] = {}
-    """By the indexes of `PatchableRequest.request.messages`."""
-
-    unusable: frozenset[str] = frozenset()
-    """State that stays here: another account made it, or the upstream has refused it."""
-
-    effort: str = ""
-    """How hard to think, whatever the client says; empty: as it says."""
-
-    override: Mapping[str, Any] = {}
-    """Members that win over all others, like those that switch thinking off for once."""
-
-
-class PatchedBody(msgspec.Struct, frozen=True):
-    """A body for an upstream."""
-
-    body: bytes
-    notes: tuple[str, ...]
-    """What the upstream does not get, in words."""
+"""Kinds of content parts that not every upstream takes, and what a remark calls them."""
 
 
 class _Item:
     """One item of the conversation: its text and its value."""
 
-    def __init__(self, raw: bytes, found: Any) -> None:
+    def __init__(self, raw: bytes, decoded: Any) -> None:
         self.raw = raw
-        self.value = found
-        self.found = record(found)
+        self.value = decoded
+        self.found = record(decoded)
         self.thought: Reasoning | None = None
-        """What it says was thought, its copy opened; None: nothing that can be used, or
-        another kind of item.
-        """
+        """Its reasoning, a sealed copy opened; None: nothing usable, or another kind of item."""
 
         self.is_thought = self.found.get("type") == "reasoning"
         self.is_copy = self.is_thought and bool(text(self.found.get("encrypted_content")))
 
 
 class PatchableRequest:
-    """A Responses body, cut once, and the neutral request that it is."""
+    """A Responses body, cut once, with its neutral request."""
 
     def __init__(self, body: bytes, parts: Members, past: Past | None, unseal: Unseal) -> None:
         """Raises MalformedJson and RequestError; parameters as for `decode`."""
@@ -116,22 +88,21 @@ class PatchableRequest:
         self._items = [*(_Item(scalar_text(item), item) for item in before), *own]
         values = [item.value for item in self._items]
         messages, sources = messages_and_sources(values, joined=True, foreign="responses")
-        request = request_of(
-            found, messages, None if past is None else objects([item.value for item in own])
-        )
+        own_items = None
+        if past is not None:
+            own_items = objects([item.value for item in own])
+        request = request_of(found, messages, own_items)
         instructions: list[list[int]] = [[] for _ in request.messages[len(sources) :]]
         self._sources = instructions + sources
         """For each neutral message the positions of its items; the instructions have none."""
 
-        opened = _opening(unseal)
+        unseal_once = _opening(unseal)
         for item in self._items:
-            item.thought = _thought(item, opened)
-        messages = [_opened(message, opened) for message in request.messages]
+            item.thought = _thought(item, unseal_once)
+        messages = [opened_message(message, unseal_once) for message in request.messages]
         self.request: Request = replace(request, messages=messages)
         self.is_native = _is_native(found, values)
-        """Whether it holds nothing in the shape of another format, which only translating
-        makes readable.
-        """
+        """Whether nothing in it has the shape of another format, which has to be translated."""
 
     def body(self, target: Target) -> PatchedBody:
         """The body for an upstream: the client's own bytes wherever nothing must change.
@@ -155,7 +126,10 @@ class PatchableRequest:
             changes["input"] = array_text(texts)
         changes |= {name: scalar_text(wanted) for name, wanted in target.override.items()}
         parts = replaced(self._parts, changes)
-        return PatchedBody(object_text(parts) if parts != self._parts else self._body, tuple(notes))
+        body = self._body
+        if parts != self._parts:
+            body = object_text(parts)
+        return PatchedBody(body, tuple(notes))
 
     def _input(self, target: Target, notes: list[str]) -> list[bytes]:
         """The texts of the items that the upstream gets."""
@@ -183,10 +157,8 @@ class PatchableRequest:
         texts: list[list[bytes]],
         ahead: list[list[bytes]],
     ) -> None:
-        """Put the reasoning that the edit wants `ahead` of the items of its turn, and take
-        other reasoning out.
-
-        A thought that the client sent stays where it stands.
+        """Put the edit's reasoning `ahead` of the items of its turn, and take other reasoning
+        out; the client's own copy of it stays in its place.
         """
         positions = self._sources[index]
         if not positions:
@@ -205,14 +177,14 @@ class PatchableRequest:
                 following = owners.pop()
         # Results of tools that only Responses has don't part turns here: the other turn's
         # state must not be lost.
-        keeps = any(isinstance(part, Reasoning) and part.opaque for part in wanted)
-        for at in set(thoughts).difference(place for place in places if place is not None):
+        has_state = any(isinstance(part, Reasoning) and part.opaque for part in wanted)
+        for at in set(thoughts).difference(places):
             thought = self._items[at].thought
-            if not (keeps and thought and thought.opaque):
+            if not (has_state and thought and thought.opaque):
                 texts[at] = []
 
     def _places(self, wanted: tuple[Part, ...], thoughts: list[int]) -> list[int | None]:
-        """For each wanted part the position of the client's item that is the same thought."""
+        """For each wanted part the position of the client's item with the same thought."""
         free = list(thoughts)
         places: list[int | None] = []
         for part in wanted:
@@ -226,12 +198,10 @@ class PatchableRequest:
 def decode(
     body: bytes, *, past: Past | None, unseal: Unseal, parts: Members | None = None
 ) -> PatchableRequest:
-    """Read a Responses request; `parts` are its members when they have been cut and checked
-    before.
+    """Read a Responses request; `parts` are its members, if intake has cut and checked them.
 
-    `past`: what the caller may go on from; None: nothing is stored. `unseal` opens the
-    copies of reasoning that the client carries, each once and in their order. Raises
-    RequestError.
+    `past`: the caller's stored answers; None: nothing is stored. `unseal` opens the client's
+    copies of reasoning, each once and in their order. Raises RequestError.
     """
     try:
         if parts is None:
@@ -246,7 +216,7 @@ def decode(
 
 
 def _given_items(given: bytes) -> list[bytes]:
-    """The texts of the items in an `input`; a text alone is what the user says."""
+    """The texts of the items in an `input`; a text alone is the user's message."""
     if given.startswith(b'"'):
         return [b'{"role":"user","content":%b}' % given]
     if not given.startswith(b"["):
@@ -259,43 +229,41 @@ def _given_items(given: bytes) -> list[bytes]:
 
 
 def _own_item(raw: bytes, past: Past | None) -> _Item:
-    """The item, or the one it refers to."""
+    """The item, or the stored one that it refers to."""
     item = value(raw)
-    found = referred(item, past) if isinstance(item, dict) else item
-    return _Item(raw if found is item else scalar_text(found), found)
+    if not isinstance(item, dict):
+        return _Item(raw, item)
+    stored = referred(item, past)
+    if stored is item:
+        return _Item(raw, item)
+    return _Item(scalar_text(stored), stored)
 
 
 def _opening(unseal: Unseal) -> Unseal:
-    """The same, but that each copy is opened once."""
-    held: dict[str, Reasoning | None] = {}
+    """An `unseal` that opens each copy once."""
+    opened: dict[str, Reasoning | None] = {}
 
-    def opened(copy: Reasoning) -> Reasoning | None:
-        if copy.opaque not in held:
-            held[copy.opaque] = unseal(copy)
-        return held[copy.opaque]
+    def unseal_once(copy: Reasoning) -> Reasoning | None:
+        if copy.opaque not in opened:
+            opened[copy.opaque] = unseal(copy)
+        return opened[copy.opaque]
 
-    return opened
+    return unseal_once
 
 
 def _thought(item: _Item, unseal: Unseal) -> Reasoning | None:
-    parts = item_parts(item.found) if item.is_thought else []
-    thought = parts[0] if parts and isinstance(parts[0], Reasoning) else None
-    return unseal(thought) if thought and item.is_copy else thought
-
-
-def _opened(message: Message, unseal: Unseal) -> Message:
-    """The message with what its copies of reasoning hold."""
-    if not any(isinstance(part, Reasoning) and part.opaque for part in message.parts):
-        return message
-    found = [
-        unseal(part) if isinstance(part, Reasoning) and part.opaque else part
-        for part in message.parts
-    ]
-    return message_of(message.role, [part for part in found if part is not None])
+    """The reasoning of the item, a sealed copy opened; None for another kind of item."""
+    if not item.is_thought:
+        return None
+    [thought] = item_parts(item.found)
+    assert isinstance(thought, Reasoning)
+    if item.is_copy:
+        return unseal(thought)
+    return thought
 
 
 def _others(item: _Item) -> int:
-    """How many parts but reasoning the item adds to its turn."""
+    """The number of parts, without reasoning, that the item adds to its turn."""
     if item.is_thought:
         return 0
     messages, _ = messages_and_sources([item.value], joined=True, foreign="responses")
@@ -312,100 +280,112 @@ def _is_foreign(item: dict[str, Any]) -> bool:
     """Whether it is a message of Chat Completions or of Messages."""
     if item.get("type", "message") != "message":
         return False
-    shape = (
-        item.get("role") in ("tool", "function") or "tool_calls" in item or "function_call" in item
-    )
-    thinks = any(field in item for field in REASONING_FIELDS)
-    return (
-        shape
-        or thinks
-        or any(part.get("type") in _FOREIGN_PARTS for part in objects(item.get("content")))
-    )
+    if item.get("role") in ("tool", "function") or not _FOREIGN_MEMBERS.isdisjoint(item):
+        return True
+    return any(part.get("type") in _FOREIGN_PARTS for part in objects(item.get("content")))
 
 
 # -- writing ---------------------------------------------------------------------------------------
 
 
 def _include(given: bytes, *, encrypted: bool) -> dict[str, bytes]:
-    """The change that makes an `include` member ask for encrypted reasoning, or not; empty
-    when it does as wanted.
+    """The change to `include`, so that it asks for encrypted reasoning, or does not; `{}` if
+    it does so already.
     """
     if (ENCRYPTED in strings(value(given))) == encrypted:
         return {}
-    listed = elements(given) if given.startswith(b"[") else []
+    listed = array_elements(given)
     if encrypted:
         return {"include": array_text([*listed, scalar_text(ENCRYPTED)])}
     return {"include": array_text([raw for raw in listed if value(raw) != ENCRYPTED])}
 
 
 def _with_effort(given: bytes, effort: str) -> bytes:
-    named = {"effort": scalar_text(effort)}
-    return (
-        with_members(given, named) if given.startswith(b"{") else object_text(list(named.items()))
-    )
+    member = scalar_text(effort)
+    if not given.startswith(b"{"):
+        return object_text([("effort", member)])
+    return with_members(given, {"effort": member})
 
 
 def _texts(item: _Item, ids: Mapping[str, str], unusable: frozenset[str]) -> list[bytes]:
-    """The item as an upstream gets it: one text, or none for reasoning that can't be used."""
-    found = item.found
+    """The item for an upstream: one text, or none for unusable reasoning."""
     changes: dict[str, bytes] = {}
     if item.is_thought:
-        thought = _usable(item.thought, unusable) if item.thought else None
-        if thought is None or not (
-            thought.text or _has_state(thought) or found.get("content") or found.get("summary")
-        ):
+        thought = item.thought and _usable(item.thought, unusable)
+        if thought is None or _is_empty(item, thought):
             return []
-        changes |= _reasoning_changes(found, thought)
-    name = "call_id" if text(found.get("call_id")) else "id"
-    if (call_id := text(found.get(name))) in ids:
+        changes |= _reasoning_changes(item.found, thought)
+    name = "id"
+    if text(item.found.get("call_id")):
+        name = "call_id"
+    call_id = text(item.found.get(name))
+    if call_id in ids:
         changes[name] = scalar_text(ids[call_id])
-    return [with_members(item.raw, changes) if changes else item.raw]
+    if not changes:
+        return [item.raw]
+    return [with_members(item.raw, changes)]
+
+
+def _is_empty(item: _Item, thought: Reasoning) -> bool:
+    """Whether nothing of the item's reasoning is left for the upstream."""
+    if thought.text or _has_state(thought):
+        return False
+    return not item.found.get("content") and not item.found.get("summary")
 
 
 def _usable(reasoning: Reasoning, unusable: frozenset[str]) -> Reasoning | None:
-    """The reasoning without state that the upstream can't use; None when nothing is left of it."""
+    """The reasoning without unusable state; None if nothing is left of it."""
     if reasoning.opaque not in unusable:
         return reasoning
-    return replace(reasoning, opaque="", carrier="", id="") if reasoning.quoted else None
+    if not reasoning.quoted:
+        return None
+    return replace(reasoning, opaque="", carrier="", id="")
 
 
 def _has_state(reasoning: Reasoning) -> bool:
-    """Whether it brings state of a Responses upstream."""
+    """Whether it has state of a Responses upstream."""
     return reasoning.carrier == "encrypted_content"
 
 
 def _reasoning_changes(found: dict[str, Any], opened: Reasoning) -> dict[str, bytes]:
-    """What makes the client's item the reasoning that its copy holds."""
-    [told] = item_parts(found)
-    assert isinstance(told, Reasoning)
-    has_state = _has_state(opened)
+    """The changes that turn the client's item into the reasoning of its copy."""
+    [shown] = item_parts(found)
+    assert isinstance(shown, Reasoning)
     changes: dict[str, bytes] = {}
+    has_state = _has_state(opened)
     if text(found.get("encrypted_content")):
-        changes["encrypted_content"] = scalar_text(opened.opaque) if has_state else b""
+        changes["encrypted_content"] = b""
+        if has_state:
+            changes["encrypted_content"] = scalar_text(opened.opaque)
     if has_state and "id" in found:
-        changes["id"] = scalar_text(opened.id) if opened.id else b""
+        changes["id"] = _json_or_none(opened.id)
     if not has_state and not opened.quoted:
-        changes["id"] = (
-            # An upstream looks up by its id what has neither state nor text, and keeps nothing here
-            b""
-        )
-    if opened.quoted and (told.text, told.quoted) != (opened.text, True):
+        # An upstream looks up by its id an item without state and text, and stores nothing here.
+        changes["id"] = b""
+    if opened.quoted and (shown.text, shown.quoted) != (opened.text, True):
         changes["content"] = scalar_text([{"type": "reasoning_text", "text": opened.text}])
-        if told.text == opened.text:
-            changes["summary"] = b"[]"  # it was shown there, to a client that reads no content
+        if shown.text == opened.text:
+            # The text was shown in the summary, to a client that reads no content.
+            changes["summary"] = b"[]"
     return changes
 
 
-def _written(reasoning: Part, unusable: frozenset[str]) -> Iterator[bytes]:
-    """The item of reasoning that the client did not send; none for reasoning that says nothing."""
-    assert isinstance(reasoning, Reasoning)
+def _json_or_none(member: str) -> bytes:
+    """The JSON text of a member; no text for an empty one, so that it is left out."""
+    if not member:
+        return b""
+    return scalar_text(member)
+
+
+def _written(reasoning: Reasoning, unusable: frozenset[str]) -> Iterator[bytes]:
+    """The item of reasoning that the client did not send; none for empty reasoning."""
     usable = _usable(reasoning, unusable)
     if usable is not None:
         yield from map(scalar_text, items_of([message_of("assistant", [usable])]))
 
 
 def _is_same(part: Part, thought: Reasoning | None) -> bool:
-    """Whether the client's thought is this one: by its state, else word for word."""
+    """Whether the client's thought is this one, by its state or else by its text."""
     if thought is None or not isinstance(part, Reasoning):
         return False
     if part.opaque or thought.opaque:
@@ -414,8 +394,8 @@ def _is_same(part: Part, thought: Reasoning | None) -> bool:
 
 
 def _fitted(item: bytes, at: int, abilities: Abilities, notes: list[str]) -> bytes:
-    """The item with remarks in the place of what the upstream does not take; notes say so.
-    Raises RequestError.
+    """The item with noted remarks in the place of parts that the upstream does not take. Raises
+    RequestError.
     """
     found = record(value(item))
     for name in ("content", "output"):
@@ -434,12 +414,6 @@ def _fitted_part(part: bytes, at: int, abilities: Abilities, notes: list[str]) -
     taking = {"image": abilities.images, "file": abilities.files}.get(what, "take")
     if taking == "take":
         return part
-    if taking == "refuse":
-        message = (
-            f"This model can't read the {what} in item {at}: remove it, or choose a model that can."
-        )
-        raise refused("unsupported_content", message, f"input[{at}]")
-    notes.append(f"the {what} in item {at} was left out: the upstream takes none")
-    return scalar_text(
-        {"type": "input_text", "text": f"[{what} left out: this model can't read it]"}
-    )
+    remark, note = left_out(what, taking, place=f"item {at}", param=f"input[{at}]")
+    notes.append(note)
+    return scalar_text({"type": "input_text", "text": remark})

@@ -1,11 +1,10 @@
 """Responses answers for Responses clients: read into a turn, and what must change is spliced in.
 
-The client gets ids of ours for the response and for tool calls, its own name of the model,
-and sealed copies of reasoning's state. Items of answers that are stored get ids of ours,
-too, since a reference to one has to say where it is.
+The client gets minted ids of the response and of tool calls, its own name of the model, and
+sealed copies of reasoning's state. Items of stored answers get ids of ours, too, by which a
+reference leads to them.
 """
 
-from functools import partial
 from typing import Any
 
 from addon.formats.neutral.protocols import Head, Mint, Seal
@@ -19,8 +18,8 @@ from addon.formats.wire import sse
 from addon.formats.wire.lenient import record, text
 from addon.formats.wire.splice import (
     MalformedJson,
+    array_elements,
     array_text,
-    elements,
     members,
     object_text,
     replaced,
@@ -32,20 +31,18 @@ from addon.formats.wire.splice import (
 __all__ = ("Answer", "Patch", "as_stream", "decode")
 
 _CALLS = ("custom_tool_call", "function_call")
+"""Kinds of items whose `call_id` the gateway mints."""
+
 _STATE = "encrypted_content"
 
 
 class Patch:
-    """What one client gets of one upstream's response otherwise than it came; the same each
-    time it is asked.
-    """
+    """The changes of one response for one client; the same at each call."""
 
     def __init__(self, request: Request, head: Head, *, mint: Mint, seal: Seal) -> None:
         self.id = f"resp_{head.id}"
         self._name = head.id
-        self._keep = (
-            partial(head.keep, request) if head.keep and request.own_items is not None else None
-        )
+        self._keep = head.keep_for(request)
         self._model = head.model
         self._previous = request.previous_response_id
         self._carried = ENCRYPTED in request.include
@@ -60,7 +57,7 @@ class Patch:
         """Ours by the upstream's."""
 
     def response(self, raw: bytes, *, ended: bool) -> bytes:
-        """The response object for the client; one that has `ended` is stored where it is to be."""
+        """The response object for the client; a stored answer's is stored once it has `ended`."""
         if ended and self._keep:
             self._keep(self.id, self._response(raw, ended=True, stored=True))
         return self._response(raw, ended=ended, stored=False)
@@ -71,15 +68,19 @@ class Patch:
         changes: dict[str, bytes] = {}
         call_id = text(item.get("call_id"))
         if item.get("type") in _CALLS:
-            changes["call_id"] = scalar_text(self._called(index, call_id))
+            changes["call_id"] = scalar_text(self._client_call_id(index, call_id))
         elif call_id and call_id in self._call_ids:
             changes["call_id"] = scalar_text(self._call_ids[call_id])
         if item.get("type") == "reasoning":
             changes |= self._state(item, ended=ended, stored=stored)
-        if self._keep and (prefix := PREFIXES.get(text(item.get("type")))):
-            self._item_ids[text(item.get("id"))] = ours = f"{prefix}_{self._name}{index}"
-            changes["id"] = scalar_text(ours)
-        return with_members(raw, changes) if changes else raw
+        prefix = PREFIXES.get(text(item.get("type")))
+        if self._keep and prefix:
+            item_id = f"{prefix}_{self._name}{index}"
+            self._item_ids[text(item.get("id"))] = item_id
+            changes["id"] = scalar_text(item_id)
+        if not changes:
+            return raw
+        return with_members(raw, changes)
 
     def mentions(self, item_id: Any, call_id: Any, response_id: Any) -> dict[str, bytes]:
         """The changes to an event that names what has another id for the client."""
@@ -106,26 +107,31 @@ class Patch:
         patched = [self.item(at, item, ended=ended, stored=stored) for at, item in enumerate(items)]
         if patched != items:
             changes["output"] = array_text(patched)
-        wanted = replaced(parts, changes)
-        return object_text(wanted) if wanted != parts else raw
+        patched_parts = replaced(parts, changes)
+        if patched_parts == parts:
+            return raw
+        return object_text(patched_parts)
 
-    def _called(self, index: int, call_id: str) -> str:
+    def _client_call_id(self, index: int, call_id: str) -> str:
         if index not in self._calls:
             self._calls[index] = self._mint(0, len(self._calls), call_id)
         self._call_ids[call_id] = self._calls[index]
         return self._calls[index]
 
     def _state(self, item: dict[str, Any], *, ended: bool, stored: bool) -> dict[str, bytes]:
-        """The change to a piece of reasoning: a copy for those who carry it, no state for
-        others.
+        """The change to a piece of reasoning: a sealed copy where it is carried or stored, else
+        no state.
         """
         [thought] = item_parts(item)
         assert isinstance(thought, Reasoning)
-        wanted = (self._carried or stored) and (thought.opaque or (ended and thought.text))
-        copy = self._copy(thought) if wanted else ""
-        if not copy and not thought.opaque:
-            return {}
-        return {_STATE: scalar_text(copy) if copy else b""}
+        copy = ""
+        if (self._carried or stored) and (thought.opaque or (ended and thought.text)):
+            copy = self._copy(thought)
+        if copy:
+            return {_STATE: scalar_text(copy)}
+        if thought.opaque:
+            return {_STATE: b""}
+        return {}
 
     def _copy(self, thought: Reasoning) -> str:
         if thought not in self._sealed:
@@ -134,8 +140,7 @@ class Patch:
 
 
 def _items(response_members: dict[str, bytes]) -> list[bytes]:
-    output = response_members.get("output", b"")
-    return elements(output) if output.startswith(b"[") else []
+    return array_elements(response_members.get("output", b""))
 
 
 class Answer(response.Answer):
@@ -147,7 +152,7 @@ class Answer(response.Answer):
         self._body = body
 
     def patched(self, request: Request, head: Head, *, mint: Mint, seal: Seal) -> bytes:
-        """The body for the client; stored before it is seen where it is to be."""
+        """The body for the client, which a stored answer is before the client sees it."""
         return Patch(request, head, mint=mint, seal=seal).response(self._body, ended=True)
 
 
@@ -166,98 +171,97 @@ type _Events = list[tuple[str, dict[str, bytes]]]
 
 
 def as_stream(body: bytes) -> bytes:
-    """A whole answer for the client as the event stream that says the same."""
-    given = dict(members(body))
-    begun = {
+    """A whole answer for the client as an event stream."""
+    response = dict(members(body))
+    start = {
         "status": b'"in_progress"',
         "output": b"[]",
         "usage": b"null",
         "incomplete_details": b"null",
     }
-    beginning = with_members(body, {name: raw for name, raw in begun.items() if name in given})
+    beginning = with_members(body, {name: raw for name, raw in start.items() if name in response})
     events: _Events = [
         (f"response.{kind}", {"response": beginning}) for kind in ("created", "in_progress")
     ]
-    for index, raw in enumerate(_items(given)):
+    for index, raw in enumerate(_items(response)):
         events += _item_events(index, raw)
-    status = text(value(given.get("status", b'""'))) or "completed"
+    status = text(value(response.get("status", b'""'))) or "completed"
     events.append((f"response.{status}", {"response": body}))
-    return b"".join(_event(number, kind, found) for number, (kind, found) in enumerate(events))
+    return b"".join([_event(number, *event) for number, event in enumerate(events)])
 
 
-def _event(number: int, kind: str, found: dict[str, bytes]) -> bytes:
-    parts = {"type": scalar_text(kind), **found, "sequence_number": scalar_text(number)}
+def _event(number: int, kind: str, parts: dict[str, bytes]) -> bytes:
+    parts = {"type": scalar_text(kind), **parts, "sequence_number": scalar_text(number)}
     return sse.event(object_text(list(parts.items())), kind)
 
 
 def _item_events(index: int, raw: bytes) -> _Events:
-    """An item that is added, filled and done."""
+    """The events in which an item is added, filled and done."""
     item = record(value(raw))
+    kind = item.get("type")
     place = {"output_index": scalar_text(index)}
     where = {"item_id": scalar_text(text(item.get("id"))), **place}
-    filled: _Events = []
-    emptied: dict[str, bytes] = {}
-    for name, event in (
-        ("arguments", "function_call_arguments"),
-        ("input", "custom_tool_call_input"),
-    ):
-        if item.get("type") in _CALLS and isinstance(item.get(name), str):
-            emptied[name] = b'""'
-            filled += _said(f"response.{event}", where, name, text(item[name]))
-    if item.get("type") == "message":
-        filled += _parts_events("content", where, item, raw)
-        emptied["content"] = b"[]"
-    if item.get("type") == "reasoning" and item.get("summary"):
-        filled += _parts_events("summary", where, item, raw)
-        emptied["summary"] = b"[]"
-    added = (
-        "response.output_item.added",
-        {**place, "item": with_members(raw, emptied) if emptied else raw},
-    )
-    return [added, *filled, ("response.output_item.done", {**place, "item": raw})]
+    filling: _Events = []
+    empty: dict[str, bytes] = {}
+    for name, event in _CALL_EVENTS.items():
+        if kind in _CALLS and isinstance(item.get(name), str):
+            empty[name] = b'""'
+            filling += _text_events(event, where, name, text(item[name]))
+    if kind == "message":
+        filling += _parts_events("content", where, raw)
+        empty["content"] = b"[]"
+    if kind == "reasoning" and item.get("summary"):
+        filling += _parts_events("summary", where, raw)
+        empty["summary"] = b"[]"
+    added = raw
+    if empty:
+        added = with_members(raw, empty)
+    return [
+        ("response.output_item.added", {**place, "item": added}),
+        *filling,
+        ("response.output_item.done", {**place, "item": raw}),
+    ]
 
+
+_CALL_EVENTS = {
+    "arguments": "response.function_call_arguments",
+    "input": "response.custom_tool_call_input",
+}
+"""The events of a call's members."""
 
 _PARTS = {
     "output_text": ("text", "response.output_text"),
     "refusal": ("refusal", "response.refusal"),
     "summary_text": ("text", "response.reasoning_summary_text"),
 }
-"""By its type where a part has its text, and what the events are called that say it."""
-
+"""The member with the text of each type of part, and the text's events."""
 
 _PART_EVENTS = {
-    "content": ("content_part", "content_index"),
-    "summary": ("reasoning_summary_part", "summary_index"),
+    "content": ("response.content_part", "content_index"),
+    "summary": ("response.reasoning_summary_part", "summary_index"),
 }
-"""By the member that has the parts what their events are called, and what numbers them."""
+"""The events of the parts in each member, and the name of a part's number."""
 
 
-def _parts_events(name: str, where: dict[str, bytes], item: dict[str, Any], raw: bytes) -> _Events:
-    kind, number = (
-        ("content_part", "content_index")
-        if name == "content"
-        else ("reasoning_summary_part", "summary_index")
-    )
+def _parts_events(name: str, where: dict[str, bytes], raw: bytes) -> _Events:
+    kind, number = _PART_EVENTS[name]
     events: _Events = []
-    texts = (
-        elements(dict(members(raw)).get(name, b"[]")) if isinstance(item.get(name), list) else []
-    )
-    for at, part in enumerate(texts):
+    for at, part in enumerate(array_elements(dict(members(raw)).get(name, b"[]"))):
         found = record(value(part))
         place = {**where, number: scalar_text(at)}
         member, event = _PARTS.get(text(found.get("type")), ("", ""))
-        emptied = with_members(part, {member: b'""'}) if member else part
-        events.append((f"response.{kind}.added", {**place, "part": emptied}))
-        if member:
-            events += _said(event, place, member, text(found.get(member)))
-        events.append((f"response.{kind}.done", {**place, "part": part}))
+        if not member:
+            events.append((f"{kind}.added", {**place, "part": part}))
+        else:
+            empty = with_members(part, {member: b'""'})
+            events.append((f"{kind}.added", {**place, "part": empty}))
+            events += _text_events(event, place, member, text(found.get(member)))
+        events.append((f"{kind}.done", {**place, "part": part}))
     return events
 
 
-def _said(event: str, place: dict[str, bytes], member: str, said: str) -> _Events:
-    logprobs = {"logprobs": b"[]"} if event == "response.output_text" else {}
-    spoken = scalar_text(said)
-    return [
-        (f"{event}.delta", {**place, **logprobs, "delta": spoken}),
-        (f"{event}.done", {**place, **logprobs, member: spoken}),
-    ]
+def _text_events(event: str, place: dict[str, bytes], member: str, words: str) -> _Events:
+    if event == "response.output_text":
+        place = {**place, "logprobs": b"[]"}
+    raw = scalar_text(words)
+    return [(f"{event}.delta", {**place, "delta": raw}), (f"{event}.done", {**place, member: raw})]

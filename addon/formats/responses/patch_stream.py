@@ -33,6 +33,7 @@ from addon.formats.wire.splice import (
 __all__ = ("PatchStream",)
 
 _ENDS = ("response.completed", "response.incomplete")
+"""Types of the last events of a whole answer."""
 
 
 class _Event(msgspec.Struct):
@@ -96,9 +97,12 @@ class PatchStream:
         if any(isinstance(delta, StreamError) for delta in deltas):
             return deltas, b""
         self.done = event.type in _ENDS
-        if (response := bytes(event.response)).startswith(b"{"):
+        response = bytes(event.response)
+        if response.startswith(b"{"):
             changes["response"] = self._patch.response(response, ended=self.done)
-        out = _patched(raw, data, changes) if changes else raw
+        out = raw
+        if changes:
+            out = _patched(raw, data, changes)
         return deltas, self._passed(out, says=bool(deltas) or self.done)
 
     def end(self) -> bytes:
@@ -118,14 +122,13 @@ class PatchStream:
         return self._passed(sse.event(object_text(event), "response.failed"), says=True)
 
     def _changes(self, event: _Event) -> dict[str, bytes]:
-        """Note what the event tells, and say what of it the client gets otherwise; a
-        response object is left to do.
-        """
+        """Note the event, and return its changes for the client, but for its response object."""
         self._number = max(self._number, integer(event.sequence_number) or 0)
         changes = self._patch.mentions(event.item_id, event.call_id, event.response_id)
-        if (response := bytes(event.response)).startswith(b"{"):
+        response, item = bytes(event.response), bytes(event.item)
+        if response.startswith(b"{"):
             self._response = response
-        if (item := bytes(event.item)).startswith(b"{"):
+        if item.startswith(b"{"):
             place, ended = self._place(event, item), event.type == "response.output_item.done"
             changes["item"] = self._patch.item(place, item, ended=ended)
             if ended:
@@ -158,9 +161,8 @@ def _read(data: bytes) -> _Event | None:
     try:
         return _EVENT.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = dict(
-            members(data)
-        )  # a lone surrogate or an odd number: the lenient reader takes it
+        # A lone surrogate or an odd number: the lenient reader takes it.
+        found = dict(members(data))
     texts = {name: msgspec.Raw(found.pop(name, b"")) for name in ("item", "response")}
     known = {name: value(raw) for name, raw in found.items() if name in _Event.__struct_fields__}
     return _Event(**known, **texts)

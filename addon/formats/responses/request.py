@@ -41,19 +41,17 @@ _NAMED = frozenset(Request.__struct_fields__) | {
     *("input", "instructions", "max_output_tokens", "text", "reasoning", "stream_options"),
     *("background", "conversation", "prompt"),
 }
-"""Members that a neutral request has names for, and those that are refused."""
+"""Members with a neutral name, and refused ones."""
 
 ENCRYPTED = "reasoning.encrypted_content"
-"""The value of `include` that asks for reasoning that can be sent back."""
+"""The value of `include` that asks for the state of reasoning."""
 
 
 class Past(Protocol):
-    """What is stored of a caller's answers."""
+    """A caller's stored answers."""
 
     def conversation(self, answer_id: str) -> list[dict[str, Any]]:
-        """The items that were asked and answered up to an answer, itself included. Raises
-        RequestError.
-        """
+        """The items of a conversation up to and with an answer. Raises RequestError."""
 
     def item(self, item_id: str) -> dict[str, Any] | None:
         """The item that an `item_reference` names, or None. Raises RequestError."""
@@ -67,24 +65,27 @@ def decode(body: bytes, *, past: Past | None = None, parts: Members | None = Non
 
 
 def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:
-    """The request in the members of a Responses body; what it goes on from stands in its
-    messages, too.
+    """The request in the members of a Responses body; its messages begin with the stored past.
 
     Instructions are those of this request alone, as the API documents it. Raises RequestError.
     """
     own = _own_items(found, past)
-    items = items_before(found, past) + own
-    return request_of(found, messages_of(items, joined=True), own if past is not None else None)
+    messages = messages_of(items_before(found, past) + own, joined=True)
+    if past is None:
+        return request_of(found, messages, None)
+    return request_of(found, messages, own)
 
 
 def request_of(
     found: dict[str, Any], messages: list[Message], own: list[dict[str, Any]] | None
 ) -> Request:
-    """The request in the members of a body whose items mean these messages.
+    """The request in the members of a body with these messages.
 
     `own` are the items of its input, references resolved; None: nothing is stored here.
     Raises RequestError.
     """
+    if found.get("store") is False:
+        own = None
     for member in ("background", "conversation", "prompt"):
         if found.get(member):
             message = (
@@ -115,16 +116,16 @@ def request_of(
         usage_asked=True,
         store=flag(found, "store"),
         previous_response_id=text(found.get("previous_response_id")),
-        own_items=own if found.get("store") is not False else None,
+        own_items=own,
         include=strings(found.get("include")),
         metadata=record(found.get("metadata")) or None,
         user=text(found.get("user")),
-        extra={key: kept for key, kept in found.items() if key not in _NAMED},
+        extra={key: member for key, member in found.items() if key not in _NAMED},
     )
 
 
 def _own_items(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]:
-    """The items of the request's input, with those that are referred to."""
+    """The items of the request's input, references resolved."""
     items = found.get("input", [])
     if isinstance(items, str):
         return [{"role": "user", "content": items}]
@@ -138,15 +139,14 @@ def _own_items(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]
 
 
 def referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:
-    """The item, or the one it refers to when that is stored."""
-    found = (
-        past.item(text(item.get("id"))) if past and item.get("type") == "item_reference" else None
-    )
-    return found or item
+    """The stored item that the item refers to, else the item itself."""
+    if not past or item.get("type") != "item_reference":
+        return item
+    return past.item(text(item.get("id"))) or item
 
 
 def items_before(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]:
-    """The items that the body goes on from by its `previous_response_id`. Raises RequestError."""
+    """The stored items that the body's `previous_response_id` names. Raises RequestError."""
     previous = text(found.get("previous_response_id"))
     if not previous:
         return []
@@ -161,28 +161,29 @@ def items_before(found: dict[str, Any], past: Past | None) -> list[dict[str, Any
 
 def _system(found: dict[str, Any]) -> list[Message]:
     instructions = text(found.get("instructions"))
-    return [message_of("system", [Text(instructions)])] if instructions else []
+    if not instructions:
+        return []
+    return [message_of("system", [Text(instructions)])]
 
 
-def _output_format(found: dict[str, Any]) -> OutputFormat | None:
-    if found.get("type") == "json_object":
+def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
+    if wanted.get("type") == "json_object":
         return OutputFormat()
-    if found.get("type") != "json_schema":
+    if wanted.get("type") != "json_schema":
         return None
     return OutputFormat(
-        schema=record(found.get("schema")),
-        name=text(found.get("name")),
-        description=text(found.get("description")),
-        strict=flag(found, "strict"),
+        schema=record(wanted.get("schema")),
+        name=text(wanted.get("name")),
+        description=text(wanted.get("description")),
+        strict=flag(wanted, "strict"),
     )
 
 
 def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
-    """The body for a Responses upstream, which keeps nothing of it: the client's whole
-    conversation is in it.
+    """The body for a Responses upstream: the whole conversation, of which it stores nothing.
 
-    `encrypted`: ask for reasoning that can be sent back; models that don't reason refuse
-    that. Raises RequestError for what Responses has no place for.
+    `encrypted`: ask for the state of reasoning, which models that don't reason refuse. Raises
+    RequestError where Responses has no word for it.
     """
     for hosted in request.hosted:
         if hosted.wire_format != "responses":
@@ -191,10 +192,11 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
                 f"The tool '{hosted.kind}' is not known to the model's upstream.",
                 "tools",
             )
-    include = [one for one in request.include if one != ENCRYPTED] + (
-        [ENCRYPTED] if encrypted else []
-    )
-    given = {
+    include = [name for name in request.include if name != ENCRYPTED]
+    if encrypted:
+        include.append(ENCRYPTED)
+    reasoning = {"effort": request.thinking.effort, "summary": request.thinking.summary}
+    members = {
         "tools": tools_given(request),
         "tool_choice": tool_choice_of(request),
         "parallel_tool_calls": request.parallel_tool_calls,
@@ -202,22 +204,17 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
         "temperature": request.temperature,
         "top_p": request.top_p,
         "text": text_of(request) or None,
-        "reasoning": _given(
-            {"effort": request.thinking.effort, "summary": request.thinking.summary}
-        )
-        or None,
+        "reasoning": _given(reasoning) or None,
         "stream": request.stream or None,
         "include": include,
         "metadata": request.metadata,
         "user": request.user,
     }
-    extra = {
-        key: kept
-        for key, kept in request.extra.items()
-        if request.origin == "responses" or key in SHARED
-    }
+    extra = request.extra
+    if request.origin != "responses":
+        extra = {key: member for key, member in extra.items() if key in SHARED}
     items = list(items_of(request.messages))
-    return scalar_text({"model": model, "input": items, "store": False, **_given(given), **extra})
+    return scalar_text({"model": model, "input": items, "store": False, **_given(members), **extra})
 
 
 def tools_given(request: Request) -> list[dict[str, Any]]:
@@ -227,48 +224,49 @@ def tools_given(request: Request) -> list[dict[str, Any]]:
 
 def tool_choice_of(request: Request) -> Any:
     """The `tool_choice` member, or None."""
-    choice, custom = request.tool_choice, {tool.name for tool in request.tools if tool.custom}
-    if choice is None or not choice.names:
-        return choice.mode if choice else None
-    named = [
-        {"type": "custom" if name in custom else "function", "name": name} for name in choice.names
-    ]
-    if choice.mode == "required" and len(named) == 1:
-        return named[0]
-    return {"type": "allowed_tools", "mode": choice.mode, "tools": named}
+    choice = request.tool_choice
+    if choice is None:
+        return None
+    if not choice.names:
+        return choice.mode
+    kinds = {tool.name: "custom" for tool in request.tools if tool.custom}
+    tools = [{"type": kinds.get(name, "function"), "name": name} for name in choice.names]
+    if choice.mode == "required" and len(tools) == 1:
+        return tools[0]
+    return {"type": "allowed_tools", "mode": choice.mode, "tools": tools}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
     if tool.custom:
-        form = {"format": tool.grammar} if tool.grammar else {}
-        return {
-            "type": "custom",
-            "name": tool.name,
-            **_given({"description": tool.description}),
-            **form,
-        }
+        members = {"description": tool.description, "format": tool.grammar or None}
+        return {"type": "custom", "name": tool.name, **_given(members)}
+    members = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     # Responses is strict unless told otherwise, Chat Completions and Messages are not.
-    given = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", **_given(given), "strict": bool(tool.strict)}
+    return {"type": "function", **_given(members), "strict": bool(tool.strict)}
 
 
 def text_of(request: Request) -> dict[str, Any]:
     """The `text` member: the shape of the answer's text."""
-    found: dict[str, Any] = {}
-    if (wanted := request.output_format) is not None and wanted.schema is None:
-        found["format"] = {"type": "json_object"}
-    elif wanted is not None:
-        given = {
-            "name": wanted.name or "answer",
-            "description": wanted.description,
-            "schema": wanted.schema,
-        }
-        found["format"] = {"type": "json_schema", **_given(given | {"strict": wanted.strict})}
+    shape: dict[str, Any] = {}
+    if request.output_format is not None:
+        shape["format"] = _format(request.output_format)
     if request.verbosity:
-        found["verbosity"] = request.verbosity
-    return found
+        shape["verbosity"] = request.verbosity
+    return shape
+
+
+def _format(wanted: OutputFormat) -> dict[str, Any]:
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    members = {
+        "name": wanted.name or "answer",  # the API demands a name
+        "description": wanted.description,
+        "schema": wanted.schema,
+        "strict": wanted.strict,
+    }
+    return {"type": "json_schema", **_given(members)}
 
 
 def _given(members: dict[str, Any]) -> dict[str, Any]:
-    """The members that say something."""
-    return {key: kept for key, kept in members.items() if kept not in (None, "", [])}
+    """The members that are not empty."""
+    return {key: member for key, member in members.items() if member not in (None, "", [])}

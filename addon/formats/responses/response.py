@@ -18,20 +18,22 @@ class Answer:
 
     def __init__(self, body: bytes) -> None:
         """Raises MalformedJson when the body is no JSON object."""
-        found = value(body)
-        if not isinstance(found, dict):
+        answer = value(body)
+        if not isinstance(answer, dict):
             raise MalformedJson("the body is not an object")
         self.error: StreamError | None = None
-        if found.get("error") or found.get("status") in ("failed", "cancelled"):
-            self.error = failure_of(found.get("error"), found.get("code"), found.get("message"))
-        self.usage: Usage | None = usage_of(found.get("usage"))
-        parts = [part for item in objects(found.get("output")) for part in item_parts(item)]
-        finish = finish_of(found, calls=any(isinstance(part, ToolCall) for part in parts))
-        self.turns: dict[int, Turn] = {} if self.error else {0: turn_of(parts, finish)}
+        self.usage: Usage | None = usage_of(answer.get("usage"))
+        self.turns: dict[int, Turn] = {}
+        if answer.get("error") or answer.get("status") in ("failed", "cancelled"):
+            self.error = failure_of(answer.get("error"), answer.get("code"), answer.get("message"))
+            return
+        parts = [part for item in objects(answer.get("output")) for part in item_parts(item)]
+        finish = finish_of(answer, calls=any(isinstance(part, ToolCall) for part in parts))
+        self.turns[0] = turn_of(parts, finish)
 
 
 def decode(body: bytes) -> Answer | None:
-    """The answer in a body, or None when it is not one."""
+    """The answer in a body; None for any other body."""
     try:
         return Answer(body)
     except MalformedJson:
@@ -39,8 +41,12 @@ def decode(body: bytes) -> Answer | None:
 
 
 def finish_of(response: dict[str, Any], *, calls: bool) -> str:
-    """Why an answer ended, in the words of Chat Completions."""
+    """The reason of `Finish` for a whole response."""
     reason = text(record(response.get("incomplete_details")).get("reason"))
+    if reason == "content_filter":
+        return "content_filter"
     if response.get("status") == "incomplete" or reason:
-        return "content_filter" if reason == "content_filter" else "length"
-    return "tool_calls" if calls else "stop"
+        return "length"
+    if calls:
+        return "tool_calls"
+    return "stop"

@@ -8,23 +8,22 @@ from addon.formats.wire.lenient import integer, record
 __all__ = ("usage_object", "usage_of")
 
 _LIMIT = 10**9
+"""More tokens than any request has: sums of such counts still fit a database's integers."""
 
 
-def usage_of(found: Any) -> Usage | None:
-    """The neutral count of a `usage` object, or None when there is none."""
-    given = record(found)
-    if integer(given.get("input_tokens")) is None and integer(given.get("output_tokens")) is None:
+def usage_of(reported: Any) -> Usage | None:
+    """The neutral count of a `usage` object; None without counts."""
+    usage = record(reported)
+    if integer(usage.get("input_tokens")) is None and integer(usage.get("output_tokens")) is None:
         return None
-    read, wrote = (
-        record(given.get("input_tokens_details")),
-        record(given.get("output_tokens_details")),
-    )
+    prompt = record(usage.get("input_tokens_details"))
+    completion = record(usage.get("output_tokens_details"))
     return Usage(
-        prompt_tokens=_count(given, "input_tokens"),
-        completion_tokens=_count(given, "output_tokens"),
-        reasoning_tokens=_count(wrote, "reasoning_tokens"),
-        cached_tokens=_count(read, "cached_tokens"),
-        cache_write_tokens=_count(read, "cache_write_tokens"),
+        prompt_tokens=_count(usage, "input_tokens"),
+        completion_tokens=_count(usage, "output_tokens"),
+        reasoning_tokens=_count(completion, "reasoning_tokens"),
+        cached_tokens=_count(prompt, "cached_tokens"),
+        cache_write_tokens=_count(prompt, "cache_write_tokens"),
     )
 
 
@@ -42,5 +41,5 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _count(found: dict[str, Any], name: str) -> int:
-    return min(max(integer(found.get(name)) or 0, 0), _LIMIT)
+def _count(usage: dict[str, Any], name: str) -> int:
+    return min(max(integer(usage.get(name)) or 0, 0), _LIMIT)

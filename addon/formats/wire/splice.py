@@ -16,6 +16,7 @@ import msgspec
 __all__ = (
     "MalformedJson",
     "Members",
+    "array_elements",
     "array_text",
     "changed",
     "count",
@@ -48,8 +49,9 @@ _LENIENT = json.JSONDecoder(strict=False)
 # Numbers stay text: Python refuses to convert integers of more than 4,300 digits.
 _SKIP = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_BLANKS = re.compile(_SPACE.pattern.encode())
+# JSON's own blanks (RFC 8259 §2); `\s` has more.
+_NOT_BLANK = re.compile(r"[^ \t\n\r]")
+_NOT_BLANK_BYTE = re.compile(_NOT_BLANK.pattern.encode())
 
 _SHORT_KEY = 64
 """Characters below which a key's JSON text is cached: names that formats define are shorter."""
@@ -92,6 +94,13 @@ def elements(text: bytes) -> list[bytes]:
         return [bytes(raw) for raw in _ARRAY.decode(text)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _scan_array(utf8_text(text))
+
+
+def array_elements(text: bytes) -> list[bytes]:
+    """The texts of an array's elements; `[]` for any other text. Raises MalformedJson."""
+    if not text.lstrip().startswith(b"["):
+        return []
+    return elements(text)
 
 
 def count(text: bytes, most: int) -> int:
@@ -201,11 +210,10 @@ def _holds_only(parts: Members, text: bytes) -> bool:
     opening = b"{"
     for key, raw in parts:
         for token in (opening, _key_text(key), b":", raw):
-            blanks = _BLANKS.match(text, at)
-            assert blanks is not None  # the pattern matches an empty text too
-            if not text.startswith(token, blanks.end()):
+            start = _NOT_BLANK_BYTE.search(text, at)
+            if start is None or not text.startswith(token, start.start()):
                 return False
-            at = blanks.end() + len(token)
+            at = start.start() + len(token)
         opening = b","
     return text[at:].strip() == b"}"
 
@@ -267,9 +275,10 @@ def _span(text: str, at: int) -> tuple[str, int]:
 
 
 def _skip_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    assert match is not None  # the pattern matches an empty text too
-    return match.end()
+    match = _NOT_BLANK.search(text, at)
+    if match is None:
+        return len(text)
+    return match.start()
 
 
 def _expect(text: str, at: int, token: str) -> int:

@@ -8,12 +8,12 @@ import pytest
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised
 from addon.formats.neutral.deltas import Delta
-from addon.formats.neutral.protocols import Head, own_state
+from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.request import Request, WireFormat
 from addon.formats.neutral.turn import Edit, Reasoning, Text, ToolCall, message_of
 from addon.formats.translate import CLIENTS, UPSTREAMS, opened, restored
 from addon.formats.wire import sse
-from tests.support.grammar import read_chat, read_messages, read_responses
+from tests.support.grammar import own_state, read_chat, read_messages, read_responses
 
 type Json = dict[str, Any]
 

@@ -9,7 +9,8 @@ from addon.formats.neutral.deltas import (
     RefusalDelta,
     TextDelta,
 )
-from addon.formats.neutral.protocols import OneField, deltas_of, own_state
+from addon.formats.neutral.protocols import Head, OneField, deltas_of
+from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Reasoning, Refusal, Text, ToolCall, Turn, turn_of
 
 PARTS = [
@@ -67,5 +68,13 @@ def test_the_steps_of_a_turn_are_the_turn() -> None:
         assert accumulator.turns().get(0, Turn()) == turn
 
 
-def test_what_is_not_sealed_is_the_upstreams_own_state() -> None:
-    assert own_state(Reasoning("r", "thinking", "s", "signature")) == "s"
+def test_an_answer_is_stored_for_a_request_whose_items_are() -> None:
+    stored: list[tuple[Request, str, bytes]] = []
+    head = Head("i", 1, "m", keep=lambda *answer: stored.append(answer))
+    request = Request(origin="responses", model="m", messages=[], own_items=[])
+    keep = head.keep_for(request)
+    assert keep is not None
+    keep("resp_i", b"{}")
+    assert stored == [(request, "resp_i", b"{}")]
+    assert head.keep_for(Request(origin="responses", model="m", messages=[])) is None
+    assert Head("i", 1, "m").keep_for(request) is None

@@ -17,6 +17,7 @@ from addon.formats.neutral.turn import (
     edited,
     marked,
     message_of,
+    opened_message,
     text_of,
     turn_of,
 )
@@ -144,3 +145,14 @@ def test_a_turn_that_is_put_back_keeps_the_clients_cache_mark() -> None:
     assert found.parts == (thought, Text("a"), ToolCall("x", "f", "{}", cache="1h"))
     assert edited(cached, Edit(parts=(thought,))).parts == (thought,)
     assert marked([Text("a")], "") == [Text("a")]
+
+
+def test_a_copy_of_reasoning_is_replaced_by_what_it_holds_or_left_out() -> None:
+    copy, other = Reasoning("", "r", "sealed", "x"), Reasoning("", "r", "not ours", "x")
+    thought, plain = Reasoning("deep", "r"), Reasoning("seen", "r")
+    message = message_of("assistant", [copy, Text("a"), other, plain])
+    opened = opened_message(message, {copy: thought, other: None}.__getitem__)
+    assert opened.parts == (thought, Text("a"), plain)
+    assert opened.reasoning == (("r", "deep"), ("r", "seen"))
+    bare = message_of("assistant", [plain])
+    assert opened_message(bare, {}.__getitem__) is bare

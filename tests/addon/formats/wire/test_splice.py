@@ -6,6 +6,7 @@ import pytest
 
 from addon.formats.wire.splice import (
     MalformedJson,
+    array_elements,
     array_text,
     changed,
     count,
@@ -186,3 +187,8 @@ def test_an_object_with_more_members_than_any_has_is_not_taken_apart(form: str) 
     assert len(members(text(10_000))) == 10_000
     with pytest.raises(MalformedJson, match="more than 10,000 members"):
         members(text(10_001))
+
+
+def test_what_is_no_array_has_no_elements() -> None:
+    assert array_elements(b' [1, "a"]') == [b"1", b'"a"']
+    assert [array_elements(text) for text in (b"", b"null", b'"[1]"', b'{"a":[1]}')] == [[]] * 4
