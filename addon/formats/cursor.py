@@ -1,7 +1,7 @@
 """The bodies that Cursor sends to the chat path: Responses bodies, Messages shapes, and
 mixtures of all three.
 
-What a body is is read from itself, never from the path.
+The body, not the path, tells its format.
 """
 
 from typing import Any
@@ -19,27 +19,27 @@ __all__ = ("decode", "is_plain")
 _MARKS = tuple(
     f'"{mark}"'.encode()
     for mark in (
-        *(
-            "custom",
-            "custom_tool_call",
-            "custom_tool_call_output",
-            "function_call",
-            "function_call_output",
-        ),
-        *(
-            "image",
-            "input_image",
-            "input_text",
-            "item_reference",
-            "output_text",
-            "redacted_thinking",
-            "tool_result",
-        ),
-        *("document", "input_file", "tool_use"),
+        "custom",
+        "custom_tool_call",
+        "custom_tool_call_output",
+        "document",
+        "function_call",
+        "function_call_output",
+        "image",
+        "input_file",
+        "input_image",
+        "input_text",
+        "item_reference",
+        "output_text",
+        "redacted_thinking",
+        "tool_result",
+        "tool_use",
     )
 )
-"""Types of items and parts that plain chat messages don't have (`function_call` is looked
-at twice).
+"""Types of items and parts that plain chat messages don't have.
+
+A search for their texts is quick, but may hit a member's name (`function_call`) or a string:
+only then the messages are read.
 """
 
 
@@ -66,7 +66,7 @@ def _is_plain_tool(tool: dict[str, Any]) -> bool:
 
 def _is_foreign(message: dict[str, Any]) -> bool:
     held = [message, *objects(message.get("content")), *objects(message.get("tool_calls"))]
-    kinds = [text(one.get("type")) for one in held]
+    kinds = [text(block.get("type")) for block in held]
     return any(f'"{kind}"'.encode() in _MARKS for kind in kinds)
 
 
@@ -87,9 +87,7 @@ def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> R
 
 
 def _results_beside(messages: Any, known: list[Message]) -> list[Message]:
-    """Tool results that a mixed body holds under `messages` only, for calls that stand in
-    its `input`.
-    """
+    """Tool results under `messages` alone, for calls in the `input` of a mixed body."""
     if not isinstance(messages, list):
         return []
     answered = {message.result_of for message in known}

@@ -1,4 +1,4 @@
-"""Which request is for whom: the LLM paths of the public port."""
+"""The LLM paths of the public port; all others are the sidecar's."""
 
 import re
 from typing import Literal
@@ -41,12 +41,18 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """What may be done there."""
-        if self.kind == "response":
-            return "GET", "DELETE"
-        return (
-            ("GET",) if self.kind in ("input_items", "models", "healthz", "readyz") else ("POST",)
-        )
+        """The HTTP methods that it takes."""
+        return _METHODS.get(self.kind, ("POST",))
+
+
+_METHODS: dict[str, tuple[str, ...]] = {
+    "healthz": ("GET",),
+    "input_items": ("GET",),
+    "models": ("GET",),
+    "readyz": ("GET",),
+    "response": ("GET", "DELETE"),
+}
+"""Methods of the kinds that don't take `POST`."""
 
 
 _FORMATS: dict[str, WireFormat] = {
@@ -58,6 +64,7 @@ _FORMATS: dict[str, WireFormat] = {
     "responses": "responses",
 }
 
+# Base URLs of clients end with any mix of the prefixes, and some with a slash too many.
 _PREFIXED = re.compile(
     r"(?:/cursor|/v1){0,2}/(chat/completions|responses|messages/count_tokens|messages|models)/?",
     re.ASCII,

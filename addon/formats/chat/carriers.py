@@ -1,13 +1,12 @@
-"""Where chat upstreams put reasoning besides plain strings, as state of `Reasoning` that
-goes back as it came.
+"""Chat upstreams' carriers of reasoning besides plain strings, as state that goes back as it came.
 
-`reasoning_details`   an array of typed items
-(https://openrouter.ai/docs/guides/best-practices/reasoning-tokens) `<think>`
-tags at the beginning of the content; the state is everything before the visible text
-`content[].thinking`  typed chunks of the content
-(https://docs.mistral.ai/capabilities/reasoning), as an array `extra_content`       beside a
-tool call, whose place is the `id`
-(https://ai.google.dev/gemini-api/docs/thought-signatures)
+- `reasoning_details`: an array of typed items
+  (https://openrouter.ai/docs/guides/best-practices/reasoning-tokens);
+- `<think>` tags at the beginning of the content: the state is everything before the visible text;
+- `content[].thinking`: an array of typed chunks of the content
+  (https://docs.mistral.ai/capabilities/reasoning);
+- `extra_content` beside a tool call, whose place is the state's `id`
+  (https://ai.google.dev/gemini-api/docs/thought-signatures).
 """
 
 from typing import Any
@@ -45,18 +44,20 @@ __all__ = (
 )
 
 DETAILS = "reasoning_details"
+"""The member with the array of typed items."""
+
 CARRIERS = (DETAILS, THINK, THINKING_CHUNK, ANNEX)
 """Carriers of state that only chat upstreams have."""
 
 SHOWN = "reasoning_content"
-"""Where clients get reasoning that stood in the content."""
+"""The member in which clients get reasoning that stood in the content: most of them read it."""
 
 type Changes = dict[str, bytes]
-"""Members to set in a delta or message, as JSON texts; empty ones are left out."""
+"""Members to set in a delta or message, as JSON texts; an empty text removes the member."""
 
 
 class Quirks(msgspec.Struct, frozen=True):
-    """How an upstream's answers are to be read."""
+    """An upstream's peculiar ways to answer."""
 
     tags: bool = False
     """Content may begin with `<think>`."""
@@ -65,50 +66,52 @@ class Quirks(msgspec.Struct, frozen=True):
     """The same step of reasoning may come twice."""
 
 
-def annex_of(given: object, place: int, choice: int = 0) -> OpaqueDelta:
+def annex_of(extra_content: object, place: int, choice: int = 0) -> OpaqueDelta:
     """The annex of the tool call at `place`."""
-    return OpaqueDelta(scalar_text(given).decode(), ANNEX, choice, 1 + place, str(place))
+    state = scalar_text(extra_content).decode()
+    # Part 0 is the reasoning itself.
+    return OpaqueDelta(state, ANNEX, choice, 1 + place, str(place))
 
 
 def is_bound(reasoning: Reasoning) -> bool:
-    """Whether it holds state that only the account that made it may send back."""
+    """Whether only the account that made its state may send it back."""
     if reasoning.carrier == DETAILS:
         return any(map(is_secret, objects(value(reasoning.opaque.encode()))))
     return bool(reasoning.opaque) and reasoning.carrier not in (THINK, THINKING_CHUNK)
 
 
 class Carrying:
-    """What one choice of an answer carries; `read` takes its steps, or the whole message as one."""
+    """Collects the state of one choice; `read` takes its steps, or the whole message as one."""
 
     def __init__(self, choice: int, quirks: Quirks) -> None:
         self._choice = choice
         self._repeats = quirks.repeats
         self._last = ""
-        self._tags = Tags() if quirks.tags else None
+        self._tags: Tags | None = None
+        if quirks.tags:
+            self._tags = Tags()
         self._details = Details()
         self._chunks: list[tuple[dict[str, Any], list[str]]] = []
         """The thinking chunks, each with the pieces of its text."""
 
         self._grown = False
-        """Whether there is more state than was told."""
+        """Whether the state has grown since the last `OpaqueDelta`."""
 
     def read(
-        self, said: list[Delta], details: Any, content: Any, *, ends: bool
+        self, deltas: list[Delta], details: Any, content: Any, *, ends: bool
     ) -> tuple[list[Delta], Changes]:
-        """The deltas with the thinking parted from what is `said`, and what the client gets
-        instead.
+        """The deltas with the thinking parted from the text, and the changes for the client.
 
-        `ends`: no more content of this choice follows, as its calls or its finish have
-        come.
+        `ends`: no more content of this choice follows, since its calls or its finish have come.
         """
         settled = self._tags is None or self._tags.done
         if settled and not (
             self._grown or self._repeats or isinstance(details, list) or isinstance(content, list)
         ):
-            return said, {}
+            return deltas, {}
         changes: Changes = {}
-        thoughts = [delta for delta in said if isinstance(delta, ReasoningDelta)]
-        rest: list[Delta] = [delta for delta in said if not isinstance(delta, ReasoningDelta)]
+        thoughts = [delta for delta in deltas if isinstance(delta, ReasoningDelta)]
+        rest: list[Delta] = [delta for delta in deltas if not isinstance(delta, ReasoningDelta)]
         if self._repeats and thoughts:
             thoughts = self._fresh(thoughts, changes)
         if isinstance(details, list):
@@ -117,13 +120,13 @@ class Carrying:
         if isinstance(content, list):
             changes |= self._flattened(content, thoughts, rest)
         elif self._tags is not None:
-            thoughts, rest = self._parted(thoughts, rest, changes, ends=ends)
+            thoughts, rest = self._parted(self._tags, thoughts, rest, changes, ends=ends)
         if ends or any(isinstance(delta, TextDelta | RefusalDelta | CallDelta) for delta in rest):
             thoughts += self._state()
         return [*thoughts, *rest], changes
 
     def _fresh(self, thoughts: list[ReasoningDelta], changes: Changes) -> list[ReasoningDelta]:
-        """The steps without those that say what the last one said (xAI repeats them)."""
+        """The steps without a repetition of the last one (xAI repeats them)."""
         if thoughts[0].text and thoughts[0].text == self._last:
             changes |= dict.fromkeys((delta.field for delta in thoughts), b"")
             return []
@@ -133,7 +136,7 @@ class Carrying:
     def _flattened(
         self, content: list[Any], thoughts: list[ReasoningDelta], rest: list[Delta]
     ) -> Changes:
-        """Keep the thinking chunks; chat clients know contents of answers as strings."""
+        """Keep the thinking chunks; chat clients read an answer's content as a string."""
         for chunk in content:
             self._add_chunk(chunk)
         text = "".join(delta.text for delta in rest if isinstance(delta, TextDelta))
@@ -143,52 +146,60 @@ class Carrying:
     def _add_chunk(self, chunk: Any) -> None:
         if not is_thinking(chunk):
             return
-        if self._grown and self._chunks:
-            known, pieces = self._chunks[-1]
-            known |= chunk
-        else:
-            self._chunks.append((dict(chunk), pieces := []))
+        if not (self._grown and self._chunks):
+            self._chunks.append(({}, []))
+        members, pieces = self._chunks[-1]
+        members |= chunk
         pieces.append(thought_of(chunk) or "")
         self._grown = True
 
     def _parted(
-        self, thoughts: list[ReasoningDelta], rest: list[Delta], changes: Changes, *, ends: bool
+        self,
+        tags: Tags,
+        thoughts: list[ReasoningDelta],
+        rest: list[Delta],
+        changes: Changes,
+        *,
+        ends: bool,
     ) -> tuple[list[ReasoningDelta], list[Delta]]:
-        assert self._tags is not None
         if any(delta.text for delta in thoughts):
-            self._tags.leave()  # the reasoning has a field of its own
-        self._grown = self._grown or not self._tags.done
+            tags.leave()  # the reasoning has a field of its own
+        self._grown = self._grown or not tags.done
         text = "".join(delta.text for delta in rest if isinstance(delta, TextDelta))
-        thought, visible = self._tags.feed(text)
+        thought, visible = tags.feed(text)
         if ends:
-            late_thought, late_text = self._tags.close()
+            late_thought, late_text = tags.close()
             thought, visible = thought + late_thought, visible + late_text
         if visible == text and not thought:
             return thoughts, rest
         changes |= _shown(thought, visible)
         if thought:
             thoughts.append(ReasoningDelta(thought, THINK, self._choice))
-        shown: list[Delta] = [TextDelta(visible, self._choice)] if visible else []
-        return thoughts, [*shown, *(delta for delta in rest if not isinstance(delta, TextDelta))]
+        rest = [delta for delta in rest if not isinstance(delta, TextDelta)]
+        if visible:
+            rest.insert(0, TextDelta(visible, self._choice))
+        return thoughts, rest
 
     def _state(self) -> list[Any]:
-        """The state so far, when there is more of it than was told."""
+        """The whole state so far, if it has grown."""
         grown, self._grown = self._grown, False
         if not grown:
             return []
         if self._tags is not None and self._tags.head:
             return [OpaqueDelta(self._tags.head, THINK, self._choice)]
         if self._chunks:
-            whole = [
-                chunk | {"thinking": [{"type": "text", "text": "".join(text)}]}
-                for chunk, text in self._chunks
+            chunks = [
+                members | {"thinking": [{"type": "text", "text": "".join(pieces)}]}
+                for members, pieces in self._chunks
             ]
-            return [OpaqueDelta(scalar_text(whole).decode(), THINKING_CHUNK, self._choice)]
-        return (
-            [OpaqueDelta(self._details.text, DETAILS, self._choice)] if self._details.given else []
-        )
+            return [OpaqueDelta(scalar_text(chunks).decode(), THINKING_CHUNK, self._choice)]
+        if self._details.given:
+            return [OpaqueDelta(self._details.text, DETAILS, self._choice)]
+        return []
 
 
 def _shown(thought: str, text: str) -> Changes:
-    shown = {SHOWN: scalar_text(thought)} if thought else {}
-    return {"content": scalar_text(text) if text or not thought else b"null", **shown}
+    """The client's members of a content that held this thought and this text."""
+    if not thought:
+        return {"content": scalar_text(text)}
+    return {"content": scalar_text(text or None), SHOWN: scalar_text(thought)}

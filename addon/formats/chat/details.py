@@ -1,4 +1,4 @@
-"""`reasoning_details`: typed items of reasoning, streamed in steps, that go back as they came.
+"""`reasoning_details`: typed items of reasoning, which stream in steps and go back as they came.
 
 OpenRouter documents them
 (https://openrouter.ai/docs/guides/best-practices/reasoning-tokens), MiniMax and Vercel's
@@ -14,7 +14,11 @@ from addon.formats.wire.splice import scalar_text
 __all__ = ("Details", "identity_of", "is_secret", "is_sendable")
 
 _TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}
+"""The member with the text, for each type of item that has one."""
+
 _OWN = ("id", "data", "signature")
+"""Members that differ between items."""
+
 _SIGNED = ("anthropic-claude-v1", "google-gemini-v1")
 """Formats whose text is refused without its signature."""
 
@@ -29,9 +33,7 @@ class Details:
     def __init__(self) -> None:
         self._items: list[Any] = []
         self.given = False
-        """Whether there was an array, if only an empty one, which says that there is no
-        reasoning.
-        """
+        """Whether there was an array; an empty one says that there is no reasoning."""
 
     @property
     def text(self) -> str:
@@ -42,36 +44,41 @@ class Details:
         """Take one step: more of known items, and new ones."""
         self.given = True
         for item in items:
-            if isinstance(item, dict) and (known := self._known(item)) is not None:
-                _join(known, item)
+            if not isinstance(item, dict):
+                self._items.append(item)
+                continue
+            before = self._candidate(item)
+            if before is not None and _are_one(before, item):
+                _join(before, item)
             else:
-                self._items.append(_growing(item) if isinstance(item, dict) else item)
+                self._items.append(_growing(item))
 
-    def _known(self, item: dict[str, Any]) -> dict[str, Any] | None:
-        """The item that this is more of: the one of its index, else its neighbour if both
-        are text.
-        """
+    def _candidate(self, item: dict[str, Any]) -> Any:
+        """The item that this may be more of: the last of its index, or its text neighbour."""
         index, kind = item.get("index"), item.get("type")
-        for known in reversed(self._items):
-            if index is None:
-                return known if kind in _TEXTS and _are_one(known, item) else None
-            if (
-                isinstance(known, dict)
-                and known.get("index") == index
-                and known.get("type") == kind
+        if index is None:
+            if kind in _TEXTS and self._items:
+                return self._items[-1]
+            return None
+        for before in reversed(self._items):
+            if isinstance(before, dict) and (before.get("index"), before.get("type")) == (
+                index,
+                kind,
             ):
-                return known if _are_one(known, item) else None
+                return before
         return None
 
 
-def _are_one(known: Any, item: dict[str, Any]) -> bool:
-    if not isinstance(known, dict) or known.get("type") != item.get("type"):
+def _are_one(before: Any, item: dict[str, Any]) -> bool:
+    """Whether the item is more of the one before."""
+    if not isinstance(before, dict) or before.get("type") != item.get("type"):
         return False
-    if known.get("signature") is not None and any(
-        isinstance(item.get(name), str) for name in _TEXTS.values()
-    ):
+    has_text = any(isinstance(item.get(name), str) for name in _TEXTS.values())
+    if has_text and before.get("signature") is not None:
         return False  # a signature is of the text before it
-    return all(known.get(name) in (None, item.get(name)) or item.get(name) is None for name in _OWN)
+    return all(
+        item.get(name) is None or before.get(name) in (None, item.get(name)) for name in _OWN
+    )
 
 
 def _growing(item: dict[str, Any]) -> dict[str, Any]:
@@ -84,18 +91,17 @@ def _growing(item: dict[str, Any]) -> dict[str, Any]:
 def _whole(item: Any) -> Any:
     if not isinstance(item, dict):
         return item
-    return {
-        name: "".join(held) if isinstance(held, _Pieces) else held for name, held in item.items()
-    }
+    texts = {name: "".join(text) for name, text in item.items() if isinstance(text, _Pieces)}
+    return item | texts
 
 
-def _join(known: dict[str, Any], item: dict[str, Any]) -> None:
+def _join(before: dict[str, Any], item: dict[str, Any]) -> None:
     for name, more in item.items():
-        before = known.get(name)
-        if isinstance(before, _Pieces) and isinstance(more, str):
-            before.append(more)
-        elif before is None:
-            known[name] = more
+        member = before.get(name)
+        if isinstance(member, _Pieces) and isinstance(more, str):
+            member.append(more)
+        elif member is None:
+            before[name] = more
 
 
 def is_secret(item: dict[str, Any]) -> bool:
@@ -104,29 +110,20 @@ def is_secret(item: dict[str, Any]) -> bool:
 
 
 def is_sendable(item: Any) -> bool:
-    """Whether the item is whole: a stopped answer may lack the signature that its format
-    demands.
-    """
-    if (
-        not isinstance(item, dict)
-        or item.get("type") != "reasoning.text"
-        or item.get("format") not in _SIGNED
-    ):
+    """Whether the item is whole: a stopped answer may lack the signature of its format."""
+    if not isinstance(item, dict) or item.get("type") != "reasoning.text":
         return True
-    return bool(item.get("signature"))
+    return item.get("format") not in _SIGNED or bool(item.get("signature"))
 
 
 def identity_of(item: Any) -> tuple[str, str] | None:
-    """What may stand in a request once ("Duplicate item found with id"); None for an item
-    that may stand there again.
+    """The identity that may stand in a request only once; None for an item that may be repeated.
 
-    Only what is encrypted goes by its id: MiniMax gives the texts of all its answers the
-    same one.
+    Upstreams refuse another one ("Duplicate item found with id"). Texts have no identity: MiniMax
+    gives those of all its answers the same id.
     """
-    if (
-        not isinstance(item, dict)
-        or not isinstance(item.get("id"), str)
-        or item.get("data") is None
-    ):
+    if not isinstance(item, dict) or item.get("data") is None:
+        return None
+    if not isinstance(item.get("id"), str):
         return None
     return str(item.get("type")), item["id"]

@@ -17,8 +17,7 @@ def choice_error(finish_reason: Any, error: Any) -> StreamError | None:
     """The error that one choice reports, by an `error` member of its own or by how it ended."""
     if error and (reported := error_of(error)):
         return reported
-    if isinstance(finish_reason, str) and (status := _FAILED.get(finish_reason)):
-        return StreamError(
-            f"The upstream broke its answer off ({finish_reason}).", status, finish_reason
-        )
-    return None
+    if not isinstance(finish_reason, str) or finish_reason not in _FAILED:
+        return None
+    message = f"The upstream broke its answer off ({finish_reason})."
+    return StreamError(message, _FAILED[finish_reason], finish_reason)

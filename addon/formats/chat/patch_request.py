@@ -5,9 +5,17 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.neutral.request import cut, malformed, model_of, refuse_parts, refused
-from addon.formats.neutral.turn import Edit, Message, ToolCall
+from addon.formats.neutral.request import (
+    cut,
+    malformed,
+    model_of,
+    refuse_parts,
+    refused,
+)
+from addon.formats.neutral.turn import Edit, Message, Role, ToolCall
 from addon.formats.tolerant.content import REASONING_FIELDS
+from addon.formats.tolerant.parts import arguments_of
+from addon.formats.wire.lenient import integer, objects, record, text
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -24,17 +32,26 @@ from addon.formats.wire.splice import (
 __all__ = ("ANNEX", "ChatRequest", "decode", "edited", "encode")
 
 _FEW_IDS = 16
-"""Ids of one message that are looked for one by one in its text; of more, it is read."""
+"""Most ids to search for in a message's text: each search passes over all of it, so that from
+here on it is quicker to read the message.
+"""
 
 ANNEX = "extra_content"
-"""Member of a tool call that holds what its upstream wants back with it."""
+"""Member of a tool call with state that its upstream wants back."""
 
-_ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
-_ROLES |= {"tool": "tool", "function": "tool"}
+_ROLES: dict[Any, Role] = {
+    "developer": "system",
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+"""Neutral roles; `developer` is OpenAI's newer `system`, `function` its older `tool`."""
 
 
 class _Wire(msgspec.Struct):
-    """A message as it comes; anything may be of any type."""
+    """A message as it came; any member may be of any type."""
 
     role: Any = None
     content: msgspec.Raw = msgspec.Raw(b"null")
@@ -66,12 +83,13 @@ class ChatRequest(msgspec.Struct):
 
     @property
     def max_tokens(self) -> int | None:
-        """How long the answer may be; None when the client does not say."""
+        """The client's limit of the answer's tokens, or None."""
         found = dict(self.parts)
-        asked = (
-            value(found.get(name, b"null")) for name in ("max_completion_tokens", "max_tokens")
-        )
-        return next((number for number in asked if type(number) is int and number >= 0), None)
+        for name in ("max_completion_tokens", "max_tokens"):
+            limit = integer(value(found.get(name, b"null")))
+            if limit is not None and limit >= 0:
+                return limit
+        return None
 
 
 def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> ChatRequest:
@@ -111,9 +129,7 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
     if request.stream and not request.usage_asked:
         changes["stream_options"] = _with_usage(dict(request.parts).get("stream_options", b"null"))
     if edits:
-        texts = [
-            text for i, raw in enumerate(request.raw_messages) for text in _kept(raw, edits.get(i))
-        ]
+        texts = _edited_messages(request.raw_messages, edits)
         if texts != request.raw_messages:
             changes["messages"] = array_text(texts)
     parts = _replaced(request.parts, changes)
@@ -122,14 +138,19 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
     return object_text(parts)
 
 
-def _kept(raw: bytes, edit: Edit | None) -> list[bytes]:
-    if edit is None:
-        return [raw]
-    return [] if edit.dropped else [edited(raw, edit)]
+def _edited_messages(raws: list[bytes], edits: dict[int, Edit]) -> list[bytes]:
+    texts: list[bytes] = []
+    for at, raw in enumerate(raws):
+        edit = edits.get(at)
+        if edit is None:
+            texts.append(raw)
+        elif not edit.dropped:
+            texts.append(edited(raw, edit))
+    return texts
 
 
 def edited(raw: bytes, edit: Edit) -> bytes:
-    """The text of a message with the edit made; untouched members keep their bytes."""
+    """The text of a message after the edit; untouched members keep their bytes."""
     if edit.annexes:
         raw = changed(raw, ("tool_calls",), partial(_with_annexes, annexes=edit.annexes))
     raw = _with_ids(raw, edit.ids)
@@ -137,7 +158,7 @@ def edited(raw: bytes, edit: Edit) -> bytes:
         raw = with_members(raw, edit.members)
     if edit.reasoning is None:
         return raw
-    added: Members = [(field, scalar_text(text)) for field, text in edit.reasoning.items()]
+    added: Members = [(field, scalar_text(thought)) for field, thought in edit.reasoning.items()]
     if b'"reasoning' not in raw:
         if not added:
             return raw
@@ -148,13 +169,15 @@ def edited(raw: bytes, edit: Edit) -> bytes:
 
 
 def _with_annexes(calls: bytes, annexes: dict[str, bytes]) -> bytes:
-    """The calls with what belongs to each beside it."""
+    """The calls, each with its annex."""
     return array_text([_with_annex(call, annexes) for call in elements(calls)])
 
 
 def _with_annex(call: bytes, annexes: dict[str, bytes]) -> bytes:
     call_id = value(dict(members(call)).get("id", b'""'))
-    return with_members(call, {ANNEX: annexes[call_id]}) if call_id in annexes else call
+    if call_id not in annexes:
+        return call
+    return with_members(call, {ANNEX: annexes[call_id]})
 
 
 def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
@@ -162,9 +185,9 @@ def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
         return _with_ids_in_place(raw, ids)
     patched = raw
     for old, new in ids.items():
-        text = scalar_text(old)
-        head, _, tail = patched.partition(text)
-        if text in tail or not head.endswith((b'id":', b'id": ')):
+        quoted = scalar_text(old)
+        head, _, tail = patched.partition(quoted)
+        if quoted in tail or not head.endswith((b'id":', b'id": ')):
             return _with_ids_in_place(raw, ids)
         # It stands there once, as an id: within a longer string its quotes would be escaped.
         patched = head + scalar_text(new) + tail
@@ -173,42 +196,49 @@ def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
 
 def _with_ids_in_place(raw: bytes, ids: dict[str, str]) -> bytes:
     parts = members(raw)
-    mapped = [(key, _mapped(key, text, ids)) for key, text in parts]
-    return object_text(mapped) if mapped != parts else raw
+    mapped = [(key, _mapped(key, member, ids)) for key, member in parts]
+    if mapped == parts:
+        return raw
+    return object_text(mapped)
 
 
-def _mapped(key: str, text: bytes, ids: dict[str, str]) -> bytes:
-    if key == "tool_calls" and text.startswith(b"["):
-        calls, change = elements(text), partial(_own_id, ids=ids)
-        mapped = [
-            changed(call, ("id",), change) if call.startswith(b"{") else call for call in calls
-        ]
-        return array_text(mapped) if mapped != calls else text
-    return _own_id(text, ids) if key == "tool_call_id" else text
+def _mapped(key: str, member: bytes, ids: dict[str, str]) -> bytes:
+    if key == "tool_call_id":
+        return _own_id(member, ids)
+    if key != "tool_calls" or not member.startswith(b"["):
+        return member
+    calls = elements(member)
+    mapped = [_with_own_id(call, ids) for call in calls]
+    if mapped == calls:
+        return member
+    return array_text(mapped)
 
 
-def _own_id(text: bytes, ids: dict[str, str]) -> bytes:
-    found = value(text)
-    return scalar_text(ids[found]) if isinstance(found, str) and found in ids else text
+def _with_own_id(call: bytes, ids: dict[str, str]) -> bytes:
+    if not call.startswith(b"{"):
+        return call
+    return changed(call, ("id",), partial(_own_id, ids=ids))
+
+
+def _own_id(raw: bytes, ids: dict[str, str]) -> bytes:
+    """The upstream's own id for the id in this JSON text."""
+    call_id = value(raw)
+    if not isinstance(call_id, str) or call_id not in ids:
+        return raw
+    return scalar_text(ids[call_id])
 
 
 def _names_model(request: ChatRequest, model: str) -> bool:
-    """False when the path named the model and the body says something else."""
+    """Whether the body itself names this model; the path may have named it instead."""
     return any(key == "model" and value(raw) == model for key, raw in request.parts)
 
 
 def _messages_text(found: dict[str, bytes]) -> bytes:
     if found.get("messages", b"").startswith(b"["):
         return found["messages"]
+    message = "The request has no 'messages'."
     if "messages" in found:
         message = "The request's 'messages' is not an array."
-    elif "input" in found:
-        message = (
-            "This is a Responses body ('input'), which this version does not serve: "
-            "send 'messages' (Chat Completions)."
-        )
-    else:
-        message = "The request has no 'messages'."
     raise refused("missing_messages", message, "messages")
 
 
@@ -218,33 +248,36 @@ def _usage_asked(stream_options: bytes) -> bool:
 
 
 def _with_usage(stream_options: bytes) -> bytes:
-    options = value(stream_options)
-    given = members(stream_options) if isinstance(options, dict) else []
-    return object_text(_replaced(given, {"include_usage": b"true"}))
+    options: Members = []
+    if isinstance(value(stream_options), dict):
+        options = members(stream_options)
+    return object_text(_replaced(options, {"include_usage": b"true"}))
 
 
 def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
-    kept = [(key, changes.get(key, raw)) for key, raw in parts]
+    """The members with these set in their place or at the end; empty ones are left out."""
+    patched = [(key, changes.get(key, raw)) for key, raw in parts]
     present = {key for key, _ in parts}
     added = [(key, raw) for key, raw in changes.items() if key not in present]
-    return [(key, raw) for key, raw in kept + added if raw]
+    return [(key, raw) for key, raw in patched + added if raw]
 
 
 def _message(raw: bytes) -> Message:
     wire = _wire(raw)
+    calls = objects(wire.tool_calls)
     return Message(
-        role=_ROLES.get(wire.role, "") if isinstance(wire.role, str) else "",  # type: ignore[arg-type]
+        role=_ROLES.get(text(wire.role), ""),
         content=bytes(wire.content),
-        calls=_calls(wire),
-        result_of=wire.tool_call_id if isinstance(wire.tool_call_id, str) else "",
-        reasoning=tuple(
-            (field, text)
-            for field in REASONING_FIELDS
-            if isinstance(text := getattr(wire, field), str)
-        ),
-        carried=wire.reasoning_details is not None
-        or any(ANNEX in call for call in _dicts(wire.tool_calls)),
+        calls=_calls(calls, wire.function_call),
+        result_of=text(wire.tool_call_id),
+        reasoning=_reasoning(wire),
+        carried=wire.reasoning_details is not None or any(ANNEX in call for call in calls),
     )
+
+
+def _reasoning(wire: _Wire) -> tuple[tuple[str, str], ...]:
+    members = [(field, getattr(wire, field)) for field in REASONING_FIELDS]
+    return tuple((field, thought) for field, thought in members if isinstance(thought, str))
 
 
 def _wire(raw: bytes) -> _Wire:
@@ -257,28 +290,17 @@ def _wire(raw: bytes) -> _Wire:
     except MalformedJson:
         return _Wire()  # not an object: the upstream will say so
     content = msgspec.Raw(parts.pop("content", b"null"))
-    known = {key: value(text) for key, text in parts.items() if key in _Wire.__struct_fields__}
-    return _Wire(content=content, **known)
+    others = {key: value(raw) for key, raw in parts.items() if key in _Wire.__struct_fields__}
+    return _Wire(content=content, **others)
 
 
-def _calls(wire: _Wire) -> tuple[ToolCall, ...]:
-    calls = [_call(call.get("id"), call.get("function")) for call in _dicts(wire.tool_calls)]
-    if isinstance(wire.function_call, dict):
-        calls.append(_call(None, wire.function_call))
+def _calls(raw_calls: list[dict[str, Any]], legacy: Any) -> tuple[ToolCall, ...]:
+    calls = [_call(call.get("id"), record(call.get("function"))) for call in raw_calls]
+    if isinstance(legacy, dict):
+        calls.append(_call(None, legacy))
     return tuple(calls)
 
 
-def _call(call_id: Any, function: Any) -> ToolCall:
-    function = function if isinstance(function, dict) else {}
-    name, arguments = function.get("name"), function.get("arguments")
-    if not isinstance(arguments, str):
-        arguments = scalar_text(arguments).decode() if arguments is not None else ""
-    return ToolCall(
-        call_id if isinstance(call_id, str) else "",
-        name if isinstance(name, str) else "",
-        arguments,
-    )
-
-
-def _dicts(found: Any) -> list[dict[str, Any]]:
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+def _call(call_id: Any, function: dict[str, Any]) -> ToolCall:
+    arguments = arguments_of(function.get("arguments"))
+    return ToolCall(text(call_id), text(function.get("name")), arguments)

@@ -41,29 +41,35 @@ from addon.formats.wire.splice import scalar_text, value
 __all__ = ("decode", "decoded", "encode")
 
 _NAMED = frozenset(Request.__struct_fields__) | {
-    *(
-        "input",
-        "system",
-        "functions",
-        "function_call",
-        "max_completion_tokens",
-        "stop_sequences",
-        "response_format",
-    ),
-    *("reasoning_effort", "reasoning", "stream_options", "n"),
+    "function_call",
+    "functions",
+    "input",
+    "max_completion_tokens",
+    "n",
+    "reasoning",
+    "reasoning_effort",
+    "response_format",
+    "stop_sequences",
+    "stream_options",
+    "system",
 }
-"""Members that a neutral request has names for."""
+"""Members with a neutral name."""
 
 _SAME_NAME = (
-    *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop"),
-    *("parallel_tool_calls", "verbosity", "user"),
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "stop",
+    "parallel_tool_calls",
+    "verbosity",
+    "user",
 )
-"""Members that are called the same here and there."""
+"""Members whose neutral name is the same."""
 
 _OWN = ("top_k", "store", "metadata")
-"""Members that many chat upstreams refuse: passed on for those only who sent them to the
-chat path.
-"""
+"""Members that many chat upstreams refuse: only clients of the chat path get them passed on."""
 
 
 def decode(body: bytes, deployment: str = "") -> Request:
@@ -76,30 +82,19 @@ def decode(body: bytes, deployment: str = "") -> Request:
 
 def decoded(found: dict[str, Any]) -> Request:
     """The request in the members of a chat body. Raises RequestError."""
-    messages = found.get("messages")
-    if not isinstance(messages, list):
-        what = "is not an array" if "messages" in found else "is missing"
-        raise refused("missing_messages", f"The request's 'messages' {what}.", "messages")
-    tools, hosted = tools_of(
-        [*objects(found.get("tools")), *_legacy_functions(found.get("functions"))], "chat"
-    )
-    system = parts_of(found.get("system"))
+    items, system = _items(found), _system(found)
+    declared = [*objects(found.get("tools")), *_legacy_functions(found.get("functions"))]
+    tools, hosted = tools_of(declared, "chat")
+    tool_choice = found.get("tool_choice") or _legacy_choice(found.get("function_call"))
     return Request(
         origin="chat",
         model=model_of(found.get("model")),
-        messages=[
-            *([message_of("system", system)] if system else []),
-            *messages_of(messages, joined=False),
-        ],
+        messages=system + messages_of(items, joined=False),
         tools=tools,
         hosted=hosted,
-        tool_choice=choice_of(
-            found.get("tool_choice") or _legacy_choice(found.get("function_call"))
-        ),
+        tool_choice=choice_of(tool_choice),
         parallel_tool_calls=flag(found, "parallel_tool_calls"),
-        max_tokens=_either(
-            integer(found.get("max_completion_tokens")), integer(found.get("max_tokens"))
-        ),
+        max_tokens=_first_integer(found, "max_completion_tokens", "max_tokens"),
         temperature=number(found.get("temperature")),
         top_p=number(found.get("top_p")),
         top_k=integer(found.get("top_k")),
@@ -115,37 +110,56 @@ def decoded(found: dict[str, Any]) -> Request:
         store=flag(found, "store"),
         metadata=record(found.get("metadata")) or None,
         user=text(found.get("user")),
-        extra={key: kept for key, kept in found.items() if key not in _NAMED},
+        extra={key: member for key, member in found.items() if key not in _NAMED},
     )
 
 
-def _either(first: int | None, second: int | None) -> int | None:
-    return second if first is None else first
+def _items(found: dict[str, Any]) -> list[Any]:
+    items = found.get("messages")
+    if isinstance(items, list):
+        return items
+    message = "The request's 'messages' is missing."
+    if "messages" in found:
+        message = "The request's 'messages' is not an array."
+    raise refused("missing_messages", message, "messages")
+
+
+def _system(found: dict[str, Any]) -> list[Message]:
+    """The `system` that some clients put beside the messages."""
+    parts = parts_of(found.get("system"))
+    if not parts:
+        return []
+    return [message_of("system", parts)]
+
+
+def _first_integer(found: dict[str, Any], *names: str) -> int | None:
+    numbers = (integer(found.get(name)) for name in names)
+    return next((number for number in numbers if number is not None), None)
 
 
 def _legacy_functions(functions: Any) -> list[dict[str, Any]]:
-    return (
-        [{"type": "function", "function": one} for one in functions]
-        if isinstance(functions, list)
-        else []
-    )
+    if not isinstance(functions, list):
+        return []
+    return [{"type": "function", "function": function} for function in functions]
 
 
-def _legacy_choice(found: Any) -> Any:
-    return {"type": "function", "function": found} if isinstance(found, dict) else found
+def _legacy_choice(function_call: Any) -> Any:
+    if not isinstance(function_call, dict):
+        return function_call
+    return {"type": "function", "function": function_call}
 
 
-def _output_format(found: dict[str, Any]) -> OutputFormat | None:
-    kind, given = found.get("type"), record(found.get("json_schema"))
-    if kind == "json_object":
+def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
+    if wanted.get("type") == "json_object":
         return OutputFormat()
-    if kind != "json_schema":
+    if wanted.get("type") != "json_schema":
         return None
+    schema = record(wanted.get("json_schema"))
     return OutputFormat(
-        schema=record(given.get("schema")),
-        name=text(given.get("name")),
-        description=text(given.get("description")),
-        strict=flag(given, "strict"),
+        schema=record(schema.get("schema")),
+        name=text(schema.get("name")),
+        description=text(schema.get("description")),
+        strict=flag(schema, "strict"),
     )
 
 
@@ -155,52 +169,65 @@ def _thinking(found: dict[str, Any]) -> Thinking:
     """
     reasoning, thinking = record(found.get("reasoning")), record(found.get("thinking"))
     budget = integer(thinking.get("budget_tokens"))
-    switch = text(thinking.get("type"))
-    if reasoning.get("enabled") is not None:
-        switch = switch or ("enabled" if reasoning["enabled"] else "disabled")
+    if budget is None:
+        budget = integer(reasoning.get("max_tokens"))
     return Thinking(
         effort=text(found.get("reasoning_effort")) or text(reasoning.get("effort")),
-        budget=integer(reasoning.get("max_tokens")) if budget is None else budget,
-        switch=switch,
+        budget=budget,
+        switch=text(thinking.get("type")) or _switch(reasoning.get("enabled")),
         summary=text(reasoning.get("summary")),
     )
 
 
+def _switch(enabled: Any) -> str:
+    if enabled is None:
+        return ""
+    if enabled:
+        return "enabled"
+    return "disabled"
+
+
 def encode(request: Request, *, model: str, completion_tokens: bool = False) -> bytes:
-    """The body for a chat upstream; streamed usage is always asked for, since metering needs it.
+    """The body for a chat upstream; it always asks for streamed usage, which metering needs.
 
     `completion_tokens`: the upstream knows `max_completion_tokens` (OpenAI's own), not
-    `max_tokens`. Raises RequestError for what Chat Completions has no place for.
+    `max_tokens`. Raises RequestError where Chat Completions has no word for it.
     """
     for hosted in request.hosted:
         if hosted.wire_format != "chat":
             raise unsupported_tool(hosted)
-    names = (*_SAME_NAME, *(_OWN if request.origin == "chat" else ()))
-    given = {name: getattr(request, name) for name in names} | {
-        "max_completion_tokens" if completion_tokens else "max_tokens": request.max_tokens,
+    members = {name: getattr(request, name) for name in _SAME_NAME}
+    extra = request.extra
+    if request.origin == "chat":
+        members |= {name: getattr(request, name) for name in _OWN}
+    else:
+        extra = {key: member for key, member in extra.items() if key in SHARED}
+    limit = "max_tokens"
+    if completion_tokens:
+        limit = "max_completion_tokens"
+    members |= {
+        limit: request.max_tokens,
         "tools": [*map(_tool, request.tools), *(hosted.tool for hosted in request.hosted)],
         "tool_choice": _choice(request.tool_choice, request.tools),
         "response_format": _response_format(request.output_format),
         "stream": request.stream or None,
-        "stream_options": {"include_usage": True} if request.stream else None,
+        "stream_options": None,
         **_thinking_members(request),
     }
-    extra = {
-        key: kept
-        for key, kept in request.extra.items()
-        if request.origin == "chat" or key in SHARED
-    }
-    return scalar_text(
-        {"model": model, "messages": list(_messages(request.messages)), **_given(given), **extra}
-    )
+    if request.stream:
+        members["stream_options"] = {"include_usage": True}
+    messages = list(_messages(request.messages))
+    return scalar_text({"model": model, "messages": messages, **_given(members), **extra})
 
 
 def _thinking_members(request: Request) -> dict[str, Any]:
-    """A switch is passed to those who were meant to get it: OpenAI and others refuse the member."""
     thinking = request.thinking
-    switch = {"type": thinking.switch, "budget_tokens": thinking.budget}
-    meant = thinking.switch and request.origin == "chat"
-    return {"reasoning_effort": thinking.effort, "thinking": _given(switch) if meant else None}
+    members: dict[str, Any] = {"reasoning_effort": thinking.effort}
+    # OpenAI and others refuse the switch: only a client that sent it here gets it passed on.
+    if thinking.switch and request.origin == "chat":
+        switch = {"type": thinking.switch, "budget_tokens": thinking.budget}
+        members["thinking"] = _given(switch)
+    return members
 
 
 def _response_format(wanted: OutputFormat | None) -> dict[str, Any] | None:
@@ -208,39 +235,38 @@ def _response_format(wanted: OutputFormat | None) -> dict[str, Any] | None:
         return None
     if wanted.schema is None:
         return {"type": "json_object"}
-    given = {
+    schema = {
         "name": wanted.name,
         "description": wanted.description,
         "strict": wanted.strict,
         "schema": wanted.schema,
     }
-    return {"type": "json_schema", "json_schema": _given(given)}
+    return {"type": "json_schema", "json_schema": _given(schema)}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    given = {"name": tool.name, "description": tool.description}
-    if tool.custom:
-        grammar = {key: kept for key, kept in (tool.grammar or {}).items() if key != "type"}
-        form = {"type": "grammar", "grammar": grammar} if grammar else None
-        return {"type": "custom", "custom": _given(given | {"format": form})}
-    return {
-        "type": "function",
-        "function": _given(given | {"parameters": tool.parameters, "strict": tool.strict}),
-    }
+    members: dict[str, Any] = {"name": tool.name, "description": tool.description}
+    if not tool.custom:
+        members |= {"parameters": tool.parameters, "strict": tool.strict}
+        return {"type": "function", "function": _given(members)}
+    grammar = {key: member for key, member in (tool.grammar or {}).items() if key != "type"}
+    if grammar:
+        members["format"] = {"type": "grammar", "grammar": grammar}
+    return {"type": "custom", "custom": _given(members)}
 
 
-def _given(named: dict[str, Any]) -> dict[str, Any]:
-    """The members that say something."""
-    return {key: kept for key, kept in named.items() if kept not in (None, "", (), [])}
+def _given(members: dict[str, Any]) -> dict[str, Any]:
+    """The members that are not empty."""
+    return {key: member for key, member in members.items() if member not in (None, "", (), [])}
 
 
 def _choice(choice: ToolChoice | None, tools: tuple[Tool, ...]) -> Any:
     if choice is None:
         return None
-    custom = {tool.name for tool in tools if tool.custom}
-    named = [_named(name, "custom" if name in custom else "function") for name in choice.names]
-    if not named:
+    if not choice.names:
         return choice.mode
+    kinds = {tool.name: "custom" for tool in tools if tool.custom}
+    named = [_named(name, kinds.get(name, "function")) for name in choice.names]
     if choice.mode == "required" and len(named) == 1:
         return named[0]
     return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
@@ -251,7 +277,7 @@ def _named(name: str, kind: str) -> dict[str, Any]:
 
 
 def _messages(messages: list[Message]) -> Iterator[dict[str, Any]]:
-    """Pictures in tool results, which chat has no place for, follow the results as the user's."""
+    """The messages; pictures in tool results, which chat has no place for, follow as the user's."""
     pictures: list[Part] = []
     for message in messages:
         if pictures and message.role != "tool":
@@ -277,7 +303,7 @@ def _flat(parts: tuple[Part, ...], between: str) -> str:
 
 
 def _content(message: Message) -> Any:
-    """A system message is one text: its parts stand apart there as paragraphs."""
+    """A message's content; a system message is one text with its parts as paragraphs."""
     if message.role == "system":
         return _flat(message.parts, "\n\n")
     if len(message.parts) == 1 and isinstance(message.parts[0], Text):
@@ -291,18 +317,16 @@ def _part(part: Part) -> dict[str, Any]:
             return {"type": "text", "text": part.text}
         case Image():
             if not part.url:
-                raise refused(
-                    "unsupported_content",
-                    "An uploaded image can't be passed on: send it as a data: URL.",
-                )
-            return {
-                "type": "image_url",
-                "image_url": _given({"url": part.url, "detail": part.detail}),
-            }
+                message = "An uploaded image can't be passed on: send it as a data: URL."
+                raise refused("unsupported_content", message)
+            image = {"url": part.url, "detail": part.detail}
+            return {"type": "image_url", "image_url": _given(image)}
         case File():
-            held = "file_url" if part.url.startswith(("http:", "https:")) else "file_data"
-            given = {"filename": part.name, held: part.url, "file_id": part.file_id}
-            return {"type": "file", "file": _given(given)}
+            place = "file_data"
+            if part.url.startswith(("http:", "https:")):
+                place = "file_url"
+            file = {"filename": part.name, place: part.url, "file_id": part.file_id}
+            return {"type": "file", "file": _given(file)}
     raise refused(
         "unsupported_content",
         "A message of the user or the system holds what only an assistant says.",
@@ -310,41 +334,41 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _assistant(message: Message) -> dict[str, Any]:
-    said = _flat(message.parts, "")
+    visible = _flat(message.parts, "")
     calls = [_call(call) for call in message.calls]
-    found: dict[str, Any] = {"role": "assistant", "content": said or (None if calls else "")}
-    thought: Reasoning | None = None
+    members: dict[str, Any] = {"role": "assistant", "content": visible}
+    if calls and not visible:
+        members["content"] = None
     for part in message.parts:
         match part:
             case Reasoning() if part.carrier in (carriers.THINK, carriers.THINKING_CHUNK):
-                thought = part
+                members["content"] = _content_with(part, visible)
             case Reasoning():
-                _carry(found, part, calls)
+                _carry(members, part, calls)
             case Refusal():
-                found["refusal"] = part.text
+                members["refusal"] = part.text
             case Foreign():
                 kind = text(part.item.get("type"))
-                raise refused(
-                    "unsupported_item",
-                    f"This model can't read the item '{kind}' of the conversation.",
-                )
-    if thought is not None:
-        found["content"] = _thought_and_said(thought, said)
-    for field in found.keys() & set(REASONING_FIELDS):
-        found[field] = "".join(found[field])
+                message_text = f"This model can't read the item '{kind}' of the conversation."
+                raise refused("unsupported_item", message_text)
+    for field in members.keys() & set(REASONING_FIELDS):
+        members[field] = "".join(members[field])
     if calls:
-        found["tool_calls"] = calls
-    return found
+        members["tool_calls"] = calls
+    return members
 
 
-def _thought_and_said(thought: Reasoning, said: str) -> str | list[Any]:
+def _content_with(thought: Reasoning, visible: str) -> str | list[Any]:
     """The content of a message whose upstream has the reasoning in it."""
     if thought.carrier == carriers.THINK:
-        return thought.opaque + said
-    return [*value(thought.opaque.encode()), *([{"type": "text", "text": said}] if said else [])]
+        return thought.opaque + visible
+    chunks: list[Any] = list(value(thought.opaque.encode()))
+    if visible:
+        chunks.append({"type": "text", "text": visible})
+    return chunks
 
 
-def _carry(found: dict[str, Any], part: Reasoning, calls: list[dict[str, Any]]) -> None:
+def _carry(members: dict[str, Any], part: Reasoning, calls: list[dict[str, Any]]) -> None:
     """Put a piece of reasoning where its upstream had it; strings as lists of their pieces."""
     match part.carrier:
         case carriers.ANNEX:
@@ -352,12 +376,14 @@ def _carry(found: dict[str, Any], part: Reasoning, calls: list[dict[str, Any]]) 
                 calls[int(part.id)][carriers.ANNEX] = value(part.opaque.encode())
             return
         case carriers.DETAILS:
-            found[carriers.DETAILS] = value(part.opaque.encode())
-            if found[carriers.DETAILS]:
+            members[carriers.DETAILS] = value(part.opaque.encode())
+            if members[carriers.DETAILS]:
                 return
     if part.quoted or (part.carrier == carriers.DETAILS and part.text):
-        field = part.field if part.field in REASONING_FIELDS else REASONING_FIELDS[0]
-        found.setdefault(field, []).append(part.text)
+        field = part.field
+        if field not in REASONING_FIELDS:
+            field = REASONING_FIELDS[0]
+        members.setdefault(field, []).append(part.text)
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

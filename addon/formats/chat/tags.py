@@ -1,16 +1,14 @@
-"""Thinking in `<think>` tags at the beginning of a content, parted from the text in
-whatever pieces it comes.
+"""Thinking in `<think>` tags at the beginning of a content, parted from the text piece by piece.
 
 MiniMax by default, SambaNova, Cerebras' GLM and servers without a reasoning parser write it
-there. Tags count at the beginning and right after a closed one only: later ones are what
-the model says.
+there. Tags count at the beginning and right after a closed one only: later ones are text.
 """
 
 __all__ = ("CLOSE", "OPEN", "THINK", "Tags")
 
 OPEN, CLOSE = "<think>", "</think>"
 THINK = "<think>"
-"""The field under which reasoning is known that came in tags."""
+"""The field of reasoning that came in tags."""
 
 
 class Tags:
@@ -26,7 +24,7 @@ class Tags:
 
     @property
     def head(self) -> str:
-        """All before the visible text, tags and blanks included; empty when there was no tag."""
+        """All before the visible text, tags and blanks included; empty without a tag."""
         return "".join(self._head)
 
     def leave(self) -> None:
@@ -34,7 +32,7 @@ class Tags:
         self.done = self.done or not (self._head or self._held)
 
     def feed(self, piece: str) -> tuple[str, str]:
-        """The thinking and the visible text that can be told now."""
+        """The thinking and the visible text that are certain now."""
         if self.done or not piece:
             return "", piece
         self._held += piece
@@ -51,7 +49,7 @@ class Tags:
         return "".join(thought), ""
 
     def close(self) -> tuple[str, str]:
-        """What was held, as nothing follows."""
+        """The rest of the thinking and of the visible text: nothing follows."""
         held, self._held, done = self._held, "", self.done
         self.done = True
         if done or not held:
@@ -62,18 +60,19 @@ class Tags:
         return "", self._text(held)
 
     def _think(self, thought: list[str]) -> bool:
-        """Take what is certainly thinking; whether its end was found."""
-        said, found, rest = self._held.partition(CLOSE)
-        if not found:
-            kept = _beginning_of(CLOSE, self._held)
-            said, rest = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
-        thought.append(said)
-        self._head.append(said + found)
-        self._held, self._inside = rest, not found
-        return bool(found)
+        """Take all that is certainly thinking; return whether its end has come."""
+        piece, tag, rest = self._held.partition(CLOSE)
+        if not tag:
+            # The last characters may be the tag's beginning.
+            end = len(self._held) - _beginning_of(CLOSE, self._held)
+            piece, rest = self._held[:end], self._held[end:]
+        thought.append(piece)
+        self._head.append(piece + tag)
+        self._held, self._inside = rest, not tag
+        return bool(tag)
 
     def _open(self) -> bool:
-        """Look for a tag that opens; whether it was found."""
+        """Take an opening tag; return whether there is one."""
         bare = self._held.lstrip()
         blanks = self._held[: len(self._held) - len(bare)]
         if bare.startswith(OPEN):
@@ -86,7 +85,7 @@ class Tags:
         return False
 
     def _text(self, held: str) -> str:
-        """The text that begins here; blanks after a closed tag belong to that."""
+        """The text that begins here; blanks after a closed tag belong to the tag."""
         if not self._head:
             return held
         bare = held.lstrip()
@@ -95,5 +94,5 @@ class Tags:
 
 
 def _beginning_of(tag: str, text: str) -> int:
-    """How many of the text's last characters may be the beginning of the tag."""
+    """How many of the text's last characters the tag may begin with."""
     return next((length for length in range(len(tag) - 1, 0, -1) if text.endswith(tag[:length])), 0)

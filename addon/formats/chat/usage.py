@@ -3,46 +3,59 @@
 from typing import Any
 
 from addon.formats.neutral.turn import Usage
+from addon.formats.wire.lenient import integer, record
 
 __all__ = ("usage_of",)
 
 _LIMIT = 10**9
+"""More tokens than any request has: sums of such counts still fit a database's integers."""
 
 
-def usage_of(found: Any) -> Usage | None:
-    """The neutral count of a `usage` object, or None when there is none.
+def usage_of(reported: Any) -> Usage | None:
+    """The neutral count of a `usage` object; None without counts.
 
     Cached tokens stand in `prompt_tokens_details.cached_tokens` (OpenAI),
-    `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot); written ones in
-    `cache_creation_input_tokens` (DashScope). xAI counts reasoning and, on some models,
-    cached tokens beside the others: the total, or a count larger than its whole, tells.
+    `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), cache writes in
+    `cache_creation_input_tokens` (DashScope).
     """
-    if not isinstance(found, dict):
+    usage = record(reported)
+    if _count(usage, "prompt_tokens") is None and _count(usage, "completion_tokens") is None:
         return None
-    prompt, completion = _count(found, "prompt_tokens"), _count(found, "completion_tokens")
-    if prompt is None and completion is None:
-        return None
-    cached = _count(found.get("prompt_tokens_details"), "cached_tokens")
-    for name in ("prompt_cache_hit_tokens", "cached_tokens"):
-        cached = cached if cached is not None else _count(found, name)
-    details = found.get("prompt_tokens_details")
-    written = _count(details, "cache_write_tokens") or _count(
-        details, "cache_creation_input_tokens"
+    prompt = _count(usage, "prompt_tokens") or 0
+    completion = _count(usage, "completion_tokens") or 0
+    reasoning = _count(record(usage.get("completion_tokens_details")), "reasoning_tokens") or 0
+    cached = _cached(usage)
+    details = record(usage.get("prompt_tokens_details"))
+    cache_writes = (
+        _count(details, "cache_write_tokens") or _count(details, "cache_creation_input_tokens") or 0
     )
-    reasoning = _count(found.get("completion_tokens_details"), "reasoning_tokens") or 0
-    prompt, completion, cached = prompt or 0, completion or 0, cached or 0
-    apart = (
-        _count(found, "total_tokens") == prompt + completion + reasoning or reasoning > completion
-    )
+    total = prompt + completion + reasoning
+    # xAI counts reasoning and, on some models, cached tokens beside the others: the total, or a
+    # count larger than its whole, tells.
+    if reasoning > completion or _count(usage, "total_tokens") == total:
+        completion += reasoning
+    if cached > prompt:
+        prompt += cached
     return Usage(
-        prompt_tokens=prompt + (cached if cached > prompt else 0),
-        completion_tokens=completion + (reasoning if apart else 0),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
         reasoning_tokens=reasoning,
         cached_tokens=cached,
-        cache_write_tokens=written or 0,
+        cache_write_tokens=cache_writes,
     )
 
 
-def _count(found: Any, name: str) -> int | None:
-    count = found.get(name) if isinstance(found, dict) else None
-    return min(count, _LIMIT) if type(count) is int and count >= 0 else None
+def _cached(usage: dict[str, Any]) -> int:
+    counts = (
+        _count(record(usage.get("prompt_tokens_details")), "cached_tokens"),
+        _count(usage, "prompt_cache_hit_tokens"),
+        _count(usage, "cached_tokens"),
+    )
+    return next((count for count in counts if count is not None), 0)
+
+
+def _count(usage: dict[str, Any], name: str) -> int | None:
+    count = integer(usage.get(name))
+    if count is None or count < 0:
+        return None
+    return min(count, _LIMIT)

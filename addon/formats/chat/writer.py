@@ -1,8 +1,7 @@
 """Answers of any upstream in the words of Chat Completions: whole, and as a stream of chunks.
 
-Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat-streaming. A
-call of a custom tool goes out as a call of a function with the raw text as its arguments,
-which is what Cursor understands.
+Shapes: https://platform.openai.com/docs/api-reference/chat/object and …/chat-streaming. A call
+of a custom tool becomes a function's call with the raw text as its arguments, as Cursor reads it.
 """
 
 from typing import Any
@@ -19,7 +18,7 @@ from addon.formats.neutral.deltas import (
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Head, Mint, OneField
 from addon.formats.neutral.request import Request
-from addon.formats.neutral.turn import Reasoning, Refusal, ToolCall, Turn, Usage
+from addon.formats.neutral.turn import Refusal, ToolCall, Turn, Usage
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text
@@ -29,6 +28,7 @@ __all__ = ("DONE", "ChatWriter", "encode", "usage_object")
 DONE = b"data: [DONE]\n\n"
 
 _REASONS = ("stop", "length", "tool_calls", "content_filter")
+"""Finish reasons that clients know."""
 
 
 class ChatWriter:
@@ -49,11 +49,11 @@ class ChatWriter:
         self._usage: Usage | None = None
 
     def write(self, deltas: list[Delta]) -> bytes:
-        """The chunks that say the deltas."""
+        """The chunks of the deltas."""
         return b"".join(map(self._chunks, deltas))
 
     def end(self) -> bytes:
-        """The usage, when the client wants to see it, and the end."""
+        """The usage, if the client asked for it, and the end."""
         if self._usage is None or not self._show_usage:
             return DONE
         return self._head + b'],"usage":' + scalar_text(usage_object(self._usage)) + b"}\n\n" + DONE
@@ -67,8 +67,9 @@ class ChatWriter:
             case TextDelta():
                 return self._chunk(delta.choice, b'{"content":%b}' % scalar_text(delta.text))
             case ReasoningDelta():
-                said = self._choice(delta.choice).reasoning(delta)
-                return self._chunk(delta.choice, b'{"%b":%b}' % said) if said else b""
+                member = self._choice(delta.choice).reasoning(delta)
+                if member is not None:
+                    return self._chunk(delta.choice, b'{"%b":%b}' % member)
             case CallDelta():
                 return self._chunk(delta.choice, self._choice(delta.choice).call(delta, self._mint))
             case RefusalDelta():
@@ -85,35 +86,39 @@ class ChatWriter:
 
     def _chunk(self, number: int, delta: bytes, finish: bytes = b"null") -> bytes:
         choice = self._choice(number)
-        made = b'%b{"index":%d,"delta":%b,"finish_reason":%b}]}\n\n' % (
+        chunk = b'%b{"index":%d,"delta":%b,"finish_reason":%b}]}\n\n' % (
             self._head,
             number,
             delta,
             finish,
         )
-        if choice.begun:
-            return made
-        choice.begun = True
-        return self._chunk(number, b'{"role":"assistant","content":""}') + made
+        if choice.has_begun:
+            return chunk
+        choice.has_begun = True
+        return self._chunk(number, b'{"role":"assistant","content":""}') + chunk
 
 
 class _Choice:
     def __init__(self, number: int) -> None:
-        self.begun = False
+        self.has_begun = False
         self._number = number
         self._calls: set[int] = set()
         self._one_field = OneField()
         self._part: int | None = None
-        self._said = False
+        """The latest part of the reasoning."""
+
+        self._has_thought = False
+        """Whether any text of the reasoning has been sent."""
 
     def reasoning(self, delta: ReasoningDelta) -> tuple[bytes, bytes] | None:
         """Field and text to show; each part of the reasoning after the first is a paragraph."""
         if not self._one_field.takes(delta) or not (delta.text or self._part is None):
             return None
-        apart = self._said and delta.part != self._part
-        self._part, self._said = delta.part, self._said or bool(delta.text)
-        field = delta.field if delta.field in REASONING_FIELDS else REASONING_FIELDS[0]
-        return field.encode(), scalar_text(f"\n\n{delta.text}" if apart else delta.text)
+        text = delta.text
+        if self._has_thought and delta.part != self._part:
+            text = f"\n\n{text}"
+        self._part, self._has_thought = delta.part, self._has_thought or bool(delta.text)
+        return _field(delta.field).encode(), scalar_text(text)
 
     def call(self, delta: CallDelta, mint: Mint) -> bytes:
         """The step of a call; its id and type stand in the first one."""
@@ -128,14 +133,24 @@ class _Choice:
         return b'{"tool_calls":[{"index":%d,%b"function":%b}]}' % (delta.index, head, function)
 
     def finish(self, reason: str) -> str:
-        """The reason in words that clients know; a turn with calls ends for them."""
+        """The reason in a word that clients know."""
         return _reason(reason, calls=bool(self._calls))
 
 
+def _field(name: str) -> str:
+    """The field for clients: the upstream's, if clients know it."""
+    if name in REASONING_FIELDS:
+        return name
+    return REASONING_FIELDS[0]
+
+
 def _reason(reason: str, *, calls: bool) -> str:
+    # Clients run the calls of a turn only if it ends for them.
     if calls and reason not in ("length", "content_filter"):
         return "tool_calls"
-    return reason if reason in _REASONS else "stop"
+    if reason in _REASONS:
+        return reason
+    return "stop"
 
 
 def encode(
@@ -161,8 +176,8 @@ def _whole(number: int, turn: Turn, custom: set[str], mint: Mint) -> dict[str, A
     for part in turn.ordered:
         if isinstance(part, Refusal):
             message["refusal"] = part.text
-    if isinstance(said := turn.reasoning, Reasoning):
-        message[said.field if said.field in REASONING_FIELDS else REASONING_FIELDS[0]] = said.text
+    if turn.reasoning is not None:
+        message[_field(turn.reasoning.field)] = turn.reasoning.text
     if turn.calls:
         message["tool_calls"] = [
             _call(call, mint(number, at, call.id), as_custom=call.custom and call.name in custom)

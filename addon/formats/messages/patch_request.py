@@ -27,7 +27,6 @@ from addon.formats.neutral import adapt
 from addon.formats.neutral.adapt import PatchedBody
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refuse_parts, refused
-from addon.formats.neutral.turn import Edit
 from addon.formats.wire.lenient import objects, record, text
 from addon.formats.wire.splice import (
     MalformedJson,

@@ -197,7 +197,7 @@ def test_keys_that_some_servers_take_for_routing_keys_are_known(key: str) -> Non
             b'{"model":"m","messages":"x"}', "missing_messages", "not an array", id="text messages"
         ),
         pytest.param(
-            b'{"model":"m","input":[]}', "missing_messages", "Responses body", id="Responses"
+            b'{"model":"m","input":[]}', "missing_messages", "no 'messages'", id="Responses"
         ),
         pytest.param(b'{"messages":[]}', "missing_model", "names no 'model'", id="no model"),
         pytest.param(
