@@ -12,13 +12,23 @@ from tests.addon.exchange.test_exchange import CALLING, SAYING, carried
 from tests.addon.recall.chat import Json
 
 
-def listened(desk: Desk, messages: list[Json]) -> tuple[Exchange, list[Wanted]]:
-    """The exchange that the messages open, and what was asked of the store for it."""
+def listened(
+    desk: Desk, messages: list[Json], *, sealed: bool = False
+) -> tuple[Exchange, list[Wanted]]:
+    """The exchange that the messages open, and what was asked of the store for it; `sealed`:
+    it answers no more after that.
+    """
     asked: list[Wanted] = []
 
     def listen(wanted: Wanted) -> Found:
         asked.append(wanted)
-        return look_up(desk.memory.engine, wanted)
+        found = look_up(desk.memory.engine, wanted)
+        if sealed:
+            for table in ("recall_turns", "prices", "token_ratios"):
+                desk.memory.engine.transact(
+                    lambda work, table=table: work.run(f"DROP TABLE {table}")
+                )
+        return found
 
     services = replace(desk.services(), look_up=listen)
     snapshot = Snapshot(upstreams=desk.upstreams, server=desk.server)
@@ -31,7 +41,7 @@ def test_price_ratio_and_all_named_turns_are_asked_for_in_one_go(desk: Desk) -> 
     for _ in range(3):
         desk.converse(messages, CALLING)
     desk.restart()
-    exchange, [wanted] = listened(desk, messages)
+    exchange, [wanted] = listened(desk, messages, sealed=True)
     [tokens] = wanted.turns.values()
     assert len(tokens) == 3
     assert (wanted.ratio, wanted.price is not None) == (MODEL, True)
