@@ -29,10 +29,8 @@ from shared.store.answers import drop_old_answers
 from shared.store.audit import add_record, drop_old_records
 from shared.store.key_rests import forget_rested
 from shared.store.ledger import drop_old, drop_old_conversations
-from shared.store.lookup import look_up
+from shared.store.lookup import SessionWanted, Wanted, look_up
 from shared.store.overrides import read_overrides
-from shared.store.sessions import session_user
-from shared.store.virtual_keys import find_key
 
 __all__ = ("Node",)
 
@@ -118,11 +116,12 @@ class Node:
 
     def find_key(self, digest: str) -> tuple[VirtualKey, User] | None:
         """The virtual key with this digest, and its user."""
-        return find_key(self.engine, digest)
+        return look_up(self.engine, Wanted(key=digest)).key
 
     def read_token(self, token: str) -> User | None:
         """The user of a session token that is valid and has not been ended."""
-        return session_user(self.engine, token, self._jwt_secret, now_ms=self.clock.now_ms())
+        wanted = SessionWanted(token=token, secret=self._jwt_secret, now_ms=self.clock.now_ms())
+        return look_up(self.engine, Wanted(session=wanted)).session
 
     def store_answers(self) -> bool:
         """Whether the database can be read."""

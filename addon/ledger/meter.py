@@ -22,14 +22,13 @@ from shared.store.ledger import (
     Opening,
     Ratio,
     balance_in,
-    balance_of,
     beat,
     learn_ratio,
     open_exchange,
     settle,
     settle_lost,
 )
-from shared.store.lookup import Found, PriceWanted, Wanted, look_up
+from shared.store.lookup import BalanceWanted, Found, PriceWanted, Wanted, look_up
 
 __all__ = ("Meter", "Opened")
 
@@ -105,12 +104,13 @@ class Meter:
         that uses nothing of it.
         """
         now = self._clock.now_ms()
-        balances = (
-            (subject, balance_of(self._engine, subject.name, subject.limits.period, now))
-            for subject in subjects_of(principal)
-            if subject.has_quota
-        )
-        if problem := spent(balances, now):
+        subjects = [subject for subject in subjects_of(principal) if subject.has_quota]
+        wanted = [
+            BalanceWanted(subject=subject.name, period=subject.limits.period, now_ms=now)
+            for subject in subjects
+        ]
+        balances = look_up(self._engine, Wanted(balances=wanted)).balances
+        if problem := spent(zip(subjects, balances, strict=True), now):
             raise RequestError(problem)
 
     def open(

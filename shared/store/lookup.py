@@ -9,14 +9,25 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from shared.model import Period, User, VirtualKey
 from shared.pricing import Price
 from shared.store.answers import StoredAnswer, find_answer
 from shared.store.engine import Engine
-from shared.store.ledger import Ratio, read_ratio
+from shared.store.ledger import Balance, Ratio, balance_of, read_ratio
 from shared.store.prices import find_price
 from shared.store.recall import find_sent, find_tokens, find_turns
+from shared.store.sessions import session_user
+from shared.store.virtual_keys import find_key
 
-__all__ = ("AnswerWanted", "Found", "PriceWanted", "Wanted", "look_up")
+__all__ = (
+    "AnswerWanted",
+    "BalanceWanted",
+    "Found",
+    "PriceWanted",
+    "SessionWanted",
+    "Wanted",
+    "look_up",
+)
 
 
 class PriceWanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +47,30 @@ class AnswerWanted(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int
 
 
+class SessionWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """As for `session_user`."""
+
+    token: str
+    secret: str | bytes
+    now_ms: int
+
+
+class BalanceWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """As for `balance_of`."""
+
+    subject: str
+    period: Period
+    now_ms: int
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be looked up; nothing of what is left out."""
 
+    key: str = ""
+    """The digest of a virtual key."""
+
+    session: SessionWanted | None = None
+    balances: Sequence[BalanceWanted] = ()
     turns: Mapping[bytes, Sequence[str]] = {}
     """Tokens of remembered turns, by namespace."""
 
@@ -60,6 +92,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of it."""
 
+    key: tuple[VirtualKey, User] | None
+    session: User | None
+    balances: list[Balance]
+    """In the order in which they were wanted."""
+
     turns: Mapping[bytes, dict[str, tuple[bytes, int]]]
     """By namespace and token: body and when it was last used (epoch ms)."""
 
@@ -76,7 +113,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def look_up(engine: Engine, wanted: Wanted) -> Found:
     """Read all that is wanted. Raises StoreError."""
-    price, ratio = None, Ratio()
+    key, session, price, ratio = None, None, None, Ratio()
+    if wanted.key:
+        key = find_key(engine, wanted.key)
+    if shown := wanted.session:
+        session = session_user(engine, shown.token, shown.secret, now_ms=shown.now_ms)
     if ask := wanted.price:
         price = find_price(
             engine, upstream=ask.upstream, host=ask.host, model=ask.model, day=ask.day
@@ -88,6 +129,12 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
         for answer in wanted.answers
     )
     return Found(
+        key=key,
+        session=session,
+        balances=[
+            balance_of(engine, balance.subject, balance.period, balance.now_ms)
+            for balance in wanted.balances
+        ],
         turns={
             namespace: find_turns(engine, namespace, tokens)
             for namespace, tokens in wanted.turns.items()

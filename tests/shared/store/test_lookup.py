@@ -1,13 +1,27 @@
 """What a request wants to know of the store is answered by one call."""
 
+from msgspec.structs import replace
+
 from shared.pricing import Price
+from shared.security.tokens import issue_token
+from shared.store.accounts import create_user
 from shared.store.answers import StoredAnswer, add_answer
 from shared.store.engine import Engine
-from shared.store.ledger import Ratio, learn_ratio
-from shared.store.lookup import AnswerWanted, PriceWanted, Wanted, look_up
+from shared.store.ledger import Balance, Ratio, learn_ratio
+from shared.store.lookup import (
+    AnswerWanted,
+    BalanceWanted,
+    PriceWanted,
+    SessionWanted,
+    Wanted,
+    look_up,
+)
 from shared.store.prices import add_price
 from shared.store.recall import add_keys, keep_sent, keep_turn
+from tests.support.keys import create_key
 
+SECRET = bytes(range(32))
+NOW = 1_800_000_000_000
 NAMESPACE = b"user:1"
 ANSWER = StoredAnswer(
     id="resp_1", principal="user:1", created_at=5, previous="", items=b"[]", response=b"{}"
@@ -53,6 +67,33 @@ def test_all_that_is_wanted_comes_at_once(engine: Engine) -> None:
     assert found.sent == {b"place": ("omit", 4)}
     assert found.answers == {"resp_1": ANSWER}
     assert (found.price, found.ratio) == (price, Ratio(8, 2, 4, 1))
+
+
+def test_callers_and_what_they_have_spent_are_looked_up_too(engine: Engine) -> None:
+    owner = create_user(
+        engine,
+        username="ada",
+        password_hash="-",
+        role="user",
+        must_change_password=False,
+        now=1,
+    )
+    create_key(
+        engine, user_id=owner.id, name="k", scope="inference", digest="d" * 64, suffix="abcd", now=1
+    )
+    token = issue_token(owner, SECRET, now=NOW // 1000)
+    shown = SessionWanted(token=token, secret=SECRET, now_ms=NOW)
+    wanted = Wanted(
+        key="d" * 64,
+        session=shown,
+        balances=[BalanceWanted(subject=f"user:{owner.id}", period="day", now_ms=NOW)] * 2,
+    )
+    found = look_up(engine, wanted)
+    assert found.key is not None
+    assert (found.key[0].name, found.key[1], found.session) == ("k", owner, owner)
+    assert found.balances == [Balance(), Balance()]
+    nobody = look_up(engine, Wanted(key="other", session=replace(shown, token="a.b.c")))
+    assert (nobody.key, nobody.session, nobody.balances) == (None, None, [])
 
 
 def test_what_is_left_out_is_not_read(engine: Engine) -> None:
