@@ -8,13 +8,13 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from addon.formats.chat.patch_stream import PatchStream
-from addon.formats.neutral.adapt import Raising
 from addon.formats.neutral.protocols import Head, Relay
 from addon.formats.neutral.request import WireFormat
 from addon.formats.neutral.turn import Reasoning
-from addon.formats.translate import CLIENTS, UPSTREAMS
-from addon.translation.across_formats import Translating
+from addon.formats.paths import classify
+from addon.translation.pair import Answered, Identity
+from addon.translation.read import read
+from shared.config.schema import Upstream
 from tests.bench.load import CannedUpstream, Load, chunked
 from tests.bench.streams import FORMATS, asked, stream
 from tests.support.gateway import Gateway, upstream_table
@@ -57,12 +57,13 @@ def _relaying(relay: Relay, events: list[bytes]) -> float:
 
 
 def _relay(client: WireFormat, upstream: WireFormat) -> Relay:
-    if client == upstream == "chat":
-        return PatchStream(model="m", hide_usage=False, mint=_mint)
-    speaks = CLIENTS[client]
-    _, body = asked(client, "m")
-    writer = speaks.writer(speaks.decode(body), Head("abc", 7, "m"), _mint, _seal)
-    return Translating(UPSTREAMS[upstream].reader(), Raising(frozenset()), writer, speaks.ping)
+    path, body = asked(client, "m")
+    endpoint = classify(path)
+    assert endpoint is not None
+    served = Upstream(name="u", base_url="https://u.example", api=upstream)
+    side = read(endpoint, body, lambda copy: copy, None).for_upstreams([served])
+    pair = side.pair(Identity(Head("abc", 7, "m"), _mint, _seal))
+    return pair.relay(Answered(upstream=upstream))
 
 
 def _mint(choice: int, index: int, upstreams: str) -> str:

@@ -18,7 +18,7 @@ from addon.formats.neutral.request import WireFormat
 from addon.formats.wire import sse
 from addon.formats.wire.splice import elements, members
 from shared.config.schema import ModelRewrite
-from tests.addon.desk import Desk, upstream
+from tests.addon.desk import Desk, open_exchange, reply_of, upstream
 from tests.properties.test_formats import cuts
 
 type Json = dict[str, Any]
@@ -356,8 +356,7 @@ class Talk:
 
     def say(self, body: bytes) -> Exchange:
         """The client's request, of which everything reaches the upstream."""
-        exchange = self.desk.exchange(path=PATHS[self.wire_format])
-        exchange.open(body)
+        exchange = open_exchange(self.desk.intake(path=PATHS[self.wire_format]), body)
         changed = edits(body, exchange.outgoing.body, OURS[self.wire_format])
         assert changed.pop(json.dumps(MINE).encode()) == json.dumps(THEIRS).encode()
         assert all(self.theirs.get(mine) == their for mine, their in changed.items())
@@ -365,8 +364,7 @@ class Talk:
 
     def answer(self, exchange: Exchange, body: bytes) -> bytes:
         """The upstream's answer, of which everything reaches the client."""
-        reply = exchange.whole(200, {"content-type": "application/json"}, body)
-        assert reply is not None
+        reply = reply_of(exchange.whole(200, {"content-type": "application/json"}, body))
         assert reply.status == 200
         self.note(edits(body, reply.body, set()))
         return reply.body

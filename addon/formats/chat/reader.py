@@ -4,6 +4,8 @@ Chunk shapes: https://platform.openai.com/docs/api-reference/chat-streaming; rea
 deltas as DeepSeek documents them (https://api-docs.deepseek.com/guides/thinking_mode).
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -105,6 +107,10 @@ class CallStep(msgspec.Struct, frozen=True):
     """Whether it came under another index."""
 
 
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+"""Most events have nothing to change: an empty mapping that is not made anew."""
+
+
 class Event(msgspec.Struct):
     """What one event of a stream says."""
 
@@ -118,10 +124,10 @@ class Event(msgspec.Struct):
     passes: bool = True
     """Whether a chat client is to get it."""
 
-    calls: dict[tuple[int, int], CallStep] = {}
+    calls: Mapping[tuple[int, int], CallStep] = _NONE
     """Steps of tool calls by the positions of choice and call in the chunk."""
 
-    changes: dict[int, Changes] = {}
+    changes: Mapping[int, Changes] = _NONE
     """What a chat client gets otherwise than it came of the deltas, by the position of the
     choice.
     """
@@ -184,14 +190,20 @@ class ChatReader:
         if not self._plain or not in_strings:
             said, changes = self._carried(choice, delta, number, said)
             if changes:
-                event.changes[position] = changes
-        event.deltas += said
-        for place, call in enumerate(delta.tool_calls or ()):
+                event.changes = {**event.changes, position: changes}
+        event.deltas.extend(said)
+        if delta.tool_calls:
+            self._read_calls(event, position, number, delta.tool_calls)
+
+    def _read_calls(self, event: Event, position: int, number: int, calls: list[_Call]) -> None:
+        steps = dict(event.calls)
+        for place, call in enumerate(calls):
             step = self._calls_of(number).step(call)
             if call.extra_content:
                 event.deltas.append(annex_of(call.extra_content, step.delta.index, number))
             event.deltas.append(step.delta)
-            event.calls[position, place] = step
+            steps[position, place] = step
+        event.calls = steps
 
     def _calls_of(self, number: int) -> "_Calls":
         return self._calls.get(number) or self._calls.setdefault(number, _Calls(number))

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.addon.desk import MODEL, Desk, upstream
+from addon.exchange.verdict import Again, Reply
+from tests.addon.desk import MODEL, Desk, open_exchange, reply_of, upstream
 
 type Json = dict[str, Any]
 
@@ -18,9 +19,9 @@ MIXED: dict[str, Json] = {
 
 
 def sent(desk: Desk, path: str, body: Json, **headers: str) -> Json:
-    exchange = desk.exchange(headers, path=path)
-    exchange.open(json.dumps(body).encode())
-    found: Json = json.loads(exchange.outgoing.body)
+    call = desk.intake(headers, path=path).open(json.dumps(body).encode())
+    assert not isinstance(call, Reply)
+    found: Json = json.loads(call.outgoing.body)
     return found
 
 
@@ -29,22 +30,20 @@ def test_each_attempt_passes_or_translates_for_its_own_upstream(
     desk: Desk, wire_format: str
 ) -> None:
     desk.upstreams = (upstream("one", api=wire_format), upstream("two", api="chat"))
-    exchange = desk.exchange(path=f"/v1/{wire_format}")
     body = MIXED[wire_format]
     if wire_format == "responses":
         body = body | {"input": [HI]}
-    exchange.open(json.dumps(body).encode())
+    intake = desk.intake(path=f"/v1/{wire_format}")
+    exchange = open_exchange(intake, json.dumps(body).encode())
     assert json.loads(exchange.outgoing.body)["x_member"] == 1.0
-    assert exchange.unreachable("no route") is None
+    assert exchange.unreachable("no route") == Again()
     translated = json.loads(exchange.outgoing.body)
     assert translated["messages"] == [HI]
     assert "x_member" not in translated
     message = {"role": "assistant", "content": "hello"}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
     answer = json.dumps({"model": MODEL, "choices": choices}).encode()
-    reply = exchange.whole(200, {}, answer)
-    assert reply is not None
-    said = json.loads(reply.body)
+    said = json.loads(reply_of(exchange.whole(200, {}, answer)).body)
     blocks = said["output"][0]["content"] if wire_format == "responses" else said["content"]
     assert [block["text"] for block in blocks] == ["hello"]
 
