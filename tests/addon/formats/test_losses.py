@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from addon.formats.neutral.problem import RequestError
-from addon.formats.neutral.protocols import Head, own_state
+from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.request import WireFormat
 from addon.formats.paths import classify
 from addon.formats.translate import CLIENTS
@@ -23,6 +23,7 @@ from addon.translation.read import read
 from shared.config.schema import Upstream
 from shared.profiles import builtin_profiles
 from tests.addon.formats.sayings import BASES, SAYINGS, Json
+from tests.support.grammar import own_state
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "formats.md"
 HEADINGS: dict[WireFormat, str] = {
