@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run web start stop status log test test-fast fmt lint check bench release vendor screenshots
+.PHONY: help install run web start stop status log test test-fast fmt lint structure check bench release vendor screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
@@ -58,7 +58,10 @@ lint: .venv/.installed-dev ## Check style, types and the direction of imports
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-check: lint test ## Everything a change must pass
+structure: .venv/.installed-dev ## Measure rooms, floors, sizes and lines against their goals
+	@.venv/bin/python -m tools.structure
+
+check: lint structure test ## Everything a change must pass
 
 bench: .venv/.installed-dev ## Measure the gateway against bare mitmproxy
 	@.venv/bin/python -m tests.bench
