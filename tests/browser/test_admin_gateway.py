@@ -201,7 +201,7 @@ def test_a_preset_fills_the_form_and_follows_what_it_is_to_speak(walk: Walk, bus
     expect(speaks).to_have_value("messages")
     expect(url).to_have_value("https://api.anthropic.com")
     expect(page.locator("#upstream-base_url-hint")).to_contain_text(
-        "/v1/messages is added", use_inner_text=True
+        "/v1/messages is appended", use_inner_text=True
     )
 
     page.get_by_label("Kimi").check(force=True)
@@ -283,7 +283,7 @@ def test_a_setting_is_changed_and_shows_its_source(walk: Walk, busy: Gateway) ->
 def test_the_database_is_checked_and_a_backup_downloaded(walk: Walk, busy: Gateway) -> None:
     page = enter(walk, busy).go("/admin/health")
     page.get_by_role("button", name="Check for damage").click()
-    expect(page.get_by_text("it is not damaged")).to_be_visible()
+    expect(page.get_by_text("is not damaged")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download a backup").click()
     assert download.value.path().read_bytes().startswith(b"SQLite format 3")

@@ -106,7 +106,7 @@ def test_the_feed_pauses_and_filters_and_keeps_its_filters_in_the_address(
     )
     expect(page.locator("#feed tbody").get_by_role("row")).to_have_count(1)
     page.reload()
-    expect(requests_of(page, lin["username"]).get_by_text("broken off")).to_be_visible()
+    expect(requests_of(page, lin["username"]).get_by_text("cut off")).to_be_visible()
     expect(page.get_by_label("User")).to_have_value(lin["username"])
 
 
@@ -194,7 +194,7 @@ def test_what_others_wrote_in_the_feed_is_text(
     write(gateway, at=admin.now_ms(), user_id=7_777, **fields)
     page = as_admin(walk(width=390), "/admin")
     page.locator("#feed tbody .row-link").first.click()
-    page.get_by_text("More", exact=True).click()
+    page.get_by_text("Details", exact=True).click()
     expect(
         page.get_by_role("dialog").get_by_text("<script>alert(1)</script>").first
     ).to_be_visible()

@@ -50,12 +50,12 @@ def test_a_drop_is_marked_and_leads_to_its_request(
     page = walk().sign_in(user["username"], PASSWORD, f"/conversations/{name}")
     dropped = page.locator("tr.dropped")
     expect(dropped).to_have_count(1)
-    expect(dropped.get_by_text("the upstream refused what it was sent first")).to_be_visible()
+    expect(dropped.get_by_text("the upstream rejected the first body")).to_be_visible()
     expect(dropped.get_by_text("400 → 200")).to_be_visible()
     dropped.get_by_role("button").click()
     drawer = page.get_by_role("dialog")
     expect(drawer.get_by_text("the image in message 3 was left out")).to_be_visible()
-    expect(drawer.get_by_text("400 of them from the cache")).to_be_visible()
+    expect(drawer.get_by_text("400 of them cached")).to_be_visible()
 
 
 def test_an_admin_finds_the_conversations_of_a_user(

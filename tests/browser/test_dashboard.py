@@ -95,9 +95,9 @@ def test_limits_of_a_key_are_changed_in_place_and_a_wrong_one_is_told_at_its_fie
     drawer.get_by_label("Cost in US dollars").fill("2.50")
     drawer.get_by_role("button", name="Save").click()
     expect(
-        page.get_by_role("row", name="first").get_by_text("1,000,000 tokens in all")
+        page.get_by_role("row", name="first").get_by_text("1,000,000 tokens in total")
     ).to_be_visible()
-    expect(page.get_by_role("row", name="first").get_by_text("$2.50 in all")).to_be_visible()
+    expect(page.get_by_role("row", name="first").get_by_text("$2.50 in total")).to_be_visible()
 
 
 def test_how_thinking_is_shown_in_cursor_is_chosen_and_kept(walk: Walk, admin: Admin) -> None:
@@ -156,7 +156,7 @@ def test_what_others_wrote_is_shown_as_text(
     walker.sign_in_quietly(user["username"], PASSWORD)
     page = walker.go("/dashboard")
     page.locator("#requests [data-drawer]").click()
-    page.get_by_text("More", exact=True).click()
+    page.get_by_text("Details", exact=True).click()
     expect(
         page.get_by_role("dialog").get_by_text("<script>alert(1)</script>").first
     ).to_be_visible()

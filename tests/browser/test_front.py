@@ -20,7 +20,7 @@ def test_a_wrong_password_is_told_and_has_the_focus(walk: Walk) -> None:
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password", exact=True).fill("a wrong password")
     page.get_by_role("button", name="Sign in").click()
-    alert = page.get_by_role("alert").filter(has_text="The user name or the password is wrong")
+    alert = page.get_by_role("alert").filter(has_text="The username or password is wrong")
     expect(alert).to_be_focused()
 
 

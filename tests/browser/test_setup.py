@@ -41,7 +41,7 @@ def test_an_empty_gateway_is_set_up_until_the_first_request_arrives(
         expect(page.get_by_text("The upstream rejects this key (401)").first).to_be_visible()
         page.get_by_role("textbox", name="API key").fill("sk-good")
         page.get_by_role("button", name="Test").click()
-        expect(page.get_by_text("It answers and lists").first).to_be_visible()
+        expect(page.get_by_text("It works and lists").first).to_be_visible()
         page.get_by_role("button", name="Save and continue").click()
 
         expect(page.get_by_text("Cursor can't reach")).to_be_visible()
@@ -70,7 +70,7 @@ def test_the_public_url_is_stored_and_what_cursor_can_not_reach_is_said(
         page.get_by_label("Public URL").fill("https://think.example.com")
         page.get_by_role("button", name="Save").click()
         expect(
-            page.get_by_role("link", name="Open this page under https://think.example.com")
+            page.get_by_role("link", name="Open this page at https://think.example.com")
         ).to_be_visible()
         expect(page.get_by_text("Cursor can't reach")).to_be_hidden()
 

@@ -146,7 +146,7 @@ def test_a_new_key_is_shown_in_words(thinkback: Command) -> None:
     [
         (("user", "add", "Admin"), "There is already an account “Admin”: choose another name."),
         (("user", "add", " "), "A username can't begin or end with a space."),
-        (("user", "add", "ada", "--password", "x" * 73), "at most 72 bytes"),
+        (("user", "add", "ada", "--password", "x" * 73), "at most 72 are allowed"),
         (
             ("user", "add", "ada", "--password", "changeme"),
             "Anyone could guess this password",
@@ -169,9 +169,9 @@ def test_a_new_key_is_shown_in_words(thinkback: Command) -> None:
         (("key", "new", "nobody"), "There is no account “nobody”"),
         (("key", "revoke", "99"), "There is no valid key 99"),
         (("stop",), "No gateway runs in the background here"),
-        (("log",), "was not started in the background yet"),
-        (("backup", "nowhere/copy.db"), "can't be written"),
-        (("export", "nowhere/config.toml"), "nowhere/config.toml can't be written"),
+        (("log",), "has not run in the background yet"),
+        (("backup", "nowhere/copy.db"), "Can't write the copy nowhere/copy.db"),
+        (("export", "nowhere/config.toml"), "Can't write nowhere/config.toml"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else "",
 )

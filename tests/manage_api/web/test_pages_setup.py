@@ -20,7 +20,7 @@ def title(page: str) -> str:
     ("environ", "shown"),
     [
         ({}, "Add an upstream"),
-        (UPSTREAM, "Set the public URL"),
+        (UPSTREAM, "Where clients reach the gateway"),
         (UPSTREAM | PUBLIC, "Send the first request"),
     ],
     ids=["nothing", "an upstream", "an address"],
