@@ -99,7 +99,7 @@ def test_what_a_terminal_sends_to_all_of_them_ends_them_quietly(
     thinkback: Command, end: signal.Signals
 ) -> None:
     with up(thinkback) as launched:
-        launched.read_until("can use it.")
+        launched.read_until("(docs/operating.md).")
         family = launched.family()
         os.killpg(launched.process.pid, end)
 
