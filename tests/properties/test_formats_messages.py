@@ -32,16 +32,8 @@ from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text, value
 from tests.properties.test_formats import SURROGATES, TEXTS, cuts, json_texts, utf8
-from tests.properties.test_formats_neutral import (
-    HEAD,
-    NAMES,
-    PROBLEM,
-    SAID,
-    USAGES,
-    heard,
-    minted,
-    steps,
-)
+from tests.properties.test_formats_answers import HEAD, PROBLEM, USAGES, heard, minted, steps
+from tests.properties.test_formats_neutral import NAMES, SAID
 from tests.support.grammar import own_state, read_messages
 
 OBJECTS = st.dictionaries(st.sampled_from(["path", "n"]), st.one_of(TEXTS, st.integers(0, 9))).map(

@@ -16,7 +16,8 @@ from addon.formats.responses.request import decode
 from addon.formats.responses.writer import encode
 from addon.formats.wire.splice import scalar_text, value
 from shared.clock import SystemClock
-from tests.properties.test_formats_neutral import answers, conversations, minted
+from tests.properties.test_formats_answers import answers, minted
+from tests.properties.test_formats_neutral import conversations
 from tests.support.database import open_database
 from tests.support.grammar import own_state
 

@@ -1,27 +1,26 @@
-"""Everything that a client of each format can say, and how to hear it again, whatever
-format it came in.
-"""
+"""Everything that a client of each format can say."""
 
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
+from addon.formats.neutral.request import WireFormat
+from tests.addon.formats.hearing import (
+    Json,
+    Saying,
+    declined,
+    field,
+    first_tool,
+    marks,
+    member,
+    offered,
+    output,
+    parts,
+    result_pictures,
+    results,
+    roles,
+    thinking,
+)
 
-from addon.formats.neutral.request import Request, WireFormat
-
-__all__ = ("BASES", "SAYINGS", "Json", "Saying")
-
-type Json = dict[str, Any]
-type Says = Callable[[Request, Json], Any]
-"""What a body says of something: the request that it is, and its members."""
-
-
-class Saying(msgspec.Struct, frozen=True):
-    """Members to put into a request, and what they mean."""
-
-    members: Json
-    says: Says
-
+__all__ = ("BASES", "SAYINGS")
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 PDF = "data:application/pdf;base64,JVBERi0="
@@ -54,102 +53,6 @@ BASES: dict[WireFormat, Json] = {
         "tools": [{"name": name, "input_schema": SCHEMA} for name in NAMES],
     },
 }
-
-
-# -- How a thing is heard --------------------------------------------------------------------------
-
-
-def field(name: str) -> Says:
-    return lambda request, body: getattr(request, name)
-
-
-def member(*path: str) -> Says:
-    """A member that is called the same everywhere, or is known in one format only."""
-
-    def says(request: Request, body: Json) -> Any:
-        found: Any = body
-        for key in path:
-            found = (found or {}).get(key)
-        return found
-
-    return says
-
-
-def thinking(name: str) -> Says:
-    return lambda request, body: getattr(request.thinking, name)
-
-
-def first_tool(name: str) -> Says:
-    return lambda request, body: getattr(request.tools[0], name)
-
-
-def output(name: str) -> Says:
-    return lambda request, body: request.output_format and getattr(request.output_format, name)
-
-
-def parts(kind: str, *names: str) -> Says:
-    """These fields of all parts of a kind."""
-
-    def says(request: Request, body: Json) -> Any:
-        found = [
-            part
-            for message in request.messages
-            for part in message.parts
-            if type(part).__name__ == kind
-        ]
-        held = [tuple(getattr(part, name) for name in names) for part in found]
-        return [one for one in held if any(one)]
-
-    return says
-
-
-def roles(request: Request, body: Json) -> Any:
-    """Who says what."""
-    return [(message.role, message.text) for message in request.messages]
-
-
-def results(name: str) -> Says:
-    def says(request: Request, body: Json) -> Any:
-        return [
-            found
-            for message in request.messages
-            if message.role == "tool"
-            if (found := getattr(message, name))
-        ]
-
-    return says
-
-
-def declined(request: Request, body: Json) -> Any:
-    """How the words are said with which the model declined."""
-    return parts("Refusal", "text")(request, body) or [
-        one for one in roles(request, body) if "I decline" in one[1]
-    ]
-
-
-def offered(request: Request, body: Json) -> Any:
-    """The tools that may be called."""
-    named = request.tool_choice.names if request.tool_choice else ()
-    return named or tuple(tool.name for tool in request.tools)
-
-
-def marks(request: Request, body: Json) -> Any:
-    """The parts that bear cache marks."""
-    return [
-        getattr(part, "text", "")
-        for one in request.messages
-        for part in one.parts
-        if getattr(part, "cache", "")
-    ]
-
-
-def result_pictures(request: Request, body: Json) -> Any:
-    found = [
-        part for message in request.messages if message.role == "tool" for part in message.parts
-    ]
-    return [part for part in found if type(part).__name__ == "Image"] or parts("Image", "url")(
-        request, body
-    )
 
 
 # -- Chat Completions ------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from addon.translation.pair import Identity, Wanted
 from addon.translation.read import read
 from shared.config.schema import Upstream
 from shared.profiles import builtin_profiles
-from tests.addon.formats.sayings import BASES, SAYINGS, Json
+from tests.addon.formats.hearing import Json
+from tests.addon.formats.sayings import BASES, SAYINGS
 from tests.support.grammar import own_state
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "formats.md"
