@@ -25,7 +25,7 @@ from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.protocols import Head, Mint, Reader, Seal, Unseal, Writer
 from addon.formats.neutral.request import Request, WireFormat
-from addon.formats.neutral.turn import Edit, Message, Reasoning, Turn, Usage, edited, message_of
+from addon.formats.neutral.turn import Edit, Turn, Usage, edited, opened_message
 from addon.formats.responses import request as responses_request
 from addon.formats.responses import response as responses_response
 from addon.formats.responses import writer as responses_writer
@@ -84,18 +84,8 @@ def restored(request: Request, edits: dict[int, Edit]) -> Request:
 
 def opened(request: Request, unseal: Unseal) -> Request:
     """The request with the client's copies of reasoning replaced by what they hold, or left out."""
-    messages = [_opened(message, unseal) for message in request.messages]
+    messages = [opened_message(message, unseal) for message in request.messages]
     return msgspec.structs.replace(request, messages=messages)
-
-
-def _opened(message: Message, unseal: Unseal) -> Message:
-    if not any(isinstance(part, Reasoning) and part.opaque for part in message.parts):
-        return message
-    found = [
-        unseal(part) if isinstance(part, Reasoning) and part.opaque else part
-        for part in message.parts
-    ]
-    return message_of(message.role, [part for part in found if part is not None])
 
 
 def _for_others(request: Request) -> Request:
