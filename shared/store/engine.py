@@ -35,12 +35,14 @@ class Engine(Protocol):
         never waits for a writer.
         """
 
-    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
-        """Commit the statements now as one transaction, or return False at once when it
-        can't be done now.
+    def try_write(
+        self, statements: Sequence[Statement], *, overtake: bool = False, patience_ms: int = 0
+    ) -> bool:
+        """Commit the statements now as one transaction, or return False when it can't be done
+        now.
 
         `overtake`: also while queued writes wait, for statements that may come before any
-        of those.
+        of those. `patience_ms`: how long it may wait for another writer, in all twice.
         """
 
     def write_later(self, statements: Sequence[Statement]) -> None:

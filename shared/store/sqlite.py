@@ -279,14 +279,19 @@ class SqliteEngine:
         (version,) = self._reader.execute("PRAGMA data_version").fetchone()
         return int(version)
 
-    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
+    def try_write(
+        self, statements: Sequence[Statement], *, overtake: bool = False, patience_ms: int = 0
+    ) -> bool:
         """As in the protocol; unless told otherwise False also while queued writes wait, so
         that order is kept.
         """
-        if not (overtake or self._queue.idle) or not self._writing.acquire(blocking=False):
+        if not (overtake or self._queue.idle):
+            return False
+        # First this program's other thread is waited for, then other programs.
+        if not self._writing.acquire(timeout=patience_ms / 1000):
             return False
         try:
-            with self._transaction(patience_ms=0) as connection:
+            with self._transaction(patience_ms=patience_ms) as connection:
                 _execute(connection, statements)
         except dbapi2.DatabaseError as error:
             if _code(error) in _FAILING:

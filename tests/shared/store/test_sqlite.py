@@ -135,6 +135,39 @@ def test_try_write_gives_up_at_once_while_another_program_writes(
     assert engine.try_write([learn("a")])
 
 
+def test_try_write_can_wait_for_another_program(engine: Engine, path: Path) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with closing(dbapi2.connect(str(path), isolation_level=None)) as program:
+            program.execute("BEGIN IMMEDIATE")
+            begun.set()
+            may_end.wait(10)
+            program.execute("COMMIT")
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(write)
+        assert begun.wait(10)
+        assert not engine.try_write([learn("a")])
+        may_end.set()
+        assert engine.try_write([learn("a")], patience_ms=10_000)
+
+
+def test_try_write_can_wait_for_the_writer_thread(engine: Engine) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def hold(_: Transaction) -> None:
+        begun.set()
+        may_end.wait(10)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(engine.transact, hold)
+        assert begun.wait(10)
+        assert not engine.try_write([learn("a")])
+        may_end.set()
+        assert engine.try_write([learn("a")], patience_ms=10_000)
+
+
 def test_try_write_raises_what_is_wrong_and_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(dbapi2.IntegrityError):
         engine.try_write([learn("a"), refused()])
