@@ -62,6 +62,7 @@ class Walker:
         page.get_by_label("Password", exact=True).fill(password)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("button", name="Sign out")).to_be_attached()
+        page.wait_for_load_state()  # its scripts have run: until then forms are sent without them
         return self.go(path) if path != "/" else page
 
     def sign_in_quietly(self, username: str, password: str) -> None:

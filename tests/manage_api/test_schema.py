@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -126,6 +127,9 @@ def ask(client: Client, case: Case, credential: str) -> None:
     wanted = case.as_transport_kwargs(base_url=str(client.base_url), headers=bearer(credential))
     ready = requests.Request(**wanted).prepare()
     assume(len(ready.url) < LONGEST_URL)
+    names = [name for name, _ in parse_qsl(urlsplit(ready.url).query, keep_blank_values=True)]
+    # OpenAPI has no word for a parameter that is sent twice: which one counts is not described.
+    assume(len(names) == len(set(names)))
     answer = client.request(
         ready.method, ready.url, content=ready.body, headers=dict(ready.headers)
     )
@@ -146,7 +150,9 @@ def test_every_answer_is_as_described(
     )
     def check(case: Case, credential: str, id: int | None) -> None:
         if id is not None and case.meta.generation.mode is GenerationMode.POSITIVE:
-            case.path_parameters = dict.fromkeys(case.path_parameters, id)
+            case.path_parameters = {
+                name: type(generated)(id) for name, generated in case.path_parameters.items()
+            }
         ask(client, case, credential)
 
     check()

@@ -8,8 +8,8 @@ from manage_api.web.words import agent, outcome, rule_words, trouble
 from shared.store.ledger import Entry
 
 ADDON = Path(__file__).parents[3] / "addon"
-NEVER_SETTLED = {"invalid_api_key", "not_found"}
-"""Codes of answers to callers nobody knows, which are in no ledger."""
+NEVER_SETTLED = {"invalid_api_key", "not_found", "sidecar_down"}
+"""Codes of answers to callers nobody knows, and of the sidecar's paths: they are in no ledger."""
 
 
 def codes() -> set[str]:

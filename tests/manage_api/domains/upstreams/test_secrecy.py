@@ -56,7 +56,7 @@ def test_a_mask_becomes_its_key(given: list[str], keys: list[str]) -> None:
     ids=["of none", "of two", "too many", "twice", "longer"],
 )
 def test_a_mask_that_does_not_stand_for_one_key_is_refused_where_it_is(given: list[str]) -> None:
-    with pytest.raises(MaskError, match="enter it whole") as refused:
+    with pytest.raises(MaskError, match="enter it in full") as refused:
         unmask_keys(given, KNOWN)
     assert refused.value.field == "api_keys[1]"
 
