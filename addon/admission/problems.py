@@ -356,11 +356,8 @@ def unreachable(upstream: str, why: str) -> Problem:
 
 
 def keys_refused(upstream: str, keys: str, status: int, message: str) -> Problem:
-    """An upstream refused all of our keys, and said this; `keys` are masked."""
-    words = (
-        f"The upstream '{upstream}' refused the gateway's key {keys} ({status}): its "
-        "api_keys need a look."
-    )
+    """An upstream rejected all of our keys, with this message; `keys` are masked."""
+    words = f"Upstream '{upstream}' rejected key {keys} ({status}): check its api_keys."
     if message:
         words += f" It says: {message}"
     return Problem(status=502, message=words, code="upstream_auth_error", type="upstream_error")

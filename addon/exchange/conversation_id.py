@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from addon.formats.neutral.turn import Message
-from addon.formats.wire.lenient import text
+from addon.formats.wire.lenient import as_str
 from addon.recall.identity import digest, query_of
 from addon.translation.pair import ClientRequest
 
@@ -48,8 +48,8 @@ def conversation_of(principal_id: str, headers: Mapping[str, str], request: Clie
 def _names(headers: Mapping[str, str], request: ClientRequest) -> Iterator[str]:
     """What the client calls the conversation, the surest name first; some are empty."""
     metadata = request.metadata
-    yield text(metadata.get("cursorConversationId"))
-    session = _SESSION.search(request.user or text(metadata.get("user_id")))
+    yield as_str(metadata.get("cursorConversationId"))
+    session = _SESSION.search(request.user or as_str(metadata.get("user_id")))
     if session is not None:
         yield session[1]
     yield from (headers.get(name, "") for name in _HEADERS)

@@ -21,7 +21,7 @@ from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import Request, refused
 from addon.formats.paths import Endpoint
 from addon.formats.responses.listing import Query, listed, page, shown
-from addon.formats.wire.lenient import decoded, objects, text
+from addon.formats.wire.lenient import as_str, decode_leniently, dicts_in
 from addon.formats.wire.splice import scalar_text, value
 from shared.clock import Clock
 from shared.store.answers import StoredAnswer, add_answer, delete_answer
@@ -216,7 +216,7 @@ class Past:
             if len(self._items) == MOST_REFERENCES:
                 raise _too_long()
             items = self._items_of(answer_id, side)
-            self._items[answer_id, side] = {text(item.get("id")): item for item in items}
+            self._items[answer_id, side] = {as_str(item.get("id")): item for item in items}
         return self._items[answer_id, side]
 
     def _items_of(self, answer_id: str, side: str) -> list[dict[str, Any]]:
@@ -241,14 +241,14 @@ class Past:
 
     def _own(self, answer: StoredAnswer) -> list[dict[str, Any]]:
         """What was asked."""
-        return self._counted(objects(value(self._unpacked(answer.items))))
+        return self._counted(dicts_in(value(self._unpacked(answer.items))))
 
     def _said(self, answer: StoredAnswer) -> list[dict[str, Any]]:
         """What was answered."""
-        found = decoded(_OUTPUT, self._unpacked(answer.response))
+        found = decode_leniently(_OUTPUT, self._unpacked(answer.response))
         if found is None:
             return []
-        return self._counted(objects(found.output))
+        return self._counted(dicts_in(found.output))
 
     def _unpacked(self, packed: bytes) -> bytes:
         json = zlib.decompress(packed)
@@ -285,7 +285,7 @@ def _told(answer: StoredAnswer, query: Query) -> bytes:
         message = "A stored answer is not streamed again here: leave 'stream' out to get it whole."
         raise refused("unsupported_parameter", message, "stream")
     response: dict[str, Any] = value(zlib.decompress(answer.response))
-    return scalar_text(response | {"output": shown(objects(response.get("output")), query)})
+    return scalar_text(response | {"output": shown(dicts_in(response.get("output")), query)})
 
 
 def _weight(answer: StoredAnswer | None) -> int:

@@ -109,7 +109,11 @@ class UpstreamBodies:
             case "pictures":
                 return self._plainer(candidate, refused, replace(refused.policy, pictures=False))
             case "in a row":
-                return self._plainer(candidate, refused, replace(refused.policy, in_a_row=False))
+                return self._plainer(
+                    candidate,
+                    refused,
+                    replace(refused.policy, allows_consecutive_user_messages=False),
+                )
             case "refused" if says_field_is_unknown(text):
                 return self._bare(candidate, refused, always=True)
             case "refused":
@@ -210,7 +214,7 @@ class UpstreamBodies:
             thinking_off=restoration.thinking_off,
             unusable=self._copies.foreign(origin) | self._refused_before(origin, restoration),
             pictures=policy.pictures,
-            in_a_row=policy.in_a_row,
+            allows_consecutive_user_messages=policy.allows_consecutive_user_messages,
             counts=self._counts and candidate.upstream.api == "messages",
         )
         try:

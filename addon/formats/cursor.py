@@ -11,7 +11,7 @@ from addon.formats.neutral.request import Request, opened
 from addon.formats.neutral.turn import Message
 from addon.formats.responses import request as responses_request
 from addon.formats.tolerant.history import messages_of
-from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import MalformedJson, Members, value
 
 __all__ = ("decode", "is_plain")
@@ -51,11 +51,11 @@ def is_plain(parts: Members) -> bool:
     try:
         if "messages" not in found or "input" in found or "system" in found:
             return "messages" not in found and "input" not in found
-        if not all(map(_is_plain_tool, objects(value(found.get("tools", b"null"))))):
+        if not all(map(_is_plain_tool, dicts_in(value(found.get("tools", b"null"))))):
             return False
         if not any(mark in found["messages"] for mark in _MARKS):
             return True
-        return not any(map(_is_foreign, objects(value(found["messages"]))))
+        return not any(map(_is_foreign, dicts_in(value(found["messages"]))))
     except MalformedJson:
         return True
 
@@ -65,8 +65,8 @@ def _is_plain_tool(tool: dict[str, Any]) -> bool:
 
 
 def _is_foreign(message: dict[str, Any]) -> bool:
-    held = [message, *objects(message.get("content")), *objects(message.get("tool_calls"))]
-    kinds = [text(block.get("type")) for block in held]
+    held = [message, *dicts_in(message.get("content")), *dicts_in(message.get("tool_calls"))]
+    kinds = [as_str(block.get("type")) for block in held]
     return any(f'"{kind}"'.encode() in _MARKS for kind in kinds)
 
 
@@ -80,7 +80,7 @@ def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> R
     items = found.get("input")
     if isinstance(items, str | list) and (items or "messages" not in found):
         request = responses_request.decoded(found)
-        request.usage_asked = record(found.get("stream_options")).get("include_usage") is True
+        request.usage_asked = as_dict(found.get("stream_options")).get("include_usage") is True
         request.messages += _results_beside(found.get("messages"), request.messages)
         return request
     return chat_request.decoded(found)

@@ -15,7 +15,7 @@ from addon.formats.chat.details import identity_of, is_secret, is_sendable
 from addon.formats.chat.tags import CLOSE, OPEN
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning, Text
 from addon.formats.tolerant.content import thinking_chunk
-from addon.formats.wire.lenient import record as dict_of
+from addon.formats.wire.lenient import as_dict as dict_of
 from addon.formats.wire.splice import scalar_text, value
 from addon.recall.identity import normal_text
 from addon.recall.memory import Record

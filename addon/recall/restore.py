@@ -44,7 +44,7 @@ class Policy(msgspec.Struct, frozen=True):
     pictures: bool = True
     """The upstream takes pictures."""
 
-    in_a_row: bool = True
+    allows_consecutive_user_messages: bool = True
     """The upstream takes consecutive messages of the user."""
 
     keep: bool = True

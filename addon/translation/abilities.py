@@ -45,7 +45,11 @@ def is_anthropic(upstream: Upstream) -> bool:
 def fit_chat(encoded: Encoded, wanted: Wanted) -> Encoded:
     """The body without what its chat upstream has refused before, and notes on that."""
     pictures = wanted.pictures and wanted.upstream.images == "take"
-    if pictures and wanted.in_a_row:
+    if pictures and wanted.allows_consecutive_user_messages:
         return encoded
-    body, notes = fitted(encoded.body, pictures=pictures, in_a_row=wanted.in_a_row)
+    body, notes = fitted(
+        encoded.body,
+        pictures=pictures,
+        allows_consecutive_user_messages=wanted.allows_consecutive_user_messages,
+    )
     return replace(encoded, body=body, notes=(*encoded.notes, *notes))

@@ -76,7 +76,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """State that stays here."""
 
     pictures: bool
-    in_a_row: bool
+    allows_consecutive_user_messages: bool
     """What a chat upstream takes: pictures, two messages of the user in a row."""
 
     counts: bool = False

@@ -18,7 +18,7 @@ from addon.formats.paths import Endpoint
 from addon.formats.responses import patch_request as responses_patch
 from addon.formats.responses import request as responses_request
 from addon.formats.responses.request import Past
-from addon.formats.wire.lenient import decoded, record, text
+from addon.formats.wire.lenient import as_dict, as_str, decode_leniently
 from addon.formats.wire.splice import Members
 from addon.translation.across_formats import AcrossFormats
 from addon.translation.pair import ByUpstream, ClientRequest, Identity, Pair
@@ -138,8 +138,8 @@ def _chat_request(chat: ChatRequest) -> ClientRequest:
         max_tokens=chat.max_tokens,
         usage_asked=chat.usage_asked,
         structured=b"json" in found.get("response_format", b""),
-        metadata=decoded(_OBJECT, found.get("metadata", b"null")) or {},
-        cache_key=decoded(_TEXT, found.get("prompt_cache_key", b"null")) or "",
+        metadata=decode_leniently(_OBJECT, found.get("metadata", b"null")) or {},
+        cache_key=decode_leniently(_TEXT, found.get("prompt_cache_key", b"null")) or "",
     )
 
 
@@ -153,7 +153,7 @@ def _request_of(wire_format: WireFormat, neutral: Request) -> ClientRequest:
         max_tokens=neutral.max_tokens,
         usage_asked=neutral.usage_asked,
         structured=neutral.output_format is not None,
-        metadata=neutral.metadata or record(neutral.extra.get("metadata")),
+        metadata=neutral.metadata or as_dict(neutral.extra.get("metadata")),
         user=neutral.user,
-        cache_key=text(neutral.extra.get("prompt_cache_key")),
+        cache_key=as_str(neutral.extra.get("prompt_cache_key")),
     )

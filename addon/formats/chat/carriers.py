@@ -26,7 +26,7 @@ from addon.formats.neutral.deltas import (
 )
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.tolerant.content import THINKING_CHUNK, is_thinking, thought_of
-from addon.formats.wire.lenient import objects
+from addon.formats.wire.lenient import dicts_in
 from addon.formats.wire.splice import scalar_text, value
 
 __all__ = (
@@ -76,7 +76,7 @@ def annex_of(extra_content: object, place: int, choice: int = 0) -> OpaqueDelta:
 def is_bound(reasoning: Reasoning) -> bool:
     """Whether only the account that made its state may send it back."""
     if reasoning.carrier == DETAILS:
-        return any(map(is_secret, objects(value(reasoning.opaque.encode()))))
+        return any(map(is_secret, dicts_in(value(reasoning.opaque.encode()))))
     return bool(reasoning.opaque) and reasoning.carrier not in (THINK, THINKING_CHUNK)
 
 

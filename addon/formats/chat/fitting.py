@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from addon.formats.wire.lenient import record, text
+from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import (
     MalformedJson,
     array_elements,
@@ -31,11 +31,12 @@ _NO_ARGUMENTS = b'{"type":"object","properties":{}}'
 """The schema of a function without a schema."""
 
 
-def fitted(body: bytes, *, pictures: bool, in_a_row: bool) -> tuple[bytes, tuple[str, ...]]:
+def fitted(
+    body: bytes, *, pictures: bool, allows_consecutive_user_messages: bool
+) -> tuple[bytes, tuple[str, ...]]:
     """The body without what its upstream refuses, and notes on the parts left out.
 
-    `pictures`, `in_a_row`: the upstream takes pictures and files, or consecutive messages of the
-    user. All else keeps its bytes.
+    `pictures`: the upstream takes pictures and files. All else keeps its bytes.
     """
     given = elements(dict(members(body)).get("messages", b"[]"))
     messages = given
@@ -47,7 +48,7 @@ def fitted(body: bytes, *, pictures: bool, in_a_row: bool) -> tuple[bytes, tuple
             for at, (before, after) in enumerate(zip(given, messages, strict=True))
             if before != after
         )
-    if not in_a_row:
+    if not allows_consecutive_user_messages:
         messages = _joined(messages)
     if messages == given:
         return body, notes
@@ -90,7 +91,7 @@ def _without_pictures(raw: bytes) -> bytes:
 
 def _readable(part: bytes) -> bytes:
     """The part, or a remark in the place of a picture or file."""
-    what = _PICTURES.get(text(record(value(part)).get("type")))
+    what = _PICTURES.get(as_str(as_dict(value(part)).get("type")))
     if what is None:
         return part
     return scalar_text({"type": "text", "text": f"[{what} left out: this model can't read it]"})
@@ -111,7 +112,7 @@ def _joined(messages: list[bytes]) -> list[bytes]:
 
 def _role(raw: bytes) -> str:
     try:
-        return text(value(dict(members(raw)).get("role", b"null")))
+        return as_str(value(dict(members(raw)).get("role", b"null")))
     except MalformedJson:
         return ""
 
@@ -121,7 +122,7 @@ def _parts(raw: bytes) -> list[bytes]:
     content = dict(members(raw)).get("content", b"null").strip()
     if content.startswith(b"["):
         return elements(content)
-    words = text(value(content))
+    words = as_str(value(content))
     if not words:
         return []
     return [scalar_text({"type": "text", "text": words})]

@@ -15,7 +15,7 @@ from addon.formats.neutral.request import (
 from addon.formats.neutral.turn import Edit, Message, Role, ToolCall
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.parts import arguments_of
-from addon.formats.wire.lenient import integer, objects, record, text
+from addon.formats.wire.lenient import as_dict, as_int, as_str, dicts_in
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -86,7 +86,7 @@ class ChatRequest(msgspec.Struct):
         """The client's limit of the answer's tokens, or None."""
         found = dict(self.parts)
         for name in ("max_completion_tokens", "max_tokens"):
-            limit = integer(value(found.get(name, b"null")))
+            limit = as_int(value(found.get(name, b"null")))
             if limit is not None and limit >= 0:
                 return limit
         return None
@@ -264,12 +264,12 @@ def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
 
 def _message(raw: bytes) -> Message:
     wire = _wire(raw)
-    calls = objects(wire.tool_calls)
+    calls = dicts_in(wire.tool_calls)
     return Message(
-        role=_ROLES.get(text(wire.role), ""),
+        role=_ROLES.get(as_str(wire.role), ""),
         content=bytes(wire.content),
         calls=_calls(calls, wire.function_call),
-        result_of=text(wire.tool_call_id),
+        result_of=as_str(wire.tool_call_id),
         reasoning=_reasoning(wire),
         carried=wire.reasoning_details is not None or any(ANNEX in call for call in calls),
     )
@@ -295,7 +295,7 @@ def _wire(raw: bytes) -> _Wire:
 
 
 def _calls(raw_calls: list[dict[str, Any]], legacy: Any) -> tuple[ToolCall, ...]:
-    calls = [_call(call.get("id"), record(call.get("function"))) for call in raw_calls]
+    calls = [_call(call.get("id"), as_dict(call.get("function"))) for call in raw_calls]
     if isinstance(legacy, dict):
         calls.append(_call(None, legacy))
     return tuple(calls)
@@ -303,4 +303,4 @@ def _calls(raw_calls: list[dict[str, Any]], legacy: Any) -> tuple[ToolCall, ...]
 
 def _call(call_id: Any, function: dict[str, Any]) -> ToolCall:
     arguments = arguments_of(function.get("arguments"))
-    return ToolCall(text(call_id), text(function.get("name")), arguments)
+    return ToolCall(as_str(call_id), as_str(function.get("name")), arguments)

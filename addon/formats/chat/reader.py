@@ -28,7 +28,7 @@ from addon.formats.neutral.turn import text_of_part
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
 from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
-from addon.formats.wire.lenient import decoded
+from addon.formats.wire.lenient import decode_leniently
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("CallStep", "ChatReader", "Event")
@@ -157,7 +157,7 @@ class ChatReader:
         if data.strip() == b"[DONE]":
             self.done = True
             return Event([])
-        chunk = decoded(_CHUNK, data)
+        chunk = decode_leniently(_CHUNK, data)
         if chunk is None:
             return _unreadable(raw, data)
         suspect = not chunk.choices or chunk.error or chunk.base_resp or b"event" in raw

@@ -35,7 +35,15 @@ from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of
-from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
+from addon.formats.wire.lenient import (
+    as_dict,
+    as_int,
+    as_number,
+    as_str,
+    bool_member,
+    dicts_in,
+    strings_in,
+)
 from addon.formats.wire.splice import scalar_text, value
 
 __all__ = ("decode", "decoded", "encode")
@@ -83,7 +91,7 @@ def decode(body: bytes, deployment: str = "") -> Request:
 def decoded(found: dict[str, Any]) -> Request:
     """The request in the members of a chat body. Raises RequestError."""
     items, system = _items(found), _system(found)
-    declared = [*objects(found.get("tools")), *_legacy_functions(found.get("functions"))]
+    declared = [*dicts_in(found.get("tools")), *_legacy_functions(found.get("functions"))]
     tools, hosted = tools_of(declared, "chat")
     tool_choice = found.get("tool_choice") or _legacy_choice(found.get("function_call"))
     return Request(
@@ -93,23 +101,23 @@ def decoded(found: dict[str, Any]) -> Request:
         tools=tools,
         hosted=hosted,
         tool_choice=choice_of(tool_choice),
-        parallel_tool_calls=flag(found, "parallel_tool_calls"),
+        parallel_tool_calls=bool_member(found, "parallel_tool_calls"),
         max_tokens=_first_integer(found, "max_completion_tokens", "max_tokens"),
-        temperature=number(found.get("temperature")),
-        top_p=number(found.get("top_p")),
-        top_k=integer(found.get("top_k")),
-        presence_penalty=number(found.get("presence_penalty")),
-        frequency_penalty=number(found.get("frequency_penalty")),
-        seed=integer(found.get("seed")),
-        stop=strings(found.get("stop")) or strings(found.get("stop_sequences")),
-        output_format=_output_format(record(found.get("response_format"))),
-        verbosity=text(found.get("verbosity")),
+        temperature=as_number(found.get("temperature")),
+        top_p=as_number(found.get("top_p")),
+        top_k=as_int(found.get("top_k")),
+        presence_penalty=as_number(found.get("presence_penalty")),
+        frequency_penalty=as_number(found.get("frequency_penalty")),
+        seed=as_int(found.get("seed")),
+        stop=strings_in(found.get("stop")) or strings_in(found.get("stop_sequences")),
+        output_format=_output_format(as_dict(found.get("response_format"))),
+        verbosity=as_str(found.get("verbosity")),
         thinking=_thinking(found),
         stream=found.get("stream") is True,
-        usage_asked=record(found.get("stream_options")).get("include_usage") is True,
-        store=flag(found, "store"),
-        metadata=record(found.get("metadata")) or None,
-        user=text(found.get("user")),
+        usage_asked=as_dict(found.get("stream_options")).get("include_usage") is True,
+        store=bool_member(found, "store"),
+        metadata=as_dict(found.get("metadata")) or None,
+        user=as_str(found.get("user")),
         extra={key: member for key, member in found.items() if key not in _NAMED},
     )
 
@@ -133,7 +141,7 @@ def _system(found: dict[str, Any]) -> list[Message]:
 
 
 def _first_integer(found: dict[str, Any], *names: str) -> int | None:
-    numbers = (integer(found.get(name)) for name in names)
+    numbers = (as_int(found.get(name)) for name in names)
     return next((number for number in numbers if number is not None), None)
 
 
@@ -154,12 +162,12 @@ def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
         return OutputFormat()
     if wanted.get("type") != "json_schema":
         return None
-    schema = record(wanted.get("json_schema"))
+    schema = as_dict(wanted.get("json_schema"))
     return OutputFormat(
-        schema=record(schema.get("schema")),
-        name=text(schema.get("name")),
-        description=text(schema.get("description")),
-        strict=flag(schema, "strict"),
+        schema=as_dict(schema.get("schema")),
+        name=as_str(schema.get("name")),
+        description=as_str(schema.get("description")),
+        strict=bool_member(schema, "strict"),
     )
 
 
@@ -167,15 +175,15 @@ def _thinking(found: dict[str, Any]) -> Thinking:
     """OpenAI's `reasoning_effort`, OpenRouter's `reasoning`, and the `thinking` of
     Anthropic, DeepSeek and others.
     """
-    reasoning, thinking = record(found.get("reasoning")), record(found.get("thinking"))
-    budget = integer(thinking.get("budget_tokens"))
+    reasoning, thinking = as_dict(found.get("reasoning")), as_dict(found.get("thinking"))
+    budget = as_int(thinking.get("budget_tokens"))
     if budget is None:
-        budget = integer(reasoning.get("max_tokens"))
+        budget = as_int(reasoning.get("max_tokens"))
     return Thinking(
-        effort=text(found.get("reasoning_effort")) or text(reasoning.get("effort")),
+        effort=as_str(found.get("reasoning_effort")) or as_str(reasoning.get("effort")),
         budget=budget,
-        switch=text(thinking.get("type")) or _switch(reasoning.get("enabled")),
-        summary=text(reasoning.get("summary")),
+        switch=as_str(thinking.get("type")) or _switch(reasoning.get("enabled")),
+        summary=as_str(reasoning.get("summary")),
     )
 
 
@@ -348,7 +356,7 @@ def _assistant(message: Message) -> dict[str, Any]:
             case Refusal():
                 members["refusal"] = part.text
             case Foreign():
-                kind = text(part.item.get("type"))
+                kind = as_str(part.item.get("type"))
                 message_text = f"This model can't read the item '{kind}' of the conversation."
                 raise refused("unsupported_item", message_text)
     for field in members.keys() & set(REASONING_FIELDS):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from addon.formats.neutral.turn import Usage
-from addon.formats.wire.lenient import integer, record
+from addon.formats.wire.lenient import as_dict, as_int
 
 __all__ = ("usage_of",)
 
@@ -18,14 +18,14 @@ def usage_of(reported: Any) -> Usage | None:
     `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), cache writes in
     `cache_creation_input_tokens` (DashScope).
     """
-    usage = record(reported)
+    usage = as_dict(reported)
     if _count(usage, "prompt_tokens") is None and _count(usage, "completion_tokens") is None:
         return None
     prompt = _count(usage, "prompt_tokens") or 0
     completion = _count(usage, "completion_tokens") or 0
-    reasoning = _count(record(usage.get("completion_tokens_details")), "reasoning_tokens") or 0
+    reasoning = _count(as_dict(usage.get("completion_tokens_details")), "reasoning_tokens") or 0
     cached = _cached(usage)
-    details = record(usage.get("prompt_tokens_details"))
+    details = as_dict(usage.get("prompt_tokens_details"))
     cache_writes = (
         _count(details, "cache_write_tokens") or _count(details, "cache_creation_input_tokens") or 0
     )
@@ -47,7 +47,7 @@ def usage_of(reported: Any) -> Usage | None:
 
 def _cached(usage: dict[str, Any]) -> int:
     counts = (
-        _count(record(usage.get("prompt_tokens_details")), "cached_tokens"),
+        _count(as_dict(usage.get("prompt_tokens_details")), "cached_tokens"),
         _count(usage, "prompt_cache_hit_tokens"),
         _count(usage, "cached_tokens"),
     )
@@ -55,7 +55,7 @@ def _cached(usage: dict[str, Any]) -> int:
 
 
 def _count(usage: dict[str, Any], name: str) -> int | None:
-    count = integer(usage.get(name))
+    count = as_int(usage.get(name))
     if count is None or count < 0:
         return None
     return min(count, _LIMIT)

@@ -25,7 +25,7 @@ from addon.formats.neutral.turn import (
     Text,
     ToolCall,
 )
-from addon.formats.wire.lenient import text
+from addon.formats.wire.lenient import as_str
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("cache_control", "conversation", "input_of", "is_object", "valid_id")
@@ -159,7 +159,7 @@ def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
             return call | cache_control(part.cache)
         case Foreign(wire_format="messages"):
             return part.item
-    kind = text(part.item.get("type"))
+    kind = as_str(part.item.get("type"))
     raise refused(
         "unsupported_item", f"This model can't read the item '{kind}' of the conversation."
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from addon.formats.wire.lenient import integer, record
+from addon.formats.wire.lenient import as_dict, as_int
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = ("decode_count", "encode_count", "encode_models")
@@ -21,7 +21,7 @@ def encode_count(tokens: int) -> bytes:
 def decode_count(body: bytes) -> int | None:
     """The count in an upstream's answer; None without one."""
     try:
-        tokens = integer(record(value(body)).get("input_tokens"))
+        tokens = as_int(as_dict(value(body)).get("input_tokens"))
     except MalformedJson:
         return None
     if tokens is None or tokens < 0:

@@ -8,7 +8,7 @@ import msgspec
 from addon.formats.messages.blocks import valid_id
 from addon.formats.neutral.adapt import Abilities, left_out
 from addon.formats.neutral.turn import Edit
-from addon.formats.wire.lenient import record, text
+from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import (
     array_elements,
     array_text,
@@ -78,7 +78,7 @@ class Fitting(msgspec.Struct, kw_only=True):
         return call_id
 
     def _with_id(self, raw: bytes, member: str, owner: int) -> bytes:
-        given = text(value(dict(members(raw)).get(member, b"null")))
+        given = as_str(value(dict(members(raw)).get(member, b"null")))
         wanted = self.own_id(given, owner)
         if wanted == given:
             return raw
@@ -88,7 +88,7 @@ class Fitting(msgspec.Struct, kw_only=True):
         """The content of a tool's result."""
         given = kept = array_elements(content)
         if self.strict:
-            kept = [raw for raw in kept if not is_blank(record(value(raw)))]
+            kept = [raw for raw in kept if not is_blank(as_dict(value(raw)))]
         kept = [self._without_picture(raw, _kind(raw), owner) for raw in kept]
         if kept == given:
             return content
@@ -153,7 +153,7 @@ def array_or_nothing(parts: list[bytes]) -> bytes:
 def without_blanks(content: bytes) -> bytes:
     """A content without its texts of blanks only; empty when nothing is left."""
     given = as_blocks(content)
-    kept = [raw for raw in given if not is_blank(record(value(raw)))]
+    kept = [raw for raw in given if not is_blank(as_dict(value(raw)))]
     if kept == given:
         return content
     return array_or_nothing(kept)
@@ -163,14 +163,14 @@ def is_blank(block: dict[str, Any]) -> bool:
     """Whether a block is a text of blanks only, which Anthropic refuses
     (github.com/anthropics/claude-code/issues/23440).
     """
-    return block.get("type") == "text" and not text(block.get("text")).strip()
+    return block.get("type") == "text" and not as_str(block.get("text")).strip()
 
 
 def _kind(raw: bytes) -> str:
-    return text(record(value(raw)).get("type"))
+    return as_str(as_dict(value(raw)).get("type"))
 
 
 def _is_text(document: bytes) -> bool:
     """Whether a document is text, which every upstream can read."""
-    source = record(record(value(document)).get("source"))
+    source = as_dict(as_dict(value(document)).get("source"))
     return source.get("type") in ("text", "content")

@@ -22,7 +22,7 @@ from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.turn import Message, Part, Reasoning, message_of
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.parts import parts_of
-from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import array_text, with_members
 
 __all__ = ("RawMessage", "read_message")
@@ -189,7 +189,7 @@ def _owned(content: list[dict[str, Any]], first: int) -> Iterator[_Block]:
 
 
 def _call_id(block: dict[str, Any]) -> str:
-    return text(block.get(ID_MEMBERS.get(text(block.get("type")), "")))
+    return as_str(block.get(ID_MEMBERS.get(as_str(block.get("type")), "")))
 
 
 def _is_own(item: Any) -> bool:
@@ -205,19 +205,19 @@ def _is_own(item: Any) -> bool:
 
 
 def _is_own_block(block: Any) -> bool:
-    kind = text(record(block).get("type"))
+    kind = as_str(as_dict(block).get("type"))
     return kind != "" and kind not in _OTHERS_BLOCKS
 
 
 def _is_odd(block: dict[str, Any]) -> bool:
     """Whether a block may have to change without an edit."""
-    kind = text(block.get("type"))
+    kind = as_str(block.get("type"))
     if kind in PICTURES or is_blank(block) or (kind in _THOUGHTS and "cache_control" in block):
         return True
     call_id = _call_id(block)
     if valid_id(call_id) != call_id:
         return True
-    return kind == "tool_result" and any(map(_is_odd, objects(block.get("content"))))
+    return kind == "tool_result" and any(map(_is_odd, dicts_in(block.get("content"))))
 
 
 def _has_late_results(blocks: list[_Block]) -> bool:

@@ -27,7 +27,7 @@ from addon.formats.neutral import adapt
 from addon.formats.neutral.adapt import PatchedBody
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refuse_parts, refused
-from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -192,7 +192,7 @@ def _read(body: bytes, parts: Members, unseal: Unseal) -> PatchableRequest | Non
     elif messages:
         found["messages"] = None
     items = items_of(found)
-    if any(_is_others_tool(tool) for tool in objects(found.get("tools"))):
+    if any(_is_others_tool(tool) for tool in dicts_in(found.get("tools"))):
         return None
     request = request_of(found, [])
     read: list[RawMessage] = []
@@ -269,7 +269,7 @@ def _merged(run: list[_Entry]) -> bytes:
     blocks = [block for entry in run for block in raw_blocks(entry.raw)]
     # Results come first:
     # https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
-    blocks.sort(key=lambda raw: record(value(raw)).get("type") != "tool_result")
+    blocks.sort(key=lambda raw: as_dict(value(raw)).get("type") != "tool_result")
     return with_members(run[0].raw, {"content": array_text(blocks)})
 
 
@@ -303,13 +303,13 @@ def _without_billing_block(raw: bytes) -> bytes:
     if not raw.startswith(b"{"):
         return raw
     patched = changed(raw, ("text",), _without_billing_line)
-    if patched != raw and is_blank(record(value(patched))):
+    if patched != raw and is_blank(as_dict(value(patched))):
         return b""
     return patched
 
 
 def _without_billing_line(said: bytes) -> bytes:
-    given = text(value(said))
+    given = as_str(value(said))
     kept = without_billing_line(given)
     if kept == given:
         return said
@@ -344,7 +344,7 @@ def _strict(found: dict[str, bytes]) -> Changes:
     """What Claude refuses: sequences of blanks to stop at, and a choice among no tools."""
     changes: Changes = {}
     stops = array_elements(found.get("stop_sequences", b""))
-    kept = [raw for raw in stops if text(value(raw)).strip()]
+    kept = [raw for raw in stops if as_str(value(raw)).strip()]
     if kept != stops:
         changes["stop_sequences"] = array_or_nothing(kept)
     if "tool_choice" in found and not value(found.get("tools", b"null")):

@@ -10,7 +10,7 @@ from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.protocols import Mint, Seal
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.wire import sse
-from addon.formats.wire.lenient import record, text
+from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -87,11 +87,11 @@ def renamed(raw: bytes, model: str) -> bytes:
 
 def for_client(raw: bytes, numbers: Iterator[int], mint: Mint, seal: Seal) -> bytes:
     """A whole block as the client gets it; `numbers` count the tool calls."""
-    block = record(value(raw))
+    block = as_dict(value(raw))
     match block.get("type"):
         case "tool_use":
             return with_members(
-                raw, {"id": scalar_text(mint(0, next(numbers), text(block.get("id"))))}
+                raw, {"id": scalar_text(mint(0, next(numbers), as_str(block.get("id"))))}
             )
         case "thinking" | "redacted_thinking":
             return _sealed(raw, seal)
@@ -100,11 +100,11 @@ def for_client(raw: bytes, numbers: Iterator[int], mint: Mint, seal: Seal) -> by
 
 def _sealed(raw: bytes, seal: Seal) -> bytes:
     """A block of reasoning whose state is the client's copy; one without state stays as it is."""
-    block = record(value(raw))
-    member, carrier, said = "signature", "signature", text(block.get("thinking"))
+    block = as_dict(value(raw))
+    member, carrier, said = "signature", "signature", as_str(block.get("thinking"))
     if block.get("type") == "redacted_thinking":
         member, carrier, said = "data", "redacted_thinking", ""
-    state = text(block.get(member))
+    state = as_str(block.get(member))
     if not state:
         return raw
     copy = seal(Reasoning(said, "thinking", state, carrier))
@@ -136,8 +136,8 @@ def as_stream(body: bytes) -> bytes:
 
 def _block_events(at: int, raw: bytes) -> bytes:
     """A block begins empty, where its kind grows by deltas."""
-    block = record(value(raw))
-    steps = [step for step in _GROWING.get(text(block.get("type")), ()) if step[0] in block]
+    block = as_dict(value(raw))
+    steps = [step for step in _GROWING.get(as_str(block.get("type")), ()) if step[0] in block]
     begun = raw
     if steps:
         begun = with_members(raw, {member: empty for member, empty, _, _ in steps})

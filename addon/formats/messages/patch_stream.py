@@ -26,7 +26,7 @@ from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Mint, Seal
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire import sse
-from addon.formats.wire.lenient import integer, record, text
+from addon.formats.wire.lenient import as_dict, as_int, as_str
 from addon.formats.wire.splice import MalformedJson, changed, scalar_text, value
 
 __all__ = ("PatchStream",)
@@ -114,14 +114,14 @@ class PatchStream:
 
     def _patched(self, raw: bytes, deltas: list[Delta]) -> bytes:
         data = sse.said_by(raw)
-        event = record(value(data or b"null"))
-        at = integer(event.get("index"))
+        event = as_dict(value(data or b"null"))
+        at = as_int(event.get("index"))
         self._note_thoughts(deltas, at)
         match event.get("type"):
-            case "content_block_delta" if (added := record(event.get("delta"))).get(
+            case "content_block_delta" if (added := as_dict(event.get("delta"))).get(
                 "type"
             ) == "signature_delta":
-                return self._signed(raw, data, at, text(added.get("signature")))
+                return self._signed(raw, data, at, as_str(added.get("signature")))
             case "content_block_start":
                 return self._released() + self._begun_block(raw, data, deltas)
             case "message_start":

@@ -14,7 +14,7 @@ from addon.formats.messages import thinking
 from addon.formats.messages.claude import is_claude
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.request import Request, Thinking
-from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import (
     array_text,
     changed,
@@ -49,7 +49,7 @@ class _Body:
 
     def read(self, name: str) -> dict[str, Any]:
         """The object that a member is, or an empty one."""
-        return record(value(self[name] or b"null"))
+        return as_dict(value(self[name] or b"null"))
 
     def set(self, name: str, members: dict[str, bytes]) -> None:
         """Change members of the object that a member is; the member goes when nothing is
@@ -106,7 +106,7 @@ def _set_thinking(body: _Body, wanted: thinking.Written) -> None:
     effort = wanted.effort
     if effort == "none":
         effort = ""  # the switch says so
-    if effort != text(body.read("output_config").get("effort")):
+    if effort != as_str(body.read("output_config").get("effort")):
         body.set("output_config", {"effort": _text(effort)})
 
 
@@ -142,7 +142,7 @@ def _text(given: object) -> bytes:
 
 
 def _switch(body: _Body) -> str:
-    return text(body.read("thinking").get("type"))
+    return as_str(body.read("thinking").get("type"))
 
 
 def _drop_sampling(body: _Body, abilities: Abilities) -> None:
@@ -166,15 +166,15 @@ def _drop_clearing(body: _Body) -> None:
     (https://platform.claude.com/docs/en/build-with-claude/context-editing).
     """
     edits = body.read("context_management").get("edits")
-    if any(_clears(edit) for edit in objects(edits)):
+    if any(_clears(edit) for edit in dicts_in(edits)):
         body.put(
             "context_management", changed(body["context_management"], ("edits",), _without_clearing)
         )
 
 
 def _without_clearing(edits: bytes) -> bytes:
-    return array_text([edit for edit in elements(edits) if not _clears(record(value(edit)))])
+    return array_text([edit for edit in elements(edits) if not _clears(as_dict(value(edit)))])
 
 
 def _clears(edit: dict[str, Any]) -> bool:
-    return text(edit.get("type")).startswith("clear_thinking")
+    return as_str(edit.get("type")).startswith("clear_thinking")

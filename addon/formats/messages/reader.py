@@ -25,7 +25,7 @@ from addon.formats.neutral.deltas import (
 )
 from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
-from addon.formats.wire.lenient import decoded, record, text
+from addon.formats.wire.lenient import as_dict, as_str, decode_leniently
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = ("MessagesReader",)
@@ -98,7 +98,7 @@ class MessagesReader:
         data = sse.said_by(raw)
         if not data:
             return []
-        event = decoded(_EVENT, data)
+        event = decode_leniently(_EVENT, data)
         if event is None:
             if _is_unknown(data):
                 return []
@@ -115,48 +115,51 @@ class MessagesReader:
 
     def _message_start(self, event: _Event) -> list[Delta]:
         # Some servers count the prompt at the end only.
-        reports = self._usage_reports(record(event.message).get("usage"))
+        reports = self._usage_reports(as_dict(event.message).get("usage"))
         return [report for report in reports if report.usage.prompt_tokens]
 
     def _usage_reports(self, usage: Any) -> list[UsageReport]:
         """Counts are totals: later ones replace earlier ones."""
-        self._usage |= {key: number for key, number in record(usage).items() if number is not None}
+        self._usage |= {key: number for key, number in as_dict(usage).items() if number is not None}
         total = usage_of(self._usage)
         if total is None:
             return []
         return [UsageReport(total)]
 
     def _block_start(self, event: _Event) -> list[Delta]:
-        index, start = _index(event), record(event.content_block)
+        index, start = _index(event), as_dict(event.content_block)
         before = self._block_stop(event)
-        kind = text(start.get("type"))
+        kind = as_str(start.get("type"))
         number = self._counts.get(_KINDS.get(kind, kind), 0)
         self._counts[_KINDS.get(kind, kind)] = number + 1
         self._open[index] = _Block(kind, number, start, [])
         match kind:
             case "text":
-                return [*before, *self._text(index, text(start.get("text")))]
+                return [*before, *self._text(index, as_str(start.get("text")))]
             case "thinking":
-                return [*before, ReasoningDelta(text(start.get("thinking")), _FIELD, 0, number)]
+                return [*before, ReasoningDelta(as_str(start.get("thinking")), _FIELD, 0, number)]
             case "redacted_thinking":
-                state = OpaqueDelta(text(start.get("data")), kind, 0, number)
+                state = OpaqueDelta(as_str(start.get("data")), kind, 0, number)
                 return [*before, ReasoningDelta("", _FIELD, 0, number), state]
             case "tool_use":
-                return [*before, CallDelta(number, text(start.get("id")), text(start.get("name")))]
+                return [
+                    *before,
+                    CallDelta(number, as_str(start.get("id")), as_str(start.get("name"))),
+                ]
         return before
 
     def _block_delta(self, event: _Event) -> list[Delta]:
         delta, index = event.delta or _NOTHING, _index(event)
         match delta.type:
             case "text_delta":
-                return self._text(index, text(delta.text))
+                return self._text(index, as_str(delta.text))
             case "thinking_delta":
                 number = self._at(index, "thinking").number
-                return [ReasoningDelta(text(delta.thinking), _FIELD, 0, number)]
-            case "input_json_delta" if piece := text(delta.partial_json):
+                return [ReasoningDelta(as_str(delta.thinking), _FIELD, 0, number)]
+            case "input_json_delta" if piece := as_str(delta.partial_json):
                 return self._input(self._at(index, "tool_use"), piece)
             case "signature_delta":
-                self._at(index, "thinking").pieces.append(text(delta.signature))
+                self._at(index, "thinking").pieces.append(as_str(delta.signature))
         return []
 
     def _text(self, index: int, piece: str) -> list[Delta]:
@@ -202,7 +205,7 @@ class MessagesReader:
             return []
         self._finished = True
         reason = finish_of(delta.stop_reason, calls="tool_use" in self._counts)
-        return [Finish(reason, 0, text(delta.stop_sequence))]
+        return [Finish(reason, 0, as_str(delta.stop_sequence))]
 
     def _message_stop(self, event: _Event) -> list[Delta]:
         self.done = True
@@ -229,14 +232,14 @@ def _last_deltas(block: _Block) -> list[Delta]:
         case "text" | "redacted_thinking":
             return []
         case "thinking":
-            signature = "".join(block.pieces) or text(block.start.get("signature"))
+            signature = "".join(block.pieces) or as_str(block.start.get("signature"))
             if not signature:
                 return []
             return [OpaqueDelta(signature, "signature", 0, block.number)]
         case "tool_use":
             if block.has_input:
                 return []
-            arguments = scalar_text(record(block.start.get("input"))).decode()
+            arguments = scalar_text(as_dict(block.start.get("input"))).decode()
             return [CallDelta(block.number, arguments=arguments)]
     item = block.start
     if block.has_input:
@@ -247,7 +250,7 @@ def _last_deltas(block: _Block) -> list[Delta]:
 def _is_unknown(data: bytes) -> bool:
     """Whether an event is of a type that has no meaning here, whatever its members are."""
     try:
-        kind = record(value(data)).get("type")
+        kind = as_dict(value(data)).get("type")
     except MalformedJson:
         return False
     return isinstance(kind, str) and kind not in _STEPS

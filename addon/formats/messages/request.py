@@ -23,7 +23,7 @@ from addon.formats.neutral.turn import Message, marked, message_of
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of
-from addon.formats.wire.lenient import flag, integer, number, record, strings, text
+from addon.formats.wire.lenient import as_dict, as_int, as_number, as_str, bool_member, strings_in
 from addon.formats.wire.splice import Members, members, object_text, scalar_text
 
 __all__ = ("decode", "encode", "items_of", "query_of", "request_of")
@@ -98,13 +98,13 @@ def request_of(members: dict[str, Any], messages: list[Message]) -> Request:
         tools=tools,
         hosted=hosted,
         tool_choice=choice_of(members.get("tool_choice")),
-        parallel_tool_calls=_parallel(record(members.get("tool_choice"))),
-        max_tokens=integer(members.get("max_tokens")),
-        temperature=number(members.get("temperature")),
-        top_p=number(members.get("top_p")),
-        top_k=integer(members.get("top_k")),
-        stop=strings(members.get("stop_sequences")),
-        output_format=_output_format(record(record(members.get("output_config")).get("format"))),
+        parallel_tool_calls=_parallel(as_dict(members.get("tool_choice"))),
+        max_tokens=as_int(members.get("max_tokens")),
+        temperature=as_number(members.get("temperature")),
+        top_p=as_number(members.get("top_p")),
+        top_k=as_int(members.get("top_k")),
+        stop=strings_in(members.get("stop_sequences")),
+        output_format=_output_format(as_dict(as_dict(members.get("output_config")).get("format"))),
         thinking=thinking.read(members),
         stream=members.get("stream") is True,
         usage_asked=True,
@@ -121,7 +121,7 @@ def _system(members: dict[str, Any]) -> list[Message]:
 
 
 def _user(members: dict[str, Any]) -> str:
-    name = text(record(members.get("metadata")).get("user_id"))
+    name = as_str(as_dict(members.get("metadata")).get("user_id"))
     if len(name) > _LONGEST_USER:
         return ""
     return name
@@ -130,10 +130,10 @@ def _user(members: dict[str, Any]) -> str:
 def _extra(members: dict[str, Any], user: str) -> dict[str, Any]:
     extra = _without(members, _NAMED)
     for key, names in _NAMED_WITHIN.items():
-        rest = _without(record(members.get(key)), names)
+        rest = _without(as_dict(members.get(key)), names)
         if rest:
             extra[key] = rest
-    metadata = record(members.get("metadata"))
+    metadata = as_dict(members.get("metadata"))
     if metadata and metadata != {"user_id": user}:
         extra["metadata"] = metadata
     return extra
@@ -144,7 +144,7 @@ def _without(members: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _parallel(choice: dict[str, Any]) -> bool | None:
-    disabled = flag(choice, "disable_parallel_tool_use")
+    disabled = bool_member(choice, "disable_parallel_tool_use")
     if disabled is None:
         return None
     return not disabled
@@ -153,7 +153,7 @@ def _parallel(choice: dict[str, Any]) -> bool | None:
 def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
     if wanted.get("type") != "json_schema":
         return None
-    return OutputFormat(schema=record(wanted.get("schema")))
+    return OutputFormat(schema=as_dict(wanted.get("schema")))
 
 
 def encode(request: Request, *, model: str, abilities: Abilities) -> bytes:

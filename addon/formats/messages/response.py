@@ -7,7 +7,7 @@ from addon.formats.messages.usage import usage_of
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import ToolCall, Turn, Usage, turn_of
 from addon.formats.tolerant.parts import parts_of
-from addon.formats.wire.lenient import record, text
+from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("Answer", "decode", "finish_of")
@@ -35,7 +35,7 @@ class Answer:
         self.error: StreamError | None = None
         self.usage: Usage | None = usage_of(answer.get("usage"))
         self.turns: dict[int, Turn] = {}
-        failed = record(answer.get("base_resp")).get("status_code")
+        failed = as_dict(answer.get("base_resp")).get("status_code")
         if answer.get("type") == "error" or answer.get("error") or failed:
             places = ("error", "base_resp", "code", "message")
             self.error = failure_of(*map(answer.get, places))
@@ -43,7 +43,7 @@ class Answer:
         parts = parts_of(answer.get("content"), "messages")
         calls = any(isinstance(part, ToolCall) for part in parts)
         finish = finish_of(answer.get("stop_reason"), calls=calls)
-        self.turns[0] = turn_of(parts, finish, text(answer.get("stop_sequence")))
+        self.turns[0] = turn_of(parts, finish, as_str(answer.get("stop_sequence")))
 
 
 def decode(body: bytes) -> Answer | None:
@@ -56,7 +56,7 @@ def decode(body: bytes) -> Answer | None:
 
 def finish_of(stop_reason: Any, *, calls: bool) -> str:
     """The reason of `Finish` for a stop reason, or for an answer without one."""
-    reason = _REASONS.get(text(stop_reason))
+    reason = _REASONS.get(as_str(stop_reason))
     if reason is not None:
         return reason
     if calls:

@@ -10,7 +10,7 @@ import msgspec
 
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.request import Request, Thinking
-from addon.formats.wire.lenient import integer, record, text
+from addon.formats.wire.lenient import as_dict, as_int, as_str
 
 __all__ = ("LEAST_TOP_P", "effort_of", "read", "written")
 
@@ -50,14 +50,14 @@ class Written(msgspec.Struct, frozen=True):
 
 def read(members: dict[str, Any]) -> Thinking:
     """The `thinking` and `output_config` of a body in neutral words."""
-    thinking = record(members.get("thinking"))
-    switch, display = text(thinking.get("type")), text(thinking.get("display"))
+    thinking = as_dict(members.get("thinking"))
+    switch, display = as_str(thinking.get("type")), as_str(thinking.get("display"))
     summary = ""
     if switch not in ("", "disabled") and display != "omitted":
         summary = "auto"
     return Thinking(
-        effort=text(record(members.get("output_config")).get("effort")),
-        budget=integer(thinking.get("budget_tokens")),
+        effort=as_str(as_dict(members.get("output_config")).get("effort")),
+        budget=as_int(thinking.get("budget_tokens")),
         switch=switch,
         display=display,
         summary=summary,

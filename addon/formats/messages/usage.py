@@ -8,7 +8,7 @@ a neutral prompt is all three.
 from typing import Any
 
 from addon.formats.neutral.turn import Usage
-from addon.formats.wire.lenient import integer, record
+from addon.formats.wire.lenient import as_dict, as_int
 
 __all__ = ("usage_object", "usage_of")
 
@@ -18,15 +18,15 @@ _LIMIT = 10**9
 
 def usage_of(reported: Any) -> Usage | None:
     """The neutral count of a `usage` object; None without counts."""
-    usage = record(reported)
-    if integer(usage.get("input_tokens")) is None and integer(usage.get("output_tokens")) is None:
+    usage = as_dict(reported)
+    if as_int(usage.get("input_tokens")) is None and as_int(usage.get("output_tokens")) is None:
         return None
     cache_reads = _count(usage, "cache_read_input_tokens")
     cache_writes = _count(usage, "cache_creation_input_tokens")
     return Usage(
         prompt_tokens=_count(usage, "input_tokens") + cache_reads + cache_writes,
         completion_tokens=_count(usage, "output_tokens"),
-        reasoning_tokens=_count(record(usage.get("output_tokens_details")), "thinking_tokens"),
+        reasoning_tokens=_count(as_dict(usage.get("output_tokens_details")), "thinking_tokens"),
         cached_tokens=cache_reads,
         cache_write_tokens=cache_writes,
     )
@@ -47,4 +47,4 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 
 def _count(usage: dict[str, Any], name: str) -> int:
-    return min(max(integer(usage.get(name)) or 0, 0), _LIMIT)
+    return min(max(as_int(usage.get(name)) or 0, 0), _LIMIT)

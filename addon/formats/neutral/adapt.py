@@ -24,7 +24,7 @@ from addon.formats.neutral.turn import (
     message_of,
     turn_of,
 )
-from addon.formats.wire.lenient import record, text
+from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = (
@@ -171,7 +171,7 @@ def _as_function(tool: Tool, custom: frozenset[str]) -> Tool:
     if tool.name not in custom:
         return tool
     description = tool.description
-    grammar = text(record(tool.grammar).get("definition"))
+    grammar = as_str(as_dict(tool.grammar).get("definition"))
     if grammar:
         description += f"\n\nThe {INPUT} must match this grammar:\n{grammar}"
     return Tool(name=tool.name, description=description, parameters=_INPUT_SCHEMA, cache=tool.cache)

@@ -9,7 +9,7 @@ from typing import Any
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
 from addon.formats.tolerant.error_body import error_of
-from addon.formats.wire.lenient import text
+from addon.formats.wire.lenient import as_str
 
 __all__ = ("error_object", "failure_of")
 
@@ -32,7 +32,7 @@ def failure_of(reported: Any, code: Any = None, message: Any = None) -> StreamEr
     """The error in an `error` member, or in an event's own code and message."""
     error = error_of(reported, code=code, message=message)
     if error is None:
-        error = StreamError(text(message) or "The upstream reported an error.", code=text(code))
+        error = StreamError(as_str(message) or "The upstream reported an error.", code=as_str(code))
     return StreamError(error.message, _STATUSES.get(error.code, error.status), error.code)
 
 

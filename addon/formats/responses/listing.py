@@ -5,7 +5,7 @@
 from typing import Any
 
 from addon.formats.neutral.request import refused
-from addon.formats.wire.lenient import text
+from addon.formats.wire.lenient import as_str
 
 __all__ = ("PREFIXES", "Query", "listed", "page", "shown")
 
@@ -37,12 +37,12 @@ def listed(items: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 
 def _listed(item: dict[str, Any], name: str) -> dict[str, Any]:
-    kind = text(item.get("type")) or "message"
+    kind = as_str(item.get("type")) or "message"
     if kind not in PREFIXES:
         return item  # its upstream gets it as it came, and would not know an id of ours
     whole: dict[str, Any] = {"type": kind, "status": "completed"}
     whole |= {key: member for key, member in item.items() if member is not None}
-    whole["id"] = text(item.get("id")) or f"{PREFIXES[kind]}_{name}"
+    whole["id"] = as_str(item.get("id")) or f"{PREFIXES[kind]}_{name}"
     content = item.get("content")
     if kind == "message" and isinstance(content, str):
         whole["content"] = _parts(content, item.get("role"))

@@ -18,7 +18,7 @@ from addon.formats.responses.request import ENCRYPTED, Past, items_before, refer
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.history import messages_and_sources
 from addon.formats.tolerant.items import item_parts
-from addon.formats.wire.lenient import objects, record, strings, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in, strings_in
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -64,12 +64,12 @@ class _Item:
     def __init__(self, raw: bytes, decoded: Any) -> None:
         self.raw = raw
         self.value = decoded
-        self.found = record(decoded)
+        self.found = as_dict(decoded)
         self.thought: Reasoning | None = None
         """Its reasoning, a sealed copy opened; None: nothing usable, or another kind of item."""
 
         self.is_thought = self.found.get("type") == "reasoning"
-        self.is_copy = self.is_thought and bool(text(self.found.get("encrypted_content")))
+        self.is_copy = self.is_thought and bool(as_str(self.found.get("encrypted_content")))
 
 
 class PatchableRequest:
@@ -90,7 +90,7 @@ class PatchableRequest:
         messages, sources = messages_and_sources(values, joined=True, foreign="responses")
         own_items = None
         if past is not None:
-            own_items = objects([item.value for item in own])
+            own_items = dicts_in([item.value for item in own])
         request = request_of(found, messages, own_items)
         instructions: list[list[int]] = [[] for _ in request.messages[len(sources) :]]
         self._sources = instructions + sources
@@ -271,9 +271,9 @@ def _others(item: _Item) -> int:
 
 
 def _is_native(found: dict[str, Any], items: list[Any]) -> bool:
-    tools = [*objects(found.get("tools")), record(found.get("tool_choice"))]
+    tools = [*dicts_in(found.get("tools")), as_dict(found.get("tool_choice"))]
     nested = any(name in tool for tool in tools for name in ("function", "custom", "input_schema"))
-    return not nested and not any(_is_foreign(item) for item in objects(items))
+    return not nested and not any(_is_foreign(item) for item in dicts_in(items))
 
 
 def _is_foreign(item: dict[str, Any]) -> bool:
@@ -282,7 +282,7 @@ def _is_foreign(item: dict[str, Any]) -> bool:
         return False
     if item.get("role") in ("tool", "function") or not _FOREIGN_MEMBERS.isdisjoint(item):
         return True
-    return any(part.get("type") in _FOREIGN_PARTS for part in objects(item.get("content")))
+    return any(part.get("type") in _FOREIGN_PARTS for part in dicts_in(item.get("content")))
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def _include(given: bytes, *, encrypted: bool) -> dict[str, bytes]:
     """The change to `include`, so that it asks for encrypted reasoning, or does not; `{}` if
     it does so already.
     """
-    if (ENCRYPTED in strings(value(given))) == encrypted:
+    if (ENCRYPTED in strings_in(value(given))) == encrypted:
         return {}
     listed = array_elements(given)
     if encrypted:
@@ -316,9 +316,9 @@ def _texts(item: _Item, ids: Mapping[str, str], unusable: frozenset[str]) -> lis
             return []
         changes |= _reasoning_changes(item.found, thought)
     name = "id"
-    if text(item.found.get("call_id")):
+    if as_str(item.found.get("call_id")):
         name = "call_id"
-    call_id = text(item.found.get(name))
+    call_id = as_str(item.found.get(name))
     if call_id in ids:
         changes[name] = scalar_text(ids[call_id])
     if not changes:
@@ -353,7 +353,7 @@ def _reasoning_changes(found: dict[str, Any], opened: Reasoning) -> dict[str, by
     assert isinstance(shown, Reasoning)
     changes: dict[str, bytes] = {}
     has_state = _has_state(opened)
-    if text(found.get("encrypted_content")):
+    if as_str(found.get("encrypted_content")):
         changes["encrypted_content"] = b""
         if has_state:
             changes["encrypted_content"] = scalar_text(opened.opaque)
@@ -397,9 +397,9 @@ def _fitted(item: bytes, at: int, abilities: Abilities, notes: list[str]) -> byt
     """The item with noted remarks in the place of parts that the upstream does not take. Raises
     RequestError.
     """
-    found = record(value(item))
+    found = as_dict(value(item))
     for name in ("content", "output"):
-        if any(part.get("type") in _PICTURES for part in objects(found.get(name))):
+        if any(part.get("type") in _PICTURES for part in dicts_in(found.get(name))):
             fit = partial(_fitted_parts, at=at, abilities=abilities, notes=notes)
             item = changed(item, (name,), fit)
     return item
@@ -410,7 +410,7 @@ def _fitted_parts(parts: bytes, at: int, abilities: Abilities, notes: list[str])
 
 
 def _fitted_part(part: bytes, at: int, abilities: Abilities, notes: list[str]) -> bytes:
-    what = _PICTURES.get(text(record(value(part)).get("type")), "")
+    what = _PICTURES.get(as_str(as_dict(value(part)).get("type")), "")
     taking = {"image": abilities.images, "file": abilities.files}.get(what, "take")
     if taking == "take":
         return part

@@ -15,7 +15,7 @@ from addon.formats.responses.listing import PREFIXES
 from addon.formats.responses.request import ENCRYPTED
 from addon.formats.tolerant.items import item_parts
 from addon.formats.wire import sse
-from addon.formats.wire.lenient import record, text
+from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import (
     MalformedJson,
     array_elements,
@@ -64,19 +64,19 @@ class Patch:
 
     def item(self, index: int, raw: bytes, *, ended: bool, stored: bool = False) -> bytes:
         """The output item at this place, for the client or to be stored; `ended`: it is whole."""
-        item = record(value(raw))
+        item = as_dict(value(raw))
         changes: dict[str, bytes] = {}
-        call_id = text(item.get("call_id"))
+        call_id = as_str(item.get("call_id"))
         if item.get("type") in _CALLS:
             changes["call_id"] = scalar_text(self._client_call_id(index, call_id))
         elif call_id and call_id in self._call_ids:
             changes["call_id"] = scalar_text(self._call_ids[call_id])
         if item.get("type") == "reasoning":
             changes |= self._state(item, ended=ended, stored=stored)
-        prefix = PREFIXES.get(text(item.get("type")))
+        prefix = PREFIXES.get(as_str(item.get("type")))
         if self._keep and prefix:
             item_id = f"{prefix}_{self._name}{index}"
-            self._item_ids[text(item.get("id"))] = item_id
+            self._item_ids[as_str(item.get("id"))] = item_id
             changes["id"] = scalar_text(item_id)
         if not changes:
             return raw
@@ -185,7 +185,7 @@ def as_stream(body: bytes) -> bytes:
     ]
     for index, raw in enumerate(_items(response)):
         events += _item_events(index, raw)
-    status = text(value(response.get("status", b'""'))) or "completed"
+    status = as_str(value(response.get("status", b'""'))) or "completed"
     events.append((f"response.{status}", {"response": body}))
     return b"".join([_event(number, *event) for number, event in enumerate(events)])
 
@@ -197,16 +197,16 @@ def _event(number: int, kind: str, parts: dict[str, bytes]) -> bytes:
 
 def _item_events(index: int, raw: bytes) -> _Events:
     """The events in which an item is added, filled and done."""
-    item = record(value(raw))
+    item = as_dict(value(raw))
     kind = item.get("type")
     place = {"output_index": scalar_text(index)}
-    where = {"item_id": scalar_text(text(item.get("id"))), **place}
+    where = {"item_id": scalar_text(as_str(item.get("id"))), **place}
     filling: _Events = []
     empty: dict[str, bytes] = {}
     for name, event in _CALL_EVENTS.items():
         if kind in _CALLS and isinstance(item.get(name), str):
             empty[name] = b'""'
-            filling += _text_events(event, where, name, text(item[name]))
+            filling += _text_events(event, where, name, as_str(item[name]))
     if kind == "message":
         filling += _parts_events("content", where, raw)
         empty["content"] = b"[]"
@@ -247,15 +247,15 @@ def _parts_events(name: str, where: dict[str, bytes], raw: bytes) -> _Events:
     kind, number = _PART_EVENTS[name]
     events: _Events = []
     for at, part in enumerate(array_elements(dict(members(raw)).get(name, b"[]"))):
-        found = record(value(part))
+        found = as_dict(value(part))
         place = {**where, number: scalar_text(at)}
-        member, event = _PARTS.get(text(found.get("type")), ("", ""))
+        member, event = _PARTS.get(as_str(found.get("type")), ("", ""))
         if not member:
             events.append((f"{kind}.added", {**place, "part": part}))
         else:
             empty = with_members(part, {member: b'""'})
             events.append((f"{kind}.added", {**place, "part": empty}))
-            events += _text_events(event, place, member, text(found.get(member)))
+            events += _text_events(event, place, member, as_str(found.get(member)))
         events.append((f"{kind}.done", {**place, "part": part}))
     return events
 

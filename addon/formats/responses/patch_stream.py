@@ -18,7 +18,7 @@ from addon.formats.responses.patch_response import Patch
 from addon.formats.responses.reader import ResponsesReader
 from addon.formats.responses.writer import ResponsesWriter
 from addon.formats.wire import sse
-from addon.formats.wire.lenient import integer, record, text
+from addon.formats.wire.lenient import as_dict, as_int, as_str
 from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
@@ -123,7 +123,7 @@ class PatchStream:
 
     def _changes(self, event: _Event) -> dict[str, bytes]:
         """Note the event, and return its changes for the client, but for its response object."""
-        self._number = max(self._number, integer(event.sequence_number) or 0)
+        self._number = max(self._number, as_int(event.sequence_number) or 0)
         changes = self._patch.mentions(event.item_id, event.call_id, event.response_id)
         response, item = bytes(event.response), bytes(event.item)
         if response.startswith(b"{"):
@@ -137,10 +137,10 @@ class PatchStream:
 
     def _place(self, event: _Event, item: bytes) -> int:
         """Where the event's item stands among the output."""
-        place = integer(event.output_index)
+        place = as_int(event.output_index)
         if place is not None:
             return place
-        item_id = text(record(value(item)).get("id"))
+        item_id = as_str(as_dict(value(item)).get("id"))
         return self._places.setdefault(item_id, len(self._places))
 
     def _passed(self, out: bytes, *, says: bool) -> bytes:

@@ -26,7 +26,7 @@ from addon.formats.responses.response import finish_of
 from addon.formats.responses.usage import usage_of
 from addon.formats.tolerant.items import item_parts
 from addon.formats.wire import sse
-from addon.formats.wire.lenient import decoded, objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, decode_leniently, dicts_in
 
 __all__ = ("ResponsesReader",)
 
@@ -81,7 +81,7 @@ class ResponsesReader:
         """The deltas of one event with this data."""
         if not data:
             return []
-        event = decoded(_EVENT, data)
+        event = decode_leniently(_EVENT, data)
         if event is None:
             return [UNREADABLE]
         return self._step(event)
@@ -94,26 +94,28 @@ class ResponsesReader:
         return []
 
     def _text(self, event: _Event) -> list[Delta]:
-        return [TextDelta(text(event.delta), 0, self._at(event, "message").number)]
+        return [TextDelta(as_str(event.delta), 0, self._at(event, "message").number)]
 
     def _refusal(self, event: _Event) -> list[Delta]:
-        return [RefusalDelta(text(event.delta), 0, self._at(event, "message").number)]
+        return [RefusalDelta(as_str(event.delta), 0, self._at(event, "message").number)]
 
     def _arguments(self, event: _Event) -> list[Delta]:
         custom = event.type != "response.function_call_arguments.delta"
         item = self._at(event, "call", custom=custom)
-        return [CallDelta(item.number, arguments=text(event.delta), custom=item.custom)]
+        return [CallDelta(item.number, arguments=as_str(event.delta), custom=item.custom)]
 
     def _summary(self, event: _Event) -> list[Delta]:
-        return [ReasoningDelta(text(event.delta), SUMMARY, 0, self._at(event, "reasoning").number)]
+        return [
+            ReasoningDelta(as_str(event.delta), SUMMARY, 0, self._at(event, "reasoning").number)
+        ]
 
     def _reasoning_text(self, event: _Event) -> list[Delta]:
         number = self._at(event, "reasoning").number
-        return [ReasoningDelta(text(event.delta), "reasoning_text", 0, number)]
+        return [ReasoningDelta(as_str(event.delta), "reasoning_text", 0, number)]
 
     def _error(self, event: _Event) -> list[Delta]:
         self.done = True
-        error = event.error or record(event.response).get("error")
+        error = event.error or as_dict(event.response).get("error")
         return [failure_of(error, event.code, event.message)]
 
     def _at(self, event: _Event, kind: str, *, custom: bool = False) -> _Open:
@@ -136,7 +138,7 @@ class ResponsesReader:
         return [ReasoningDelta("\n\n", SUMMARY, 0, self._at(event, "reasoning").number)]
 
     def _item_added(self, event: _Event) -> list[Delta]:
-        item, index = record(event.item), _index(event)
+        item, index = as_dict(event.item), _index(event)
         if index in self._items:
             return []
         match item.get("type"):
@@ -146,7 +148,7 @@ class ResponsesReader:
                 custom = kind == "custom_tool_call"
                 call = self._begin(index, "call", custom=custom)
                 call.has_name = True
-                call_id, name = text(item.get("call_id")), text(item.get("name"))
+                call_id, name = as_str(item.get("call_id")), as_str(item.get("name"))
                 return [CallDelta(call.number, call_id, name, custom=custom)]
             case "message":
                 self._begin(index, "message")
@@ -154,7 +156,7 @@ class ResponsesReader:
 
     def _item_done(self, event: _Event) -> list[Delta]:
         """The deltas of what has not been streamed; some servers stream nothing of an item."""
-        item, index = record(event.item), _index(event)
+        item, index = as_dict(event.item), _index(event)
         open_item = self._items.get(index)
         deltas: list[Delta] = []
         if open_item is None:
@@ -168,9 +170,9 @@ class ResponsesReader:
         return deltas
 
     def _end(self, event: _Event) -> list[Delta]:
-        self.done, response = True, record(event.response)
+        self.done, response = True, as_dict(event.response)
         deltas: list[Delta] = []
-        for index, item in enumerate(objects(response.get("output"))):
+        for index, item in enumerate(dicts_in(response.get("output"))):
             if index not in self._items or not self._items[index].done:
                 deltas += self._item_done(_Event(item=item, output_index=index))
         deltas.append(Finish(finish_of(response, calls="call" in self._counts)))

@@ -19,7 +19,15 @@ from addon.formats.neutral.turn import Message, Text, message_of
 from addon.formats.responses.items import items_of
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.tools import choice_of, tools_of
-from addon.formats.wire.lenient import flag, integer, number, objects, record, strings, text
+from addon.formats.wire.lenient import (
+    as_dict,
+    as_int,
+    as_number,
+    as_str,
+    bool_member,
+    dicts_in,
+    strings_in,
+)
 from addon.formats.wire.splice import Members, scalar_text
 
 __all__ = (
@@ -94,7 +102,7 @@ def request_of(
             )
             raise refused("unsupported_parameter", message, member)
     tools, hosted = tools_of(found.get("tools"), "responses")
-    shape, reasoning = record(found.get("text")), record(found.get("reasoning"))
+    shape, reasoning = as_dict(found.get("text")), as_dict(found.get("reasoning"))
     return Request(
         origin="responses",
         model=model_of(found.get("model")),
@@ -102,24 +110,24 @@ def request_of(
         tools=tools,
         hosted=hosted,
         tool_choice=choice_of(found.get("tool_choice")),
-        parallel_tool_calls=flag(found, "parallel_tool_calls"),
-        max_tokens=integer(found.get("max_output_tokens")),
-        temperature=number(found.get("temperature")),
-        top_p=number(found.get("top_p")),
-        output_format=_output_format(record(shape.get("format"))),
-        verbosity=text(shape.get("verbosity")),
+        parallel_tool_calls=bool_member(found, "parallel_tool_calls"),
+        max_tokens=as_int(found.get("max_output_tokens")),
+        temperature=as_number(found.get("temperature")),
+        top_p=as_number(found.get("top_p")),
+        output_format=_output_format(as_dict(shape.get("format"))),
+        verbosity=as_str(shape.get("verbosity")),
         thinking=Thinking(
-            effort=text(reasoning.get("effort")),
-            summary=text(reasoning.get("summary")) or text(reasoning.get("generate_summary")),
+            effort=as_str(reasoning.get("effort")),
+            summary=as_str(reasoning.get("summary")) or as_str(reasoning.get("generate_summary")),
         ),
         stream=found.get("stream") is True,
         usage_asked=True,
-        store=flag(found, "store"),
-        previous_response_id=text(found.get("previous_response_id")),
+        store=bool_member(found, "store"),
+        previous_response_id=as_str(found.get("previous_response_id")),
         own_items=own,
-        include=strings(found.get("include")),
-        metadata=record(found.get("metadata")) or None,
-        user=text(found.get("user")),
+        include=strings_in(found.get("include")),
+        metadata=as_dict(found.get("metadata")) or None,
+        user=as_str(found.get("user")),
         extra={key: member for key, member in found.items() if key not in _NAMED},
     )
 
@@ -135,19 +143,19 @@ def _own_items(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]
             "The request's 'input' is neither a text nor an array of items.",
             "input",
         )
-    return [referred(item, past) for item in objects(items)]
+    return [referred(item, past) for item in dicts_in(items)]
 
 
 def referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:
     """The stored item that the item refers to, else the item itself."""
     if not past or item.get("type") != "item_reference":
         return item
-    return past.item(text(item.get("id"))) or item
+    return past.item(as_str(item.get("id"))) or item
 
 
 def items_before(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]:
     """The stored items that the body's `previous_response_id` names. Raises RequestError."""
-    previous = text(found.get("previous_response_id"))
+    previous = as_str(found.get("previous_response_id"))
     if not previous:
         return []
     if past is None:
@@ -160,7 +168,7 @@ def items_before(found: dict[str, Any], past: Past | None) -> list[dict[str, Any
 
 
 def _system(found: dict[str, Any]) -> list[Message]:
-    instructions = text(found.get("instructions"))
+    instructions = as_str(found.get("instructions"))
     if not instructions:
         return []
     return [message_of("system", [Text(instructions)])]
@@ -172,10 +180,10 @@ def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
     if wanted.get("type") != "json_schema":
         return None
     return OutputFormat(
-        schema=record(wanted.get("schema")),
-        name=text(wanted.get("name")),
-        description=text(wanted.get("description")),
-        strict=flag(wanted, "strict"),
+        schema=as_dict(wanted.get("schema")),
+        name=as_str(wanted.get("name")),
+        description=as_str(wanted.get("description")),
+        strict=bool_member(wanted, "strict"),
     )
 
 

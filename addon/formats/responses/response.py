@@ -7,7 +7,7 @@ from addon.formats.neutral.turn import ToolCall, Turn, Usage, turn_of
 from addon.formats.responses.error_body import failure_of
 from addon.formats.responses.usage import usage_of
 from addon.formats.tolerant.items import item_parts
-from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("Answer", "decode", "finish_of")
@@ -27,7 +27,7 @@ class Answer:
         if answer.get("error") or answer.get("status") in ("failed", "cancelled"):
             self.error = failure_of(answer.get("error"), answer.get("code"), answer.get("message"))
             return
-        parts = [part for item in objects(answer.get("output")) for part in item_parts(item)]
+        parts = [part for item in dicts_in(answer.get("output")) for part in item_parts(item)]
         finish = finish_of(answer, calls=any(isinstance(part, ToolCall) for part in parts))
         self.turns[0] = turn_of(parts, finish)
 
@@ -42,7 +42,7 @@ def decode(body: bytes) -> Answer | None:
 
 def finish_of(response: dict[str, Any], *, calls: bool) -> str:
     """The reason of `Finish` for a whole response."""
-    reason = text(record(response.get("incomplete_details")).get("reason"))
+    reason = as_str(as_dict(response.get("incomplete_details")).get("reason"))
     if reason == "content_filter":
         return "content_filter"
     if response.get("status") == "incomplete" or reason:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from addon.formats.neutral.turn import Usage
-from addon.formats.wire.lenient import integer, record
+from addon.formats.wire.lenient import as_dict, as_int
 
 __all__ = ("usage_object", "usage_of")
 
@@ -13,11 +13,11 @@ _LIMIT = 10**9
 
 def usage_of(reported: Any) -> Usage | None:
     """The neutral count of a `usage` object; None without counts."""
-    usage = record(reported)
-    if integer(usage.get("input_tokens")) is None and integer(usage.get("output_tokens")) is None:
+    usage = as_dict(reported)
+    if as_int(usage.get("input_tokens")) is None and as_int(usage.get("output_tokens")) is None:
         return None
-    prompt = record(usage.get("input_tokens_details"))
-    completion = record(usage.get("output_tokens_details"))
+    prompt = as_dict(usage.get("input_tokens_details"))
+    completion = as_dict(usage.get("output_tokens_details"))
     return Usage(
         prompt_tokens=_count(usage, "input_tokens"),
         completion_tokens=_count(usage, "output_tokens"),
@@ -42,4 +42,4 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 
 def _count(usage: dict[str, Any], name: str) -> int:
-    return min(max(integer(usage.get(name)) or 0, 0), _LIMIT)
+    return min(max(as_int(usage.get(name)) or 0, 0), _LIMIT)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.wire.lenient import record, text
+from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("error_of", "full_text", "message_of")
@@ -64,14 +64,14 @@ def _message(error: dict[str, Any]) -> str:
     """The error's words, with those that OpenRouter (`metadata.raw`) and MiMo (`param`)
     hide beside them.
     """
-    hidden = (error.get("param"), record(error.get("metadata")).get("raw"))
+    hidden = (error.get("param"), as_dict(error.get("metadata")).get("raw"))
     # A text with a blank is a sentence; others are names of members and the like.
     details = [text for text in hidden if isinstance(text, str) and " " in text]
     return ": ".join([_words(error.get("message")), *details])
 
 
 def _words(message: Any) -> str:
-    return text(message) or "The upstream reported an error."
+    return as_str(message) or "The upstream reported an error."
 
 
 def message_of(body: bytes) -> str:
@@ -80,7 +80,7 @@ def message_of(body: bytes) -> str:
         answer = value(body)
     except MalformedJson:
         return ""
-    error = error_of(record(answer).get("error"))
+    error = error_of(as_dict(answer).get("error"))
     if error is None:
         return ""
     return error.message

@@ -13,7 +13,7 @@ from addon.formats.neutral.turn import Message, Part, Reasoning, Refusal, Role, 
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.items import item_parts
 from addon.formats.tolerant.parts import arguments_of, cache_of, parts_of
-from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 
 __all__ = ("messages_and_sources", "messages_of")
 
@@ -38,7 +38,7 @@ def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]
     `joined`: consecutive assistant messages are one turn, as Responses splits turns.
     `foreign`: as for `parts_of`. Raises RequestError.
     """
-    return messages_and_sources(objects(items), joined=joined, foreign=foreign)[0]
+    return messages_and_sources(dicts_in(items), joined=joined, foreign=foreign)[0]
 
 
 def messages_and_sources(
@@ -85,10 +85,10 @@ class _Reading:
         if kind == "item_reference":
             raise _unknown(item)
         if kind in _RESULTS:
-            result_of = text(item.get("call_id")) or text(item.get("id"))
+            result_of = as_str(item.get("call_id")) or as_str(item.get("id"))
             output = parts_of(item.get("output"), self._foreign)
             self._add(message_of("tool", output, result_of=result_of), at)
-        elif kind == "message" or text(item.get("role")) in _ROLES:
+        elif kind == "message" or as_str(item.get("role")) in _ROLES:
             self._message(item, at)
         else:
             self._turn += item_parts(item)
@@ -109,7 +109,7 @@ class _Reading:
         self._parts += len(message.parts)
 
     def _message(self, item: dict[str, Any], at: int) -> None:
-        role = _ROLES.get(text(item.get("role")))
+        role = _ROLES.get(as_str(item.get("role")))
         if role is None:
             raise refused("invalid_role", f"A message's role is {_ROLE_NAMES}.", "messages")
         if role == "assistant":
@@ -128,7 +128,7 @@ class _Reading:
 def _unknown(reference: dict[str, Any]) -> RequestError:
     """The error for a reference to an unknown item: stored ones have replaced their references."""
     message = (
-        f"The item '{text(reference.get('id'))[:80]}' is not known here: send the item "
+        f"The item '{as_str(reference.get('id'))[:80]}' is not known here: send the item "
         "itself in 'input'."
     )
     return refused("item_not_found", message, "input")
@@ -139,11 +139,11 @@ def _assistant_parts(item: dict[str, Any], foreign: str) -> Iterator[Part]:
     if thought is not None:
         yield thought
     yield from parts_of(item.get("content"), foreign)
-    if refusal := text(item.get("refusal")):
+    if refusal := as_str(item.get("refusal")):
         yield Refusal(refusal)
-    for call in objects(item.get("tool_calls")):
+    for call in dicts_in(item.get("tool_calls")):
         yield _call(call)
-    if legacy := record(item.get("function_call")):
+    if legacy := as_dict(item.get("function_call")):
         yield _call({"function": legacy})
 
 
@@ -160,16 +160,20 @@ def _reasoning_member(item: dict[str, Any]) -> Reasoning | None:
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
-    call_id, custom = text(call.get("id")), record(call.get("custom"))
+    call_id, custom = as_str(call.get("id")), as_dict(call.get("custom"))
     if custom:
-        return ToolCall(call_id, text(custom.get("name")), text(custom.get("input")), custom=True)
-    function = record(call.get("function"))
-    return ToolCall(call_id, text(function.get("name")), arguments_of(function.get("arguments")))
+        return ToolCall(
+            call_id, as_str(custom.get("name")), as_str(custom.get("input")), custom=True
+        )
+    function = as_dict(call.get("function"))
+    return ToolCall(call_id, as_str(function.get("name")), arguments_of(function.get("arguments")))
 
 
 def _tool_message(item: dict[str, Any]) -> Message:
     result_of = (
-        text(item.get("tool_call_id")) or text(item.get("call_id")) or text(item.get("tool_use_id"))
+        as_str(item.get("tool_call_id"))
+        or as_str(item.get("call_id"))
+        or as_str(item.get("tool_use_id"))
     )
     return message_of("tool", parts_of(item.get("content")), result_of=result_of)
 
@@ -177,7 +181,7 @@ def _tool_message(item: dict[str, Any]) -> Message:
 def _split(role: Role, item: dict[str, Any], foreign: str) -> Iterator[Message]:
     """The message's tool results as messages of their own, then the rest of it."""
     content = item.get("content")
-    results = [block for block in objects(content) if _is_result(block)]
+    results = [block for block in dicts_in(content) if _is_result(block)]
     if not results:
         yield message_of(role, parts_of(content, foreign))
         return
@@ -185,7 +189,7 @@ def _split(role: Role, item: dict[str, Any], foreign: str) -> Iterator[Message]:
         yield message_of(
             "tool",
             parts_of(block.get("content"), foreign),
-            result_of=text(block.get("tool_use_id")) or text(block.get("id")),
+            result_of=as_str(block.get("tool_use_id")) or as_str(block.get("id")),
             failed=block.get("is_error") is True,
             cache=cache_of(block),
         )

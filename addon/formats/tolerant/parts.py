@@ -22,7 +22,7 @@ from addon.formats.neutral.turn import (
     text_of_part,
 )
 from addon.formats.tolerant.content import thought_of
-from addon.formats.wire.lenient import objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("arguments_of", "cache_of", "parts_of")
@@ -55,11 +55,11 @@ def arguments_of(arguments: Any) -> str:
 
 def cache_of(raw: dict[str, Any]) -> str:
     """How long Anthropic's prompt cache is asked to keep what ends at this part."""
-    control = record(raw.get("cache_control"))
+    control = as_dict(raw.get("cache_control"))
     if control.get("type") != "ephemeral":
         return ""
     # The default: https://platform.claude.com/docs/en/build-with-claude/prompt-caching.
-    return text(control.get("ttl")) or "5m"
+    return as_str(control.get("ttl")) or "5m"
 
 
 def _bare_text(words: str) -> list[Part]:
@@ -71,8 +71,8 @@ def _bare_text(words: str) -> list[Part]:
 def _part(raw: Any, foreign: str) -> list[Part]:
     if isinstance(raw, str):
         return _bare_text(raw)
-    block = record(raw)
-    kind = text(block.get("type"))
+    block = as_dict(raw)
+    kind = as_str(block.get("type"))
     if reader := _READERS.get(kind):
         return reader(block)
     if kind and foreign:
@@ -86,14 +86,14 @@ def _part(raw: Any, foreign: str) -> list[Part]:
 
 
 def _text(raw: dict[str, Any]) -> list[Part]:
-    words = text(raw.get("text"))
+    words = as_str(raw.get("text"))
     if not words:
         return []
     return [Text(words, cache_of(raw))]
 
 
 def _refusal(raw: dict[str, Any]) -> list[Part]:
-    return [Refusal(text(raw.get("refusal")))]
+    return [Refusal(as_str(raw.get("refusal")))]
 
 
 def _image_url(raw: dict[str, Any]) -> list[Part]:
@@ -103,26 +103,28 @@ def _image_url(raw: dict[str, Any]) -> list[Part]:
     image = raw.get("image_url")
     if not isinstance(image, dict):
         image = {"url": image, "detail": raw.get("detail")}
-    detail = text(image.get("detail"))
+    detail = as_str(image.get("detail"))
     if detail == "auto":  # the default of both formats
         detail = ""
-    url, file_id = text(image.get("url")), text(raw.get("file_id"))
+    url, file_id = as_str(image.get("url")), as_str(raw.get("file_id"))
     return [Image(url, file_id, detail, cache=cache_of(raw))]
 
 
 def _file(raw: dict[str, Any]) -> list[Part]:
     """Chat nests the members under `file`, Responses (`input_file`) does not."""
-    file = record(raw.get("file")) or raw
-    url = text(file.get("file_data")) or text(file.get("file_url"))
-    return [File(url, text(file.get("file_id")), text(file.get("filename")), cache=cache_of(raw))]
+    file = as_dict(raw.get("file")) or raw
+    url = as_str(file.get("file_data")) or as_str(file.get("file_url"))
+    return [
+        File(url, as_str(file.get("file_id")), as_str(file.get("filename")), cache=cache_of(raw))
+    ]
 
 
 def _source(raw: dict[str, Any]) -> tuple[str, str]:
     """URL and file id of a Messages `source`."""
-    source = record(raw.get("source"))
+    source = as_dict(raw.get("source"))
     if source.get("type") == "base64":
-        return f"data:{text(source.get('media_type'))};base64,{text(source.get('data'))}", ""
-    return text(source.get("url")), text(source.get("file_id"))
+        return f"data:{as_str(source.get('media_type'))};base64,{as_str(source.get('data'))}", ""
+    return as_str(source.get("url")), as_str(source.get("file_id"))
 
 
 def _image(raw: dict[str, Any]) -> list[Part]:
@@ -131,14 +133,14 @@ def _image(raw: dict[str, Any]) -> list[Part]:
 
 def _document(raw: dict[str, Any]) -> list[Part]:
     """A Messages document: a file, or one whose text and pictures stand in the block."""
-    source = record(raw.get("source"))
+    source = as_dict(raw.get("source"))
     match source.get("type"):
         case "text":
             content = source.get("data")
         case "content":
             content = source.get("content")
         case _:
-            return [File(*_source(raw), name=text(raw.get("title")), cache=cache_of(raw))]
+            return [File(*_source(raw), name=as_str(raw.get("title")), cache=cache_of(raw))]
     readable = [part for part in parts_of(content) if isinstance(part, Text | Image)]
     return marked(readable, cache_of(raw))
 
@@ -146,25 +148,27 @@ def _document(raw: dict[str, Any]) -> list[Part]:
 def _thinking(raw: dict[str, Any]) -> list[Part]:
     """Mistral has chunks under `thinking`, Messages a string and a signature."""
     thought = thought_of(raw) or ""
-    signature = text(raw.get("signature"))
+    signature = as_str(raw.get("signature"))
     if not signature:
         return [Reasoning(thought, "thinking")]
     return [Reasoning(thought, "thinking", signature, "signature")]
 
 
 def _redacted(raw: dict[str, Any]) -> list[Part]:
-    return [Reasoning("", "thinking", text(raw.get("data")), "redacted_thinking")]
+    return [Reasoning("", "thinking", as_str(raw.get("data")), "redacted_thinking")]
 
 
 def _tool_use(raw: dict[str, Any]) -> list[Part]:
     arguments = arguments_of(raw.get("input"))
-    return [ToolCall(text(raw.get("id")), text(raw.get("name")), arguments, cache=cache_of(raw))]
+    return [
+        ToolCall(as_str(raw.get("id")), as_str(raw.get("name")), arguments, cache=cache_of(raw))
+    ]
 
 
 def _search_result(raw: dict[str, Any]) -> list[Part]:
     """A Messages `search_result` block as text: its title, source and content."""
-    content = "\n".join(map(text_of_part, objects(raw.get("content"))))
-    lines = (text(raw.get("title")), text(raw.get("source")), content)
+    content = "\n".join(map(text_of_part, dicts_in(raw.get("content"))))
+    lines = (as_str(raw.get("title")), as_str(raw.get("source")), content)
     return [Text("\n".join(filter(None, lines)), cache_of(raw))]
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from addon.formats.neutral.request import Hosted, Tool, ToolChoice, WireFormat
 from addon.formats.tolerant.parts import cache_of
-from addon.formats.wire.lenient import flag, objects, record, text
+from addon.formats.wire.lenient import as_dict, as_str, bool_member, dicts_in
 
 __all__ = ("choice_of", "tools_of")
 
@@ -22,32 +22,32 @@ def tools_of(declared: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], 
     """The client's own tools, and the tools that the upstream runs."""
     tools: list[Tool] = []
     hosted: list[Hosted] = []
-    for raw in objects(declared):
+    for raw in dicts_in(declared):
         tool = _tool(raw)
         if tool is not None:
             tools.append(tool)
         else:
-            hosted.append(Hosted(wire_format, text(raw.get("type")), raw, _is_spare(raw)))
+            hosted.append(Hosted(wire_format, as_str(raw.get("type")), raw, _is_spare(raw)))
     return tuple(tools), tuple(hosted)
 
 
 def choice_of(tool_choice: Any) -> ToolChoice | None:
     """The neutral form of a `tool_choice`; None where other formats have no word for it."""
-    choice = record(tool_choice)
-    match text(tool_choice) or text(choice.get("type")):
+    choice = as_dict(tool_choice)
+    match as_str(tool_choice) or as_str(choice.get("type")):
         case "auto" | "none" | "required" as mode:
             return ToolChoice(mode)
         case "any":
             return ToolChoice("required")
         case "allowed_tools":
-            return _allowed_tools(record(choice.get("allowed_tools")) or choice)
+            return _allowed_tools(as_dict(choice.get("allowed_tools")) or choice)
         case "function" | "custom" | "tool" if name := _name(choice):
             return ToolChoice("required", (name,))
     return None
 
 
 def _allowed_tools(allowed: dict[str, Any]) -> ToolChoice:
-    names = tuple(_name(tool) for tool in objects(allowed.get("tools")))
+    names = tuple(_name(tool) for tool in dicts_in(allowed.get("tools")))
     if allowed.get("mode") == "required":
         return ToolChoice("required", names)
     return ToolChoice("auto", names)
@@ -62,8 +62,8 @@ def _is_spare(raw: dict[str, Any]) -> bool:
 
 
 def _name(tool: dict[str, Any]) -> str:
-    nested = record(tool.get("function")) or record(tool.get("custom")) or tool
-    return text(nested.get("name"))
+    nested = as_dict(tool.get("function")) or as_dict(tool.get("custom")) or tool
+    return as_str(nested.get("name"))
 
 
 def _tool(raw: dict[str, Any]) -> Tool | None:
@@ -73,10 +73,10 @@ def _tool(raw: dict[str, Any]) -> Tool | None:
         extra = {key: member for key, member in raw.items() if key not in _MESSAGES}
         return msgspec.structs.replace(tool, cache=cache_of(raw), extra=extra)
     if kind == "custom":
-        nested = record(raw.get("custom"))
+        nested = as_dict(raw.get("custom"))
         return _custom(nested or raw, nested=bool(nested))
     if kind == "function" or (kind is None and "function" in raw):
-        function = record(raw.get("function")) or raw
+        function = as_dict(raw.get("function")) or raw
         return _function(function, function.get("parameters"))
     return None
 
@@ -85,22 +85,22 @@ def _function(function: dict[str, Any], schema: Any) -> Tool:
     if not isinstance(schema, dict):
         schema = None
     return Tool(
-        name=text(function.get("name")),
-        description=text(function.get("description")),
+        name=as_str(function.get("name")),
+        description=as_str(function.get("description")),
         parameters=schema,
-        strict=flag(function, "strict"),
+        strict=bool_member(function, "strict"),
     )
 
 
 def _custom(tool: dict[str, Any], *, nested: bool) -> Tool:
     """A custom tool; Chat nests the grammar once more than Responses does."""
     grammar = None
-    form = record(tool.get("format"))
+    form = as_dict(tool.get("format"))
     if form.get("type") == "grammar":
-        grammar = {"type": "grammar"} | (record(form.get("grammar")) or form)
+        grammar = {"type": "grammar"} | (as_dict(form.get("grammar")) or form)
     return Tool(
-        name=text(tool.get("name")),
-        description=text(tool.get("description")),
+        name=as_str(tool.get("name")),
+        description=as_str(tool.get("description")),
         custom=True,
         grammar=grammar,
         nested=nested,

@@ -7,10 +7,19 @@ import msgspec
 
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("decoded", "flag", "integer", "number", "objects", "record", "strings", "text")
+__all__ = (
+    "as_dict",
+    "as_int",
+    "as_number",
+    "as_str",
+    "bool_member",
+    "decode_leniently",
+    "dicts_in",
+    "strings_in",
+)
 
 
-def decoded[T](decoder: msgspec.json.Decoder[T], json_text: bytes) -> T | None:
+def decode_leniently[T](decoder: msgspec.json.Decoder[T], json_text: bytes) -> T | None:
     """The text decoded, with lone surrogates and odd numbers where strict JSON fails; None when
     it has another shape.
     """
@@ -38,28 +47,28 @@ def _with_readable_names(node: Any) -> Any:
     }
 
 
-def text(node: Any) -> str:
+def as_str(node: Any) -> str:
     """The string; `""` unless it is one."""
     if isinstance(node, str):
         return node
     return ""
 
 
-def record(node: Any) -> dict[str, Any]:
+def as_dict(node: Any) -> dict[str, Any]:
     """The object; `{}` unless it is one."""
     if isinstance(node, dict):
         return node
     return {}
 
 
-def objects(node: Any) -> list[dict[str, Any]]:
+def dicts_in(node: Any) -> list[dict[str, Any]]:
     """The objects in an array; `[]` unless it is one."""
     if not isinstance(node, list):
         return []
     return [item for item in node if isinstance(item, dict)]
 
 
-def strings(node: Any) -> tuple[str, ...]:
+def strings_in(node: Any) -> tuple[str, ...]:
     """The strings in an array, or the bare string alone; `()` unless it is either."""
     if isinstance(node, str):
         return (node,)
@@ -68,14 +77,14 @@ def strings(node: Any) -> tuple[str, ...]:
     return tuple(item for item in node if isinstance(item, str))
 
 
-def number(node: Any) -> float | None:
+def as_number(node: Any) -> float | None:
     """The number; None unless it is one."""
     if isinstance(node, int | float) and not isinstance(node, bool):
         return node
     return None
 
 
-def integer(node: Any) -> int | None:
+def as_int(node: Any) -> int | None:
     """The whole number; None unless it is one."""
     # `type` rather than isinstance: a bool is an int in Python.
     if type(node) is int:
@@ -83,7 +92,7 @@ def integer(node: Any) -> int | None:
     return None
 
 
-def flag(members: Mapping[str, Any], key: str) -> bool | None:
+def bool_member(members: Mapping[str, Any], key: str) -> bool | None:
     """The boolean member of this name; None unless it is one."""
     member = members.get(key)
     if isinstance(member, bool):

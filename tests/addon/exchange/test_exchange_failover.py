@@ -48,7 +48,7 @@ def test_when_all_keys_are_refused_the_operator_is_told_which(desk: Desk) -> Non
     assert exchange.refused(401, {}, b"") == Again()
     reply = reply_of(exchange.refused(401, {}, error("Invalid key sk-bad-2222")))
     assert reply.status == 502
-    assert "'one' refused the gateway's key …1111, …2222 (401)" in message_of(reply)
+    assert "'one' rejected key …1111, …2222 (401)" in message_of(reply)
     assert b"sk-bad" not in reply.body
 
 

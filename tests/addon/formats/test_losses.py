@@ -86,7 +86,7 @@ def sent(body: bytes, client: WireFormat, upstream: Upstream, model: str) -> byt
         thinking_off=False,
         unusable=frozenset(),
         pictures=True,
-        in_a_row=True,
+        allows_consecutive_user_messages=True,
     )
     return pair.body_for(wanted).body
 

@@ -24,7 +24,11 @@ def body(*messages: Json) -> bytes:
 
 
 def test_a_picture_becomes_a_remark_and_a_note() -> None:
-    found, notes = fitted(body(user("hi"), user([WORDS, PICTURE])), pictures=False, in_a_row=True)
+    found, notes = fitted(
+        body(user("hi"), user([WORDS, PICTURE])),
+        pictures=False,
+        allows_consecutive_user_messages=True,
+    )
     assert messages_of(found)[1]["content"] == [
         WORDS,
         {"type": "text", "text": "[image left out: this model can't read it]"},
@@ -40,7 +44,7 @@ def test_the_users_messages_in_a_row_become_one() -> None:
         {"role": "assistant", "content": "b"},
         user("c"),
     ]
-    found, _ = fitted(body(*spoken), pictures=True, in_a_row=False)
+    found, _ = fitted(body(*spoken), pictures=True, allows_consecutive_user_messages=False)
     assert messages_of(found) == [
         user([{"type": "text", "text": "a"}, WORDS]),
         {"role": "assistant", "content": "b"},
@@ -50,17 +54,21 @@ def test_the_users_messages_in_a_row_become_one() -> None:
 
 def test_a_body_that_fits_keeps_its_bytes() -> None:
     given = b'{"model" : "m", "messages":[ {"role":"user","content":"\\u00e9"} ,{"role":"assistant","content":null}]}'
-    assert fitted(given, pictures=False, in_a_row=False) == (given, ())
+    assert fitted(given, pictures=False, allows_consecutive_user_messages=False) == (given, ())
 
 
 def test_other_members_of_a_fitted_body_keep_their_bytes() -> None:
     given = b'{"seed":1e400,"messages":[{"role":"user","content":[{"type":"image_url"}],"name":"\\u00e9"}],"x":1.0}'
-    found, _ = fitted(given, pictures=False, in_a_row=True)
+    found, _ = fitted(given, pictures=False, allows_consecutive_user_messages=True)
     assert b'"seed":1e400' in found
     assert b'"name":"\\u00e9"' in found
     assert found.endswith(b'"x":1.0}')
 
 
 def test_many_messages_in_a_row_are_joined_in_one_go() -> None:
-    found, _ = fitted(body(*(user("a") for _ in range(20_000))), pictures=True, in_a_row=False)
+    found, _ = fitted(
+        body(*(user("a") for _ in range(20_000))),
+        pictures=True,
+        allows_consecutive_user_messages=False,
+    )
     assert [len(message["content"]) for message in messages_of(found)] == [20_000]
