@@ -17,6 +17,7 @@ from shared.store import open_engine
 from shared.store.accounts import create_user, find_user
 from shared.store.engine import Engine
 from shared.store.ledger import Entry, Ratio, balance_of, learn_ratio, read_ratio, settle
+from shared.store.lookup import PriceWanted, Wanted, look_up
 from shared.store.prices import find_price
 from shared.store.sessions import session_user
 from shared.store.virtual_keys import find_key
@@ -124,18 +125,19 @@ def _opening(engine: Engine, meter: Meter, principal: Principal) -> float:
     taken = []
     for number in range(ROUNDS):
         began = perf_counter_ns()
-        opened = _open(meter, principal, f"{principal.user}{number}")
+        opened = _open(engine, meter, principal, f"{principal.user}{number}")
         taken.append(perf_counter_ns() - began)
         engine.flush()
         meter.settle(opened.entry, opened, None)
     return median(taken) / 1000
 
 
-def _open(meter: Meter, principal: Principal, exchange: str) -> Opened:
+def _open(engine: Engine, meter: Meter, principal: Principal, exchange: str) -> Opened:
     entry = replace(_entry(0), exchange=exchange)
-    opened = meter.open(
-        principal, entry, meter.admit(principal), host="up.example", size=4000, max_tokens=None
-    )
+    price = PriceWanted(upstream="up", host="up.example", model="m", day=20261120)
+    known = look_up(engine, Wanted(price=price, ratio="m"))
+    ticket = meter.admit(principal)
+    opened = meter.open(principal, entry, ticket, known, size=4000, max_tokens=None)
     meter.reserve(opened)
     return opened
 
