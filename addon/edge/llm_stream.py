@@ -34,8 +34,13 @@ KEEP_ALIVE_SECONDS = 10
 """Silence after which the client gets a comment: proxies and libraries give up at 30 s or more."""
 
 RESERVE_SECONDS = 2
-RESERVE_RETRY_SECONDS = 0.01
 """How long a request waits for the database; then only callers without a quota go on."""
+
+FIRST_RETRY_SECONDS = 0.0005
+RESERVE_RETRY_SECONDS = 0.01
+"""When it tries again: soon at first, as a batch of the writer is committed within a
+millisecond; then more rarely, as a database that stays locked must not cost every request.
+"""
 
 
 class Phase(Enum):
@@ -122,8 +127,8 @@ class LlmStream:
     def reserve(self) -> CommandGenerator[None]:
         """Reserve what the request may use, then connect."""
         self.enter(Phase.RESERVING)
+        waited = self.clock.monotonic() - self.opened_at
         if not self.exchange.reserved:
-            waited = self.clock.monotonic() - self.opened_at
             refusal = self.exchange.reserve(give_up=waited >= RESERVE_SECONDS)
             if refusal is not None:
                 yield from self.tell(refusal)
@@ -131,7 +136,8 @@ class LlmStream:
         if self.exchange.reserved:
             yield from self.connect()
         else:
-            yield commands.RequestWakeup(RESERVE_RETRY_SECONDS)
+            pause = min(RESERVE_RETRY_SECONDS, FIRST_RETRY_SECONDS + waited)
+            yield commands.RequestWakeup(pause)
 
     def connect(self) -> CommandGenerator[None]:
         """Connect to the current candidate, and as long as that fails to the next ones."""

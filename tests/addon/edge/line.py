@@ -114,12 +114,17 @@ class Line:
 
     def fire(self, delay: float) -> None:
         """Let the timers with this delay run out."""
-        for due in self._due(delay):
+        for due in self._due(delay, delay):
             self._feed(due)
 
-    def _due(self, delay: float) -> list[events.Wakeup]:
-        due = [timer for timer in self._timers if timer.delay == delay]
-        self._timers = [timer for timer in self._timers if timer.delay != delay]
+    def fire_within(self, delay: float) -> None:
+        """Let the timers with at most this delay run out."""
+        for due in self._due(0, delay):
+            self._feed(due)
+
+    def _due(self, least: float, most: float) -> list[events.Wakeup]:
+        due = [timer for timer in self._timers if least <= timer.delay <= most]
+        self._timers = [timer for timer in self._timers if timer not in due]
         return [events.Wakeup(timer) for timer in due]
 
     def _feed(self, event: events.Event) -> None:
@@ -133,7 +138,7 @@ class Line:
                 self._do(command)
             self.stream = self._layer.streams.get(1, self.stream)
             if not self._events and self._held is None:
-                self._events += self._due(0)
+                self._events += self._due(0, 0)
 
     def _do(self, command: commands.Command) -> None:
         match command:

@@ -408,8 +408,7 @@ class Play:
             case "release":
                 line.release()
             case "wakeup":
-                line.fire(0)
-                line.fire(0.01)
+                line.fire_within(0.01)
             case "upstreams go":
                 line.refusing |= {"first.test", "second.test"}
             case "upstreams come":
