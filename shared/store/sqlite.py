@@ -258,6 +258,8 @@ class SqliteEngine:
         self._reader = connect(path, patience_ms=patience_ms)
         self._writer = connect(path, patience_ms=patience_ms)
         self._writer.execute("PRAGMA wal_autocheckpoint=0")
+        self._checkpointer = connect(path, patience_ms=0)
+        """The writer thread's own: a checkpoint takes milliseconds, and no write waits for it."""
         self._busy_timeout_ms = patience_ms
         self._writing = threading.Lock()
         self._unchecked = 0
@@ -346,6 +348,7 @@ class SqliteEngine:
         self._thread.join()
         with self._writing:
             self._writer.close()
+            self._checkpointer.close()
         self._reader.close()
 
     def _check_owner(self) -> None:
@@ -426,8 +429,7 @@ class SqliteEngine:
     def _checkpoint(self) -> None:
         self._unchecked = 0
         try:
-            with self._writing:
-                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except dbapi2.Error as error:
             log.warning(
                 "The write-ahead log could not be moved into the database (%s).", _reason(error)
