@@ -10,6 +10,7 @@ from types import ModuleType
 import h11
 import pytest
 from h11 import _readers, _receivebuffer
+from mitmproxy import http
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy import commands, events, layer, mode_servers
 from mitmproxy.proxy import server as proxy_server
@@ -30,7 +31,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         (_http1, "ChunkedReader"),
         (_http1, "make_error_response"),
     )
-    for module, name in (*places, (proxy_server.ConnectionHandler, "handle_connection")):
+    methods = (
+        (proxy_server.ConnectionHandler, "handle_connection"),
+        (http.MessageData, "__post_init__"),
+    )
+    for module, name in (*places, *methods):
         monkeypatch.setattr(module, name, getattr(module, name))
     http1.install()
 
@@ -121,12 +126,20 @@ def test_a_private_part_of_mitmproxy_still_has_its_signature(path: str, signatur
         (_http1.Http1Server.read_headers, "make_error_response"),
         (_http1.Http1Server.read_headers, "make_body_reader"),
         (http_layers.HttpLayer._handle_event, "setdefault"),
+        (http.RequestData.__init__, "__post_init__"),
+        (http.ResponseData.__init__, "__post_init__"),
     ],
     ids=lambda one: getattr(one, "__qualname__", one),
 )
 def test_mitmproxy_still_looks_up_what_is_put_in_its_place(user: object, name: str) -> None:
     code = inspect.unwrap(user).__code__  # type: ignore[arg-type, attr-defined]
     assert name in code.co_names
+
+
+def test_the_types_of_a_message_are_not_compared_again() -> None:
+    response = http.Response.make(200, b"", {})
+    response.data.status_code = "200"  # type: ignore[assignment]
+    assert response.copy().data.status_code == "200"
 
 
 def test_the_classes_stand_in_mitmproxys_place() -> None:
