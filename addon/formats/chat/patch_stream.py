@@ -43,6 +43,11 @@ class PatchStream:
         self, *, model: str, hide_usage: bool, mint: Mint, quirks: Quirks = Quirks()
     ) -> None:
         self._model = model
+        self._model_member = _model_member(model)
+        self._upstream_model: object = None
+        self._upstream_member = b""
+        """How the upstream's chunks name the model: all of a stream alike."""
+
         self._hide_usage = hide_usage
         self._mint = mint
         self._reader = ChatReader(quirks)
@@ -96,9 +101,12 @@ class PatchStream:
 
     def _renamed(self, raw: bytes, model: object) -> bytes | None:
         """The event under the client's name for the model; None when that takes a closer look."""
+        if model != self._upstream_model:
+            self._upstream_model, self._upstream_member = model, _model_member(model)
         # Unescaped quotes don't occur inside strings, so this is a member wherever it stands.
-        theirs = _model_member(model)
-        return raw.replace(theirs, _model_member(self._model)) if theirs in raw else None
+        if self._upstream_member not in raw:
+            return None
+        return raw.replace(self._upstream_member, self._model_member)
 
     def _client_calls(self, steps: Mapping[tuple[int, int], CallStep]) -> _Calls:
         """What of the steps differs for the client, who joins the ids of all steps of a call."""

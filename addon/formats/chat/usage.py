@@ -18,7 +18,9 @@ def usage_of(reported: Any) -> Usage | None:
     `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), cache writes in
     `cache_creation_input_tokens` (DashScope).
     """
-    usage = as_dict(reported)
+    if not isinstance(reported, dict):
+        return None  # as in nearly every event of a stream
+    usage: dict[str, Any] = reported
     if _count(usage, "prompt_tokens") is None and _count(usage, "completion_tokens") is None:
         return None
     prompt = _count(usage, "prompt_tokens") or 0
