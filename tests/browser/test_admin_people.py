@@ -57,6 +57,19 @@ def test_a_user_is_stopped_by_a_quota_and_goes_on_when_it_is_raised(
         assert Conversation(client, MODEL).ask().finish_reason
 
 
+def test_a_quota_is_never_entered_into_another_users_form(walk: Walk, admin: Admin) -> None:
+    first, second = (admin.add_user(new_name("ann")) for _ in range(2))
+    page = as_admin(walk(), "/admin/users?q=ann")
+    dialog = page.get_by_role("dialog", name="Quota")
+    page.get_by_role("button", name=f"Quota of {first['username']}").click()
+    dialog.get_by_role("button", name="Cancel").click()
+
+    page.route(f"**/admin/users/{second['id']}/quota", lambda _route: None)
+    page.get_by_role("button", name=f"Quota of {second['username']}").click()
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("textbox")).to_have_count(0)
+
+
 def test_the_live_feed_shows_a_streamed_request_as_it_happens(
     walk: Walk, gateway: Gateway, provider: StrictProvider, admin: Admin
 ) -> None:

@@ -1,7 +1,8 @@
 // Dialogs and drawers (native <dialog>), the menu of small screens, copy buttons, and `/` for the search field.
 //
-// data-open="#dialog" opens, data-close closes; data-drawer="/fragment" opens the drawer of base.html with what is there
-// (whose heading has the id drawer-title); data-copy="#id" copies a text; data-toggle="#id" shows and hides.
+// data-open="#dialog" opens, empty until what its hx-get asks for has come; data-close closes; data-drawer="/fragment"
+// opens the drawer of base.html with what is there (whose heading has the id drawer-title); data-copy="#id" copies a text;
+// data-toggle="#id" shows and hides.
 
 function say(text) {
   document.querySelector("#said").textContent = text;
@@ -39,8 +40,14 @@ function openDrawer(opener) {
   htmx.ajax("GET", opener.dataset.drawer, { target: "#drawer-body", swap: "innerHTML" });
 }
 
+function openDialog(button) {
+  const asked = button.getAttribute("hx-target");
+  if (asked) document.querySelector(asked).replaceChildren(); // the form of another account may still be in it
+  document.querySelector(button.dataset.open).showModal();
+}
+
 const actions = {
-  "[data-open]": (button) => document.querySelector(button.dataset.open).showModal(),
+  "[data-open]": openDialog,
   "[data-close]": (button) => button.closest("dialog").close(),
   "[data-drawer]": openDrawer,
   "[data-copy]": copy,
