@@ -6,7 +6,10 @@ Members: https://platform.claude.com/docs/en/api/messages/create.
 from itertools import takewhile
 from typing import Any
 
+from msgspec.structs import replace
+
 from addon.formats.messages import thinking
+from addon.formats.messages.billing import without_billing_line
 from addon.formats.messages.blocks import cache_control, conversation
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.request import (
@@ -19,7 +22,7 @@ from addon.formats.neutral.request import (
     refused,
     unsupported_tool,
 )
-from addon.formats.neutral.turn import Message, marked, message_of
+from addon.formats.neutral.turn import Message, Part, Text, marked, message_of
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of
@@ -114,10 +117,18 @@ def request_of(members: dict[str, Any], messages: list[Message]) -> Request:
 
 
 def _system(members: dict[str, Any]) -> list[Message]:
-    parts = parts_of(members.get("system"), "messages")
+    """The system prompt, without what is none: other formats' upstreams would cache it as one."""
+    parts = [_prompt(part) for part in parts_of(members.get("system"), "messages")]
+    parts = [part for part in parts if not isinstance(part, Text) or part.text]
     if not parts:
         return []
     return [message_of("system", parts)]
+
+
+def _prompt(part: Part) -> Part:
+    if isinstance(part, Text):
+        return replace(part, text=without_billing_line(part.text))
+    return part
 
 
 def _user(members: dict[str, Any]) -> str:

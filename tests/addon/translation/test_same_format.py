@@ -65,6 +65,18 @@ def test_only_anthropic_gets_the_line_that_bills(desk: Desk, host: str, lines: i
     assert sent(desk, "/v1/messages", body)["system"] == system[1 - lines :]
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+@pytest.mark.parametrize("system", [f"{BILLING}\n\nBe brief.", [BILLING, "Be brief."]], ids=str)
+def test_no_other_format_gets_the_line_that_bills(desk: Desk, api: Any, system: Any) -> None:
+    desk.upstreams = (upstream(api=api),)
+    if isinstance(system, list):
+        system = [{"type": "text", "text": text} for text in system]
+    body = {"model": MODEL, "max_tokens": 9, "system": system, "messages": [HI]}
+    told = json.dumps(sent(desk, "/v1/messages", body))
+    assert "Be brief." in told
+    assert "billing" not in told
+
+
 @pytest.mark.parametrize(
     ("model", "expected"), [("claude-sonnet-4-6", "\ufffd"), ("deepseek-v4-pro", "\ud83d")]
 )
