@@ -2,6 +2,10 @@
 have to change.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
 from addon.formats.chat import patch_request as chat_request
 from addon.formats.chat import patch_response as chat_response
 from addon.formats.chat.carriers import Quirks
@@ -12,8 +16,10 @@ from addon.formats.messages import patch_request as messages_request
 from addon.formats.messages import patch_response as messages_response
 from addon.formats.messages.claude import is_claude
 from addon.formats.messages.patch_stream import PatchStream as MessagesStream
+from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Relay
+from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.responses import patch_request as responses_request
 from addon.formats.responses import patch_response as responses_response
 from addon.formats.responses.patch_stream import PatchStream as ResponsesStream
@@ -56,19 +62,15 @@ class ChatOverChat:
         return relay
 
     def whole(self, answered: Answered, body: bytes) -> Whole | None:
-        answer = chat_response.decode(body, answered.quirks)
-        if answer is None:
-            return None
-
-        def client_body() -> bytes:
-            patched = answer.patched(model=self.request.model, mint=self._identity.mint)
+        def patched(answer: chat_response.Answer) -> bytes:
+            body = answer.patched(model=self.request.model, mint=self._identity.mint)
             if answered.mirror:
-                patched = answered.mirror.whole(patched, answer.turns)
-            if not self.request.stream:
-                return patched
-            return chat_response.as_stream(patched, hide_usage=not self.request.usage_asked)
+                return answered.mirror.whole(body, answer.turns)
+            return body
 
-        return Whole(answer.turns, answer.usage, answer.error, client_body)
+        as_stream = partial(chat_response.as_stream, hide_usage=not self.request.usage_asked)
+        answer = chat_response.decode(body, answered.quirks)
+        return _whole(self.request, answer, patched, as_stream)
 
     def failed_end(self, problem: Problem) -> bytes:
         return self._stream(Quirks()).fail(problem)
@@ -111,20 +113,14 @@ class ResponsesOverResponses:
         return self._stream()
 
     def whole(self, answered: Answered, body: bytes) -> Whole | None:
-        answer = responses_response.decode(body)
-        if answer is None:
-            return None
-
-        def client_body() -> bytes:
+        def patched(answer: responses_response.Answer) -> bytes:
             identity = self._identity
-            patched = answer.patched(
+            return answer.patched(
                 self._patchable.request, identity.head, mint=identity.mint, seal=identity.seal
             )
-            if not self.request.stream:
-                return patched
-            return responses_response.as_stream(patched)
 
-        return Whole(answer.turns, answer.usage, answer.error, client_body)
+        answer = responses_response.decode(body)
+        return _whole(self.request, answer, patched, responses_response.as_stream)
 
     def failed_end(self, problem: Problem) -> bytes:
         return self._stream().fail(problem)
@@ -169,20 +165,12 @@ class MessagesOverMessages:
         return self._stream()
 
     def whole(self, answered: Answered, body: bytes) -> Whole | None:
-        answer = messages_response.decode(body)
-        if answer is None:
-            return None
-
-        def client_body() -> bytes:
+        def patched(answer: messages_response.Answer) -> bytes:
             identity = self._identity
-            patched = answer.patched(
-                model=self.request.model, mint=identity.mint, seal=identity.seal
-            )
-            if not self.request.stream:
-                return patched
-            return messages_response.as_stream(patched)
+            return answer.patched(model=self.request.model, mint=identity.mint, seal=identity.seal)
 
-        return Whole(answer.turns, answer.usage, answer.error, client_body)
+        answer = messages_response.decode(body)
+        return _whole(self.request, answer, patched, messages_response.as_stream)
 
     def failed_end(self, problem: Problem) -> bytes:
         return self._stream().fail(problem)
@@ -190,6 +178,36 @@ class MessagesOverMessages:
     def _stream(self) -> MessagesStream:
         identity = self._identity
         return MessagesStream(model=self.request.model, mint=identity.mint, seal=identity.seal)
+
+
+class _Answer(Protocol):
+    """What a format reads of an upstream's whole answer."""
+
+    @property
+    def turns(self) -> dict[int, Turn]: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def error(self) -> StreamError | None: ...
+
+
+def _whole[Answer: _Answer](
+    request: ClientRequest,
+    answer: Answer | None,
+    patched: Callable[[Answer], bytes],
+    as_stream: Callable[[bytes], bytes],
+) -> Whole | None:
+    """A whole answer that is patched once it goes to the client; None stays None."""
+    if answer is None:
+        return None
+
+    def client_body() -> bytes:
+        body = patched(answer)
+        if request.stream:
+            return as_stream(body)
+        return body
+
+    return Whole(answer.turns, answer.usage, answer.error, client_body)
 
 
 def _limit(parts: Members, upstream: Upstream) -> dict[str, bytes]:
