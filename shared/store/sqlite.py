@@ -22,7 +22,6 @@ import os
 import stat
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ from pysqlite3 import dbapi2
 
 from shared.errors import Busy, StoreError
 from shared.store.engine import NO_PARAMS, Params, Row, Statement, Transaction
+from shared.store.write_queue import Group, WriteQueue
 
 __all__ = ("SqliteEngine", "connect", "database_path", "prepare_file")
 
@@ -39,16 +39,7 @@ log = logging.getLogger("thinkback.store")
 
 PATIENCE_MS = 5_000
 RETRY_SECONDS = 1.0
-BATCH_STATEMENTS = 200
 CHECKPOINT_STATEMENTS = 1000
-LINGER_SECONDS = 0.02
-"""How long the writer thread waits for more to write: each commit and each change of
-threads costs the loop time.
-"""
-
-QUEUE_BYTES = 64 * 1024 * 1024
-STATEMENT_BYTES = 512
-"""What a queued statement weighs beside its parameters."""
 
 _BUSY = frozenset({dbapi2.SQLITE_BUSY, dbapi2.SQLITE_LOCKED})
 _PASSING = _BUSY | {
@@ -64,8 +55,6 @@ _FAILING = _PASSING | {dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB}
 """With failures of the file: no fault of the caller's either, but the same write will not
 work later.
 """
-
-type _Group = tuple[Statement, ...]
 
 
 def database_path(database_url: str) -> Path:
@@ -155,98 +144,6 @@ class _Work:
         return rows
 
 
-class _Queue:
-    """Groups of statements on their way to the writer thread, in order."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._groups: deque[_Group] = deque()
-        self._bytes = 0
-        self._added = 0
-        self._finished = 0
-        self._waiting = 0
-        """Who waits for what is queued."""
-
-        self._hurry = threading.Event()
-        self.closed = False
-
-    @property
-    def idle(self) -> bool:
-        """Nothing waits and nothing is being written."""
-        return self._added == self._finished
-
-    def put(self, group: _Group) -> bool:
-        """Queue a group; False when the queue is full or closed."""
-        with self._changed:
-            if self.closed or self._bytes >= QUEUE_BYTES:
-                return False
-            self._groups.append(group)
-            self._bytes += _weight(group)
-            self._added += 1
-            if len(self._groups) == 1:
-                self._changed.notify_all()
-        return True
-
-    def take(self) -> list[_Group]:
-        """Wait for the next batch; empty when the queue is closed and used up."""
-        batch: list[_Group] = []
-        statements = 0
-        with self._changed:
-            self._changed.wait_for(lambda: self._groups or self.closed)
-            self._hurry.clear()
-            may_linger = not (self.closed or self._waiting)
-        if may_linger:
-            self._hurry.wait(LINGER_SECONDS)
-        with self._changed:
-            while self._groups and statements < BATCH_STATEMENTS:
-                batch.append(self._groups.popleft())
-                statements += len(batch[-1])
-        return batch
-
-    def finish(self, groups: Iterable[_Group]) -> None:
-        """The groups taken are dealt with."""
-        with self._changed:
-            for group in groups:
-                self._bytes -= _weight(group)
-                self._finished += 1
-            self._changed.notify_all()
-
-    def wait_finished(self) -> None:
-        """Return when all that was queued before the call is dealt with."""
-        with self._changed:
-            target = self._added
-            self._waiting += 1
-            self._hurry.set()
-            self._changed.wait_for(lambda: self._finished >= target)
-            self._waiting -= 1
-
-    def close(self) -> None:
-        with self._changed:
-            self.closed = True
-            self._hurry.set()
-            self._changed.notify_all()
-
-    def abandon(self) -> int:
-        """Drop what still waits; how many groups that were."""
-        with self._changed:
-            dropped = list(self._groups)
-            self._groups.clear()
-        self.finish(dropped)
-        return len(dropped)
-
-    def closed_within(self, seconds: float) -> bool:
-        """Wait; True as soon as the queue is closed."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self.closed, seconds)
-
-
-def _weight(group: _Group) -> int:
-    values = (value for _, params in group for value in params.values())
-    return len(group) * STATEMENT_BYTES + sum(
-        len(value) for value in values if isinstance(value, str | bytes)
-    )
-
-
 class SqliteEngine:
     """The engine over one migrated database file; `patience_ms` bounds the wait for other
     programs' writes.
@@ -263,7 +160,7 @@ class SqliteEngine:
         self._busy_timeout_ms = patience_ms
         self._writing = threading.Lock()
         self._unchecked = 0
-        self._queue = _Queue()
+        self._queue = WriteQueue()
         self._stuck = False
         self._overflowing = False
         self._thread = threading.Thread(
@@ -387,7 +284,7 @@ class SqliteEngine:
             if self._unchecked >= CHECKPOINT_STATEMENTS:
                 self._checkpoint()
 
-    def _write_out(self, groups: list[_Group]) -> None:
+    def _write_out(self, groups: list[Group]) -> None:
         """Commit the groups together, waiting out what passes; what is refused for good is
         tried group by group.
         """
@@ -399,20 +296,20 @@ class SqliteEngine:
                 return self._give_up(groups)
         return self._say_unstuck()
 
-    def _write_apart(self, groups: list[_Group], error: Exception) -> None:
+    def _write_apart(self, groups: list[Group], error: Exception) -> None:
         if len(groups) > 1:
             for group in groups:
                 self._write_out([group])
         else:
             log.error("A queued write was refused and dropped (%s).", _reason(error))
 
-    def _give_up(self, groups: list[_Group]) -> None:
+    def _give_up(self, groups: list[Group]) -> None:
         lost = len(groups) + self._queue.abandon()
         log.error(
             "%d queued writes are lost: the database could not be written before the end.", lost
         )
 
-    def _attempt(self, groups: list[_Group]) -> Exception | None:
+    def _attempt(self, groups: list[Group]) -> Exception | None:
         """Why the groups could not be committed; None when they were."""
         try:
             self._commit(groups)
@@ -420,7 +317,7 @@ class SqliteEngine:
             return error
         return None
 
-    def _commit(self, groups: list[_Group]) -> None:
+    def _commit(self, groups: list[Group]) -> None:
         statements = [statement for group in groups for statement in group]
         with self._writing, self._transaction(patience_ms=self._patience_ms) as connection:
             _execute(connection, statements)

@@ -16,7 +16,8 @@ from pysqlite3 import dbapi2
 from shared.errors import StoreError
 from shared.store import open_engine
 from shared.store.engine import Engine, Statement, Transaction
-from shared.store.sqlite import QUEUE_BYTES, SqliteEngine, connect, database_path, prepare_file
+from shared.store.sqlite import SqliteEngine, connect, database_path, prepare_file
+from shared.store.write_queue import QUEUE_BYTES
 from tests.shared.processes import run_together, start
 from tests.support.gateway import eventually
 
