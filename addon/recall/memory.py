@@ -24,11 +24,6 @@ MAX_CANDIDATES = 64
 """Turns read for one key; more of them can't be told apart anyway."""
 
 _DAY_MS = 86_400_000
-_COMMIT_PATIENCE_MS = 50
-"""How long a whole turn's end is held back for its commit, at most twice: another writer's
-batch takes a few milliseconds.
-"""
-
 _RECORD_BYTES = 800
 _KEY_BYTES = 270
 """What a record and each of its keys cost in memory beside the texts, roughly."""
@@ -118,8 +113,6 @@ class Recall:
         """The tokens of the held turns by key, in the order of a set."""
 
         self._sent: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
-        self._is_locked = False
-        """Whether the latest turn could not be committed at once."""
 
     def bound(self, memory_bytes: int) -> None:
         """Hold no more than this in memory from now on."""
@@ -242,16 +235,8 @@ class Recall:
             now=self._clock.now_ms(),
         )
         statements = [statement, *table.add_keys(record.token, keys)]
-        # A whole turn's end is about to be seen: a kill must not take it. While the database
-        # stays locked only the first turn waits, lest every stream stop for each.
-        patience_ms = 0
-        if record.complete and not self._is_locked:
-            patience_ms = _COMMIT_PATIENCE_MS
         # The client may come back at once: the turn must not wait behind the books.
-        committed = self._engine.try_write(statements, overtake=True, patience_ms=patience_ms)
-        self._is_locked = not committed
-        if not committed:
-            self._engine.write_later(statements)
+        self._engine.write_first(statements)
 
     def _read(self, namespace: bytes, tokens: list[str]) -> dict[str, _Held]:
         if not tokens:

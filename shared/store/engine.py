@@ -7,7 +7,7 @@ integers for time (epoch ms) and for truth (0/1), ON CONFLICT, RETURNING.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-__all__ = ("NO_PARAMS", "Engine", "Params", "Row", "Statement", "Transaction")
+__all__ = ("NO_PARAMS", "Engine", "Params", "Pending", "Row", "Statement", "Transaction")
 
 type Params = Mapping[str, Any]
 type Row = tuple[Any, ...]
@@ -23,11 +23,21 @@ class Transaction(Protocol):
         """Run one statement; the rows of a SELECT or RETURNING, else an empty list."""
 
 
+class Pending(Protocol):
+    """Statements that are about to be committed."""
+
+    @property
+    def over(self) -> bool:
+        """Whether waiting is of no use any more: they are committed, or the database turned
+        out to be unwritable.
+        """
+
+
 class Engine(Protocol):
     """A database as the programs see it.
 
-    `read` and `try_write` belong to the thread that opened the engine (the event loop's);
-    the others may be called from any thread.
+    `read`, `try_write` and `write_first` belong to the thread that opened the engine (the
+    event loop's); the others may be called from any thread.
     """
 
     def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
@@ -35,14 +45,20 @@ class Engine(Protocol):
         never waits for a writer.
         """
 
-    def try_write(
-        self, statements: Sequence[Statement], *, overtake: bool = False, patience_ms: int = 0
-    ) -> bool:
-        """Commit the statements now as one transaction, or return False when it can't be done
-        now.
+    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
+        """Commit the statements now as one transaction, or return False at once when it
+        can't be done now.
 
         `overtake`: also while queued writes wait, for statements that may come before any
-        of those. `patience_ms`: how long it may wait for another writer, in all twice.
+        of those.
+        """
+
+    def write_first(self, statements: Sequence[Statement]) -> Pending | None:
+        """Commit the statements now or, while another write is under way, as soon as it is
+        over, before all that `write_later` has queued.
+
+        None when they are committed; also when the database can't be written at all, and
+        they wait with all else until it can.
         """
 
     def write_later(self, statements: Sequence[Statement]) -> None:

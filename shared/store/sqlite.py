@@ -2,19 +2,18 @@
 that writes what may wait.
 
 The reading connection never waits for a writer (write-ahead log). The writing connection is
-shared under a lock by `try_write`, `transact` and the writer thread, so inside one program
-nobody polls for SQLite's lock; between programs `BEGIN IMMEDIATE` and its busy timeout
-decide (a deferred transaction that turns into a writer fails at once instead of waiting:
-https://www.sqlite.org/lang_transaction.html).
+shared under a lock by the event loop, `transact` and the writer thread, so inside one program
+nobody polls for SQLite's lock; between programs `BEGIN IMMEDIATE` decides (a deferred
+transaction that turns into a writer fails at once instead of waiting:
+https://www.sqlite.org/lang_transaction.html). The writer thread does not wait inside SQLite
+but tries again and again: SQLite holds the connection meanwhile, and its pauses, which grow
+to a tenth of a second, miss most moments between a busy program's batches.
 
-Checkpoints flush the disk, so they are left to the writer thread and never happen inside
-`try_write`.
+Checkpoints flush the disk, so they are left to the writer thread and never happen on the
+event loop.
 
-The writer thread lingers for a moment before each batch. When the database is locked for
-long, the disk is full or read-only, it keeps its queue, says so once and tries again until
-it works. The queue is bounded: beyond `QUEUE_BYTES` of parameters new writes are dropped,
-and that is logged too. A group of statements the database refuses for good (a broken
-constraint) is logged and dropped alone.
+The queue is bounded: beyond `QUEUE_BYTES` of parameters new writes are dropped, and the log
+says so.
 """
 
 import logging
@@ -31,14 +30,14 @@ from pysqlite3 import dbapi2
 
 from shared.errors import Busy, StoreError
 from shared.store.engine import NO_PARAMS, Params, Row, Statement, Transaction
-from shared.store.write_queue import Group, WriteQueue
+from shared.store.write_queue import Write, WriteQueue
+from shared.store.writer import Failure, Writer
 
 __all__ = ("SqliteEngine", "connect", "database_path", "prepare_file")
 
 log = logging.getLogger("thinkback.store")
 
 PATIENCE_MS = 5_000
-RETRY_SECONDS = 1.0
 CHECKPOINT_STATEMENTS = 1000
 
 _BUSY = frozenset({dbapi2.SQLITE_BUSY, dbapi2.SQLITE_LOCKED})
@@ -161,12 +160,14 @@ class SqliteEngine:
         self._writing = threading.Lock()
         self._unchecked = 0
         self._queue = WriteQueue()
-        self._stuck = False
         self._overflowing = False
-        self._thread = threading.Thread(
-            target=self._write_queued, name="thinkback-store-writer", daemon=True
+        self._thread = Writer(
+            self._queue,
+            commit=self._commit,
+            after_batch=self._checkpoint_when_due,
+            judge=_judge,
+            patience_ms=patience_ms,
         )
-        self._thread.start()
 
     def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
         self._check_owner()
@@ -178,43 +179,28 @@ class SqliteEngine:
         (version,) = self._reader.execute("PRAGMA data_version").fetchone()
         return int(version)
 
-    def try_write(
-        self, statements: Sequence[Statement], *, overtake: bool = False, patience_ms: int = 0
-    ) -> bool:
+    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
         """As in the protocol; unless told otherwise False also while queued writes wait, so
         that order is kept.
         """
-        if not (overtake or self._queue.idle):
-            return False
-        # First this program's other thread is waited for, then other programs.
-        if not self._writing.acquire(timeout=patience_ms / 1000):
-            return False
-        try:
-            with self._transaction(patience_ms=patience_ms) as connection:
-                _execute(connection, statements)
-        except dbapi2.DatabaseError as error:
-            if _code(error) in _FAILING:
-                return False
-            raise
-        finally:
-            self._writing.release()
-        self._count(len(statements))
-        return True
+        return (overtake or self._queue.idle) and self._try(statements) is None
+
+    def write_first(self, statements: Sequence[Statement]) -> Write | None:
+        """As in the protocol."""
+        failure: Failure | None = Failure.LOCKED
+        if not self._queue.hurries:  # what waits may be an earlier state of the same row
+            failure = self._try(statements)
+        if failure is Failure.LOCKED:
+            return self._put(Write(statements, first=True))
+        if failure is not None:
+            self.write_later(statements)
+        return None
 
     def write_later(self, statements: Sequence[Statement]) -> None:
         """As in the protocol; when the queue is full the statements are dropped and the log
         says so.
         """
-        if self._queue.put(tuple(statements)):
-            self._overflowing = False
-        elif self._queue.closed:
-            raise StoreError("The database is closed.")
-        elif not self._overflowing:
-            self._overflowing = True
-            log.error(
-                "Too many writes wait for the database: new ones are dropped until "
-                "it can be written again."
-            )
+        self._put(Write(statements))
 
     def transact[T](self, work: Callable[[Transaction], T], *, wait: bool = True) -> T:
         """As in the protocol; `work` must not flush, as the writer thread waits for its end."""
@@ -254,6 +240,37 @@ class SqliteEngine:
                 "an engine is read on the thread that opened it; use transact on others"
             )
 
+    def _try(self, statements: Sequence[Statement]) -> Failure | None:
+        """Commit the statements, or say why that can't be done now."""
+        if not self._writing.acquire(blocking=False):
+            return Failure.LOCKED
+        try:
+            with self._transaction(patience_ms=0) as connection:
+                _execute(connection, statements)
+        except dbapi2.DatabaseError as error:
+            if _code(error) in _FAILING:
+                return _judge(error)[0]
+            raise
+        finally:
+            self._writing.release()
+        self._count(len(statements))
+        return None
+
+    def _put(self, write: Write) -> Write | None:
+        """Queue a write; None when it is dropped."""
+        if self._queue.put(write):
+            self._overflowing = False
+            return write
+        if self._queue.closed:
+            raise StoreError("The database is closed.")
+        if not self._overflowing:
+            self._overflowing = True
+            log.error(
+                "Too many writes wait for the database: new ones are dropped until "
+                "it can be written again."
+            )
+        return None
+
     @contextmanager
     def _transaction(self, *, patience_ms: int) -> Iterator[dbapi2.Connection]:
         """One immediate transaction on the writing connection, whose lock the caller holds."""
@@ -270,60 +287,21 @@ class SqliteEngine:
             raise
 
     def _count(self, statements: int) -> None:
-        """Wake the writer thread for a checkpoint when the log has grown; an empty group is
+        """Wake the writer thread for a checkpoint when the log has grown; an empty write is
         enough.
         """
         self._unchecked += statements
         if self._unchecked >= CHECKPOINT_STATEMENTS and self._queue.idle:
-            self._queue.put(())
+            self._queue.put(Write(()))
 
-    def _write_queued(self) -> None:
-        while groups := self._queue.take():
-            self._write_out(groups)
-            self._queue.finish(groups)
-            if self._unchecked >= CHECKPOINT_STATEMENTS:
-                self._checkpoint()
-
-    def _write_out(self, groups: list[Group]) -> None:
-        """Commit the groups together, waiting out what passes; what is refused for good is
-        tried group by group.
-        """
-        while error := self._attempt(groups):
-            if _code(error) not in _PASSING:
-                return self._write_apart(groups, error)
-            self._say_stuck(error)
-            if self._queue.closed_within(RETRY_SECONDS):
-                return self._give_up(groups)
-        return self._say_unstuck()
-
-    def _write_apart(self, groups: list[Group], error: Exception) -> None:
-        if len(groups) > 1:
-            for group in groups:
-                self._write_out([group])
-        else:
-            log.error("A queued write was refused and dropped (%s).", _reason(error))
-
-    def _give_up(self, groups: list[Group]) -> None:
-        lost = len(groups) + self._queue.abandon()
-        log.error(
-            "%d queued writes are lost: the database could not be written before the end.", lost
-        )
-
-    def _attempt(self, groups: list[Group]) -> Exception | None:
-        """Why the groups could not be committed; None when they were."""
-        try:
-            self._commit(groups)
-        except Exception as error:  # the thread's boundary: a bad write must not end it
-            return error
-        return None
-
-    def _commit(self, groups: list[Group]) -> None:
-        statements = [statement for group in groups for statement in group]
-        with self._writing, self._transaction(patience_ms=self._patience_ms) as connection:
+    def _commit(self, statements: Sequence[Statement]) -> None:
+        with self._writing, self._transaction(patience_ms=0) as connection:
             _execute(connection, statements)
         self._unchecked += len(statements)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint_when_due(self) -> None:
+        if self._unchecked < CHECKPOINT_STATEMENTS:
+            return
         self._unchecked = 0
         try:
             self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -331,19 +309,6 @@ class SqliteEngine:
             log.warning(
                 "The write-ahead log could not be moved into the database (%s).", _reason(error)
             )
-
-    def _say_stuck(self, error: Exception) -> None:
-        if not self._stuck:
-            self._stuck = True
-            log.error(
-                "The database can't be written (%s); writes are kept and tried again.",
-                _reason(error),
-            )
-
-    def _say_unstuck(self) -> None:
-        if self._stuck:
-            self._stuck = False
-            log.warning("The database can be written again.")
 
 
 def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> None:
@@ -356,6 +321,16 @@ def _code(error: Exception) -> int:
     (https://www.sqlite.org/rescode.html).
     """
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _judge(error: Exception) -> tuple[Failure, str]:
+    """Why a commit failed, and how the log puts it."""
+    failure = Failure.REFUSED
+    if _code(error) in _BUSY:
+        failure = Failure.LOCKED
+    elif _code(error) in _PASSING:
+        failure = Failure.UNWRITABLE
+    return failure, _reason(error)
 
 
 def _reason(error: Exception) -> str:

@@ -2,11 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from shared.store.engine import Statement
 
-__all__ = ("Group", "WriteQueue")
+__all__ = ("Write", "WriteQueue")
 
 BATCH_STATEMENTS = 200
 LINGER_SECONDS = 0.02
@@ -18,18 +18,43 @@ QUEUE_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 512
 """What a queued statement weighs beside its parameters."""
 
-type Group = tuple[Statement, ...]
+
+class Write:
+    """Statements that are committed together or not at all."""
+
+    def __init__(self, statements: Sequence[Statement], *, first: bool = False) -> None:
+        self.statements = tuple(statements)
+        self.first = first
+        """Whether it comes before all that are not."""
+
+        self.over = False
+        """Whether waiting for it is of no use any more: it is dealt with, or can't be for now."""
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes, roughly."""
+        values = (value for _, params in self.statements for value in params.values())
+        return len(self.statements) * STATEMENT_BYTES + sum(
+            len(value) for value in values if isinstance(value, str | bytes)
+        )
 
 
 class WriteQueue:
-    """Groups of statements on their way to the writer thread, in order."""
+    """Writes on their way to the writer thread, in two orders: those that come first, and
+    the others.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._groups: deque[Group] = deque()
+        self._first: deque[Write] = deque()
+        self._others: deque[Write] = deque()
+        self._unfinished: set[Write] = set()
+        """What is queued or being written."""
+
+        self._hurrying = 0
+        """How many of these come first."""
+
         self._bytes = 0
-        self._added = 0
-        self._finished = 0
         self._waiting = 0
         """Who waits for what is queued."""
 
@@ -39,51 +64,71 @@ class WriteQueue:
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing is being written."""
-        return self._added == self._finished
+        return not self._unfinished
 
-    def put(self, group: Group) -> bool:
-        """Queue a group; False when the queue is full or closed."""
+    @property
+    def hurries(self) -> bool:
+        """Whether writes that come first wait or are being written."""
+        return self._hurrying > 0
+
+    def put(self, write: Write) -> bool:
+        """Queue a write; False when the queue is full or closed."""
         with self._changed:
             if self.closed or self._bytes >= QUEUE_BYTES:
                 return False
-            self._groups.append(group)
-            self._bytes += _weight(group)
-            self._added += 1
-            if len(self._groups) == 1:
+            self._bytes += write.weight
+            self._unfinished.add(write)
+            if write.first:
+                self._hurrying += 1
+                self._first.append(write)
+                self._hurry.set()
                 self._changed.notify_all()
+            else:
+                self._others.append(write)
+                if len(self._others) == 1:
+                    self._changed.notify_all()
         return True
 
-    def take(self) -> list[Group]:
+    def take(self) -> list[Write]:
         """Wait for the next batch; empty when the queue is closed and used up."""
-        batch: list[Group] = []
-        statements = 0
         with self._changed:
-            self._changed.wait_for(lambda: self._groups or self.closed)
+            self._changed.wait_for(lambda: self._first or self._others or self.closed)
             self._hurry.clear()
-            may_linger = not (self.closed or self._waiting)
+            may_linger = not (self.closed or self._waiting or self._first)
         if may_linger:
             self._hurry.wait(LINGER_SECONDS)
+        batch = self.take_first()
+        statements = 0
         with self._changed:
-            while self._groups and statements < BATCH_STATEMENTS:
-                batch.append(self._groups.popleft())
-                statements += len(batch[-1])
+            while self._others and statements < BATCH_STATEMENTS:
+                batch.append(self._others.popleft())
+                statements += len(batch[-1].statements)
         return batch
 
-    def finish(self, groups: Iterable[Group]) -> None:
-        """The groups taken are dealt with."""
+    def take_first(self) -> list[Write]:
+        """What has to be written before all else, if anything."""
         with self._changed:
-            for group in groups:
-                self._bytes -= _weight(group)
-                self._finished += 1
+            first = list(self._first)
+            self._first.clear()
+        return first
+
+    def finish(self, writes: Iterable[Write]) -> None:
+        """The writes taken are dealt with."""
+        with self._changed:
+            for write in writes:
+                write.over = True
+                self._bytes -= write.weight
+                self._hurrying -= write.first
+                self._unfinished.discard(write)
             self._changed.notify_all()
 
     def wait_finished(self) -> None:
         """Return when all that was queued before the call is dealt with."""
         with self._changed:
-            target = self._added
+            queued = set(self._unfinished)
             self._waiting += 1
             self._hurry.set()
-            self._changed.wait_for(lambda: self._finished >= target)
+            self._changed.wait_for(lambda: queued.isdisjoint(self._unfinished))
             self._waiting -= 1
 
     def close(self) -> None:
@@ -93,21 +138,18 @@ class WriteQueue:
             self._changed.notify_all()
 
     def abandon(self) -> int:
-        """Drop what still waits; how many groups that were."""
+        """Drop what still waits; how many writes that were."""
         with self._changed:
-            dropped = list(self._groups)
-            self._groups.clear()
+            dropped = [*self._first, *self._others]
+            self._first.clear()
+            self._others.clear()
         self.finish(dropped)
         return len(dropped)
 
     def closed_within(self, seconds: float) -> bool:
-        """Wait; True as soon as the queue is closed."""
+        """Wait until the queue is closed or has something that comes first; whether it is
+        closed.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self.closed, seconds)
-
-
-def _weight(group: Group) -> int:
-    values = (value for _, params in group for value in params.values())
-    return len(group) * STATEMENT_BYTES + sum(
-        len(value) for value in values if isinstance(value, str | bytes)
-    )
+            self._changed.wait_for(lambda: self._first or self.closed, seconds)
+            return self.closed

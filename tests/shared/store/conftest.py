@@ -7,7 +7,7 @@ import pytest
 from pysqlite3 import dbapi2
 
 from shared.store.engine import Engine
-from shared.store.sqlite import connect
+from shared.store.sqlite import SqliteEngine, connect
 from tests.support.database import open_database
 
 
@@ -31,3 +31,11 @@ def other(engine: Engine, path: Path) -> Iterator[dbapi2.Connection]:
     connection = connect(path)
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def hasty(engine: Engine, path: Path) -> Iterator[SqliteEngine]:
+    """An engine that waits 50 ms for other programs."""
+    hasty = SqliteEngine(path, patience_ms=50)
+    yield hasty
+    hasty.close()

@@ -2,7 +2,6 @@
 when the disk does not.
 """
 
-import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,33 +14,11 @@ from pysqlite3 import dbapi2
 
 from shared.errors import StoreError
 from shared.store import open_engine
-from shared.store.engine import Engine, Statement, Transaction
+from shared.store.engine import Engine, Transaction
 from shared.store.sqlite import SqliteEngine, connect, database_path, prepare_file
-from shared.store.write_queue import QUEUE_BYTES
 from tests.shared.processes import run_together, start
+from tests.shared.store.learned import COUNT, ENDPOINTS, learn, refused
 from tests.support.gateway import eventually
-
-COUNT = "SELECT count(*) FROM learned"
-ENDPOINTS = "SELECT endpoint FROM learned ORDER BY rowid"
-
-
-def learn(endpoint: str, value: str = "x") -> Statement:
-    sql = "INSERT INTO learned (endpoint, value, learned_at) VALUES (:endpoint, :value, 1)"
-    return sql, {"endpoint": endpoint, "value": value}
-
-
-def refused(secret: str = "") -> Statement:
-    return "INSERT INTO learned (endpoint, value, learned_at) VALUES ('x', 'x', :when)", {
-        "when": secret
-    }
-
-
-@pytest.fixture
-def hasty(engine: Engine, path: Path) -> Iterator[SqliteEngine]:
-    """An engine that waits 50 ms for other programs."""
-    hasty = SqliteEngine(path, patience_ms=50)
-    yield hasty
-    hasty.close()
 
 
 @pytest.mark.parametrize(
@@ -136,39 +113,6 @@ def test_try_write_gives_up_at_once_while_another_program_writes(
     assert engine.try_write([learn("a")])
 
 
-def test_try_write_can_wait_for_another_program(engine: Engine, path: Path) -> None:
-    begun, may_end = threading.Event(), threading.Event()
-
-    def write() -> None:
-        with closing(dbapi2.connect(str(path), isolation_level=None)) as program:
-            program.execute("BEGIN IMMEDIATE")
-            begun.set()
-            may_end.wait(10)
-            program.execute("COMMIT")
-
-    with ThreadPoolExecutor(1) as threads:
-        threads.submit(write)
-        assert begun.wait(10)
-        assert not engine.try_write([learn("a")])
-        may_end.set()
-        assert engine.try_write([learn("a")], patience_ms=10_000)
-
-
-def test_try_write_can_wait_for_the_writer_thread(engine: Engine) -> None:
-    begun, may_end = threading.Event(), threading.Event()
-
-    def hold(_: Transaction) -> None:
-        begun.set()
-        may_end.wait(10)
-
-    with ThreadPoolExecutor(1) as threads:
-        threads.submit(engine.transact, hold)
-        assert begun.wait(10)
-        assert not engine.try_write([learn("a")])
-        may_end.set()
-        assert engine.try_write([learn("a")], patience_ms=10_000)
-
-
 def test_try_write_raises_what_is_wrong_and_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(dbapi2.IntegrityError):
         engine.try_write([learn("a"), refused()])
@@ -196,92 +140,6 @@ def test_what_may_come_first_does_not_wait_for_what_is_queued(
     assert not engine.try_write([learn("urgent")], overtake=True)
     other.execute("COMMIT")
     assert eventually(lambda: engine.try_write([learn("urgent")], overtake=True))
-
-
-def test_a_queued_group_is_written_whole_or_not_at_all(
-    engine: Engine, other: dbapi2.Connection
-) -> None:
-    other.execute("BEGIN IMMEDIATE")
-    engine.write_later([learn("a")])
-    engine.write_later([learn("b"), refused()])
-    engine.write_later([learn("c")])
-    other.execute("COMMIT")
-    engine.flush()
-    assert engine.read(ENDPOINTS) == [("a",), ("c",)]
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        pytest.param(refused("hunter2"), id="wrong-type"),
-        pytest.param(learn("hunter2\ud800"), id="not-text"),
-        pytest.param(
-            ("SELECT nonsense FROM learned WHERE value = :v", {"v": "hunter2"}), id="wrong-sql"
-        ),
-        pytest.param((learn("")[0], {"endpoint": "hunter2"}), id="missing-parameter"),
-    ],
-)
-def test_a_refused_write_is_logged_without_its_values(
-    engine: Engine, caplog: pytest.LogCaptureFixture, statement: Statement
-) -> None:
-    engine.write_later([statement])
-    engine.flush()
-    assert [record.name for record in caplog.records] == ["thinkback.store"]
-    assert "refused" in caplog.text
-    assert "hunter2" not in caplog.text
-
-
-def test_queued_writes_wait_until_another_program_is_done(
-    hasty: SqliteEngine, other: dbapi2.Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    met_the_lock = threading.Event()
-    caplog.handler.addFilter(lambda _: met_the_lock.set() or True)
-    other.execute("BEGIN IMMEDIATE")
-    hasty.write_later([learn("a")])
-    assert met_the_lock.wait(timeout=30)
-    other.execute("COMMIT")
-    hasty.flush()
-    assert hasty.read(COUNT) == [(1,)]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
-
-
-def test_the_queue_is_bounded_and_says_so_once(
-    engine: Engine, other: dbapi2.Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    half = "x" * (QUEUE_BYTES // 2)
-    other.execute("BEGIN IMMEDIATE")
-    for name in "abcd":
-        engine.write_later([learn(name, half)])
-    other.execute("COMMIT")
-    engine.flush()
-    assert engine.read(ENDPOINTS) == [("a",), ("b",)]
-    assert caplog.text.count("dropped") == 1
-
-
-def test_the_queue_takes_any_amount_over_time(engine: Engine) -> None:
-    for name in "abc":
-        engine.write_later([learn(name, "x" * (QUEUE_BYTES // 2))])
-        engine.flush()
-    assert engine.read(ENDPOINTS) == [("a",), ("b",), ("c",)]
-
-
-def test_closing_commits_what_is_queued(path: Path) -> None:
-    engine = open_engine(f"sqlite:{path}")
-    for number in range(1000):
-        engine.write_later([learn(str(number))])
-    engine.close()
-    engine.close()
-    assert connect(path).execute(COUNT).fetchone() == (1000,)
-
-
-def test_closing_gives_up_on_a_database_that_stays_locked(
-    hasty: SqliteEngine, other: dbapi2.Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    other.execute("BEGIN IMMEDIATE")
-    for number in range(1000):
-        hasty.write_later([learn(str(number))])
-    hasty.close()
-    assert "1000 queued writes are lost" in caplog.text
 
 
 def test_a_closed_database_takes_no_writes(engine: Engine) -> None:

@@ -1,0 +1,139 @@
+"""The thread that commits what a database's writers have queued."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+from shared.store.engine import Statement
+from shared.store.write_queue import Write, WriteQueue
+
+__all__ = ("Failure", "Writer")
+
+log = logging.getLogger("thinkback.store")
+
+RETRY_SECONDS = 1.0
+LOCKED_SECONDS = 0.001
+"""How often a locked database is tried: between two batches of a busy program there is a
+fraction of a millisecond, and a try that fails costs a few microseconds.
+"""
+
+
+class Failure(Enum):
+    """Why a commit failed."""
+
+    LOCKED = auto()
+    """Another program writes."""
+
+    UNWRITABLE = auto()
+    """The surroundings: the same write may work later."""
+
+    REFUSED = auto()
+    """The write itself: it will never work."""
+
+
+class Writer:
+    """Commits queued writes in batches, on a thread of its own.
+
+    It lingers for a moment before each batch, unless something comes first. When the
+    database is locked for long, the disk is full or read-only, it keeps its queue, says so
+    once and tries again until it works. A write that the database refuses for good (a
+    broken constraint) is logged and dropped alone.
+    """
+
+    def __init__(
+        self,
+        queue: WriteQueue,
+        *,
+        commit: Callable[[Sequence[Statement]], None],
+        after_batch: Callable[[], None],
+        judge: Callable[[Exception], tuple[Failure, str]],
+        patience_ms: int,
+    ) -> None:
+        """`commit` raises at once when it can't; `judge` says why, and how the log puts it."""
+        self._queue = queue
+        self._commit = commit
+        self._after_batch = after_batch
+        self._judge = judge
+        self._patience = patience_ms / 1000
+        self._stuck = False
+        self._thread = threading.Thread(
+            target=self._run, name="thinkback-store-writer", daemon=True
+        )
+        self._thread.start()
+
+    def join(self) -> None:
+        """Return when the queue is closed and all of it is dealt with."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._queue.take():
+            self._write(batch)
+            self._after_batch()
+
+    def _write(self, batch: list[Write]) -> None:
+        """Commit the writes together, and what comes before them meanwhile, waiting out what
+        passes; what is refused for good is tried write by write.
+        """
+        since = time.monotonic()
+        while error := self._attempt(batch):
+            failure, reason = self._judge(error)
+            if failure is Failure.REFUSED:
+                return self._write_apart(batch, reason)
+            if failure is Failure.LOCKED and time.monotonic() - since < self._patience:
+                time.sleep(LOCKED_SECONDS)
+            elif self._rest(batch, failure, reason):
+                return self._give_up(batch)
+            else:
+                since = time.monotonic()
+            batch = sorted([*batch, *self._queue.take_first()], key=_comes_later)
+        self._say_unstuck()
+        return self._queue.finish(batch)
+
+    def _write_apart(self, batch: list[Write], reason: str) -> None:
+        if len(batch) > 1:
+            for write in batch:
+                self._write([write])
+        else:
+            log.error("A queued write was refused and dropped (%s).", reason)
+            self._queue.finish(batch)
+
+    def _rest(self, batch: list[Write], failure: Failure, reason: str) -> bool:
+        """Wait before the next try; whether there is none, as the queue is closed."""
+        self._say_stuck(reason)
+        if failure is Failure.UNWRITABLE:
+            for write in batch:
+                write.over = True
+        return self._queue.closed_within(RETRY_SECONDS)
+
+    def _give_up(self, batch: list[Write]) -> None:
+        self._queue.finish(batch)
+        lost = len(batch) + self._queue.abandon()
+        log.error(
+            "%d queued writes are lost: the database could not be written before the end.", lost
+        )
+
+    def _attempt(self, batch: list[Write]) -> Exception | None:
+        """Why the writes could not be committed; None when they were."""
+        try:
+            self._commit([statement for write in batch for statement in write.statements])
+        except Exception as error:  # the thread's boundary: a bad write must not end it
+            return error
+        return None
+
+    def _say_stuck(self, reason: str) -> None:
+        if not self._stuck:
+            self._stuck = True
+            log.error(
+                "The database can't be written (%s); writes are kept and tried again.", reason
+            )
+
+    def _say_unstuck(self) -> None:
+        if self._stuck:
+            self._stuck = False
+            log.warning("The database can be written again.")
+
+
+def _comes_later(write: Write) -> bool:
+    return not write.first
