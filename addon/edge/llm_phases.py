@@ -29,6 +29,7 @@ from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
 from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table
 from addon.edge.stream import Fault
+from addon.exchange.verdict import Reply
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Unreadable
 from addon.formats.wire.sse import KEEP_ALIVE
@@ -45,8 +46,8 @@ LINGER_SECONDS = 1
 def _read_body(call: LlmStream, event: RequestData) -> CommandGenerator[None]:
     body = call.client.request_body_buf
     body += event.data
-    if len(body) > call.max_body:
-        yield from call.tell(call.intake.reply(too_large(call.max_body)))
+    if len(body) > call.plan.max_body:
+        yield from call.tell(call.plan.intake.reply(too_large(call.plan.max_body)))
 
 
 def _open(call: LlmStream, event: RequestEndOfMessage) -> CommandGenerator[None]:
@@ -54,9 +55,9 @@ def _open(call: LlmStream, event: RequestEndOfMessage) -> CommandGenerator[None]
     if not (yield from call.client.complete()):
         call.end()
         return
-    if call.intake.call is None:
+    if call.plan.intake.call is None:
         raise RuntimeError("nobody has taken the body in")
-    call.exchange = call.intake.call
+    call.exchange = call.plan.intake.call
     yield from call.reserve()
 
 
@@ -140,7 +141,10 @@ def _judge(call: LlmStream, event: ResponseEndOfMessage) -> CommandGenerator[Non
     attempt = call.attempt
     judge = call.exchange.whole if attempt.succeeded else call.exchange.refused
     verdict = judge(attempt.status, attempt.headers, bytes(attempt.body))
-    yield from call.conclude(verdict, Phase.RETRYING)
+    if isinstance(verdict, Reply) and not call.exchange.storing.over:
+        yield from call.hold(Phase.ENDING, reply=verdict)
+    else:
+        yield from call.conclude(verdict, Phase.RETRYING)
 
 
 def _relay(call: LlmStream, event: ResponseData) -> CommandGenerator[None]:
@@ -161,6 +165,27 @@ def _cut_stream(call: LlmStream, event: ResponseProtocolError) -> CommandGenerat
     if call.delivered:
         return _end_stream(call, event)
     return _lose(call, event)
+
+
+# -- turns that are not stored yet -----------------------------------------------------------------
+
+
+def _go_on(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
+    if call.exchange.storing.over:
+        call.enter(Phase.STREAMING)
+        yield from call.say(call.held.out)
+    else:
+        yield from call.hold_on()
+
+
+def _end_held(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
+    if not call.exchange.storing.over:
+        yield from call.hold_on()
+    elif call.held.reply is not None:
+        yield from call.tell(call.held.reply)
+    else:
+        yield from call.client.say(call.held.out, call.attempt.headers)
+        yield from call.finish()
 
 
 # -- time and trouble ------------------------------------------------------------------------------
@@ -253,6 +278,7 @@ _P = Phase
 _ENDS = (_P.ANSWERED, _P.BROKEN)
 _RETRIES = (_P.RETRYING, *_ENDS)
 _FAILS = (_P.ABORTING, *_ENDS)
+_HOLDS = (_P.HOLDING, _P.ENDING)
 # While a connection is made, too, mitmproxy reports these, but holds them back until then.
 _ALWAYS = {
     RequestProtocolError: _step(_leave, _P.BROKEN),
@@ -261,6 +287,15 @@ _ALWAYS = {
 }
 # What still comes of a body that was answered before its end.
 _OF_THE_BODY = dict.fromkeys((RequestData, RequestTrailers, RequestEndOfMessage), IGNORED)
+# What comes while the upstream streams, whether or not the client is given it at once.
+_OF_A_STREAM = {
+    RequestProtocolError: _step(_leave_stream, _P.BROKEN),
+    ResponseData: _step(_relay, *_HOLDS, *_FAILS),
+    ResponseTrailers: IGNORED,
+    ResponseEndOfMessage: _step(_end_stream, *_HOLDS, *_RETRIES),
+    ResponseProtocolError: _step(_cut_stream, *_HOLDS, *_RETRIES),
+    Tick: _step(_watch_stream, *_HOLDS, *_FAILS),
+}
 # What mitmproxy had queued or read of a connection that is closed or done by now.
 _OF_THE_LAST_ATTEMPT = dict.fromkeys(
     (ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError),
@@ -291,19 +326,13 @@ _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
     | {
         ResponseData: _step(_collect, *_FAILS),
         ResponseTrailers: IGNORED,
-        ResponseEndOfMessage: _step(_judge, *_RETRIES),
+        ResponseEndOfMessage: _step(_judge, _P.ENDING, *_RETRIES),
         ResponseProtocolError: _step(_lose, *_RETRIES),
         Tick: _step(_watch_body, *_FAILS),
     },
-    _P.STREAMING: _ALWAYS
-    | {
-        RequestProtocolError: _step(_leave_stream, _P.BROKEN),
-        ResponseData: _step(_relay, *_FAILS),
-        ResponseTrailers: IGNORED,
-        ResponseEndOfMessage: _step(_end_stream, *_RETRIES),
-        ResponseProtocolError: _step(_cut_stream, *_RETRIES),
-        Tick: _step(_watch_stream, *_FAILS),
-    },
+    _P.STREAMING: _ALWAYS | _OF_A_STREAM,
+    _P.HOLDING: _ALWAYS | _OF_A_STREAM | {events.Wakeup: _step(_go_on, _P.STREAMING)},
+    _P.ENDING: _ALWAYS | _OF_THE_LAST_ATTEMPT | {events.Wakeup: _step(_end_held, *_ENDS)},
     _P.ABORTING: _ALWAYS
     | _OF_THE_LAST_ATTEMPT
     | {

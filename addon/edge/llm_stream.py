@@ -37,9 +37,10 @@ RESERVE_SECONDS = 2
 """How long a request waits for the database; then only callers without a quota go on."""
 
 FIRST_RETRY_SECONDS = 0.0005
-RESERVE_RETRY_SECONDS = 0.01
-"""When it tries again: soon at first, as a batch of the writer is committed within a
-millisecond; then more rarely, as a database that stays locked must not cost every request.
+RETRY_SECONDS = 0.01
+"""When a request that waits for the database looks again: soon at first, as a batch of the
+writer is committed within a millisecond; then more rarely, as a database that stays locked
+must not cost every request.
 """
 
 
@@ -62,6 +63,14 @@ class Phase(Enum):
     """A refusal or an answer that is not streamed is coming."""
 
     STREAMING = auto()
+    HOLDING = auto()
+    """A turn that has just ended is not in the database yet: what is said from there on is
+    held back, while the upstream goes on.
+    """
+
+    ENDING = auto()
+    """The answer is there to its end, which is held back for the same reason."""
+
     ABORTING = auto()
     """The attempt failed while its answer was coming. The next one follows when the
     connection's end has been reported, lest that be taken for its own.
@@ -88,6 +97,19 @@ class Step(msgspec.Struct, frozen=True):
 type Table = Mapping[Phase, Mapping[type[events.Event], Step]]
 
 
+class Held(msgspec.Struct):
+    """What the client gets when the turns whose end it tells are stored."""
+
+    since: float
+    """Seconds on the monotonic clock."""
+
+    out: bytes = b""
+    """Events of a stream."""
+
+    reply: Reply | None = None
+    """The answer, if it is not streamed."""
+
+
 class LlmStream:
     """One LLM call: its phase, and what its steps have in common."""
 
@@ -98,12 +120,14 @@ class LlmStream:
     """There from CONNECTING on."""
 
     answer: StreamedAnswer
-    """There while STREAMING."""
+    """There while STREAMING, and as long as its end is held back."""
+
+    held: Held
+    """There while HOLDING and ENDING."""
 
     def __init__(self, client: GatewayStream, call: LlmCall, table: Table) -> None:
         self.client = client
-        self.intake = call.intake
-        self.max_body = call.max_body
+        self.plan = call
         self.clock = client.clock
         self.opened_at = client.clock.monotonic()
         self.delivered = False
@@ -136,8 +160,7 @@ class LlmStream:
         if self.exchange.reserved:
             yield from self.connect()
         else:
-            pause = min(RESERVE_RETRY_SECONDS, FIRST_RETRY_SECONDS + waited)
-            yield commands.RequestWakeup(pause)
+            yield _look_again(waited)
 
     def connect(self) -> CommandGenerator[None]:
         """Connect to the current candidate, and as long as that fails to the next ones."""
@@ -156,16 +179,40 @@ class LlmStream:
             if answer.started and not self.delivered:
                 self.delivered = True
                 self.exchange.accepted()
-            yield from self.client.say(out, self.attempt.headers)
+            yield from self.say(out)
         if answer.error is not None:
             yield from self.fail(answer.error)
+
+    def say(self, out: bytes) -> CommandGenerator[None]:
+        """Send events of the answer, or hold them back with all that follows while a turn
+        whose end they may tell is not stored.
+        """
+        if self.phase is Phase.HOLDING:
+            self.held.out += out
+        elif self.exchange.storing.over:
+            yield from self.client.say(out, self.attempt.headers)
+        else:
+            yield from self.hold(Phase.HOLDING, out=out)
+
+    def hold(
+        self, phase: Phase, *, out: bytes = b"", reply: Reply | None = None
+    ) -> CommandGenerator[None]:
+        """Hold this back until the turns are stored."""
+        self.enter(phase)
+        self.held = Held(self.clock.monotonic(), out, reply)
+        yield _look_again(0)
+
+    def hold_on(self) -> CommandGenerator[None]:
+        """Look again later whether the turns are stored."""
+        yield _look_again(self.clock.monotonic() - self.held.since)
 
     def fail(self, error: StreamError) -> CommandGenerator[None]:
         """End an attempt that failed while the upstream was answering."""
         problem = self.exchange.stream_problem(error)
         if self.delivered:
+            self.answer.stop()
             yield from self.client.abort()
-            yield from self.client.say(self.exchange.failed_end(problem))
+            yield from self.say(self.exchange.failed_end(problem))
             yield from self.finish()
             return
         body = error_body(self.exchange.candidate.upstream.api, problem)
@@ -203,10 +250,12 @@ class LlmStream:
         self.end()
 
     def finish(self) -> CommandGenerator[None]:
-        """End the streamed answer."""
-        self.answer.stop()
-        yield from self.client.finish()
-        self.end()
+        """End the streamed answer, after what is held back of it."""
+        if self.phase is Phase.HOLDING:
+            self.enter(Phase.ENDING)
+        else:
+            yield from self.client.finish()
+            self.end()
 
     def end(self) -> None:
         """Note how the client's half came to its end."""
@@ -220,6 +269,11 @@ class LlmStream:
     def is_silent(self, now: float) -> bool:
         """Whether the client is to be told that its stream is alive."""
         return self.exchange.streams and now - self.client.sent_at >= KEEP_ALIVE_SECONDS
+
+
+def _look_again(waited: float) -> commands.RequestWakeup:
+    """A wake-up for a call that has waited for the database for so long."""
+    return commands.RequestWakeup(min(RETRY_SECONDS, FIRST_RETRY_SECONDS + waited))
 
 
 def _is_open(client: GatewayStream, wanted: GetHttpConnection) -> bool:

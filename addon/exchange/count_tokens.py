@@ -21,6 +21,7 @@ from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.turn import File, Image
 from addon.ledger.outcome import Outcome
+from addon.recall.commits import Storing
 from addon.routing.candidates import Candidate
 
 __all__ = ("CountTokens",)
@@ -38,6 +39,8 @@ class CountTokens:
     """It uses nothing that had to be reserved."""
 
     streams = False
+    storing = Storing()
+    """Nothing of it is remembered."""
 
     def __init__(self, arrival: Arrival, prepared: Prepared) -> None:
         self._arrival = arrival

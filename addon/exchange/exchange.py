@@ -25,6 +25,7 @@ from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import new_token
 from addon.mirror.stream import Mirror, style_for
+from addon.recall.commits import Storing
 from addon.routing.candidates import Candidate
 from addon.translation.pair import Answered, Whole
 
@@ -51,6 +52,9 @@ class Exchange:
 
         self._error_class = ""
         """Why the client got no answer, in a word; empty when it got one."""
+
+        self.storing = Storing()
+        """What the end of the answer waits for."""
 
     @property
     def reserved(self) -> bool:
@@ -186,7 +190,9 @@ class Exchange:
 
     def _remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
         origin = self._current.body.origin
-        self._replay.remember(turns, complete=complete, durable=durable, origin=origin)
+        self.storing.add(
+            self._replay.remember(turns, complete=complete, durable=durable, origin=origin)
+        )
 
     def _concluded(self, verdict: Verdict) -> Verdict:
         """The verdict, and what it means for the outcome."""

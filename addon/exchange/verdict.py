@@ -10,6 +10,7 @@ from addon.exchange.upstream_request import Outgoing
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
 from addon.ledger.outcome import Outcome
+from addon.recall.commits import Storing
 from addon.routing.candidates import Candidate
 
 __all__ = ("Again", "Reply", "UpstreamCall", "Verdict")
@@ -55,6 +56,10 @@ class UpstreamCall(Protocol):
     @property
     def streams(self) -> bool:
         """Whether the client asked for a stream."""
+
+    @property
+    def storing(self) -> Storing:
+        """What the end of the answer waits for."""
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""

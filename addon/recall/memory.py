@@ -13,6 +13,7 @@ import msgspec
 
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire.splice import scalar_text, value
+from addon.recall.commits import Commit, Commits
 from shared.clock import Clock
 from shared.store import recall as table
 from shared.store.engine import Engine, Statement
@@ -113,6 +114,7 @@ class Recall:
         """The tokens of the held turns by key, in the order of a set."""
 
         self._sent: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
+        self._commits = Commits(engine, clock)
 
     def bound(self, memory_bytes: int) -> None:
         """Hold no more than this in memory from now on."""
@@ -120,14 +122,15 @@ class Recall:
 
     def keep(
         self, namespace: bytes, record: Record, keys: Sequence[bytes], *, durable: bool
-    ) -> None:
-        """Remember a turn or a later state of it; `durable` commits it now when the
-        database is free, else soon.
+    ) -> Commit | None:
+        """Remember a turn or a later state of it; `durable` commits it, and returns what its
+        end has to wait for when another write is under way.
         """
         unique_keys = tuple(dict.fromkeys(keys))
         self._hold(record.token, _Held(namespace, record, unique_keys, self._clock.now_ms()))
-        if durable:
-            self._write(namespace, record, keys)
+        if not durable:
+            return None
+        return self._write(namespace, record, keys)
 
     def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]:
         """The known turns among these in the namespace."""
@@ -225,7 +228,7 @@ class Recall:
         if statements:
             self._engine.write_later(statements)
 
-    def _write(self, namespace: bytes, record: Record, keys: Sequence[bytes]) -> None:
+    def _write(self, namespace: bytes, record: Record, keys: Sequence[bytes]) -> Commit | None:
         statement = table.keep_turn(
             token=record.token,
             namespace=namespace,
@@ -235,8 +238,7 @@ class Recall:
             now=self._clock.now_ms(),
         )
         statements = [statement, *table.add_keys(record.token, keys)]
-        # The client may come back at once: the turn must not wait behind the books.
-        self._engine.write_first(statements)
+        return self._commits.write(statements)
 
     def _read(self, namespace: bytes, tokens: list[str]) -> dict[str, _Held]:
         if not tokens:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
+from addon.recall.commits import Commit
 from addon.recall.identity import digest, mint, new_token
 from addon.recall.memory import Recall, Record, Thought
 from addon.recall.resolve import resolve
@@ -98,12 +99,14 @@ class Replay:
 
     def remember(
         self, turns: dict[int, Turn], *, complete: bool, durable: bool, origin: str = ""
-    ) -> None:
-        """Keep the answer's turns, whole or as far as they came; `durable` as for `Recall.keep`.
+    ) -> list[Commit]:
+        """Keep the answer's turns, whole or as far as they came; `durable`, and what their end
+        has to wait for, as for `Recall.keep`.
 
         `origin` is the account of the upstream that made them.
         """
         keys, anchor = Keys(self._namespace), self._answer.anchor
+        commits: list[Commit] = []
         for choice, turn in turns.items():
             thoughts = _thoughts(turn)
             quoted = turn.reasoning if turn.reasoning and turn.reasoning.field != SUMMARY else None
@@ -122,7 +125,12 @@ class Replay:
                 thoughts=thoughts,
                 origin=origin if any(is_bound(thought.reasoning) for thought in thoughts) else "",
             )
-            self._recall.keep(self._namespace, record, keys.of_turn(turn, anchor), durable=durable)
+            commit = self._recall.keep(
+                self._namespace, record, keys.of_turn(turn, anchor), durable=durable
+            )
+            if commit is not None:
+                commits.append(commit)
+        return commits
 
     def _resolve(self, profile: Profile) -> bytes:
         namespace = self._namespace_of(profile)

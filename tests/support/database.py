@@ -1,5 +1,8 @@
 """Migrated databases without a migration each: one is made in every test process and copied from then on."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,7 +11,10 @@ from shared.store import open_engine
 from shared.store.engine import Engine
 from shared.store.sqlite import prepare_file
 
-__all__ = ("open_database", "place_database")
+__all__ = ("full_disk", "open_database", "place_database")
+
+_FULL_AT = 4096
+"""Bytes: less than the first frame of a write-ahead log, more than a test writes to its log."""
 
 
 def open_database(path: Path) -> Engine:
@@ -22,6 +28,17 @@ def place_database(path: Path) -> None:
     if not path.exists():
         prepare_file(path)
         path.write_bytes(_template())
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process takes more than a few bytes meanwhile: every commit fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL_AT, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @cache

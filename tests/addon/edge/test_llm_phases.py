@@ -2,14 +2,11 @@
 client gets exactly one end, whatever comes when.
 """
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h11
-import pysqlite3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,13 +18,12 @@ from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
 from mitmproxy.test import taddons
 
 from addon.edge import http1
-from addon.edge.gateway import Gateway
 from addon.edge.http1 import Tick
 from addon.edge.llm_phases import EVENTS, IGNORED, REFUSED, TABLE
 from addon.edge.llm_stream import LlmStream, Phase
 from addon.edge.stream import Fault
-from tests.addon.edge.conftest import add_key, make_node
-from tests.addon.edge.line import SSE, Clock, Line, chunk, event, refusal, request
+from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
+from tests.addon.edge.scene import Heard, Scene
 
 HANDLED = "handled"
 KINDS = {"h": HANDLED, "i": "ignored", "-": "refused"}
@@ -56,6 +52,8 @@ CONNECTING     - - - - -  h  - - - - -  - - h
 AWAITING_HEAD  - - - - h  -  h - - - h  - h h
 COLLECTING     - - - - h  -  - h i h h  - h h
 STREAMING      - - - - h  -  - h i h h  - h h
+HOLDING        - - - - h  -  - h i h h  h h h
+ENDING         - - - - h  -  i i i i i  h i h
 ABORTING       - - - - h  -  i i i h h  - i h
 RETRYING       - - - - h  -  i i i i i  h i h
 ANSWERED       - i i i h  -  i i i i i  i i h
@@ -88,33 +86,6 @@ def test_the_table_says_what_becomes_of_an_event(
 
 
 # -- a real call in each phase ---------------------------------------------------------------------
-
-
-class Scene:
-    """A real gateway, and lines to it."""
-
-    def __init__(self, folder: Path, options: object, *, watched: bool = False) -> None:
-        self.clock = Clock()
-        self.node = make_node(folder, self.clock)
-        self.database = folder / "data" / "adapter.db"
-        self.key = add_key(self.node)
-        self._options = options
-        self.gateway = Gateway(self.node)
-        self.gateway.watched = watched
-
-    def line(self, *, holds: bool = False) -> Line:
-        # What other lines left to be written would keep the database busy.
-        self.node.engine.flush()
-        return Line(self.gateway, self.clock, self._options, holds=holds)
-
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """While another process writes into the database."""
-        writer = pysqlite3.connect(str(self.database), isolation_level=None)
-        writer.execute("BEGIN IMMEDIATE")
-        yield
-        writer.execute("ROLLBACK")
-        writer.close()
 
 
 def reading(scene: Scene) -> Line:
@@ -154,6 +125,19 @@ def streaming(scene: Scene) -> Line:
     return line
 
 
+def holding(scene: Scene) -> Line:
+    line = awaiting_head(scene)
+    with scene.busy():
+        line.upstream_says(SSE + event("stop"))
+    return line
+
+
+def ending(scene: Scene) -> Line:
+    line = holding(scene)
+    line.upstream_says(END)
+    return line
+
+
 def aborting(scene: Scene) -> Line:
     line = scene.line(holds=True)
     line.says(request(scene.key))
@@ -190,6 +174,8 @@ REACHED: dict[Phase, Callable[[Scene], Line]] = {
     Phase.AWAITING_HEAD: awaiting_head,
     Phase.COLLECTING: collecting,
     Phase.STREAMING: streaming,
+    Phase.HOLDING: holding,
+    Phase.ENDING: ending,
     Phase.ABORTING: aborting,
     Phase.RETRYING: retrying,
     Phase.ANSWERED: answered,
@@ -203,29 +189,6 @@ def call_of(line: Line) -> LlmStream:
     call = getattr(line.stream._take, "__self__", None)
     assert isinstance(call, LlmStream)
     return call
-
-
-class Heard(logging.Handler):
-    """What the log says of requests and of faults."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self.faults: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.name == "thinkback.request":
-            self.lines.append(record.getMessage())
-        else:
-            self.faults.append(f"{record.getMessage()}: {record.exc_info}")
-
-    def __enter__(self) -> None:
-        for name in ("thinkback.request", "thinkback.stream"):
-            logging.getLogger(name).addHandler(self)
-
-    def __exit__(self, *_: object) -> None:
-        for name in ("thinkback.request", "thinkback.stream"):
-            logging.getLogger(name).removeHandler(self)
 
 
 def an_event(kind: type[events.Event]) -> events.Event:
@@ -330,9 +293,11 @@ def test_a_step_leads_to_no_phase_that_the_table_does_not_name(scene: Scene) -> 
 # -- whatever comes when ---------------------------------------------------------------------------
 
 WAITS = {"a second": 1, "eleven seconds": 11, "half a minute": 31, "ten minutes": 600}
+WORDS = b'{"choices":[{"message":{"content":"w"},"finish_reason":"stop"}]}'
 HEADS = {
     "a stream's head": SSE,
     "a stream's head and a word": SSE + event(content="word"),
+    "nearly words": b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(WORDS), WORDS[:-1]),
     "an answer": b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"choices":[]}',
     "half a JSON": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{",
     "a refusal": refusal(503),
@@ -365,11 +330,22 @@ LIKELY: dict[Phase | None, tuple[str, ...]] = {
     Phase.AWAITING_HEAD: (*HEADS, "upstream closes"),
     Phase.COLLECTING: (*RESTS, "upstream closes"),
     Phase.STREAMING: (*EVENTS_OF_A_STREAM, "upstream closes"),
+    Phase.HOLDING: ("wakeup", *EVENTS_OF_A_STREAM),
+    Phase.ENDING: ("wakeup",),
     Phase.ABORTING: ("release", "a brace"),
     Phase.RETRYING: ("wakeup",),
     Phase.ANSWERED: ("release",),
     Phase.BROKEN: ("release",),
 }
+ASKED = ("release", "the body", *["release"] * 5)
+BEGINNINGS = (
+    ((), ()),
+    (ASKED, ()),
+    ((*ASKED, "a stream's head and a word"), ("a finish",)),
+    ((*ASKED, "nearly words"), ("a brace",)),
+)
+"""What has happened before other programs keep the database busy, and when they begin to."""
+
 OPEN = connection.ConnectionState.OPEN
 
 
@@ -461,9 +437,20 @@ def responses(answer: bytes) -> int:
 
 @pytest.mark.parametrize("watched", [False, True], ids=["unheard", "watched"])
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), stream=st.booleans(), busy=st.integers(0, 8), free=st.integers(0, 25))
+@given(
+    data=st.data(),
+    stream=st.booleans(),
+    begun=st.sampled_from(BEGINNINGS),
+    busy=st.integers(0, 8),
+    free=st.integers(0, 25),
+)
 def test_a_client_gets_exactly_one_end(
-    watched: bool, data: st.DataObject, stream: bool, busy: int, free: int
+    watched: bool,
+    data: st.DataObject,
+    stream: bool,
+    begun: tuple[tuple[str, ...], tuple[str, ...]],
+    busy: int,
+    free: int,
 ) -> None:
     http1.install()
     heard = Heard()
@@ -471,7 +458,11 @@ def test_a_client_gets_exactly_one_end(
         tctx.options.update(validate_inbound_headers=True, keep_host_header=True)
         scene = Scene(Path(folder), tctx.options, watched=watched)
         play = Play(scene.line(holds=True), scene.key, stream=stream)
+        for action in begun[0]:
+            play.do(action)
         with scene.busy():
+            for action in begun[1]:
+                play.do(action)
             for _ in range(busy):
                 play.go_on(data)
         for _ in range(free):

@@ -3,7 +3,6 @@ what the upstream gets.
 """
 
 import json
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from addon.recall.restore import Policy, Restoration
 from shared.profiles import Profile, builtin_profiles
 from shared.store.engine import Engine
 from shared.store.sqlite import connect
-from tests.support.database import open_database
+from tests.support.database import full_disk, open_database
 
 __all__ = ("FIELD", "ID_KEY", "Chat", "Json", "Memory", "StoppedClock", "call", "turn")
 
@@ -26,8 +25,6 @@ type Json = dict[str, Any]
 
 FIELD = "reasoning_content"
 ID_KEY = b"a key for the tests that is secret"
-_FULL_AT = 4096
-"""Bytes: less than the first frame of a write-ahead log, more than a test writes to its log."""
 
 
 class StoppedClock:
@@ -76,13 +73,9 @@ class Memory:
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """No file of this process takes more than a few bytes meanwhile: every commit fails."""
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL_AT, limits[1]))
-        try:
+        """Every commit of this process fails meanwhile."""
+        with full_disk():
             yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     def forget(self, token: str) -> None:
         """Lose one turn, as pruning does, and everything held in memory."""

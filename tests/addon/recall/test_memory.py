@@ -67,6 +67,20 @@ def test_a_turn_is_committed_when_keep_returns(memory: Memory, other: Memory) ->
     assert other.recall.turns(NAMESPACE, [kept.token]) == {kept.token: kept}
 
 
+def test_the_end_of_a_turn_waits_for_it_while_another_program_writes(
+    memory: Memory, other: Memory
+) -> None:
+    assert memory.recall.keep(NAMESPACE, record(1), [KEY], durable=True) is None
+    with memory.locked():
+        assert memory.recall.keep(NAMESPACE, record(2), [KEY], durable=False) is None
+        commit = memory.recall.keep(NAMESPACE, record(2), [KEY], durable=True)
+        assert commit is not None
+        assert commit.awaited
+    memory.engine.flush()
+    assert not commit.awaited
+    assert other.recall.turns(NAMESPACE, [record(2).token])
+
+
 def test_a_later_state_replaces_an_earlier_one(memory: Memory) -> None:
     keep(memory, reasoning="part", durable=False)
     whole = record(reasoning="part and all")
