@@ -4,6 +4,7 @@ import msgspec
 
 from addon.exchange.upstream_bodies import UpstreamBodies, UpstreamBody
 from addon.formats.neutral.problem import RequestError
+from addon.recall.commits import Storing
 from addon.recall.replay import Replay
 from addon.routing.attempts import Attempts
 from addon.routing.candidates import Candidate
@@ -65,3 +66,6 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     current: CurrentAttempt
     conversation_id: str
     """As in `conversation_of`."""
+
+    storing: Storing
+    """What the end of the answer waits for."""

@@ -25,7 +25,6 @@ from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import new_token
 from addon.mirror.stream import Mirror, style_for
-from addon.recall.commits import Storing
 from addon.routing.candidates import Candidate
 from addon.translation.pair import Answered, Whole
 
@@ -53,7 +52,7 @@ class Exchange:
         self._error_class = ""
         """Why the client got no answer, in a word; empty when it got one."""
 
-        self.storing = Storing()
+        self.storing = prepared.storing
         """What the end of the answer waits for."""
 
     @property
@@ -191,7 +190,7 @@ class Exchange:
     def _remember(self, turns: dict[int, Turn], *, complete: bool, durable: bool) -> None:
         origin = self._current.body.origin
         self.storing.add(
-            self._replay.remember(turns, complete=complete, durable=durable, origin=origin)
+            *self._replay.remember(turns, complete=complete, durable=durable, origin=origin)
         )
 
     def _concluded(self, verdict: Verdict) -> Verdict:

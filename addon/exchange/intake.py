@@ -3,7 +3,6 @@ upstream is asked with.
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 import msgspec
 
@@ -19,12 +18,14 @@ from addon.exchange.services import Services
 from addon.exchange.upstream_bodies import UpstreamBodies
 from addon.exchange.verdict import Reply, UpstreamCall
 from addon.formats.neutral.problem import Problem, RequestError
-from addon.formats.neutral.protocols import Head
+from addon.formats.neutral.protocols import Head, Keep
+from addon.formats.neutral.request import Request
 from addon.formats.paths import Endpoint
 from addon.formats.tolerant.length import refuse_long
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import stripped
+from addon.recall.commits import Storing
 from addon.recall.replay import Replay
 from addon.recall.sealed import Copies
 from addon.routing.attempts import Attempts, Tried
@@ -198,8 +199,8 @@ class Intake:
         state of the latest turn, if there is one.
         """
         arrival, services, request = self._arrival, self._arrival.services, understood.side.request
-        replay = understood.replay
-        keep = partial(services.answers.keep, arrival.principal.id)
+        replay, storing = understood.replay, Storing()
+        keep = _keep_for(arrival, storing)
         head = Head(arrival.id, arrival.at // 1000, request.model, keep)
         pair = understood.side.pair(Identity(head, replay.mint, understood.copies.seal))
         bodies = UpstreamBodies(
@@ -217,7 +218,18 @@ class Intake:
             replay=replay,
             current=CurrentAttempt(self._attempts, bodies),
             conversation_id=self._conversation_id,
+            storing=storing,
         )
+
+
+def _keep_for(arrival: Arrival, storing: Storing) -> Keep:
+    """What stores answers for the caller; the end of each waits for that."""
+
+    def keep(request: Request, answer_id: str, response: bytes) -> None:
+        answers = arrival.services.answers
+        storing.add(answers.keep(arrival.principal.id, request, answer_id, response))
+
+    return keep
 
 
 def _candidates(arrival: Arrival, model: str) -> list[Candidate]:

@@ -3,7 +3,7 @@ caller who asked.
 
 A conversation is an answer with those before it, each linked to the one it went on from.
 Answers that the writer thread has yet to write are held in memory, so that the very next
-request finds them.
+request finds them; the end of an answer waits until it is written.
 """
 
 import re
@@ -23,6 +23,7 @@ from addon.formats.paths import Endpoint
 from addon.formats.responses.listing import Query, listed, page, shown
 from addon.formats.wire.lenient import as_str, decode_leniently, dicts_in
 from addon.formats.wire.splice import scalar_text, value
+from addon.recall.commits import Commit, Commits
 from shared.clock import Clock
 from shared.store.answers import StoredAnswer, add_answer, delete_answer
 from shared.store.engine import Engine
@@ -79,6 +80,7 @@ class StoredAnswers:
         self._engine = engine
         self._clock = clock
         self._max_age_days = max_age_days
+        self._commits = Commits(engine, clock)
         self._waiting: OrderedDict[str, StoredAnswer | None] = OrderedDict()
         """What is queued to be written, by id; None: to be deleted."""
 
@@ -94,9 +96,11 @@ class StoredAnswers:
             return None
         return self._past(principal_id, most_items)
 
-    def keep(self, principal_id: str, request: Request, answer_id: str, response: bytes) -> None:
-        """Store the answer to a request: now when it is small and the database is free,
-        else soon.
+    def keep(
+        self, principal_id: str, request: Request, answer_id: str, response: bytes
+    ) -> Commit | None:
+        """Store the answer to a request; what its end has to wait for when that is not done
+        at once, as it is large or another write is under way.
         """
         answer = StoredAnswer(
             id=answer_id,
@@ -108,10 +112,11 @@ class StoredAnswers:
             ),
             response=_packed(response),
         )
-        statement = add_answer(answer)
-        if answer.size > _WRITTEN_AT_ONCE or not self._engine.try_write([statement], overtake=True):
+        is_large = answer.size > _WRITTEN_AT_ONCE
+        commit = self._commits.write([add_answer(answer)], on_thread=is_large)
+        if commit is not None:
             self._wait(answer_id, answer)
-            self._engine.write_later([statement])
+        return commit
 
     def reply(self, principal_id: str, endpoint: Endpoint, method: str, target: str) -> bytes:
         """The body that answers a request about one answer; `target` is path and query.

@@ -3,7 +3,7 @@ it loses nothing.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from shared.clock import Clock
 from shared.store.engine import Engine, Pending, Statement
@@ -27,11 +27,11 @@ class Commits:
         self._goes_uncommitted = False
         """Whether the log says that ends are sent before their turns are in the database."""
 
-    def write(self, statements: Sequence[Statement]) -> "Commit | None":
-        """Commit the statements before all that is queued; None when there is nothing to
-        wait for.
+    def write(self, statements: Sequence[Statement], *, on_thread: bool = False) -> "Commit | None":
+        """Commit the statements before all that is queued; None when that is done.
+        `on_thread` as for `Engine.write_first`.
         """
-        pending = self._engine.write_first(statements)
+        pending = self._engine.write_first(statements, on_thread=on_thread)
         if pending is None:
             self._goes_uncommitted = False
             return None
@@ -73,9 +73,9 @@ class Storing:
     def __init__(self) -> None:
         self._commits: list[Commit] = []
 
-    def add(self, commits: Iterable[Commit]) -> None:
-        """Wait for these too."""
-        self._commits += commits
+    def add(self, *commits: Commit | None) -> None:
+        """Wait for these too; None has been made."""
+        self._commits += [commit for commit in commits if commit is not None]
 
     @property
     def over(self) -> bool:

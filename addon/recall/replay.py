@@ -99,14 +99,14 @@ class Replay:
 
     def remember(
         self, turns: dict[int, Turn], *, complete: bool, durable: bool, origin: str = ""
-    ) -> list[Commit]:
+    ) -> list[Commit | None]:
         """Keep the answer's turns, whole or as far as they came; `durable`, and what their end
         has to wait for, as for `Recall.keep`.
 
         `origin` is the account of the upstream that made them.
         """
         keys, anchor = Keys(self._namespace), self._answer.anchor
-        commits: list[Commit] = []
+        commits: list[Commit | None] = []
         for choice, turn in turns.items():
             thoughts = _thoughts(turn)
             quoted = turn.reasoning if turn.reasoning and turn.reasoning.field != SUMMARY else None
@@ -128,8 +128,7 @@ class Replay:
             commit = self._recall.keep(
                 self._namespace, record, keys.of_turn(turn, anchor), durable=durable
             )
-            if commit is not None:
-                commits.append(commit)
+            commits.append(commit)
         return commits
 
     def _resolve(self, profile: Profile) -> bytes:

@@ -53,12 +53,14 @@ class Engine(Protocol):
         of those.
         """
 
-    def write_first(self, statements: Sequence[Statement]) -> Pending | None:
+    def write_first(
+        self, statements: Sequence[Statement], *, on_thread: bool = False
+    ) -> Pending | None:
         """Commit the statements now or, while another write is under way, as soon as it is
-        over, before all that `write_later` has queued.
+        over, before all that `write_later` has queued. None when they are committed.
 
-        None when they are committed; also when the database can't be written at all, and
-        they wait with all else until it can.
+        When the database can't be written at all they wait with all else until it can.
+        `on_thread`: leave statements that take milliseconds to the writer thread in any case.
         """
 
     def write_later(self, statements: Sequence[Statement]) -> None:

@@ -185,16 +185,19 @@ class SqliteEngine:
         """
         return (overtake or self._queue.idle) and self._try(statements) is None
 
-    def write_first(self, statements: Sequence[Statement]) -> Write | None:
-        """As in the protocol."""
+    def write_first(
+        self, statements: Sequence[Statement], *, on_thread: bool = False
+    ) -> Write | None:
+        """As in the protocol; what is dropped or can't be written is over at once."""
         failure: Failure | None = Failure.LOCKED
-        if not self._queue.hurries:  # what waits may be an earlier state of the same row
+        # What waits already may be an earlier state of the same row.
+        if not (on_thread or self._queue.hurries):
             failure = self._try(statements)
-        if failure is Failure.LOCKED:
-            return self._put(Write(statements, first=True))
-        if failure is not None:
-            self.write_later(statements)
-        return None
+        if failure is None:
+            return None
+        write = Write(statements, first=failure is Failure.LOCKED)
+        write.over = not (self._put(write) and write.first)
+        return write
 
     def write_later(self, statements: Sequence[Statement]) -> None:
         """As in the protocol; when the queue is full the statements are dropped and the log
@@ -256,11 +259,11 @@ class SqliteEngine:
         self._count(len(statements))
         return None
 
-    def _put(self, write: Write) -> Write | None:
-        """Queue a write; None when it is dropped."""
+    def _put(self, write: Write) -> bool:
+        """Queue a write; False when it is dropped."""
         if self._queue.put(write):
             self._overflowing = False
-            return write
+            return True
         if self._queue.closed:
             raise StoreError("The database is closed.")
         if not self._overflowing:
@@ -269,7 +272,7 @@ class SqliteEngine:
                 "Too many writes wait for the database: new ones are dropped until "
                 "it can be written again."
             )
-        return None
+        return False
 
     @contextmanager
     def _transaction(self, *, patience_ms: int) -> Iterator[dbapi2.Connection]:

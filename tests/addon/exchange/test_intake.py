@@ -1,4 +1,8 @@
-"""What a request wants to know of the store is asked for at once, before it goes out."""
+"""What a request wants to know of the store is asked for at once, before it goes out; what
+its end waits for is noted.
+"""
+
+import json
 
 from msgspec.structs import replace
 
@@ -7,7 +11,7 @@ from addon.exchange.intake import Intake
 from addon.formats.paths import Endpoint
 from shared.config.schema import Snapshot
 from shared.store.lookup import Found, Wanted, look_up
-from tests.addon.desk import MODEL, USER, Desk, body, open_exchange
+from tests.addon.desk import MODEL, USER, Desk, body, open_exchange, whole
 from tests.addon.exchange.test_exchange import CALLING, SAYING, carried
 from tests.addon.recall.chat import Json
 
@@ -63,3 +67,18 @@ def test_turns_without_a_name_are_found_all_the_same(desk: Desk) -> None:
     exchange, [wanted] = listened(desk, [*messages, {"role": "user", "content": "go on"}])
     assert wanted.turns == {}
     assert carried(exchange) == [SAYING.reasoning]
+
+
+def test_the_end_waits_for_the_turn_and_for_the_stored_answer(desk: Desk) -> None:
+    asked = {"model": MODEL, "input": "hi"}
+    exchange = open_exchange(desk.intake(path="/v1/responses"), json.dumps(asked).encode())
+    engine = desk.memory.engine
+    with desk.memory.locked():
+        whole(exchange, SAYING)
+        assert not exchange.storing.over
+        assert engine.read("SELECT id FROM answers") == []
+        assert engine.read("SELECT token FROM recall_turns") == []
+    engine.flush()
+    assert exchange.storing.over
+    assert len(engine.read("SELECT id FROM answers")) == 1
+    assert len(engine.read("SELECT token FROM recall_turns")) == 1

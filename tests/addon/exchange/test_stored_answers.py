@@ -13,6 +13,7 @@ from addon.exchange.stored_answers import LONGEST_CHAIN, LONGEST_CONVERSATION, S
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.paths import classify
 from addon.formats.responses.request import decode
+from addon.recall.commits import Commit
 from tests.addon.recall.chat import Json, Memory
 
 ADA = "user:1"
@@ -27,6 +28,8 @@ class Desk:
         self.memory = Memory(path)
         self.answers = self.new_answers()
         self.made = 0
+        self.commit: Commit | None = None
+        """What the end of the latest answer waits for."""
 
     def new_answers(self) -> StoredAnswers:
         return StoredAnswers(self.memory.engine, self.memory.clock, max_age_days=30)
@@ -54,7 +57,9 @@ class Desk:
         }
         message = {"type": "message", "id": f"msg_{name}1", "role": "assistant", "content": [part]}
         response = {"id": f"resp_{name}", "output": [thought, message]}
-        self.answers.keep(caller, request, f"resp_{name}", json.dumps(response).encode())
+        self.commit = self.answers.keep(
+            caller, request, f"resp_{name}", json.dumps(response).encode()
+        )
         return f"resp_{name}"
 
     def before(self, answer_id: str, caller: str = ADA) -> list[str]:
@@ -122,6 +127,28 @@ def test_a_large_answer_is_found_at_once_and_for_good(desk: Desk) -> None:
     assert desk.before(made)[0] == large
     desk.restart()
     assert desk.before(made)[0] == large
+
+
+@pytest.mark.parametrize("size", [1, MIB], ids=["small", "large"])
+def test_the_end_of_an_answer_waits_until_it_is_stored(desk: Desk, size: int) -> None:
+    with desk.memory.locked():
+        desk.answer(desk.memory.random.randbytes(size).hex())
+        assert desk.commit is not None
+        assert desk.commit.awaited
+    desk.memory.engine.flush()
+    assert not desk.commit.awaited
+    desk.answer()
+    assert desk.commit is None
+
+
+def test_an_answer_that_cannot_be_stored_now_is_found_and_not_waited_for(desk: Desk) -> None:
+    with desk.memory.full_disk():
+        made = desk.answer("one", "two")
+        assert desk.commit is not None
+        assert not desk.commit.awaited
+        assert desk.before(made) == ["one", "two"]
+    desk.restart()
+    assert desk.before(made) == ["one", "two"]
 
 
 def test_what_waits_to_be_written_does_not_fill_the_memory(desk: Desk) -> None:

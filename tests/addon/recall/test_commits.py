@@ -68,7 +68,7 @@ def test_the_log_says_once_that_ends_do_not_wait_and_again_another_time(
 
 def test_a_disk_that_is_full_is_not_waited_for(memory: Memory, commits: Commits) -> None:
     with memory.full_disk():
-        assert commits.write([learn("a")]) is None
+        assert not under_way(commits).awaited
         assert learned(memory) == set()
     memory.engine.flush()
     assert learned(memory) == {"a"}
@@ -78,7 +78,7 @@ def test_an_end_waits_for_all_of_its_commits(memory: Memory, commits: Commits) -
     storing = Storing()
     assert storing.over
     with memory.locked():
-        storing.add([under_way(commits, "a"), under_way(commits, "b")])
+        storing.add(under_way(commits, "a"), None, under_way(commits, "b"))
         assert not storing.over
     memory.engine.flush()
     assert storing.over
