@@ -23,6 +23,7 @@ VERBS = {
     "test",
     "test-fast",
     "fmt",
+    "harden",
     "lint",
     "check",
 }
