@@ -101,9 +101,8 @@ def _positions(place: Place, record: Record) -> dict[int, int]:
     have none.
     """
     calls = place.message.calls
-    if not place.minted:
-        if tuple(call.name for call in calls) != record.names:
-            return {}
+    told_apart = place.minted and len({call.id for call in calls}) == len(calls)
+    if not told_apart and tuple(call.name for call in calls) == record.names:
         return {at: at for at in range(len(calls))}
     positions: dict[int, int] = {}
     for at, call in enumerate(calls):
@@ -142,11 +141,11 @@ def emptied(message: Message) -> Edit | None:
     return edit
 
 
-def _annexes(message: Message, annexes: dict[int, str]) -> dict[str, bytes]:
-    """The annexes by the ids of the calls; an empty one removes the client's own."""
+def _annexes(message: Message, annexes: dict[int, str]) -> dict[int, bytes]:
+    """The annexes of all calls; an empty one removes the client's own."""
     if not annexes and not message.carried:
         return {}
-    return {call.id: annexes.get(at, "").encode() for at, call in enumerate(message.calls)}
+    return {at: annexes.get(at, "").encode() for at in range(len(message.calls))}
 
 
 def _visible_text(place: Place, record: Record | None) -> str:

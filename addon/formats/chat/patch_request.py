@@ -168,16 +168,14 @@ def edited(raw: bytes, edit: Edit) -> bytes:
     return object_text([part for part in members(raw) if part[0] not in REASONING_FIELDS] + added)
 
 
-def _with_annexes(calls: bytes, annexes: dict[str, bytes]) -> bytes:
-    """The calls, each with its annex."""
-    return array_text([_with_annex(call, annexes) for call in elements(calls)])
-
-
-def _with_annex(call: bytes, annexes: dict[str, bytes]) -> bytes:
-    call_id = value(dict(members(call)).get("id", b'""'))
-    if call_id not in annexes:
-        return call
-    return with_members(call, {ANNEX: annexes[call_id]})
+def _with_annexes(calls: bytes, annexes: dict[int, bytes]) -> bytes:
+    """The calls, each with its annex; what is no object is no call and has no position."""
+    raws = elements(calls)
+    places = [at for at, raw in enumerate(raws) if raw.startswith(b"{")]
+    for position, at in enumerate(places):
+        if position in annexes:
+            raws[at] = with_members(raws[at], {ANNEX: annexes[position]})
+    return array_text(raws)
 
 
 def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:

@@ -214,8 +214,8 @@ class Edit(msgspec.Struct):
     members: dict[str, bytes] = {}
     """Members to set in a chat message, as JSON texts; an empty text removes the member."""
 
-    annexes: dict[str, bytes] = {}
-    """The same for `extra_content` of a chat message's calls, by their ids."""
+    annexes: dict[int, bytes] = {}
+    """The same for `extra_content` of a chat message's calls, by position: ids may repeat."""
 
     dropped: bool = False
     """The message must not go out."""

@@ -209,6 +209,31 @@ def test_an_annex_is_found_where_the_client_replaced_the_ids(memory: Memory) -> 
     assert annexes(chat) == [["one", None]]
 
 
+@pytest.mark.parametrize("repeated", ["", "toolu_same", "minted"])
+def test_an_annex_goes_by_its_call_s_place_where_ids_tell_no_calls_apart(
+    memory: Memory, repeated: str
+) -> None:
+    chat = Chat(memory, profile="gemini")
+    message = chat.answer(signed("one", None, "three"))
+    if repeated == "minted":
+        repeated = message["tool_calls"][0]["id"]
+    for made in (*message["tool_calls"], *chat.messages[3:]):
+        made["id" if "id" in made else "tool_call_id"] = repeated
+    for _ in range(2):
+        assert annexes(chat) == [["one", None, "three"]]
+
+
+def test_an_annex_of_the_client_s_own_goes_with_the_state_of_its_turn(memory: Memory) -> None:
+    chat = Chat(memory, profile="gemini")
+    chat.origin = "one"
+    message = chat.answer(signed("one", "two"))
+    for at, made in enumerate(message["tool_calls"]):
+        made["id"] = chat.messages[at + 3]["tool_call_id"] = ""
+        made["extra_content"] = {"google": {"thought_signature": ["one", "two"][at]}}
+    chat.origin = "another"
+    assert annexes(chat) == [["skip_thought_signature_validator", None]]
+
+
 @pytest.mark.parametrize("lost", ["foreign", "first call", "account"])
 def test_a_call_of_the_current_loop_that_has_no_signature_gets_the_documented_one(
     memory: Memory, lost: str
