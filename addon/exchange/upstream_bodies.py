@@ -73,7 +73,8 @@ class UpstreamBodies:
         """The candidates, those first whose account has the state of the latest turn that
         has any.
         """
-        latest = self._replay.origin(self._profile_of(candidates[0])) or self._copies.latest_origin
+        profile = self._profile_of(candidates[0])
+        latest = self._replay.origin(profile, self._copies.origins)
         return sorted(candidates, key=lambda one: bool(latest) and self._origin_of(one) != latest)
 
     def make(self, candidate: Candidate, before: UpstreamBody | None) -> UpstreamBody:

@@ -2,7 +2,7 @@
 remembered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -61,12 +61,15 @@ class Replay:
         for namespace in found.turns:
             self._recall.take(namespace, found)
 
-    def origin(self, profile: Profile) -> str:
-        """Whose state the latest turn carries that an upstream of this profile made; empty
-        when none does.
+    def origin(self, profile: Profile, copied: Mapping[str, str]) -> str:
+        """The account whose state the latest turn holds that holds any, for an upstream of
+        this profile; empty when none does.
+
+        `copied` are the accounts of the state in the client's own copies.
         """
         self._resolve(profile)
-        return next((place.record.origin for place in reversed(self._places) if place.record), "")
+        origins = (_origin_of(place, copied) for place in reversed(self._places))
+        return next(filter(None, origins), "")
 
     def restore(self, profile: Profile, policy: Policy, origin: str = "") -> Restoration:
         """What the messages must carry for an upstream of this profile; the answer belongs
@@ -164,6 +167,14 @@ class Replay:
         if choice not in self._tokens:
             self._tokens[choice] = new_token(self._random(16))
         return self._tokens[choice]
+
+
+def _origin_of(place: Place, copied: Mapping[str, str]) -> str:
+    """The account whose state goes out with the turn, or empty."""
+    if place.record is not None:
+        return place.record.origin
+    states = (part.opaque for part in place.message.parts if isinstance(part, Reasoning))
+    return next((copied[state] for state in states if copied.get(state)), "")
 
 
 def _thoughts(turn: Turn) -> tuple[Thought, ...]:

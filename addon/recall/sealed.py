@@ -4,6 +4,7 @@ caller it was made for.
 
 import base64
 import binascii
+from collections.abc import Mapping
 
 import msgspec
 
@@ -41,9 +42,9 @@ class Copies:
         """The upstream's account whose answer is sealed now."""
 
     @property
-    def latest_origin(self) -> str:
-        """The account whose state came last; empty when none came."""
-        return next(reversed(self._origins.values()), "")
+    def origins(self) -> Mapping[str, str]:
+        """The accounts of the state that came."""
+        return self._origins
 
     def foreign(self, origin: str) -> frozenset[str]:
         """State that came and another account made."""

@@ -18,6 +18,7 @@ _TOOLS: dict[str, Json] = {
     "responses": {"type": "function", "name": "Read", "parameters": _PARAMETERS},
     "messages": {"name": "Read", "input_schema": _PARAMETERS},
 }
+_THOUGHTS = ("thinking", "redacted_thinking")
 _IDS = ("id", "call_id", "tool_call_id", "tool_use_id")
 
 
@@ -76,6 +77,17 @@ class Dialogue:
                 return [{"type": kind, "call_id": one, "output": "fine"} for one in ids]
         blocks = [{"type": "tool_result", "tool_use_id": one, "content": "fine"} for one in ids]
         return [{"role": "user", "content": blocks}] if blocks else []
+
+    def forget_reasoning(self) -> None:
+        """The client drops all reasoning."""
+        self.items = [item for item in self.items if item.get("type") != "reasoning"]
+        for item in self.items:
+            for name in [name for name in item if name.startswith("reasoning")]:
+                del item[name]
+            for call in item.get("tool_calls") or ():
+                call.pop("extra_content", None)
+            if blocks := _blocks(item):
+                item["content"] = [block for block in blocks if block["type"] not in _THOUGHTS]
 
     def replace_ids(self, call_id: str) -> None:
         """The client has one id of its own for all calls."""

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from addon.exchange.exchange import Exchange
+from shared.config.schema import Upstream
 from tests.addon.desk import Desk, upstream
 from tests.addon.exchange.dialogue import PATHS, Dialogue, calls_of, sent
 from tests.addon.recall.chat import Json
@@ -23,6 +24,77 @@ def signed(signature: str, path: str, call_id: str) -> Json:
     function = {"name": "Read", "arguments": json.dumps({"path": path})}
     annex = {"google": {"thought_signature": signature}}
     return {"id": call_id, "type": "function", "function": function, "extra_content": annex}
+
+
+def thought(mark: str = "x") -> list[Json]:
+    """Details of OpenRouter's with state."""
+    text = {"type": "reasoning.text", "text": "thought", "signature": f"sig-{mark}"}
+    data = {"type": "reasoning.encrypted", "data": f"blob-{mark}", "id": f"rs_{mark}"}
+    return [text, data]
+
+
+def read(call_id: str = "call_own") -> Json:
+    """A call without anything beside it."""
+    bare = signed("", "a.py", call_id)
+    del bare["extra_content"]
+    return bare
+
+
+def output(*items: Json) -> bytes:
+    """A Responses upstream's whole answer."""
+    return json.dumps({"id": "resp_1", "status": "completed", "output": items}).encode()
+
+
+def blocks(*content: Json) -> bytes:
+    """A Messages upstream's whole answer."""
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": CLAUDE}
+    return json.dumps({**head, "content": content, "stop_reason": "end_turn"}).encode()
+
+
+CLAUDE = "claude-opus-5"
+ITEM: Json = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA-state"}
+ITEM_CALL: Json = {
+    "type": "function_call",
+    "call_id": "call_theirs",
+    "name": "Read",
+    "arguments": '{"path": "a.py"}',
+}
+THINKING: Json = {"type": "thinking", "thinking": "thought", "signature": "signed"}
+USING: Json = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"path": "a.py"}}
+SAID: Json = {
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "Done."}],
+}
+
+WITH_STATE: dict[str, bytes] = {
+    "gemini": message(content=None, tool_calls=[signed("one", "a.py", "call_own")]),
+    "openrouter": message(content=None, reasoning_details=thought(), tool_calls=[read()]),
+    "responses": output(ITEM, ITEM_CALL),
+    "messages": blocks(THINKING, USING),
+}
+"""An answer with state that only its account may send back, by upstream."""
+
+WITHOUT: dict[str, bytes] = {
+    "gemini": message(content="Done."),
+    "openrouter": message(content="Done."),
+    "responses": output(SAID),
+    "messages": blocks({"type": "text", "text": "Done."}),
+}
+KEYS = ("sk-a-secret", "sk-b-secret", "sk-c-secret")
+
+
+def upstream_of(kind: str, *keys: str) -> Upstream:
+    """An upstream with accounts that don't share their state."""
+    if kind in ("responses", "messages"):
+        return upstream(api=kind, api_keys=keys or KEYS)
+    return upstream(profile=kind, api_keys=keys or KEYS)
+
+
+def states(exchange: Exchange) -> list[str]:
+    """All the state that goes out."""
+    body = exchange.outgoing.body.decode()
+    return [one for one in ("sig-x", "gAAAA-state", '"signed"', '"one"') if one in body]
 
 
 def signatures(exchange: Exchange) -> list[str | None]:
@@ -47,3 +119,52 @@ def test_each_of_several_calls_with_one_id_gets_its_own_signature(
     if replaced is not None:
         talk.replace_ids(replaced)
     assert signatures(talk.open()) == ["one", "two"]
+
+
+# -- to the account that made it -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", WITH_STATE)
+@pytest.mark.parametrize("wire_format", PATHS)
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeping", "dropping"])
+def test_a_conversation_stays_with_the_account_that_has_its_state(
+    desk: Desk, wire_format: str, kind: str, keeps: bool
+) -> None:
+    desk.upstreams = (upstream_of(kind),)
+    talk = Dialogue(desk, wire_format, model=CLAUDE)
+    exchange = talk.open()
+    first = exchange.candidate.key
+    talk.hear(exchange, WITH_STATE[kind])
+    for _ in range(4):
+        if not keeps:
+            talk.forget_reasoning()
+        exchange = talk.open()
+        assert exchange.candidate.key == first
+        assert len(states(exchange)) == 1
+        talk.hear(exchange, WITHOUT[kind])
+        talk.say("Go on.")
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["the earlier", "the later"])
+@pytest.mark.parametrize("kind", ["responses", "messages"])
+@pytest.mark.parametrize("wire_format", ["responses", "messages"])
+def test_of_what_is_remembered_and_what_is_carried_the_later_decides(
+    desk: Desk, wire_format: str, kind: str, lost: int
+) -> None:
+    talk = Dialogue(desk, wire_format, model=CLAUDE)
+    carried: list[list[Json]] = []
+    for key in KEYS[:2]:
+        desk.upstreams = (upstream_of(kind, key),)
+        before = len(talk.items)
+        talk.hear(talk.open(), WITH_STATE[kind])
+        talk.say("Go on.")
+        carried.append(talk.items[before:])
+    kept = carried[lost]
+    talk.items = talk.items[:1] + carried[1 - lost]
+    talk.forget_reasoning()
+    bare = talk.items[1:]
+    talk.items = [talk.items[0], *(kept + bare if lost == 0 else bare + kept)]
+    desk.memory.forget(desk.memory.tokens()[lost])
+    desk.restart()
+    desk.upstreams = (upstream_of(kind, *KEYS[::-1]),)
+    assert talk.open().candidate.key == KEYS[1]

@@ -60,7 +60,7 @@ def copied(account: str, reasoning: Reasoning = STATE) -> Reasoning:
 def test_state_is_foreign_to_every_account_but_its_own() -> None:
     copies = Copies(SECRET, "user:1")
     assert copies.open(copied("one")) == STATE
-    assert copies.latest_origin == "one"
+    assert copies.origins == {"state": "one"}
     assert copies.foreign("one") == frozenset()
     assert copies.foreign("two") == {"state"}
 
@@ -69,7 +69,7 @@ def test_reasoning_without_state_belongs_to_no_account() -> None:
     copies = Copies(SECRET, "user:1")
     bare = replace(STATE, opaque="")
     assert copies.open(copied("one", bare)) == bare
-    assert (copies.latest_origin, copies.foreign("two")) == ("", frozenset())
+    assert (copies.origins, copies.foreign("two")) == ({}, frozenset())
 
 
 def test_what_is_no_copy_of_the_callers_is_not_opened() -> None:
