@@ -72,7 +72,9 @@ class Restoration(msgspec.Struct):
     sent: dict[bytes, str]
     """What this request sends for turns not found, so that later ones send the same.
 
-    `empty`, `omit`, `bare` (without the client's reasoning), or `restored` at last.
+    `empty`, `omit`, `bare` (without the client's reasoning), or `restored` at last; `filled`
+    for a turn that was found, and that the upstream had given no reasoning. After `empty` and
+    `filled` stands the field, where the profile names none.
     """
 
     rejected: Diagnosis | None
@@ -105,7 +107,7 @@ def restore(
     users = (at for at, message in enumerate(messages) if message.role == "user")
     last_user = max(users, default=-1)
     of = Keys(namespace)
-    keys = {place.at: of.sent(place) for place in places if place.rule not in SURE}
+    keys = {place.at: of.sent(place) for place in places if _may_vary(place)}
     sent: dict[bytes, tuple[str, int]] = {}
     if not policy.repairing:
         sent = memory.sent(keys.values())
@@ -151,6 +153,9 @@ class _Restorer:
         self._sent = sent
         self._origin = origin
         self._result = result
+        self._field_before = ""
+        """The first field of reasoning that is known of a turn before the one that is taken."""
+
         self._details: set[tuple[str, str]] = set()
         """Identities of the details in the request so far."""
 
@@ -165,6 +170,12 @@ class _Restorer:
             return
         if before in ("omit", "empty"):
             _forget_if_late(place, since)
+        self._carry(place)
+        if place.record is not None and place.record.reasoning is not None:
+            self._field_before = self._field_before or place.record.field
+
+    def _carry(self, place: Place) -> None:
+        """Send what is known of the turn, or what is to be sent where nothing is."""
         if not self._wants(place):
             self._set(place, {})
             self._say(place, place.rule or "missing", place.why)
@@ -215,15 +226,22 @@ class _Restorer:
                 rule = "known-empty"
             self._say(place, rule)
         if self._policy.repairing and place.at in self._keys:
-            self._result.sent[self._keys[place.at]] = "restored"
+            self._result.sent.setdefault(self._keys[place.at], "restored")
 
     def _put_none(self, place: Place) -> None:
-        """Write that the upstream gave no reasoning, where its profile wants that written."""
-        none = self._profile.none
-        if none == "empty" or (none == "like-others" and self._field):
-            self._set(place, self._empty())
+        """Write that the upstream gave no reasoning, where its profile wants that written.
+
+        Turns that come later don't count: what was sent for this one is sent again.
+        """
+        if self._before(place)[0] == "filled":
+            self._fill(place, "empty")
+        elif self._profile.none == "empty":
+            self._set(place, self._empty(place))
+        elif self._profile.none == "like-others" and self._field_before:
+            self._set(place, {self._field_before: self._profile.fill})
         elif self._policy.everywhere and self._policy.step == "empty":
             self._fill(place, "empty")
+            self._result.sent[self._keys[place.at]] = self._with_field("filled", place)
 
     def _unpack(self, place: Place, record: Record) -> None:
         parcel = packed(place, record, self._profile.writes, self._origin, self._details)
@@ -268,11 +286,18 @@ class _Restorer:
         if step == "empty":
             now = "empty"
         if now != before:
-            self._result.sent[self._keys[place.at]] = now
+            self._result.sent[self._keys[place.at]] = self._with_field(now, place)
 
     def _before(self, place: Place) -> tuple[str, int]:
-        """What an earlier request sent for the turn, and when, if it was not found."""
-        return self._sent.get(self._keys.get(place.at, b""), ("", 0))
+        """What an earlier request sent for the turn, without the field, and when."""
+        sent, since = self._sent.get(self._keys.get(place.at, b""), ("", 0))
+        return sent.partition(" ")[0], since
+
+    def _with_field(self, sent: str, place: Place) -> str:
+        """What is sent for the turn, and the field where another request could choose another."""
+        if sent == "omit" or self._profile.writes:
+            return sent
+        return f"{sent} {next(iter(self._empty(place)))}"
 
     def _fill(self, place: Place, step: str) -> None:
         match step:
@@ -281,7 +306,7 @@ class _Restorer:
                     parcel = Parcel(annexes={0: self._profile.stand_in})
                     self._result.edits[place.at] = written(place, parcel, None)
             case "empty":
-                self._set(place, self._empty())
+                self._set(place, self._empty(place))
             case "trim":
                 self.lost_at = place.at
             case "off":
@@ -298,9 +323,11 @@ class _Restorer:
             or (scope == "current" and place.at > self._last_user)
         )
 
-    def _empty(self) -> dict[str, str]:
-        fields = self._profile.writes or (self._field or "reasoning_content",)
-        return dict.fromkeys(fields, self._profile.fill)
+    def _empty(self, place: Place) -> dict[str, str]:
+        """The empty reasoning, under the name that it was sent under before, if it was."""
+        sent, _ = self._sent.get(self._keys.get(place.at, b""), ("", 0))
+        field = sent.partition(" ")[2] or self._field or "reasoning_content"
+        return dict.fromkeys(self._profile.writes or (field,), self._profile.fill)
 
     def _set(self, place: Place, fields: dict[str, str]) -> None:
         if fields.keys() & _IN_CONTENT or place.message.carried:
@@ -312,9 +339,20 @@ class _Restorer:
         self._result.diagnoses.append(Diagnosis(place.at, rule, why))
 
 
+def _may_vary(place: Place) -> bool:
+    """Whether another request could find otherwise, or send something else for a turn of which
+    there is nothing to send.
+    """
+    record = place.record
+    is_empty = record is not None and record.reasoning is None and not record.thoughts
+    return place.rule not in SURE or is_empty
+
+
 def _forget_if_late(place: Place, since: int) -> None:
     """Drop a turn that was remembered only after a request had gone out without it."""
-    if place.record is not None and since >= place.record.made_at:
+    if place.record is None or place.rule in SURE:
+        return
+    if since >= place.record.made_at:
         place.rule, place.record = "", None
         place.why = "found too late: what was sent before is sent again"
 

@@ -379,7 +379,8 @@ def test_28_an_upstream_that_is_seen_to_reason_gets_an_empty_field(memory: Memor
     chat.answer(turn(None, "", call()))
     assert chat.carried() == [None]
     chat.answer(turn("thought", "", call()))
-    assert chat.carried() == ["", "thought"]
+    chat.answer(turn(None, "", call()))
+    assert chat.carried() == [None, "thought", ""]
 
 
 def test_30_images_that_are_in_one_request_only(memory: Memory) -> None:

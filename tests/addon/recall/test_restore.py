@@ -3,6 +3,7 @@ again every time.
 """
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -291,6 +292,54 @@ def test_a_repair_puts_back_what_was_found_too_late_and_it_stays(memory: Memory)
     assert one.carried() == ["thought"]
     memory.restart()
     assert one.carried() == ["thought"]
+
+
+@pytest.mark.parametrize("profile", ["field-generic", "together", "open-models"])
+@pytest.mark.parametrize("field", [FIELD, "reasoning"])
+def test_what_later_turns_show_of_the_upstream_changes_nothing_before_them(
+    memory: Memory, profile: str, field: str
+) -> None:
+    chat = Chat(memory, profile=profile)
+    requests: list[list[Json]] = []
+    for at, thought in enumerate((None, "thought", None, "thought on", None)):
+        chat.answer(turn(thought, f"Step {at}.", call(), field=field))
+        requests.append(chat.send())
+    assert all(later[: len(before)] == before for before, later in pairwise(requests))
+
+
+def test_what_was_sent_as_empty_keeps_its_name(memory: Memory) -> None:
+    chat = Chat(memory, profile="field-generic")
+    chat.policy = Policy("empty", everywhere=True)
+    chat.say_elsewhere(foreign())
+    chat.answer(turn(None, "One.", call()))
+    chat.answer(turn("thought", "Two.", call(), field="reasoning"))
+    for _ in range(2):
+        assert chat.carried()[:2] == ["", ""]
+        memory.restart()
+
+
+def test_what_was_sent_as_empty_has_the_name_that_the_upstream_uses(memory: Memory) -> None:
+    chat = Chat(memory, profile="field-generic")
+    chat.say_elsewhere(foreign())
+    chat.answer(turn(None, "One.", call()))
+    chat.answer(turn("thought", "Two.", call(), field="reasoning"))
+    usual = chat.policy
+    chat.policy = Policy("empty", everywhere=True, repairing=True)
+    assert chat.carried("reasoning") == ["", "", "thought"]
+    chat.policy = usual
+    chat.messages = chat.messages[:-2]
+    memory.restart()
+    assert chat.carried("reasoning") == ["", ""]
+
+
+def test_an_empty_one_stays_when_the_upstream_no_longer_wants_it(memory: Memory) -> None:
+    chat = Chat(memory, profile="glm")
+    usual = chat.policy
+    chat.answer(turn(None, "", call()))
+    chat.policy = Policy("empty", everywhere=True)
+    assert chat.carried() == [""]
+    chat.policy = usual
+    assert chat.carried() == [""]
 
 
 def test_a_refused_request_binds_nothing(memory: Memory) -> None:
