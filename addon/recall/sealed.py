@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from addon.formats.chat.carriers import is_bound
 from addon.formats.neutral.turn import Reasoning
 from shared.security.sealing import SealError, seal, unseal
 
@@ -25,7 +26,9 @@ class Copy(msgspec.Struct, frozen=True, array_like=True):
 
     reasoning: Reasoning
     origin: str
-    """Whose state the reasoning's `opaque` is: an upstream's account."""
+    """Whose state the reasoning's `opaque` is: an upstream's account; empty for state that
+    any account may send.
+    """
 
 
 _COPY = msgspec.json.Decoder(Copy)
@@ -53,7 +56,7 @@ class Copies:
     def seal(self, reasoning: Reasoning) -> str:
         """The copy of what the account answers."""
         origin = ""
-        if reasoning.opaque:
+        if is_bound(reasoning):
             origin = self.account
         return seal_copy(self._secret, Copy(reasoning, origin), self._principal_id)
 
@@ -62,7 +65,7 @@ class Copies:
         copy = open_copy(self._secret, reasoning.opaque, self._principal_id)
         if copy is None:
             return None
-        if copy.reasoning.opaque:
+        if is_bound(copy.reasoning):
             self._origins[copy.reasoning.opaque] = copy.origin
         return copy.reasoning
 

@@ -75,9 +75,19 @@ WITH_STATE: dict[str, bytes] = {
 }
 """An answer with state that only its account may send back, by upstream."""
 
+ANSWERS: dict[str, bytes] = WITH_STATE | {
+    "field-generic": message(content="I look.", reasoning="thought", tool_calls=[read()]),
+    "together": message(content="I look.", reasoning_content="thought", tool_calls=[read()]),
+    "minimax": message(content="<think>\nthought\n</think>\n\nI look.", tool_calls=[read()]),
+    "mistral": message(
+        content=[{"type": "thinking", "thinking": [{"type": "text", "text": "thought"}]}],
+        tool_calls=[read()],
+    ),
+}
+"""An answer with reasoning, in each place that there is for it."""
+
 WITHOUT: dict[str, bytes] = {
-    "gemini": message(content="Done."),
-    "openrouter": message(content="Done."),
+    **dict.fromkeys(ANSWERS, message(content="Done.")),
     "responses": output(SAID),
     "messages": blocks({"type": "text", "text": "Done."}),
 }
@@ -168,3 +178,32 @@ def test_of_what_is_remembered_and_what_is_carried_the_later_decides(
     desk.restart()
     desk.upstreams = (upstream_of(kind, *KEYS[::-1]),)
     assert talk.open().candidate.key == KEYS[1]
+
+
+# -- the same again --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("wire_format", PATHS)
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeping", "dropping"])
+def test_a_request_goes_out_with_the_same_bytes_whatever_runs_in_between(
+    desk: Desk, wire_format: str, kind: str, keeps: bool
+) -> None:
+    desk.upstreams = (upstream_of(kind),)
+    talk = Dialogue(desk, wire_format, model=CLAUDE)
+    talk.items.append({"role": "assistant", "content": "Said elsewhere."})
+    for at, answer in enumerate((WITHOUT[kind], ANSWERS[kind], WITHOUT[kind])):
+        talk.say(f"Step {at}.")
+        talk.hear(talk.open(), answer)
+    talk.say("Go on.")
+    if not keeps:
+        talk.forget_reasoning()
+    bodies: set[bytes] = set()
+    for at in range(10):
+        exchange = talk.open()
+        exchange.accepted()
+        bodies.add(exchange.outgoing.body)
+        other = Dialogue(desk, wire_format, f"Something else, {at}.", model=CLAUDE)
+        for answer in (ANSWERS[kind], WITHOUT[kind], WITHOUT[kind]):
+            other.hear(other.open(), answer)
+    assert len(bodies) == 1

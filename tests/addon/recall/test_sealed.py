@@ -72,6 +72,23 @@ def test_reasoning_without_state_belongs_to_no_account() -> None:
     assert (copies.origins, copies.foreign("two")) == ({}, frozenset())
 
 
+@pytest.mark.parametrize(
+    ("carrier", "opaque"),
+    [
+        ("<think>", "<think>thought</think>"),
+        ("content[].thinking", '[{"type":"thinking","thinking":"thought"}]'),
+        ("reasoning_details", '[{"type":"reasoning.text","text":"thought"}]'),
+    ],
+)
+def test_thinking_in_plain_words_belongs_to_no_account(carrier: str, opaque: str) -> None:
+    copies = Copies(SECRET, "user:1")
+    said = Reasoning("thought", "reasoning", opaque, carrier)
+    older = seal_copy(SECRET, Copy(said, "one"), "user:1")
+    for copy in (copied("one", said), replace(said, opaque=older)):
+        assert copies.open(copy) == said
+        assert (copies.origins, copies.foreign("two")) == ({}, frozenset())
+
+
 def test_what_is_no_copy_of_the_callers_is_not_opened() -> None:
     assert Copies(SECRET, "user:2").open(copied("one")) is None
     assert Copies(SECRET, "user:1").open(STATE) is None
