@@ -198,7 +198,9 @@ class UpstreamBodies:
         lesson: Policy | None = None,
     ) -> UpstreamBody:
         origin = self._origin_of(candidate)
-        restoration = self._replay.restore(profile, policy, origin)
+        # The other formats have no two turns of the assistant's in a row.
+        joins = candidate.upstream.api != "chat"
+        restoration = self._replay.restore(profile, policy, origin, joins=joins)
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
         _, decided = self._snapshot.decided_profile(candidate.upstream, candidate.model)

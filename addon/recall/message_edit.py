@@ -19,6 +19,7 @@ from addon.formats.wire.lenient import as_dict as dict_of
 from addon.formats.wire.splice import scalar_text, value
 from addon.recall.identity import normal_text
 from addon.recall.memory import Record
+from addon.recall.split_turns import WHOLE, Share
 from addon.recall.turn_keys import Place
 
 __all__ = ("Parcel", "emptied", "packed", "written")
@@ -41,22 +42,31 @@ class Parcel(msgspec.Struct, kw_only=True):
     lost: bool = False
     """Whether it lacks state that only another account may send."""
 
+    elsewhere: bool = False
+    """Whether its state stands in another message of the turn."""
+
 
 def packed(
-    place: Place, record: Record, writes: tuple[str, ...], origin: str, known: set[tuple[str, str]]
+    place: Place,
+    record: Record,
+    writes: tuple[str, ...],
+    known: set[tuple[str, str]],
+    *,
+    own: bool,
+    share: Share = WHOLE,
 ) -> Parcel:
-    """The reasoning of a turn for an upstream's account, under the names it `writes`, or as it
-    came if it names none.
+    """The reasoning of a turn for an upstream, under the names it `writes`, or as it came if
+    it names none; its state too where the upstream's account is its `own`.
 
     `known` are the identities of details in the messages before; this message's are added.
+    State of a split turn stands in the first of its messages alone.
     """
     parcel = Parcel()
-    own = record.origin == origin
     positions = _positions(place, record)
     for thought in record.thoughts:
         if not writes or thought.reasoning.carrier in (*writes, ANNEX):
-            _pack(parcel, thought.reasoning, positions, own, known)
-    has_state = parcel.head or parcel.chunks or parcel.details
+            _pack(parcel, thought.reasoning, positions, own, known, share)
+    has_state = parcel.head or parcel.chunks or parcel.details or parcel.elsewhere
     if record.reasoning is not None and not has_state and not (parcel.lost and not writes):
         parcel.fields = dict.fromkeys(writes or (record.field,), record.reasoning)
     return parcel
@@ -68,13 +78,11 @@ def _pack(
     positions: Mapping[int, int],
     own: bool,
     known: set[tuple[str, str]],
+    share: Share,
 ) -> None:
     match state.carrier:
         case carriers.DETAILS:
-            details = value(state.opaque.encode())
-            usable = [item for item in details if own or not is_secret(dict_of(item))]
-            parcel.details = list(_fresh(usable, known))
-            parcel.lost = bool(details) and not parcel.details
+            _pack_details(parcel, value(state.opaque.encode()), own, known, share)
         case carriers.THINK:
             parcel.head = state.opaque
         case carriers.THINKING_CHUNK:
@@ -84,6 +92,20 @@ def _pack(
             parcel.lost = parcel.lost or not own
             if at is not None and own:
                 parcel.annexes[at] = state.opaque
+
+
+def _pack_details(
+    parcel: Parcel, items: list[Any], own: bool, known: set[tuple[str, str]], share: Share
+) -> None:
+    plain = [item for item in items if not is_secret(dict_of(item))]
+    usable = plain
+    if own and share.is_first:
+        usable = items
+    parcel.elsewhere = own and usable != items
+    details = list(_fresh(usable, known))
+    if details or not parcel.elsewhere:
+        parcel.details = details
+    parcel.lost = bool(items) and not (details or parcel.elsewhere)
 
 
 def _fresh(items: Iterable[Any], known: set[tuple[str, str]]) -> Iterator[Any]:
@@ -112,9 +134,9 @@ def _positions(place: Place, record: Record) -> dict[int, int]:
     return positions
 
 
-def written(place: Place, parcel: Parcel, record: Record | None) -> Edit:
+def written(place: Place, parcel: Parcel, record: Record | None, share: Share = WHOLE) -> Edit:
     """The edit that makes the message carry the parcel and no other reasoning."""
-    visible = _visible_text(place, record)
+    visible = _visible_text(place, record, share)
     if place.message.parts:
         return Edit(parts=tuple(_parts(place.message, parcel, visible)))
     fields = dict(parcel.fields)
@@ -148,14 +170,16 @@ def _annexes(message: Message, annexes: dict[int, str]) -> dict[int, bytes]:
     return {at: annexes.get(at, "").encode() for at in range(len(message.calls))}
 
 
-def _visible_text(place: Place, record: Record | None) -> str:
-    """The upstream's own text, unless the client changed more of it than blanks."""
+def _visible_text(place: Place, record: Record | None, share: Share) -> str:
+    """The upstream's own text, unless the client changed more of it than blanks, or has it in
+    another message.
+    """
     if record is None:
         return place.message.text
     if normal_text(record.text) == place.text:
         return record.text
     # Many clients drop the text of a turn with calls.
-    if place.message.calls and not place.text:
+    if place.message.calls and not place.text and share.is_whole:
         return record.text
     return place.message.text
 

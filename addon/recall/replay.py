@@ -71,11 +71,14 @@ class Replay:
         origins = (_origin_of(place, copied) for place in reversed(self._places))
         return next(filter(None, origins), "")
 
-    def restore(self, profile: Profile, policy: Policy, origin: str = "") -> Restoration:
+    def restore(
+        self, profile: Profile, policy: Policy, origin: str = "", *, joins: bool = False
+    ) -> Restoration:
         """What the messages must carry for an upstream of this profile; the answer belongs
         to its family then.
 
-        `origin` is the upstream's account: state that another one made is left out.
+        `origin` is the upstream's account: state that another one made is left out. `joins` as
+        for `restore`.
         """
         namespace = self._resolve(profile)
         return restore(
@@ -87,6 +90,7 @@ class Replay:
             namespace=namespace,
             memory=self._recall,
             origin=origin,
+            joins=joins,
         )
 
     def accepted(self, restoration: Restoration) -> None:

@@ -3,8 +3,8 @@
 Nothing is invented for a turn that is not found.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
 from addon.recall.memory import Record
 from addon.recall.message_edit import Parcel, emptied, packed, written
 from addon.recall.resolve import SURE
+from addon.recall.split_turns import WHOLE, Share, shares_of, with_thoughts
 from addon.recall.turn_keys import Keys, Place
 from shared.profiles import Profile, Step
 
@@ -98,24 +99,31 @@ def restore(
     namespace: bytes,
     memory: Sent,
     origin: str = "",
+    joins: bool = False,
 ) -> Restoration:
     """Decide what each message carries for the profile, at an upstream's account; `places` are
     resolved.
+
+    `joins`: the upstream takes assistant messages side by side for one turn.
     """
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
     users = (at for at, message in enumerate(messages) if message.role == "user")
-    last_user = max(users, default=-1)
+    request = _Request(
+        profile=profile,
+        policy=policy,
+        has_tools=has_tools,
+        last_user=max(users, default=-1),
+        origin=origin,
+        joins=joins,
+        shares=shares_of(places),
+    )
     of = Keys(namespace)
     keys = {place.at: of.sent(place) for place in places if _may_vary(place)}
     sent: dict[bytes, tuple[str, int]] = {}
     if not policy.repairing:
         sent = memory.sent(keys.values())
-    records = [place.record for place in places if place.record is not None]
-    fields = (record.field for record in records if record.reasoning is not None)
-    restorer = _Restorer(
-        profile, policy, has_tools, last_user, next(fields, ""), keys, sent, origin, result
-    )
+    restorer = _Restorer(request, _Earlier(keys, sent, _field_of(places)), result)
     for place in places:
         restorer.take(place)
     _map_ids(messages, places, result.edits)
@@ -131,39 +139,90 @@ _IN_CONTENT = {THINK, THINKING_CHUNK}
 """Fields of reasoning that stand in the content."""
 
 
-class _Restorer:
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for all messages of a request."""
+
+    profile: Profile
+    policy: Policy
+    has_tools: bool
+    last_user: int
+    origin: str
+    joins: bool
+    shares: Mapping[int, Share]
+
+    def wants(self, place: Place) -> bool:
+        """Whether the upstream wants reasoning for this message at all."""
+        match self.profile.send:
+            case "none":
+                return False
+            case "current":
+                return place.at >= self.last_user
+        return True
+
+    def demands(self, place: Place) -> bool:
+        """Whether the upstream refuses the message without reasoning."""
+        scope = self.profile.scope
+        return (
+            self.policy.everywhere
+            or (scope == "tools" and self.has_tools)
+            or (scope == "calls" and bool(place.message.calls))
+            or (scope == "current" and place.at > self.last_user)
+        )
+
+    def share(self, place: Place) -> Share:
+        return self.shares.get(place.at, WHOLE)
+
+    def continues(self, place: Place) -> bool:
+        """Whether the upstream takes the message for the rest of the turn before it."""
+        return self.joins and not self.share(place).is_first
+
+
+class _Earlier:
+    """What earlier requests sent for turns of which nothing was known, or nothing to send."""
+
     def __init__(
-        self,
-        profile: Profile,
-        policy: Policy,
-        has_tools: bool,
-        last_user: int,
-        field: str,
-        keys: Mapping[int, bytes],
-        sent: Mapping[bytes, tuple[str, int]],
-        origin: str,
-        result: Restoration,
+        self, keys: Mapping[int, bytes], sent: Mapping[bytes, tuple[str, int]], field: str
     ) -> None:
-        self._profile = profile
-        self._policy = policy
-        self._has_tools = has_tools
-        self._last_user = last_user
-        self._field = field
         self._keys = keys
         self._sent = sent
-        self._origin = origin
+        self._field = field
+        """The first field of reasoning that is known of any turn."""
+
+    def key(self, place: Place) -> bytes | None:
+        return self._keys.get(place.at)
+
+    def of(self, place: Place) -> tuple[str, int]:
+        """What was sent for the turn, without its field, and when (epoch ms); empty for nothing."""
+        sent, since = self._found(place)
+        return sent.partition(" ")[0], since
+
+    def empty(self, place: Place, profile: Profile) -> dict[str, str]:
+        """The empty reasoning, under the name that it was sent under before, if it was."""
+        field = self._found(place)[0].partition(" ")[2] or self._field or "reasoning_content"
+        return dict.fromkeys(profile.writes or (field,), profile.fill)
+
+    def _found(self, place: Place) -> tuple[str, int]:
+        return self._sent.get(self._keys.get(place.at, b""), ("", 0))
+
+
+class _Restorer:
+    def __init__(self, request: _Request, earlier: _Earlier, result: Restoration) -> None:
+        self._request = request
+        self._profile = request.profile
+        self._policy = request.policy
+        self._earlier = earlier
         self._result = result
         self._field_before = ""
         """The first field of reasoning that is known of a turn before the one that is taken."""
 
-        self._details: set[tuple[str, str]] = set()
-        """Identities of the details in the request so far."""
+        self._known: set[tuple[str, str]] = set()
+        """Identities of the details and items in the request so far."""
 
         self.lost_at: int | None = None
         """The last message with an unknown turn, if the conversation is to begin after it."""
 
     def take(self, place: Place) -> None:
-        before, since = self._before(place)
+        before, since = self._earlier.of(place)
         refused = place.record is not None and place.record.disowned
         if self._policy.bare or before == "bare" or refused:
             self._strip(place)
@@ -176,7 +235,7 @@ class _Restorer:
 
     def _carry(self, place: Place) -> None:
         """Send what is known of the turn, or what is to be sent where nothing is."""
-        if not self._wants(place):
+        if not self._request.wants(place):
             self._set(place, {})
             self._say(place, place.rule or "missing", place.why)
         elif place.record is not None:
@@ -185,15 +244,6 @@ class _Restorer:
             self._keep_copy(place)
         else:
             self._miss(place)
-
-    def _wants(self, place: Place) -> bool:
-        """Whether the upstream wants reasoning for this message at all."""
-        match self._profile.send:
-            case "none":
-                return False
-            case "current":
-                return place.at >= self._last_user
-        return True
 
     def _keep_copy(self, place: Place) -> None:
         """Leave the client's own reasoning, under a name that the upstream knows."""
@@ -208,10 +258,14 @@ class _Restorer:
             self._miss(place)
 
     def _put_back(self, place: Place, record: Record) -> None:
+        own = record.origin == self._request.origin
         if any(thought.reasoning.carrier in CARRIERS for thought in record.thoughts):
             self._unpack(place, record)
-        elif record.thoughts and record.origin == self._origin and place.message.parts:
-            self._result.edits[place.at] = Edit(parts=_with_thoughts(place.message, record))
+        elif record.thoughts and own and place.message.parts:
+            self._think(place, record)
+        elif self._request.continues(place):
+            # What stands in the message before is the whole turn's.
+            self._set(place, {})
             self._say(place, place.rule)
         elif record.thoughts and record.reasoning is None:
             self._say(place, "missing", _ANOTHER)
@@ -219,32 +273,58 @@ class _Restorer:
             self._say(place, "known-empty")
             self._put_none(place)
         else:
-            fields = self._profile.writes or (record.field,)
-            self._set(place, dict.fromkeys(fields, record.reasoning))
-            rule = place.rule
-            if not record.reasoning:
-                rule = "known-empty"
-            self._say(place, rule)
-        if self._policy.repairing and place.at in self._keys:
-            self._result.sent.setdefault(self._keys[place.at], "restored")
+            self._quote(place, record, record.reasoning)
+        if self._policy.repairing:
+            self._note(place, "restored", only_if_new=True)
+
+    def _quote(self, place: Place, record: Record, reasoning: str) -> None:
+        """Put the words back that the upstream gave, under the name that it gave or knows."""
+        self._set(place, dict.fromkeys(self._profile.writes or (record.field,), reasoning))
+        rule = place.rule
+        if not reasoning:
+            rule = "known-empty"
+        self._say(place, rule)
+
+    def _think(self, place: Place, record: Record) -> None:
+        """Put the thoughts back between the parts of the message."""
+        share = WHOLE
+        if self._request.joins:
+            share = self._request.share(place)
+        parts = with_thoughts(place.message, record, share)
+        self._result.edits[place.at] = Edit(parts=tuple(self._once(parts)))
+        self._say(place, place.rule)
+
+    def _once(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """The parts without reasoning that stands in the request already, by its item's id:
+        upstreams refuse an item's second copy.
+        """
+        for part in parts:
+            name = ("", "")
+            if isinstance(part, Reasoning) and part.id:
+                name = (part.carrier, part.id)
+            if name not in self._known:
+                yield part
+            if name[1]:
+                self._known.add(name)
 
     def _put_none(self, place: Place) -> None:
         """Write that the upstream gave no reasoning, where its profile wants that written.
 
         Turns that come later don't count: what was sent for this one is sent again.
         """
-        if self._before(place)[0] == "filled":
+        if self._earlier.of(place)[0] == "filled":
             self._fill(place, "empty")
         elif self._profile.none == "empty":
-            self._set(place, self._empty(place))
+            self._set(place, self._earlier.empty(place, self._profile))
         elif self._profile.none == "like-others" and self._field_before:
             self._set(place, {self._field_before: self._profile.fill})
         elif self._policy.everywhere and self._policy.step == "empty":
             self._fill(place, "empty")
-            self._result.sent[self._keys[place.at]] = self._with_field("filled", place)
+            self._note(place, "filled")
 
     def _unpack(self, place: Place, record: Record) -> None:
-        parcel = packed(place, record, self._profile.writes, self._origin, self._details)
+        share, own = self._request.share(place), record.origin == self._request.origin
+        parcel = packed(place, record, self._profile.writes, self._known, own=own, share=share)
         if parcel.lost:
             self._say(place, "missing", _ANOTHER)
         else:
@@ -252,7 +332,7 @@ class _Restorer:
         if self._profile.stand_in and place.message.calls and not parcel.annexes:
             # Upstreams that sign calls look at a message's first.
             parcel.annexes = {0: self._profile.stand_in}
-        self._result.edits[place.at] = written(place, parcel, record)
+        self._result.edits[place.at] = written(place, parcel, record, share)
 
     def _strip(self, place: Place) -> None:
         """Send no reasoning, not even the client's own."""
@@ -262,23 +342,23 @@ class _Restorer:
             self._result.edits[place.at] = edit
         if self._policy.bare == "always":
             return
-        if edit is not None and place.at in self._keys:
-            self._result.sent[self._keys[place.at]] = "bare"
+        if edit is not None:
+            self._note(place, "bare")
         if self._policy.bare and record is not None and record.thoughts:
             self._result.disowned.add(record.token)
         had_state = edit is not None
         if record is not None and (record.disowned or record.thoughts):
             had_state = True
-        if self._demanded(place) or (had_state and self._profile.stand_in):
+        if self._request.demands(place) or (had_state and self._profile.stand_in):
             self._fill(place, self._policy.step)
 
     def _miss(self, place: Place) -> None:
         self._say(place, "missing", place.why)
-        before, _ = self._before(place)
+        before, _ = self._earlier.of(place)
         step: str = "omit"
         if before == "empty":
             step = "empty"
-        elif self._demanded(place):
+        elif self._request.demands(place):
             step = self._policy.step
         self._fill(place, step)
         # Of the other steps none leaves anything in the turn's own message.
@@ -286,18 +366,18 @@ class _Restorer:
         if step == "empty":
             now = "empty"
         if now != before:
-            self._result.sent[self._keys[place.at]] = self._with_field(now, place)
+            self._note(place, now)
 
-    def _before(self, place: Place) -> tuple[str, int]:
-        """What an earlier request sent for the turn, without the field, and when."""
-        sent, since = self._sent.get(self._keys.get(place.at, b""), ("", 0))
-        return sent.partition(" ")[0], since
-
-    def _with_field(self, sent: str, place: Place) -> str:
-        """What is sent for the turn, and the field where another request could choose another."""
-        if sent == "omit" or self._profile.writes:
-            return sent
-        return f"{sent} {next(iter(self._empty(place)))}"
+    def _note(self, place: Place, sent: str, *, only_if_new: bool = False) -> None:
+        """Let later requests know what is sent for the turn, and under which field where they
+        could choose another.
+        """
+        key = self._earlier.key(place)
+        if key is None or (only_if_new and key in self._result.sent):
+            return
+        if sent in ("empty", "filled") and not self._profile.writes:
+            sent = " ".join((sent, *self._earlier.empty(place, self._profile)))
+        self._result.sent[key] = sent
 
     def _fill(self, place: Place, step: str) -> None:
         match step:
@@ -306,7 +386,7 @@ class _Restorer:
                     parcel = Parcel(annexes={0: self._profile.stand_in})
                     self._result.edits[place.at] = written(place, parcel, None)
             case "empty":
-                self._set(place, self._empty(place))
+                self._set(place, self._earlier.empty(place, self._profile))
             case "trim":
                 self.lost_at = place.at
             case "off":
@@ -314,29 +394,21 @@ class _Restorer:
             case "reject" if self._result.rejected is None:
                 self._result.rejected = Diagnosis(place.at, "missing", place.why)
 
-    def _demanded(self, place: Place) -> bool:
-        scope = self._profile.scope
-        return (
-            self._policy.everywhere
-            or (scope == "tools" and self._has_tools)
-            or (scope == "calls" and bool(place.message.calls))
-            or (scope == "current" and place.at > self._last_user)
-        )
-
-    def _empty(self, place: Place) -> dict[str, str]:
-        """The empty reasoning, under the name that it was sent under before, if it was."""
-        sent, _ = self._sent.get(self._keys.get(place.at, b""), ("", 0))
-        field = sent.partition(" ")[2] or self._field or "reasoning_content"
-        return dict.fromkeys(self._profile.writes or (field,), self._profile.fill)
-
     def _set(self, place: Place, fields: dict[str, str]) -> None:
         if fields.keys() & _IN_CONTENT or place.message.carried:
-            self._result.edits[place.at] = written(place, Parcel(fields=fields), place.record)
+            parcel, share = Parcel(fields=fields), self._request.share(place)
+            self._result.edits[place.at] = written(place, parcel, place.record, share)
         elif fields or place.message.reasoning:
             self._result.edits[place.at] = Edit(fields)
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
         self._result.diagnoses.append(Diagnosis(place.at, rule, why))
+
+
+def _field_of(places: Sequence[Place]) -> str:
+    """The first field of reasoning that is known of a turn, or empty."""
+    records = (place.record for place in places if place.record is not None)
+    return next((record.field for record in records if record.reasoning is not None), "")
 
 
 def _may_vary(place: Place) -> bool:
@@ -355,18 +427,6 @@ def _forget_if_late(place: Place, since: int) -> None:
     if since >= place.record.made_at:
         place.rule, place.record = "", None
         place.why = "found too late: what was sent before is sent again"
-
-
-def _with_thoughts(message: Message, record: Record) -> tuple[Part, ...]:
-    """The client's message with the turn's own reasoning in its old places."""
-    others = [part for part in message.parts if not isinstance(part, Reasoning)]
-    before: defaultdict[int, list[Part]] = defaultdict(list)
-    for thought in record.thoughts:
-        before[min(thought.at, len(others))].append(thought.reasoning)
-    parts: list[Part] = []
-    for at, part in enumerate(others):
-        parts += [*before.pop(at, ()), part]
-    return (*parts, *before[len(others)])
 
 
 def _trim(messages: Sequence[Message], lost_at: int, edits: dict[int, Edit]) -> None:

@@ -89,6 +89,12 @@ class Dialogue:
             if blocks := _blocks(item):
                 item["content"] = [block for block in blocks if block["type"] not in _THOUGHTS]
 
+    def split(self) -> None:
+        """The client replays a turn of text and calls as two messages; Responses has its items
+        apart anyway.
+        """
+        self.items = [part for item in self.items for part in _split(item)]
+
     def replace_ids(self, call_id: str) -> None:
         """The client has one id of its own for all calls."""
         for item in self.items:
@@ -107,6 +113,17 @@ def calls_of(items: list[Json]) -> list[Json]:
         found += item.get("tool_calls") or ()
         found += [block for block in _blocks(item) if block["type"] == "tool_use"]
     return found
+
+
+def _split(item: Json) -> list[Json]:
+    if item.get("tool_calls") and item["content"]:
+        reasoning = {name: kept for name, kept in item.items() if name != "tool_calls"}
+        return [reasoning, {"role": "assistant", "tool_calls": item["tool_calls"]}]
+    calls = calls_of([item])
+    if item.get("role") != "assistant" or not calls or not _blocks(item):
+        return [item]
+    rest = [block for block in item["content"] if block not in calls]
+    return [{**item, "content": rest}, {**item, "content": calls}]
 
 
 def _blocks(item: Json) -> list[Json]:

@@ -66,6 +66,7 @@ SAID: Json = {
     "role": "assistant",
     "content": [{"type": "output_text", "text": "Done."}],
 }
+ITEM_LOOK: Json = {**SAID, "content": [{"type": "output_text", "text": "I look."}]}
 
 WITH_STATE: dict[str, bytes] = {
     "gemini": message(content=None, tool_calls=[signed("one", "a.py", "call_own")]),
@@ -129,6 +130,111 @@ def test_each_of_several_calls_with_one_id_gets_its_own_signature(
     if replaced is not None:
         talk.replace_ids(replaced)
     assert signatures(talk.open()) == ["one", "two"]
+
+
+LOOK: Json = {"type": "text", "text": "I look."}
+UNSIGNED: Json = {"type": "thinking", "thinking": "thought"}
+MORE: Json = {"type": "thinking", "thinking": "and more", "signature": "signed too"}
+
+
+def turn_blocks(exchange: Exchange) -> list[Json]:
+    """The blocks that a Messages upstream takes for one turn."""
+    messages = sent(exchange)["messages"]
+    assistants = [one["content"] for one in messages if one["role"] == "assistant"]
+    return [block for content in assistants for block in content]
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeping", "dropping"])
+@pytest.mark.parametrize("wire_format", PATHS)
+@pytest.mark.parametrize(
+    "content",
+    [[THINKING, LOOK, USING], [UNSIGNED, LOOK, USING], [THINKING, LOOK, MORE, USING]],
+    ids=["signed", "unsigned", "interleaved"],
+)
+def test_a_turn_in_two_messages_thinks_once_where_messages_become_one_turn(
+    desk: Desk, wire_format: str, content: list[Json], keeps: bool
+) -> None:
+    desk.upstreams = (upstream_of("messages", "sk-a-secret"),)
+    talk = Dialogue(desk, wire_format)
+    talk.hear(talk.open(), blocks(*content))
+    talk.split()
+    if not keeps:
+        talk.forget_reasoning()
+    for _ in range(2):
+        assert turn_blocks(talk.open()) == content
+        talk.say("Go on.")
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeping", "dropping"])
+@pytest.mark.parametrize("wire_format", PATHS)
+@pytest.mark.parametrize("plain", [True, False], ids=["words", "state"])
+def test_a_turn_in_two_messages_has_one_item_of_reasoning(
+    desk: Desk, wire_format: str, plain: bool, keeps: bool
+) -> None:
+    thinking = ITEM
+    if plain:
+        words = {"type": "reasoning_text", "text": "thought"}
+        thinking = {"type": "reasoning", "summary": [], "content": [words]}
+    desk.upstreams = (upstream_of("responses", "sk-a-secret"),)
+    talk = Dialogue(desk, wire_format)
+    talk.hear(talk.open(), output(thinking, ITEM_LOOK, ITEM_CALL))
+    talk.split()
+    if not keeps:
+        talk.forget_reasoning()
+    found = sent(talk.open())["input"]
+    kinds = [item.get("type", "message") for item in found]
+    calling = ["function_call", "function_call_output"]
+    assert kinds == ["message", "reasoning", "message", *calling]
+    assert thinking.items() <= found[1].items() or found[1]["content"] == thinking["content"]
+
+
+def test_calls_that_a_client_replays_one_by_one_have_one_item_of_reasoning(desk: Desk) -> None:
+    desk.upstreams = (upstream_of("responses", "sk-a-secret"),)
+    talk = Dialogue(desk, "chat")
+    second = {**ITEM_CALL, "call_id": "call_second"}
+    [kept] = talk.hear(talk.open(), output(ITEM, ITEM_CALL, second))
+    asked, _, *results = talk.items
+    talk.items = [asked]
+    for call, result in zip(kept["tool_calls"], results, strict=True):
+        talk.items += [{"role": "assistant", "content": None, "tool_calls": [call]}, result]
+    calling = ["function_call", "function_call_output"]
+    kinds = [item.get("type", "message") for item in sent(talk.open())["input"]]
+    assert kinds == ["message", "reasoning", *calling, *calling]
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeping", "dropping"])
+@pytest.mark.parametrize("wire_format", ["chat", "messages"])
+def test_state_of_a_turn_in_two_messages_stands_in_the_first(
+    desk: Desk, wire_format: str, keeps: bool
+) -> None:
+    desk.upstreams = (upstream_of("openrouter", "sk-a-secret"),)
+    talk = Dialogue(desk, wire_format)
+    answer = message(content="I look.", reasoning_details=thought(), tool_calls=[read()])
+    talk.hear(talk.open(), answer)
+    talk.split()
+    if not keeps:
+        talk.forget_reasoning()
+    first, second = [one for one in sent(talk.open())["messages"] if one["role"] == "assistant"]
+    assert first["reasoning_details"] == thought()
+    assert not {"reasoning_details", "reasoning"} & second.keys()
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeping", "dropping"])
+@pytest.mark.parametrize("kind", ["minimax", "mistral", "cerebras-glm"])
+@pytest.mark.parametrize("wire_format", ["chat", "messages"])
+def test_the_text_of_a_turn_in_two_messages_is_said_once(
+    desk: Desk, wire_format: str, kind: str, keeps: bool
+) -> None:
+    desk.upstreams = (upstream_of(kind, "sk-a-secret"),)
+    talk = Dialogue(desk, wire_format)
+    answer = message(content="I look.", reasoning="thought", tool_calls=[read()])
+    talk.hear(talk.open(), answer)
+    talk.split()
+    if not keeps:
+        talk.forget_reasoning()
+    found = [one for one in sent(talk.open())["messages"] if one["role"] == "assistant"]
+    said = [json.dumps(one.get("content")) for one in found]
+    assert ["I look." in one for one in said] == [True, False]
 
 
 # -- to the account that made it -------------------------------------------------------------------
