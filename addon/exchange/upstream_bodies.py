@@ -116,6 +116,8 @@ class UpstreamBodies:
                     replace(refused.policy, allows_consecutive_user_messages=False),
                 )
             case "refused" if says_field_is_unknown(text):
+                if refused.repaired:
+                    return None
                 return self._bare(candidate, refused, always=True)
             case "refused":
                 return self._with_less(candidate, refused)
@@ -137,18 +139,23 @@ class UpstreamBodies:
         return None
 
     def _with_less(self, candidate: Candidate, refused: UpstreamBody) -> UpstreamBody | None:
-        """The body without any state, for an upstream that refuses some; it is not sent
-        there again. Or None.
+        """The body without the state that an upstream refuses, then without any reasoning;
+        what it takes is not sent there again. Or None.
         """
-        if candidate.upstream.api == "chat":
-            return self._bare(candidate, refused)
-        states = self._states(refused.restoration)
-        if refused.repaired or not states:
+        if refused.policy.bare == "now" or (refused.repaired and refused.lesson is not None):
             return None
-        self._recall.keep_sent({_refusal_key(refused.origin, state): "omit" for state in states})
-        body = self._build(
-            candidate, refused.endpoint, refused.profile, refused.policy, repaired=True
-        )
+        return self._without_state(candidate, refused) or self._bare(candidate, refused)
+
+    def _without_state(self, candidate: Candidate, refused: UpstreamBody) -> UpstreamBody | None:
+        """The body without state that is bound to an account; the words stay. Or None."""
+        policy = refused.policy
+        if candidate.upstream.api == "chat":
+            policy = replace(policy, bare="state")
+        else:
+            states = self._states(refused.restoration)
+            refusals = {_refusal_key(refused.origin, state): "omit" for state in states}
+            self._recall.keep_sent(refusals)
+        body = self._build(candidate, refused.endpoint, refused.profile, policy, repaired=True)
         return _unless_same(body, refused)
 
     def _plainer(
@@ -171,8 +178,6 @@ class UpstreamBodies:
         self, candidate: Candidate, refused: UpstreamBody, *, always: bool = False
     ) -> UpstreamBody | None:
         """The body without reasoning, for this conversation or `always`; or None."""
-        if refused.repaired:
-            return None
         policy, lesson = replace(refused.policy, repairing=True, bare="now"), None
         if always:
             policy = lesson = replace(policy, bare="always")

@@ -83,7 +83,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The upstream's account that made the state."""
 
     disowned: bool = False
-    """The upstream has refused its state: its reasoning counts as unknown."""
+    """The upstream has refused its state: that is never sent again."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the upstream has refused all of it: its reasoning counts as unknown."""
+        return self.disowned and self.reasoning is None and not self.thoughts
 
 
 class _Held(msgspec.Struct):
@@ -182,10 +187,14 @@ class Recall:
             self._set_keys(held, [key for key in held.keys if key not in dropped])
         self._queue(table.drop_keys(token, dropped))
 
-    def disown(self, namespace: bytes, tokens: Collection[str]) -> None:
-        """Forget the reasoning of these turns, which their upstream has refused."""
+    def disown(self, namespace: bytes, tokens: Collection[str], *, wholly: bool) -> None:
+        """Never give the state of these turns back, which their upstream has refused; forget
+        their reasoning if it has refused it `wholly`.
+        """
         for token, record in self.turns(namespace, tokens).items():
-            disowned = msgspec.structs.replace(record, reasoning=None, thoughts=(), disowned=True)
+            disowned = msgspec.structs.replace(record, disowned=True)
+            if wholly:
+                disowned = msgspec.structs.replace(disowned, reasoning=None, thoughts=())
             held = self._held.get(token)
             if held is not None:
                 self._hold(token, msgspec.structs.replace(held, record=disowned))

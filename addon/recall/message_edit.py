@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from addon.formats.chat import carriers
-from addon.formats.chat.carriers import ANNEX, DETAILS, THINK, THINKING_CHUNK
+from addon.formats.chat.carriers import ANNEX, DETAILS, THINK, THINKING_CHUNK, is_bound
 from addon.formats.chat.details import identity_of, is_secret, is_sendable
 from addon.formats.chat.tags import CLOSE, OPEN
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning, Text
@@ -22,7 +23,7 @@ from addon.recall.memory import Record
 from addon.recall.split_turns import WHOLE, Share
 from addon.recall.turn_keys import Place
 
-__all__ = ("Parcel", "emptied", "packed", "written")
+__all__ = ("Parcel", "emptied", "has_words", "packed", "unbound", "written")
 
 
 class Parcel(msgspec.Struct, kw_only=True):
@@ -97,10 +98,9 @@ def _pack(
 def _pack_details(
     parcel: Parcel, items: list[Any], own: bool, known: set[tuple[str, str]], share: Share
 ) -> None:
-    plain = [item for item in items if not is_secret(dict_of(item))]
-    usable = plain
-    if own and share.is_first:
-        usable = items
+    usable = items
+    if not (own and share.is_first):
+        usable = _plain(items)
     parcel.elsewhere = own and usable != items
     details = list(_fresh(usable, known))
     if details or not parcel.elsewhere:
@@ -161,6 +161,46 @@ def emptied(message: Message) -> Edit | None:
     if message.carried:
         edit.members = {DETAILS: b""}
     return edit
+
+
+def unbound(message: Message) -> Edit | None:
+    """The edit that takes the state out of the message that only its account may send, and
+    leaves the words; None for a message without such state.
+    """
+    if message.parts:
+        parts = tuple(part for one in message.parts for part in _words(one))
+        if parts == message.parts:
+            return None
+        return Edit(parts=parts)
+    plain = _plain(message.details)
+    if len(plain) == len(message.details) and not message.annexes:
+        return None
+    edit = Edit(annexes=_annexes(message, {}), members={DETAILS: b""})
+    if plain:
+        edit.members = {DETAILS: scalar_text(plain)}
+    return edit
+
+
+def has_words(message: Message, edit: Edit) -> bool:
+    """Whether reasoning is left in the message after the edit of `unbound`."""
+    if edit.parts is not None:
+        return any(isinstance(part, Reasoning) for part in edit.parts)
+    return bool(edit.members.get(DETAILS)) or any(text for _, text in message.reasoning)
+
+
+def _words(part: Part) -> Iterator[Part]:
+    """The part without bound state, if anything is left of it."""
+    if not isinstance(part, Reasoning) or not is_bound(part):
+        yield part
+    elif part.carrier == DETAILS and (plain := _plain(value(part.opaque.encode()))):
+        yield replace(part, opaque=scalar_text(plain).decode())
+    elif part.quoted:
+        yield replace(part, opaque="", carrier="", id="")
+
+
+def _plain(details: Iterable[Any]) -> list[Any]:
+    """The items that any account may send."""
+    return [item for item in details if not is_secret(dict_of(item))]
 
 
 def _annexes(message: Message, annexes: dict[int, str]) -> dict[int, bytes]:

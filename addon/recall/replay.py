@@ -96,7 +96,8 @@ class Replay:
     def accepted(self, restoration: Restoration) -> None:
         """The upstream took the request: what it was sent binds later requests."""
         self._recall.keep_sent(restoration.sent)
-        self._recall.disown(self._namespace, restoration.disowned)
+        self._recall.disown(self._namespace, restoration.unbound, wholly=False)
+        self._recall.disown(self._namespace, restoration.disowned, wholly=True)
         if self._places:
             self._learn_ids(self._places[-1])
 

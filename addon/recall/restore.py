@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK
+from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK, is_bound
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
 from addon.recall.memory import Record
-from addon.recall.message_edit import Parcel, emptied, packed, written
+from addon.recall.message_edit import Parcel, emptied, has_words, packed, unbound, written
 from addon.recall.resolve import SURE
 from addon.recall.split_turns import WHOLE, Share, shares_of, with_thoughts
 from addon.recall.turn_keys import Keys, Place
@@ -37,9 +37,9 @@ class Policy(msgspec.Struct, frozen=True):
     repairing: bool = False
     """The upstream has just refused: earlier requests no longer bind this one."""
 
-    bare: Literal["", "now", "always"] = ""
-    """Send no reasoning: the upstream has just refused it (`now`), or has no word for it
-    (`always`).
+    bare: Literal["", "state", "now", "always"] = ""
+    """Send less: no state that is bound to an account (`state`) or no reasoning at all (`now`),
+    which the upstream has just refused; or no reasoning, for which it has no word (`always`).
     """
 
     pictures: bool = True
@@ -73,16 +73,20 @@ class Restoration(msgspec.Struct):
     sent: dict[bytes, str]
     """What this request sends for turns not found, so that later ones send the same.
 
-    `empty`, `omit`, `bare` (without the client's reasoning), or `restored` at last; `filled`
-    for a turn that was found, and that the upstream had given no reasoning. After `empty` and
-    `filled` stands the field, where the profile names none.
+    `empty`, `omit`, `unbound` (without state of the client's), `bare` (without the client's
+    reasoning), or `restored` at last; `filled` for a turn that was found, and that the upstream
+    had given no reasoning. After `empty` and `filled` stands the field, where the profile names
+    none.
     """
 
     rejected: Diagnosis | None
     """The turn because of which policy refuses the request, if any."""
 
     disowned: set[str] = msgspec.field(default_factory=set)
-    """Turns whose state the upstream has refused: no request sends it again."""
+    """Turns whose reasoning the upstream has refused: no request sends it again."""
+
+    unbound: set[str] = msgspec.field(default_factory=set)
+    """Turns whose state the upstream has refused: no request sends that again."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -176,6 +180,11 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the upstream takes the message for the rest of the turn before it."""
         return self.joins and not self.share(place).is_first
 
+    def owns(self, record: Record) -> bool:
+        """Whether the upstream's account made the turn's state, and has not refused it."""
+        refused = record.disowned or self.policy.bare == "state"
+        return record.origin == self.origin and not refused
+
 
 class _Earlier:
     """What earlier requests sent for turns of which nothing was known, or nothing to send."""
@@ -223,8 +232,8 @@ class _Restorer:
 
     def take(self, place: Place) -> None:
         before, since = self._earlier.of(place)
-        refused = place.record is not None and place.record.disowned
-        if self._policy.bare or before == "bare" or refused:
+        refused = before == "bare" or (place.record is not None and place.record.is_refused)
+        if self._policy.bare in ("now", "always") or refused:
             self._strip(place)
             return
         if before in ("omit", "empty"):
@@ -247,6 +256,12 @@ class _Restorer:
 
     def _keep_copy(self, place: Place) -> None:
         """Leave the client's own reasoning, under a name that the upstream knows."""
+        before, _ = self._earlier.of(place)
+        if self._policy.bare == "state" or before == "unbound":
+            edit = unbound(place.message)
+            if edit is not None:
+                self._unbind(place, edit)
+                return
         writes = self._profile.writes
         copies = [text for _, text in place.message.reasoning if text]
         if not writes or {field for field, _ in place.message.reasoning} & set(writes):
@@ -257,8 +272,19 @@ class _Restorer:
         else:
             self._miss(place)
 
+    def _unbind(self, place: Place, edit: Edit) -> None:
+        """Leave what the upstream has not refused of the client's own reasoning."""
+        self._result.edits[place.at] = edit
+        self._note(place, "unbound")
+        if not has_words(place.message, edit):
+            self._say(place, "missing", _REFUSED)
+            if self._request.demands(place) or self._profile.stand_in:
+                self._fill(place, self._policy.step)
+        else:
+            self._say(place, "client", _REFUSED)
+
     def _put_back(self, place: Place, record: Record) -> None:
-        own = record.origin == self._request.origin
+        own = self._request.owns(record)
         if any(thought.reasoning.carrier in CARRIERS for thought in record.thoughts):
             self._unpack(place, record)
         elif record.thoughts and own and place.message.parts:
@@ -323,12 +349,17 @@ class _Restorer:
             self._note(place, "filled")
 
     def _unpack(self, place: Place, record: Record) -> None:
-        share, own = self._request.share(place), record.origin == self._request.origin
+        share, own = self._request.share(place), self._request.owns(record)
         parcel = packed(place, record, self._profile.writes, self._known, own=own, share=share)
-        if parcel.lost:
+        refused = record.origin == self._request.origin and not own
+        if parcel.lost and refused:
+            self._say(place, "missing", _REFUSED)
+        elif parcel.lost:
             self._say(place, "missing", _ANOTHER)
         else:
             self._say(place, place.rule)
+        if refused and any(is_bound(thought.reasoning) for thought in record.thoughts):
+            self._result.unbound.add(record.token)
         if self._profile.stand_in and place.message.calls and not parcel.annexes:
             # Upstreams that sign calls look at a message's first.
             parcel.annexes = {0: self._profile.stand_in}
@@ -344,7 +375,7 @@ class _Restorer:
             return
         if edit is not None:
             self._note(place, "bare")
-        if self._policy.bare and record is not None and record.thoughts:
+        if self._policy.bare == "now" and record is not None and record.thoughts:
             self._result.disowned.add(record.token)
         had_state = edit is not None
         if record is not None and (record.disowned or record.thoughts):

@@ -263,14 +263,25 @@ def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
 def _message(raw: bytes) -> Message:
     wire = _wire(raw)
     calls = dicts_in(wire.tool_calls)
+    annexes: tuple[Any, ...] = ()
+    if any(ANNEX in call for call in calls):
+        annexes = tuple(call.get(ANNEX) for call in calls)
     return Message(
         role=_ROLES.get(as_str(wire.role), ""),
         content=bytes(wire.content),
         calls=_calls(calls, wire.function_call),
         result_of=as_str(wire.tool_call_id),
         reasoning=_reasoning(wire),
-        carried=wire.reasoning_details is not None or any(ANNEX in call for call in calls),
+        carried=wire.reasoning_details is not None or bool(annexes),
+        details=tuple(_array(wire.reasoning_details)),
+        annexes=annexes,
     )
+
+
+def _array(given: Any) -> list[Any]:
+    if not isinstance(given, list):
+        return []
+    return given
 
 
 def _reasoning(wire: _Wire) -> tuple[tuple[str, str], ...]:

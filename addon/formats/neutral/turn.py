@@ -186,6 +186,14 @@ class Message(msgspec.Struct, dict=True):
     carried: bool = False
     """On a chat message: it brings reasoning in another shape than a plain string."""
 
+    details: tuple[Any, ...] = ()
+    """On a chat message: the items of its `reasoning_details`."""
+
+    annexes: tuple[Any, ...] = ()
+    """On a chat message: the `extra_content` of its calls, None for those without; empty when
+    none has any.
+    """
+
     @property
     def thinks(self) -> bool:
         """Whether it holds reasoning in another shape than a plain string, if only as state."""

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from addon.exchange.exchange import Exchange
+from addon.exchange.verdict import Again
 from shared.config.schema import Upstream
-from tests.addon.desk import Desk, upstream
+from tests.addon.desk import Desk, error, upstream
 from tests.addon.exchange.dialogue import PATHS, Dialogue, calls_of, sent
 from tests.addon.recall.chat import Json
 from tests.support.turns import Turn, completion
@@ -92,6 +93,7 @@ WITHOUT: dict[str, bytes] = {
     "responses": output(SAID),
     "messages": blocks({"type": "text", "text": "Done."}),
 }
+STAND_IN = "skip_thought_signature_validator"
 KEYS = ("sk-a-secret", "sk-b-secret", "sk-c-secret")
 
 
@@ -313,3 +315,125 @@ def test_a_request_goes_out_with_the_same_bytes_whatever_runs_in_between(
         for answer in (ANSWERS[kind], WITHOUT[kind], WITHOUT[kind]):
             other.hear(other.open(), answer)
     assert len(bodies) == 1
+
+
+# -- what was refused ------------------------------------------------------------------------------
+
+PLAIN: Json = {"type": "reasoning.text", "text": "in plain words"}
+SIGNATURE = error("messages.1.content.0: Invalid `signature` in `thinking` block")
+CORRUPTED = error("Corrupted thought signature.")
+
+
+def carried(exchange: Exchange) -> list[Json]:
+    """What the assistant's messages carry at a chat upstream."""
+    found = [one for one in sent(exchange)["messages"] if one["role"] == "assistant"]
+    names = ("reasoning", "reasoning_content", "reasoning_details")
+    return [{name: one[name] for name in names if name in one} for one in found]
+
+
+def refused(exchange: Exchange, complaint: bytes) -> bool:
+    """The upstream refuses; whether the request is tried otherwise."""
+    return exchange.refused(400, {}, complaint) == Again()
+
+
+@pytest.mark.parametrize("keeps", ["keeping", "dropping", "only the client keeping"])
+@pytest.mark.parametrize("wire_format", PATHS)
+def test_a_refusal_of_state_leaves_the_words_of_other_turns(
+    desk: Desk, wire_format: str, keeps: str
+) -> None:
+    desk.upstreams = (upstream_of("openrouter", "sk-a-secret"),)
+    talk = Dialogue(desk, wire_format)
+    for number, details in enumerate(([PLAIN], thought(), [PLAIN, thought("y")[1]])):
+        call = read(f"call_{number}")
+        words = {"reasoning": "in plain words"} if PLAIN in details else {}
+        answer = message(content=None, reasoning_details=details, tool_calls=[call], **words)
+        talk.hear(talk.open(), answer)
+    if keeps == "dropping":
+        talk.forget_reasoning()
+    elif keeps != "keeping":
+        desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+        desk.restart()
+    exchange = talk.open()
+    assert refused(exchange, SIGNATURE)
+    bare = exchange.outgoing.body
+    left = [one.get("reasoning_details") or None for one in carried(exchange)]
+    assert left == [[PLAIN], None, [PLAIN]]
+    exchange.accepted()
+    for _ in range(2):
+        assert talk.open().outgoing.body == bare
+        desk.restart()
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["keeping", "dropping"])
+@pytest.mark.parametrize("wire_format", PATHS)
+def test_a_refused_signature_is_stood_in_for(desk: Desk, wire_format: str, keeps: bool) -> None:
+    desk.upstreams = (upstream_of("gemini", "sk-a-secret"),)
+    talk = Dialogue(desk, wire_format)
+    answer = message(content=None, tool_calls=[signed("one", "a.py", "call_own")])
+    talk.hear(talk.open(), answer)
+    if not keeps:
+        talk.forget_reasoning()
+    exchange = talk.open()
+    assert refused(exchange, CORRUPTED)
+    assert signatures(exchange) == [STAND_IN]
+    exchange.accepted()
+    desk.restart()
+    assert signatures(talk.open()) == [STAND_IN]
+
+
+@pytest.mark.parametrize("profile", ["openrouter", "gemini"])
+def test_what_a_client_keeps_of_a_turn_that_is_not_known_loses_no_more_than_was_refused(
+    desk: Desk, profile: str
+) -> None:
+    desk.upstreams = (upstream_of(profile, "sk-a-secret"),)
+    talk = Dialogue(desk, "chat")
+    said: Json = {"role": "assistant", "content": None, "tool_calls": [read()]}
+    if profile == "gemini":
+        said["tool_calls"] = [signed("one", "a.py", "call_own")]
+    else:
+        said |= {"reasoning": "in plain words", "reasoning_details": [PLAIN, *thought()]}
+    talk.items += [said, {"role": "tool", "tool_call_id": "call_own", "content": "fine"}]
+    talk.items += [{"role": "assistant", "content": "So.", "reasoning": "and more"}]
+    talk.say("Go on.")
+    exchange = talk.open()
+    assert refused(exchange, SIGNATURE)
+    exchange.accepted()
+    desk.restart()
+    for one in (exchange, talk.open()):
+        if profile == "openrouter":
+            left = {"reasoning": "in plain words", "reasoning_details": [PLAIN]}
+            assert carried(one) == [left, {"reasoning": "and more"}]
+        else:
+            assert signatures(one) == [STAND_IN]
+            assert carried(one)[1] == {"reasoning": "and more"}
+
+
+def test_what_is_refused_again_goes_without_any_reasoning_and_then_the_client_is_told(
+    desk: Desk,
+) -> None:
+    desk.upstreams = (upstream_of("openrouter", "sk-a-secret"),)
+    talk = Dialogue(desk, "chat")
+    for details in ([PLAIN], thought()):
+        talk.hear(talk.open(), message(content="So.", reasoning_details=details))
+        talk.say("Go on.")
+    exchange = talk.open()
+    assert refused(exchange, SIGNATURE)
+    assert carried(exchange)[0] == {"reasoning_details": [PLAIN]}
+    assert refused(exchange, SIGNATURE)
+    assert carried(exchange) == [{}, {}]
+    assert not refused(exchange, SIGNATURE)
+
+
+@pytest.mark.parametrize("wire_format", PATHS)
+def test_thinking_without_a_signature_stays_until_it_is_refused(
+    desk: Desk, wire_format: str
+) -> None:
+    desk.upstreams = (upstream_of("messages", "sk-a-secret"),)
+    talk = Dialogue(desk, wire_format)
+    for number, thinking in enumerate((UNSIGNED, THINKING)):
+        talk.hear(talk.open(), blocks(thinking, {**USING, "id": f"toolu_{number}"}))
+    exchange = talk.open()
+    assert refused(exchange, SIGNATURE)
+    assert [one for one in turn_blocks(exchange) if one["type"] == "thinking"] == [UNSIGNED] * 2
+    assert refused(exchange, error("messages.1.content.0.thinking.signature: Field required"))
+    assert [one["type"] for one in turn_blocks(exchange)] == ["tool_use", "tool_use"]
