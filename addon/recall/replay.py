@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
 from addon.recall.commits import Commit
+from addon.recall.carried import contradicts
 from addon.recall.identity import digest, mint, new_token
 from addon.recall.memory import Recall, Record, Thought
 from addon.recall.resolve import resolve
@@ -144,6 +145,8 @@ class Replay:
         if namespace != self._namespace:
             self._namespace = namespace
             resolve(namespace, self._messages, self._places, self._recall)
+            for place in self._places:
+                _prefer_copy(place)
         return namespace
 
     def _namespace_of(self, profile: Profile) -> bytes:
@@ -172,6 +175,15 @@ class Replay:
         if choice not in self._tokens:
             self._tokens[choice] = new_token(self._random(16))
         return self._tokens[choice]
+
+
+def _prefer_copy(place: Place) -> None:
+    """Let what the client carries itself win over a turn that was not found by an id of ours."""
+    if place.record is None or place.rule == "id":
+        return
+    if contradicts(place.message, place.record):
+        place.rule, place.record = "", None
+        place.why = "the client carries other reasoning than the turn that was found"
 
 
 def _origin_of(place: Place, copied: Mapping[str, str]) -> str:

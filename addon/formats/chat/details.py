@@ -11,7 +11,7 @@ from typing import Any
 
 from addon.formats.wire.splice import scalar_text
 
-__all__ = ("Details", "identity_of", "is_secret", "is_sendable")
+__all__ = ("Details", "identity_of", "is_secret", "is_sendable", "secrets_of", "text_of")
 
 _TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}
 """The member with the text, for each type of item that has one."""
@@ -107,6 +107,18 @@ def _join(before: dict[str, Any], item: dict[str, Any]) -> None:
 def is_secret(item: dict[str, Any]) -> bool:
     """Whether only the account that it was made for can send the item back."""
     return item.get("data") is not None or item.get("signature") is not None
+
+
+def secrets_of(items: Iterable[dict[str, Any]]) -> list[str]:
+    """The data and signatures of the items."""
+    found = [item.get(name) for item in items for name in ("data", "signature")]
+    return [secret for secret in found if isinstance(secret, str)]
+
+
+def text_of(items: Iterable[dict[str, Any]]) -> str:
+    """What the items say, joined."""
+    found = [item.get(name) for item in items for name in _TEXTS.values()]
+    return "".join(text for text in found if isinstance(text, str))
 
 
 def is_sendable(item: Any) -> bool:

@@ -68,7 +68,7 @@ def sent(chat: Chat) -> list[Json]:
 )
 def test_details_take_the_place_of_the_string(memory: Memory, items: list[Json]) -> None:
     chat = Chat(memory, profile="openrouter")
-    chat.answer(details(*items, text="Done."))["reasoning"] = "the client's copy"
+    chat.answer(details(*items, text="Done."))["reasoning"] = " r"
     assert sent(chat) == [{"role": "assistant", "content": "Done.", "reasoning_details": items}]
 
 

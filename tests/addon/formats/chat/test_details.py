@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from addon.formats.chat.details import Details, identity_of, is_secret, is_sendable
+from addon.formats.chat.details import (
+    Details,
+    identity_of,
+    is_secret,
+    is_sendable,
+    secrets_of,
+    text_of,
+)
 from tests.support.turns import Json
 
 TEXT: Json = {"type": "reasoning.text", "text": "a"}
@@ -97,3 +104,9 @@ def test_what_follows_a_signature_is_another_text() -> None:
         )
     found = [(item["text"], item["signature"]) for item in json.loads(details.text)]
     assert found == [("one", "S1"), (" two", "S2")]
+
+
+def test_items_tell_their_text_and_their_secrets() -> None:
+    summary = {"type": "reasoning.summary", "summary": "b", "text": None}
+    items = [TEXT, SIGNED | {"text": 1}, summary, BLOB, {"data": 1}]
+    assert (text_of(items), secrets_of(items)) == ("ab", ["s", "x"])

@@ -1,0 +1,144 @@
+"""Copies of reasoning that clients carry: theirs win over what memory takes for it, and none
+goes to another family's model.
+"""
+
+import json
+
+import pytest
+
+from addon.exchange.exchange import Exchange
+from shared.config.schema import Upstream
+from tests.addon.desk import Desk, upstream
+from tests.addon.exchange.dialogue import PATHS, Dialogue, sent
+from tests.addon.recall.chat import Json
+from tests.support.turns import Turn, completion
+
+CLAUDE = "claude-opus-5"
+OWN, TWINS = "thought alpha", "thought beta"
+KINDS = (
+    "deepseek-v4",
+    "field-generic",
+    "groq",
+    "vllm",
+    "openrouter",
+    "minimax",
+    "mistral",
+    "gemini",
+    "responses",
+    "messages",
+)
+
+
+def answer(kind: str, thought: str) -> bytes:
+    """An upstream's answer, the same but for what was thought."""
+    match kind:
+        case "responses":
+            words = [{"type": "reasoning_text", "text": thought}]
+            item = {"type": "reasoning", "id": f"rs_{thought[-1]}", "summary": [], "content": words}
+            said = {"type": "output_text", "text": "Done."}
+            text = {"type": "message", "role": "assistant", "content": [said]}
+            output = [item | {"encrypted_content": f"gAAA {thought}"}, text]
+            return json.dumps({"id": "r", "status": "completed", "output": output}).encode()
+        case "messages":
+            block = {"type": "thinking", "thinking": thought, "signature": f"sig {thought}"}
+            content = [block, {"type": "text", "text": "Done."}]
+            head = {"id": "m", "type": "message", "role": "assistant", "model": CLAUDE}
+            return json.dumps({**head, "content": content, "stop_reason": "end_turn"}).encode()
+    message = {"role": "assistant", "content": "Done.", **chat_members(kind, thought)}
+    return completion(Turn(reasoning=None), "m", message=message)
+
+
+def chat_members(kind: str, thought: str) -> Json:
+    """Where a chat upstream has the thought."""
+    match kind:
+        case "openrouter":
+            item = {"type": "reasoning.text", "text": thought, "signature": f"sig {thought}"}
+            return {"reasoning": thought, "reasoning_details": [item]}
+        case "minimax":
+            return {"content": f"<think>{thought}</think>Done."}
+        case "mistral":
+            chunk = {"type": "thinking", "thinking": [{"type": "text", "text": thought}]}
+            return {"content": [chunk, {"type": "text", "text": "Done."}]}
+        case "gemini":
+            annex = {"google": {"thought_signature": f"sig {thought}"}}
+            function = {"name": "Read", "arguments": "{}"}
+            call = {"id": "", "type": "function", "function": function, "extra_content": annex}
+            return {"content": None, "tool_calls": [call]}
+        case "groq" | "field-generic":
+            return {"reasoning": thought}
+    return {"reasoning_content": thought}
+
+
+def upstream_of(kind: str) -> Upstream:
+    if kind in ("responses", "messages"):
+        return upstream(api=kind)
+    return upstream(profile=kind)
+
+
+def forget_own(desk: Desk) -> None:
+    """The first turn that was remembered is no longer."""
+    desk.memory.forget(desk.memory.tokens()[0])
+    desk.restart()
+
+
+# -- copies win ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wire_format", PATHS)
+def test_a_copy_wins_over_the_turn_of_a_twin(desk: Desk, wire_format: str, kind: str) -> None:
+    desk.upstreams = (upstream_of(kind),)
+    own, twin = (Dialogue(desk, wire_format) for _ in range(2))
+    own.hear(own.open(), answer(kind, OWN))
+    twin.hear(twin.open(), answer(kind, TWINS))
+    own.replace_ids("own")
+    forget_own(desk)
+    for _ in range(2):
+        body = own.open().outgoing.body.decode()
+        assert (OWN in body, TWINS in body) == (True, False)
+        own.say("Go on.")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wire_format", PATHS)
+def test_a_copy_of_the_turn_that_is_remembered_changes_nothing(
+    desk: Desk, wire_format: str, kind: str
+) -> None:
+    desk.upstreams = (upstream_of(kind),)
+    talk = Dialogue(desk, wire_format)
+    talk.hear(talk.open(), answer(kind, OWN))
+    talk.replace_ids("own")
+    kept = turns_of(talk.open())
+    talk.forget_reasoning()
+    assert kept == turns_of(talk.open())
+
+
+def turns_of(exchange: Exchange) -> list[Json]:
+    """What the assistant has said, as it goes out; reasoning may stand under any name."""
+    body = sent(exchange)
+    found = body["messages"] if "messages" in body else body["input"]
+    return [one for one in found if one.get("role") != "user" and one.get("type") != "message"]
+
+
+PLAIN = ("deepseek-v4", "groq", "vllm", "field-generic", "minimax", "mistral")
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize(
+    ("copy", "wins"),
+    [("thought alpha", False), ("", False), (" ", False), ("thought gamma", True)],
+    ids=["trimmed", "empty", "blank", "altered"],
+)
+def test_a_plain_copy_that_is_only_trimmed_gives_way_to_what_was_issued(
+    desk: Desk, kind: str, copy: str, wins: bool
+) -> None:
+    desk.upstreams = (upstream_of(kind),)
+    talk = Dialogue(desk, "chat")
+    issued = f"{OWN} \n"
+    [kept] = talk.hear(talk.open(), answer(kind, issued))
+    names = [name for name in kept if name.startswith("reasoning")]
+    kept |= dict.fromkeys(names, copy)
+    talk.say("Go on.")
+    body = talk.open().outgoing.body.decode()
+    assert (json.dumps(issued)[1:-1] in body) != wins
+    assert (copy in body) == (wins or copy != "thought gamma")
