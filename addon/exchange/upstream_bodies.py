@@ -205,7 +205,8 @@ class UpstreamBodies:
         origin = self._origin_of(candidate)
         # The other formats have no two turns of the assistant's in a row.
         joins = candidate.upstream.api != "chat"
-        restoration = self._replay.restore(profile, policy, origin, joins=joins)
+        foreign = self._copies.of_others(profile.family)
+        restoration = self._replay.restore(profile, policy, origin, joins=joins, foreign=foreign)
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
         _, decided = self._snapshot.decided_profile(candidate.upstream, candidate.model)
@@ -229,7 +230,7 @@ class UpstreamBodies:
             encoded = self._pair.body_for(wanted)
         except MalformedJson as error:  # within a message, which nobody has taken apart before
             raise malformed(error) from error
-        self._copies.account = origin
+        self._copies.account, self._copies.family = origin, profile.family
         return UpstreamBody(
             endpoint, origin, encoded, profile, policy, restoration, repaired, lesson
         )

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
-from addon.recall.commits import Commit
 from addon.recall.carried import contradicts
+from addon.recall.commits import Commit
 from addon.recall.identity import digest, mint, new_token
 from addon.recall.memory import Recall, Record, Thought
 from addon.recall.resolve import resolve
@@ -73,13 +73,19 @@ class Replay:
         return next(filter(None, origins), "")
 
     def restore(
-        self, profile: Profile, policy: Policy, origin: str = "", *, joins: bool = False
+        self,
+        profile: Profile,
+        policy: Policy,
+        origin: str = "",
+        *,
+        joins: bool = False,
+        foreign: frozenset[Reasoning] = frozenset(),
     ) -> Restoration:
         """What the messages must carry for an upstream of this profile; the answer belongs
         to its family then.
 
-        `origin` is the upstream's account: state that another one made is left out. `joins` as
-        for `restore`.
+        `origin` is the upstream's account: state that another one made is left out. `joins` and
+        `foreign` as for `restore`.
         """
         namespace = self._resolve(profile)
         return restore(
@@ -92,6 +98,7 @@ class Replay:
             memory=self._recall,
             origin=origin,
             joins=joins,
+            foreign=foreign,
         )
 
     def accepted(self, restoration: Restoration) -> None:

@@ -4,27 +4,22 @@ Nothing is invented for a turn that is not found.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK, is_bound
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
+from addon.recall.earlier import Earlier, Sent
 from addon.recall.memory import Record
 from addon.recall.message_edit import Parcel, emptied, has_words, packed, unbound, written
 from addon.recall.resolve import SURE
 from addon.recall.split_turns import WHOLE, Share, shares_of, with_thoughts
-from addon.recall.turn_keys import Keys, Place
+from addon.recall.turn_keys import Place
 from shared.profiles import Profile, Step
 
-__all__ = ("Diagnosis", "Policy", "Restoration", "Sent", "restore")
-
-
-class Sent(Protocol):
-    """What earlier requests sent for turns not found, and when (epoch ms)."""
-
-    def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]: ...
+__all__ = ("Diagnosis", "Policy", "Restoration", "restore")
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -71,13 +66,7 @@ class Restoration(msgspec.Struct):
     diagnoses: list[Diagnosis]
     thinking_off: bool
     sent: dict[bytes, str]
-    """What this request sends for turns not found, so that later ones send the same.
-
-    `empty`, `omit`, `unbound` (without state of the client's), `bare` (without the client's
-    reasoning), or `restored` at last; `filled` for a turn that was found, and that the upstream
-    had given no reasoning. After `empty` and `filled` stands the field, where the profile names
-    none.
-    """
+    """What this request sends where nothing is known, as in `Earlier`: later ones send the same."""
 
     rejected: Diagnosis | None
     """The turn because of which policy refuses the request, if any."""
@@ -104,11 +93,13 @@ def restore(
     memory: Sent,
     origin: str = "",
     joins: bool = False,
+    foreign: frozenset[Reasoning] = frozenset(),
 ) -> Restoration:
     """Decide what each message carries for the profile, at an upstream's account; `places` are
     resolved.
 
-    `joins`: the upstream takes assistant messages side by side for one turn.
+    `joins`: the upstream takes assistant messages side by side for one turn. `foreign`: what the
+    client's copies hold of other families' models.
     """
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
@@ -120,14 +111,15 @@ def restore(
         last_user=max(users, default=-1),
         origin=origin,
         joins=joins,
+        foreign=foreign,
         shares=shares_of(places),
     )
-    of = Keys(namespace)
-    keys = {place.at: of.sent(place) for place in places if _may_vary(place)}
-    sent: dict[bytes, tuple[str, int]] = {}
-    if not policy.repairing:
-        sent = memory.sent(keys.values())
-    restorer = _Restorer(request, _Earlier(keys, sent, _field_of(places)), result)
+    bound_by: Sent | None = memory
+    if policy.repairing:
+        bound_by = None
+    earlier = Earlier(places, namespace, bound_by)
+    result.sent = earlier.now
+    restorer = _Restorer(request, earlier, result)
     for place in places:
         restorer.take(place)
     _map_ids(messages, places, result.edits)
@@ -138,6 +130,7 @@ def restore(
 
 _ANOTHER = "its state belongs to another account of the upstream"
 _REFUSED = "the upstream refuses what was thought"
+_OTHERS = "what the client carries was thought by another provider family's model"
 
 _IN_CONTENT = {THINK, THINKING_CHUNK}
 """Fields of reasoning that stand in the content."""
@@ -152,6 +145,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     last_user: int
     origin: str
     joins: bool
+    foreign: frozenset[Reasoning]
     shares: Mapping[int, Share]
 
     def wants(self, place: Place) -> bool:
@@ -180,42 +174,18 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the upstream takes the message for the rest of the turn before it."""
         return self.joins and not self.share(place).is_first
 
+    def is_foreign(self, part: Part) -> bool:
+        """Whether another family's model has thought it."""
+        return isinstance(part, Reasoning) and part in self.foreign
+
     def owns(self, record: Record) -> bool:
         """Whether the upstream's account made the turn's state, and has not refused it."""
         refused = record.disowned or self.policy.bare == "state"
         return record.origin == self.origin and not refused
 
 
-class _Earlier:
-    """What earlier requests sent for turns of which nothing was known, or nothing to send."""
-
-    def __init__(
-        self, keys: Mapping[int, bytes], sent: Mapping[bytes, tuple[str, int]], field: str
-    ) -> None:
-        self._keys = keys
-        self._sent = sent
-        self._field = field
-        """The first field of reasoning that is known of any turn."""
-
-    def key(self, place: Place) -> bytes | None:
-        return self._keys.get(place.at)
-
-    def of(self, place: Place) -> tuple[str, int]:
-        """What was sent for the turn, without its field, and when (epoch ms); empty for nothing."""
-        sent, since = self._found(place)
-        return sent.partition(" ")[0], since
-
-    def empty(self, place: Place, profile: Profile) -> dict[str, str]:
-        """The empty reasoning, under the name that it was sent under before, if it was."""
-        field = self._found(place)[0].partition(" ")[2] or self._field or "reasoning_content"
-        return dict.fromkeys(profile.writes or (field,), profile.fill)
-
-    def _found(self, place: Place) -> tuple[str, int]:
-        return self._sent.get(self._keys.get(place.at, b""), ("", 0))
-
-
 class _Restorer:
-    def __init__(self, request: _Request, earlier: _Earlier, result: Restoration) -> None:
+    def __init__(self, request: _Request, earlier: Earlier, result: Restoration) -> None:
         self._request = request
         self._profile = request.profile
         self._policy = request.policy
@@ -249,9 +219,22 @@ class _Restorer:
             self._say(place, place.rule or "missing", place.why)
         elif place.record is not None:
             self._put_back(place, place.record)
+        elif any(self._request.is_foreign(part) for part in place.message.parts):
+            self._drop_foreign(place)
         elif place.message.thinks or (place.message.reasoning and not self._profile.stand_in):
             self._keep_copy(place)
         else:
+            self._miss(place)
+
+    def _drop_foreign(self, place: Place) -> None:
+        """Leave nothing of what another family's model has thought."""
+        parts = place.message.parts
+        kept = tuple(part for part in parts if not self._request.is_foreign(part))
+        self._result.edits[place.at] = Edit(parts=kept)
+        if any(isinstance(part, Reasoning) for part in kept):
+            self._say(place, "client", _OTHERS)
+        else:
+            place.why = _OTHERS
             self._miss(place)
 
     def _keep_copy(self, place: Place) -> None:
@@ -275,7 +258,7 @@ class _Restorer:
     def _unbind(self, place: Place, edit: Edit) -> None:
         """Leave what the upstream has not refused of the client's own reasoning."""
         self._result.edits[place.at] = edit
-        self._note(place, "unbound")
+        self._earlier.note(place, "unbound", self._profile)
         if not has_words(place.message, edit):
             self._say(place, "missing", _REFUSED)
             if self._request.demands(place) or self._profile.stand_in:
@@ -301,7 +284,7 @@ class _Restorer:
         else:
             self._quote(place, record, record.reasoning)
         if self._policy.repairing:
-            self._note(place, "restored", only_if_new=True)
+            self._earlier.note(place, "restored", self._profile)
 
     def _quote(self, place: Place, record: Record, reasoning: str) -> None:
         """Put the words back that the upstream gave, under the name that it gave or knows."""
@@ -346,7 +329,7 @@ class _Restorer:
             self._set(place, {self._field_before: self._profile.fill})
         elif self._policy.everywhere and self._policy.step == "empty":
             self._fill(place, "empty")
-            self._note(place, "filled")
+            self._earlier.note(place, "filled", self._profile)
 
     def _unpack(self, place: Place, record: Record) -> None:
         share, own = self._request.share(place), self._request.owns(record)
@@ -374,7 +357,7 @@ class _Restorer:
         if self._policy.bare == "always":
             return
         if edit is not None:
-            self._note(place, "bare")
+            self._earlier.note(place, "bare", self._profile)
         if self._policy.bare == "now" and record is not None and record.thoughts:
             self._result.disowned.add(record.token)
         had_state = edit is not None
@@ -397,18 +380,7 @@ class _Restorer:
         if step == "empty":
             now = "empty"
         if now != before:
-            self._note(place, now)
-
-    def _note(self, place: Place, sent: str, *, only_if_new: bool = False) -> None:
-        """Let later requests know what is sent for the turn, and under which field where they
-        could choose another.
-        """
-        key = self._earlier.key(place)
-        if key is None or (only_if_new and key in self._result.sent):
-            return
-        if sent in ("empty", "filled") and not self._profile.writes:
-            sent = " ".join((sent, *self._earlier.empty(place, self._profile)))
-        self._result.sent[key] = sent
+            self._earlier.note(place, now, self._profile)
 
     def _fill(self, place: Place, step: str) -> None:
         match step:
@@ -434,21 +406,6 @@ class _Restorer:
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
         self._result.diagnoses.append(Diagnosis(place.at, rule, why))
-
-
-def _field_of(places: Sequence[Place]) -> str:
-    """The first field of reasoning that is known of a turn, or empty."""
-    records = (place.record for place in places if place.record is not None)
-    return next((record.field for record in records if record.reasoning is not None), "")
-
-
-def _may_vary(place: Place) -> bool:
-    """Whether another request could find otherwise, or send something else for a turn of which
-    there is nothing to send.
-    """
-    record = place.record
-    is_empty = record is not None and record.reasoning is None and not record.thoughts
-    return place.rule not in SURE or is_empty
 
 
 def _forget_if_late(place: Place, since: int) -> None:

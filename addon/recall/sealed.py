@@ -30,19 +30,28 @@ class Copy(msgspec.Struct, frozen=True, array_like=True):
     any account may send.
     """
 
+    family: str = ""
+    """The provider family of the model that thought it; empty in copies that were made before
+    they had it.
+    """
+
 
 _COPY = msgspec.json.Decoder(Copy)
 
 
 class Copies:
-    """The copies of one exchange; `foreign` knows whose state was in those that came."""
+    """The copies of one exchange: who made those that came, and what goes into new ones."""
 
     def __init__(self, secret: bytes, principal_id: str) -> None:
         self._secret = secret
         self._principal_id = principal_id
         self._origins: dict[str, str] = {}
+        self._families: dict[Reasoning, set[str]] = {}
         self.account = ""
         """The upstream's account whose answer is sealed now."""
+
+        self.family = ""
+        """The provider family of that answer."""
 
     @property
     def origins(self) -> Mapping[str, str]:
@@ -53,12 +62,21 @@ class Copies:
         """State that came and another account made."""
         return frozenset(opaque for opaque, made_by in self._origins.items() if made_by != origin)
 
+    def of_others(self, family: str) -> frozenset[Reasoning]:
+        """What copies held that the models of other families have thought."""
+        return frozenset(
+            thought
+            for thought, families in self._families.items()
+            if families.isdisjoint((family, ""))
+        )
+
     def seal(self, reasoning: Reasoning) -> str:
         """The copy of what the account answers."""
         origin = ""
         if is_bound(reasoning):
             origin = self.account
-        return seal_copy(self._secret, Copy(reasoning, origin), self._principal_id)
+        copy = Copy(reasoning, origin, self.family)
+        return seal_copy(self._secret, copy, self._principal_id)
 
     def open(self, reasoning: Reasoning) -> Reasoning | None:
         """What a copy holds; None for what is none of this caller's."""
@@ -67,6 +85,7 @@ class Copies:
             return None
         if is_bound(copy.reasoning):
             self._origins[copy.reasoning.opaque] = copy.origin
+        self._families.setdefault(copy.reasoning, set()).add(copy.family)
         return copy.reasoning
 
 

@@ -5,6 +5,7 @@ goes to another family's model.
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from addon.exchange.exchange import Exchange
 from shared.config.schema import Upstream
@@ -142,3 +143,54 @@ def test_a_plain_copy_that_is_only_trimmed_gives_way_to_what_was_issued(
     body = talk.open().outgoing.body.decode()
     assert (json.dumps(issued)[1:-1] in body) != wins
     assert (copy in body) == (wins or copy != "thought gamma")
+
+
+# -- and stay in their family ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wire_format", ["responses", "messages"])
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [
+        ("deepseek-v4", "kimi"),
+        ("openrouter", "deepseek-v4"),
+        ("minimax", "mistral"),
+        ("messages", "deepseek-v4"),
+        ("responses", "field-generic"),
+        ("deepseek-v4", "messages"),
+        ("field-generic", "responses"),
+    ],
+)
+def test_a_copy_of_another_family_s_model_is_not_sent(
+    desk: Desk, wire_format: str, kind: str, other: str
+) -> None:
+    one, two = upstream_of(kind), upstream_of(other)
+    desk.upstreams = (
+        replace(one, name="one", models=("m",)),
+        replace(two, name="two", models=("n",)),
+    )
+    talk = Dialogue(desk, wire_format)
+    talk.hear(talk.open(), answer(kind, OWN))
+    talk.say("Go on.")
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.restart()
+    talk.model = "n"
+    exchange = talk.open()
+    assert OWN not in exchange.outgoing.body.decode()
+    talk.hear(exchange, answer(other, TWINS))
+    for model, is_own in (("m", True), ("n", False)):
+        talk.model = model
+        body = talk.open().outgoing.body.decode()
+        assert (OWN in body, TWINS in body) == (is_own, not is_own)
+
+
+@pytest.mark.parametrize("wire_format", ["responses", "messages"])
+def test_a_family_s_other_models_read_a_copy(desk: Desk, wire_format: str) -> None:
+    desk.upstreams = (upstream(profile="kimi"),)
+    talk = Dialogue(desk, wire_format)
+    talk.hear(talk.open(), answer("deepseek-v4", OWN))
+    talk.say("Go on.")
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.restart()
+    desk.upstreams = (upstream(profile="kimi-thinking"),)
+    assert OWN in talk.open().outgoing.body.decode()

@@ -1,5 +1,6 @@
 """Copies of reasoning that clients carry open for whom they were made, and for nobody else."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -10,6 +11,7 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 COPY = Copy(
     Reasoning("思考 because", "reasoning_content", "state", "encrypted_content", "rs_1"),
     "azure 0011",
+    "responses",
 )
 
 
@@ -92,3 +94,32 @@ def test_thinking_in_plain_words_belongs_to_no_account(carrier: str, opaque: str
 def test_what_is_no_copy_of_the_callers_is_not_opened() -> None:
     assert Copies(SECRET, "user:2").open(copied("one")) is None
     assert Copies(SECRET, "user:1").open(STATE) is None
+
+
+class OldCopy(msgspec.Struct, array_like=True):
+    """A copy as it was made before it had a family."""
+
+    reasoning: Reasoning
+    origin: str
+
+
+def of_family(family: str, reasoning: Reasoning = STATE) -> Reasoning:
+    copies = Copies(SECRET, "user:1")
+    copies.family = family
+    return replace(reasoning, opaque=copies.seal(reasoning))
+
+
+def test_what_other_families_have_thought_is_known() -> None:
+    copies = Copies(SECRET, "user:1")
+    for family, text in (("kimi", "a"), ("glm", "b"), ("kimi", "c"), ("glm", "c")):
+        copies.open(of_family(family, Reasoning(text, "reasoning_content")))
+    assert {one.text for one in copies.of_others("kimi")} == {"b"}
+    assert {one.text for one in copies.of_others("qwen")} == {"a", "b", "c"}
+
+
+def test_an_older_copy_is_of_any_family() -> None:
+    older = seal_copy(SECRET, OldCopy(STATE, "one"), "user:1")  # type: ignore[arg-type]
+    copies = Copies(SECRET, "user:1")
+    assert copies.open(replace(STATE, opaque=older)) == STATE
+    assert copies.origins == {"state": "one"}
+    assert copies.of_others("kimi") == frozenset()
