@@ -35,7 +35,7 @@ from shared.store.overrides import read_overrides
 __all__ = ("Node",)
 
 FORGET_SECONDS = 600
-"""How often old rows are dropped: each time reads whole indexes."""
+"""How often old rows other than turns are dropped: each time reads whole indexes."""
 
 _log = logging.getLogger("thinkback.books")
 _MIB = 1024 * 1024
@@ -91,13 +91,13 @@ class Node:
             configure(self.snapshot.logging)
             self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
             self.services.answers.bound(self.snapshot.responses.max_age_days)
+        limits = self.snapshot.recall
+        self.recall.forget_old(
+            max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB
+        )
         now = self.clock.monotonic()
         if now - self._forgotten_at >= FORGET_SECONDS:
             self._forgotten_at = now
-            limits = self.snapshot.recall
-            self.recall.forget_old(
-                max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB
-            )
             self._drop_old_rows()
 
     def settle(self, outcome: Outcome, opened: Opened | None, delivery: Delivery) -> None:

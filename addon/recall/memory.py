@@ -11,9 +11,8 @@ from sys import getsizeof
 
 import msgspec
 
-from addon.formats.neutral.turn import Reasoning
-from addon.formats.wire.splice import scalar_text, value
 from addon.recall.commits import Commit, Commits
+from addon.recall.record import Record, Thought, decode, encode
 from shared.clock import Clock
 from shared.store import recall as table
 from shared.store.engine import Engine, Statement
@@ -33,64 +32,6 @@ _HELD_SENT = 20_000
 """Turns not found whose treatment is held in memory; the table has that of all."""
 
 
-class Thought(msgspec.Struct, frozen=True):
-    """A piece of reasoning with opaque state, and its place in the turn."""
-
-    at: int
-    """How many other parts of the turn stand before it."""
-
-    reasoning: Reasoning
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One assistant turn as the upstream gave it."""
-
-    token: str
-    reasoning: str | None
-    """None: the upstream gave none; an empty string is what it gave."""
-
-    field: str = ""
-    """The name under which the reasoning came."""
-
-    text: str = ""
-    """The visible text, as sent to the client."""
-
-    ids: tuple[str, ...] = ()
-    """The upstream's own tool-call ids, in the order of the calls."""
-
-    names: tuple[str, ...] = ()
-    """The called tools' names."""
-
-    parent: str | None = None
-    """The turn before this one in its conversation; None: not known, empty: none."""
-
-    after: str = ""
-    """The turn of the last minted tool-call id before it, or empty."""
-
-    since: str = ""
-    """The turn of the last minted id before the user's words that it answers, or empty."""
-
-    made_at: int = 0
-    """Epoch milliseconds."""
-
-    complete: bool = True
-    """False: the answer was stopped or cut."""
-
-    thoughts: tuple[Thought, ...] = ()
-    """The pieces of reasoning that carry state; empty for upstreams whose reasoning is text."""
-
-    origin: str = ""
-    """The upstream's account that made the state."""
-
-    disowned: bool = False
-    """The upstream has refused its state: that is never sent again."""
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the upstream has refused all of it: its reasoning counts as unknown."""
-        return self.disowned and self.reasoning is None and not self.thoughts
-
-
 class _Held(msgspec.Struct):
     """A turn in memory."""
 
@@ -99,9 +40,6 @@ class _Held(msgspec.Struct):
     keys: tuple[bytes, ...]
     used_at: int
     """When the table last noted its use."""
-
-
-_RECORD = msgspec.json.Decoder(Record)
 
 
 class Recall:
@@ -198,7 +136,7 @@ class Recall:
             held = self._held.get(token)
             if held is not None:
                 self._hold(token, msgspec.structs.replace(held, record=disowned))
-            body = scalar_text(msgspec.to_builtins(disowned))
+            body, _ = encode(disowned)
             self._engine.write_later([table.change_turn(token=token, body=body)])
 
     def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]:
@@ -216,9 +154,12 @@ class Recall:
         self._queue([table.keep_sent(key, sent, now) for key, sent in values.items()])
 
     def forget_old(self, *, max_age_days: int, max_bytes: int) -> None:
-        """Queue the deletion of turns that are too old or too many."""
+        """Queue the deletion of a lot of those turns that are too old or too many, if any are:
+        repeat it.
+        """
         since = self._clock.now_ms() - max_age_days * _DAY_MS
-        self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
+        if table.has_old(self._engine, unused_since=since, max_bytes=max_bytes):
+            self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
 
     def _touch(self, turns: dict[str, _Held]) -> None:
         """Note in the table once a day that turns are in use, if only in memory."""
@@ -238,12 +179,13 @@ class Recall:
             self._engine.write_later(statements)
 
     def _write(self, namespace: bytes, record: Record, keys: Sequence[bytes]) -> Commit | None:
+        body, length = encode(record)
         statement = table.keep_turn(
             token=record.token,
             namespace=namespace,
-            parent=record.parent,
             complete=record.complete,
-            body=scalar_text(msgspec.to_builtins(record)),
+            length=length,
+            body=body,
             now=self._clock.now_ms(),
         )
         statements = [statement, *table.add_keys(record.token, keys)]
@@ -278,7 +220,7 @@ class Recall:
 def _held(namespace: bytes, found: Found) -> dict[str, _Held]:
     rows = found.turns.get(namespace, {})
     return {
-        token: _Held(namespace, _decoded(body), (), used_at)
+        token: _Held(namespace, decode(token, body), (), used_at)
         for token, (body, used_at) in rows.items()
     }
 
@@ -290,10 +232,3 @@ def _size(held: _Held) -> int:
         for thought in held.record.thoughts
     )
     return texts + _RECORD_BYTES + len(held.keys) * _KEY_BYTES
-
-
-def _decoded(body: bytes) -> Record:
-    try:
-        return _RECORD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.convert(value(body), Record)  # it holds a lone surrogate

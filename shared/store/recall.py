@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from shared.store.engine import Engine, Statement
 
 __all__ = (
+    "KEY_BYTES",
+    "TURN_BYTES",
     "add_keys",
     "change_turn",
     "drop_keys",
@@ -17,60 +19,107 @@ __all__ = (
     "find_tokens",
     "find_turns",
     "forget_old",
+    "has_old",
     "keep_learned",
     "keep_sent",
     "keep_turn",
+    "kept_bytes",
     "touch_turns",
 )
 
 _BATCH = 400
 
+_KEY_SIZE = 10
+"""Bytes that are kept of a key. Other turns that share them are as rare as one in 10^24; none
+of another namespace is read in any case.
+"""
+
+TURN_BYTES = 110
+KEY_BYTES = 42
+"""What a turn takes in the database beside its body, and each of its keys, with the indexes:
+measured.
+"""
+
+_PAGE_BYTES = 4096
+"""SQLite's pages. Rows are not divided between them, so a row of n bytes leaves about half of
+n empty in each.
+"""
+
+_BODY_BYTES = "length({0}) + (length({0}) % {1}) * (length({0}) % {1}) / {1} / 2"
+_NEW_BODY, _OLD_BODY = (_BODY_BYTES.format(body, _PAGE_BYTES) for body in (":body", "body"))
+"""What a body takes, in SQL."""
+
+_KEPT = "SELECT coalesce(sum(bytes), 0) FROM recall_days"
+
+_TOKENS = """
+    SELECT keys.key, turns.token
+    FROM recall_keys AS keys JOIN recall_turns AS turns ON turns.id = keys.turn
+    WHERE keys.key IN ({}) LIMIT :rows
+"""
+
 
 def keep_turn(
-    *, token: str, namespace: bytes, parent: str | None, complete: bool, body: bytes, now: int
+    *, token: str, namespace: bytes, complete: bool, length: int, body: bytes, now: int
 ) -> Statement:
     """Insert the turn, or replace it by a later state of itself, in whatever order its
-    states come.
+    states come: `length` grows from one to the next.
     """
-    sql = """
-        INSERT INTO recall_turns (token, namespace, parent, complete, body, bytes,
-            created_at, used_at)
-        VALUES (:token, :namespace, :parent, :complete, :body, :bytes, :now, :now)
+    sql = f"""
+        INSERT INTO recall_turns (token, namespace, complete, length, bytes, used_at, body)
+        VALUES (:token, :namespace, :complete, :length, {TURN_BYTES} + {_NEW_BODY}, :now, :body)
         ON CONFLICT (token) DO UPDATE SET complete = excluded.complete,
-            body = excluded.body, bytes = excluded.bytes
+            length = excluded.length, bytes = excluded.bytes, body = excluded.body
         WHERE recall_turns.complete = 0 AND (excluded.complete = 1
-            OR excluded.bytes >= recall_turns.bytes)
-    """
+            OR excluded.length >= recall_turns.length)
+    """  # noqa: S608 - ours
     params = {
         "token": token,
         "namespace": namespace,
-        "parent": parent,
         "complete": int(complete),
+        "length": length,
         "now": now,
     }
-    return sql, params | {"body": body, "bytes": len(body)}
+    return sql, params | {"body": body}
 
 
 def change_turn(*, token: str, body: bytes) -> Statement:
     """Put another body in the place of the turn's, also of a whole one."""
-    sql = "UPDATE recall_turns SET body = :body, bytes = :bytes WHERE token = :token"
-    return sql, {"token": token, "body": body, "bytes": len(body)}
+    sql = f"""
+        UPDATE recall_turns SET body = :body, bytes = bytes - ({_OLD_BODY}) + {_NEW_BODY}
+        WHERE token = :token
+    """  # noqa: S608 - ours
+    return sql, {"token": token, "body": body}
 
 
 def add_keys(token: str, keys: Iterable[bytes]) -> list[Statement]:
     """Make the turn findable under these keys, unless it has been forgotten meanwhile."""
     sql = """
-        INSERT INTO recall_keys (key, token) SELECT :key, token FROM recall_turns
+        INSERT INTO recall_keys (key, turn) SELECT :key, id FROM recall_turns
             WHERE token = :token
         ON CONFLICT DO NOTHING
     """
-    return [(sql, {"key": key, "token": token}) for key in keys]
+    added = [(sql, {"key": key[:_KEY_SIZE], "token": token}) for key in keys]
+    return [*added, _count_keys(token)]
 
 
 def drop_keys(token: str, keys: Iterable[bytes]) -> list[Statement]:
     """Let the turn no longer be found under these keys."""
-    sql = "DELETE FROM recall_keys WHERE key = :key AND token = :token"
-    return [(sql, {"key": key, "token": token}) for key in keys]
+    sql = """
+        DELETE FROM recall_keys
+        WHERE key = :key AND turn = (SELECT id FROM recall_turns WHERE token = :token)
+    """
+    dropped = [(sql, {"key": key[:_KEY_SIZE], "token": token}) for key in keys]
+    return [*dropped, _count_keys(token)]
+
+
+def _count_keys(token: str) -> Statement:
+    """Note what the turn takes with the keys that it has now."""
+    sql = f"""
+        UPDATE recall_turns SET bytes = {TURN_BYTES} + {_OLD_BODY}
+            + {KEY_BYTES} * (SELECT count(*) FROM recall_keys WHERE turn = recall_turns.id)
+        WHERE token = :token
+    """  # noqa: S608 - ours
+    return sql, {"token": token}
 
 
 def find_turns(
@@ -88,24 +137,21 @@ def find_turns(
 
 def find_tokens(engine: Engine, keys: Sequence[bytes], limit: int) -> dict[bytes, list[str]]:
     """For each of the keys up to `limit` turns that are findable under it."""
-    found: dict[bytes, list[str]] = {key: [] for key in keys}
-    for names, batch in _batches(keys):
+    found: dict[bytes, list[str]] = {key[:_KEY_SIZE]: [] for key in keys}
+    for names, batch in _batches(list(found)):
         rows_limit = limit + 2 * len(batch)
-        sql = f"SELECT key, token FROM recall_keys WHERE key IN ({names}) LIMIT :rows"  # noqa: S608
-        rows = engine.read(sql, batch | {"rows": rows_limit})
+        rows = engine.read(_TOKENS.format(names), batch | {"rows": rows_limit})
         if len(rows) < rows_limit:
             for key, token in rows:
                 found[key].append(token)
         else:  # a crowded key leaves no room for the others
             found |= {key: _find_tokens(engine, key, limit) for key in batch.values()}
-    return found
+    return {key: found[key[:_KEY_SIZE]] for key in keys}
 
 
 def _find_tokens(engine: Engine, key: bytes, limit: int) -> list[str]:
-    rows = engine.read(
-        "SELECT token FROM recall_keys WHERE key = :key LIMIT :limit", {"key": key, "limit": limit}
-    )
-    return [token for (token,) in rows]
+    rows = engine.read(_TOKENS.format(":key"), {"key": key, "rows": limit})
+    return [token for _, token in rows]
 
 
 def _batches[T](values: Sequence[T]) -> Iterator[tuple[str, dict[str, T]]]:
@@ -157,20 +203,54 @@ def keep_learned(endpoint: str, value: str, now: int) -> Statement:
     return sql, {"endpoint": endpoint, "value": value, "now": now}
 
 
-def forget_old(*, unused_since: int, max_bytes: int) -> list[Statement]:
-    """Delete what was not used since, and then the least recently used until the bodies fit
-    in `max_bytes`.
+def kept_bytes(engine: Engine) -> int:
+    """What all turns take, with their keys."""
+    ((kept,),) = engine.read(_KEPT)
+    return int(kept)
+
+
+def has_old(engine: Engine, *, unused_since: int, max_bytes: int) -> bool:
+    """Whether `forget_old` has anything to delete; reads no turns but the oldest."""
+    sql = f"""
+        SELECT EXISTS (SELECT 1 FROM recall_turns WHERE used_at < :since)
+            OR EXISTS (SELECT 1 FROM recall_sent WHERE used_at < :since)
+            OR ({_KEPT}) > :max_bytes
+    """  # noqa: S608 - ours
+    ((old,),) = engine.read(sql, {"since": unused_since, "max_bytes": max_bytes})
+    return bool(old)
+
+
+def forget_old(*, unused_since: int, max_bytes: int, batch: int = 200) -> list[Statement]:
+    """Delete what was not used since, and then the least recently used until all that is kept
+    fits in `max_bytes`.
+
+    Each of the statements deletes at most `batch` rows, so that no other write waits for
+    long: repeat them.
     """
-    surplus = """
-        DELETE FROM recall_turns WHERE token IN (
-            SELECT token FROM (
-                SELECT token, sum(bytes) OVER (ORDER BY used_at DESC, token) AS running
-                    FROM recall_turns
-            ) AS newest_first WHERE running > :max_bytes
+    expired = """
+        DELETE FROM recall_turns WHERE id IN (
+            SELECT id FROM recall_turns WHERE used_at < :since ORDER BY used_at LIMIT :batch
         )
     """
+    expired_sent = """
+        DELETE FROM recall_sent WHERE key IN (
+            SELECT key FROM recall_sent WHERE used_at < :since ORDER BY used_at LIMIT :batch
+        )
+    """
+    surplus = f"""
+        DELETE FROM recall_turns WHERE id IN (
+            SELECT id FROM (
+                SELECT id, sum(bytes) OVER (ORDER BY used_at, id) - bytes AS older
+                FROM (SELECT id, used_at, bytes FROM recall_turns ORDER BY used_at, id
+                    LIMIT :batch) AS oldest
+            ) AS running
+            WHERE older < ({_KEPT}) - :max_bytes
+        )
+    """  # noqa: S608 - ours
+    since = {"since": unused_since, "batch": batch}
     return [
-        ("DELETE FROM recall_turns WHERE used_at < :since", {"since": unused_since}),
-        ("DELETE FROM recall_sent WHERE used_at < :since", {"since": unused_since}),
-        (surplus, {"max_bytes": max_bytes}),
+        (expired, since),
+        (expired_sent, since),
+        (surplus, {"max_bytes": max_bytes, "batch": batch}),
+        ("DELETE FROM recall_days WHERE turns = 0", {}),
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -9,7 +10,9 @@ from addon.exchange.exchange import Exchange
 from addon.exchange.intake import Intake
 from addon.formats.paths import classify
 from addon.node import Node
+from addon.recall.memory import Record
 from shared.model import Limits
+from shared.store.recall import kept_bytes
 from tests.addon.callers import principal, user
 from tests.addon.desk import body, open_exchange, whole
 from tests.addon.ledger.ended import SAYING, delivery
@@ -87,3 +90,22 @@ def test_neither_the_reservation_nor_the_place_of_such_an_exchange_stays_held(no
     settled(node, exchange)
     assert node.engine.read("SELECT COUNT(*) FROM open_exchanges") == [(0,)]
     node.meter.give_back(node.meter.admit(CALLER))
+
+
+def remember(node: Node, turns: int) -> None:
+    """Remember so many turns, each with a long reasoning that can't be compressed much."""
+    random = Random(1)
+    for number in range(turns):
+        record = Record(token=f"token{number:011}", reasoning=random.randbytes(10_000).hex())
+        node.recall.keep(b"namespace", record, [b"key"], durable=True)
+
+
+def test_turns_beyond_the_bound_are_let_go_within_seconds(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f"{CONFIG}\n[recall]\nmax_mib = 1\n")
+    node.each_second()
+    remember(node, 150)
+    assert kept_bytes(node.engine) > 1024 * 1024
+    node.each_second()
+    node.engine.flush()
+    assert 1000 * 1024 < kept_bytes(node.engine) <= 1024 * 1024
+

@@ -9,6 +9,7 @@ import pytest
 
 from addon.recall.memory import MAX_CANDIDATES, Recall, Record
 from shared.store import open_engine
+from shared.store.recall import kept_bytes
 from tests.addon.recall.chat import Memory, StoppedClock
 
 NAMESPACE = b"namespace"
@@ -223,7 +224,7 @@ def test_turns_are_forgotten_by_age_and_by_size(memory: Memory) -> None:
     memory.recall.forget_old(max_age_days=35, max_bytes=1 << 20)
     memory.restart()
     assert memory.tokens() == [record(number).token for number in (1, 2, 3)]
-    memory.recall.forget_old(max_age_days=35, max_bytes=2_500)
+    memory.recall.forget_old(max_age_days=35, max_bytes=kept_bytes(memory.engine) - 1)
     memory.restart()
     assert memory.tokens() == [record(number).token for number in (2, 3)]
     assert memory.recall.tokens([KEY])[KEY] == memory.tokens()

@@ -51,7 +51,7 @@ def test_all_that_is_wanted_comes_at_once(engine: Engine) -> None:
     price = Price(1_000_000, 2_000_000)
     add_price(engine, upstream="up", model="m", from_day=20250101, price=price)
     turn = keep_turn(
-        token="turn", namespace=NAMESPACE, parent=None, complete=True, body=b"body", now=3
+        token="turn", namespace=NAMESPACE, complete=True, length=4, body=b"body", now=3
     )
     statements = [
         turn,

@@ -14,7 +14,15 @@ from pysqlite3 import dbapi2
 
 from shared.errors import StoreError
 from shared.store.migrations import migrate, step_names
-from shared.store.sqlite import connect, prepare_file
+from shared.store.recall import (
+    KEY_BYTES,
+    TURN_BYTES,
+    add_keys,
+    find_tokens,
+    find_turns,
+    kept_bytes,
+)
+from shared.store.sqlite import SqliteEngine, connect, prepare_file
 from tests.shared.processes import run_together
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -72,6 +80,24 @@ def test_every_earlier_database_is_brought_up_to_date_with_its_rows(
     assert set(before.values()) == {1}
 
 
+def test_turns_from_before_are_found_by_their_keys_and_counted(path: Path) -> None:
+    restore("mirror", path)
+    with closing(connect(path)) as connection:
+        connection.execute("INSERT INTO recall_keys VALUES (?, 'turn')", (b"a key of 16 byte",))
+    migrate(path)
+    with closing(SqliteEngine(path)) as engine:
+        assert find_turns(engine, b"\x01", ["turn"]) == {"turn": (b"{}", 1000)}
+        assert find_tokens(engine, [b"\x02", b"a key of 16 byte"], 9) == {
+            b"\x02": ["turn"],
+            b"a key of 16 byte": ["turn"],
+        }
+        before = kept_bytes(engine)
+        engine.write_later(add_keys("turn", []))
+        engine.flush()
+        # Counted as turns are that are kept now.
+        assert before == kept_bytes(engine) == TURN_BYTES + 2 + 2 * KEY_BYTES
+
+
 def test_migrating_again_changes_nothing(path: Path) -> None:
     migrate(path)
     before = schema(path)
@@ -122,7 +148,7 @@ def test_all_tables_are_strict(path: Path) -> None:
         "UPDATE virtual_keys SET scope = 'all'",
         "UPDATE virtual_keys SET digest = 'sk-clear'",
         "UPDATE virtual_keys SET user_id = 99",
-        "UPDATE recall_keys SET token = 'unknown'",
+        "UPDATE recall_keys SET turn = 99",
         "UPDATE recall_turns SET complete = 7",
         "UPDATE users SET quota_tokens = -1",
         "UPDATE virtual_keys SET period = 'year'",

@@ -6,18 +6,24 @@ import pytest
 
 from shared.store.engine import Engine, Statement
 from shared.store.recall import (
+    KEY_BYTES,
+    TURN_BYTES,
     add_keys,
+    change_turn,
     drop_keys,
     find_learned,
     find_sent,
     find_tokens,
     find_turns,
     forget_old,
+    has_old,
     keep_learned,
     keep_sent,
     keep_turn,
+    kept_bytes,
     touch_turns,
 )
+from tests.shared.store.plans import Explained
 
 NAMESPACE = b"namespace"
 
@@ -35,7 +41,12 @@ def turn(
     complete: bool = True,
 ) -> Statement:
     return keep_turn(
-        token=token, namespace=namespace, parent=None, complete=complete, body=body, now=now
+        token=token,
+        namespace=namespace,
+        complete=complete,
+        length=len(body),
+        body=body,
+        now=now,
     )
 
 
@@ -52,10 +63,10 @@ def test_turns_are_found_by_token_in_their_namespace(engine: Engine) -> None:
     assert find_turns(engine, NAMESPACE, []) == {}
 
 
-def test_a_later_state_replaces_the_body_and_not_the_times(engine: Engine) -> None:
+def test_a_later_state_replaces_the_body_and_not_the_time(engine: Engine) -> None:
     run(engine, turn("a", now=1, complete=False), turn("a", body=b"later", now=9))
-    assert engine.read("SELECT body, bytes, created_at, used_at FROM recall_turns") == [
-        (b"later", 5, 1, 1)
+    assert engine.read("SELECT body, bytes, used_at FROM recall_turns") == [
+        (b"later", TURN_BYTES + 5, 1)
     ]
 
 
@@ -63,9 +74,14 @@ def test_states_of_a_turn_may_come_in_any_order(engine: Engine) -> None:
     states = [(b"the whole", True), (b"the wh", False), (b"the", False)]
     run(engine, *(turn("a", body=body, complete=complete) for body, complete in states))
     run(engine, *(turn("b", body=body, complete=complete) for body, complete in states[1:]))
+    # A later state may be the shorter one once it is compressed.
+    squeezed = {"token": "c", "namespace": NAMESPACE, "complete": False, "now": 1}
+    run(engine, keep_turn(length=10, body=b"wh", **squeezed))
+    run(engine, keep_turn(length=3, body=b"the", **squeezed))
     assert engine.read("SELECT body, complete FROM recall_turns ORDER BY token") == [
         (b"the whole", 1),
         (b"the wh", 0),
+        (b"wh", 0),
     ]
 
 
@@ -153,11 +169,59 @@ def test_what_was_not_used_since_is_forgotten_with_its_keys(engine: Engine) -> N
 
 
 @pytest.mark.parametrize(
-    ("max_bytes", "kept"), [(30, ["a", "b", "c"]), (29, ["b", "c"]), (10, ["c"]), (9, []), (0, [])]
+    ("fitting", "kept"), [(3, "abc"), (2.9, "bc"), (1, "c"), (0.9, ""), (0, "")]
 )
 def test_the_least_recently_used_turns_go_when_there_are_too_many_bytes(
-    engine: Engine, max_bytes: int, kept: list[str]
+    engine: Engine, fitting: float, kept: str
 ) -> None:
     run(engine, *(turn(token, body=b"x" * 10, now=at) for at, token in enumerate("abc")))
-    run(engine, *forget_old(unused_since=0, max_bytes=max_bytes))
-    assert tokens(engine) == kept
+    run(engine, *forget_old(unused_since=0, max_bytes=int(fitting * (TURN_BYTES + 10))))
+    assert tokens(engine) == list(kept)
+
+
+def test_turns_are_forgotten_in_lots_until_the_rest_fits(engine: Engine) -> None:
+    for number in range(30):
+        run(engine, turn(f"{number:02}", now=number // 2), *add_keys(f"{number:02}", [b"key"]))
+    limits = {"unused_since": 5, "max_bytes": kept_bytes(engine) // 2}
+    left = []
+    while has_old(engine, **limits):
+        run(engine, *forget_old(**limits, batch=4))
+        left.append(len(tokens(engine)))
+    # What is too old goes first; each lot takes 4 of those and 4 of the surplus.
+    assert left == [22, 16, 15]
+    assert tokens(engine) == [f"{number:02}" for number in range(15, 30)]
+    run(engine, *forget_old(**limits, batch=4))
+    assert len(tokens(engine)) == 15
+
+
+def test_what_turns_take_is_known_whatever_becomes_of_them(engine: Engine) -> None:
+    run(engine, turn("a", body=b"x" * 50, complete=False, now=1), turn("b", now=90_000_000))
+    run(engine, *add_keys("a", [b"one", b"two", b"one"]), *add_keys("gone", [b"one"]))
+    assert kept_bytes(engine) == 2 * TURN_BYTES + 50 + 4 + 2 * KEY_BYTES
+    run(engine, turn("a", body=b"x" * 60), *add_keys("a", [b"three"]), *drop_keys("a", [b"one"]))
+    assert kept_bytes(engine) == 2 * TURN_BYTES + 60 + 4 + 2 * KEY_BYTES
+    run(engine, change_turn(token="a", body=b"x"), *touch_turns(["a", "b"], 200_000_000))
+    assert kept_bytes(engine) == 2 * TURN_BYTES + 1 + 4 + 2 * KEY_BYTES
+    run(engine, ("DELETE FROM recall_turns WHERE token = 'a'", {}))
+    assert kept_bytes(engine) == TURN_BYTES + 4
+    run(engine, *forget_old(unused_since=1, max_bytes=1 << 20))
+    assert engine.read("SELECT day, turns FROM recall_days") == [(2, 1)]
+
+
+def test_whether_anything_is_old_is_known_without_reading_the_turns(engine: Engine) -> None:
+    explained = Explained(engine)
+    assert not has_old(explained, unused_since=5, max_bytes=1000)  # type: ignore[arg-type]
+    assert {step for step in explained.steps if "recall_turns" in step} == {
+        "SEARCH recall_turns USING COVERING INDEX recall_turns_used_at (used_at<?)"
+    }
+    run(engine, keep_sent(b"s", "omit", 1))
+    assert has_old(engine, unused_since=5, max_bytes=1000)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_each_way_to_forget_reads_no_more_than_its_lot(engine: Engine, number: int) -> None:
+    sql, params = forget_old(unused_since=5, max_bytes=1000)[number]
+    steps = [step for *_, step in engine.read(f"EXPLAIN QUERY PLAN {sql}", params)]
+    scanned = {step for step in steps if step.startswith("SCAN")}
+    assert all("recall_turns" not in step or "USING INDEX" in step for step in scanned)
+    assert not any("recall_sent" in step or "recall_keys" in step for step in scanned)
