@@ -31,6 +31,7 @@ from shared.store.key_rests import forget_rested
 from shared.store.ledger import drop_old, drop_old_conversations
 from shared.store.lookup import SessionWanted, Wanted, look_up
 from shared.store.overrides import read_overrides
+from shared.store.room import room_for_turns
 
 __all__ = ("Node",)
 
@@ -51,6 +52,7 @@ class Node:
         configure(watch.snapshot.logging)
         database = watch.snapshot.database_url
         self.engine = open_engine(database)
+        self._room = room_for_turns(database)
         self._secret = load_secret(data_directory(database))
         self._configuration = LiveConfiguration(
             watch, self.engine.version, partial(read_overrides, self.engine, self._secret)
@@ -93,7 +95,7 @@ class Node:
             self.services.answers.bound(self.snapshot.responses.max_age_days)
         limits = self.snapshot.recall
         self.recall.forget_old(
-            max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB
+            max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB or self._room
         )
         now = self.clock.monotonic()
         if now - self._forgotten_at >= FORGET_SECONDS:

@@ -16,7 +16,11 @@ EDITABLE: Mapping[str, str] = {
     "logging.body_max_chars": "How many characters of a body are logged at level debug.",
     "logging.message_max_chars": "How many characters of a message are logged at level debug.",
     "recall.max_age_days": "How long reasoning is remembered, in days.",
-    "recall.max_mib": "How much reasoning the database keeps, in MiB; the oldest is deleted first.",
+    "recall.max_mib": (
+        "How much reasoning the database keeps, in MiB; what was not used for the longest time "
+        "is deleted first. 0: a tenth of the space that is free on the disk or taken by the "
+        "database when Thinkback starts, from 512 MiB to 20 GiB."
+    ),
     "registration.allowed": (
         "Whether people can register. Unless it is set, they can only while no other machine "
         "reaches Thinkback."

@@ -81,7 +81,9 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
     """`[recall]`: how long and how much reasoning is remembered."""
 
     max_age_days: int = 30
-    max_mib: int = 1024
+    max_mib: int = 0
+    """0: as much as the disk has room for, see `shared.store.room`."""
+
     memory_mib: int = 64
     """Bound of the in-process cache of the table."""
 

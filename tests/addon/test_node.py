@@ -109,3 +109,10 @@ def test_turns_beyond_the_bound_are_let_go_within_seconds(node: Node, tmp_path: 
     node.engine.flush()
     assert 1000 * 1024 < kept_bytes(node.engine) <= 1024 * 1024
 
+
+def test_without_a_bound_of_its_own_a_node_keeps_what_the_disk_has_room_for(node: Node) -> None:
+    remember(node, 150)
+    before = kept_bytes(node.engine)
+    node.each_second()
+    node.engine.flush()
+    assert kept_bytes(node.engine) == before

@@ -59,7 +59,7 @@ def test_every_setting_tells_which_layer_it_is_from() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("recall.max_mib", 0, "must be from 1 to 1048576"),
+        ("recall.max_mib", -1, "must be from 0 to 1048576"),
         ("recall.max_mib", "5", "must be a whole number, not text"),
         ("audit.mode", "most", "must be one of full, last, off"),
         ("registration.invite_codes", ["a", ""], "must not be empty or hold control characters"),

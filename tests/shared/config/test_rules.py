@@ -30,7 +30,7 @@ ACCEPTED = {
         "max_messages = 1",
         "max_messages = 1000000",
     ],
-    "recall": ["max_age_days = 1", "max_mib = 1", "memory_mib = 1"],
+    "recall": ["max_age_days = 1", "max_mib = 0", "max_mib = 1048576", "memory_mib = 1"],
     "registration": ["quota_tokens = 1000000000000", 'invite_codes = ["a b"]'],
 }
 ACCEPTED_OF_AN_UPSTREAM = [
@@ -81,7 +81,7 @@ REFUSED = {
     "logging": [("body_max_chars = -1", "must be 0 or more")],
     "recall": [
         ("max_age_days = 0", "must be from 1 to 36500"),
-        ("max_mib = 0", "must be from 1 to 1048576"),
+        ("max_mib = -1", "must be from 0 to 1048576"),
         ("memory_mib = 0", "must be from 1 to 65536"),
     ],
     "registration": [

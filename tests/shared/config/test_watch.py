@@ -83,7 +83,7 @@ def test_an_edit_of_a_comment_changes_nothing(
 
 def test_a_broken_edit_keeps_the_last_good_snapshot(edited: Edited) -> None:
     before = edited.watch.snapshot
-    edited.save("[recall]\nmax_mib = 0\nmax_mob = 1\n")
+    edited.save("[recall]\nmax_mib = -1\nmax_mob = 1\n")
 
     assert edited.watch.poll() is None
     assert edited.watch.snapshot is before
@@ -91,7 +91,7 @@ def test_a_broken_edit_keeps_the_last_good_snapshot(edited: Edited) -> None:
 
 
 def test_a_broken_edit_is_reported_once(edited: Edited, caplog: pytest.LogCaptureFixture) -> None:
-    edited.save("[recall]\nmax_mib = 0\nmax_mob = 1\n")
+    edited.save("[recall]\nmax_mib = -1\nmax_mob = 1\n")
 
     edited.watch.poll()
     edited.watch.poll()
@@ -100,7 +100,7 @@ def test_a_broken_edit_is_reported_once(edited: Edited, caplog: pytest.LogCaptur
         ("thinkback.config", "ERROR")
     ] * 2
     assert caplog.messages[0].endswith(
-        f"{edited.path}:2: recall.max_mib: must be from 1 to 1048576"
+        f"{edited.path}:2: recall.max_mib: must be from 0 to 1048576"
     )
 
 
@@ -206,7 +206,7 @@ def test_what_is_stored_no_more_goes_back_to_the_default(edited: Edited) -> None
     snapshot = edited.watch.override(Overrides())
 
     assert snapshot is not None
-    assert snapshot.recall.max_mib == 1024
+    assert snapshot.recall.max_mib == 0
     assert edited.watch.sources["recall.max_mib"] == "default"
 
 

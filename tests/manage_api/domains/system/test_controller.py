@@ -140,7 +140,7 @@ async def test_what_of_the_configuration_cannot_be_used_is_told(
     client: AsyncTestClient, admin: dict[str, str], store: Engine, environ: dict[str, str]
 ) -> None:
     change_settings(store, {"audit.mode": "most"}, 1)
-    write(environ["CONFIG_PATH"], "\n[recall]\nmax_mib = 0\n")
+    write(environ["CONFIG_PATH"], "\n[recall]\nmax_mib = -1\n")
 
     problems = (await client.get(HEALTH, headers=admin)).json()["problems"]
 
