@@ -4,13 +4,16 @@ turns that were not found.
 `recall_turns.body` is opaque here; `namespace` keeps principals and provider families apart.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
 
 from shared.store.engine import Engine, Statement
 
 __all__ = (
     "KEY_BYTES",
     "TURN_BYTES",
+    "TurnsKept",
     "add_keys",
     "change_turn",
     "drop_keys",
@@ -25,9 +28,13 @@ __all__ = (
     "keep_turn",
     "kept_bytes",
     "touch_turns",
+    "turns_kept",
 )
 
 _BATCH = 400
+_DAY_MS = 86_400_000
+_PACE_DAYS = 7
+"""Whole days before today that tell the pace: a week has its weekend."""
 
 _KEY_SIZE = 10
 """Bytes that are kept of a key. Other turns that share them are as rare as one in 10^24; none
@@ -56,6 +63,18 @@ _TOKENS = """
     FROM recall_keys AS keys JOIN recall_turns AS turns ON turns.id = keys.turn
     WHERE keys.key IN ({}) LIMIT :rows
 """
+
+
+class TurnsKept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered."""
+
+    turns: int
+    bytes: int
+    oldest_at: int | None
+    """When the turn that was unused for the longest time was last used; None: there is none."""
+
+    daily_bytes: int
+    """What the turns of a day take, as in the last week; 0: not known yet."""
 
 
 def keep_turn(
@@ -207,6 +226,28 @@ def kept_bytes(engine: Engine) -> int:
     """What all turns take, with their keys."""
     ((kept,),) = engine.read(_KEPT)
     return int(kept)
+
+
+def turns_kept(engine: Engine, now: int) -> TurnsKept:
+    """How many turns there are, and how fast they become more; reads none of them."""
+    days = engine.read("SELECT day, turns, bytes FROM recall_days WHERE turns > 0")
+    ((oldest_at,),) = engine.read("SELECT min(used_at) FROM recall_turns")
+    return TurnsKept(
+        turns=sum(turns for _, turns, _ in days),
+        bytes=sum(size for *_, size in days),
+        oldest_at=oldest_at,
+        daily_bytes=_daily_bytes({day: size for day, _, size in days}, oldest_at or now, now),
+    )
+
+
+def _daily_bytes(days: Mapping[int, int], oldest_at: int, now: int) -> int:
+    """The mean of the last week; 0 while less than a day is known."""
+    first = max(oldest_at // _DAY_MS, now // _DAY_MS - _PACE_DAYS)
+    known_ms = now - max(oldest_at, first * _DAY_MS)
+    if known_ms < _DAY_MS:
+        return 0
+    recent = sum(size for day, size in days.items() if day >= first)
+    return recent * _DAY_MS // known_ms
 
 
 def has_old(engine: Engine, *, unused_since: int, max_bytes: int) -> bool:

@@ -11,8 +11,19 @@ from manage_api.domains.users.service import give_key, open_account
 from shared.model import User
 from shared.store.engine import Engine
 from shared.store.ledger import Entry, settle
+from shared.store.recall import keep_turn
 
-__all__ = ("PASSWORD", "FromPeer", "ManualClock", "People", "Person", "bearer", "cookie", "fields")
+__all__ = (
+    "PASSWORD",
+    "FromPeer",
+    "ManualClock",
+    "People",
+    "Person",
+    "bearer",
+    "cookie",
+    "fields",
+    "remember",
+)
 
 PASSWORD = "correct horse battery staple"
 
@@ -112,3 +123,12 @@ def fields(answer: Response) -> dict[str, str]:
     assert answer.headers["content-type"] == "application/problem+json"
     found: dict[str, str] = answer.json()["fields"]
     return found
+
+
+def remember(store: Engine, times: list[int]) -> None:
+    """Turns of 100 kB that were last used at these times."""
+    for at, time in enumerate(times):
+        sql, params = keep_turn(
+            token=f"{at}", namespace=b"n", complete=True, length=1, body=b"x" * 100_000, now=time
+        )
+        store.transact(lambda work, sql=sql, params=params: work.run(sql, params))

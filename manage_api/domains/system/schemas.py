@@ -33,6 +33,30 @@ class DatabaseView(msgspec.Struct, frozen=True, kw_only=True):
     """`ok`, or what is damaged; null: not checked."""
 
 
+class RecallView(msgspec.Struct, frozen=True, kw_only=True):
+    """The remembered reasoning."""
+
+    turns: int
+    bytes: int
+    """What they take in the database."""
+
+    max_bytes: int
+    """What they may take."""
+
+    max_age_days: int
+    """Turns that were not used for longer are forgotten."""
+
+    oldest_at: int | None
+    """When the turn that was unused for the longest time was last used, epoch milliseconds;
+    null: there is none.
+    """
+
+    days_fitting: int | None
+    """How many days of work fit in `max_bytes`, at the pace of the last week; null: not known
+    before the first day is over.
+    """
+
+
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """A data plane that runs or ran within the last day."""
 
@@ -65,6 +89,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the sidecar."""
 
     database: DatabaseView
+    recall: RecallView
     nodes: list[NodeView]
     """The most recently seen first."""
 

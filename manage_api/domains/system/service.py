@@ -11,15 +11,24 @@ import msgspec
 from pysqlite3 import dbapi2
 
 from manage_api.domains.system.backup import back_up
-from manage_api.domains.system.schemas import DatabaseView, HealthReport, NodeView, ProblemView
+from manage_api.domains.system.schemas import (
+    DatabaseView,
+    HealthReport,
+    NodeView,
+    ProblemView,
+    RecallView,
+)
 from manage_api.sidecar import Sidecar
 from shared.store import data_directory, open_engine
 from shared.store.engine import Engine
 from shared.store.ledger import DEAD_AFTER_MS
+from shared.store.recall import turns_kept
+from shared.store.room import room_for_turns
 from shared.store.sqlite import database_path
 
 __all__ = ("check_integrity", "copy_database", "report")
 
+_MIB = 1024 * 1024
 _MAX_FINDINGS = 10
 """Damage that a person is shown: more would not change what to do."""
 
@@ -38,6 +47,7 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
         database=DatabaseView(
             bytes=_size(database), wal_bytes=_size(Path(f"{database}-wal")), integrity=integrity
         ),
+        recall=_recall(sidecar),
         nodes=_nodes(sidecar.store, sidecar.clock.now_ms()),
         problems=msgspec.convert(
             sidecar.configuration.problems, list[ProblemView], from_attributes=True
@@ -69,6 +79,22 @@ def copy_database(database_url: str) -> BinaryIO:
     finally:
         # The open file outlives its name, and nothing is left behind whatever happens.
         target.unlink()
+
+
+def _recall(sidecar: Sidecar) -> RecallView:
+    kept = turns_kept(sidecar.store, sidecar.clock.now_ms())
+    limits, days_fitting = sidecar.snapshot.recall, None
+    max_bytes = limits.max_mib * _MIB or room_for_turns(sidecar.snapshot.database_url)
+    if kept.daily_bytes:
+        days_fitting = max_bytes // kept.daily_bytes
+    return RecallView(
+        turns=kept.turns,
+        bytes=kept.bytes,
+        max_bytes=max_bytes,
+        max_age_days=limits.max_age_days,
+        oldest_at=kept.oldest_at,
+        days_fitting=days_fitting,
+    )
 
 
 def _nodes(store: Engine, now: int) -> list[NodeView]:

@@ -8,7 +8,7 @@ from shared.config.layers import SETTINGS
 from shared.config.overrides import EDITABLE
 from shared.store.engine import Engine
 from tests.manage_api.web.visits import text_of, turned_away
-from tests.manage_api.world import bearer
+from tests.manage_api.world import ManualClock, bearer, remember
 
 
 async def change(client: AsyncTestClient, session: str, **settings: Any) -> None:
@@ -19,6 +19,11 @@ async def change(client: AsyncTestClient, session: str, **settings: Any) -> None
 def part(text: str, name: str) -> str:
     """The row of a setting."""
     return text.partition(f"<code>{name}</code>")[2].partition("</li>")[0]
+
+
+def fact(text: str, name: str) -> str:
+    """What the page says of it."""
+    return text.partition(f"<dt>{name}</dt><dd>")[2].partition("</dd>")[0]
 
 
 @pytest.mark.parametrize("path", ["/admin/settings", "/admin/health"])
@@ -81,6 +86,26 @@ async def test_health_tells_versions_and_the_data_planes(
     assert "mitmproxy" in text
     assert "&lt;b&gt;node" in text
     assert "none is running, so requests are not answered" in text
+
+
+@pytest.mark.parametrize("toml", ["[recall]\nmax_mib = 1\n"], indirect=True)
+async def test_health_tells_how_many_days_of_reasoning_are_remembered(
+    client: AsyncTestClient, admin_session: str, store: Engine, clock: ManualClock
+) -> None:
+    empty = await text_of(client, admin_session, "/admin/health")
+    now = clock.now_ms()
+    remember(store, [now, now - 4 * 86_400_000])
+
+    text = await text_of(client, admin_session, "/admin/health")
+
+    assert fact(empty, "Space") == "0 <small>KiB</small> of 1.0 <small>MiB</small> (0 %)"
+    assert (fact(empty, "Reaches back"), fact(empty, "Room for")) == (
+        "–",
+        "known after the first day",
+    )
+    assert fact(text, "Turns") == "2"
+    assert fact(text, "Space").endswith("<small>KiB</small> of 1.0 <small>MiB</small> (19 %)")
+    assert (fact(text, "Reaches back"), fact(text, "Room for")) == ("4 days", "20 days")
 
 
 async def test_the_database_is_read_as_a_whole_on_demand(

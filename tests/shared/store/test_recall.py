@@ -22,6 +22,7 @@ from shared.store.recall import (
     keep_turn,
     kept_bytes,
     touch_turns,
+    turns_kept,
 )
 from tests.shared.store.plans import Explained
 
@@ -206,6 +207,30 @@ def test_what_turns_take_is_known_whatever_becomes_of_them(engine: Engine) -> No
     assert kept_bytes(engine) == TURN_BYTES + 4
     run(engine, *forget_old(unused_since=1, max_bytes=1 << 20))
     assert engine.read("SELECT day, turns FROM recall_days") == [(2, 1)]
+
+
+DAY = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("hours", "daily"),
+    [
+        ([], 0),
+        ([-5], 0),  # less than a day says nothing of a day
+        ([-48, -36, -24, -12], 2),
+        ([-24 * day for day in range(30)], 1),
+        ([-24 * 29, -1], 1 / 8),
+    ],
+    ids=["nothing", "an hour", "two days", "a month", "a pause"],
+)
+def test_the_pace_is_that_of_the_last_week(engine: Engine, hours: list[int], daily: float) -> None:
+    now = 20_000 * DAY + DAY - 1  # the end of a day
+    for at, hour in enumerate(hours):
+        run(engine, turn(f"{at}", now=now + hour * DAY // 24))
+    kept = turns_kept(engine, now)
+    assert (kept.turns, kept.bytes) == (len(hours), kept_bytes(engine))
+    assert kept.oldest_at == (now + min(hours) * DAY // 24 if hours else None)
+    assert kept.daily_bytes == pytest.approx(daily * (TURN_BYTES + 4), rel=0.3)
 
 
 def test_whether_anything_is_old_is_known_without_reading_the_turns(engine: Engine) -> None:

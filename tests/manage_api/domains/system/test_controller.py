@@ -13,10 +13,13 @@ from shared.store.engine import Engine
 from shared.store.ledger import beat
 from shared.store.settings import change_settings
 from tests.manage_api.strangers import strangers
-from tests.manage_api.world import ManualClock, People, Person, bearer
+from tests.manage_api.world import ManualClock, People, Person, bearer, remember
 from tests.support.gateway import eventually
 
 HEALTH, BACKUP = "/api/admin/health", "/api/admin/backup"
+
+
+DAY = 86_400_000
 
 
 @pytest.fixture
@@ -95,6 +98,36 @@ async def test_an_admin_sees_how_the_installation_does(
     assert health["database"]["wal_bytes"] > 0
     assert health["database"]["integrity"] is None
     assert (health["nodes"], health["problems"], health["last_settled_at"]) == ([], [], None)
+
+
+@pytest.mark.parametrize("toml", ["[recall]\nmax_mib = 1\nmax_age_days = 9\n"], indirect=True)
+async def test_an_admin_sees_how_much_is_remembered_and_for_how_long_there_is_room(
+    client: AsyncTestClient, admin: dict[str, str], store: Engine, clock: ManualClock
+) -> None:
+    now = clock.now_ms()
+    remember(store, [now, now - 4 * DAY])
+
+    recall = (await client.get(HEALTH, headers=admin)).json()["recall"]
+
+    taken = recall.pop("bytes")
+    assert 200_000 < taken < 300_000
+    assert recall == {
+        "turns": 2,
+        "max_bytes": 1024 * 1024,
+        "max_age_days": 9,
+        "oldest_at": now - 4 * DAY,
+        "days_fitting": 1024 * 1024 // (taken // 4),
+    }
+
+
+@pytest.mark.parametrize("toml", [""], indirect=True)
+async def test_without_a_bound_it_is_what_the_disk_has_room_for(
+    client: AsyncTestClient, admin: dict[str, str]
+) -> None:
+    recall = (await client.get(HEALTH, headers=admin)).json()["recall"]
+
+    assert 512 * 1024**2 <= recall["max_bytes"] <= 20 * 1024**3
+    assert (recall["turns"], recall["oldest_at"], recall["days_fitting"]) == (0, None, None)
 
 
 async def test_the_database_is_checked_when_asked_for(
