@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from pysqlite3 import dbapi2
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.intake import Intake
@@ -16,6 +17,7 @@ from shared.store.recall import kept_bytes
 from tests.addon.callers import principal, user
 from tests.addon.desk import body, open_exchange, whole
 from tests.addon.ledger.ended import SAYING, delivery
+from tests.support.database import make_unreadable
 
 CONFIG = """
 [[upstreams]]
@@ -26,15 +28,20 @@ api_keys = ["sk-one-secret"]
 CALLER = principal(user(limits=Limits(concurrency=1, quota_tokens=100_000)))
 
 
+TURNS = ("recall_turns", "recall_keys", "recall_sent", "recall_days")
+
+
+def node_environment(directory: Path) -> dict[str, str]:
+    return {
+        "CONFIG_PATH": str(directory / "config.toml"),
+        "DATABASE_URL": f"sqlite:{directory}/data/adapter.db",
+    }
+
+
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     (tmp_path / "config.toml").write_text(CONFIG)
-    node = Node(
-        {
-            "CONFIG_PATH": str(tmp_path / "config.toml"),
-            "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db",
-        }
-    )
+    node = Node(node_environment(tmp_path))
     yield node
     node.engine.close()
 
@@ -98,6 +105,19 @@ def remember(node: Node, turns: int) -> None:
     for number in range(turns):
         record = Record(token=f"token{number:011}", reasoning=random.randbytes(10_000).hex())
         node.recall.keep(b"namespace", record, [b"key"], durable=True)
+
+
+def test_a_start_reads_no_turns_however_many_there_are(node: Node, tmp_path: Path) -> None:
+    remember(node, 5)
+    node.engine.close()
+    make_unreadable(tmp_path / "data" / "adapter.db", *TURNS)
+    started = Node(node_environment(tmp_path))
+    try:
+        assert started.store_answers()
+        with pytest.raises(dbapi2.DatabaseError):
+            started.recall.turns(b"namespace", [f"token{0:011}"])
+    finally:
+        started.engine.close()
 
 
 def test_turns_beyond_the_bound_are_let_go_within_seconds(node: Node, tmp_path: Path) -> None:

@@ -2,19 +2,21 @@
 
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from shared.store import open_engine
 from shared.store.engine import Engine
-from shared.store.sqlite import prepare_file
+from shared.store.sqlite import connect, prepare_file
 
-__all__ = ("full_disk", "open_database", "place_database")
+__all__ = ("full_disk", "make_unreadable", "open_database", "place_database")
 
 _FULL_AT = 4096
 """Bytes: less than the first frame of a write-ahead log, more than a test writes to its log."""
+
+_PAGE_BYTES = 4096
 
 
 def open_database(path: Path) -> Engine:
@@ -39,6 +41,19 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def make_unreadable(path: Path, *tables: str) -> None:
+    """Damage these tables and their indexes in a closed database: whoever reads one row of them fails."""
+    with closing(connect(path)) as connection:
+        roots = connection.execute(
+            "SELECT tbl_name, rootpage FROM sqlite_schema WHERE rootpage > 0"
+        ).fetchall()
+    with path.open("r+b") as file:
+        for table, root in roots:
+            if table in tables:
+                file.seek((root - 1) * _PAGE_BYTES)
+                file.write(b"\xff" * _PAGE_BYTES)
 
 
 @cache

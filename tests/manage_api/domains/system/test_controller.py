@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from shared.store.ledger import beat
 from shared.store.settings import change_settings
 from tests.manage_api.strangers import strangers
 from tests.manage_api.world import ManualClock, People, Person, bearer, remember
+from tests.support.database import make_unreadable
 from tests.support.gateway import eventually
 
 HEALTH, BACKUP = "/api/admin/health", "/api/admin/backup"
@@ -67,6 +69,17 @@ async def test_it_says_that_it_works(client: AsyncTestClient) -> None:
     answer = await client.get("/healthz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_it_starts_without_reading_any_turn(environ: dict[str, str], tmp_path: Path) -> None:
+    with closing(open_engine(environ["DATABASE_URL"])) as engine:
+        remember(engine, [1, 2, 3])
+    turns = ("recall_turns", "recall_keys", "recall_sent", "recall_days")
+    make_unreadable(tmp_path / "data" / "adapter.db", *turns)
+
+    with TestClient(create_app(Watch(environ))) as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/api/config").status_code == 200
 
 
 def test_an_edited_configuration_is_taken_over(environ: dict[str, str]) -> None:
