@@ -102,6 +102,10 @@ class Profiles:
     def names(self) -> tuple[str, ...]:
         return tuple(self._table)
 
+    @property
+    def families(self) -> frozenset[str]:
+        return frozenset(row.family for row in self._table.values())
+
     def decide(self, *, name: str, api: str, host: str, model: str) -> tuple[Profile, Decided]:
         """The profile of a model at an upstream, and what it was chosen by; `name` is what
         its configuration says.

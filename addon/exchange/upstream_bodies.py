@@ -203,10 +203,15 @@ class UpstreamBodies:
         lesson: Policy | None = None,
     ) -> UpstreamBody:
         origin = self._origin_of(candidate)
-        # The other formats have no two turns of the assistant's in a row.
-        joins = candidate.upstream.api != "chat"
-        foreign = self._copies.of_others(profile.family)
-        restoration = self._replay.restore(profile, policy, origin, joins=joins, foreign=foreign)
+        restoration = self._replay.restore(
+            profile,
+            policy,
+            origin,
+            # The other formats have no two turns of the assistant's in a row.
+            joins=candidate.upstream.api != "chat",
+            foreign=self._copies.of_others(profile.family),
+            families=self._snapshot.known_profiles.families,
+        )
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
         _, decided = self._snapshot.decided_profile(candidate.upstream, candidate.model)

@@ -79,7 +79,9 @@ class Recall:
         """The known turns among these in the namespace."""
         wanted = dict.fromkeys(tokens)
         turns = {token: self._held[token] for token in wanted if token in self._held}
-        turns |= self._read(namespace, [token for token in wanted if token not in turns])
+        absent = [token for token in wanted if token not in turns]
+        if absent:
+            turns |= _held(namespace, look_up(self._engine, Wanted(turns={namespace: absent})))
         turns = {token: held for token, held in turns.items() if held.namespace == namespace}
         for token, held in turns.items():
             if token in self._held:
@@ -92,6 +94,14 @@ class Recall:
     def absent(self, tokens: Iterable[str]) -> list[str]:
         """Those of the turns that memory does not hold: the table may."""
         return [token for token in dict.fromkeys(tokens) if token not in self._held]
+
+    def made_in(self, namespaces: Collection[bytes], tokens: Collection[str]) -> set[str]:
+        """Those of the turns that stand in one of the namespaces."""
+        held = {token for token in tokens if token in self._held}
+        absent = [token for token in tokens if token not in held]
+        found = look_up(self._engine, Wanted(turns=dict.fromkeys(namespaces, absent)))
+        made = {token for token in held if self._held[token].namespace in namespaces}
+        return made.union(*found.turns.values())
 
     def take(self, namespace: bytes, found: Found) -> None:
         """Hold the turns of the namespace that were looked up, for those who ask next."""
@@ -190,11 +200,6 @@ class Recall:
         )
         statements = [statement, *table.add_keys(record.token, keys)]
         return self._commits.write(statements)
-
-    def _read(self, namespace: bytes, tokens: list[str]) -> dict[str, _Held]:
-        if not tokens:
-            return {}
-        return _held(namespace, look_up(self._engine, Wanted(turns={namespace: tokens})))
 
     def _hold(self, token: str, held: _Held) -> None:
         self._drop(token)

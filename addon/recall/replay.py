@@ -2,7 +2,7 @@
 remembered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -80,12 +80,13 @@ class Replay:
         *,
         joins: bool = False,
         foreign: frozenset[Reasoning] = frozenset(),
+        families: Collection[str] = (),
     ) -> Restoration:
         """What the messages must carry for an upstream of this profile; the answer belongs
         to its family then.
 
         `origin` is the upstream's account: state that another one made is left out. `joins` and
-        `foreign` as for `restore`.
+        `foreign` as for `restore`; `families` are all that there are.
         """
         namespace = self._resolve(profile)
         return restore(
@@ -99,6 +100,7 @@ class Replay:
             origin=origin,
             joins=joins,
             foreign=foreign,
+            others=self._made_by(families),
         )
 
     def accepted(self, restoration: Restoration) -> None:
@@ -155,6 +157,22 @@ class Replay:
             for place in self._places:
                 _prefer_copy(place)
         return namespace
+
+    def _made_by(self, families: Collection[str]) -> frozenset[int]:
+        """The messages whose ids say that a model of another family has made them, of those
+        that bring reasoning of an unknown maker.
+        """
+        tokens = {
+            place.at: {minted.token for minted in place.minted.values()}
+            for place in self._places
+            if place.record is None and (place.message.thinks or place.message.reasoning)
+        }
+        named = set[str]().union(*tokens.values())
+        if not named:
+            return frozenset()
+        others = {digest(self._principal_id, family) for family in families}
+        made = self._recall.made_in(others - {self._namespace}, named)
+        return frozenset(at for at, names in tokens.items() if names & made)
 
     def _namespace_of(self, profile: Profile) -> bytes:
         return digest(self._principal_id, profile.family)

@@ -94,12 +94,13 @@ def restore(
     origin: str = "",
     joins: bool = False,
     foreign: frozenset[Reasoning] = frozenset(),
+    others: frozenset[int] = frozenset(),
 ) -> Restoration:
     """Decide what each message carries for the profile, at an upstream's account; `places` are
     resolved.
 
     `joins`: the upstream takes assistant messages side by side for one turn. `foreign`: what the
-    client's copies hold of other families' models.
+    client's copies hold of other families' models; `others`: messages that these have made.
     """
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
@@ -112,6 +113,7 @@ def restore(
         origin=origin,
         joins=joins,
         foreign=foreign,
+        others=others,
         shares=shares_of(places),
     )
     bound_by: Sent | None = memory
@@ -146,6 +148,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     joins: bool
     foreign: frozenset[Reasoning]
+    others: frozenset[int]
     shares: Mapping[int, Share]
 
     def wants(self, place: Place) -> bool:
@@ -219,6 +222,9 @@ class _Restorer:
             self._say(place, place.rule or "missing", place.why)
         elif place.record is not None:
             self._put_back(place, place.record)
+        elif place.at in self._request.others:
+            self._result.edits[place.at] = emptied(place.message) or Edit()
+            self._miss(place, _OTHERS)
         elif any(self._request.is_foreign(part) for part in place.message.parts):
             self._drop_foreign(place)
         elif place.message.thinks or (place.message.reasoning and not self._profile.stand_in):
@@ -234,8 +240,7 @@ class _Restorer:
         if any(isinstance(part, Reasoning) for part in kept):
             self._say(place, "client", _OTHERS)
         else:
-            place.why = _OTHERS
-            self._miss(place)
+            self._miss(place, _OTHERS)
 
     def _keep_copy(self, place: Place) -> None:
         """Leave the client's own reasoning, under a name that the upstream knows."""
@@ -366,8 +371,8 @@ class _Restorer:
         if self._request.demands(place) or (had_state and self._profile.stand_in):
             self._fill(place, self._policy.step)
 
-    def _miss(self, place: Place) -> None:
-        self._say(place, "missing", place.why)
+    def _miss(self, place: Place, why: str = "") -> None:
+        self._say(place, "missing", why or place.why)
         before, _ = self._earlier.of(place)
         step: str = "omit"
         if before == "empty":

@@ -7,6 +7,7 @@ import pytest
 from shared.config.schema import PROFILE_NAMES
 from shared.profiles import (
     Profile,
+    Profiles,
     builtin_profiles,
     decide_profile,
     kept_members,
@@ -169,6 +170,12 @@ def test_a_user_s_profile_is_tried_first() -> None:
         "like-others",
     )
     assert set(table) == {"mine", *builtin_profiles()}
+
+
+def test_a_user_s_profile_may_bring_a_family_of_its_own() -> None:
+    builtin = Profiles().families
+    assert {"deepseek", "kimi", "generic", "messages"} <= builtin
+    assert Profiles({"mine": {}, "house": {"like": "kimi"}}).families == builtin | {"mine"}
 
 
 def test_a_user_s_profile_may_be_like_another() -> None:

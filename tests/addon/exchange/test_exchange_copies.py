@@ -164,11 +164,7 @@ def test_a_plain_copy_that_is_only_trimmed_gives_way_to_what_was_issued(
 def test_a_copy_of_another_family_s_model_is_not_sent(
     desk: Desk, wire_format: str, kind: str, other: str
 ) -> None:
-    one, two = upstream_of(kind), upstream_of(other)
-    desk.upstreams = (
-        replace(one, name="one", models=("m",)),
-        replace(two, name="two", models=("n",)),
-    )
+    desk.upstreams = two_families(kind, other)
     talk = Dialogue(desk, wire_format)
     talk.hear(talk.open(), answer(kind, OWN))
     talk.say("Go on.")
@@ -194,3 +190,48 @@ def test_a_family_s_other_models_read_a_copy(desk: Desk, wire_format: str) -> No
     desk.restart()
     desk.upstreams = (upstream(profile="kimi-thinking"),)
     assert OWN in talk.open().outgoing.body.decode()
+
+
+def two_families(kind: str, other: str) -> tuple[Upstream, Upstream]:
+    """An upstream of each, with the models `m` and `n`."""
+    one, two = upstream_of(kind), upstream_of(other)
+    return replace(one, name="one", models=("m",)), replace(two, name="two", models=("n",))
+
+
+CALL: Json = {"id": "own", "type": "function", "function": {"name": "Read", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [("deepseek-v4", "kimi"), ("openrouter", "groq"), ("gemini", "openrouter"), ("vllm", "mimo")],
+)
+def test_what_a_client_keeps_of_another_family_s_turn_is_not_sent(
+    desk: Desk, kind: str, other: str, restarted: bool
+) -> None:
+    desk.upstreams = two_families(kind, other)
+    talk = Dialogue(desk, "chat")
+    said = {"role": "assistant", "content": None, "tool_calls": [CALL]} | chat_members(kind, OWN)
+    talk.hear(talk.open(), completion(Turn(reasoning=None), "m", message=said))
+    if restarted:
+        desk.restart()
+    talk.model = "n"
+    for _ in range(2):
+        assert OWN not in talk.open().outgoing.body.decode()
+    talk.model = "m"
+    assert OWN in talk.open().outgoing.body.decode()
+
+
+def test_what_is_kept_of_a_turn_that_nobody_knows_is_sent(desk: Desk) -> None:
+    desk.upstreams = two_families("deepseek-v4", "kimi")
+    talk = Dialogue(desk, "chat", model="n")
+    talk.items += [{"role": "assistant", "content": "Elsewhere.", "reasoning_content": OWN}]
+    talk.say("Go on.")
+    assert OWN in talk.open().outgoing.body.decode()
+    known = Dialogue(desk, "chat")
+    said = {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": OWN}
+    known.hear(known.open(), completion(Turn(reasoning=None), "m", message=said))
+    known.model = "n"
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.restart()
+    assert OWN in known.open().outgoing.body.decode()

@@ -99,6 +99,16 @@ def test_another_namespace_knows_nothing(memory: Memory) -> None:
     assert memory.recall.turns(b"another", [kept.token]) == {}
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
+def test_it_is_known_in_which_namespaces_a_turn_stands(memory: Memory, restarted: bool) -> None:
+    kept = keep(memory)
+    if restarted:
+        memory.restart()
+    tokens = [kept.token, "never made"]
+    assert memory.recall.made_in({b"another", NAMESPACE}, tokens) == {kept.token}
+    assert memory.recall.made_in({b"another"}, tokens) == set()
+
+
 def test_a_locked_database_delays_nothing_and_loses_nothing(memory: Memory) -> None:
     with memory.locked():
         kept = keep(memory)
