@@ -335,6 +335,8 @@ class _Restorer:
         elif self._policy.everywhere and self._policy.step == "empty":
             self._fill(place, "empty")
             self._earlier.note(place, "filled", self._profile)
+        elif any(text.strip() for _, text in place.message.reasoning):
+            self._set(place, {})  # the turn's own id says that it is not the turn's
 
     def _unpack(self, place: Place, record: Record) -> None:
         share, own = self._request.share(place), self._request.owns(record)

@@ -52,6 +52,16 @@ def test_what_the_model_said_wins_over_the_client_s_copy(memory: Memory, sent: s
     assert "reasoning" not in chat.send()[2]
 
 
+@pytest.mark.parametrize(("copy", "sent"), [("its own", None), ("", "")])
+@pytest.mark.parametrize("profile", ["glm", "kimi", "field-generic"])
+def test_a_turn_that_was_made_without_any_gets_none_of_the_client_s(
+    memory: Memory, profile: str, copy: str, sent: str | None
+) -> None:
+    chat = Chat(memory, profile=profile)
+    chat.answer(turn(None, "", call()))[FIELD] = copy
+    assert (chat.carried(), chat.rules()) == ([sent], ["known-empty"])
+
+
 def test_what_the_client_says_of_an_unknown_turn_stays(memory: Memory) -> None:
     chat = Chat(memory)
     chat.say_elsewhere({**foreign(), FIELD: "its own"})
