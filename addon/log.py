@@ -33,6 +33,7 @@ _LONGEST_SECRET = 4096
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_STEPS = {"off": "thinking=off", "trim": "history=shortened"}
 _STATUS_COLORS = {2: "32", 3: "36", 4: "33", 5: "31"}
 
 
@@ -55,6 +56,9 @@ class RequestLine(msgspec.Struct, kw_only=True):
     upstream_key: str = ""
     tries: tuple[str, ...] = ()
     restored: Mapping[str, int] = {}
+    step: str = ""
+    """How the whole request was changed for turns that are not known: `off` or `trim`."""
+
     first_byte: float | None = None
     tokens: tuple[int, int, int] | None = None
     """Prompt, of these cached, and completion tokens."""
@@ -77,6 +81,8 @@ class RequestLine(msgspec.Struct, kw_only=True):
             parts.append(
                 "turns=" + ",".join(f"{rule}:{count}" for rule, count in self.restored.items())
             )
+        if self.step:
+            parts.append(_STEPS[self.step])
         if self.first_byte is not None:
             parts.append(f"ttfb={self.first_byte:.3f}s")
         if self.tokens is not None:

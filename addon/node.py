@@ -101,6 +101,8 @@ class Node:
         if now - self._forgotten_at >= FORGET_SECONDS:
             self._forgotten_at = now
             self._drop_old_rows()
+        # The last: a table that can't be read must not keep the others from being tended.
+        self.services.lessons.refresh()
 
     def settle(self, outcome: Outcome, opened: Opened | None, delivery: Delivery) -> None:
         """Enter a finished exchange into the ledger, and what was asked into the audit."""

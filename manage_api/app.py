@@ -15,6 +15,7 @@ from manage_api.access.same_origin import SameOrigin, add_security_headers
 from manage_api.domains.account.controller import AccountController
 from manage_api.domains.audit.controller import AuditController
 from manage_api.domains.keys.controller import AllKeysController, KeysController, UserKeysController
+from manage_api.domains.lessons.controller import LessonsController
 from manage_api.domains.prices.controller import PricesController
 from manage_api.domains.requests.controller import MyRequestsController, RequestsController
 from manage_api.domains.requests.conversations import (
@@ -79,6 +80,7 @@ def create_app(
             InstallationPages,
             KeysController,
             KeysPages,
+            LessonsController,
             MyConversationsController,
             MyRequestsController,
             MyUsageController,

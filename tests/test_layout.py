@@ -39,6 +39,7 @@ WITHOUT_TWIN = {
     "manage_api/domains/account/schemas.py": DECLARES,
     "manage_api/domains/audit/schemas.py": DECLARES,
     "manage_api/domains/keys/schemas.py": DECLARES,
+    "manage_api/domains/lessons/schemas.py": DECLARES,
     "manage_api/domains/prices/schemas.py": DECLARES,
     "manage_api/domains/prices/service.py": "test_controller.py lists prices through it",
     "manage_api/domains/requests/schemas.py": DECLARES,

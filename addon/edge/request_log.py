@@ -136,7 +136,7 @@ def _report(line: RequestLine, outcome: Outcome) -> None:
     if outcome.tries and (key := outcome.tries[-1].candidate.key):
         line.upstream_key = mask(key)
     if outcome.restoration is not None:
-        line.restored = outcome.restoration.counts
+        line.restored, line.step = outcome.restoration.counts, outcome.restoration.step
     line.first_byte, line.note = outcome.first_byte, outcome.trouble
     if usage := outcome.usage:
         line.tokens = (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)

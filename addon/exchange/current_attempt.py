@@ -39,11 +39,22 @@ class CurrentAttempt:
             return True
         return False
 
-    def repair(self, complaint: str) -> bool:
+    def repair(self, complaint: str, words: str) -> bool:
         """Take the same candidate once more, if what its error says in full (`full_text`)
-        can be mended.
+        can be mended; `words` is that for people.
         """
-        body = self._bodies.repaired(self.candidate, self.body, complaint)
+        body = self._bodies.repaired(self.candidate, self.body, complaint, words)
+        if body is None:
+            return False
+        self.body = body
+        self.attempts.repeat()
+        return True
+
+    def end_trial(self, words: str) -> bool:
+        """Take the same candidate once more, with what it is known to take, if it refused
+        something milder in these words.
+        """
+        body = self._bodies.end_trial(self.candidate, self.body, words)
         if body is None:
             return False
         self.body = body

@@ -148,8 +148,8 @@ class Exchange:
             tries=tried,
             sent_bytes=self._sent_bytes,
             first_byte=self._first_byte,
-            policy=f"{body.profile.name}: {body.policy.step}",
-            notes=body.encoded.notes,
+            policy=f"{body.profile.name}: {body.restoration.step or body.policy.step}",
+            notes=(*body.restoration.notes, *body.encoded.notes),
             messages=request.messages,
         )
         answer, whole = self._answer, self._whole

@@ -210,6 +210,7 @@ class Intake:
             lessons=services.lessons,
             recall=services.recall,
             copies=understood.copies,
+            at=arrival.at,
             counts=not self.kept,
         )
         self._attempts = Attempts(bodies.ordered(understood.candidates), services.keyring)

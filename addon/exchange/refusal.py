@@ -6,6 +6,7 @@
 | text: the conversation is too long                      | signal: Cursor summarises it     |
 | 401, 402, 403, 408, 429, 5xx; no connection             | move on: the next candidate      |
 | 401, 403 of the gateway's own keys                      | blame the keys                   |
+| anything else, of a body milder than was learnt         | the body that was taken before   |
 | anything else                                           | tell the client                  |
 """
 
@@ -21,13 +22,17 @@ from addon.exchange.verdict import Again, Reply, Verdict
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
 from addon.formats.tolerant.error_body import full_text, message_of
+from addon.ledger.audit import storable
 from addon.routing.attempts import Tried
-from addon.routing.complaints import is_context_overflow
+from addon.routing.complaints import fault, is_context_overflow
 from addon.routing.failover import CONNECT_REST, classify_status
 from addon.translation.pair import ClientRequest
 from shared.security.keys import mask
 
 __all__ = ("LADDER", "FailedAttempts", "Refusal", "stream_problem")
+
+_LONGEST_WORDS = 300
+"""Characters of an upstream's words that are kept with what they taught."""
 
 
 class Refusal:
@@ -42,6 +47,13 @@ class Refusal:
     def text(self) -> str:
         """All that it says, for pattern matching."""
         return full_text(self.body)
+
+    def words(self, tried: Iterable[Tried]) -> str:
+        """What it says of the request, shortened and without the keys that were tried."""
+        message = message_of(self.body)
+        if not fault(message):
+            message = self.text  # the message of a gateway in between may say nothing
+        return storable(_clean_text(message, tried))[:_LONGEST_WORDS]
 
 
 class FailedAttempts:
@@ -72,7 +84,8 @@ class FailedAttempts:
 
     def repair(self, refusal: Refusal) -> Verdict | None:
         """Text names what can be mended: the same candidate gets another body."""
-        if self._current.repair(refusal.text):
+        words = refusal.words(self._current.attempts.tried)
+        if self._current.repair(refusal.text, words):
             return Again()
         return None
 
@@ -108,6 +121,12 @@ class FailedAttempts:
         problem = problems.keys_refused(name, masked, refusal.status, message)
         return self._arrival.reply(problem)
 
+    def end_trial(self, refusal: Refusal) -> Verdict | None:
+        """Anything else, when the body tried whether a lesson still holds: it seems so."""
+        if self._current.end_trial(refusal.words(self._current.attempts.tried)):
+            return Again()
+        return None
+
     def tell(self, refusal: Refusal) -> Verdict:
         """Anything else: the client is told, in the upstream's own words."""
         word, status = f"upstream_{refusal.status}", refusal.status
@@ -130,6 +149,7 @@ LADDER: tuple[Callable[[FailedAttempts, Refusal], Verdict | None], ...] = (
     FailedAttempts.signal,
     FailedAttempts.move_on,
     FailedAttempts.blame_keys,
+    FailedAttempts.end_trial,
 )
 
 

@@ -1,5 +1,7 @@
 """Builds the request body for each candidate and, if it is rejected, a repaired one."""
 
+from functools import partial
+
 import msgspec
 from msgspec.structs import replace
 
@@ -9,8 +11,9 @@ from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import malformed
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire.splice import MalformedJson
+from addon.recall.conversation_steps import ConversationSteps
 from addon.recall.identity import digest
-from addon.recall.lessons import Lessons, steps_down
+from addon.recall.lessons import Change, Endpoint, Lessons, steps_down, taught
 from addon.recall.memory import Recall
 from addon.recall.replay import Replay
 from addon.recall.restore import Policy, Restoration
@@ -21,15 +24,25 @@ from addon.translation.pair import Encoded, Pair, Wanted
 from shared.config.schema import Snapshot
 from shared.profiles import Profile
 from shared.security import keys
+from shared.store.lessons import Kind, Lesson
 
 __all__ = ("UpstreamBodies", "UpstreamBody", "quirks_of")
+
+
+_BETWEEN_LOOKS_MS = 60_000
+"""How often a request is looked at for whether it could show that a lesson no longer holds:
+that costs a second body.
+"""
+
+_LONGEST_TRIAL_MS = 600_000
+"""After that long an attempt that was to show it has come to nothing, and another one may."""
 
 
 class UpstreamBody(msgspec.Struct, frozen=True):
     """A candidate's request body and how it came about."""
 
-    endpoint: str
-    """The upstream and its model: what lessons are learnt for."""
+    endpoint: Endpoint
+    """What lessons are learnt for."""
 
     origin: str
     """The account that reads and makes opaque state: the upstream and its key."""
@@ -41,13 +54,16 @@ class UpstreamBody(msgspec.Struct, frozen=True):
     repaired: bool = False
     """It is the second body, since the first was refused."""
 
-    lesson: Policy | None = None
-    """What is learnt for the endpoint when it takes this body."""
+    changes: tuple[Change, ...] = ()
+    """What is learnt when the endpoint takes this body."""
+
+    known: Policy | None = None
+    """What the endpoint is known to take, where this body tries something milder."""
 
 
 class UpstreamBodies:
-    """Builds the bodies of one request; `copies` are those that the client carries. It `counts`
-    where upstreams are asked for the tokens of the request.
+    """Builds the bodies of one request, which came `at` (epoch ms); `copies` are those that the
+    client carries. It `counts` where upstreams are asked for the tokens of the request.
     """
 
     def __init__(
@@ -59,6 +75,7 @@ class UpstreamBodies:
         lessons: Lessons,
         recall: Recall,
         copies: Copies,
+        at: int,
         counts: bool,
     ) -> None:
         self._snapshot = snapshot
@@ -67,7 +84,11 @@ class UpstreamBodies:
         self._lessons = lessons
         self._recall = recall
         self._copies = copies
+        self._at = at
         self._counts = counts
+        self._steps = ConversationSteps(recall, replay, at)
+        self._refused: set[tuple[Endpoint, bytes]] = set()
+        """The bodies that were refused, by their digests."""
 
     def ordered(self, candidates: list[Candidate]) -> list[Candidate]:
         """The candidates, those first whose account has the state of the latest turn that
@@ -81,60 +102,115 @@ class UpstreamBodies:
         """The candidate's body; `before`, the last one, when that would be the same.
         Raises RequestError.
         """
-        endpoint = f"{candidate.upstream.name} {candidate.model}"
+        endpoint = candidate.upstream.name, candidate.model
         profile = self._profile_of(candidate)
         if before is not None and before.endpoint == endpoint:
             if before.origin == self._origin_of(candidate):
                 return before
             # Another key: what the upstream has taught in this request holds.
-            policy, repaired, lesson = before.policy, before.repaired, before.lesson
             return self._build(
-                candidate, endpoint, profile, policy, repaired=repaired, lesson=lesson
+                candidate,
+                endpoint,
+                profile,
+                before.policy,
+                repaired=before.repaired,
+                changes=before.changes,
+                known=before.known,
             )
-        return self._build(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
+        body = self._build(candidate, endpoint, profile, self._lessons.policy(endpoint, profile))
+        return self._trial(candidate, body) or body
+
+    def _trial(self, candidate: Candidate, known: UpstreamBody) -> UpstreamBody | None:
+        """A body that shows whether what was learnt still holds, where that is to be tried and
+        makes a difference; or None.
+        """
+        if self._counts:
+            return None
+        for change in self._lessons.trials(known.endpoint, known.profile, self._at):
+            policy = self._lessons.policy(known.endpoint, known.profile, change)
+            if change.old is None or policy.step == "reject":
+                continue
+            self._lessons.put_off(change.old, self._at + _BETWEEN_LOOKS_MS)
+            body = self._build(
+                candidate,
+                known.endpoint,
+                known.profile,
+                policy,
+                changes=(change,),
+                known=known.policy,
+            )
+            if body.encoded.body != known.encoded.body:
+                self._lessons.put_off(change.old, self._at + _LONGEST_TRIAL_MS)
+                return body
+        return None
+
+    def end_trial(
+        self, candidate: Candidate, refused: UpstreamBody, words: str
+    ) -> UpstreamBody | None:
+        """The body that the upstream is known to take, when it refused a milder one in these
+        words; or None.
+        """
+        if refused.known is None:
+            return None
+        changes = tuple(
+            Change(one.old, replace(one.old, learned_at=self._at, words=words or one.old.words))
+            for one in refused.changes
+            if one.old is not None
+        )
+        return self._build(
+            candidate, refused.endpoint, refused.profile, refused.known, changes=changes
+        )
 
     def repaired(
-        self, candidate: Candidate, refused: UpstreamBody, text: str
+        self, candidate: Candidate, refused: UpstreamBody, text: str, words: str
     ) -> UpstreamBody | None:
-        """Another body for an upstream that says this (`full_text`) of the one it got; None
-        when there is none.
+        """Another body for an upstream that says this (`full_text`) of the one it got, in
+        short these `words`; None when there is none.
 
         What helped is learnt for the endpoint when the upstream takes it, not before: it
         may have quoted a client.
         """
-        if complains_of(text, refused.profile.keep):
-            return self._plainer(candidate, refused, replace(refused.policy, keep=False))
+        self._refused.add(_body_key(refused))
+        is_unknown = complains_of(text, refused.profile.keep)
+        if refused.known is not None and (is_unknown or fault(text)):
+            return self.end_trial(candidate, refused, words)
+        if is_unknown:
+            return self._plainer(candidate, refused, self._lesson(refused, "keep", words))
         match fault(text):
             case "missing":
-                return self._with_more(candidate, refused)
+                return self._with_more(candidate, refused, words)
             case "pictures":
-                return self._plainer(candidate, refused, replace(refused.policy, pictures=False))
+                return self._plainer(candidate, refused, self._lesson(refused, "pictures", words))
             case "in a row":
-                return self._plainer(
-                    candidate,
-                    refused,
-                    replace(refused.policy, allows_consecutive_user_messages=False),
-                )
+                return self._plainer(candidate, refused, self._lesson(refused, "alternate", words))
             case "refused" if says_field_is_unknown(text):
                 if refused.repaired:
                     return None
-                return self._bare(candidate, refused, always=True)
+                return self._bare(candidate, refused, self._lesson(refused, "bare", words))
             case "refused":
                 return self._with_less(candidate, refused)
         return None
 
-    def _with_more(self, candidate: Candidate, refused: UpstreamBody) -> UpstreamBody | None:
+    def _with_more(
+        self, candidate: Candidate, refused: UpstreamBody, words: str
+    ) -> UpstreamBody | None:
         """The body for an upstream that lacks reasoning, the mildest step down that changes
         what is sent; or None.
         """
-        for policy in steps_down(refused.profile, refused.policy):
+        profile = refused.profile
+        for policy in steps_down(profile, refused.policy):
             if policy.step == "reject":
-                self._lessons.learn(refused.endpoint, refused.profile, policy)
+                given_up = self._replay.restore(profile, policy, refused.origin).given_up
+                self._steps.keep(refused.endpoint, given_up)
                 return None
+            changes = tuple(one for one in refused.changes if not _is_about(one, "empty"))
+            if policy.step == "empty" and (policy.step, policy.scope) != (profile.missing[0], ""):
+                lesson = self._lesson(refused, "empty", words)
+                changes += (Change(None, replace(lesson, scope=policy.scope)),)
             body = self._build(
-                candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=policy
+                candidate, refused.endpoint, profile, policy, repaired=True, changes=changes
             )
-            if _unless_same(body, refused):
+            if self._unless_refused(body):
                 return body
         return None
 
@@ -142,7 +218,7 @@ class UpstreamBodies:
         """The body without the state that an upstream refuses, then without any reasoning;
         what it takes is not sent there again. Or None.
         """
-        if refused.policy.bare == "now" or (refused.repaired and refused.lesson is not None):
+        if refused.policy.repairing:
             return None
         return self._without_state(candidate, refused) or self._bare(candidate, refused)
 
@@ -155,13 +231,21 @@ class UpstreamBodies:
             states = self._states(refused.restoration)
             refusals = {_refusal_key(refused.origin, state): "omit" for state in states}
             self._recall.keep_sent(refusals)
-        body = self._build(candidate, refused.endpoint, refused.profile, policy, repaired=True)
-        return _unless_same(body, refused)
+        body = self._build(
+            candidate,
+            refused.endpoint,
+            refused.profile,
+            policy,
+            repaired=True,
+            changes=refused.changes,
+        )
+        return self._unless_refused(body)
 
     def _plainer(
-        self, candidate: Candidate, refused: UpstreamBody, policy: Policy
+        self, candidate: Candidate, refused: UpstreamBody, lesson: Lesson
     ) -> UpstreamBody | None:
         """The body without what a chat upstream does not take, from now on; or None."""
+        policy = taught(refused.policy, lesson)
         if policy == refused.policy or candidate.upstream.api != "chat":
             return None
         body = self._build(
@@ -170,48 +254,56 @@ class UpstreamBodies:
             refused.profile,
             policy,
             repaired=refused.repaired,
-            lesson=policy,
+            changes=(*refused.changes, Change(None, lesson)),
         )
-        return _unless_same(body, refused)
+        return self._unless_refused(body)
 
     def _bare(
-        self, candidate: Candidate, refused: UpstreamBody, *, always: bool = False
+        self, candidate: Candidate, refused: UpstreamBody, lesson: Lesson | None = None
     ) -> UpstreamBody | None:
-        """The body without reasoning, for this conversation or `always`; or None."""
-        policy, lesson = replace(refused.policy, repairing=True, bare="now"), None
-        if always:
-            policy = lesson = replace(policy, bare="always")
+        """The body without reasoning, for this conversation or from now on; or None."""
+        policy, changes = replace(refused.policy, repairing=True, bare="now"), refused.changes
+        if lesson is not None:
+            policy, changes = taught(policy, lesson), (*changes, Change(None, lesson))
         body = self._build(
-            candidate, refused.endpoint, refused.profile, policy, repaired=True, lesson=lesson
+            candidate, refused.endpoint, refused.profile, policy, repaired=True, changes=changes
         )
-        return _unless_same(body, refused)
+        return self._unless_refused(body)
 
     def accepted(self, body: UpstreamBody) -> None:
         """The upstream took the body: what it was sent binds."""
         self._replay.accepted(body.restoration)
-        if body.lesson is not None:
-            self._lessons.learn(body.endpoint, body.profile, body.lesson)
+        if body.policy.repairing:
+            self._steps.keep(body.endpoint, body.restoration.given_up)
+        for change in body.changes:
+            self._lessons.change(change)
 
     def _build(
         self,
         candidate: Candidate,
-        endpoint: str,
+        endpoint: Endpoint,
         profile: Profile,
         policy: Policy,
         *,
         repaired: bool = False,
-        lesson: Policy | None = None,
+        changes: tuple[Change, ...] = (),
+        known: Policy | None = None,
     ) -> UpstreamBody:
         origin = self._origin_of(candidate)
-        restoration = self._replay.restore(
+        restore = partial(
+            self._replay.restore,
             profile,
-            policy,
-            origin,
+            origin=origin,
             # The other formats have no two turns of the assistant's in a row.
             joins=candidate.upstream.api != "chat",
             foreign=self._copies.of_others(profile.family),
             families=self._snapshot.known_profiles.families,
         )
+        restoration = restore(policy)
+        steps = {} if policy.repairing else self._steps.of(endpoint, profile, restoration)
+        if steps:
+            policy = replace(policy, turns=steps)
+            restoration = restore(policy)
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
         _, decided = self._snapshot.decided_profile(candidate.upstream, candidate.model)
@@ -237,8 +329,26 @@ class UpstreamBodies:
             raise malformed(error) from error
         self._copies.account, self._copies.family = origin, profile.family
         return UpstreamBody(
-            endpoint, origin, encoded, profile, policy, restoration, repaired, lesson
+            endpoint, origin, encoded, profile, policy, restoration, repaired, changes, known
         )
+
+    def _lesson(self, refused: UpstreamBody, kind: Kind, words: str) -> Lesson:
+        """What the upstream teaches by these words about the body."""
+        upstream, model = refused.endpoint
+        return Lesson(
+            upstream=upstream,
+            model=model,
+            kind=kind,
+            profile=refused.profile.name,
+            words=words,
+            learned_at=self._at,
+        )
+
+    def _unless_refused(self, body: UpstreamBody) -> UpstreamBody | None:
+        """The body, unless it was refused already."""
+        if _body_key(body) in self._refused:
+            return None
+        return body
 
     def _profile_of(self, candidate: Candidate) -> Profile:
         return self._snapshot.profile_of(candidate.upstream, candidate.model)
@@ -263,16 +373,17 @@ class UpstreamBodies:
         return frozenset(states[key] for key in self._recall.sent(states))
 
 
-def _unless_same(body: UpstreamBody, refused: UpstreamBody) -> UpstreamBody | None:
-    """The body, unless it is what was refused already."""
-    if body.encoded.body == refused.encoded.body:
-        return None
-    return body
-
-
 def quirks_of(profile: Profile) -> Quirks:
     """How chat answers of the profile's upstreams are to be read."""
     return Quirks(tags=profile.tags, repeats=profile.repeats)
+
+
+def _body_key(body: UpstreamBody) -> tuple[Endpoint, bytes]:
+    return body.endpoint, digest(body.encoded.body)
+
+
+def _is_about(change: Change, kind: Kind) -> bool:
+    return change.new is not None and change.new.kind == kind
 
 
 def _refusal_key(origin: str, state: str) -> bytes:

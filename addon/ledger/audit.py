@@ -64,9 +64,9 @@ def _latest(outcome: Outcome, messages: Sequence[Message]) -> list[dict[str, Any
     """The last messages, as many as there is room for."""
     shown: list[dict[str, Any]] = []
     room = _LONGEST_CONVERSATION
-    restored = _restored(outcome)
+    replayed = _replayed(outcome)
     for at in range(len(messages) - 1, -1, -1):
-        message = _message(messages[at]) | restored.get(at, {})
+        message = _message(messages[at]) | replayed.get(at, {})
         room -= len(msgspec.json.encode(message))
         if room < 0:
             break
@@ -74,19 +74,21 @@ def _latest(outcome: Outcome, messages: Sequence[Message]) -> list[dict[str, Any
     return shown[::-1]
 
 
-def _restored(outcome: Outcome) -> dict[int, dict[str, str]]:
-    """The reasoning that messages got back, and by which rule, by the message's place."""
+def _replayed(outcome: Outcome) -> dict[int, dict[str, str]]:
+    """The reasoning that messages got back, and by which rule, or why it was not found; by the
+    message's place.
+    """
     if outcome.restoration is None:
         return {}
-    rules = {diagnosis.at: diagnosis.rule for diagnosis in outcome.restoration.diagnoses}
-    return {
-        at: {
-            "reasoning": storable(next(iter(edit.reasoning.values()))),
-            "restored": rules.get(at, ""),
-        }
-        for at, edit in outcome.restoration.edits.items()
-        if edit.reasoning
-    }
+    shown: dict[int, dict[str, str]] = {}
+    for one in outcome.restoration.diagnoses:
+        edit = outcome.restoration.edits.get(one.at)
+        if one.rule == "missing":
+            shown[one.at] = {"missed": storable(one.why)}
+        elif edit is not None and edit.reasoning:
+            reasoning = storable(next(iter(edit.reasoning.values())))
+            shown[one.at] = {"reasoning": reasoning, "restored": one.rule}
+    return shown
 
 
 def _message(message: Message) -> dict[str, Any]:

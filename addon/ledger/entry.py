@@ -1,5 +1,7 @@
 """The ledger's entry of an exchange, and what its counted tokens teach."""
 
+from typing import Any
+
 import msgspec
 from msgspec.structs import replace
 
@@ -8,14 +10,20 @@ from addon.formats.neutral.turn import Turn, Usage
 from addon.ledger.audit import storable
 from addon.ledger.meter import Meter
 from addon.ledger.outcome import Delivery, Outcome
+from addon.recall.restore import Diagnosis
 from shared.pricing import cost_micros
 from shared.security.keys import suffix
 from shared.store.ledger import Entry, Ratio
 
 __all__ = ("entry_of", "entry_unread", "learned_from")
 
-_LISTED_TURNS = 200
-"""More turns than a page shows of one request; the latest ones are listed."""
+_LISTED_MISSES, _LISTED_OTHERS = 60, 40
+"""Turns that are listed one by one, the latest of each kind: a conversation of hundreds is
+replayed with each request, and what was found is the same each time.
+"""
+
+_LONGEST_WHY = 300
+"""Characters of the reason of a miss that are kept."""
 
 _MOST_BYTES_PER_TOKEN = 8
 """Text has fewer: a body with more is padded."""
@@ -167,8 +175,34 @@ def _details(outcome: Outcome) -> str:
         }
         for tried in outcome.tries
     ]
-    turns = outcome.restoration.diagnoses[-_LISTED_TURNS:] if outcome.restoration else []
-    notes = [storable(note) for note in outcome.notes]
-    return msgspec.json.encode(
-        {"tries": tries, "turns": turns, "notes": notes, "policy": outcome.policy}
-    ).decode()
+    told = {
+        "tries": tries,
+        "turns": [],
+        "rules": {},
+        "notes": [storable(note) for note in outcome.notes],
+        "policy": outcome.policy,
+    }
+    if outcome.restoration is not None:
+        told["turns"] = _listed(outcome.restoration.diagnoses)
+        told["rules"] = outcome.restoration.counts
+    return msgspec.json.encode(told).decode()
+
+
+def _listed(diagnoses: list[Diagnosis]) -> list[dict[str, Any]]:
+    """The turns that were not found, and the latest of the others, numbered from 1."""
+    missed: list[tuple[int, Diagnosis]] = []
+    others: list[tuple[int, Diagnosis]] = []
+    for number, diagnosis in enumerate(diagnoses, 1):
+        if diagnosis.rule == "missing":
+            missed.append((number, diagnosis))
+        else:
+            others.append((number, diagnosis))
+    listed = sorted([*missed[-_LISTED_MISSES:], *others[-_LISTED_OTHERS:]])
+    return [_note(number, diagnosis) for number, diagnosis in listed]
+
+
+def _note(number: int, diagnosis: Diagnosis) -> dict[str, Any]:
+    note = {"turn": number, "at": diagnosis.at, "rule": diagnosis.rule}
+    if not diagnosis.why:
+        return note
+    return note | {"why": storable(diagnosis.why)[:_LONGEST_WHY]}

@@ -4,7 +4,7 @@ Neutral messages take it as parts, chat messages that stay text as members: the 
 turn may stand in strings of its own, in `reasoning_details`, in the content, or beside the calls.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from addon.recall.memory import Record
 from addon.recall.split_turns import WHOLE, Share
 from addon.recall.turn_keys import Place
 
-__all__ = ("Parcel", "emptied", "has_words", "packed", "unbound", "written")
+__all__ = ("Parcel", "emptied", "has_words", "map_ids", "packed", "unbound", "written")
 
 
 class Parcel(msgspec.Struct, kw_only=True):
@@ -265,3 +265,27 @@ def _parts(message: Message, parcel: Parcel, visible: str) -> Iterator[Part]:
     if visible:
         yield Text(visible)
     yield from (part for part in rest if not isinstance(part, Text))
+
+
+def map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:
+    """Give the upstream its own tool-call ids back, in the calls and in their results."""
+    own = {minted: theirs for place in places for minted, theirs in _own_ids(place)}
+    for at, message in enumerate(messages):
+        ids = [message.result_of]
+        if message.role == "assistant":
+            ids = [call.id for call in message.calls]
+        mapped = {call_id: own[call_id] for call_id in ids if call_id in own}
+        if mapped:
+            edits.setdefault(at, Edit()).ids = mapped
+
+
+def _own_ids(place: Place) -> Iterator[tuple[str, str]]:
+    """Minted ids with the upstream's own; none for an unknown turn or ambiguous own ids."""
+    if place.record is None:
+        return
+    ids = place.record.ids
+    if len(set(ids)) != len(ids):
+        return
+    for call_id, minted in place.minted.items():
+        if minted.index < len(ids) and ids[minted.index]:
+            yield call_id, ids[minted.index]

@@ -103,6 +103,11 @@ class Replay:
             others=self._made_by(families),
         )
 
+    def keys_of(self, messages: Collection[int]) -> dict[bytes, int]:
+        """The keys of the turns that stand at these places among the messages."""
+        keys = Keys(self._namespace)
+        return {keys.sent(place): place.at for place in self._places if place.at in messages}
+
     def accepted(self, restoration: Restoration) -> None:
         """The upstream took the request: what it was sent binds later requests."""
         self._recall.keep_sent(restoration.sent)

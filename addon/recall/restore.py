@@ -13,21 +13,36 @@ from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK, is_boun
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
 from addon.recall.earlier import Earlier, Sent
 from addon.recall.memory import Record
-from addon.recall.message_edit import Parcel, emptied, has_words, packed, unbound, written
+from addon.recall.message_edit import (
+    Parcel,
+    emptied,
+    has_words,
+    map_ids,
+    packed,
+    unbound,
+    written,
+)
 from addon.recall.resolve import SURE
 from addon.recall.split_turns import WHOLE, Share, shares_of, with_thoughts
 from addon.recall.turn_keys import Place
 from shared.profiles import Profile, Step
+from shared.store.lessons import Scope
 
 __all__ = ("Diagnosis", "Policy", "Restoration", "restore")
+
+_MOST_NAMED = 8
+"""Messages that a note names: more would say no more."""
 
 
 class Policy(msgspec.Struct, frozen=True):
     """The treatment of turns without known reasoning."""
 
     step: Step
-    everywhere: bool = False
-    """The upstream has shown that it wants more than its profile's scope."""
+    scope: Scope = ""
+    """What the upstream has shown that it wants."""
+
+    turns: Mapping[int, Step] = {}
+    """The messages for which this conversation has come to a step of its own."""
 
     repairing: bool = False
     """The upstream has just refused: earlier requests no longer bind this one."""
@@ -71,6 +86,12 @@ class Restoration(msgspec.Struct):
     rejected: Diagnosis | None
     """The turn because of which policy refuses the request, if any."""
 
+    given_up: dict[int, Step] = msgspec.field(default_factory=dict)
+    """The messages for which the whole request has to change, by `off`, `trim` or `reject`."""
+
+    begins_at: int = 0
+    """The user's message that a shortened conversation begins at."""
+
     disowned: set[str] = msgspec.field(default_factory=set)
     """Turns whose reasoning the upstream has refused: no request sends it again."""
 
@@ -80,6 +101,27 @@ class Restoration(msgspec.Struct):
     @property
     def counts(self) -> dict[str, int]:
         return dict(Counter(diagnosis.rule for diagnosis in self.diagnoses))
+
+    @property
+    def step(self) -> Literal["", "off", "trim"]:
+        """How the whole request was changed, if it was."""
+        if self.thinking_off:
+            return "off"
+        return "trim" if self.begins_at else ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the whole request was changed, in words."""
+        why = "the upstream found that reasoning is missing"
+        if self.given_up:
+            turns = ", ".join(map(str, list(self.given_up)[:_MOST_NAMED]))
+            why = f"the reasoning of message {turns} is not known, and the upstream wants it"
+        match self.step:
+            case "off":
+                return (f"thinking was switched off: {why}",)
+            case "trim":
+                return (f"all before message {self.begins_at} was left out: {why}",)
+        return ()
 
 
 def restore(
@@ -124,9 +166,9 @@ def restore(
     restorer = _Restorer(request, earlier, result)
     for place in places:
         restorer.take(place)
-    _map_ids(messages, places, result.edits)
+    map_ids(messages, places, result.edits)
     if restorer.lost_at is not None:
-        _trim(messages, restorer.lost_at, result.edits)
+        _trim(messages, restorer.lost_at, result)
     return result
 
 
@@ -164,9 +206,9 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the upstream refuses the message without reasoning."""
         scope = self.profile.scope
         return (
-            self.policy.everywhere
+            self.policy.scope in ("foreign", "all")
             or (scope == "tools" and self.has_tools)
-            or (scope == "calls" and bool(place.message.calls))
+            or ("calls" in (scope, self.policy.scope) and bool(place.message.calls))
             or (scope == "current" and place.at > self.last_user)
         )
 
@@ -322,21 +364,27 @@ class _Restorer:
                 self._known.add(name)
 
     def _put_none(self, place: Place) -> None:
-        """Write that the upstream gave no reasoning, where its profile wants that written.
+        """Write that the upstream gave no reasoning, where its profile or the upstream wants that
+        written.
 
         Turns that come later don't count: what was sent for this one is sent again.
         """
+        step = self._policy.turns.get(place.at, "omit")
+        if self._policy.scope == "all":
+            step = self._policy.step
         if self._earlier.of(place)[0] == "filled":
             self._fill(place, "empty")
         elif self._profile.none == "empty":
             self._set(place, self._earlier.empty(place, self._profile))
         elif self._profile.none == "like-others" and self._field_before:
             self._set(place, {self._field_before: self._profile.fill})
-        elif self._policy.everywhere and self._policy.step == "empty":
+        elif step == "empty":
             self._fill(place, "empty")
             self._earlier.note(place, "filled", self._profile)
         elif any(text.strip() for _, text in place.message.reasoning):
             self._set(place, {})  # the turn's own id says that it is not the turn's
+        if step != "empty":
+            self._fill(place, step)
 
     def _unpack(self, place: Place, record: Record) -> None:
         share, own = self._request.share(place), self._request.owns(record)
@@ -376,11 +424,7 @@ class _Restorer:
     def _miss(self, place: Place, why: str = "") -> None:
         self._say(place, "missing", why or place.why)
         before, _ = self._earlier.of(place)
-        step: str = "omit"
-        if before == "empty":
-            step = "empty"
-        elif self._request.demands(place):
-            step = self._policy.step
+        step = self._step_for(place, before)
         self._fill(place, step)
         # Of the other steps none leaves anything in the turn's own message.
         now = "omit"
@@ -389,7 +433,19 @@ class _Restorer:
         if now != before:
             self._earlier.note(place, now, self._profile)
 
-    def _fill(self, place: Place, step: str) -> None:
+    def _step_for(self, place: Place, before: str) -> Step:
+        """What is done for an unknown turn; `before`, what an earlier request sent for it."""
+        if place.at in self._policy.turns:
+            return self._policy.turns[place.at]
+        if before == "empty":
+            return "empty"
+        if self._request.demands(place):
+            return self._policy.step
+        return "omit"
+
+    def _fill(self, place: Place, step: Step) -> None:
+        if step not in ("omit", "empty"):
+            self._result.given_up[place.at] = step
         match step:
             case "empty" if self._profile.stand_in:
                 if place.message.calls:
@@ -424,7 +480,7 @@ def _forget_if_late(place: Place, since: int) -> None:
         place.why = "found too late: what was sent before is sent again"
 
 
-def _trim(messages: Sequence[Message], lost_at: int, edits: dict[int, Edit]) -> None:
+def _trim(messages: Sequence[Message], lost_at: int, result: Restoration) -> None:
     """Let the conversation begin at the user's first words after the lost turn, and keep the
     system's words.
 
@@ -433,28 +489,6 @@ def _trim(messages: Sequence[Message], lost_at: int, edits: dict[int, Edit]) -> 
     users = (at for at in range(lost_at, len(messages)) if messages[at].role == "user")
     start = next(users, None)
     if start is not None:
-        edits |= {at: Edit(dropped=True) for at in range(start) if messages[at].role != "system"}
-
-
-def _map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:
-    """Give the upstream its own tool-call ids back, in the calls and in their results."""
-    own = {minted: theirs for place in places for minted, theirs in _own_ids(place)}
-    for at, message in enumerate(messages):
-        ids = [message.result_of]
-        if message.role == "assistant":
-            ids = [call.id for call in message.calls]
-        mapped = {call_id: own[call_id] for call_id in ids if call_id in own}
-        if mapped:
-            edits.setdefault(at, Edit()).ids = mapped
-
-
-def _own_ids(place: Place) -> Iterator[tuple[str, str]]:
-    """Minted ids with the upstream's own; none for an unknown turn or ambiguous own ids."""
-    if place.record is None:
-        return
-    ids = place.record.ids
-    if len(set(ids)) != len(ids):
-        return
-    for call_id, minted in place.minted.items():
-        if minted.index < len(ids) and ids[minted.index]:
-            yield call_id, ids[minted.index]
+        result.begins_at = start
+        dropped = (at for at in range(start) if messages[at].role != "system")
+        result.edits |= {at: Edit(dropped=True) for at in dropped}

@@ -10,6 +10,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from manage_api.access.callers import UserRequest
 from manage_api.access.guards import admin_only
+from manage_api.domains.lessons.schemas import LessonView
 from manage_api.domains.prices.schemas import PriceView
 from manage_api.domains.prices.service import published
 from manage_api.domains.upstreams.schemas import ProfileBy, UpstreamBody, UpstreamView
@@ -23,6 +24,7 @@ from shared.config.schema import EFFORTS, Upstream
 from shared.periods import day_of
 from shared.pricing import Price, list_prices_day
 from shared.routes import known_models
+from shared.store.lessons import read_lessons
 from shared.store.prices import find_price, list_set_prices
 
 __all__ = ("UpstreamPages",)
@@ -78,6 +80,7 @@ class UpstreamPages(Pages):
             request,
             "admin/upstreams.html",
             cards=_cards(sidecar),
+            lessons=[LessonView.of(lesson) for lesson in read_lessons(sidecar.store)],
             config_path=sidecar.snapshot.config_path,
             usd=dollars,
         )

@@ -32,7 +32,7 @@ from manage_api.domains.limits import limits_words
 from manage_api.problems import Problem, http_problem, store_problem, unexpected_problem
 from manage_api.sidecar import Sidecar
 from manage_api.web.assets import asset
-from manage_api.web.words import agent, outcome, rule_words, trouble
+from manage_api.web.words import agent, lesson_words, outcome, rule_words, trouble
 from shared.errors import StoreError
 from shared.model import User
 from shared.store.sessions import session_user
@@ -188,7 +188,7 @@ def _environment() -> Environment:
         "usd": usd,
         "when": when,
     }
-    words = (agent, limits_words, outcome, rule_words, trouble)
+    words = (agent, lesson_words, limits_words, outcome, rule_words, trouble)
     environment.filters |= {word.__name__: word for word in words}
     return environment
 

@@ -2,9 +2,10 @@
 
 import re
 
+from manage_api.domains.lessons.schemas import LessonView
 from manage_api.domains.requests.schemas import RequestView
 
-__all__ = ("agent", "outcome", "rule_words", "trouble")
+__all__ = ("agent", "lesson_words", "outcome", "rule_words", "trouble")
 
 _TROUBLE = {
     "bad_request": "The request was not valid HTTP.",
@@ -78,17 +79,31 @@ _STATUS = {
     "529": "it is overloaded",
 }
 _RULES = {
-    "id": "recognised by a tool-call id",
-    "chain": "recognised by the turn after it",
-    "anchor": "recognised by its text and position",
-    "stop": "recognised as a stopped answer",
-    "result": "recognised by its tool calls and their results",
-    "text": "recognised by its text alone",
-    "neighbour": "recognised by the turn before it",
-    "known-empty": "the model gave no reasoning",
-    "client": "sent by the client",
+    "id": "found by its tool-call id",
+    "chain": "found by the turn after it",
+    "anchor": "found by its text or calls and what came before",
+    "stop": "found as the beginning of a stopped answer",
+    "result": "found by its tool calls and their results",
+    "text": "found by its text alone",
+    "neighbour": "found by the turn before it",
+    "known-empty": "found, and the model gave it no reasoning",
+    "client": "not found, but the client sent reasoning itself",
     "missing": "not found",
 }
+_LESSONS = {
+    "bare": "No reasoning is sent: the upstream does not know the field.",
+    "pictures": "Pictures are left out.",
+    "alternate": "Consecutive messages of the user are joined.",
+    "keep": "The members that the profile adds are left out.",
+}
+_EMPTY = {
+    "": "Turns that the profile names get empty reasoning if theirs is unknown.",
+    "calls": "Turns with tool calls get empty reasoning if theirs is unknown.",
+    "foreign": "All turns get empty reasoning if theirs is unknown.",
+    "all": "All turns get empty reasoning if theirs is unknown or they had none.",
+}
+"""By the turns that such a lesson is about."""
+
 _AGENTS = (
     ("cursor", "Cursor"),
     ("claude-cli", "Claude Code"),
@@ -135,6 +150,13 @@ def outcome(view: RequestView) -> tuple[str, str]:
 def rule_words(rule: str) -> str:
     """Say how a turn was recognised."""
     return _RULES.get(rule, rule[:120])
+
+
+def lesson_words(lesson: LessonView) -> str:
+    """Say what is changed in requests because of a lesson."""
+    if lesson.kind == "empty":
+        return _EMPTY[lesson.scope]
+    return _LESSONS[lesson.kind]
 
 
 def agent(user_agent: str) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from shared.store.engine import Engine
 from shared.store.ledger import Entry
-from shared.store.reports import EntryFilter, Try, TurnNote, read_details, recent_entries
+from shared.store.reports import EntryFilter, Try, read_details, recent_entries
 
 __all__ = ("Attempt", "Recent", "Replays", "read_recent")
 
@@ -69,11 +69,12 @@ def read_recent(engine: Engine) -> Recent:
                 at_upstream.append(_attempt(entry, attempt, last=number == 0))
         client = entry.user_agent.partition(" ")[0][:_MAX_CLIENT]
         ways = ways_by_client.setdefault(client, Counter())
-        ways.update(filter(None, map(_way, details.turns)))
+        for rule, count in details.counts.items():
+            ways[_way(rule)] += count
     replays = [
         Replays(client=client, **{way: ways[way] for way in _WAYS})
         for client, ways in ways_by_client.items()
-        if ways
+        if any(ways[way] for way in _WAYS)
     ]
     return Recent(
         attempts={upstream: list(reversed(rows)) for upstream, rows in attempts.items() if rows},
@@ -96,9 +97,9 @@ def _attempt(entry: Entry, attempt: Try, *, last: bool) -> Attempt:
     return Attempt(at=entry.at, ok=answered and not broke, outcome=outcome)
 
 
-def _way(note: TurnNote) -> str:
+def _way(rule: str) -> str:
     """Name the way a turn was recognised; empty if that says nothing about its ids."""
-    match note.rule:
+    match rule:
         case "id":
             return "by_id"
         case "missing":

@@ -114,8 +114,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Groups the requests of one chat of one caller; empty: not known."""
 
     details: str = "{}"
-    """JSON: `tries` (list of `{upstream, key, model, outcome}`), `turns` (list of `{at,
-    rule, why}`), `notes` (list of sentences) and `policy`.
+    """JSON: `tries` (list of `{upstream, key, model, outcome}`), `turns` (list of `{turn, at,
+    rule, why}`), `rules` (numbers of turns by rule), `notes` (list of sentences) and `policy`.
     """
 
 

@@ -17,13 +17,11 @@ __all__ = (
     "add_keys",
     "change_turn",
     "drop_keys",
-    "find_learned",
     "find_sent",
     "find_tokens",
     "find_turns",
     "forget_old",
     "has_old",
-    "keep_learned",
     "keep_sent",
     "keep_turn",
     "kept_bytes",
@@ -205,21 +203,6 @@ def keep_sent(key: bytes, value: str, now: int) -> Statement:
         ON CONFLICT (key) DO UPDATE SET value = excluded.value, used_at = excluded.used_at
     """
     return sql, {"key": key, "value": value, "now": now}
-
-
-def find_learned(engine: Engine) -> dict[str, str]:
-    """What has been learnt of each endpoint."""
-    return dict(engine.read("SELECT endpoint, value FROM learned"))
-
-
-def keep_learned(endpoint: str, value: str, now: int) -> Statement:
-    """Note what an endpoint has taught."""
-    sql = """
-        INSERT INTO learned (endpoint, value, learned_at) VALUES (:endpoint, :value, :now)
-        ON CONFLICT (endpoint) DO UPDATE SET value = excluded.value,
-            learned_at = excluded.learned_at
-    """
-    return sql, {"endpoint": endpoint, "value": value, "now": now}
 
 
 def kept_bytes(engine: Engine) -> int:

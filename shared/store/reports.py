@@ -266,6 +266,8 @@ class TurnNote(msgspec.Struct, frozen=True):
 
     rule: str = ""
     why: str = ""
+    turn: int = 0
+    """Its number among the replayed turns, from 1; 0: not recorded."""
 
 
 class Details(msgspec.Struct, frozen=True):
@@ -273,6 +275,11 @@ class Details(msgspec.Struct, frozen=True):
 
     tries: tuple[Try, ...] = ()
     turns: tuple[TurnNote, ...] = ()
+    """Of many, those that were not found, and the latest."""
+
+    rules: dict[str, int] = {}
+    """How many turns each rule has resolved; empty: not recorded."""
+
     notes: tuple[str, ...] = ()
     """What of the request the upstream did not get, in sentences."""
 
@@ -280,6 +287,11 @@ class Details(msgspec.Struct, frozen=True):
     """Profile of the upstream, and the step of its ladder that is taken for turns whose
     reasoning is not known.
     """
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many turns each rule has resolved."""
+        return self.rules or dict(Counter(note.rule for note in self.turns))
 
 
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ class Desk:
         self.memory = Memory(path)
         self.upstreams = upstreams or (upstream(),)
         self.server = Server()
+        self.profiles: dict[str, dict[str, object]] = {}
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
@@ -96,7 +97,7 @@ class Desk:
         """A request of which the headers have come."""
         endpoint = classify(path)
         assert endpoint is not None
-        snapshot = Snapshot(upstreams=self.upstreams, server=self.server)
+        snapshot = Snapshot(upstreams=self.upstreams, server=self.server, profiles=self.profiles)
         return Intake(self.services(), snapshot, principal, endpoint, headers or {})
 
     def services(self) -> Services:

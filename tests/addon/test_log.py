@@ -173,6 +173,13 @@ def test_a_line_says_everything_that_is_known() -> None:
     )
 
 
+@pytest.mark.parametrize(("step", "said"), [("off", "thinking=off"), ("trim", "history=shortened")])
+def test_a_line_says_that_the_whole_request_was_changed_for_a_lost_turn(
+    step: str, said: str
+) -> None:
+    assert f" turns=missing:1 {said} " in line(restored={"missing": 1}, step=step).text()
+
+
 def test_a_line_says_no_more_than_is_known() -> None:
     assert line().text() == '200 POST /v1/x 1.235s 9.9.9.9 "Cursor/1.0"'
     same = line(model="m", upstream_model="m", upstream="up", tokens=(1, 0, 2), tries=("200",))

@@ -138,7 +138,7 @@ def test_the_audit_finds_a_chinese_phrase_and_shows_the_conversation(
     page.get_by_role("button", name=re.compile("明天的天气")).first.click()
     conversation = page.locator("#drawer-body .conversation")
     expect(conversation.get_by_text(PHRASE)).to_be_visible()
-    conversation.get_by_text("recognised by a tool-call id").first.click()
+    conversation.get_by_text("found by its tool-call id").first.click()
     expect(conversation.locator("details[open] .text-block").first).to_be_visible()
 
 

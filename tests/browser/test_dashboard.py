@@ -62,7 +62,7 @@ def test_a_new_user_makes_a_key_and_sees_the_own_request(
     rows.first.click()
     drawer = page.get_by_role("dialog")
     expect(drawer.get_by_text("deepseek: 200")).to_be_visible()
-    expect(drawer.get_by_text("recognised by").first).to_be_visible()
+    expect(drawer.get_by_text("found by").first).to_be_visible()
 
 
 def test_a_revoked_key_is_refused_and_shown_as_revoked(

@@ -46,6 +46,7 @@ ROUTES = {
     """,
     "admins": """
         DELETE /api/admin/keys/{key_id:int}
+        DELETE /api/admin/lessons/{lesson_id:str}
         DELETE /api/admin/prices/{price_id:int}
         DELETE /api/admin/upstreams/{upstream_id:str}
         DELETE /api/admin/users/{user_id:int}
@@ -80,6 +81,7 @@ ROUTES = {
         GET /api/admin/conversations
         GET /api/admin/health
         GET /api/admin/keys
+        GET /api/admin/lessons
         GET /api/admin/overview
         GET /api/admin/prices
         GET /api/admin/requests

@@ -60,6 +60,9 @@ class ConversationTurn(msgspec.Struct, frozen=True, kw_only=True):
     restored: str | None = None
     """The rule that restored the reasoning; null: it came with the message."""
 
+    missed: str | None = None
+    """Why the reasoning was not found; null: it was, or none was looked for."""
+
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """The messages and the answer; a very long one lacks its first messages."""

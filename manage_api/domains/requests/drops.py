@@ -73,15 +73,20 @@ def _is_repair(first: Try, second: Try) -> bool:
 
 
 def _changed_turns(before: RequestView, now: RequestView) -> Iterator[str]:
-    """Count the turns of both requests that only one of them found."""
-    was_missing = {note.at: note.rule == "missing" for note in before.turns}
-    both = [note for note in now.turns if note.at in was_missing]
-    restored = sum(was_missing[note.at] and note.rule != "missing" for note in both)
-    lost = sum(not was_missing[note.at] and note.rule == "missing" for note in both)
+    """Count the turns of both requests that only one of them found; all misses and the latest
+    turns are listed.
+    """
+    last = min(max((note.at for note in view.turns), default=-1) for view in (before, now))
+    restored = len(_missing(before, last) - _missing(now, last))
+    lost = len(_missing(now, last) - _missing(before, last))
     if restored:
         yield f"{_turns(restored)} newly restored"
     if lost:
         yield f"{_turns(lost)} newly missing"
+
+
+def _missing(view: RequestView, last: int) -> set[int]:
+    return {note.at for note in view.turns if note.rule == "missing" and note.at <= last}
 
 
 def _turns(count: int) -> str:

@@ -73,7 +73,10 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
 
     tries: tuple[Try, ...]
     turns: tuple[TurnNote, ...]
-    """How each replayed turn was resolved."""
+    """How each replayed turn was resolved; of many, those not found and the latest."""
+
+    rules: dict[str, int]
+    """How many replayed turns each rule resolved."""
 
     notes: tuple[str, ...]
     """What was removed from or changed in the request, in sentences."""
@@ -93,6 +96,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
                 msgspec.structs.replace(each, key=_masked(each.key)) for each in details.tries
             ),
             turns=details.turns,
+            rules=details.counts,
             notes=details.notes,
             policy=details.policy,
         )

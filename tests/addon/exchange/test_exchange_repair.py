@@ -6,8 +6,6 @@ import pytest
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.verdict import Again, Reply
-from addon.recall.restore import Policy
-from shared.profiles import builtin_profiles
 from tests.addon.desk import (
     CURSOR,
     MODEL,
@@ -225,18 +223,15 @@ def test_the_next_upstream_has_a_repair_of_its_own_and_learns_nothing_of_the_fir
     assert unknown(desk.open(COLD)) is None
 
 
-def strict(desk: Desk, name: str, profile: str) -> None:
-    """Let an upstream's policy be to refuse what is not known."""
-    desk.lessons.learn(
-        f"{name} {MODEL}", builtin_profiles()[profile], Policy("reject", everywhere=True)
-    )
+STRICT = {"strict": {"like": "deepseek-v4", "missing": ["reject"]}}
+"""A profile that refuses what is not known."""
 
 
 @pytest.mark.parametrize("headers", [{}, CURSOR], ids=["others", "cursor"])
 def test_a_strict_policy_names_the_message_and_the_remedy(
     desk: Desk, headers: dict[str, str]
 ) -> None:
-    strict(desk, "one", "deepseek-v4")
+    desk.profiles, desk.upstreams = STRICT, (upstream(profile="strict"),)
     reply = desk.intake(headers).open(body(COLD))
     assert isinstance(reply, Reply)
     told = json.loads(reply.body)["error"]
@@ -254,9 +249,9 @@ def test_a_strict_policy_names_the_message_and_the_remedy(
 def test_a_strict_upstream_is_no_help_to_one_that_failed(desk: Desk) -> None:
     desk.upstreams = (
         upstream("one", profile="glm"),
-        upstream("two", profile="mimo", api_keys=("sk-a", "sk-b")),
+        upstream("two", profile="strict", api_keys=("sk-a", "sk-b")),
     )
-    strict(desk, "two", "mimo")
+    desk.profiles = STRICT
     exchange = desk.open(COLD)
     reply = reply_of(exchange.refused(503, {}, error("down for now")))
     assert (reply.status, reply.body) == (503, error("down for now"))

@@ -21,7 +21,8 @@ def opened(desk: Desk, **settings: Any) -> Exchange:
 
 
 def test_the_ladder_is_what_its_table_says() -> None:
-    assert [step.__name__ for step in LADDER] == ["repair", "signal", "move_on", "blame_keys"]
+    steps = ["repair", "signal", "move_on", "blame_keys", "end_trial"]
+    assert [step.__name__ for step in LADDER] == steps
 
 
 def test_what_can_be_mended_is_mended_before_the_next_is_tried(desk: Desk) -> None:

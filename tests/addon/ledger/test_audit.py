@@ -60,6 +60,17 @@ def test_a_whole_conversation_shows_the_reasoning_that_was_restored(desk: Desk) 
     assert kept["answer"] == {"text": SAYING.text, "calls": [], "reasoning": SAYING.reasoning}
 
 
+def test_a_whole_conversation_shows_why_reasoning_was_not_found(desk: Desk) -> None:
+    elsewhere: Json = {"role": "assistant", "content": "Said elsewhere."}
+    asked: Json = {"role": "user", "content": "hi"}
+    record = recorded(desk, desk.open([asked, elsewhere, asked], principal=CALLER), "full")
+    assert record is not None
+    assert record.conversation is not None
+    turn = json.loads(zlib.decompress(record.conversation))["messages"][1]
+    assert turn.pop("missed")
+    assert turn == {"role": "assistant", "text": "Said elsewhere."}, "an empty one is none"
+
+
 def test_of_an_endless_conversation_the_end_is_kept(desk: Desk) -> None:
     long = [{"role": "user", "content": f"{number}" + "x" * 99_000} for number in range(60)]
     exchange = desk.open(long, principal=CALLER)

@@ -207,6 +207,36 @@ def test_restored_and_missing_turns_are_counted_and_listed(desk: Desk) -> None:
     assert details["tries"] == [{"upstream": "one", "key": "cret", "model": MODEL, "outcome": ""}]
 
 
+def test_of_a_long_conversation_misses_and_the_latest_are_listed_and_all_are_counted(
+    desk: Desk,
+) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, CALLING, principal=CALLER)
+    found = messages[1:]
+    elsewhere = {"role": "assistant", "content": "Never said here."}
+    messages += [*found * 150, elsewhere, *found * 150, *[elsewhere] * 99, *found]
+    entry = entered(desk, desk.open([*messages, messages[0]], principal=CALLER))
+    details = json.loads(entry.details)
+    assert details["rules"] == {"id": 302, "missing": 100}
+    assert len(details["turns"]) == 100
+    latest = details["turns"][-1]
+    assert (latest["turn"], latest["at"], latest["rule"]) == (402, len(messages) - 2, "id")
+    assert len(entry.details) < 20_000
+
+
+def test_a_short_conversation_s_turns_are_all_listed_with_their_numbers_and_reasons(
+    desk: Desk,
+) -> None:
+    messages: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(messages, CALLING, principal=CALLER)
+    messages += [{"role": "assistant", "content": "Never said here."}, messages[0]]
+    entry = entered(desk, desk.open(messages, principal=CALLER))
+    found, missed = json.loads(entry.details)["turns"]
+    assert found == {"turn": 1, "at": 1, "rule": "id"}
+    assert missed.pop("why")
+    assert missed == {"turn": 2, "at": 3, "rule": "missing"}
+
+
 def test_the_policy_for_turns_that_are_not_known_is_told(desk: Desk) -> None:
     entry = entered(desk, desk.open(principal=CALLER))
     assert json.loads(entry.details)["policy"] == "deepseek-v4: empty"

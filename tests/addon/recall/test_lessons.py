@@ -1,22 +1,25 @@
 """What an endpoint has taught is used there from then on; the ladder goes down step by step."""
 
+import json
+
 import pytest
 
-from addon.recall.lessons import Lessons, steps_down
+from addon.recall.lessons import Change, Lessons, steps_down
 from addon.recall.restore import Policy
 from shared.profiles import Step, builtin_profiles
-from shared.store.recall import keep_learned
+from shared.store.lessons import Kind, Lesson, Scope, forget_lesson, read_lessons
 from tests.addon.recall.chat import Memory
 
 PROFILES = builtin_profiles()
+ENDPOINT = ("one", "m")
 
 
 def lessons(memory: Memory) -> Lessons:
     return Lessons(memory.engine, memory.clock)
 
 
-def everywhere(*steps: Step) -> list[Policy]:
-    return [Policy(step, everywhere=True, repairing=True) for step in steps]
+def lesson(kind: Kind = "empty", profile: str = "glm", scope: Scope = "calls") -> Lesson:
+    return Lesson(upstream="one", model="m", kind=kind, profile=profile, scope=scope, learned_at=1)
 
 
 @pytest.mark.parametrize(
@@ -32,63 +35,156 @@ def everywhere(*steps: Step) -> list[Policy]:
 def test_without_a_lesson_the_ladder_s_first_step_is_taken(
     memory: Memory, profile: str, step: Step
 ) -> None:
-    assert lessons(memory).policy("one m", PROFILES[profile]) == Policy(step)
+    assert lessons(memory).policy(ENDPOINT, PROFILES[profile]) == Policy(step)
 
 
 def test_a_lesson_is_of_its_endpoint_and_survives_a_restart(memory: Memory) -> None:
-    lessons(memory).learn("one m", PROFILES["kimi"], Policy("off", everywhere=True, repairing=True))
+    lessons(memory).change(Change(None, lesson()))
     memory.engine.flush()
     memory.restart()
     learnt = lessons(memory)
-    assert learnt.policy("one m", PROFILES["kimi"]) == Policy("off", everywhere=True)
-    assert learnt.policy("one other", PROFILES["kimi"]) == Policy("omit")
+    assert learnt.policy(ENDPOINT, PROFILES["glm"]) == Policy("empty", "calls")
+    assert learnt.policy(("one", "other"), PROFILES["glm"]) == Policy("omit")
 
 
-def test_a_lesson_counts_at_once(memory: Memory) -> None:
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [
+        ("bare", Policy("omit", bare="always")),
+        ("pictures", Policy("omit", pictures=False)),
+        ("alternate", Policy("omit", allows_consecutive_user_messages=False)),
+        ("keep", Policy("omit", keep=False)),
+    ],
+)
+def test_every_kind_of_lesson_counts(memory: Memory, kind: Kind, policy: Policy) -> None:
     learnt = lessons(memory)
-    learnt.learn("one m", PROFILES["glm"], Policy("empty", everywhere=True))
-    learnt.learn("one m", PROFILES["glm"], Policy("off", everywhere=True))
-    assert learnt.policy("one m", PROFILES["glm"]) == Policy("off", everywhere=True)
+    learnt.change(Change(None, lesson(kind)))
+    assert learnt.policy(ENDPOINT, PROFILES["glm"]) == policy
+
+
+def test_a_lesson_counts_at_once_and_others_stay(memory: Memory) -> None:
+    learnt = lessons(memory)
+    for one in (lesson("pictures"), lesson(), lesson(scope="all")):
+        learnt.change(Change(None, one))
+    policy = Policy("empty", "all", pictures=False)
+    assert learnt.policy(ENDPOINT, PROFILES["glm"]) == policy
+
+
+def test_a_lesson_counts_while_the_database_is_locked_and_is_written_after(memory: Memory) -> None:
+    learnt = lessons(memory)
+    with memory.locked():
+        learnt.change(Change(None, lesson()))
+        learnt.refresh()
+        assert learnt.policy(ENDPOINT, PROFILES["glm"]) == Policy("empty", "calls")
+        assert read_lessons(memory.engine) == []
+    learnt.refresh()
+    assert read_lessons(memory.engine) == [lesson()]
+
+
+def test_a_lesson_that_another_program_forgets_no_longer_counts(memory: Memory) -> None:
+    learnt = lessons(memory)
+    learnt.change(Change(None, lesson()))
+    memory.engine.transact(lambda work: work.run(*forget_lesson(lesson().key)))
+    learnt.refresh()
+    assert learnt.policy(ENDPOINT, PROFILES["glm"]) == Policy("omit")
+
+
+def test_what_was_forgotten_meanwhile_is_not_confirmed(memory: Memory) -> None:
+    learnt = lessons(memory)
+    learnt.change(Change(lesson(), lesson()))
+    assert learnt.policy(ENDPOINT, PROFILES["glm"]) == Policy("omit")
+    assert read_lessons(memory.engine) == []
 
 
 def test_a_lesson_under_another_profile_is_ignored(memory: Memory) -> None:
     learnt = lessons(memory)
-    learnt.learn("one m", PROFILES["kimi"], Policy("off", everywhere=True))
-    assert learnt.policy("one m", PROFILES["mimo"]) == Policy("empty")
+    learnt.change(Change(None, lesson(profile="kimi")))
+    assert learnt.policy(ENDPOINT, PROFILES["glm"]) == Policy("omit")
 
 
-def test_a_lesson_that_this_version_does_not_understand_is_ignored(memory: Memory) -> None:
-    later = '{"profile": "kimi", "policy": {"step": "pray", "everywhere": true}}'
-    memory.engine.write_later(
-        [keep_learned("one m", later, 1), keep_learned("one n", "not json", 1)]
-    )
-    memory.engine.flush()
-    assert lessons(memory).policy("one m", PROFILES["kimi"]) == Policy("omit")
+# -- rows of earlier versions ----------------------------------------------------------------------
+
+
+def keep_row(memory: Memory, value: str) -> None:
+    sql = "INSERT INTO learned (endpoint, value, learned_at) VALUES ('one m', :value, 7)"
+    memory.engine.transact(lambda work: work.run(sql, {"value": value}))
 
 
 @pytest.mark.parametrize(
-    ("profile", "refused", "steps"),
+    ("policy", "learnt"),
     [
-        ("deepseek-v4", Policy("empty"), everywhere("empty", "off")),
-        ("deepseek-v4", Policy("empty", everywhere=True), everywhere("off")),
-        ("deepseek-v4", Policy("off", everywhere=True), []),
-        ("deepseek-legacy", Policy("omit"), everywhere("empty", "off")),
+        ({"step": "empty", "everywhere": True}, [("empty", "all")]),
+        ({"step": "empty", "everywhere": False}, []),
+        ({"step": "off", "everywhere": True}, []),
+        ({"step": "trim", "everywhere": True}, []),
+        ({"step": "omit", "bare": "always", "keep": False}, [("bare", ""), ("keep", "")]),
+        (
+            {"step": "off", "pictures": False, "allows_consecutive_user_messages": False},
+            [("alternate", ""), ("pictures", "")],
+        ),
+    ],
+)
+def test_rows_of_earlier_versions_become_lessons_but_for_what_is_one_conversation_s(
+    memory: Memory, policy: dict[str, object], learnt: list[tuple[Kind, Scope]]
+) -> None:
+    keep_row(memory, json.dumps({"profile": "glm", "policy": policy}))
+    for _ in range(2):
+        lessons(memory)
+        found = read_lessons(memory.engine)
+        assert [(one.kind, one.scope) for one in found] == learnt
+        assert {(one.upstream, one.model, one.learned_at) for one in found} <= {("one", "m", 7)}
+    [(rows,)] = memory.engine.read("SELECT count(*) FROM learned")
+    assert rows == len(learnt)
+
+
+@pytest.mark.parametrize("value", ["not json", '{"kind": "later"}', "[]"])
+def test_a_row_of_another_version_is_left_alone(memory: Memory, value: str) -> None:
+    keep_row(memory, value)
+    assert lessons(memory).policy(ENDPOINT, PROFILES["glm"]) == Policy("omit")
+    assert memory.engine.read("SELECT value FROM learned") == [(value,)]
+
+
+# -- the ladder ------------------------------------------------------------------------------------
+
+
+def steps(profile: str, refused: Policy) -> list[str]:
+    """The steps down, each with its scope."""
+    found = steps_down(PROFILES[profile], refused)
+    assert all(policy.repairing for policy in found)
+    return [f"{policy.step} {policy.scope}".strip() for policy in found]
+
+
+ALL_EMPTY = ["empty calls", "empty foreign", "empty all"]
+OFF = ["off foreign", "off all"]
+TRIMS = ["trim", "trim calls", "trim foreign", "trim all"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "refused", "expected"),
+    [
+        ("deepseek-v4", Policy("empty"), ["empty", *ALL_EMPTY, *OFF]),
+        ("deepseek-v4", Policy("empty", repairing=True), [*ALL_EMPTY, *OFF]),
+        ("deepseek-v4", Policy("empty", "all", repairing=True), OFF),
+        ("deepseek-v4", Policy("off", "all", repairing=True), []),
+        ("deepseek-legacy", Policy("omit"), ["empty", *ALL_EMPTY, *OFF]),
         ("deepseek-r1", Policy("omit"), []),
-        ("mimo", Policy("empty"), everywhere("empty", "off")),
-        ("kimi", Policy("omit"), everywhere("off", "empty")),
-        ("kimi", Policy("off", everywhere=True), everywhere("empty")),
-        ("glm", Policy("omit"), everywhere("empty", "off")),
-        ("qwen", Policy("empty", everywhere=True), everywhere("off")),
-        ("vllm", Policy("omit"), everywhere("empty")),
-        ("field-generic", Policy("omit"), everywhere("empty")),
+        ("mimo", Policy("empty"), ["empty", *ALL_EMPTY, *OFF]),
+        ("kimi", Policy("omit"), [*OFF, "empty", *ALL_EMPTY]),
+        ("kimi", Policy("off", "all", repairing=True), ["empty", *ALL_EMPTY]),
+        ("kimi-thinking", Policy("empty", "all", repairing=True), TRIMS),
+        ("glm", Policy("omit"), [*ALL_EMPTY, *OFF]),
+        ("glm", Policy("empty", "calls"), [*ALL_EMPTY, *OFF]),
+        ("glm", Policy("empty", "calls", repairing=True), [*ALL_EMPTY[1:], *OFF]),
+        ("vllm", Policy("omit"), ALL_EMPTY),
+        ("field-generic", Policy("omit"), ALL_EMPTY),
         ("none", Policy("omit"), []),
     ],
 )
-def test_the_ladder_goes_down_from_what_was_refused(
-    profile: str, refused: Policy, steps: list[Policy]
+def test_the_ladder_goes_down_from_what_was_refused_with_as_few_turns_as_may_do(
+    profile: str, refused: Policy, expected: list[str]
 ) -> None:
-    assert steps_down(PROFILES[profile], refused) == steps
+    assert steps(profile, refused) == expected
 
 
 def test_a_step_that_the_ladder_no_longer_has_starts_it_anew() -> None:
-    assert steps_down(PROFILES["glm"], Policy("reject")) == everywhere("empty", "off")
+    assert steps("glm", Policy("reject")) == [*ALL_EMPTY, *OFF]

@@ -128,7 +128,7 @@ def test_unknown_turns_are_filled_where_the_profile_says_so(
 
 def test_a_lesson_counts_for_every_turn(memory: Memory) -> None:
     chat = Chat(memory, profile="glm")
-    chat.policy = Policy("empty", everywhere=True)
+    chat.policy = Policy("empty", scope="all")
     chat.say_elsewhere(foreign())
     chat.ask("go on")
     chat.answer(turn(None, "OK"))
@@ -140,7 +140,7 @@ def test_thinking_is_switched_off_for_a_request_with_unknown_turns(
     memory: Memory, repairing: bool
 ) -> None:
     chat = Chat(memory)
-    chat.policy = Policy("off", everywhere=True, repairing=repairing)
+    chat.policy = Policy("off", scope="all", repairing=repairing)
     chat.answer(turn("thought", "OK"))
     chat.ask("go on")
     assert chat.carried() == ["thought"]
@@ -286,7 +286,7 @@ def test_a_lesson_overrides_what_was_omitted_before(memory: Memory) -> None:
     chat = Chat(memory, profile="kimi")
     chat.say_elsewhere(foreign())
     assert chat.carried() == [None]
-    chat.policy = Policy("empty", everywhere=True)
+    chat.policy = Policy("empty", scope="all")
     assert chat.carried() == [" "]
 
 
@@ -296,9 +296,9 @@ def test_a_repair_puts_back_what_was_found_too_late_and_it_stays(memory: Memory)
     twin.answer(turn("of the twin", "Done."))
     assert one.carried() == [""]
     memory.forget(memory.tokens()[1])
-    one.policy = Policy("empty", everywhere=True, repairing=True)
+    one.policy = Policy("empty", scope="all", repairing=True)
     assert one.carried() == ["thought"]
-    one.policy = Policy("empty", everywhere=True)
+    one.policy = Policy("empty", scope="all")
     assert one.carried() == ["thought"]
     memory.restart()
     assert one.carried() == ["thought"]
@@ -319,7 +319,7 @@ def test_what_later_turns_show_of_the_upstream_changes_nothing_before_them(
 
 def test_what_was_sent_as_empty_keeps_its_name(memory: Memory) -> None:
     chat = Chat(memory, profile="field-generic")
-    chat.policy = Policy("empty", everywhere=True)
+    chat.policy = Policy("empty", scope="all")
     chat.say_elsewhere(foreign())
     chat.answer(turn(None, "One.", call()))
     chat.answer(turn("thought", "Two.", call(), field="reasoning"))
@@ -334,7 +334,7 @@ def test_what_was_sent_as_empty_has_the_name_that_the_upstream_uses(memory: Memo
     chat.answer(turn(None, "One.", call()))
     chat.answer(turn("thought", "Two.", call(), field="reasoning"))
     usual = chat.policy
-    chat.policy = Policy("empty", everywhere=True, repairing=True)
+    chat.policy = Policy("empty", scope="all", repairing=True)
     assert chat.carried("reasoning") == ["", "", "thought"]
     chat.policy = usual
     chat.messages = chat.messages[:-2]
@@ -346,7 +346,7 @@ def test_an_empty_one_stays_when_the_upstream_no_longer_wants_it(memory: Memory)
     chat = Chat(memory, profile="glm")
     usual = chat.policy
     chat.answer(turn(None, "", call()))
-    chat.policy = Policy("empty", everywhere=True)
+    chat.policy = Policy("empty", scope="all")
     assert chat.carried() == [""]
     chat.policy = usual
     assert chat.carried() == [""]

@@ -143,10 +143,22 @@ async def test_a_conversation_is_shown_with_what_was_restored(
 
     text = await text_of(client, admin_session, "/admin/audit/1")
 
-    assert "recognised by a tool-call id" in text
+    assert "found by its tool-call id" in text
     assert "thought &lt;script&gt;" in text
     assert "<script" not in text
     assert "<img" not in text
+
+
+async def test_a_conversation_shows_why_reasoning_was_not_found(
+    client: AsyncTestClient, admin_session: str, books: Books, ada: Person
+) -> None:
+    turn = {"role": "assistant", "text": "Said.", "missed": "a longer <b>text</b> was needed"}
+    books.record(ada, "q", {"messages": [turn], "answer": {"text": "OK"}})
+
+    text = await text_of(client, admin_session, "/admin/audit/1")
+
+    assert "not found" in text
+    assert "a longer &lt;b&gt;text&lt;/b&gt; was needed" in text
 
 
 async def test_a_long_line_is_cut_in_the_list_and_whole_in_the_drawer(

@@ -1,3 +1,6 @@
+import re
+
+import msgspec
 import pytest
 from litestar.testing import AsyncTestClient
 
@@ -59,6 +62,40 @@ async def test_why_turns_were_not_found_is_told(
 
     assert "75 %" in page
     assert "1 × <bdi>the ids are not the gateway&#39;s</bdi>" in page
+
+
+async def test_each_turn_is_shown_with_its_rule_or_what_was_needed(
+    client: AsyncTestClient, store: Engine, ada: Person, clock: ManualClock
+) -> None:
+    turns = [
+        {"turn": 1, "at": 1, "rule": "id"},
+        {"turn": 2, "at": 4, "rule": "missing", "why": "a <b>longer</b> text was needed"},
+    ]
+    told = {"turns": turns, "rules": {"id": 1, "missing": 1}, "policy": "glm: off"}
+    details = msgspec.json.encode(told).decode()
+    write(store, ada, clock.now_ms(), restored=1, missing=1, details=details)
+
+    page = (await client.get("/requests/1", headers=bearer(ada.key))).text
+
+    assert re.search(r"Turn 1<.*?restored<.*?found by its tool-call id", page, re.DOTALL)
+    needed = "a &lt;b&gt;longer&lt;/b&gt; text was needed"
+    assert re.search(rf"Turn 2<.*?not found<.*?{needed}", page, re.DOTALL)
+    assert "1 × found by" not in page
+
+
+async def test_many_turns_are_summed_up_by_rule(
+    client: AsyncTestClient, store: Engine, ada: Person, clock: ManualClock
+) -> None:
+    turns = [{"turn": 300, "at": 600, "rule": "anchor"}]
+    told = {"turns": turns, "rules": {"id": 299, "anchor": 1}}
+    details = msgspec.json.encode(told).decode()
+    write(store, ada, clock.now_ms(), restored=300, details=details)
+
+    page = (await client.get("/requests/1", headers=bearer(ada.key))).text
+
+    assert "300 earlier answers" in page
+    assert "299 × found by its tool-call id" in page
+    assert "Turn 300<" in page
 
 
 async def test_what_others_wrote_is_escaped(

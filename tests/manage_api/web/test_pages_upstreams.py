@@ -7,6 +7,7 @@ from litestar.testing import AsyncTestClient
 from manage_api.domains.upstreams.schemas import RewriteBody, TimeoutsBody, UpstreamBody
 from shared.store.engine import Engine
 from shared.store.key_rests import rest
+from shared.store.lessons import Lesson, keep_lesson
 from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import ManualClock, bearer
 
@@ -177,3 +178,33 @@ async def test_a_price_that_is_gone_is_not_found(
     )
 
     assert answer.status_code == 404
+
+
+# -- lessons ---------------------------------------------------------------------------------------
+
+
+async def test_what_upstreams_taught_is_shown_with_a_button_to_forget_it(
+    client: AsyncTestClient, admin_session: str, store: Engine
+) -> None:
+    lesson = Lesson(
+        upstream="deep",
+        model="<b>m",
+        kind="empty",
+        profile="glm",
+        scope="calls",
+        words="<script>alert(1) is missing",
+        learned_at=1_700_000_000_000,
+    )
+    store.transact(lambda work: work.run(*keep_lesson(lesson)))
+
+    text = await text_of(client, admin_session, "/admin/upstreams")
+
+    assert "Learned from rejections" in text
+    assert "Turns with tool calls get empty reasoning if theirs is unknown." in text
+    assert "&lt;script&gt;alert(1) is missing" in text
+    assert "&lt;b&gt;m" in text
+    [button] = re.findall(r'data-api="(DELETE /api/admin/lessons/\w+)"', text)
+    path = button.removeprefix("DELETE ")
+    assert (await client.delete(path, headers=bearer(admin_session))).status_code == 204
+    text = await text_of(client, admin_session, "/admin/upstreams")
+    assert "Learned from rejections" not in text

@@ -1,11 +1,14 @@
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from manage_api.domains.lessons.schemas import LessonView
 from manage_api.domains.requests.schemas import RequestView
-from manage_api.web.words import agent, outcome, rule_words, trouble
+from manage_api.web.words import agent, lesson_words, outcome, rule_words, trouble
 from shared.store.ledger import Entry
+from shared.store.lessons import Kind, Lesson, Scope
 
 ADDON = Path(__file__).parents[3] / "addon"
 NEVER_SETTLED = {"invalid_api_key", "not_found", "sidecar_down"}
@@ -58,6 +61,17 @@ def test_an_outcome_is_a_colour_and_few_words(
 
     assert outcome(RequestView.of(1, entry)) == shown
     assert outcome(RequestView.of(None, entry)) == ("info", "running")
+
+
+def test_every_lesson_has_words() -> None:
+    kinds, scopes = get_args(Kind.__value__), get_args(Scope.__value__)
+    lessons = [
+        Lesson(upstream="one", model="m", kind=kind, profile="glm", scope=scope)
+        for kind in kinds
+        for scope in scopes
+    ]
+    words = {lesson_words(LessonView.of(lesson)) for lesson in lessons}
+    assert len(words) == len(scopes) + len(kinds) - 1
 
 
 def test_every_rule_of_the_documentation_has_words() -> None:

@@ -74,3 +74,13 @@ def test_turns_that_tell_nothing_about_ids_are_not_counted(engine: Engine) -> No
     exchange(engine, turns="client known-empty", user_agent="Cursor/1.0")
 
     assert read_recent(engine).replays == []
+
+
+def test_turns_that_are_only_counted_count(engine: Engine) -> None:
+    details = {"turns": [{"rule": "missing"}], "rules": {"id": 300, "anchor": 2, "missing": 1}}
+    entry = Entry(
+        exchange="x", at=7, user_agent="a/1", details=msgspec.json.encode(details).decode()
+    )
+    engine.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
+
+    assert read_recent(engine).replays == [Replays(client="a/1", by_id=300, otherwise=2, missing=1)]

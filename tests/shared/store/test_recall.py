@@ -1,5 +1,5 @@
-"""The tables of recall: turns and their keys, what was sent, what was learnt, and how all
-of it is let go.
+"""The tables of recall: turns and their keys, what was sent, and how all of it is let
+go.
 """
 
 import pytest
@@ -11,13 +11,11 @@ from shared.store.recall import (
     add_keys,
     change_turn,
     drop_keys,
-    find_learned,
     find_sent,
     find_tokens,
     find_turns,
     forget_old,
     has_old,
-    keep_learned,
     keep_sent,
     keep_turn,
     kept_bytes,
@@ -137,16 +135,6 @@ def test_what_was_sent_is_found_and_replaced(engine: Engine) -> None:
     run(engine, keep_sent(b"a", "empty", 1), keep_sent(b"b", "omit", 1), keep_sent(b"a", "omit", 2))
     assert find_sent(engine, [b"a", b"b", b"c"]) == {b"a": ("omit", 2), b"b": ("omit", 1)}
     assert find_sent(engine, []) == {}
-
-
-def test_what_was_learnt_is_found_and_replaced(engine: Engine) -> None:
-    run(
-        engine,
-        keep_learned("one m", "first", 1),
-        keep_learned("one m", "second", 2),
-        keep_learned("two m", "x", 2),
-    )
-    assert find_learned(engine) == {"one m": "second", "two m": "x"}
 
 
 def test_what_was_not_used_since_is_forgotten_with_its_keys(engine: Engine) -> None:

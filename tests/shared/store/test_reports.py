@@ -332,6 +332,16 @@ def test_details_are_read(engine: Engine) -> None:
     )
 
 
+def test_turns_are_counted_by_rule_also_where_only_some_are_listed(engine: Engine) -> None:
+    turns = [{"turn": 9, "at": 17, "rule": "id"}]
+    listed = read_details(entry("x", details=msgspec.json.encode({"turns": turns}).decode()))
+    assert (listed.turns[0].turn, listed.rules) == (9, {})
+    assert listed.counts == {"id": 1}
+    all_of_them = {"turns": turns, "rules": {"id": 200, "missing": 1}}
+    counted = read_details(entry("x", details=msgspec.json.encode(all_of_them).decode()))
+    assert counted.counts == {"id": 200, "missing": 1}
+
+
 @pytest.mark.parametrize("details", ["{}", "[]", '{"turns": 7}', '{"tries": [{"outcome": 200}]}'])
 def test_details_of_another_shape_are_none(details: str) -> None:
     assert read_details(entry("x", details=details)) == Details()

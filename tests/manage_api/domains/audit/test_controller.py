@@ -158,7 +158,7 @@ async def test_a_record_shows_its_conversation(
 
     answer = await client.get(f"{AUDIT}/1", headers=bearer(admin))
 
-    plain = {"calls": [], "reasoning": None, "restored": None}
+    plain = {"calls": [], "reasoning": None, "restored": None, "missed": None}
     assert answer.json()["conversation"] == {
         "messages": [plain | message for message in CONVERSATION["messages"]],
         "answer": plain | {"role": "assistant"} | CONVERSATION["answer"],

@@ -13,11 +13,17 @@ TRIES = [
     {"upstream": "spare", "key": "", "model": "n", "outcome": "200"},
 ]
 TURNS = [
-    {"at": 1, "rule": "id", "why": ""},
-    {"at": 3, "rule": "missing", "why": "no remembered turn fits"},
+    {"turn": 1, "at": 1, "rule": "id", "why": ""},
+    {"turn": 2, "at": 3, "rule": "missing", "why": "no remembered turn fits"},
 ]
 NOTES = ["the image in message 3 was left out: the upstream takes none"]
-TOLD = {"tries": TRIES, "turns": TURNS, "notes": NOTES, "policy": "deepseek: empty"}
+TOLD = {
+    "tries": TRIES,
+    "turns": TURNS,
+    "rules": {"id": 1, "missing": 1},
+    "notes": NOTES,
+    "policy": "deepseek: empty",
+}
 DETAILS = msgspec.json.encode(TOLD).decode()
 
 

@@ -107,6 +107,14 @@ def test_the_likely_reason_is_told(
     assert second(view(100, 90, **before), view(200, 0, **now)).reasons == (reason,)
 
 
+def test_turns_that_are_not_listed_one_by_one_were_found() -> None:
+    """A long conversation's request lists its misses and the latest turns."""
+    missing, found = turns(*["missing"] * 3), turns(*["id"] * 90)[80:]
+    one = view(100, 90, details={"turns": [missing[0], *found]})
+    two = view(200, 0, details={"turns": [missing[1], missing[2], *found]})
+    assert second(one, two).reasons == ("1 turn newly restored", "2 turns newly missing")
+
+
 def test_an_attempt_elsewhere_is_no_repair() -> None:
     tries = [{"key": "…aaaa", "outcome": "429"}, {"key": "…bbbb", "outcome": "200"}]
     assert second(view(100, 90), view(200, 0, details={"tries": tries})).reasons == ()
