@@ -11,6 +11,7 @@ from tests.bench.books import measure_books
 from tests.bench.formats import COMBINATIONS, Combination, measure_formats
 from tests.bench.pages import measure_pages
 from tests.bench.relay import measure_relay
+from tests.bench.remembered import TURNS, measure_remembered
 from tests.bench.restoring import measure_restoring
 
 
@@ -23,6 +24,8 @@ def main() -> None:
         print_restoring(measure_restoring(Path(directory)))
     with tempfile.TemporaryDirectory() as directory:
         print_books(measure_books(Path(directory)))
+    with tempfile.TemporaryDirectory() as directory:
+        print_remembered(measure_remembered(Path(directory)))
     with tempfile.TemporaryDirectory() as directory:
         print_pages(measure_pages(Path(directory)))
 
@@ -74,6 +77,12 @@ def print_books(found: dict[str, float]) -> None:
     say("\nThe database on the way of a request, median")
     for what, microseconds in found.items():
         say(f"{what:<40}{microseconds:>10.1f} µs")
+
+
+def print_remembered(found: dict[str, tuple[float, float]]) -> None:
+    say(f"\n{'Remembered turns':<40}{'none':>10}{TURNS:>10,}")
+    for what, (empty, full) in found.items():
+        say(f"{what:<40}{empty:>10.2f}{full:>10.2f}")
 
 
 def print_pages(found: dict[str, float]) -> None:

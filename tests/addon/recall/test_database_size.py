@@ -2,39 +2,28 @@
 
 import itertools
 from collections.abc import Iterator
-from pydoc_data.topics import topics
+from random import Random
 
 import pytest
 
 from addon.formats.neutral.turn import Turn
 from shared.store.recall import kept_bytes
 from tests.addon.recall.chat import Chat, Memory, call, turn
+from tests.support.prose import Prose
 
 MIB = 1024 * 1024
 TURNS = 1000
 PER_CHAT = 20
 
 
-def prose() -> Iterator[str]:
-    """Words of Python's own manual, as often as they stand there."""
-    return itertools.chain.from_iterable(text.split() for text in topics.values())
-
-
-def cut(words: Iterator[str], size: int) -> str:
-    """So many characters of the words."""
-    text = ""
-    while len(text) < size:
-        text += next(words) + " "
-    return text[:size]
-
-
 def answers(size: int) -> Iterator[Turn]:
     """Turns of an agent whose reasoning has this size: most have a call or two, some a text."""
-    words = itertools.cycle(prose())
+    prose, random = Prose(), Random(1)
     for number in itertools.count():
-        arguments = f'{{"path": "src/{cut(words, 12)}.py"}}'
-        calls = [call("Read", arguments, f"call_00_{number:024x}")] * (number % 3)
-        yield turn(cut(words, size), cut(words, 60) if number % 3 == 0 else "", *calls)
+        arguments = f'{{"path": "src/{prose.cut(12)}.py"}}'
+        ids = (f"call_0{at}_{random.randbytes(12).hex()}" for at in range(number % 3))
+        calls = [call("Read", arguments, call_id) for call_id in ids]
+        yield turn(prose.cut(size), prose.cut(60) if number % 3 == 0 else "", *calls)
 
 
 def pages(memory: Memory) -> int:
@@ -50,8 +39,8 @@ def fill(memory: Memory, size: int, turns: int) -> int:
     """Remember so many turns; what the database has grown by."""
     before = pages(memory)
     made = answers(size)
-    for _ in range(turns // PER_CHAT):
-        chat = Chat(memory, cut(itertools.cycle(prose()), 50))
+    for number in range(turns // PER_CHAT):
+        chat = Chat(memory, f"Read file {number}.")
         for _ in range(PER_CHAT):
             chat.answer(next(made))
             memory.clock.ms += 7_000
