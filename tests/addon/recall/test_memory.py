@@ -240,6 +240,18 @@ def test_turns_are_forgotten_by_age_and_by_size(memory: Memory) -> None:
     assert memory.recall.tokens([KEY])[KEY] == memory.tokens()
 
 
+def test_nothing_is_written_while_nothing_is_old(memory: Memory, other: Memory) -> None:
+    keep(memory)
+    version = other.engine.version()
+    memory.recall.forget_old(max_age_days=1, max_bytes=1 << 20)
+    memory.engine.flush()
+    assert other.engine.version() == version
+    memory.clock.pass_days(2)
+    memory.recall.forget_old(max_age_days=1, max_bytes=1 << 20)
+    memory.engine.flush()
+    assert other.engine.version() != version
+
+
 @pytest.mark.parametrize("restarted", [True, False], ids=["from the table", "from memory"])
 def test_turns_in_use_are_not_forgotten(memory: Memory, restarted: bool) -> None:
     kept = keep(memory)
