@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from shared.errors import StoreError
+from shared.store.compact_recall import compact_recall
 from shared.store.sqlite import connect
 
 __all__ = ("MIGRATIONS", "migrate", "step_names")
@@ -375,76 +376,7 @@ def mirror(db: Database) -> None:
     """)
 
 
-@MIGRATIONS()
-def compact_recall(db: Database) -> None:
-    # Keys name their turn by a small number: its token stood in the table and in the index of
-    # each key. Keys of 10 bytes are enough: of a billion turns hardly two have the same one.
-    for table in ("recall_turns", "recall_keys"):
-        db.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
-    # `length` is the body's before its compression, `bytes` is what the turn takes with its keys.
-    db.execute("""
-        CREATE TABLE recall_turns (
-            id INTEGER PRIMARY KEY,
-            token TEXT NOT NULL UNIQUE,
-            namespace BLOB NOT NULL,
-            complete INTEGER NOT NULL CHECK (complete IN (0, 1)),
-            length INTEGER NOT NULL CHECK (length >= 0),
-            bytes INTEGER NOT NULL CHECK (bytes >= 0),
-            used_at INTEGER NOT NULL,
-            body BLOB NOT NULL
-        ) STRICT
-    """)
-    db.execute("""
-        CREATE TABLE recall_keys (
-            key BLOB NOT NULL,
-            turn INTEGER NOT NULL REFERENCES recall_turns (id) ON DELETE CASCADE,
-            PRIMARY KEY (key, turn)
-        ) STRICT, WITHOUT ROWID
-    """)
-    # What the turns last used on a day (since 1970) take: the sum is known without reading
-    # the turns.
-    db.execute("""
-        CREATE TABLE recall_days (
-            day INTEGER PRIMARY KEY,
-            turns INTEGER NOT NULL,
-            bytes INTEGER NOT NULL
-        ) STRICT
-    """)
-    db.execute("""
-        INSERT INTO recall_turns
-        SELECT rowid, token, namespace, complete, length(body),
-            110 + length(body) + (length(body) % 4096) * (length(body) % 4096) / 8192 + 42 * (
-                SELECT count(*) FROM recall_keys_before AS keys WHERE keys.token = turns.token
-            ), used_at, body
-        FROM recall_turns_before AS turns ORDER BY rowid
-    """)
-    db.execute("""
-        INSERT INTO recall_keys SELECT DISTINCT substr(keys.key, 1, 10), turns.id
-        FROM recall_keys_before AS keys JOIN recall_turns AS turns ON turns.token = keys.token
-        ORDER BY 1, 2
-    """)
-    db.execute("""
-        INSERT INTO recall_days SELECT used_at / 86400000, count(*), sum(bytes)
-        FROM recall_turns GROUP BY 1
-    """)
-    db.execute("DROP TABLE recall_keys_before")
-    db.execute("DROP TABLE recall_turns_before")
-    db.execute("CREATE INDEX recall_turns_used_at ON recall_turns (used_at)")
-    db.execute("CREATE INDEX recall_keys_turn ON recall_keys (turn)")
-    add = """
-        INSERT INTO recall_days (day, turns, bytes) VALUES (new.used_at / 86400000, 1, new.bytes)
-            ON CONFLICT (day) DO UPDATE SET turns = turns + 1, bytes = bytes + excluded.bytes;
-    """
-    take = """
-        UPDATE recall_days SET turns = turns - 1, bytes = bytes - old.bytes
-            WHERE day = old.used_at / 86400000;
-    """
-    changed = "UPDATE OF bytes, used_at"
-    db.execute(f"CREATE TRIGGER recall_turn_added AFTER INSERT ON recall_turns BEGIN {add} END")
-    db.execute(f"CREATE TRIGGER recall_turn_deleted AFTER DELETE ON recall_turns BEGIN {take} END")
-    db.execute(
-        f"CREATE TRIGGER recall_turn_changed AFTER {changed} ON recall_turns BEGIN {take} {add} END"
-    )
+MIGRATIONS()(compact_recall)
 
 
 def migrate(path: Path) -> None:

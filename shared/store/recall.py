@@ -12,6 +12,7 @@ from shared.store.engine import Engine, Statement
 
 __all__ = (
     "KEY_BYTES",
+    "SENT_BYTES",
     "TURN_BYTES",
     "TurnsKept",
     "add_keys",
@@ -41,8 +42,9 @@ of another namespace is read in any case.
 
 TURN_BYTES = 110
 KEY_BYTES = 42
-"""What a turn takes in the database beside its body, and each of its keys, with the indexes:
-measured.
+SENT_BYTES = 54
+"""What a turn takes in the database beside its body, each of its keys, and what was sent for
+a turn beside its value, with the indexes: measured.
 """
 
 _PAGE_BYTES = 4096
@@ -53,6 +55,9 @@ n empty in each.
 _BODY_BYTES = "length({0}) + (length({0}) % {1}) * (length({0}) % {1}) / {1} / 2"
 _NEW_BODY, _OLD_BODY = (_BODY_BYTES.format(body, _PAGE_BYTES) for body in (":body", "body"))
 """What a body takes, in SQL."""
+
+_NEVER = 2**63 - 1
+"""Later than any time."""
 
 _KEPT = "SELECT coalesce(sum(bytes), 0) FROM recall_days"
 
@@ -189,11 +194,11 @@ def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
 def find_sent(engine: Engine, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
     """What was sent for those turns that were not found, and when."""
     found: dict[bytes, tuple[str, int]] = {}
-    for names, batch in _batches(keys):
+    for names, batch in _batches([key[:_KEY_SIZE] for key in keys]):
         sql = f"SELECT key, value, used_at FROM recall_sent WHERE key IN ({names})"  # noqa: S608
         rows = engine.read(sql, batch)
         found |= {key: (value, used_at) for key, value, used_at in rows}
-    return found
+    return {key: found[key[:_KEY_SIZE]] for key in keys if key[:_KEY_SIZE] in found}
 
 
 def keep_sent(key: bytes, value: str, now: int) -> Statement:
@@ -202,18 +207,18 @@ def keep_sent(key: bytes, value: str, now: int) -> Statement:
         INSERT INTO recall_sent (key, value, used_at) VALUES (:key, :value, :now)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value, used_at = excluded.used_at
     """
-    return sql, {"key": key, "value": value, "now": now}
+    return sql, {"key": key[:_KEY_SIZE], "value": value, "now": now}
 
 
 def kept_bytes(engine: Engine) -> int:
-    """What all turns take, with their keys."""
+    """What all turns take with their keys, and what was sent for others."""
     ((kept,),) = engine.read(_KEPT)
     return int(kept)
 
 
 def turns_kept(engine: Engine, now: int) -> TurnsKept:
     """How many turns there are, and how fast they become more; reads none of them."""
-    days = engine.read("SELECT day, turns, bytes FROM recall_days WHERE turns > 0")
+    days = engine.read("SELECT day, turns, bytes FROM recall_days")
     ((oldest_at,),) = engine.read("SELECT min(used_at) FROM recall_turns")
     return TurnsKept(
         turns=sum(turns for _, turns, _ in days),
@@ -245,8 +250,8 @@ def has_old(engine: Engine, *, unused_since: int, max_bytes: int) -> bool:
 
 
 def forget_old(*, unused_since: int, max_bytes: int, batch: int = 200) -> list[Statement]:
-    """Delete what was not used since, and then the least recently used until all that is kept
-    fits in `max_bytes`.
+    """Delete what was not used since, and then the least recently used turns, with what was
+    sent before for others, until all that is kept fits in `max_bytes`.
 
     Each of the statements deletes at most `batch` rows, so that no other write waits for
     long: repeat them.
@@ -261,6 +266,13 @@ def forget_old(*, unused_since: int, max_bytes: int, batch: int = 200) -> list[S
             SELECT key FROM recall_sent WHERE used_at < :since ORDER BY used_at LIMIT :batch
         )
     """
+    surplus_sent = f"""
+        DELETE FROM recall_sent WHERE key IN (
+            SELECT key FROM recall_sent WHERE ({_KEPT}) > :max_bytes AND used_at < (
+                SELECT coalesce(min(used_at), {_NEVER}) FROM recall_turns
+            ) ORDER BY used_at LIMIT :batch
+        )
+    """  # noqa: S608 - ours
     surplus = f"""
         DELETE FROM recall_turns WHERE id IN (
             SELECT id FROM (
@@ -275,6 +287,7 @@ def forget_old(*, unused_since: int, max_bytes: int, batch: int = 200) -> list[S
     return [
         (expired, since),
         (expired_sent, since),
+        (surplus_sent, {"max_bytes": max_bytes, "batch": batch}),
         (surplus, {"max_bytes": max_bytes, "batch": batch}),
-        ("DELETE FROM recall_days WHERE turns = 0", {}),
+        ("DELETE FROM recall_days WHERE bytes = 0", {}),
     ]

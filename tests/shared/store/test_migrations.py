@@ -14,18 +14,10 @@ from pysqlite3 import dbapi2
 
 from shared.errors import StoreError
 from shared.store.migrations import migrate, step_names
-from shared.store.recall import (
-    KEY_BYTES,
-    TURN_BYTES,
-    add_keys,
-    find_tokens,
-    find_turns,
-    kept_bytes,
-)
-from shared.store.sqlite import SqliteEngine, connect, prepare_file
+from shared.store.sqlite import connect, prepare_file
 from tests.shared.processes import run_together
+from tests.shared.store.earlier import SCHEMAS, restore
 
-SCHEMAS = Path(__file__).parent / "schemas"
 TABLES = """
     SELECT name FROM sqlite_schema
     WHERE type = 'table' AND name NOT LIKE '%sqlite%' AND name NOT LIKE 'audit_search_%'
@@ -54,14 +46,6 @@ def row_counts(path: Path) -> dict[str, int]:
         }
 
 
-def restore(last: str, path: Path) -> None:
-    """Make the database that a program left whose last step was this one."""
-    steps = step_names()
-    with closing(connect(path)) as connection:
-        for step in steps[: steps.index(last) + 1]:
-            connection.executescript((SCHEMAS / f"{step}.sql").read_text())
-
-
 def test_every_step_has_the_database_it_left() -> None:
     assert {file.stem for file in SCHEMAS.iterdir()} == set(step_names())
 
@@ -78,24 +62,6 @@ def test_every_earlier_database_is_brought_up_to_date_with_its_rows(
     assert schema(path) == schema(fresh)
     assert before.items() <= row_counts(path).items()
     assert set(before.values()) == {1}
-
-
-def test_turns_from_before_are_found_by_their_keys_and_counted(path: Path) -> None:
-    restore("mirror", path)
-    with closing(connect(path)) as connection:
-        connection.execute("INSERT INTO recall_keys VALUES (?, 'turn')", (b"a key of 16 byte",))
-    migrate(path)
-    with closing(SqliteEngine(path)) as engine:
-        assert find_turns(engine, b"\x01", ["turn"]) == {"turn": (b"{}", 1000)}
-        assert find_tokens(engine, [b"\x02", b"a key of 16 byte"], 9) == {
-            b"\x02": ["turn"],
-            b"a key of 16 byte": ["turn"],
-        }
-        before = kept_bytes(engine)
-        engine.write_later(add_keys("turn", []))
-        engine.flush()
-        # Counted as turns are that are kept now.
-        assert before == kept_bytes(engine) == TURN_BYTES + 2 + 2 * KEY_BYTES
 
 
 def test_migrating_again_changes_nothing(path: Path) -> None:

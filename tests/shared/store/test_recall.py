@@ -7,6 +7,7 @@ import pytest
 from shared.store.engine import Engine, Statement
 from shared.store.recall import (
     KEY_BYTES,
+    SENT_BYTES,
     TURN_BYTES,
     add_keys,
     change_turn,
@@ -183,6 +184,24 @@ def test_turns_are_forgotten_in_lots_until_the_rest_fits(engine: Engine) -> None
     assert len(tokens(engine)) == 15
 
 
+def test_what_was_sent_for_others_counts_and_goes_with_the_turns_of_its_time(
+    engine: Engine,
+) -> None:
+    run(engine, *(turn(f"{at}", now=at) for at in range(1, 5)))
+    run(engine, *(keep_sent(f"{at}".encode(), "omit", at) for at in range(5)))
+    taken = 4 * (TURN_BYTES + 4) + 5 * (SENT_BYTES + 4)
+    assert kept_bytes(engine) == taken
+    run(engine, keep_sent(b"4", "empty", 5), keep_sent(b"4", "omit", 4))
+    assert kept_bytes(engine) == taken
+    for _ in range(2):
+        run(engine, *forget_old(unused_since=0, max_bytes=taken - 2 * TURN_BYTES))
+    assert tokens(engine) == ["3", "4"]
+    assert find_sent(engine, [b"0", b"1", b"2", b"3", b"4"]).keys() == {b"1", b"2", b"3", b"4"}
+    run(engine, *forget_old(unused_since=0, max_bytes=10))
+    run(engine, *forget_old(unused_since=0, max_bytes=10))
+    assert engine.read("SELECT * FROM recall_days") == []
+
+
 def test_what_turns_take_is_known_whatever_becomes_of_them(engine: Engine) -> None:
     run(engine, turn("a", body=b"x" * 50, complete=False, now=1), turn("b", now=90_000_000))
     run(engine, *add_keys("a", [b"one", b"two", b"one"]), *add_keys("gone", [b"one"]))
@@ -231,10 +250,11 @@ def test_whether_anything_is_old_is_known_without_reading_the_turns(engine: Engi
     assert has_old(engine, unused_since=5, max_bytes=1000)
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_each_way_to_forget_reads_no_more_than_its_lot(engine: Engine, number: int) -> None:
     sql, params = forget_old(unused_since=5, max_bytes=1000)[number]
     steps = [step for *_, step in engine.read(f"EXPLAIN QUERY PLAN {sql}", params)]
     scanned = {step for step in steps if step.startswith("SCAN")}
     assert all("recall_turns" not in step or "USING INDEX" in step for step in scanned)
     assert not any("recall_sent" in step or "recall_keys" in step for step in scanned)
+    assert any("used_at<?" in step for step in steps if "recall_sent" in step) == (number in (1, 2))
