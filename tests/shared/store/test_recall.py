@@ -2,6 +2,8 @@
 go.
 """
 
+from typing import Any
+
 import pytest
 
 from shared.store.engine import Engine, Statement
@@ -132,6 +134,15 @@ def test_a_crowded_key_is_cut_short_and_hides_no_other(engine: Engine, others: i
     assert found == {key: ["z"] for key in keys}
 
 
+def test_look_ups_scan_nothing(engine: Engine) -> None:
+    explained: Any = Explained(engine)
+    find_turns(explained, NAMESPACE, ["a", "b"])
+    find_tokens(explained, [b"one", b"two"], 64)
+    find_sent(explained, [b"one", b"two"])
+    assert all(step.startswith("SEARCH") for step in explained.steps)
+    assert len(explained.steps) == 4
+
+
 def test_what_was_sent_is_found_and_replaced(engine: Engine) -> None:
     run(engine, keep_sent(b"a", "empty", 1), keep_sent(b"b", "omit", 1), keep_sent(b"a", "omit", 2))
     assert find_sent(engine, [b"a", b"b", b"c"]) == {b"a": ("omit", 2), b"b": ("omit", 1)}
@@ -241,8 +252,8 @@ def test_the_pace_is_that_of_the_last_week(engine: Engine, hours: list[int], dai
 
 
 def test_whether_anything_is_old_is_known_without_reading_the_turns(engine: Engine) -> None:
-    explained = Explained(engine)
-    assert not has_old(explained, unused_since=5, max_bytes=1000)  # type: ignore[arg-type]
+    explained: Any = Explained(engine)
+    assert not has_old(explained, unused_since=5, max_bytes=1000)
     assert {step for step in explained.steps if "recall_turns" in step} == {
         "SEARCH recall_turns USING COVERING INDEX recall_turns_used_at (used_at<?)"
     }
