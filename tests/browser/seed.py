@@ -9,6 +9,7 @@ import msgspec
 from shared.store.audit import AuditRecord, add_record
 from shared.store.engine import Engine, Transaction
 from shared.store.ledger import Entry, settle
+from shared.store.lessons import Lesson, keep_lesson
 from tests.support.admin import Admin
 
 __all__ = ("PASSWORD", "TALK", "seed")
@@ -85,6 +86,25 @@ TALK_STEPS = (
 outcomes.
 """
 
+OFF = (
+    "thinking was switched off: the reasoning of message 2 is not known, and the upstream wants it"
+)
+LESSONS = (
+    Lesson(
+        upstream="kimi",
+        model="kimi-k2.6",
+        kind="empty",
+        profile="kimi",
+        words="thinking is enabled but reasoning_content is missing in assistant tool call message",
+    ),
+    Lesson(
+        upstream="deepseek",
+        model="deepseek-v4-flash",
+        kind="pictures",
+        profile="deepseek-v4",
+        words="unknown variant `image_url`, expected `text`",
+    ),
+)
 AGENTS = ("Cursor/1.0", "openai/python 2.8.1", "codex_cli_rs/0.60")
 
 
@@ -116,20 +136,24 @@ def seed(store: Engine, admin: Admin) -> None:
         for number in range(len(TALK_STEPS))
     ]
     store.transact(lambda work: _write(work, talk))
+    lessons = [msgspec.structs.replace(lesson, learned_at=now - DAY_MS // 2) for lesson in LESSONS]
+    store.transact(lambda work: [work.run(*keep_lesson(lesson)) for lesson in lessons])
 
 
 def _step(entry: Entry, number: int, now: int) -> Entry:
     """One request of the conversation `TALK`."""
     prompt, cached, key, step, outcomes = TALK_STEPS[number]
     missing = int(step == "off")
-    turns = [{"at": 2 * at + 2, "rule": "id", "why": ""} for at in range(number)]
+    turns = [{"turn": at + 1, "at": 2 * at + 2, "rule": "id"} for at in range(number)]
+    notes = []
     if missing:
-        turns[0] = {"at": 2, "rule": "missing", "why": WHY[0]}
+        turns[0] = {"turn": 1, "at": 2, "rule": "missing", "why": WHY[0]}
+        notes = [OFF]
     tries = [
         {"upstream": "deepseek", "key": f"…{key}", "model": MODELS[0][2], "outcome": each}
         for each in outcomes
     ]
-    told = {"tries": tries, "turns": turns, "policy": f"deepseek-v4: {step}"}
+    told = {"tries": tries, "turns": turns, "notes": notes, "policy": f"deepseek-v4: {step}"}
     return msgspec.structs.replace(
         entry,
         at=now - (len(TALK_STEPS) - number) * 90_000,
@@ -178,11 +202,16 @@ def _entry(random: Random, day: int, person: dict, key: tuple[int, str]) -> Entr
     turns = random.randint(0, 12)
     missing = int(turns > 8 and random.random() < 0.1)
     notes = [
-        {"at": 2 * at + 2, "rule": random.choice(("id", "id", "id", "anchor")), "why": ""}
+        {
+            "turn": at + 1,
+            "at": 2 * at + 2,
+            "rule": random.choice(("id", "id", "id", "anchor")),
+            "why": "",
+        }
         for at in range(turns)
     ]
     if missing:
-        notes[0] = {"at": 2, "rule": "missing", "why": random.choice(WHY)}
+        notes[0] = {"turn": 1, "at": 2, "rule": "missing", "why": random.choice(WHY)}
     tries = [
         {
             "upstream": upstream,

@@ -5,10 +5,13 @@ about the gateway.
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
 
+from shared.store import open_engine
+from shared.store.lessons import Lesson, keep_lesson
 from tests.browser.conftest import Walk
 from tests.browser.walker import LOOKS, Walker, violations
 from tests.support.admin import Admin
@@ -333,6 +336,27 @@ def test_a_hostile_upstream_is_reached_by_its_link_and_its_models_are_text(
     Admin(busy).send("DELETE", f"/api/admin/upstreams/{made['id']}")
     page.get_by_role("link", name=re.compile(r"View <b>")).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
+
+
+def test_what_an_upstream_taught_is_read_and_forgotten(walk: Walk, busy: Gateway) -> None:
+    lesson = Lesson(
+        upstream="deepseek",
+        model=MODEL,
+        kind="empty",
+        profile="deepseek-v4",
+        scope="foreign",
+        words="reasoning_content is missing " + MODEL,
+        learned_at=1_790_000_000_000,
+    )
+    with closing(open_engine(f"sqlite:{busy.directory}/adapter.db")) as store:
+        store.transact(lambda work: work.run(*keep_lesson(lesson)))
+    page = enter(walk, busy, width=390).go("/admin/upstreams")
+    lessons = page.locator("#lessons")
+    expect(lessons).to_contain_text("All turns get empty reasoning if theirs is unknown.")
+    assert violations(page) == []
+    lessons.get_by_role("button", name=re.compile("Forget what deepseek taught")).click()
+    expect(lessons).to_be_empty()
+    assert Admin(busy).send("GET", "/api/admin/lessons")["items"] == []
 
 
 def test_a_line_of_100_kb_is_cut_in_the_list_and_whole_in_the_drawer(
