@@ -158,6 +158,7 @@ class Intake:
             principal_id=arrival.principal.id,
             messages=request.messages,
             has_tools=request.has_tools,
+            conversation=self._conversation_id,
         )
         return _Understood(side, found, copies, replay, len(body))
 

@@ -6,10 +6,10 @@ call within it, 8 authenticate both. Clients return ids untouched, so any of its
 a turn, and a foreign id is recognised without a look into the table.
 """
 
-import hashlib
 import hmac
 import re
 import unicodedata
+from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
@@ -21,6 +21,8 @@ __all__ = (
     "MintedId",
     "canonical_arguments",
     "digest",
+    "digest_of",
+    "frame",
     "mint",
     "new_token",
     "normal_text",
@@ -81,13 +83,22 @@ def read_minted(call_id: str, key: bytes) -> MintedId | None:
 
 def digest(*parts: bytes | str) -> bytes:
     """A digest of 16 bytes of the parts in this order."""
-    state = hashlib.blake2b(digest_size=16)
+    return digest_of(frame(*parts))
+
+
+def frame(*parts: bytes | str) -> bytes:
+    """The parts with their lengths, so that no others are the same when they are joined."""
+    joined = b""
     for part in parts:
         if isinstance(part, str):
             part = part.encode("utf-8", "surrogatepass")
-        # With the lengths, no other parts have the same concatenation.
-        state.update(len(part).to_bytes(8) + part)
-    return state.digest()
+        joined += len(part).to_bytes(8) + part
+    return joined
+
+
+def digest_of(joined: bytes) -> bytes:
+    """The digest of parts that are framed."""
+    return blake2b(joined, digest_size=16).digest()
 
 
 def normal_text(text: str) -> str:
@@ -149,12 +160,8 @@ def _canonical(node: Any) -> Any:
 
 
 def _mac(text: str, key: bytes) -> str:
-    return (
-        hashlib.blake2b(text.encode(), key=key, digest_size=_MAC)
-        .digest()
-        .translate(_LETTERS)
-        .decode()
-    )
+    mac = blake2b(text.encode(), key=key, digest_size=_MAC).digest()
+    return mac.translate(_LETTERS).decode()
 
 
 def _base62(number: int, length: int) -> str:

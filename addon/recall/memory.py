@@ -28,6 +28,9 @@ _RECORD_BYTES = 800
 _KEY_BYTES = 270
 """What a record and each of its keys cost in memory beside the texts, roughly."""
 
+_HELD_DROPS = 10_000
+"""Dropped keys that are held in memory: the table still has them until it is written to."""
+
 _HELD_SENT = 20_000
 """Turns not found whose treatment is held in memory; the table has that of all."""
 
@@ -55,6 +58,9 @@ class Recall:
 
         self._tokens: dict[bytes, dict[str, None]] = {}
         """The tokens of the held turns by key, in the order of a set."""
+
+        self._dropped: OrderedDict[tuple[bytes, str], None] = OrderedDict()
+        """The latest dropped keys, with the turn's token."""
 
         self._sent: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
         self._commits = Commits(engine, clock)
@@ -115,6 +121,10 @@ class Recall:
         """
         wanted = Wanted(keys=list(dict.fromkeys(keys)), most=MAX_CANDIDATES)
         tokens = look_up(self._engine, wanted).tokens
+        for key, found in tokens.items():
+            # A list that was cut short stays as long as it is.
+            if len(found) < MAX_CANDIDATES and self._dropped:
+                tokens[key] = [token for token in found if (key, token) not in self._dropped]
         for key in tokens.keys() & self._tokens.keys():
             held = islice(self._tokens[key], MAX_CANDIDATES)
             tokens[key] = list(dict.fromkeys([*held, *tokens[key]]))[:MAX_CANDIDATES]
@@ -125,14 +135,19 @@ class Recall:
         held = self._held.get(token)
         if held is not None:
             self._set_keys(held, [*held.keys, *keys])
+        for key in keys:
+            self._dropped.pop((key, token), None)
         self._queue(table.add_keys(token, dict.fromkeys(keys)))
 
-    def drop_keys(self, token: str, keys: Collection[bytes]) -> None:
+    def drop_keys(self, token: str, keys: Iterable[bytes]) -> None:
         """Let a turn no longer be found under these keys."""
         dropped = frozenset(keys)
         held = self._held.get(token)
         if held is not None:
             self._set_keys(held, [key for key in held.keys if key not in dropped])
+        self._dropped |= dict.fromkeys((key, token) for key in dropped)
+        while len(self._dropped) > _HELD_DROPS:
+            self._dropped.popitem(last=False)
         self._queue(table.drop_keys(token, dropped))
 
     def disown(self, namespace: bytes, tokens: Collection[str], *, wholly: bool) -> None:

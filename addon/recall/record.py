@@ -74,6 +74,20 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     """The turn of the last minted id before the user's words that it answers, or empty."""
 
+    words: str = ""
+    """`brief` of the user's words that it answers; of these four, turns made before they were
+    kept have none.
+    """
+
+    lines: str = ""
+    """`Words.lines` of them, in a turn without calls: ids tell the others."""
+
+    context: str = ""
+    """`brief` of the context of these words."""
+
+    root: str = ""
+    """The beginning of the token of its conversation's first known turn."""
+
     made_at: int = 0
     """Epoch milliseconds."""
 
@@ -115,6 +129,10 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
     thoughts: tuple[Thought, ...]
     origin: str
     disowned: bool
+    words: str = ""
+    lines: str = ""
+    context: str = ""
+    root: str = ""
 
 
 _PACKED = msgspec.msgpack.Decoder(_Packed)

@@ -12,14 +12,18 @@ from addon.recall.carried import contradicts
 from addon.recall.commits import Commit
 from addon.recall.identity import digest, mint, new_token
 from addon.recall.memory import Recall, Record, Thought
-from addon.recall.resolve import resolve
+from addon.recall.resolve import AGAIN, resolve
 from addon.recall.restore import Policy, Restoration, restore
 from addon.recall.turn_keys import Keys, Place, places_of
+from addon.recall.words import brief
 from shared.clock import Clock
 from shared.profiles import Profile
 from shared.store.lookup import Found
 
 __all__ = ("Replay",)
+
+ROOT = 8
+"""Characters of a token that tell the few conversations apart in which a turn may stand."""
 
 
 class Replay:
@@ -35,6 +39,7 @@ class Replay:
         principal_id: str,
         messages: Sequence[Message],
         has_tools: bool,
+        conversation: str = "",
     ) -> None:
         self._recall = recall
         self._clock = clock
@@ -43,6 +48,7 @@ class Replay:
         self._principal_id = principal_id
         self._messages = messages
         self._has_tools = has_tools
+        self._conversation = conversation
         self._namespace = b""
         self._places, self._answer = places_of(messages, id_key)
         self._tokens: dict[int, str] = {}
@@ -110,7 +116,7 @@ class Replay:
 
     def accepted(self, restoration: Restoration) -> None:
         """The upstream took the request: what it was sent binds later requests."""
-        self._recall.keep_sent(restoration.sent)
+        self._recall.keep_sent(restoration.sent | self._choices())
         self._recall.disown(self._namespace, restoration.unbound, wholly=False)
         self._recall.disown(self._namespace, restoration.disowned, wholly=True)
         if self._places:
@@ -129,6 +135,7 @@ class Replay:
         `origin` is the account of the upstream that made them.
         """
         keys, anchor = Keys(self._namespace), self._answer.anchor
+        asked = self._answer.asked
         commits: list[Commit | None] = []
         for choice, turn in turns.items():
             thoughts = _thoughts(turn)
@@ -143,22 +150,24 @@ class Replay:
                 parent=self._parent(),
                 after=anchor.after,
                 since=anchor.since,
+                words=asked.words.brief,
+                lines="" if turn.calls else asked.words.lines,
+                context=brief(asked.context),
+                root=self._root() or self._token(choice)[:ROOT],
                 made_at=self._clock.now_ms(),
                 complete=complete,
                 thoughts=thoughts,
                 origin=origin if any(is_bound(thought.reasoning) for thought in thoughts) else "",
             )
-            commit = self._recall.keep(
-                self._namespace, record, keys.of_turn(turn, anchor), durable=durable
-            )
-            commits.append(commit)
+            found_by = keys.of_turn(turn, anchor, complete=complete)
+            commits.append(self._recall.keep(self._namespace, record, found_by, durable=durable))
         return commits
 
     def _resolve(self, profile: Profile) -> bytes:
         namespace = self._namespace_of(profile)
         if namespace != self._namespace:
             self._namespace = namespace
-            resolve(namespace, self._messages, self._places, self._recall)
+            resolve(namespace, self._messages, self._places, self._recall, self._conversation)
             for place in self._places:
                 _prefer_copy(place)
         return namespace
@@ -186,20 +195,36 @@ class Replay:
         """A client keeps our ids or it does not: the turn's calls are known by them, or by
         their results.
         """
-        if place.record is None:
+        if place.record is None or place.rule == AGAIN:
             return
         token, keys = place.record.token, Keys(self._namespace)
         if place.minted:
             # From now on the same calls under other ids are another model's.
             self._recall.drop_keys(token, keys.of_calls(place))
-        else:
-            self._recall.add_keys(token, keys.of_results(place, self._messages))
+        elif token and (results := keys.of_results(place, self._messages)):
+            self._recall.drop_keys(token, map(keys.call, place.marks))
+            self._recall.add_keys(token, results)
+
+    def _choices(self) -> dict[bytes, str]:
+        """The turns that were chosen without ids, for the requests that go on from here."""
+        return {
+            place.choice: place.token
+            for place in self._places
+            if place.record is not None and place.choice and not place.is_kept
+        }
 
     def _parent(self) -> str | None:
         if not self._places:
             return ""
-        last = self._places[-1].record
-        return last.token or None if last else None
+        last = self._places[-1]
+        if last.record is None or last.rule == AGAIN:
+            return None
+        return last.record.token or None
+
+    def _root(self) -> str:
+        """What the latest turn that was found has as its conversation's first one."""
+        found = (place.record for place in reversed(self._places) if place.rule != AGAIN)
+        return next((record.root for record in found if record and record.root), "")
 
     def _token(self, choice: int) -> str:
         if choice not in self._tokens:

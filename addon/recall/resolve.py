@@ -1,282 +1,331 @@
 """Finds the remembered turn of each assistant message of a replayed conversation. Pure; reads
 a `Lookup`.
 
-A minted id names the turn of its message, and no other rule applies then. For the others the
-rules run from certain to careful, and each must leave no doubt: one turn fits, or all that fit
-have the same reasoning.
+A minted id names the turn of its message, and no other rule applies then. For the others, all
+turns that may be meant are looked up first, and each rule must leave no doubt among them: one
+turn fits, or all that fit have the same reasoning. What several turns left open stays open until
+something is known of each of them that tells them apart. The rules in their order:
 
-id         one of the message's tool-call ids is ours
-anchor     text or calls, and what stood before the turn: the last id of ours, else the user's words
+id         one of the message's tool-call ids is ours, or of the messages it was split from
+anchor     text or calls, and what stood before: the last id of ours, else the conversation so far
 stop       the turn at this place began with this text
 result     the same calls had the same results, in a client that replaces ids
-text       a long text that only one remembered turn has, where no id says what stood before
+words      question and answer, where there is enough of both
+text       a long text that only one remembered turn has
 chain      the turn after followed this one when it was made, or it fills the gap between two turns
 neighbour  several turns fit, and one of them followed the turn before
+again      an earlier request went out with this choice, which the rules no longer make
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
 
-import msgspec
+from addon.formats.neutral.turn import Message, ToolCall
+from addon.recall.evidence import (
+    ENOUGH,
+    HALF,
+    Candidate,
+    Likeness,
+    Position,
+    Results,
+    only,
+    weigh,
+)
+from addon.recall.memory import Record
+from addon.recall.prefixes import prefixes
+from addon.recall.reasons import explain
+from addon.recall.resolution import Resolution
+from addon.recall.search import Lookup, Search
+from addon.recall.turn_keys import LONG_TEXT, Keys, Place, results_after
 
-from addon.formats.neutral.turn import Message
-from addon.recall.identity import normal_text
-from addon.recall.memory import MAX_CANDIDATES, Record
-from addon.recall.turn_keys import LONG_TEXT, Keys, Place
-
-__all__ = ("SURE", "Lookup", "resolve")
-
-_CUT_TEXT = 32
-"""Characters that identify a stopped turn at its place; shorter beginnings are much alike."""
+__all__ = ("AGAIN", "SURE", "resolve")
 
 _ALIKE = 0.6
 """Share of its words that an altered text must keep to be the turn in a gap."""
 
-
 SURE = ("id", "neighbour", "chain")
 """Rules that find a turn when it is first replayed, or never."""
 
+_UNIQUE = 12
+"""Letters and digits from which an id is random, and no number with a prefix."""
 
-class Lookup(Protocol):
-    """The part of the memory that resolving reads."""
-
-    def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]: ...
-
-    def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]: ...
+AGAIN = "again"
+"""The rule of a choice that is no longer made, but stays as it was."""
 
 
 def resolve(
-    namespace: bytes, messages: Sequence[Message], places: list[Place], lookup: Lookup
+    namespace: bytes,
+    messages: Sequence[Message],
+    places: list[Place],
+    lookup: Lookup,
+    conversation: str = "",
 ) -> None:
-    """Fill `rule` and `record`, or `why`, of each place anew."""
-    resolver = _Resolver(namespace, messages, places, lookup)
-    resolver.by_id()
-    resolver.by_keys("anchor", resolver.anchor_keys, _stood_there)
-    resolver.by_keys("stop", resolver.stop_keys, _was_cut)
-    resolver.by_keys("result", resolver.result_keys)
-    resolver.by_keys("text", resolver.text_keys)
-    resolver.by_chain()
-    resolver.by_neighbour()
+    """Fill `rule` and `record`, or `why` and `needed`, of each place anew.
+
+    `conversation` keeps the choices of one conversation from others with the same messages.
+    """
+    found = Resolution(messages, places, Search(namespace, messages, lookup))
+    found.read_ids()
+    _by_id(found)
+    found.look()
+    _by_place(found, "anchor", _stood_there)
+    _by_place(found, "stop", _was_stopped)
+    found.look_at_results()
+    _by_results(found)
+    _by_words(found)
+    _by_place(found, "text", _is_long)
+    _by_chain(found)
+    _by_neighbour(found)
+    explain(found)
+    _choose_again(found, Keys(namespace), lookup, conversation)
 
 
-type _Judgement = Callable[[Record, Place], bool]
+def _by_id(found: Resolution) -> None:
+    for order, place in enumerate(found.places):
+        tokens = {minted.token for minted in place.minted.values()}
+        record = found.search.turn(next(iter(tokens), ""))
+        if record is not None and len(tokens) == 1:
+            found.take(order, "id", record)
+    for order in found.open():
+        _join(found, order, order + 1)
+        _join(found, order, order - 1)
 
 
-class _Resolver:
-    def __init__(
-        self, namespace: bytes, messages: Sequence[Message], places: list[Place], lookup: Lookup
-    ) -> None:
-        self._namespace = namespace
-        self._keys = Keys(namespace)
-        self._messages = messages
-        self._places = places
-        self._lookup = lookup
-        self._records: dict[str, Record] = {}
-        self._texts: dict[str, str] = {}
-        """The normal texts of the records, since many places are compared with each."""
+def _join(found: Resolution, order: int, beside: int) -> None:
+    """Take a text for the turn of the calls beside it, which a client split from it."""
+    text, record = found.places[order], found.at(beside)
+    if record is None or text.message.calls or not text.text:
+        return
+    calls = found.places[beside]
+    are_parts = abs(calls.at - text.at) == 1 and calls.minted and not calls.text
+    if are_parts and text.text == found.search.text(record):
+        found.take(order, "id", record)
 
-        self._named: defaultdict[str, set[int]] = defaultdict(set)
-        """Turns that minted ids name, and the positions of those messages."""
 
-        self._doubts: dict[int, list[Record]] = {}
-        """The turns that fit a place, one or more."""
+type _Judgement = Callable[[Resolution, int, Candidate], bool]
 
-    def by_id(self) -> None:
-        self._read([minted.token for place in self._places for minted in place.minted.values()])
-        for place in self._places:
-            place.rule, place.record, place.why = "", None, ""
-            tokens = {minted.token for minted in place.minted.values()}
-            for token in tokens:
-                self._named[token].add(place.at)
-            if len(tokens) > 1:
-                place.why = "the message joins the calls of several turns"
-                continue
-            record = self._records.get(next(iter(tokens), ""))
-            if record is not None:
-                _take(place, "id", record)
-            else:
-                place.why = _why_unknown(place)
 
-    def by_keys(
-        self,
-        rule: str,
-        keys_of_place: Callable[[Place], Iterable[Sequence[bytes]]],
-        enough: _Judgement = lambda record, place: True,
-    ) -> None:
-        """Give each open place the turn to which alone all keys of one of its lists lead."""
-        wanted = {order: list(keys_of_place(self._places[order])) for order in self._open()}
-        tokens = self._lookup.tokens(
-            key for lists in wanted.values() for keys in lists for key in keys
-        )
-        self._read([token for candidates in tokens.values() for token in candidates])
-        fits: dict[int, Record] = {}
-        for order, lists in wanted.items():
-            for keys in lists:
-                record = self._judge(order, [tokens[key] for key in keys], enough)
-                if record is not None:
-                    fits[order] = record
-                    break
-        contested = self._contested(fits)
-        for order, record in fits.items():
-            if record.token not in contested:
-                _take(self._places[order], rule, record)
+def _by_place(found: Resolution, rule: str, is_enough: _Judgement) -> None:
+    """Give each open place the turn that alone fits it best, if that is enough."""
+    fits: dict[int, Candidate] = {}
+    for order in found.open():
+        candidate = only(found.best(order))
+        if candidate is not None and is_enough(found, order, candidate):
+            fits[order] = candidate
+    found.settle(rule, fits)
 
-    def by_chain(self) -> None:
-        for order in reversed(list(self._open())):
-            place, before = self._places[order], self._neighbour(order - 1)
-            record = self._parent(order + 1)
-            if record is None or not self._may_be(record, place):
-                continue
-            between = before is not None and record.parent == before.token
-            if self._same(record, place) or (between and self._alike(record, place)):
-                _take(place, "chain", record)
 
-    def by_neighbour(self) -> None:
-        for order, fitting in sorted(self._doubts.items()):
-            before = self._neighbour(order - 1)
-            if self._places[order].record is not None or before is None or not before.token:
-                continue
-            following = [record for record in fitting if record.parent in (before.token, None)]
-            record = _unanimous(following)
-            if record is not None and record.parent == before.token:
-                _take(self._places[order], "neighbour", record)
+def _stood_there(found: Resolution, order: int, candidate: Candidate) -> bool:
+    """Whether the turn with this text or these calls stood at this place."""
+    return candidate.likeness >= Likeness.PART and candidate.is_placed
 
-    def anchor_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
-        if place.after and not place.message.calls:
-            yield [self._keys.after_id(mark, place.anchor) for mark in place.marks]
-        yield [self._keys.after_words(mark, place.anchor) for mark in place.marks]
 
-    def stop_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
-        if not place.message.calls and len(place.text) >= _CUT_TEXT:
-            yield [self._keys.place(place.anchor)]
+def _was_stopped(found: Resolution, order: int, candidate: Candidate) -> bool:
+    """Whether the turn at this very place begins with the text."""
+    if candidate.likeness > Likeness.BEGINNING:
+        return False
+    is_first = candidate.position == Position.WORDS and candidate.is_placed
+    return is_first or candidate.position == Position.SAME
 
-    def result_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
-        keys = self._keys.of_results(place, self._messages)
-        if keys:
-            yield keys
 
-    def text_keys(self, place: Place) -> Iterable[Sequence[bytes]]:
-        if not place.message.calls and not place.after and len(place.text) >= LONG_TEXT:
-            yield [self._keys.text(place.text)]
+def _is_long(found: Resolution, order: int, candidate: Candidate) -> bool:
+    """Whether the text alone identifies the turn."""
+    place = found.places[order]
+    if place.message.calls or len(place.text) < LONG_TEXT:
+        return False
+    return candidate.likeness >= Likeness.PART and found.may_be_of(candidate.record, order)
 
-    def _open(self) -> Iterator[int]:
-        """Places without a turn; a place with a minted id can only be the turn it names."""
-        return (
-            order
-            for order, place in enumerate(self._places)
-            if place.record is None and not place.minted
-        )
 
-    def _judge(self, order: int, tokens: list[list[str]], enough: _Judgement) -> Record | None:
-        """The only turn in all of the lists; None where there is a doubt."""
-        place = self._places[order]
-        common = set[str].intersection(*map(set, tokens))
-        fitting: list[Record] = []
-        for token in tokens[0]:
-            record = self._records.get(token)
-            if record is None or token not in common:
-                continue
-            if self._begins(record, place) and self._may_be(record, place):
-                fitting.append(record)
-        if any(len(candidates) >= MAX_CANDIDATES for candidates in tokens):
-            place.why = f"{MAX_CANDIDATES} or more remembered turns stand at places like this"
-            return None
-        if fitting:
-            self._doubts[order] = fitting
-        if len(fitting) > 1:
-            place.why = f"{len(fitting)} remembered turns fit, with different reasoning"
-        record = _unanimous(fitting)
-        if record is None or not enough(record, place):
-            return None
-        return record
+def _by_results(found: Resolution) -> None:
+    """Tell turns apart by the results of their calls, if those of all of them are known."""
+    last = len(found.places) - 1
+    # Once it is known which turn is new, the others are not that one.
+    for orders in ([last], range(last)):
+        fits: dict[int, Candidate] = {}
+        for order in set(found.open()).intersection(orders):
+            candidate = _with_results(found, order)
+            if candidate is not None:
+                fits[order] = candidate
+        found.settle("result", dict(sorted(fits.items())))
 
-    def _contested(self, fits: dict[int, Record]) -> set[str]:
-        """Turns that several messages fit; the parts of a split turn stand together."""
-        claims: dict[str, list[int]] = {}
-        for order, record in fits.items():
-            if record.token:
-                claims.setdefault(record.token, []).append(self._places[order].at)
-        return {token for token, at in claims.items() if at[-1] - at[0] >= len(at)}
 
-    def _may_be(self, record: Record, place: Place) -> bool:
-        named = self._named.get(record.token)
-        if named and named.isdisjoint((place.at - 1, place.at, place.at + 1)):
-            return False  # it is another message; the parts of a split turn stand together
-        # A client that keeps minted ids lacks them only for calls whose stream it stopped
-        # before it saw them.
-        return not (place.message.calls and record.complete and self._named)
-
-    def _begins(self, record: Record, place: Place) -> bool:
-        """Whether the turn's text begins with the place's, which many clients drop beside calls."""
-        return self._text(record).startswith(place.text)
-
-    def _same(self, record: Record, place: Place) -> bool:
-        """Whether the turn has the place's text and calls."""
-        names = tuple(call.name for call in place.message.calls)
-        return record.names == names and self._text(record) == place.text
-
-    def _alike(self, record: Record, place: Place) -> bool:
-        """Whether an altered message may be the turn that stands between its neighbours."""
-        if record.names or place.message.calls:
-            names = {call.name for call in place.message.calls}
-            return bool(names) and names <= set(record.names)
-        mine, theirs = set(place.text.split()), set(self._text(record).split())
-        return len(mine & theirs) >= _ALIKE * max(len(mine), len(theirs), 1)
-
-    def _text(self, record: Record) -> str:
-        if record.token not in self._texts:
-            self._texts[record.token] = normal_text(record.text)
-        return self._texts[record.token]
-
-    def _parent(self, order: int) -> Record | None:
-        """The turn before the one at this place."""
-        child = self._neighbour(order)
-        if child is None or not child.parent:
-            return None
-        self._read([child.parent])
-        return self._records.get(child.parent)
-
-    def _neighbour(self, order: int) -> Record | None:
-        if 0 <= order < len(self._places):
-            return self._places[order].record
+def _with_results(found: Resolution, order: int) -> Candidate | None:
+    place, fitting = found.places[order], found.best(order)
+    if not place.message.calls or not fitting:
         return None
-
-    def _read(self, tokens: Iterable[str]) -> None:
-        absent = [token for token in tokens if token not in self._records]
-        if absent:
-            self._records |= self._lookup.turns(self._namespace, absent)
-
-
-def _take(place: Place, rule: str, record: Record) -> None:
-    place.rule, place.record = rule, record
-
-
-def _why_unknown(place: Place) -> str:
-    """Why no id leads to the place's turn."""
-    if place.minted:
-        return "the turn is no longer remembered, or was made by another provider family"
-    if place.message.calls:
-        return "the tool-call ids are not the gateway's"
-    return "no remembered turn has this text here"
+    are_placed = all(one.is_placed for one in fitting)
+    if not are_placed:
+        fitting = found.all(order)
+    equal = [one for one in fitting if one.results is Results.EQUAL]
+    unknown = [one for one in fitting if one.results is Results.UNKNOWN]
+    if equal and not unknown:
+        candidate = only(equal)
+        if candidate and not are_placed and _weight(found, place, candidate) < HALF:
+            return None
+        return candidate
+    # Calls that come back for the first time are not those that came back with other results.
+    if not equal and are_placed and order == len(found.places) - 1:
+        return only(unknown)
+    return None
 
 
-def _unanimous(records: list[Record]) -> Record | None:
-    """The only record, or the common reasoning of several without a turn's name."""
-    if len({(record.reasoning, record.field, record.thoughts) for record in records}) != 1:
-        return None
-    if len(records) == 1:
-        return records[0]
-    # Which of the turns it is remains open.
-    return msgspec.structs.replace(records[0], token="", parent=None)
+def _weight(found: Resolution, place: Place, candidate: Candidate) -> int:
+    """Characters of the question, the calls and their results."""
+    results = results_after(found.messages, place.at)
+    return candidate.weight + sum(map(len, results.values()))
 
 
-def _stood_there(record: Record, place: Place) -> bool:
-    """Whether the same minted id stood before the turn, or before the user's words."""
-    return record.after == place.after or record.since == place.asked.since
+def _by_words(found: Resolution) -> None:
+    """Find turns by question and answer; turns that followed one another count together."""
+    fits: dict[int, Candidate] = {}
+    for order in found.open():
+        candidate = only(found.best(order))
+        if candidate is not None and _may_be_by_words(found, order, candidate):
+            fits[order] = candidate
+    enough: dict[int, Candidate] = {}
+    for run in _runs(fits):
+        if _identify(found, run, fits):
+            enough |= {order: fits[order] for order in run}
+    found.settle("words", enough)
 
 
-def _was_cut(record: Record, place: Place) -> bool:
-    """Whether the beginning of the turn is enough to identify it."""
-    # A whole turn may have come faster than the client showed it.
-    return not record.complete or len(place.text) >= LONG_TEXT
+def _may_be_by_words(found: Resolution, order: int, candidate: Candidate) -> bool:
+    if candidate.position != Position.WORDS or candidate.results is Results.OTHER:
+        return False
+    if candidate.likeness < Likeness.PART or found.is_common(order):
+        return False
+    return found.may_be_of(candidate.record, order)
+
+
+def _runs(fits: dict[int, Candidate]) -> list[list[int]]:
+    """The places in runs of turns that followed one another when they were made."""
+    runs: list[list[int]] = []
+    for order, candidate in fits.items():
+        before = fits.get(order - 1)
+        if before and before.record.token and candidate.record.parent == before.record.token:
+            runs[-1].append(order)
+        else:
+            runs.append([order])
+    return runs
+
+
+def _identify(found: Resolution, run: list[int], fits: dict[int, Candidate]) -> bool:
+    """Whether questions and answers are enough to identify the turns of a run."""
+    said: dict[tuple[bytes, ...], int] = {}
+    for order in run:
+        place = found.places[order]
+        said[place.asked.words.digest, *place.marks] = fits[order].weight
+    is_known = len(run) > 1 or found.is_related(fits[run[0]].record)
+    return sum(said.values()) >= (HALF if is_known else ENOUGH)
+
+
+def _by_chain(found: Resolution) -> None:
+    for order in reversed(found.open()):
+        place, before, record = found.places[order], found.at(order - 1), found.parent(order + 1)
+        if record is None or found.is_elsewhere(record, order):
+            continue
+        is_between = before is not None and record.parent == before.token
+        if not _is_same(found, record, place) and not (
+            is_between and _is_alike(found, record, place)
+        ):
+            continue
+        if not _is_outdone(found, record, order):
+            found.take(order, "chain", record)
+
+
+def _by_neighbour(found: Resolution) -> None:
+    for order in found.open():
+        before = found.at(order - 1)
+        if before is None or not before.token:
+            continue
+        # Of a turn that followed an unknown one it is not known that it followed another.
+        following = [one for one in found.best(order) if one.record.parent in (before.token, None)]
+        candidate = only(following)
+        if candidate is None or candidate.position == Position.ELSEWHERE:
+            continue
+        if candidate.record.parent == before.token:
+            found.take(order, "neighbour", candidate.record)
+
+
+def _is_outdone(found: Resolution, record: Record, order: int) -> bool:
+    """Whether other turns fit the place as well, and this one is not among them."""
+    others = found.best(order)
+    if not others or record.token in {one.token for one in others}:
+        return False
+    text = found.search.text(record)
+    mine = weigh(record, found.places[order], text=text, is_near=False, results=Results.UNKNOWN)
+    return mine is None or mine.position <= others[0].position
+
+
+def _is_same(found: Resolution, record: Record, place: Place) -> bool:
+    """Whether the turn has the place's text and calls."""
+    names = tuple(call.name for call in place.message.calls)
+    return record.names == names and found.search.text(record) == place.text
+
+
+def _is_alike(found: Resolution, record: Record, place: Place) -> bool:
+    """Whether an altered message may be the turn that stands between its neighbours."""
+    if record.names or place.message.calls:
+        names = {call.name for call in place.message.calls}
+        return bool(names) and names <= set(record.names)
+    mine, theirs = set(place.text.split()), set(found.search.text(record).split())
+    return len(mine & theirs) >= _ALIKE * max(len(mine), len(theirs), 1)
+
+
+def _choose_again(found: Resolution, keys: Keys, lookup: Lookup, conversation: str) -> None:
+    """Let what an earlier request chose without an id stay chosen, as long as all that was said
+    up to it is the same to the letter: otherwise a twin that appears later would change it.
+    """
+    weak = [
+        order for order, place in enumerate(found.places) if place.rule != "id" and not place.minted
+    ]
+    chosen = [order for order in weak if found.at(order) is not None]
+    # Where only one turn may be meant, no other was chosen before.
+    doubtful = [order for order in weak if found.at(order) is None or len(found.all(order)) > 1]
+    orders = {*doubtful, *chosen[-2:]}
+    _name_choices(found, orders, keys, conversation)
+    sent = lookup.sent([found.places[order].choice for order in orders])
+    found.search.read(token for token, _ in sent.values())
+    for order in orders:
+        token, _ = sent.get(found.places[order].choice, ("", 0))
+        record = found.search.turn(token)
+        if record is not None and not _may_be_new(found, order, token):
+            _keep(found.places[order], record)
+    # The latest turn is new; if the one before is, too, then nothing was chosen for this prefix.
+    if chosen[:-1] and not found.places[chosen[-2]].is_kept:
+        _name_choices(found, chosen, keys, conversation)
+
+
+def _name_choices(
+    found: Resolution, orders: Collection[int], keys: Keys, conversation: str
+) -> None:
+    """Fill `choice` of these places."""
+    places = {found.places[order].at: found.places[order] for order in orders}
+    for at, prefix in prefixes(found.messages, places):
+        places[at].choice = keys.choice(conversation, prefix)
+
+
+def _keep(place: Place, record: Record) -> None:
+    place.is_kept = True
+    if place.record is None or _differ(place.record, record):
+        place.rule, place.record, place.why, place.needed = AGAIN, record, "", ""
+    place.token = record.token
+
+
+def _may_be_new(found: Resolution, order: int, token: str) -> bool:
+    """Whether another turn than the chosen one may be coming back for the first time here: where
+    ids are numbers, its conversation may be the same to the letter.
+    """
+    calls = found.places[order].message.calls
+    if not calls or all(map(_is_unique, calls)):
+        return False
+    return any(one.results is Results.UNKNOWN and one.token != token for one in found.all(order))
+
+
+def _is_unique(call: ToolCall) -> bool:
+    """Whether no other call has this id, as far as can be seen."""
+    return sum(map(str.isalnum, call.id.replace(call.name, ""))) >= _UNIQUE
+
+
+def _differ(one: Record, other: Record) -> bool:
+    mine, theirs = ((record.reasoning, record.field, record.thoughts) for record in (one, other))
+    return mine != theirs

@@ -72,6 +72,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """
 
     why: str = ""
+    needed: str = ""
+    """Of a miss: what would have been needed."""
 
 
 class Restoration(msgspec.Struct):
@@ -251,7 +253,7 @@ class _Restorer:
         if self._policy.bare in ("now", "always") or refused:
             self._strip(place)
             return
-        if before in ("omit", "empty"):
+        if before in ("omit", "empty") and not place.is_kept:
             _forget_if_late(place, since)
         self._carry(place)
         if place.record is not None and place.record.reasoning is not None:
@@ -468,7 +470,8 @@ class _Restorer:
             self._result.edits[place.at] = Edit(fields)
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
-        self._result.diagnoses.append(Diagnosis(place.at, rule, why))
+        needed = place.needed if rule == "missing" and why == place.why else ""
+        self._result.diagnoses.append(Diagnosis(place.at, rule, why, needed))
 
 
 def _forget_if_late(place: Place, since: int) -> None:

@@ -1,7 +1,12 @@
-"""A turn's place in its conversation, and the keys that lead to it; pure."""
+"""A turn's place in its conversation, and the keys that lead to it; pure.
+
+A turn has two kinds of keys for its text and for each of its calls: `near`, with what stood right
+before it, and `anywhere`, with nothing else. What the record says of its place is compared then.
+"""
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import repeat
 
 import msgspec
 
@@ -10,16 +15,34 @@ from addon.recall.identity import (
     MintedId,
     canonical_arguments,
     digest,
+    digest_of,
+    frame,
     normal_text,
-    query_of,
     read_minted,
 )
 from addon.recall.memory import Record
+from addon.recall.words import Words, brief
 
-__all__ = ("LONG_TEXT", "Anchor", "Asked", "Keys", "Place", "places_of")
+__all__ = (
+    "CUT_TEXT",
+    "LONG_TEXT",
+    "Anchor",
+    "Asked",
+    "Keys",
+    "Lead",
+    "Place",
+    "places_of",
+    "results_after",
+)
 
 LONG_TEXT = 64
 """Characters from which a text alone identifies a turn."""
+
+_FRAME = (16).to_bytes(8)
+"""What `frame` puts before a digest."""
+
+CUT_TEXT = 32
+"""Characters that identify a stopped turn at its place; shorter beginnings are much alike."""
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -42,11 +65,16 @@ class Asked(msgspec.Struct, dict=True):
     since: str = ""
     """The turn of the last minted id before it, or empty."""
 
+    context: bytes = b""
+    """Digest of the questions and answers before it, since the last minted id if there is one."""
+
     @cached_property
-    def words(self) -> bytes:
-        if self.message is None:
-            return digest("")
-        return digest(query_of(self.message.text))
+    def brief_context(self) -> str:
+        return brief(self.context)
+
+    @cached_property
+    def words(self) -> Words:
+        return Words(self.message.text if self.message else "")
 
 
 class Place(msgspec.Struct, dict=True):
@@ -69,12 +97,24 @@ class Place(msgspec.Struct, dict=True):
     """The rule that found its turn, or empty."""
 
     record: Record | None = None
+    token: str = ""
+    """Its turn, or one of several that thought the same."""
+
     why: str = ""
     """Why its turn was not found."""
 
+    needed: str = ""
+    """What would have had to be there for it to be found."""
+
+    choice: bytes = b""
+    """Key of the choice of a turn that is made for it without an id."""
+
+    is_kept: bool = False
+    """An earlier request went out with this choice."""
+
     @cached_property
     def anchor(self) -> Anchor:
-        return Anchor(self.after, self.asked.since, self.asked.words)
+        return Anchor(self.after, self.asked.since, self.asked.words.digest)
 
     @cached_property
     def text(self) -> str:
@@ -85,34 +125,57 @@ class Place(msgspec.Struct, dict=True):
         """Digests of its calls, or of its text if there are none."""
         return [_call_mark(call) for call in self.message.calls] or [_text_mark(self.text)]
 
+    @property
+    def said(self) -> int:
+        """Characters of its text and calls."""
+        calls = self.message.calls
+        return len(self.text) + sum(len(call.name) + len(call.arguments) for call in calls)
+
+
+class Lead(msgspec.Struct, frozen=True):
+    """The keys by which turns with one text or one call are looked for."""
+
+    near: list[bytes]
+    """With what stood right before."""
+
+    anywhere: bytes
+    """With nothing else; for a call, as long as its turn's results are not known."""
+
+    result: bytes = b""
+    """Of a call with its result."""
+
 
 class Keys:
     """The digests that lead to turns in one namespace."""
 
     def __init__(self, namespace: bytes) -> None:
         self._namespace = namespace
+        # Long conversations have many keys of the same kinds.
+        self._after_words = frame(namespace, "after-words", "")
+        self._call = frame(namespace, "call")
+        self._text = frame(namespace, "text")
+        self._choice = frame(namespace, "choice")
 
-    def of_turn(self, turn: Turn, anchor: Anchor) -> list[bytes]:
+    def of_turn(self, turn: Turn, anchor: Anchor, *, complete: bool = True) -> list[bytes]:
         """All keys that lead to a finished or stopped turn."""
         text = normal_text(turn.text)
-        keys = [self.place(anchor)]
-        for call in turn.calls:
-            keys += self._after_words(_call_mark(call), anchor)
+        keys = [key for call in turn.calls for key in self._of_call(_call_mark(call), anchor)]
         if text or not turn.calls:
-            keys += self._after_words(_text_mark(text), anchor)
-        if text and anchor.after:
-            keys.append(self.after_id(_text_mark(text), anchor))
-        if len(text) >= LONG_TEXT:
+            head = text
+            if len(text) >= LONG_TEXT or not complete:
+                # The client may show less of it.
+                head = text[:CUT_TEXT]
+            keys += self._near(_text_mark(head), anchor, is_short=len(text) < LONG_TEXT)
             keys.append(self.text(text))
         return keys
 
     def of_calls(self, place: Place) -> list[bytes]:
         """The keys of the place's calls."""
-        return [key for mark in place.marks for key in self._after_words(mark, place.anchor)]
+        return [key for mark in place.marks for key in self._of_call(mark, place.anchor)]
 
     def of_results(self, place: Place, messages: Sequence[Message]) -> list[bytes]:
         """The keys of the place's calls with their results; none while a result is missing."""
-        calls, results = place.message.calls, _results_after(messages, place.at)
+        calls, results = place.message.calls, results_after(messages, place.at)
         if not calls or any(call.id not in results for call in calls):
             return []
         texts = (normal_text(results[call.id]) for call in calls)
@@ -121,43 +184,72 @@ class Keys:
             for pair in zip(place.marks, texts, strict=True)
         ]
 
-    def after_id(self, mark: bytes, anchor: Anchor) -> bytes:
-        """Key of a text or call after a minted id."""
+    def leads(self, place: Place, messages: Sequence[Message] = ()) -> list[Lead]:
+        """The keys by which the place's turn is looked for; it must be found by each call.
+
+        Results are left out without the messages.
+        """
+        if not place.message.calls:
+            marks = place.marks
+            if len(place.text) >= CUT_TEXT:
+                marks = [*marks, _text_mark(place.text[:CUT_TEXT])]
+            near = [key for mark in marks for key in self._near(mark, place.anchor, is_short=True)]
+            return [Lead(near, self.text(place.text))]
+        results = messages and self.of_results(place, messages)
+        return [
+            Lead([self.words(mark, place.anchor)], self.call(mark), result)
+            for mark, result in zip(place.marks, results or repeat(b""), strict=False)
+        ]
+
+    def after(self, mark: bytes, anchor: Anchor) -> bytes:
+        """Key of a text after a minted id."""
         return digest(self._namespace, "after-id", anchor.after, mark)
 
-    def after_words(self, mark: bytes, anchor: Anchor) -> bytes:
-        """Key of a text or call after the user's words and the minted id before these, if any."""
-        return digest(self._namespace, "after-words", anchor.since, anchor.words, mark)
-
-    def place(self, anchor: Anchor) -> bytes:
-        """Key of a place, with any turn."""
-        return digest(self._namespace, "place", anchor.after, anchor.since, anchor.words)
+    def words(self, mark: bytes, anchor: Anchor) -> bytes:
+        """Key of a text or call after the user's words."""
+        return digest_of(self._after_words + _FRAME + anchor.words + _FRAME + mark)
 
     def text(self, text: str) -> bytes:
         """Key of a text, at any place."""
-        return digest(self._namespace, "text", text)
+        return digest_of(self._text + frame(text))
+
+    def call(self, mark: bytes) -> bytes:
+        """Key of a call at any place, as long as its turn's results are not known."""
+        return digest_of(self._call + _FRAME + mark)
 
     def sent(self, place: Place) -> bytes:
         """Key of the treatment of a place whose turn was not found."""
-        anchor = place.anchor
-        position = (anchor.after, anchor.since, anchor.words)
+        position = (place.asked.context, place.after, place.anchor.words)
         return digest(self._namespace, "sent", *position, place.text, *place.marks)
 
-    def _after_words(self, mark: bytes, anchor: Anchor) -> list[bytes]:
-        # One key is of the words alone: compaction takes the ids before them.
-        words = self.after_words(mark, msgspec.structs.replace(anchor, since=""))
-        if not anchor.since:
-            return [words]
-        return [self.after_words(mark, anchor), words]
+    def choice(self, conversation: str, prefix: Sequence[bytes | str]) -> bytes:
+        """Key of the choice of a turn at the end of a prefix."""
+        return digest_of(self._choice + frame(conversation, *prefix))
+
+    def _of_call(self, mark: bytes, anchor: Anchor) -> list[bytes]:
+        # A client that keeps ids is known by them before the turn is replayed.
+        words = [] if anchor.after else [self.words(mark, anchor)]
+        return [*words, self.call(mark)]
+
+    def _near(self, mark: bytes, anchor: Anchor, *, is_short: bool) -> list[bytes]:
+        keys = [self.after(mark, anchor)] if anchor.after else []
+        # Many turns may have the same short text: the words tell which are meant.
+        if is_short or not anchor.after:
+            keys.append(self.words(mark, anchor))
+        return keys
 
 
 def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Place]:
     """The places of the assistant messages, and the place of the answer to come."""
     places: list[Place] = []
-    after, asked = "", Asked()
+    answers: list[Place] = []
+    after, context = "", digest("")
+    asked = Asked(context=context)
     for at, message in enumerate(messages):
         if message.role == "user":
-            asked = Asked(message, after)
+            if answers:
+                context = _context(context, answers)
+            asked, answers = Asked(message, after, context), []
         elif message.role == "assistant":
             minted: dict[str, MintedId] = {}
             before = after
@@ -166,11 +258,24 @@ def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Pla
                 if minted_id is not None:
                     minted[call.id] = minted_id
                     after = minted_id.token
-            places.append(Place(at, message, minted, before, asked))
+            answers.append(Place(at, message, minted, before, asked))
+            places.append(answers[-1])
     return places, Place(len(messages), Message("assistant"), {}, after, asked)
 
 
-def _results_after(messages: Sequence[Message], at: int) -> dict[str, str]:
+def _context(before: bytes, answers: list[Place]) -> bytes:
+    """The context of a question after these answers to the question before."""
+    count = len(answers)
+    named = next((at for at in reversed(range(count)) if answers[at].minted), None)
+    said: list[bytes | str] = [before, answers[0].asked.words.core]
+    if named is not None:
+        # What stood before an id is known by it.
+        said = [list(answers[named].minted.values())[-1].token]
+        answers = answers[named + 1 :]
+    return digest(*said, *(mark for place in answers for mark in place.marks))
+
+
+def results_after(messages: Sequence[Message], at: int) -> dict[str, str]:
     """Results by call id that follow the assistant message directly."""
     results: dict[str, str] = {}
     # A slice would copy the rest of the conversation for each turn.

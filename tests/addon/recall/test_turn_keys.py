@@ -8,7 +8,7 @@ import pytest
 
 from addon.formats.neutral.turn import Message, ToolCall, Turn
 from addon.recall.identity import digest, mint, new_token
-from addon.recall.turn_keys import Anchor, Keys, Place, places_of
+from addon.recall.turn_keys import Anchor, Asked, Keys, Place, places_of
 
 KEY = b"the gateway's key"
 FIRST, SECOND = new_token(b"first random bytes"), new_token(b"second random byte")
@@ -100,26 +100,40 @@ def test_results_are_looked_for_right_after_their_turn_only() -> None:
 )
 def test_a_turn_is_findable_by_what_its_place_asks_for(turn: Turn, replayed: Place) -> None:
     kept = KEYS.of_turn(turn, replayed.anchor)
-    assert KEYS.after_words(replayed.marks[0], replayed.anchor) in kept
-    assert KEYS.place(replayed.anchor) in kept
+    [lead] = KEYS.leads(replayed, [])
+    assert set(lead.near) <= set(kept)
+    assert lead.anywhere in kept
 
 
-@pytest.mark.parametrize("other", [Anchor("x", "since", b"words"), Anchor("after", "x", b"words")])
+@pytest.mark.parametrize("other", [Anchor("x", "since", b"words"), Anchor("after", "", b"others")])
 def test_what_stood_before_is_part_of_the_keys(other: Anchor) -> None:
     turn = Turn(text="OK")
     assert set(KEYS.of_turn(turn, ANCHOR)) - set(KEYS.of_turn(turn, other))
-    assert KEYS.place(ANCHOR) != KEYS.place(other)
 
 
-def test_only_a_long_text_is_a_key_by_itself() -> None:
-    assert KEYS.text(LONG) in KEYS.of_turn(Turn(text=LONG + "\n"), ANCHOR)
-    assert KEYS.text(LONG[1:]) not in KEYS.of_turn(Turn(text=LONG[1:]), ANCHOR)
+@pytest.mark.parametrize("seen", [LONG[:32], LONG[:-1]])
+@pytest.mark.parametrize("anchor", [ANCHOR, Anchor("", "", b"words")], ids=["id", "words"])
+def test_a_text_of_which_the_client_shows_the_beginning_is_looked_for_at_its_place(
+    seen: str, anchor: Anchor
+) -> None:
+    replayed = place(text=seen)
+    replayed.after, replayed.asked = anchor.after, Asked()
+    [lead] = KEYS.leads(replayed, [])
+    found = KEYS.of_turn(Turn(text=LONG), replayed.anchor, complete=False)
+    assert set(lead.near) & set(found)
+
+
+def test_a_turn_has_few_keys() -> None:
+    said, calling = Turn(text=LONG), Turn(calls=(ToolCall("", "Read", "{}"),))
+    assert len(KEYS.of_turn(said, ANCHOR)) == 2
+    assert len(KEYS.of_turn(calling, ANCHOR)) == 1
+    assert len(KEYS.of_turn(Turn(text="OK"), ANCHOR)) == 3
 
 
 def test_a_turn_that_only_calls_is_not_found_by_having_no_text() -> None:
     silent = KEYS.of_turn(Turn(), ANCHOR)
     calling = KEYS.of_turn(Turn(calls=(ToolCall("", "Read", "{}"),)), ANCHOR)
-    assert set(silent) & set(calling) == {KEYS.place(ANCHOR)}
+    assert not set(silent) & set(calling)
 
 
 def test_namespaces_share_no_key() -> None:
@@ -130,7 +144,24 @@ def test_namespaces_share_no_key() -> None:
 def test_keys_of_calls_are_those_that_were_kept() -> None:
     replayed = place(ToolCall("a", "Read", "{}"), ToolCall("b", "Glob", "{}"))
     kept = KEYS.of_turn(Turn(calls=replayed.message.calls), replayed.anchor)
-    assert set(kept) - set(KEYS.of_calls(replayed)) == {KEYS.place(replayed.anchor)}
+    assert set(kept) == set(KEYS.of_calls(replayed))
+
+
+def test_a_question_s_context_is_what_was_said_since_the_last_id() -> None:
+    said, minted = Message("assistant", b'"OK"'), calls(mint(FIRST, 0, KEY))
+    contexts = [
+        places_of([*messages, user("two")], KEY)[1].asked.context
+        for messages in (
+            [],
+            [user("one"), said],
+            [user("else"), said],
+            [user("one"), minted],
+            [user("else"), said, minted],
+            [user("one"), minted, said],
+        )
+    ]
+    assert contexts[3] == contexts[4]
+    assert len(set(contexts)) == 5
 
 
 @pytest.mark.parametrize("results", [{}, {"a": "one"}, {"a": "one", "x": "two"}])

@@ -1,0 +1,131 @@
+"""Looks up all remembered turns that may be meant at the places of a conversation. Pure; reads
+a `Lookup`.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Protocol
+
+import msgspec
+
+from addon.formats.neutral.turn import Message
+from addon.recall.evidence import Candidate, Results, weigh
+from addon.recall.identity import normal_text
+from addon.recall.memory import MAX_CANDIDATES, Record
+from addon.recall.turn_keys import Keys, Lead, Place
+
+__all__ = ("Found", "Lookup", "Search")
+
+
+class Lookup(Protocol):
+    """The part of the memory that resolving reads."""
+
+    def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]: ...
+
+    def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]: ...
+
+    def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]: ...
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What was found for one place."""
+
+    candidates: list[Candidate] = []
+    is_crowded: bool = False
+    """So many turns are remembered that nothing is known of them; there are no candidates then."""
+
+    is_common: bool = False
+    """So many turns have the text that only those after the same words, or after the same id, are
+    among the candidates.
+    """
+
+
+class Search:
+    """Reads turns of one namespace, each once."""
+
+    def __init__(self, namespace: bytes, messages: Sequence[Message], lookup: Lookup) -> None:
+        self._namespace = namespace
+        self._keys = Keys(namespace)
+        self._messages = messages
+        self._lookup = lookup
+        self._records: dict[str, Record] = {}
+        self._texts: dict[str, str] = {}
+        """The normal texts of the records, since many places are compared with each."""
+
+    def read(self, tokens: Iterable[str]) -> None:
+        """Have these turns ready."""
+        absent = [token for token in tokens if token not in self._records]
+        if absent:
+            self._records |= self._lookup.turns(self._namespace, absent)
+
+    def turn(self, token: str) -> Record | None:
+        """A turn that was read."""
+        return self._records.get(token)
+
+    def text(self, record: Record) -> str:
+        """The turn's normal text."""
+        if record.token not in self._texts:
+            self._texts[record.token] = normal_text(record.text)
+        return self._texts[record.token]
+
+    def look(self, places: Mapping[int, Place], *, with_results: bool) -> dict[int, Found]:
+        """What is found for each place, by its order; the results of calls cost more."""
+        messages = self._messages if with_results else ()
+        leads = {at: self._keys.leads(place, messages) for at, place in places.items()}
+        tokens = self._lookup.tokens(key for ways in leads.values() for key in _keys_of(ways))
+        # A crowd is not even read: it tells nothing.
+        crowds = {key for key, found in tokens.items() if len(found) >= MAX_CANDIDATES}
+        self.read(dict.fromkeys(chain(*(tokens[key] for key in tokens.keys() - crowds))))
+        return {at: self._weigh(place, leads[at], tokens, crowds) for at, place in places.items()}
+
+    def _weigh(
+        self,
+        place: Place,
+        leads: list[Lead],
+        tokens: dict[bytes, list[str]],
+        crowds: set[bytes],
+    ) -> Found:
+        is_common = any(lead.anywhere in crowds for lead in leads)
+        if (is_common and place.message.calls) or any(key in crowds for key in _near(leads)):
+            return Found(is_crowded=True)
+        near = _common([chain(*(tokens[key] for key in lead.near)) for lead in leads])
+        equal = _common([tokens.get(lead.result, []) for lead in leads])
+        unknown = {} if is_common else _common([tokens[lead.anywhere] for lead in leads])
+        candidates = []
+        for token in {**near, **equal, **unknown}:
+            record = self._records.get(token)
+            if record is None:
+                continue
+            results = Results.OTHER
+            if token in equal:
+                results = Results.EQUAL
+            elif token in unknown or not (record.words and leads[0].result):
+                results = Results.UNKNOWN
+            found = weigh(
+                record, place, text=self.text(record), is_near=token in near, results=results
+            )
+            if found is not None:
+                candidates.append(found)
+        return Found(candidates, is_common=is_common)
+
+
+def _keys_of(leads: list[Lead]) -> Iterator[bytes]:
+    for lead in leads:
+        yield from lead.near
+        yield lead.anywhere
+        if lead.result:
+            yield lead.result
+
+
+def _near(leads: list[Lead]) -> Iterator[bytes]:
+    for lead in leads:
+        yield from lead.near
+        yield lead.result
+
+
+def _common(lists: Sequence[Iterable[str]]) -> dict[str, None]:
+    """What is in all of the lists, in the order of the first."""
+    first, *others = map(dict.fromkeys, lists)
+    if not others:
+        return first
+    return {token: None for token in first if all(token in other for other in others)}
