@@ -130,10 +130,6 @@ def best(candidates: Sequence[Candidate]) -> list[Candidate]:
     """
     position = max((one.position for one in candidates), default=Position.ELSEWHERE)
     found = [one for one in candidates if one.position == position]
-    equal = [one for one in found if one.has_words]
-    # Grown words at this place are as good as equal ones elsewhere.
-    if any(one.has_context for one in equal) or not any(one.has_context for one in found):
-        found = equal or found
     likeness = max((one.likeness for one in found), default=Likeness.BEGINNING)
     return [one for one in found if one.likeness == likeness]
 

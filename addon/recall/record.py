@@ -80,7 +80,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     lines: str = ""
-    """`Words.lines` of them, in a turn without calls: ids tell the others."""
+    """`Words.lines` of them."""
 
     context: str = ""
     """`brief` of the context of these words."""

@@ -151,7 +151,7 @@ class Replay:
                 after=anchor.after,
                 since=anchor.since,
                 words=asked.words.brief,
-                lines="" if turn.calls else asked.words.lines,
+                lines=asked.words.lines,
                 context=brief(asked.context),
                 root=self._root() or self._token(choice)[:ROOT],
                 made_at=self._clock.now_ms(),

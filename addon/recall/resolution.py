@@ -43,13 +43,14 @@ class Resolution:
 
     def look(self) -> None:
         """Find all turns that may be meant at the open places."""
-        self._look({order: self.places[order] for order in self.open()}, with_results=False)
-
-    def look_at_results(self) -> None:
-        """Find them also by the results of their calls."""
-        places = {order: self.places[order] for order in self.open()}
-        calling = {order: place for order, place in places.items() if place.message.calls}
-        self._look(calling, with_results=True)
+        found = self.search.look({order: self.places[order] for order in self.open()})
+        for order, one in found.items():
+            kept = [
+                candidate
+                for candidate in one.candidates
+                if not self._would_have_ids(candidate.record, order)
+            ]
+            self._found[order] = Found(kept, one.is_crowded, one.is_common)
 
     def open(self) -> list[int]:
         """Places without a turn; a place with a minted id can only be the turn it names."""
@@ -130,15 +131,6 @@ class Resolution:
             return None
         self.search.read([child.parent])
         return self.search.turn(child.parent)
-
-    def _look(self, places: dict[int, Place], *, with_results: bool) -> None:
-        for order, one in self.search.look(places, with_results=with_results).items():
-            kept = [
-                candidate
-                for candidate in one.candidates
-                if not self._would_have_ids(candidate.record, order)
-            ]
-            self._found[order] = Found(kept, one.is_crowded, one.is_common)
 
     def _would_have_ids(self, record: Record, order: int) -> bool:
         """Whether the turn would have come back with its ids: a client that keeps these lacks

@@ -45,6 +45,9 @@ _ALIKE = 0.6
 SURE = ("id", "neighbour", "chain")
 """Rules that find a turn when it is first replayed, or never."""
 
+_SOME_RESULT = 16
+"""Characters of results below which they say no more than `OK`."""
+
 _UNIQUE = 12
 """Letters and digits from which an id is random, and no number with a prefix."""
 
@@ -69,7 +72,6 @@ def resolve(
     found.look()
     _by_place(found, "anchor", _stood_there)
     _by_place(found, "stop", _was_stopped)
-    found.look_at_results()
     _by_results(found)
     _by_words(found)
     _by_place(found, "text", _is_long)
@@ -159,19 +161,19 @@ def _with_results(found: Resolution, order: int) -> Candidate | None:
     unknown = [one for one in fitting if one.results is Results.UNKNOWN]
     if equal and not unknown:
         candidate = only(equal)
-        if candidate and not are_placed and _weight(found, place, candidate) < HALF:
-            return None
-        return candidate
+        if are_placed or (candidate and _tell_results(found, place, candidate)):
+            return candidate
+        return None
     # Calls that come back for the first time are not those that came back with other results.
     if not equal and are_placed and order == len(found.places) - 1:
         return only(unknown)
     return None
 
 
-def _weight(found: Resolution, place: Place, candidate: Candidate) -> int:
-    """Characters of the question, the calls and their results."""
-    results = results_after(found.messages, place.at)
-    return candidate.weight + sum(map(len, results.values()))
+def _tell_results(found: Resolution, place: Place, candidate: Candidate) -> bool:
+    """Whether words, calls and results are enough where nothing else is the same."""
+    size = sum(map(len, results_after(found.messages, place.at).values()))
+    return size >= _SOME_RESULT and candidate.weight + size >= HALF
 
 
 def _by_words(found: Resolution) -> None:
@@ -189,9 +191,10 @@ def _by_words(found: Resolution) -> None:
 
 
 def _may_be_by_words(found: Resolution, order: int, candidate: Candidate) -> bool:
-    if candidate.position != Position.WORDS or candidate.results is Results.OTHER:
+    # Calls are much alike, and their results tell more.
+    if found.places[order].message.calls or found.is_common(order):
         return False
-    if candidate.likeness < Likeness.PART or found.is_common(order):
+    if candidate.position != Position.WORDS or candidate.likeness < Likeness.WHOLE:
         return False
     return found.may_be_of(candidate.record, order)
 

@@ -68,10 +68,9 @@ class Search:
             self._texts[record.token] = normal_text(record.text)
         return self._texts[record.token]
 
-    def look(self, places: Mapping[int, Place], *, with_results: bool) -> dict[int, Found]:
-        """What is found for each place, by its order; the results of calls cost more."""
-        messages = self._messages if with_results else ()
-        leads = {at: self._keys.leads(place, messages) for at, place in places.items()}
+    def look(self, places: Mapping[int, Place]) -> dict[int, Found]:
+        """What is found for each place, by its order."""
+        leads = {at: self._keys.leads(place, self._messages) for at, place in places.items()}
         tokens = self._lookup.tokens(key for ways in leads.values() for key in _keys_of(ways))
         # A crowd is not even read: it tells nothing.
         crowds = {key for key, found in tokens.items() if len(found) >= MAX_CANDIDATES}

@@ -6,7 +6,6 @@ before it, and `anywhere`, with nothing else. What the record says of its place 
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import repeat
 
 import msgspec
 
@@ -184,21 +183,18 @@ class Keys:
             for pair in zip(place.marks, texts, strict=True)
         ]
 
-    def leads(self, place: Place, messages: Sequence[Message] = ()) -> list[Lead]:
-        """The keys by which the place's turn is looked for; it must be found by each call.
-
-        Results are left out without the messages.
-        """
+    def leads(self, place: Place, messages: Sequence[Message]) -> list[Lead]:
+        """The keys by which the place's turn is looked for; it must be found by each call."""
         if not place.message.calls:
             marks = place.marks
             if len(place.text) >= CUT_TEXT:
                 marks = [*marks, _text_mark(place.text[:CUT_TEXT])]
             near = [key for mark in marks for key in self._near(mark, place.anchor, is_short=True)]
             return [Lead(near, self.text(place.text))]
-        results = messages and self.of_results(place, messages)
+        results = self.of_results(place, messages) or [b""] * len(place.marks)
         return [
             Lead([self.words(mark, place.anchor)], self.call(mark), result)
-            for mark, result in zip(place.marks, results or repeat(b""), strict=False)
+            for mark, result in zip(place.marks, results, strict=True)
         ]
 
     def after(self, mark: bytes, anchor: Anchor) -> bytes:

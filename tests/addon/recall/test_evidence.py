@@ -228,11 +228,12 @@ def test_a_short_answer_to_words_that_changed_is_not_enough(memory: Memory) -> N
     assert other.carried() == [""]
 
 
-def test_the_same_words_are_better_than_words_that_grew(memory: Memory) -> None:
+def test_words_that_grew_are_as_good_as_equal_ones(memory: Memory) -> None:
     chats = [Chat(memory, "Rename it."), Chat(memory, "Rename it." + REMINDER)]
     for number, chat in enumerate(chats):
         chat.answer(turn(f"thought {number}", ANSWER))
-    assert [chat.carried() for chat in chats] == [["thought 0"], ["thought 1"]]
+        chat.messages[1]["content"] = "Rename it."
+    assert [chat.carried() for chat in chats] == [[""], [""]]
 
 
 def test_words_that_grew_in_two_conversations_lead_to_neither(memory: Memory) -> None:

@@ -51,9 +51,7 @@ def place() -> Place:
 
 def look(table: Table) -> dict[str, Results]:
     search = Search(b"namespace", MESSAGES, table)
-    return {
-        one.token: one.results for one in search.look({0: place()}, with_results=True)[0].candidates
-    }
+    return {one.token: one.results for one in search.look({0: place()})[0].candidates}
 
 
 def test_a_turn_must_be_found_by_each_call() -> None:
