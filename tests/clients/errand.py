@@ -13,47 +13,74 @@ from tests.support.gateway import Gateway
 from tests.support.rawhttp import Loopback, Received, Reply, json_reply
 from tests.support.turns import FIELD, Call, Json, Turn, TurnMaker
 
-__all__ = ("DONE", "PROMPT", "Amnesia", "Errand", "carried")
+__all__ = ("Amnesia", "Errand", "TextErrand", "carried")
 
-PROMPT = "Say goodbye in greeting.txt."
-DONE = "The greeting says goodbye."
-WANTED = "goodbye\nand thanks\n"
-PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+goodbye\n*** End Patch\n"
+PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+{}\n*** End Patch\n"
+
+FOLLOW_UP = "What does the file say now?"
 
 
 class Errand(TurnMaker):
     """Has the file `greeting.txt` of a folder read, edited and looked at in four turns with
-    calls, then says so.
+    calls, then says so, as often as asked.
     """
 
-    def __init__(self, folder: Path, rng: Random) -> None:
+    lost = 2
+    """Turns that have been made when the interlude ends."""
+
+    def __init__(self, folder: Path, rng: Random, word: str = "goodbye") -> None:
         super().__init__(rng)
         self.folder = folder
+        self.word = word
         self.turns: list[Turn] = []
-        self.interlude = ""
-        """A command that every second turn runs too."""
+        self.interludes: dict[int, str] = {}
+        """Commands that turns run besides, by the turns' places."""
+
+        self.thoughtless = 0
+        """The first turns, whose reasoning is empty: clients keep no copy of that."""
 
         self._file = folder / "greeting.txt"
         self._file.write_text("hello\n", "utf-8")
 
     @property
+    def prompt(self) -> str:
+        return f"Say {self.word} in greeting.txt."
+
+    @property
+    def done(self) -> str:
+        return f"The greeting says {self.word}."
+
+    @property
     def is_done(self) -> bool:
-        return self._file.read_text("utf-8") == WANTED
+        return self._file.read_text("utf-8") == f"{self.word}\nand thanks\n"
+
+    def prompts(self, interlude: str = "") -> list[str]:
+        """What a user says to have it done, and asks then; `interlude` is a command that is
+        run in between.
+        """
+        if interlude:
+            self.interludes[self.lost - 1] = interlude
+        return [self.prompt, FOLLOW_UP]
 
     def make(self, request: Json) -> Turn:
         """The next turn, for an agent that has the tools of the request."""
-        uses = self._uses(len(self.turns))
-        if self.interlude and len(self.turns) % 2:
-            uses.append(_run(self.interlude))
+        at = len(self.turns)
+        uses = self._uses(at)
+        if at in self.interludes:
+            uses.append(_run(self.interludes[at]))
         declared = {
             tool["name"]: tool
             for tool in (given.get("function", given) for given in request["tools"])
             if "name" in tool
         }
         calls = tuple(self._call_of(declared, ways) for ways in uses)
-        self.turns.append(
-            Turn(reasoning=self._reasoning() or "Hm.", text="" if calls else DONE, calls=calls)
-        )
+        return self._said("" if calls else self.done, calls)
+
+    def _said(self, text: str, calls: tuple[Call, ...] = ()) -> Turn:
+        reasoning = ""
+        if len(self.turns) >= self.thoughtless:
+            reasoning = self._reasoning() or "Hm."
+        self.turns.append(Turn(reasoning=reasoning, text=text, calls=calls))
         return self.turns[-1]
 
     def _uses(self, at: int) -> list[Json]:
@@ -61,13 +88,11 @@ class Errand(TurnMaker):
         path = str(self._file)
         match at:
             case 0:
-                return [{"Read": {"file_path": path}} | _run("cat greeting.txt"), _run("ls")]
+                return [_read(path) | _run("cat greeting.txt"), _run("ls")]
             case 1:
-                write = {
-                    "apply_patch": {"input": PATCH},
-                    "Write": {"file_path": path, "content": "goodbye\n"},
-                }
-                return [write | _run(f"apply_patch <<'EOF'\n{PATCH}EOF")]
+                patch = PATCH.format(self.word)
+                shell = _run(f"apply_patch <<'EOF'\n{patch}EOF")
+                return [{"apply_patch": {"input": patch}} | _write(path, f"{self.word}\n") | shell]
             case 2:
                 return [_run("echo and thanks >> greeting.txt")]
             case 3:
@@ -76,16 +101,65 @@ class Errand(TurnMaker):
 
     def _call_of(self, declared: Json, ways: Json) -> Call:
         name, given = next((name, given) for name, given in ways.items() if name in declared)
-        takes_text = declared[name].get("type") == "custom"
-        return Call(
-            self._id({}, name, 0), name, given["input"] if takes_text else json.dumps(given)
-        )
+        tool = declared[name]
+        call_id = self._id({}, name, 0)
+        if tool.get("type") == "custom":
+            return Call(call_id, name, given["input"])
+        schema = tool.get("parameters") or tool["input_schema"]
+        taken = {member: given[member] for member in given if member in schema["properties"]}
+        return Call(call_id, name, json.dumps(taken))
+
+
+class TextErrand(Errand):
+    """The same, for an agent without tools, which writes the files that an answer holds."""
+
+    lost = 1
+
+    def prompts(self, interlude: str = "") -> list[str]:
+        """As an errand's; the user types the command."""
+        typed = [f"!{interlude}"] if interlude else []
+        return [self.prompt, *typed, "Say thanks, too.", FOLLOW_UP]
+
+    def make(self, request: Json) -> Turn:
+        """The next turn, whatever the request."""
+        lines = {0: f"{self.word}\n", 1: f"{self.word}\nand thanks\n"}
+        text = self.done
+        if len(self.turns) in lines:
+            text = f"This is the greeting then.\n\ngreeting.txt\n```\n{lines[len(self.turns)]}```\n"
+        return self._said(text)
 
 
 def _run(command: str) -> Json:
-    """The tools that run a command: Codex's, Claude Code's, and that of the tests' own agent."""
+    """The tools that run a command: Codex's, those of Claude Code and Continue, of Cline, of Qwen
+    Code, and of the tests' own agent.
+    """
     alone = {"command": command}
-    return {"exec_command": {"cmd": command, "yield_time_ms": 30_000}, "Bash": alone, "run": alone}
+    return {
+        "exec_command": {"cmd": command, "yield_time_ms": 30_000},
+        "Bash": alone,
+        "run_commands": {"commands": [command]},
+        "run_shell_command": {**alone, "is_background": False},
+        "run": alone,
+    }
+
+
+def _read(path: str) -> Json:
+    """The tools that read a file; Claude Code and Continue call it by the same name."""
+    return {
+        "Read": {"file_path": path, "filepath": path},
+        "read_files": {"files": [{"path": path}]},
+        "read_file": {"file_path": path},
+    }
+
+
+def _write(path: str, content: str) -> Json:
+    """The tools that write a whole file."""
+    written = {"file_path": path, "filepath": path, "content": content}
+    return {
+        "Write": written,
+        "write_file": written,
+        "editor": {"path": path, "old_text": "hello\n", "new_text": content},
+    }
 
 
 def carried(bodies: list[Json]) -> list[list[str | None]]:
@@ -104,6 +178,9 @@ class Amnesia(Loopback):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__()
         self.times = 0
+        self.loses_key = False
+        """Whether the copies that clients carry can't be opened afterwards either."""
+
         self.gateway = gateway
 
     @property
@@ -119,5 +196,7 @@ class Amnesia(Loopback):
         engine = open_engine(f"sqlite:{self.gateway.directory}/adapter.db")
         engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
         engine.close()
+        if self.loses_key:
+            (self.gateway.directory / "secret.key").unlink()
         self.gateway.start()
         self.times += 1

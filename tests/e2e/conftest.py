@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
+from tests.clients.install import Unavailable, install, install_aider
 from tests.e2e.estate import Estate
 from tests.support.client import sdk
 from tests.support.gateway import Gateway, Served, upstream_environment
@@ -83,3 +84,21 @@ def fresh(tmp_path: Path) -> Iterator[Served[StrictProvider]]:
         Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway,
     ):
         yield Served(gateway, provider)
+
+
+@pytest.fixture(scope="session")
+def programs() -> None:
+    """The coding agents of the npm registry."""
+    try:
+        install()
+    except Unavailable as reason:
+        pytest.skip(f"the coding agents can't be had: {reason}")
+
+
+@pytest.fixture(scope="session")
+def aider() -> None:
+    """The coding agent aider, of PyPI."""
+    try:
+        install_aider()
+    except Unavailable as reason:
+        pytest.skip(f"aider can't be had: {reason}")

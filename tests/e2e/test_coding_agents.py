@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.clients.agents import AGENTS, Agent, Seat
+from tests.clients.agents import AGENTS
 from tests.clients.errand import Amnesia, Errand, carried
-from tests.clients.install import Unavailable, install
+from tests.clients.programs import Agent, Seat
 from tests.e2e.trio import ANTHROPIC, AZURE
 from tests.support.gateway import Gateway, upstream_environment, upstream_table
 from tests.support.messenger import StrictMessenger
@@ -38,15 +38,6 @@ class Forgetful(NamedTuple):
     key: str
 
 
-@pytest.fixture(scope="session")
-def programs() -> None:
-    """Codex and Claude Code."""
-    try:
-        install()
-    except Unavailable as reason:
-        pytest.skip(f"the coding agents can't be had: {reason}")
-
-
 @pytest.fixture(params=AGENTS)
 def agent(request: pytest.FixtureRequest) -> Agent:
     if request.param.startswith("openai-agents"):
@@ -68,7 +59,7 @@ def test_an_agent_does_its_errand(
     agent: Agent, errand: Errand, gateway: Gateway, provider: StrictProvider, key: str
 ) -> None:
     provider.maker = errand
-    agent(Seat(errand.folder, gateway, key))
+    assert agent(Seat(errand.folder, gateway, key), [errand.prompt]).strip() == errand.done
     assert_all_was_restored(provider, errand)
 
 
@@ -91,7 +82,7 @@ def test_an_agent_does_its_errand_over_the_other_formats(
     gateway, upstream, key = elsewhere
     upstream.maker = errand
     before = len(upstream.bodies)
-    agent(Seat(errand.folder, gateway, key))
+    assert agent(Seat(errand.folder, gateway, key), [errand.prompt]).strip() == errand.done
     assert errand.is_done
     assert upstream.rejections == []
     assert len(upstream.bodies) - before == len(errand.turns)
@@ -119,9 +110,10 @@ def test_an_agent_that_carries_its_reasoning_needs_no_table(
     amnesia, provider, key = forgetful
     provider.reset()
     provider.maker = errand
-    errand.interlude = amnesia.command
+    errand.interludes = dict.fromkeys((1, 3), amnesia.command)
     before = amnesia.times
-    agent(Seat(errand.folder, amnesia.gateway, key))
+    seat = Seat(errand.folder, amnesia.gateway, key)
+    assert agent(seat, [errand.prompt]).strip() == errand.done
     assert amnesia.times == before + 2
     assert_all_was_restored(provider, errand)
 
