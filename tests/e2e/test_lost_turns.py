@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.clients.errand import Amnesia, Errand
+from tests.clients.errand import Amnesia, Errand, TextErrand
 from tests.clients.programs import PROGRAMS, Seat
 from tests.support.client import Conversation, sdk
 from tests.support.gateway import Gateway, upstream_environment
@@ -17,14 +17,23 @@ from tests.support.ledger import thinking_disabled
 from tests.support.provider import StrictProvider
 from tests.support.turns import Json, TurnMaker
 
-CLIENTS = ("cline", "codex", "continue", "qwen-code")
+CLIENTS = ("aider", "cline", "codex", "continue", "qwen-code")
+CARRY_NO_COPY = ("aider", "codex", "continue")
+"""Those that can't say themselves what was thought; Codex's copies can't be opened any more."""
+
 CALL = {"id": "call_1", "type": "function", "function": {"name": "Read", "arguments": "{}"}}
 CALLED: list[Json] = [
     {"role": "assistant", "content": "", "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "call_1", "content": "hello"},
     {"role": "user", "content": "Go on."},
 ]
-"""A turn that another model made."""
+"""A turn that another model made, with a call."""
+
+SAID: list[Json] = [
+    {"role": "assistant", "content": "It says hello."},
+    {"role": "user", "content": "Go on."},
+]
+"""A turn that another model made, without."""
 
 
 class Scene(NamedTuple):
@@ -49,12 +58,12 @@ class Scene(NamedTuple):
         assert errand.is_done
         assert self.amnesia.times == 1
 
-    def talk_as_another(self, model: str) -> None:
+    def talk_as_another(self, model: str, begun: list[Json]) -> None:
         """Another user goes on with a conversation that another model began."""
         self.provider.maker = TurnMaker(Random(model))
         with sdk(self.amnesia.gateway.base_url, self.other_key) as client:
             conversation = Conversation(client, model)
-            conversation.messages += CALLED
+            conversation.messages += begun
             conversation.run(3)
         assert all(reply.reasoning is not None for reply in conversation.replies)
 
@@ -90,12 +99,31 @@ def test_a_lost_turn_costs_one_refused_request(client: str, scene: Scene, tmp_pa
     errand.thoughtless = errand.lost
     scene.talk(client, "house-model", errand, loses=True)
     scene.assert_it_thought()
-    scene.talk_as_another("house-model")
+    scene.talk_as_another("house-model", SAID if client == "aider" else CALLED)
     scene.assert_it_thought()
     assert len(scene.provider.rejections) == 1
+
+
+@pytest.mark.parametrize("client", CARRY_NO_COPY, indirect=True)
+def test_a_conversation_without_thinking_stays_alone(
+    client: str, scene: Scene, tmp_path: Path
+) -> None:
+    """The upstream takes nothing in place of what it thought in a lost turn."""
+    errand = errand_of(client, tmp_path / "first")
+    scene.talk(client, "deepseek-v4-pro", errand, loses=True)
+    refused = [rejection.fault for rejection in scene.provider.rejections]
+    assert refused in (["altered"], ["foreign", "altered"])  # aider makes turns up itself
+    scene.provider.reset()
+    errand = errand_of(client, tmp_path / "second", "farewell")
+    scene.talk(client, "deepseek-v4-pro", errand)
+    scene.assert_it_thought()
+    scene.talk_as_another("deepseek-v4-pro", CALLED + SAID)
+    scene.assert_it_thought()
+    assert scene.provider.rejections == []
 
 
 def errand_of(client: str, directory: Path, word: str = "goodbye") -> Errand:
     """What the client is to do, in the directory's own folder."""
     (folder := directory / "work").mkdir(parents=True)
-    return Errand(folder, Random(f"{client} {word}"), word)
+    kind = TextErrand if client == "aider" else Errand
+    return kind(folder, Random(f"{client} {word}"), word)
