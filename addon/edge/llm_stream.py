@@ -37,10 +37,14 @@ RESERVE_SECONDS = 2
 """How long a request waits for the database; then only callers without a quota go on."""
 
 FIRST_RETRY_SECONDS = 0.0005
-RETRY_SECONDS = 0.01
-"""When a request that waits for the database looks again: soon at first, as a batch of the
-writer is committed within a millisecond; then more rarely, as a database that stays locked
-must not cost every request.
+RESERVE_RETRY_SECONDS = 0.01
+"""When it tries again: soon at first, as a batch of the writer is committed within a
+millisecond; then more rarely, as a database that stays locked must not cost every request.
+"""
+
+HELD_RETRY_SECONDS = 0.1
+"""The same for an end that is held back. It only looks, and a while longer is not noticed
+after a long one: a quarter of what it has waited, at most this.
 """
 
 
@@ -160,7 +164,8 @@ class LlmStream:
         if self.exchange.reserved:
             yield from self.connect()
         else:
-            yield _look_again(waited)
+            pause = min(RESERVE_RETRY_SECONDS, FIRST_RETRY_SECONDS + waited)
+            yield commands.RequestWakeup(pause)
 
     def connect(self) -> CommandGenerator[None]:
         """Connect to the current candidate, and as long as that fails to the next ones."""
@@ -200,11 +205,13 @@ class LlmStream:
         """Hold this back until the turns are stored."""
         self.enter(phase)
         self.held = Held(self.clock.monotonic(), out, reply)
-        yield _look_again(0)
+        yield from self.hold_on()
 
     def hold_on(self) -> CommandGenerator[None]:
         """Look again later whether the turns are stored."""
-        yield _look_again(self.clock.monotonic() - self.held.since)
+        waited = self.clock.monotonic() - self.held.since
+        pause = min(HELD_RETRY_SECONDS, FIRST_RETRY_SECONDS + waited / 4)
+        yield commands.RequestWakeup(pause)
 
     def fail(self, error: StreamError) -> CommandGenerator[None]:
         """End an attempt that failed while the upstream was answering."""
@@ -269,11 +276,6 @@ class LlmStream:
     def is_silent(self, now: float) -> bool:
         """Whether the client is to be told that its stream is alive."""
         return self.exchange.streams and now - self.client.sent_at >= KEEP_ALIVE_SECONDS
-
-
-def _look_again(waited: float) -> commands.RequestWakeup:
-    """A wake-up for a call that has waited for the database for so long."""
-    return commands.RequestWakeup(min(RETRY_SECONDS, FIRST_RETRY_SECONDS + waited))
 
 
 def _is_open(client: GatewayStream, wanted: GetHttpConnection) -> bool:

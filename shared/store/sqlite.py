@@ -297,10 +297,10 @@ class SqliteEngine:
         if self._unchecked >= CHECKPOINT_STATEMENTS and self._queue.idle:
             self._queue.put(Write(()))
 
-    def _commit(self, statements: Sequence[Statement]) -> None:
+    def _commit(self, statements: Iterable[Statement]) -> None:
         with self._writing, self._transaction(patience_ms=0) as connection:
-            _execute(connection, statements)
-        self._unchecked += len(statements)
+            executed = _execute(connection, statements)
+        self._unchecked += executed
 
     def _checkpoint_when_due(self) -> None:
         if self._unchecked < CHECKPOINT_STATEMENTS:
@@ -314,9 +314,13 @@ class SqliteEngine:
             )
 
 
-def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> None:
+def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> int:
+    """Execute the statements; how many they were."""
+    count = 0
     for sql, params in statements:
         connection.execute(sql, params)
+        count += 1
+    return count
 
 
 def _code(error: Exception) -> int:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 
 from shared.store.engine import Statement
@@ -48,7 +48,7 @@ class Writer:
         self,
         queue: WriteQueue,
         *,
-        commit: Callable[[Sequence[Statement]], None],
+        commit: Callable[[Iterable[Statement]], None],
         after_batch: Callable[[], None],
         judge: Callable[[Exception], tuple[Failure, str]],
         patience_ms: int,
@@ -89,7 +89,8 @@ class Writer:
                 return self._give_up(batch)
             else:
                 since = time.monotonic()
-            batch = sorted([*batch, *self._queue.take_first()], key=_comes_later)
+            if first := self._queue.take_first():
+                batch = sorted([*batch, *first], key=_comes_later)
         self._say_unstuck()
         return self._queue.finish(batch)
 
@@ -119,7 +120,7 @@ class Writer:
     def _attempt(self, batch: list[Write]) -> Exception | None:
         """Why the writes could not be committed; None when they were."""
         try:
-            self._commit([statement for write in batch for statement in write.statements])
+            self._commit(statement for write in batch for statement in write.statements)
         except Exception as error:  # the thread's boundary: a bad write must not end it
             return error
         return None

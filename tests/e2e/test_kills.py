@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -74,11 +74,21 @@ def read_until_the_end(data_plane: psutil.Process, conversation: Conversation) -
         with conversation.open() as stream:
             while not reply.finish_reason:
                 reply.add(next(stream))
-            data_plane.kill()
+            with suppress(psutil.NoSuchProcess):  # another one's end came first
+                data_plane.kill()
     except (openai.APIError, HTTPError):
-        return False  # another one's end came first
+        return False
     conversation.keep(reply)
     return True
+
+
+def go_on(conversation: Conversation) -> str:
+    """Send the next request; why it was refused, or nothing."""
+    try:
+        conversation.ask(streamed=False)
+    except openai.APIError as error:
+        return f"{conversation.marker}: {error}"
+    return ""
 
 
 def kill_once(served: Served[StrictProvider], key: str, number: int) -> list[str]:
@@ -98,9 +108,8 @@ def kill_once(served: Served[StrictProvider], key: str, number: int) -> list[str
             conversation for conversation, was_read in zip(asked, read, strict=True) if was_read
         ]
         gateway.restart()
-        list(threads.map(lambda conversation: conversation.ask(streamed=False), ended))
-        wrong = [str(rejection) for rejection in provider.rejections]
-        return wrong + [lost for one in ended for lost in one.crossed(provider.requests)]
+        refused = [why for why in threads.map(go_on, ended) if why]
+        return refused + [lost for one in ended for lost in one.crossed(provider.requests)]
 
 
 def test_a_kill_right_after_an_answer_was_read_loses_no_turn(

@@ -20,7 +20,7 @@ from mitmproxy.test import taddons
 from addon.edge import http1
 from addon.edge.http1 import Tick
 from addon.edge.llm_phases import EVENTS, IGNORED, REFUSED, TABLE
-from addon.edge.llm_stream import LlmStream, Phase
+from addon.edge.llm_stream import HELD_RETRY_SECONDS, LlmStream, Phase
 from addon.edge.stream import Fault
 from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
 from tests.addon.edge.scene import Heard, Scene
@@ -384,7 +384,7 @@ class Play:
             case "release":
                 line.release()
             case "wakeup":
-                line.fire_within(0.01)
+                line.fire_within(HELD_RETRY_SECONDS)
             case "upstreams go":
                 line.refusing |= {"first.test", "second.test"}
             case "upstreams come":

@@ -12,6 +12,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons
 
 from addon.edge import http1
+from addon.edge.llm_stream import HELD_RETRY_SECONDS
 from addon.recall.commits import PATIENCE_SECONDS
 from tests.addon.edge.line import END, SSE, Line, chunk, event, request
 from tests.addon.edge.scene import Scene
@@ -44,7 +45,7 @@ def line(scene: Scene) -> Line:
 
 def look_again(line: Line) -> None:
     """Let calls that wait for the database look."""
-    line.fire_within(0.01)
+    line.fire_within(HELD_RETRY_SECONDS)
 
 
 def test_the_end_of_a_turn_is_seen_when_the_turn_is_stored(scene: Scene, line: Line) -> None:
