@@ -364,6 +364,6 @@ def keys_refused(upstream: str, keys: str, status: int, message: str) -> Problem
 
 
 def told_by_upstream(status: int, said: str) -> Problem:
-    """An upstream of another format refused."""
+    """An upstream refused in a shape that the client does not read."""
     message = said or f"The upstream answered with an error ({status})."
     return Problem(status=status, message=message, code="upstream_error", type="upstream_error")

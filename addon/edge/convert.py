@@ -9,7 +9,7 @@ from addon.admission import problems
 from addon.exchange.upstream_request import Outgoing
 from addon.exchange.verdict import Reply
 from addon.formats.neutral.problem import Problem, error_body
-from addon.formats.tolerant.error_body import message_of
+from addon.formats.tolerant.error_words import message_of
 
 __all__ = (
     "connect_words",

@@ -13,15 +13,23 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from addon.admission import problems
 from addon.exchange.arrival import Arrival
 from addon.exchange.compaction import hears_usage, signal
 from addon.exchange.current_attempt import CurrentAttempt
-from addon.exchange.upstream_request import inflated, returned, without_keys
+from addon.exchange.upstream_request import (
+    inflated,
+    returned,
+    without_addresses,
+    without_keys,
+)
 from addon.exchange.verdict import Again, Reply, Verdict
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
-from addon.formats.tolerant.error_body import full_text, message_of
+from addon.formats.tolerant.error_body import full_text
+from addon.formats.tolerant.error_words import has_shape, message_of
 from addon.ledger.audit import storable
 from addon.routing.attempts import Tried
 from addon.routing.complaints import fault, is_context_overflow
@@ -130,12 +138,24 @@ class FailedAttempts:
     def tell(self, refusal: Refusal) -> Verdict:
         """Anything else: the client is told, in the upstream's own words."""
         word, status = f"upstream_{refusal.status}", refusal.status
-        body = _clean(refusal.body, self._current.attempts.tried)
+        headers, body = returned(refusal.headers), self._clean(refusal.body)
+        if self._passes(body):
+            if "content-type" in headers:  # some label it a stream or a page
+                headers["content-type"] = "application/json"
+            return Reply(self._arrival.status_for(status, "upstream_error"), headers, body, word)
+        if status < 400:
+            status = 502
+        reply = self._arrival.reply(problems.told_by_upstream(status, message_of(body)))
+        return replace(reply, headers=headers | reply.headers, error_class=word)
+
+    def _clean(self, body: bytes) -> bytes:
+        return _clean(body, self._current.attempts.tried)
+
+    def _passes(self, body: bytes) -> bool:
+        """Whether the client can read the upstream's error as it is."""
         theirs = _error_shape(self._current.candidate.upstream.api)
-        if theirs != _error_shape(self._arrival.endpoint.wire_format):
-            return self._arrival.reply(problems.told_by_upstream(status, message_of(body)))
-        status = self._arrival.status_for(status, "upstream_error")
-        return Reply(status, returned(refusal.headers), body, word)
+        ours = _error_shape(self._arrival.endpoint.wire_format)
+        return theirs == ours and has_shape(ours, body)
 
     def _rest(self, seconds: float, why: str) -> None:
         """Let the current key rest, on this node and for the admins to see."""
@@ -168,7 +188,7 @@ def _clean_text(text: str, tried: Iterable[Tried]) -> str:
 
 
 def _clean(body: bytes, tried: Iterable[Tried]) -> bytes:
-    return without_keys(body, (one.candidate for one in tried))
+    return without_addresses(without_keys(body, (one.candidate for one in tried)))
 
 
 def _error_shape(wire_format: str) -> str:

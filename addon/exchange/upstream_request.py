@@ -9,7 +9,7 @@ from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.routing.candidates import Candidate
 from shared.security.keys import mask
 
-__all__ = ("Outgoing", "inflated", "outgoing_to", "returned", "without_keys")
+__all__ = ("Outgoing", "inflated", "outgoing_to", "returned", "without_addresses", "without_keys")
 
 _FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
 """Request headers that upstreams get to see; everything else stays here."""
@@ -26,6 +26,12 @@ _SECRET_HEADER = re.compile("auth|key|token|secret|cookie|password", re.IGNORECA
 _SHORTEST_SECRET = 8
 """Characters: masking a shorter value would garble ordinary words."""
 
+
+_PRIVATE_ADDRESS = re.compile(
+    rb"\b(?:10\.\d{1,3}|127\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01])|169\.254)"
+    rb"(?:\.\d{1,3}){2}\b(?::\d{1,5}\b)?"
+)
+"""Addresses of private networks (RFC 1918), of the machine and of the link, with their ports."""
 
 _RETURNED = ("content-type", "request-id", "retry-after", "x-request-id")
 _RETURNED_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-")
@@ -80,6 +86,11 @@ def without_keys(body: bytes, tried: Iterable[Candidate]) -> bytes:
     for secret in {secret for candidate in tried for secret in _secrets(candidate)}:
         body = body.replace(secret.encode(), mask(secret).encode())
     return body
+
+
+def without_addresses(body: bytes) -> bytes:
+    """Proxies before an upstream tell where in their network they looked for it."""
+    return _PRIVATE_ADDRESS.sub(b"(a private address)", body)
 
 
 def _secrets(candidate: Candidate) -> Iterator[str]:

@@ -8,7 +8,7 @@ from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("error_of", "full_text", "message_of")
+__all__ = ("error_of", "full_text")
 
 _MINIMAX = {1002: 429, 1004: 401, 1008: 402, 1039: 400, 2013: 400}
 """MiniMax answers HTTP 200 with `base_resp.status_code`
@@ -72,18 +72,6 @@ def _message(error: dict[str, Any]) -> str:
 
 def _words(message: Any) -> str:
     return as_str(message) or "The upstream reported an error."
-
-
-def message_of(body: bytes) -> str:
-    """The message of an error body, or an empty string."""
-    try:
-        answer = value(body)
-    except MalformedJson:
-        return ""
-    error = error_of(as_dict(answer).get("error"))
-    if error is None:
-        return ""
-    return error.message
 
 
 def full_text(body: bytes) -> str:

@@ -9,8 +9,10 @@ from addon.exchange.exchange import Exchange
 from addon.exchange.refusal import LADDER, stream_problem
 from addon.exchange.verdict import Again
 from addon.formats.neutral.deltas import StreamError
-from tests.addon.desk import Desk, error, reply_of, upstream
+from addon.formats.tolerant.error_words import has_shape, message_of
+from tests.addon.desk import Desk, error, open_exchange, reply_of, upstream
 from tests.addon.exchange.test_exchange_repair import COLD, MISSING
+from tests.addon.formats.tolerant.test_error_words import SHAPES
 from tests.addon.routing.test_complaints import TOO_LONG
 
 
@@ -61,6 +63,53 @@ def test_keys_are_blamed_when_the_last_one_was_refused(desk: Desk, status: int) 
     reply = reply_of(exchange.refused(status, {}, error("bad key sk-two-secret")))
     assert (reply.status, reply.error_class) == (502, "upstream_auth_error")
     assert "sk-two-secret" not in json.loads(reply.body)["error"]["message"]
+
+
+PATHS = {
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "messages": "/v1/messages",
+}
+
+
+def body_for(wire_format: str, stream: bool) -> bytes:
+    """A request of a client of this format."""
+    words = [{"role": "user", "content": "hi"}]
+    question = "input" if wire_format == "responses" else "messages"
+    members = {"model": "m", "max_tokens": 9, "stream": stream, question: words}
+    return json.dumps(members).encode()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("api", PATHS)
+@pytest.mark.parametrize("wire_format", PATHS)
+@pytest.mark.parametrize(("said", "words"), SHAPES.values(), ids=SHAPES)
+def test_an_upstreams_words_reach_every_client_in_its_own_shape(
+    desk: Desk, said: bytes, words: str, wire_format: str, api: str, stream: bool
+) -> None:
+    desk.upstreams = (upstream("one", api=api),)
+    headers = {"retry-after": "17", "content-type": "text/html", "x-request-id": "r"}
+    for status in (400, 503):
+        exchange = open_exchange(
+            desk.intake(path=PATHS[wire_format]), body_for(wire_format, stream)
+        )
+        reply = reply_of(exchange.refused(status, headers, said))
+        assert has_shape(wire_format, reply.body)
+        assert (words or f"({status})") in message_of(reply.body)
+        assert reply.status == status
+        assert (reply.headers["retry-after"], reply.headers["x-request-id"]) == ("17", "r")
+
+
+def test_an_error_that_is_passed_on_is_labelled_what_it_is(desk: Desk) -> None:
+    reply = reply_of(desk.open().refused(400, {"content-type": "text/event-stream"}, error("no")))
+    assert reply.headers == {"content-type": "application/json"}
+
+
+def test_a_redirect_of_an_upstream_is_its_fault(desk: Desk) -> None:
+    exchange = desk.open()
+    reply = reply_of(exchange.refused(302, {"location": "http://10.0.0.1/"}, b""))
+    assert (reply.status, reply.error_class) == (502, "upstream_302")
+    assert "10.0.0.1" not in str(reply)
 
 
 def test_a_stream_that_failed_names_no_key(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.tolerant.error_body import error_of, full_text, message_of
+from addon.formats.tolerant.error_body import error_of, full_text
 from addon.routing.complaints import fault
 
 MISSING = "The `reasoning_content` in the thinking mode must be passed back to the API."
@@ -146,18 +146,3 @@ def test_a_body_that_is_no_json_is_its_own_text(body: bytes, text: str) -> None:
 @pytest.mark.parametrize("depth", [2_000, 9_000, 100_000])
 def test_a_deep_body_is_read_without_recursion(depth: int) -> None:
     assert full_text(b"[" * depth + b'"m"' + b"]" * depth)
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b'{"error":{"message":"no such key"}}', "no such key"),
-        (b'{"error":"no such key"}', "no such key"),
-        (b'{"error":{"code":1}}', "The upstream reported an error."),
-        (b"<html>", ""),
-        (b"[]", ""),
-    ],
-    ids=["object", "string", "without words", "page", "array"],
-)
-def test_an_error_body_says_what_a_person_can_read(body: bytes, message: str) -> None:
-    assert message_of(body) == message
