@@ -5,7 +5,7 @@ before its end is seen.
 from typing import Protocol
 
 from addon.formats.neutral.accumulate import Accumulator
-from addon.formats.neutral.deltas import CallDelta, Finish, StreamError
+from addon.formats.neutral.deltas import CUT, CallDelta, Finish, StreamError
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Relay
 from addon.formats.neutral.turn import Turn, Usage
@@ -84,9 +84,7 @@ class StreamedAnswer:
         if _is_whole(rest):  # some servers close without the last blank line
             out = self._event(rest + b"\n\n")
         if not self.finished and not self.error:
-            self.error = StreamError(
-                "The upstream ended its answer in the middle.", code="upstream_cut"
-            )
+            self.error = CUT
         if self.done or self.error:
             return out
         return out + self._relay.end()

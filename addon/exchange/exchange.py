@@ -15,12 +15,13 @@ from addon.exchange.arrival import Arrival
 from addon.exchange.current_attempt import Prepared
 from addon.exchange.refusal import FailedAttempts, Refusal, stream_problem
 from addon.exchange.upstream_bodies import quirks_of
-from addon.exchange.upstream_request import Outgoing, outgoing_to, returned
+from addon.exchange.upstream_request import Outgoing, labelled_json, outgoing_to, returned
 from addon.exchange.verdict import Reply, Verdict
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.neutral.problem import Problem, RequestError
+from addon.formats.neutral.problem import Problem, RequestError, error_body
 from addon.formats.neutral.turn import Turn
 from addon.formats.wire.inflate import Inflate, Unreadable
+from addon.formats.wire.sse import holds_events
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import new_token
@@ -120,13 +121,15 @@ class Exchange:
         if whole is None:
             return self._reply(problems.malformed("the upstream's answer is not a JSON object"))
         if whole.error is not None:
+            if holds_events(body):
+                body = error_body(self.candidate.upstream.api, self.stream_problem(whole.error))
             return self.refused(whole.error.status, headers, body)
         self._whole = whole
         self.accepted()
         self._remember(whole.turns, complete=True, durable=True)
         if self.streams:  # the upstream does not stream; its client reads nothing else
             return Reply(status, {"content-type": "text/event-stream"}, whole.body())
-        return Reply(status, returned(headers), whole.body())
+        return Reply(status, labelled_json(returned(headers)), whole.body())
 
     def stream_problem(self, error: StreamError) -> Problem:
         """How a failure of a running stream is told."""

@@ -21,6 +21,7 @@ from addon.exchange.compaction import hears_usage, signal
 from addon.exchange.current_attempt import CurrentAttempt
 from addon.exchange.upstream_request import (
     inflated,
+    labelled_json,
     returned,
     without_addresses,
     without_keys,
@@ -140,9 +141,8 @@ class FailedAttempts:
         word, status = f"upstream_{refusal.status}", refusal.status
         headers, body = returned(refusal.headers), self._clean(refusal.body)
         if self._passes(body):
-            if "content-type" in headers:  # some label it a stream or a page
-                headers["content-type"] = "application/json"
-            return Reply(self._arrival.status_for(status, "upstream_error"), headers, body, word)
+            status = self._arrival.status_for(status, "upstream_error")
+            return Reply(status, labelled_json(headers), body, word)
         if status < 400:
             status = 502
         reply = self._arrival.reply(problems.told_by_upstream(status, message_of(body)))

@@ -9,7 +9,15 @@ from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.routing.candidates import Candidate
 from shared.security.keys import mask
 
-__all__ = ("Outgoing", "inflated", "outgoing_to", "returned", "without_addresses", "without_keys")
+__all__ = (
+    "Outgoing",
+    "inflated",
+    "labelled_json",
+    "outgoing_to",
+    "returned",
+    "without_addresses",
+    "without_keys",
+)
 
 _FORWARDED = ("accept", "http-referer", "idempotency-key", "user-agent", "x-title")
 """Request headers that upstreams get to see; everything else stays here."""
@@ -118,6 +126,13 @@ def returned(headers: Mapping[str, str]) -> dict[str, str]:
         for name, text in headers.items()
         if (name in _RETURNED or name.startswith(_RETURNED_PREFIXES)) and name not in _ACCOUNT
     }
+
+
+def labelled_json(headers: dict[str, str]) -> dict[str, str]:
+    """The headers for a body that is JSON: some upstreams label it a stream or a page."""
+    if "content-type" not in headers or "json" in headers["content-type"]:
+        return headers
+    return headers | {"content-type": "application/json"}
 
 
 def inflated(headers: Mapping[str, str], body: bytes) -> bytes:

@@ -21,8 +21,9 @@ from addon.formats.messages import response as messages_response
 from addon.formats.messages import writer as messages_writer
 from addon.formats.messages.reader import MessagesReader
 from addon.formats.messages.thinking import effort_of
+from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.adapt import Abilities
-from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.deltas import CUT, UNREADABLE, StreamError
 from addon.formats.neutral.protocols import Head, Mint, Reader, Seal, Unseal, Writer
 from addon.formats.neutral.request import Request, WireFormat
 from addon.formats.neutral.turn import Edit, Turn, Usage, edited, opened_message
@@ -63,6 +64,14 @@ class Upstream(msgspec.Struct, frozen=True):
     whole: Callable[[bytes], Whole | None]
     """None for a body that is no answer."""
 
+    def read_whole(self, body: bytes) -> Whole | None:
+        """The answer in a body, also in the events of a server that streams unasked; None for
+        a body that is no answer.
+        """
+        if not sse.holds_events(body):
+            return self.whole(body)
+        return _heard(self.reader(), body)
+
     def with_quirks(self, quirks: Quirks) -> "Upstream":
         """The same for an upstream whose chat answers have these."""
         if self.whole is not _read_chat or quirks == Quirks():
@@ -70,6 +79,19 @@ class Upstream(msgspec.Struct, frozen=True):
         return Upstream(
             self.encode, partial(ChatReader, quirks), partial(_read_chat, quirks=quirks)
         )
+
+
+def _heard(reader: Reader, body: bytes) -> Whole:
+    accumulator, events = Accumulator(), sse.Events()
+    deltas = [delta for raw in events.feed(body) for delta in reader.read(raw)]
+    # Some servers end without the last blank line; a piece of an event says nothing.
+    deltas += [delta for delta in reader.read(events.rest() + b"\n\n") if delta != UNREADABLE]
+    for delta in deltas:
+        accumulator.add(delta)
+    error = next((delta for delta in deltas if isinstance(delta, StreamError)), None)
+    if error is None and not accumulator.finished:
+        error = CUT
+    return Whole(accumulator.turns(), accumulator.usage, error)
 
 
 def restored(request: Request, edits: dict[int, Edit]) -> Request:

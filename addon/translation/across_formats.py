@@ -60,7 +60,7 @@ class AcrossFormats:
 
     def whole(self, answered: Answered, body: bytes) -> Whole | None:
         upstream = translate.UPSTREAMS[answered.upstream].with_quirks(answered.quirks)
-        answer = upstream.whole(body)
+        answer = upstream.read_whole(body)
         if answer is None:
             return None
         turns = {choice: raised(turn, answered.custom) for choice, turn in answer.turns.items()}

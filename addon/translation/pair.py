@@ -13,6 +13,7 @@ from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Head, Mint, Relay, Seal
 from addon.formats.neutral.request import WireFormat
 from addon.formats.neutral.turn import Edit, Message, Turn, Usage
+from addon.formats.wire.sse import holds_events
 from addon.mirror.stream import Mirror
 from shared.config.schema import Upstream
 from shared.profiles import Profile
@@ -161,6 +162,8 @@ class ByUpstream:
         return self._for(answered.upstream).relay(answered)
 
     def whole(self, answered: Answered, body: bytes) -> Whole | None:
+        if holds_events(body):  # nothing is there to be patched
+            return self._across.whole(answered, body)
         return self._for(answered.upstream).whole(answered, body)
 
     def failed_end(self, problem: Problem) -> bytes:

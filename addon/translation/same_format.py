@@ -9,6 +9,7 @@ from typing import Protocol
 from addon.formats.chat import patch_request as chat_request
 from addon.formats.chat import patch_response as chat_response
 from addon.formats.chat.carriers import Quirks
+from addon.formats.chat.events import whole_of
 from addon.formats.chat.fitting import typed
 from addon.formats.chat.patch_request import ChatRequest
 from addon.formats.chat.patch_stream import PatchStream as ChatStream
@@ -24,6 +25,7 @@ from addon.formats.responses import patch_request as responses_request
 from addon.formats.responses import patch_response as responses_response
 from addon.formats.responses.patch_stream import PatchStream as ResponsesStream
 from addon.formats.wire.splice import Members
+from addon.formats.wire.sse import holds_events
 from addon.mirror.stream import Mirroring
 from addon.translation.abilities import abilities_of, fit_chat, is_anthropic
 from addon.translation.effort import chat_changes, overriding
@@ -69,6 +71,8 @@ class ChatOverChat:
             return body
 
         as_stream = partial(chat_response.as_stream, hide_usage=not self.request.usage_asked)
+        if holds_events(body):
+            body = whole_of(body)
         answer = chat_response.decode(body, answered.quirks)
         return _whole(self.request, answer, patched, as_stream)
 

@@ -26,6 +26,7 @@ from addon.formats.neutral.turn import (
     Usage,
     turn_of,
 )
+from addon.formats.tolerant.parts import filled
 from addon.formats.translate import CLIENTS, UPSTREAMS
 from addon.formats.wire import sse
 from addon.formats.wire.splice import scalar_text, value
@@ -116,7 +117,12 @@ def heard(wire_format: WireFormat, pieces: list[bytes]) -> tuple[dict[int, Turn]
         for delta in reader.read(raw):
             accumulator.add(delta)
     assert reader.done
-    return accumulator.turns(), accumulator.usage
+    return {at: spelled(turn) for at, turn in accumulator.turns().items()}, accumulator.usage
+
+
+def spelled(turn: Turn) -> Turn:
+    """The turn, whose functions have an object of arguments at least."""
+    return turn_of(list(map(filled, turn.ordered)), turn.finish_reason, turn.stop_sequence)
 
 
 def steps(turn: Turn, usage: Usage | None) -> list[Delta]:
@@ -133,7 +139,7 @@ def own_ids(turn: Turn) -> Turn:
         for part in turn.ordered
     ]
     kept = [_named(part, at) for at, part in enumerate(parts)]
-    return turn_of(kept, turn.finish_reason)
+    return spelled(turn_of(kept, turn.finish_reason))
 
 
 def _named(part: Part, at: int) -> Part:
@@ -159,7 +165,7 @@ def test_a_whole_response_is_its_streams_twin(turn: Turn, usage: Usage | None) -
     assert value(whole) == streamed
     found = UPSTREAMS["responses"].whole(whole)
     assert found is not None
-    assert (found.turns, found.usage) == ({0: own_ids(turn)}, usage)
+    assert (spelled(found.turns[0]), found.usage) == (own_ids(turn), usage)
 
 
 @given(answers(), st.integers(0, 20))

@@ -5,12 +5,14 @@ reasoning stands.
 from collections.abc import Iterator
 from functools import partial
 
+from msgspec.structs import replace
+
 from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.writer import DONE
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.protocols import Mint
-from addon.formats.neutral.turn import Turn, Usage
+from addon.formats.neutral.turn import ToolCall, Turn, Usage
 from addon.formats.wire import sse
 from addon.formats.wire.splice import (
     MalformedJson,
@@ -44,7 +46,8 @@ class Answer:
         changes: dict[str, bytes] = {}
         if value(dict(parts).get("model", b"null")) != model:
             changes["model"] = scalar_text(model)
-        if any(self._answer.changes) or any(turn.calls for turn in self.turns.values()):
+        edited = self._answer.is_joined or any(self._answer.changes)
+        if edited or any(turn.calls for turn in self.turns.values()):
             choices = range(len(self._answer.choices))
             changes["choices"] = array_text([self._patched(at, mint) for at in choices])
         if not changes:
@@ -54,10 +57,12 @@ class Answer:
     def _patched(self, position: int, mint: Mint) -> bytes:
         choice = self._answer.choices[position]
         calls, changes = self.turns[position].calls, self._answer.changes[position]
-        ids = iter([mint(position, at, call.id) for at, call in enumerate(calls)])
+        minted = [replace(call, id=mint(position, at, call.id)) for at, call in enumerate(calls)]
         try:
             if calls:
-                choice = changed(choice, ("message", "tool_calls"), partial(_with_ids, ids=ids))
+                choice = changed(
+                    choice, ("message", "tool_calls"), partial(_with_ids, calls=iter(minted))
+                )
             if changes:
                 choice = changed(choice, ("message",), partial(with_members, changes=changes))
         except MalformedJson:
@@ -73,14 +78,24 @@ def decode(body: bytes, quirks: Quirks = Quirks()) -> Answer | None:
         return None
 
 
-def _with_ids(calls: bytes, ids: Iterator[str]) -> bytes:
-    if calls == b"null":
-        return calls
-    return array_text([_with_id(call, next(ids)) for call in elements(calls)])
+def _with_ids(texts: bytes, calls: Iterator[ToolCall]) -> bytes:
+    if texts == b"null":
+        return texts
+    return array_text([_written(text, next(calls)) for text in elements(texts)])
 
 
-def _with_id(call: bytes, call_id: str) -> bytes:
-    return with_members(call, {"id": scalar_text(call_id)})
+def _written(text: bytes, call: ToolCall) -> bytes:
+    """The call with its id and its arguments as text: some servers send an object, or none."""
+    text = with_members(text, {"id": scalar_text(call.id)})
+    if call.custom:
+        return text
+    return changed(text, ("function",), partial(_with_arguments, arguments=call.arguments))
+
+
+def _with_arguments(function: bytes, arguments: str) -> bytes:
+    if value(dict(members(function)).get("arguments", b"null")) == arguments:
+        return function
+    return with_members(function, {"arguments": scalar_text(arguments)})
 
 
 # -- as a stream -----------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ reasoning in one shape.
 from collections.abc import Mapping
 from functools import partial
 
+import msgspec
+
 from addon.formats.chat.carriers import Changes, Quirks
 from addon.formats.chat.reader import CallStep, ChatReader, Event
 from addon.formats.chat.writer import DONE
-from addon.formats.neutral.deltas import UNREADABLE, Delta
+from addon.formats.neutral.deltas import UNREADABLE, CallDelta, Delta
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Mint
 from addon.formats.wire import sse
@@ -28,10 +30,20 @@ from addon.formats.wire.splice import (
 
 __all__ = ("PatchStream",)
 
-type _Calls = Mapping[tuple[int, int], tuple[int, str]]
-"""By the positions of choice and call in a chunk: the call's index, and the client's id where
-the call begins.
-"""
+
+class _Step(msgspec.Struct, frozen=True):
+    """What the client gets otherwise of one step of a call."""
+
+    index: int
+    id: str
+    """Empty in steps without one."""
+
+    arguments: str | None
+    """None: as they came."""
+
+
+type _Calls = Mapping[tuple[int, int], _Step]
+"""By the positions of choice and call in a chunk."""
 
 
 class PatchStream:
@@ -68,7 +80,8 @@ class PatchStream:
         if self._hide_usage and chunk.usage is not None and not chunk.choices:
             return event.deltas, b""
         try:
-            return event.deltas, self._patched(raw, event, chunk.model)
+            filled = self._filled(event) if event.fills else b""
+            return event.deltas, filled + self._patched(raw, event, chunk.model)
         except MalformedJson:
             return [UNREADABLE], b""  # what the reader has skipped
 
@@ -99,6 +112,12 @@ class PatchStream:
         patched = object_text([(key, new.get(key, text)) for key, text in parts])
         return sse.with_data(raw, event.data, patched)
 
+    def _filled(self, event: Event) -> bytes:
+        """The events that give arguments to calls that end without any."""
+        head = {"model": scalar_text(self._model), "usage": b""}
+        fills = (head | {"choices": _filling(call)} for call in event.fills)
+        return b"".join(sse.event(with_members(event.data, new)) for new in fills)
+
     def _renamed(self, raw: bytes, model: object) -> bytes | None:
         """The event under the client's name for the model; None when that takes a closer look."""
         if model != self._upstream_model:
@@ -110,19 +129,28 @@ class PatchStream:
 
     def _client_calls(self, steps: Mapping[tuple[int, int], CallStep]) -> _Calls:
         """What of the steps differs for the client, who joins the ids of all steps of a call."""
-        calls: dict[tuple[int, int], tuple[int, str]] = {}
+        calls: dict[tuple[int, int], _Step] = {}
         for position, step in steps.items():
             delta = step.delta
+            shown, arguments = "", None
             if step.begins:
-                minted = self._mint(delta.choice, delta.index, delta.id)
-                calls[position] = delta.index, minted
-            elif delta.id or step.is_renumbered:
-                calls[position] = delta.index, ""
+                shown = self._mint(delta.choice, delta.index, delta.id)
+            if step.is_respelled:
+                arguments = delta.arguments
+            if step.begins or delta.id or step.is_renumbered or step.is_respelled:
+                calls[position] = _Step(delta.index, shown, arguments)
         return calls
 
 
 def _model_member(model: object) -> bytes:
     return b'"model":' + scalar_text(model)
+
+
+def _filling(call: CallDelta) -> bytes:
+    """The `choices` of a step that gives a call its arguments."""
+    step = {"index": call.index, "function": {"arguments": call.arguments}}
+    delta = {"tool_calls": [step]}
+    return scalar_text([{"index": call.choice, "delta": delta, "finish_reason": None}])
 
 
 def _edited(choices: bytes, calls: _Calls, changes: Mapping[int, Changes]) -> bytes:
@@ -138,20 +166,21 @@ def _edited(choices: bytes, calls: _Calls, changes: Mapping[int, Changes]) -> by
     return array_text(texts)
 
 
-def _renumbered(text: bytes, calls: dict[int, tuple[int, str]]) -> bytes:
+def _renumbered(text: bytes, calls: dict[int, _Step]) -> bytes:
     return array_text(
-        [
-            _numbered(raw, *calls[at]) if at in calls else raw
-            for at, raw in enumerate(elements(text))
-        ]
+        [_numbered(raw, calls[at]) if at in calls else raw for at, raw in enumerate(elements(text))]
     )
 
 
-def _numbered(call: bytes, index: int, call_id: str) -> bytes:
+def _numbered(call: bytes, step: _Step) -> bytes:
     """The step with its index and, when it begins the call, its id: clients join the ids of
     all steps, too.
     """
     shown = b""
-    if call_id:
-        shown = scalar_text(call_id)
-    return with_members(call, {"index": scalar_text(index), "id": shown})
+    if step.id:
+        shown = scalar_text(step.id)
+    call = with_members(call, {"index": scalar_text(step.index), "id": shown})
+    if step.arguments is None:
+        return call
+    arguments = {"arguments": scalar_text(step.arguments)}
+    return changed(call, ("function",), partial(with_members, changes=arguments))

@@ -4,7 +4,7 @@ Chunk shapes: https://platform.openai.com/docs/api-reference/chat-streaming; rea
 deltas as DeepSeek documents them (https://api-docs.deepseek.com/guides/thinking_mode).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +27,8 @@ from addon.formats.neutral.deltas import (
 from addon.formats.neutral.turn import text_of_part
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
 from addon.formats.tolerant.error_body import error_of
+from addon.formats.tolerant.finish import finish_of, is_cut
+from addon.formats.tolerant.parts import arguments_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decode_leniently
 from addon.formats.wire.splice import MalformedJson, value
@@ -52,6 +54,7 @@ class _Open(msgspec.Struct):
     index: int
     id: str = ""
     name: str = ""
+    has_arguments: bool = False
 
     def is_other(self, call_id: str, name: str) -> bool:
         """Whether a step with this id and name, either of which may be empty, belongs to
@@ -106,6 +109,9 @@ class CallStep(msgspec.Struct, frozen=True):
     is_renumbered: bool
     """Whether it came under another index."""
 
+    is_respelled: bool
+    """Whether its arguments came as something else than text."""
+
 
 _NONE: Mapping[Any, Any] = MappingProxyType({})
 """Most events have nothing to change: an empty mapping that is not made anew."""
@@ -126,6 +132,9 @@ class Event(msgspec.Struct):
 
     calls: Mapping[tuple[int, int], CallStep] = _NONE
     """Steps of tool calls by the positions of choice and call in the chunk."""
+
+    fills: Sequence[CallDelta] = ()
+    """Arguments of calls that end without any; they are among the deltas."""
 
     changes: Mapping[int, Changes] = _NONE
     """What a chat client gets otherwise than it came of the deltas, by the position of the
@@ -175,12 +184,22 @@ class ChatReader:
             if choice.delta is not None:
                 self._read_delta(event, position, number, choice, choice.delta)
             if isinstance(choice.finish_reason, str) and choice.finish_reason:
-                deltas.append(Finish(choice.finish_reason, number))
+                self._finish(event, choice.finish_reason, number)
             if usage := usage_of(choice.usage):
                 deltas.append(UsageReport(usage))
         groq = chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
         if usage := usage_of(chunk.usage) or usage_of(groq):
             deltas.append(UsageReport(usage))
+
+    def _finish(self, event: Event, word: str, number: int) -> None:
+        """Take up how the choice ends, and what its calls lack then."""
+        calls = self._calls.get(number)
+        reason = finish_of(word, calls=calls is not None)
+        if calls is not None and not is_cut(reason):
+            fills = calls.fill()
+            event.fills = [*event.fills, *fills]
+            event.deltas += fills
+        event.deltas.append(Finish(reason, number))
 
     def _read_delta(
         self, event: Event, position: int, number: int, choice: _Choice, delta: _Delta
@@ -230,33 +249,47 @@ class _Calls:
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
-        self._count = 0
+        self._begun: list[_Open] = []
         self._latest: dict[int | None, _Open] = {}
         self._by_id: dict[tuple[int | None, str], _Open] = {}
 
     def step(self, call: _Call) -> CallStep:
         """The step, and whether it begins a call."""
         function = call.function or _Function()
-        name, arguments, call_id = _text(function.name), _text(function.arguments), _text(call.id)
+        name, arguments, call_id = _text(function.name), _spelled(function), _text(call.id)
         given = call.index if isinstance(call.index, int) else None
         known = self._by_id.get((given, call_id)) or self._latest.get(given)
         begins = known is None or known.is_other(call_id, name)
         if known is None or begins:
-            known = _Open(self._count)
-            self._count += 1
+            known = _Open(len(self._begun))
+            self._begun.append(known)
         if call_id and not known.id:
             known.id = call_id
             self._by_id[given, call_id] = known
         self._latest[given] = known
+        known.has_arguments = known.has_arguments or bool(arguments)
         name = "" if known.name else name
         known.name = known.name or name
         told_id = known.id if call_id else ""
         delta = CallDelta(known.index, told_id, name, arguments, self._choice)
-        return CallStep(delta, begins, is_renumbered=call.index != known.index)
+        respelled = not isinstance(function.arguments, str | None)
+        return CallStep(delta, begins, call.index != known.index, respelled)
+
+    def fill(self) -> list[CallDelta]:
+        """The arguments of the calls that have none."""
+        empty = [call for call in self._begun if not call.has_arguments]
+        for call in empty:
+            call.has_arguments = True
+        return [CallDelta(call.index, arguments="{}", choice=self._choice) for call in empty]
 
 
 def _text(found: Any) -> str:
     return found if isinstance(found, str) else ""
+
+
+def _spelled(function: _Function) -> str:
+    """The arguments as text; an empty object only announces them."""
+    return arguments_of(function.arguments or "")
 
 
 def _choice_error(choices: list[_Choice]) -> StreamError | None:
@@ -312,7 +345,7 @@ def _said(delta: _Delta, choice: int) -> list[Delta]:
     if delta.refusal and isinstance(delta.refusal, str):
         found.append(RefusalDelta(delta.refusal, choice))
     if function := delta.function_call:
-        found.append(CallDelta(0, "", _text(function.name), _text(function.arguments), choice))
+        found.append(CallDelta(0, "", _text(function.name), _spelled(function), choice))
     return found
 
 

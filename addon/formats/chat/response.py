@@ -3,6 +3,7 @@
 from typing import Any
 
 from addon.formats.chat.carriers import ANNEX, DETAILS, Carrying, Changes, Quirks, annex_of
+from addon.formats.chat.choices import joined
 from addon.formats.chat.error_body import choice_error
 from addon.formats.chat.usage import usage_of
 from addon.formats.neutral.accumulate import Accumulator
@@ -19,6 +20,8 @@ from addon.formats.neutral.turn import (
 )
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
 from addon.formats.tolerant.error_body import error_of
+from addon.formats.tolerant.finish import finish_of, is_cut
+from addon.formats.tolerant.parts import arguments_of, filled
 from addon.formats.wire.splice import MalformedJson, Members, elements, members, scalar_text, value
 
 __all__ = ("Answer", "decode")
@@ -31,7 +34,11 @@ class Answer:
         """Raises MalformedJson when the body is no JSON object."""
         self.parts: Members = members(body)
         found = dict(self.parts)
-        self.choices: list[bytes] = elements(found.get("choices", b"[]"))
+        given = elements(found.get("choices", b"[]"))
+        self.choices: list[bytes] = joined(given)
+        self.is_joined = len(self.choices) < len(given)
+        """Whether the upstream had cut a turn into several choices."""
+
         choices = [_dict(value(choice)) for choice in self.choices]
         self.error: StreamError | None = _error(found, choices)
         self.usage: Usage | None = usage_of(_member(found, "usage"))
@@ -73,11 +80,15 @@ def _turn(choice: dict[str, Any], quirks: Quirks) -> tuple[Turn, Changes]:
     for delta in said:
         heard.add(delta)
     parts: list[Part] = [part for turn in heard.turns().values() for part in turn.ordered]
-    for at, call in enumerate(_calls(message)):
+    calls = _calls(message)
+    reason = finish_of(choice.get("finish_reason"), calls=bool(calls))
+    if not is_cut(reason):
+        calls = tuple(map(filled, calls))
+    for at, call in enumerate(calls):
         parts += [*_annex(message, at), call]
     if refusal := _text(message.get("refusal")):
         parts.append(Refusal(refusal))
-    return turn_of(parts, _text(choice.get("finish_reason"))), changes
+    return turn_of(parts, reason), changes
 
 
 def _said(message: dict[str, Any]) -> list[Delta]:
@@ -122,7 +133,7 @@ def _call(call: dict[str, Any]) -> ToolCall:
         )
     function = _dict(call.get("function"))
     call_id, name, arguments = call.get("id"), function.get("name"), function.get("arguments")
-    return ToolCall(_text(call_id), _text(name), _text(arguments))
+    return ToolCall(_text(call_id), _text(name), arguments_of(arguments))
 
 
 def _text(found: Any) -> str:

@@ -3,12 +3,14 @@
 from typing import Any
 
 from addon.formats.neutral.turn import Usage
-from addon.formats.wire.lenient import as_dict, as_int
+from addon.formats.tolerant.counts import count_of
+from addon.formats.wire.lenient import as_dict
 
 __all__ = ("usage_of",)
 
-_LIMIT = 10**9
-"""More tokens than any request has: sums of such counts still fit a database's integers."""
+_PROMPT = ("prompt_tokens", "input_tokens")
+_COMPLETION = ("completion_tokens", "output_tokens")
+"""The format's names, and those of servers that count in the other formats' (mlx-vlm)."""
 
 
 def usage_of(reported: Any) -> Usage | None:
@@ -21,20 +23,19 @@ def usage_of(reported: Any) -> Usage | None:
     if not isinstance(reported, dict):
         return None  # as in nearly every event of a stream
     usage: dict[str, Any] = reported
-    if _count(usage, "prompt_tokens") is None and _count(usage, "completion_tokens") is None:
+    if count_of(usage, *_PROMPT, *_COMPLETION) is None:
         return None
-    prompt = _count(usage, "prompt_tokens") or 0
-    completion = _count(usage, "completion_tokens") or 0
-    reasoning = _count(as_dict(usage.get("completion_tokens_details")), "reasoning_tokens") or 0
-    cached = _cached(usage)
-    details = as_dict(usage.get("prompt_tokens_details"))
-    cache_writes = (
-        _count(details, "cache_write_tokens") or _count(details, "cache_creation_input_tokens") or 0
-    )
+    prompt = count_of(usage, *_PROMPT) or 0
+    completion = count_of(usage, *_COMPLETION) or 0
+    reasoning = count_of(_details(usage, "completion", "output"), "reasoning_tokens") or 0
+    details = _details(usage, "prompt", "input")
+    cached = _cached(usage, details)
+    cache_writes = count_of(details, "cache_write_tokens") or 0
+    cache_writes = cache_writes or count_of(details, "cache_creation_input_tokens") or 0
     total = prompt + completion + reasoning
     # xAI counts reasoning and, on some models, cached tokens beside the others: the total, or a
     # count larger than its whole, tells.
-    if reasoning > completion or _count(usage, "total_tokens") == total:
+    if reasoning > completion or count_of(usage, "total_tokens") == total:
         completion += reasoning
     if cached > prompt:
         prompt += cached
@@ -47,17 +48,12 @@ def usage_of(reported: Any) -> Usage | None:
     )
 
 
-def _cached(usage: dict[str, Any]) -> int:
-    counts = (
-        _count(as_dict(usage.get("prompt_tokens_details")), "cached_tokens"),
-        _count(usage, "prompt_cache_hit_tokens"),
-        _count(usage, "cached_tokens"),
-    )
-    return next((count for count in counts if count is not None), 0)
+def _cached(usage: dict[str, Any], details: dict[str, Any]) -> int:
+    cached = count_of(details, "cached_tokens")
+    if cached is None:
+        cached = count_of(usage, "prompt_cache_hit_tokens", "cached_tokens")
+    return cached or 0
 
 
-def _count(usage: dict[str, Any], name: str) -> int | None:
-    count = as_int(usage.get(name))
-    if count is None or count < 0:
-        return None
-    return min(count, _LIMIT)
+def _details(usage: dict[str, Any], name: str, other: str) -> dict[str, Any]:
+    return as_dict(usage.get(f"{name}_tokens_details") or usage.get(f"{other}_tokens_details"))

@@ -10,7 +10,6 @@ import msgspec
 
 from addon.formats.messages.blocks import input_of
 from addon.formats.messages.error_body import failure_of
-from addon.formats.messages.response import finish_of
 from addon.formats.messages.usage import usage_of
 from addon.formats.neutral.deltas import (
     UNREADABLE,
@@ -24,6 +23,7 @@ from addon.formats.neutral.deltas import (
     UsageReport,
 )
 from addon.formats.tolerant.error_body import error_of
+from addon.formats.tolerant.finish import finish_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_str, decode_leniently
 from addon.formats.wire.splice import MalformedJson, scalar_text, value

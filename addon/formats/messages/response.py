@@ -1,27 +1,15 @@
 """Whole Messages answers of an upstream, read into a turn."""
 
-from typing import Any
-
 from addon.formats.messages.error_body import failure_of
 from addon.formats.messages.usage import usage_of
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import ToolCall, Turn, Usage, turn_of
+from addon.formats.tolerant.finish import finish_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("Answer", "decode", "finish_of")
-
-_REASONS = {
-    "end_turn": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "pause_turn": "pause_turn",
-    "refusal": "content_filter",
-    "stop_sequence": "stop",
-    "tool_use": "tool_calls",
-}
-"""Reasons of `Finish` for the API's stop reasons."""
+__all__ = ("Answer", "decode")
 
 
 class Answer:
@@ -52,13 +40,3 @@ def decode(body: bytes) -> Answer | None:
         return Answer(body)
     except MalformedJson:
         return None
-
-
-def finish_of(stop_reason: Any, *, calls: bool) -> str:
-    """The reason of `Finish` for a stop reason, or for an answer without one."""
-    reason = _REASONS.get(as_str(stop_reason))
-    if reason is not None:
-        return reason
-    if calls:
-        return "tool_calls"
-    return "stop"

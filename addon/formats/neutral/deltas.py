@@ -11,6 +11,7 @@ import msgspec
 from addon.formats.neutral.turn import Usage
 
 __all__ = (
+    "CUT",
     "UNREADABLE",
     "CallDelta",
     "Delta",
@@ -109,6 +110,9 @@ class StreamError(msgspec.Struct, frozen=True):
 
 UNREADABLE = StreamError("The upstream sent an event that is not JSON.", code="upstream_malformed")
 """The error that an unreadable event stands for."""
+
+CUT = StreamError("The upstream ended its answer in the middle.", code="upstream_cut")
+"""The error of an answer that ends before its turn does."""
 
 type Delta = (
     ReasoningDelta

@@ -22,9 +22,8 @@ from addon.formats.neutral.deltas import (
 )
 from addon.formats.neutral.turn import SUMMARY, Foreign, Part, Reasoning, Refusal, Text, ToolCall
 from addon.formats.responses.error_body import failure_of
-from addon.formats.responses.response import finish_of
+from addon.formats.responses.response import finish_of, parts_made
 from addon.formats.responses.usage import usage_of
-from addon.formats.tolerant.items import item_parts
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_str, decode_leniently, dicts_in
 
@@ -165,7 +164,7 @@ class ResponsesReader:
         if open_item.done:
             return deltas
         open_item.done = True
-        for part in item_parts(item):
+        for part in parts_made(item):
             deltas += _rest_of(part, open_item)
         return deltas
 

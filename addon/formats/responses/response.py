@@ -3,14 +3,15 @@
 from typing import Any
 
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.neutral.turn import ToolCall, Turn, Usage, turn_of
+from addon.formats.neutral.turn import Part, ToolCall, Turn, Usage, turn_of
 from addon.formats.responses.error_body import failure_of
 from addon.formats.responses.usage import usage_of
 from addon.formats.tolerant.items import item_parts
+from addon.formats.tolerant.parts import filled
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("Answer", "decode", "finish_of")
+__all__ = ("Answer", "decode", "finish_of", "parts_made")
 
 
 class Answer:
@@ -27,7 +28,7 @@ class Answer:
         if answer.get("error") or answer.get("status") in ("failed", "cancelled"):
             self.error = failure_of(answer.get("error"), answer.get("code"), answer.get("message"))
             return
-        parts = [part for item in dicts_in(answer.get("output")) for part in item_parts(item)]
+        parts = [part for item in dicts_in(answer.get("output")) for part in parts_made(item)]
         finish = finish_of(answer, calls=any(isinstance(part, ToolCall) for part in parts))
         self.turns[0] = turn_of(parts, finish)
 
@@ -38,6 +39,14 @@ def decode(body: bytes) -> Answer | None:
         return Answer(body)
     except MalformedJson:
         return None
+
+
+def parts_made(item: dict[str, Any]) -> list[Part]:
+    """The parts of an item that an upstream has made: a whole call has arguments."""
+    parts = item_parts(item)
+    if item.get("status") == "incomplete":
+        return parts
+    return list(map(filled, parts))
 
 
 def finish_of(response: dict[str, Any], *, calls: bool) -> str:

@@ -3,24 +3,26 @@
 from typing import Any
 
 from addon.formats.neutral.turn import Usage
-from addon.formats.wire.lenient import as_dict, as_int
+from addon.formats.tolerant.counts import count_of
+from addon.formats.wire.lenient import as_dict
 
 __all__ = ("usage_object", "usage_of")
 
-_LIMIT = 10**9
-"""More tokens than any request has: sums of such counts still fit a database's integers."""
+_PROMPT = ("input_tokens", "prompt_tokens")
+_COMPLETION = ("output_tokens", "completion_tokens")
+"""The format's names, and those of servers that count in Chat Completions'."""
 
 
 def usage_of(reported: Any) -> Usage | None:
     """The neutral count of a `usage` object; None without counts."""
     usage = as_dict(reported)
-    if as_int(usage.get("input_tokens")) is None and as_int(usage.get("output_tokens")) is None:
+    if count_of(usage, *_PROMPT, *_COMPLETION) is None:
         return None
     prompt = as_dict(usage.get("input_tokens_details"))
     completion = as_dict(usage.get("output_tokens_details"))
     return Usage(
-        prompt_tokens=_count(usage, "input_tokens"),
-        completion_tokens=_count(usage, "output_tokens"),
+        prompt_tokens=_count(usage, *_PROMPT),
+        completion_tokens=_count(usage, *_COMPLETION),
         reasoning_tokens=_count(completion, "reasoning_tokens"),
         cached_tokens=_count(prompt, "cached_tokens"),
         cache_write_tokens=_count(prompt, "cache_write_tokens"),
@@ -41,5 +43,5 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _count(usage: dict[str, Any], name: str) -> int:
-    return min(max(as_int(usage.get(name)) or 0, 0), _LIMIT)
+def _count(usage: dict[str, Any], *names: str) -> int:
+    return count_of(usage, *names) or 0

@@ -63,10 +63,9 @@ def has_shape(wire_format: str, body: bytes) -> bool:
 
 def _data_of(body: bytes) -> bytes:
     """The body, or the data of the first event in it that has any."""
-    head = body.lstrip()
-    if not head.startswith((b"data:", b"event:", b":")):
+    if not sse.holds_events(body):
         return body
-    events = sse.Events().feed(head[:_MOST_OF_EVENTS] + b"\n\n")
+    events = sse.Events().feed(body[:_MOST_OF_EVENTS] + b"\n\n")
     return next(filter(None, map(sse.said_by, events)), b"")
 
 

@@ -8,6 +8,8 @@ redacted_thinking tool_use tool_result`.
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from addon.formats.neutral.request import refuse_parts, refused
 from addon.formats.neutral.turn import (
     File,
@@ -25,7 +27,7 @@ from addon.formats.tolerant.content import thought_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import scalar_text
 
-__all__ = ("arguments_of", "cache_of", "parts_of")
+__all__ = ("arguments_of", "cache_of", "filled", "parts_of")
 
 
 def parts_of(content: Any, foreign: str = "") -> list[Part]:
@@ -51,6 +53,15 @@ def arguments_of(arguments: Any) -> str:
     if isinstance(arguments, str):
         return arguments
     return scalar_text(arguments).decode()
+
+
+def filled[P: Part](part: P) -> P:
+    """The part; a call of a function without arguments has an empty object of them, as clients
+    read JSON.
+    """
+    if not isinstance(part, ToolCall) or part.custom or part.arguments:
+        return part
+    return replace(part, arguments="{}")
 
 
 def cache_of(raw: dict[str, Any]) -> str:

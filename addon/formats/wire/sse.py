@@ -13,6 +13,7 @@ __all__ = (
     "Events",
     "data_of",
     "event",
+    "holds_events",
     "name_of",
     "said_by",
     "with_data",
@@ -29,6 +30,9 @@ MAX_EVENT = 16 * 1024 * 1024
 # Atomic groups: CRLF is one line end, never CR followed by LF.
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
+
+_FIELD = re.compile(rb"\s*(?::|(?:data|event|id|retry):)")
+"""How events begin, after blank lines."""
 
 _BOM = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which the standard lets a stream begin with."""
@@ -71,6 +75,11 @@ class Events:
         """What came after the last complete event; the stream has ended there."""
         rest, self._buffer = bytes(self._buffer), bytearray()
         return rest
+
+
+def holds_events(body: bytes) -> bool:
+    """Whether a body, whatever it is labelled, is events rather than JSON."""
+    return bool(_FIELD.match(body.removeprefix(_BOM)))
 
 
 def data_of(raw: bytes) -> bytes | None:

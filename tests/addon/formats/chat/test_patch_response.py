@@ -50,6 +50,45 @@ def test_only_model_and_ids_change() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (b'{"p":"\\u00e9"}', b'"{\\"p\\":\\"\xc3\xa9\\"}"'),
+        (b'"{\\"p\\":1}"', b'"{\\"p\\":1}"'),
+        (b"{}", b'"{}"'),
+        (b"null", b'"{}"'),
+        (b'""', b'"{}"'),
+    ],
+    ids=["object", "text", "empty object", "null", "empty text"],
+)
+def test_arguments_reach_the_client_as_text(given: bytes, told: bytes) -> None:
+    body = b'{"model":"m","choices":[{"message":{"tool_calls":[{"id":"%b","function":{"arguments":%b}}]}}]}'
+    assert patched(body % (b"a", given)) == body % (b"minted 0.0", told)
+
+
+def test_a_call_that_was_cut_off_keeps_what_it_has() -> None:
+    call = b'{"id":"a","function":{"name":"f","arguments":""}}'
+    body = (
+        b'{"model":"m","choices":[{"finish_reason":"length","message":{"tool_calls":[%b]}}]}' % call
+    )
+    assert b'"arguments":""' in patched(body)
+
+
+def test_a_turn_that_was_cut_into_choices_is_one_for_the_client() -> None:
+    body = json.dumps(
+        {
+            "model": "m",
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": "Let me look."}},
+                {"index": 0, "message": {"content": None, "tool_calls": CALLS[:1]}},
+            ],
+        }
+    ).encode()
+    [choice] = json.loads(patched(body))["choices"]
+    assert choice["message"]["content"] == "Let me look."
+    assert choice["message"]["tool_calls"][0]["id"] == "minted 0.0"
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         (

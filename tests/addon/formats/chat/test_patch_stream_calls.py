@@ -212,3 +212,45 @@ def test_members_that_stand_twice_do_no_harm() -> None:
         json.loads(sse.data_of(out) or b"")["choices"][0]["delta"]["tool_calls"][0]["id"]
         == "minted 0.0"
     )
+
+
+def test_arguments_that_come_as_an_object_reach_the_client_as_text() -> None:
+    ours, client = heard(
+        calls({"index": 0, "id": "a", "function": {"name": "f", "arguments": {"p": [1, "é"]}}}),
+        chunk({}, finish_reason="tool_calls"),
+    )
+    assert ours[0].calls[0].arguments == '{"p":[1,"é"]}'
+    assert client[0].calls[0].arguments == '{"p":[1,"é"]}'
+
+
+def test_an_empty_object_announces_arguments_that_follow() -> None:
+    ours, client = heard(
+        calls({"index": 0, "id": "a", "function": {"name": "f", "arguments": {}}}),
+        calls(step('{"p":1}', index=0)),
+        chunk({}, finish_reason="tool_calls"),
+    )
+    assert ours[0].calls[0].arguments == client[0].calls[0].arguments == '{"p":1}'
+
+
+@pytest.mark.parametrize("empty", [None, "", {}])
+@pytest.mark.parametrize("reason", ["tool_calls", "stop", "tool_use"])
+def test_calls_without_arguments_get_an_empty_object(empty: object, reason: str) -> None:
+    first = {"index": 0, "id": "a", "function": {"name": "f", "arguments": empty}}
+    second = {"index": 1, "id": "b", "function": {"name": "g", "arguments": '{"x":1}'}}
+    relay = stream()
+    relay.feed(calls(first, second))
+    deltas, out = relay.feed(chunk({}, finish_reason=reason))
+    assert deltas[0] == CallDelta(0, arguments="{}")
+    *filling, last = [json.loads(sse.data_of(raw) or b"") for raw in sse.Events().feed(out)]
+    [[choice]] = [one["choices"] for one in filling]
+    assert choice["delta"] == {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}
+    assert (choice["finish_reason"], filling[0]["id"]) == (None, last["id"])
+    assert last["choices"][0]["finish_reason"] == reason
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "MAX_TOKENS"])
+def test_a_call_that_was_cut_off_gets_no_arguments(reason: str) -> None:
+    relay = stream()
+    relay.feed(calls({"index": 0, "id": "a", "function": {"name": "f"}}))
+    end = chunk({}, finish_reason=reason)
+    assert relay.feed(end)[1] == end

@@ -41,7 +41,7 @@ def answer(*messages: Any, **more: Any) -> Answer:
         pytest.param(
             {"content": None, "tool_calls": CALLS, "reasoning_content": "r"},
             Turn(
-                calls=(ToolCall("a", "f", '{"x": 1}'), ToolCall("a", "g", "")),
+                calls=(ToolCall("a", "f", '{"x": 1}'), ToolCall("a", "g", "{}")),
                 reasoning=Reasoning("r", "reasoning_content"),
                 finish_reason="stop",
             ),

@@ -80,7 +80,7 @@ def test_tokens_written_to_the_cache_are_counted(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("odd", [-1, 1.5, "7", True, None, [], {}, float("nan")])
+@pytest.mark.parametrize("odd", [-1, float("nan"), "7", True, None, [], {}])
 def test_what_is_no_count_counts_nothing(odd: object) -> None:
     assert usage_of({"prompt_tokens": odd, "completion_tokens": 2, "cached_tokens": odd}) == Usage(
         completion_tokens=2
@@ -96,3 +96,16 @@ def test_a_count_is_bounded() -> None:
 )
 def test_what_is_no_usage_is_none(found: object) -> None:
     assert usage_of(found) is None
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.4])
+def test_counts_under_the_other_formats_names_and_in_fractions_are_read(fraction: float) -> None:
+    found = {
+        "input_tokens": 11 - fraction,
+        "output_tokens": 5 - fraction,
+        "input_tokens_details": {"cached_tokens": 4 - fraction},
+        "output_tokens_details": {"reasoning_tokens": 2 - fraction},
+    }
+    assert usage_of(found) == Usage(
+        prompt_tokens=11, completion_tokens=5, cached_tokens=4, reasoning_tokens=2
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.messages.response import Answer, decode, finish_of
+from addon.formats.messages.response import Answer, decode
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import Foreign, Part, Reasoning, Text, ToolCall, Usage, turn_of
 
@@ -88,23 +88,3 @@ def test_a_status_that_reports_no_failure_is_none() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"content":', b'"x"'])
 def test_what_is_no_answer_is_none(body: bytes) -> None:
     assert decode(body) is None
-
-
-@pytest.mark.parametrize(
-    ("reason", "calls", "finish"),
-    [
-        ("end_turn", False, "stop"),
-        ("tool_use", True, "tool_calls"),
-        ("stop_sequence", False, "stop"),
-        ("max_tokens", True, "length"),
-        ("model_context_window_exceeded", False, "length"),
-        ("refusal", False, "content_filter"),
-        ("pause_turn", False, "pause_turn"),
-        (None, True, "tool_calls"),
-        ("new_reason", False, "stop"),
-    ],
-)
-def test_why_an_answer_ended_is_said_in_the_words_of_chat(
-    reason: str | None, calls: bool, finish: str
-) -> None:
-    assert finish_of(reason, calls=calls) == finish

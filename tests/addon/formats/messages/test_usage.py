@@ -39,7 +39,7 @@ def test_counts_that_do_not_add_up_are_told_without_negative_numbers() -> None:
     assert usage_object(Usage(prompt_tokens=3, cached_tokens=9))["input_tokens"] == 0
 
 
-@pytest.mark.parametrize("odd", [-1, 1.5, "7", True, None, [], {}])
+@pytest.mark.parametrize("odd", [-1, float("nan"), "7", True, None, [], {}])
 def test_what_is_no_count_counts_nothing(odd: object) -> None:
     found = {
         "input_tokens": odd,
@@ -54,6 +54,12 @@ def test_a_count_is_bounded() -> None:
     assert usage_of({"input_tokens": 10**30}) == Usage(prompt_tokens=10**9)
 
 
-@pytest.mark.parametrize("found", [None, {}, [], "x", 7, {"total_tokens": 3}, {"prompt_tokens": 1}])
+@pytest.mark.parametrize("found", [None, {}, [], "x", 7, {"total_tokens": 3}])
 def test_what_is_no_usage_is_none(found: Any) -> None:
     assert usage_of(found) is None
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.4])
+def test_counts_under_chats_names_and_in_fractions_are_read(fraction: float) -> None:
+    found = {"prompt_tokens": 11 - fraction, "completion_tokens": 5 - fraction}
+    assert usage_of(found) == Usage(prompt_tokens=11, completion_tokens=5)

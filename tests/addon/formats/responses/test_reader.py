@@ -236,3 +236,13 @@ def test_a_message_that_was_streamed_is_not_said_again_when_it_is_done() -> None
         added(item), more("output_text", "a"), more("refusal", "no"), done(item), ended()
     )
     assert found.parts == (Text("a"), Refusal("no"))
+
+
+@pytest.mark.parametrize(
+    ("status", "arguments"), [("completed", "{}"), ("incomplete", "")], ids=["whole", "cut"]
+)
+def test_a_whole_call_has_arguments(status: str, arguments: str) -> None:
+    call = CALL | {"arguments": "", "status": status}
+    reader = ResponsesReader()
+    reader.read(added(call))
+    assert reader.read(done(call)) == [CallDelta(0, arguments=arguments)]
