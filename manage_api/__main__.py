@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import uvicorn
 
+from manage_api.access.head import answering_head
 from manage_api.app import create_app
 from shared.config.address import split_address
 from shared.config.watch import Watch
@@ -32,7 +33,7 @@ def main() -> None:
         sys.exit(2)
     host, port = split_address(watch.snapshot.server.admin_addr)
     config = uvicorn.Config(
-        create_app(watch, leaving=lambda: server.should_exit),
+        answering_head(create_app(watch, leaving=lambda: server.should_exit)),
         host=host,
         port=port,
         log_config=None,

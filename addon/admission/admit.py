@@ -6,6 +6,7 @@ from addon.admission import problems
 from addon.admission.principal import FindKey, ReadToken, credential, identify
 from addon.formats.neutral.problem import Problem
 from addon.formats.paths import Endpoint
+from addon.formats.wire.inflate import is_known
 from shared.config.schema import Snapshot
 from shared.model import Principal
 
@@ -36,10 +37,13 @@ def unfit(
     """Why a request of a known caller can't be taken, as far as its head tells; `max_body`
     in bytes.
     """
+    if headers.get("upgrade", "").lower() == "websocket":
+        return problems.no_websocket()
     if method not in endpoint.methods:
         return problems.method_not_allowed(method, endpoint.methods)
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        return problems.compressed()
+    coding = headers.get("content-encoding", "")
+    if not is_known(coding):
+        return problems.unknown_coding(coding)
     length = headers.get("content-length", "0")
     if length.isdecimal() and int(length) > max_body:
         return problems.too_large(max_body)

@@ -16,7 +16,7 @@ __all__ = (
     "books_busy",
     "books_unwritable",
     "budget_exceeded",
-    "compressed",
+    "damaged",
     "dollars",
     "gateway_failed",
     "key_expired",
@@ -27,7 +27,9 @@ __all__ = (
     "method_not_allowed",
     "no_key",
     "no_upstream",
+    "no_websocket",
     "not_allowed",
+    "not_served",
     "nothing_here",
     "password_unchanged",
     "quota_exceeded",
@@ -37,6 +39,7 @@ __all__ = (
     "told_by_upstream",
     "too_large",
     "too_many",
+    "unknown_coding",
     "unknown_key",
     "unknown_model",
     "unpriced",
@@ -125,15 +128,39 @@ def bad_head(fault: str) -> Problem:
 
 
 def method_not_allowed(method: str, allowed: tuple[str, ...]) -> Problem:
-    message = f"Use {' or '.join(allowed)} here, not {method}."
+    words = " or ".join(word for word in allowed if word != "HEAD")
+    message = f"Use {words} here, not {method}."
     return Problem(status=405, message=message, code="method_not_allowed")
 
 
-def compressed() -> Problem:
-    """The body has a Content-Encoding."""
-    return Problem(
-        status=415, message="Send the body uncompressed.", code="unsupported_content_encoding"
+def no_websocket() -> Problem:
+    """Clients that try a WebSocket first go on with HTTP after this status (RFC 9110 §15.5.22)."""
+    message = "WebSockets are not served here: send the request with HTTP POST."
+    return Problem(status=426, message=message, code="upgrade_required")
+
+
+def not_served(method: str, path: str) -> Problem:
+    """A path of the APIs that is none of ours."""
+    message = (
+        f"Nothing is served at {method} {path[:_LONGEST_NAME]}. There are /v1/chat/completions, "
+        "/v1/responses, /v1/messages, /v1/messages/count_tokens and /v1/models."
     )
+    return Problem(status=404, message=message, code="not_found")
+
+
+def unknown_coding(coding: str) -> Problem:
+    """The body has a Content-Encoding that is not read."""
+    message = (
+        f"The Content-Encoding '{coding[:40]}' is not known here: send the body as it is, or "
+        "compressed with gzip, deflate, br or zstd."
+    )
+    return Problem(status=415, message=message, code="unsupported_content_encoding")
+
+
+def damaged(coding: str) -> Problem:
+    """The body is not what its Content-Encoding says."""
+    message = f"The request body is not what its Content-Encoding '{coding[:40]}' says."
+    return Problem(status=400, message=message, code="invalid_body")
 
 
 def too_large(limit: int) -> Problem:

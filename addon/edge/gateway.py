@@ -134,6 +134,10 @@ class Gateway(Planner):
             upstreams = len(self._node.snapshot.upstreams)
             reply = local_answers.readiness(store_answers=store_answers, upstreams=upstreams)
             _answer(flow, reply)
+        elif endpoint.kind in ("unknown", "unknown_messages"):
+            problem = problems.not_served(flow.request.method, flow.request.path.partition("?")[0])
+            agent = headers.get("user-agent", "")
+            _answer(flow, local_answers.problem_reply(problem, endpoint.wire_format, agent))
         else:
             self._admit(flow, endpoint, headers)
 
@@ -230,7 +234,10 @@ class Gateway(Planner):
 def _answer(flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) -> None:
     # Nobody is asked to go on with a body that nobody reads.
     flow.request.headers.pop("expect", None)
-    flow.response = http.Response.make(reply.status, reply.body, {**reply.headers, **extra})
+    body = reply.body
+    if flow.request.method == "HEAD":
+        body = b""
+    flow.response = http.Response.make(reply.status, body, {**reply.headers, **extra})
 
 
 def _scheme(flow: http.HTTPFlow, headers: Mapping[str, str], trusted: tuple[str, ...]) -> str:

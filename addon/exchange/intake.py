@@ -22,6 +22,7 @@ from addon.formats.neutral.protocols import Head, Keep
 from addon.formats.neutral.request import Request
 from addon.formats.paths import Endpoint
 from addon.formats.tolerant.length import refuse_long
+from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import stripped
@@ -39,6 +40,8 @@ from shared.routes import known_models, routes
 from shared.store.lookup import Found, PriceWanted, Wanted
 
 __all__ = ("Intake",)
+
+_MIB = 1024 * 1024
 
 
 class _Understood(msgspec.Struct, frozen=True):
@@ -140,6 +143,7 @@ class Intake:
     def _understand(self, body: bytes) -> _Understood:
         arrival, services = self._arrival, self._arrival.services
         most = arrival.snapshot.server.max_messages
+        body = self._inflated(body)
         refuse_long(body, most)
         body = stripped(body, services.id_key)
         copies = Copies(services.seal_key, arrival.principal.id)
@@ -161,6 +165,17 @@ class Intake:
             conversation=self._conversation_id,
         )
         return _Understood(side, found, copies, replay, len(body))
+
+    def _inflated(self, body: bytes) -> bytes:
+        """The body without its Content-Encoding. Raises RequestError."""
+        coding = self._arrival.headers.get("content-encoding", "")
+        most = self._arrival.snapshot.server.max_body_mib * _MIB
+        try:
+            return Inflate(coding).feed(body, most)
+        except TooLarge as error:
+            raise RequestError(problems.too_large(most)) from error
+        except Unreadable as error:
+            raise RequestError(problems.damaged(coding)) from error
 
     def _look_up(self, understood: _Understood) -> Found:
         """Ask the store for all that is known to be needed of it: what the first candidate

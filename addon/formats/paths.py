@@ -21,7 +21,10 @@ type Kind = Literal[
     "models",
     "healthz",
     "readyz",
+    "unknown",
+    "unknown_messages",
 ]
+"""`unknown` and `unknown_messages` are paths of the APIs that are not served."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -46,10 +49,10 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 _METHODS: dict[str, tuple[str, ...]] = {
-    "healthz": ("GET",),
+    "healthz": ("GET", "HEAD"),
     "input_items": ("GET",),
-    "models": ("GET",),
-    "readyz": ("GET",),
+    "models": ("GET", "HEAD"),
+    "readyz": ("GET", "HEAD"),
     "response": ("GET", "DELETE"),
 }
 """Methods of the kinds that don't take `POST`."""
@@ -62,6 +65,7 @@ _FORMATS: dict[str, WireFormat] = {
     "messages": "messages",
     "response": "responses",
     "responses": "responses",
+    "unknown_messages": "messages",
 }
 
 # Base URLs of clients end with any mix of the prefixes, and some with a slash too many.
@@ -70,6 +74,14 @@ _PREFIXED = re.compile(
     re.ASCII,
 )
 _STORED = re.compile(r"(?:/cursor|/v1){0,2}/responses/([^/]+)(/input_items|/cancel)?/?", re.ASCII)
+_RESERVED = ("compact", "input_tokens")
+"""Endpoints of the Responses API that stand where the id of an answer does."""
+
+_API = re.compile(r"/{1,}(?:(?:cursor/{1,})?v1|cursor)(?:/.*)?|/{1,}openai/.*", re.ASCII)
+"""Whatever else a client looks for there: it reads the API's errors, not pages."""
+
+_SLASHES = re.compile("/{2,}")
+
 _AZURE = re.compile(r"(?:/cursor)?/openai/deployments/([^/]+)/chat/completions/?", re.ASCII)
 _HEALTH: dict[str, Kind] = {"/healthz": "healthz", "/readyz": "readyz", "/cursor/health": "healthz"}
 _KINDS: dict[str, Kind] = {
@@ -89,12 +101,25 @@ _STORED_KINDS: dict[str | None, Kind] = {
 def classify(target: str) -> Endpoint | None:
     """The endpoint of a request target (path with query), or None: the sidecar's."""
     path = target.partition("?")[0]
+    return _served(path) or _served(_SLASHES.sub("/", path)) or _unknown(path)
+
+
+def _served(path: str) -> Endpoint | None:
     if match := _PREFIXED.fullmatch(path):
         return Endpoint(_KINDS[match[1]])
-    if match := _STORED.fullmatch(path):
+    match = _STORED.fullmatch(path)
+    if match and match[1] not in _RESERVED:
         return Endpoint(_STORED_KINDS[match[2]], id=unquote(match[1]))
     if match := _AZURE.fullmatch(path):
         return Endpoint("chat", deployment=unquote(match[1]))
     if kind := _HEALTH.get(path.removesuffix("/")):
         return Endpoint(kind)
     return None
+
+
+def _unknown(path: str) -> Endpoint | None:
+    if not _API.fullmatch(path):
+        return None
+    if "/messages" in path:
+        return Endpoint("unknown_messages")
+    return Endpoint("unknown")

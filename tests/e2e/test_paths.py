@@ -1,6 +1,12 @@
 """The paths of the public port."""
 
+import gzip
+import zlib
+from collections.abc import Callable
+
+import brotli
 import pytest
+import zstandard
 
 from tests.e2e.estate import Estate
 from tests.support.client import fetch, post
@@ -8,6 +14,8 @@ from tests.support.gateway import Gateway
 from tests.support.provider import StrictProvider
 
 BODY = b'{"model":"deepseek-v4-pro","messages":[{"role":"user","content":"hi"}]}'
+type Compress = Callable[[bytes], bytes]
+
 PREFIXES = ["", "/v1", "/cursor", "/cursor/v1"]
 
 
@@ -70,4 +78,67 @@ def test_a_method_that_a_path_does_not_have_is_refused(
         "GET", f"{gateway.origin}/v1/chat/completions", headers={"Authorization": f"Bearer {key}"}
     )
     assert answer.status == 405
+    assert not provider.requests
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("br", brotli.compress),
+        ("zstd", zstandard.compress),
+    ],
+    ids=["gzip", "deflate", "br", "zstd"],
+)
+def test_a_compressed_request_is_read(
+    gateway: Gateway, provider: StrictProvider, key: str, coding: str, compress: Compress
+) -> None:
+    headers = {"content-encoding": coding}
+    answer = post(gateway.origin, "/v1/chat/completions", compress(BODY), key=key, **headers)
+    assert answer.status == 200
+    assert provider.bodies()[0]["messages"] == [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize("path", ["//v1/chat/completions", "/v1//chat/completions/"])
+def test_a_slash_too_many_does_no_harm(
+    gateway: Gateway, provider: StrictProvider, key: str, path: str
+) -> None:
+    assert post(gateway.origin, path, BODY, key=key).status == 200
+
+
+def test_a_client_that_tries_a_websocket_is_told_to_go_on_without(
+    gateway: Gateway, key: str
+) -> None:
+    headers = {
+        "Authorization": f"Bearer {key}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    assert fetch("GET", f"{gateway.origin}/v1/responses", headers=headers).status == 426
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/config", "/v1/models"])
+def test_a_head_is_what_a_get_has(gateway: Gateway, key: str, path: str) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = fetch("HEAD", gateway.origin + path, headers=headers)
+    assert answer.status == fetch("GET", gateway.origin + path, headers=headers).status < 400
+    assert answer.body == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path", ["/v1/audio/speech", "/v1/messages/batches", "/v1/responses/compact"]
+)
+def test_what_an_api_has_and_nobody_serves_is_an_error_in_its_shape(
+    gateway: Gateway, provider: StrictProvider, path: str, method: str
+) -> None:
+    body = b"{}" if method == "POST" else None
+    answer = fetch(
+        method, gateway.origin + path, body, headers={"content-type": "application/json"}
+    )
+    assert answer.status == 404
+    assert f"{method} {path}" in answer.json["error"]["message"]
     assert not provider.requests

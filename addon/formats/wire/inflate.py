@@ -1,8 +1,13 @@
-"""Bodies that an upstream compressed although it was asked not to, inflated within bounds."""
+"""Compressed bodies, inflated within bounds (RFC 9110 §8.4.1): gzip, deflate, br and zstd."""
 
 import zlib
+from collections.abc import Callable
+from typing import Protocol
 
-__all__ = ("Inflate", "TooLarge", "Unreadable")
+import brotli
+import zstandard
+
+__all__ = ("Inflate", "TooLarge", "Unreadable", "is_known")
 
 MAX_RATIO = 200
 """How many times its size a chunk may grow to; text compresses 3 to 30 times."""
@@ -16,6 +21,14 @@ MAX_BYTES = 64 * 1024 * 1024
 _GZIP = b"\x1f"
 """First byte of a gzip member (RFC 1952 §2.3.1)."""
 
+_MAX_WINDOW = 8 * 1024 * 1024
+"""Bytes of memory that a zstd frame may ask for (RFC 8878 §3.1.1.1.2 recommends it)."""
+
+_ZSTD_SLICE = 256
+"""Bytes of zstd that are inflated at a time: its library has no bound, but a block of 4 bytes
+grows to 128 KiB at most.
+"""
+
 
 class Unreadable(ValueError):
     """The body is not what its Content-Encoding says, or uses a coding we don't read."""
@@ -25,42 +38,111 @@ class TooLarge(Unreadable):
     """A chunk grows beyond the bounds."""
 
 
-class Inflate:
-    """Undoes one Content-Encoding (RFC 9110 §8.4.1) chunk by chunk: identity, gzip or deflate."""
+class _Decoder(Protocol):
+    """Undoes one coding."""
 
-    def __init__(self, content_encoding: str) -> None:
-        """Raises Unreadable for any other coding."""
-        coding = content_encoding.strip().lower()
-        if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise Unreadable(
-                f"the upstream compressed its answer with '{coding[:40]}', which it "
-                "was asked not to"
-            )
-        self._inflater = None
-        if coding not in ("", "identity"):
-            self._inflater = _inflater()
+    def feed(self, chunk: bytes, most: int) -> bytes:
+        """What the chunk adds, up to a little more than `most` bytes."""
 
-    def feed(self, chunk: bytes) -> bytes:
-        """The inflated bytes. Raises Unreadable."""
-        if self._inflater is None:
-            return chunk
-        limit = min(max(FREE_BYTES, MAX_RATIO * len(chunk)), MAX_BYTES)
+
+class _Zlib:
+    """gzip and deflate."""
+
+    def __init__(self) -> None:
+        self._inflater = _inflater()
+
+    def feed(self, chunk: bytes, most: int) -> bytes:
         inflated = bytearray()
-        while chunk:
+        while chunk and len(inflated) <= most:
             if self._inflater.eof:
                 if not chunk.startswith(_GZIP):
                     break  # padding
                 self._inflater = _inflater()  # members may follow each other (RFC 1952 §2.2)
-            try:
-                inflated += self._inflater.decompress(chunk, limit - len(inflated) + 1)
-            except zlib.error as error:
-                raise Unreadable("the upstream's compressed answer is damaged") from error
-            if len(inflated) > limit:
-                raise TooLarge("the upstream's compressed answer grows beyond all measure")
+            inflated += self._inflater.decompress(chunk, most - len(inflated) + 1)
             chunk = self._inflater.unused_data
         return bytes(inflated)
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._decompressor = brotli.Decompressor()
+
+    def feed(self, chunk: bytes, most: int) -> bytes:
+        inflated = bytearray()
+        while chunk or not self._decompressor.can_accept_more_data():
+            left = most - len(inflated) + 1
+            inflated += self._decompressor.process(chunk, output_buffer_limit=left)
+            chunk = b""
+            if len(inflated) > most or self._decompressor.is_finished():
+                break
+        return bytes(inflated)
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._inflater = _zstd_inflater()
+
+    def feed(self, chunk: bytes, most: int) -> bytes:
+        inflated, at = bytearray(), 0
+        while at < len(chunk) and len(inflated) <= most:
+            if self._inflater.eof:  # frames may follow each other (RFC 8878 §3.1)
+                self._inflater = _zstd_inflater()
+            piece = chunk[at : at + _ZSTD_SLICE]
+            inflated += self._inflater.decompress(piece)
+            at += len(piece) - len(self._inflater.unused_data)
+        return bytes(inflated)
+
+
+_DECODERS: dict[str, Callable[[], _Decoder] | None] = {
+    "": None,
+    "br": _Brotli,
+    "deflate": _Zlib,
+    "gzip": _Zlib,
+    "identity": None,
+    "x-gzip": _Zlib,
+    "zstd": _Zstd,
+}
+
+
+def is_known(content_encoding: str) -> bool:
+    """Whether `Inflate` reads it."""
+    return content_encoding.strip().lower() in _DECODERS
+
+
+class Inflate:
+    """Undoes one Content-Encoding chunk by chunk."""
+
+    def __init__(self, content_encoding: str) -> None:
+        """Raises Unreadable for any other coding."""
+        coding = content_encoding.strip().lower()
+        if coding not in _DECODERS:
+            raise Unreadable(
+                f"the upstream compressed its answer with '{coding[:40]}', which it "
+                "was asked not to"
+            )
+        decoder = _DECODERS[coding]
+        self._decoder = decoder() if decoder else None
+
+    def feed(self, chunk: bytes, most: int = MAX_BYTES) -> bytes:
+        """The inflated bytes. Raises Unreadable; TooLarge when they are more than `most`, or
+        beyond all measure.
+        """
+        if self._decoder is None:
+            return chunk
+        limit = min(max(FREE_BYTES, MAX_RATIO * len(chunk)), most)
+        try:
+            inflated = self._decoder.feed(chunk, limit)
+        except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+            raise Unreadable("the upstream's compressed answer is damaged") from error
+        if len(inflated) > limit:
+            raise TooLarge("the upstream's compressed answer grows beyond all measure")
+        return inflated
 
 
 def _inflater() -> "zlib._Decompress":
     # 32 lets zlib tell gzip and zlib apart by their headers.
     return zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+
+def _zstd_inflater() -> "zstandard.ZstdDecompressionObj":
+    return zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()

@@ -55,9 +55,12 @@ def test_an_ordinary_request_is_fit(length: str, coding: str) -> None:
             id="an answer by POST",
         ),
         pytest.param(unfit("messages", "GET"), 405, "Use POST here, not GET", id="messages by GET"),
-        pytest.param(unfit(content_encoding="gzip"), 415, "uncompressed", id="gzip"),
+        pytest.param(unfit(content_encoding="bz2"), 415, "'bz2' is not known", id="bz2"),
         pytest.param(
-            unfit(content_encoding="identity, identity"), 415, "uncompressed", id="twice identity"
+            unfit(content_encoding="gzip, gzip"), 415, "'gzip, gzip' is not", id="twice gzip"
+        ),
+        pytest.param(
+            unfit("responses", "GET", upgrade="WebSocket"), 426, "with HTTP POST", id="a WebSocket"
         ),
         pytest.param(unfit(content_length="1001"), 413, "0 MiB", id="large"),
         pytest.param(unfit(content_length="9" * 4_000), 413, "larger than", id="huge"),
