@@ -19,6 +19,7 @@ from addon.formats.chat.reader import ChatReader
 from addon.formats.chat.tags import Tags
 from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.turn import Reasoning, Turn
+from addon.formats.wire import sse
 from shared.profiles import builtin_profiles
 from tests.addon.recall.chat import Memory
 from tests.properties.test_recall import HAPPENINGS, STEPS, Client, Said
@@ -108,7 +109,8 @@ def test_whatever_comes_is_read_and_the_client_gets_json(
         deltas, out = stream.feed(
             b"data: " + json.dumps({"model": "m", "choices": [choice]}).encode() + b"\n\n"
         )
-        json.loads(out[6:])
+        for raw in sse.Events().feed(out):
+            json.loads(sse.data_of(raw) or b"")
         for delta in deltas:
             collected.add(delta)
     found = [part for part in collected.turns()[0].ordered if isinstance(part, Reasoning)]

@@ -5,6 +5,7 @@ import zlib
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.turn import Edit, Reasoning, ToolCall, Turn
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.error_body import full_text
+from addon.formats.tolerant.parts import filled
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.formats.wire.splice import (
@@ -273,7 +275,9 @@ def steps_of(turn: Turn) -> list[Json]:
 def streams(
     draw: st.DrawFn, *, ends: st.SearchStrategy[bytes] = LINE_ENDS, whole: bool = True
 ) -> tuple[bytes, Turn]:
-    """A turn as an upstream streams it, with its habits."""
+    """A turn as an upstream streams it, with its habits, and as it is read: the arguments of a
+    call without any are an empty object.
+    """
     turn, end, spacing = (
         draw(turns()),
         draw(ends),
@@ -298,7 +302,8 @@ def streams(
             at, draw(st.sampled_from([b": keep-alive", b"", b"retry: 1", b"event: x\ndata:"]))
         )
     body = b"".join(raw.replace(b"\n", end) + end + end for raw in events)
-    return body if whole or draw(st.booleans()) else body.removesuffix(end), turn
+    said = msgspec.structs.replace(turn, calls=tuple(map(filled, turn.calls)))
+    return body if whole or draw(st.booleans()) else body.removesuffix(end), said
 
 
 @given(st.data(), st.sampled_from(["m", "other"]), st.sampled_from(["", "gzip", "deflate"]))

@@ -255,7 +255,7 @@ def test_a_compressed_stream_that_cannot_be_read_is_an_error(body: bytes, words:
 
 def test_a_coding_that_nobody_reads_is_refused_at_once() -> None:
     with pytest.raises(Unreadable):
-        Listener(coding="br")
+        Listener(coding="bz2")
 
 
 def test_an_endless_event_is_an_error() -> None:
