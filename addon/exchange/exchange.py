@@ -176,6 +176,7 @@ class Exchange:
         return Answered(
             upstream=self.candidate.upstream.api,
             custom=self._current.body.encoded.custom,
+            names=self._current.body.encoded.names,
             quirks=quirks_of(self._current.body.profile),
             mirror=self._mirror(),
         )

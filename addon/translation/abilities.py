@@ -14,9 +14,16 @@ from addon.formats.neutral.adapt import Abilities
 from addon.translation.pair import Encoded, Wanted
 from shared.config.schema import Upstream
 
-__all__ = ("abilities_of", "fit_chat", "is_anthropic")
+__all__ = ("abilities_of", "fit_chat", "is_anthropic", "is_openai")
 
-_ANTHROPIC = "api.anthropic.com"
+_ANTHROPIC, _OPENAI = "api.anthropic.com", "api.openai.com"
+_LONGEST_NAME = {"chat": 64, "messages": 128, "responses": 64}
+"""Characters that OpenAI's and Anthropic's APIs take in the name of a tool."""
+
+_MOST_STOPS = {"chat": 4}
+"""Stop sequences that OpenAI's API takes, and others refuse more of too
+(https://platform.openai.com/docs/api-reference/chat/create).
+"""
 
 
 def abilities_of(upstream: Upstream, model: str) -> Abilities:
@@ -24,7 +31,10 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
     claude = is_claude(model)
     return Abilities(
         custom_tools=upstream.api == "responses",
-        completion_tokens=upstream.is_azure or upstream.host == "api.openai.com",
+        longest_name=_LONGEST_NAME[upstream.api],
+        unique_ids=upstream.api != "chat",
+        most_stops=_MOST_STOPS.get(upstream.api),
+        completion_tokens=is_openai(upstream),
         adaptive_thinking=claude and not takes_budgets_only(model),
         budgets=not claude or takes_budgets(model),
         efforts=not claude or not takes_budgets_only(model),
@@ -40,6 +50,11 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
 def is_anthropic(upstream: Upstream) -> bool:
     """Whether it is Anthropic's own API."""
     return upstream.host == _ANTHROPIC
+
+
+def is_openai(upstream: Upstream) -> bool:
+    """Whether it is OpenAI's own API, or Azure's."""
+    return upstream.is_azure or upstream.host.endswith(_OPENAI)
 
 
 def fit_chat(encoded: Encoded, wanted: Wanted) -> Encoded:

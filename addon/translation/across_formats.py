@@ -44,7 +44,7 @@ class AcrossFormats:
         body = tuned(body, request, wanted)
         if wanted.counts:
             body = query_of(body)
-        encoded = Encoded(body, fit.custom, fit.notes)
+        encoded = Encoded(body, fit.custom, fit.notes, fit.names)
         if wanted.upstream.api == "chat":
             return fit_chat(encoded, wanted)
         return encoded
@@ -52,7 +52,10 @@ class AcrossFormats:
     def relay(self, answered: Answered) -> Relay:
         upstream = translate.UPSTREAMS[answered.upstream].with_quirks(answered.quirks)
         relay = Translating(
-            upstream.reader(), Raising(answered.custom), self._writer(), self._client.ping
+            upstream.reader(),
+            Raising(answered.custom, answered.names),
+            self._writer(),
+            self._client.ping,
         )
         if answered.mirror:
             return Mirroring(relay, answered.mirror)
@@ -63,7 +66,10 @@ class AcrossFormats:
         answer = upstream.read_whole(body)
         if answer is None:
             return None
-        turns = {choice: raised(turn, answered.custom) for choice, turn in answer.turns.items()}
+        turns = {
+            choice: raised(turn, answered.custom, answered.names)
+            for choice, turn in answer.turns.items()
+        }
         client_body = partial(self._client_body, turns, answer.usage, answered.mirror)
         return Whole(turns, answer.usage, answer.error, client_body)
 

@@ -2,7 +2,7 @@
 back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -94,12 +94,16 @@ class Encoded(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     """What the upstream does not get, in words."""
 
+    names: Mapping[str, str] = {}
+    """Tools' own names by those under which the upstream knows them."""
+
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers, and how."""
 
     upstream: WireFormat
     custom: frozenset[str] = frozenset()
+    names: Mapping[str, str] = {}
     """As in `Encoded`."""
 
     quirks: Quirks = Quirks()

@@ -11,7 +11,9 @@ from typing import Any, Literal
 import msgspec
 
 from addon.formats.neutral.deltas import CallDelta, Delta, Finish
-from addon.formats.neutral.request import Request, Tool, refused
+from addon.formats.neutral.history import well_formed
+from addon.formats.neutral.names import shortened
+from addon.formats.neutral.request import Request, Tool, ToolChoice, refused
 from addon.formats.neutral.turn import (
     Edit,
     File,
@@ -56,6 +58,15 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: it knows `max_completion_tokens` instead of `max_tokens`, as OpenAI's own
     endpoint does.
     """
+
+    longest_name: int = 64
+    """Characters that the name of a tool may have."""
+
+    unique_ids: bool = False
+    """It refuses a call whose id an earlier call has."""
+
+    most_stops: int | None = None
+    """Stop sequences that it takes; None: any number."""
 
     encrypted_reasoning: bool = True
     """Responses: it may be asked for `reasoning.encrypted_content`, which models that don't
@@ -134,14 +145,20 @@ class Lowered(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
     """What the upstream does not get, in words."""
 
+    names: dict[str, str] = {}
+    """Tools' own names by those under which it knows them, where they differ."""
+
 
 def lowered(request: Request, abilities: Abilities) -> Lowered:
     """The request as an upstream with these abilities takes it. Raises RequestError for
     what is refused.
     """
     declared = frozenset(tool.name for tool in request.tools if tool.custom)
-    fitting = _Fitting(abilities, declared)
-    messages = [fitting.message(at, message) for at, message in enumerate(request.messages)]
+    arranged = well_formed(request.messages, unique_ids=abilities.unique_ids)
+    called = (call.name for message in arranged for call in message.calls)
+    names = shortened([*(tool.name for tool in request.tools), *called], abilities.longest_name)
+    fitting = _Fitting(abilities, declared, names)
+    messages = [fitting.message(at, message) for at, message in enumerate(arranged)]
     if abilities.custom_tools:
         custom, tools, hosted = frozenset[str](), request.tools, request.hosted
     else:
@@ -152,9 +169,15 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
             for tool in request.hosted
             if tool.spare
         ]
-    typed = tuple(map(_with_typed_schema, tools))
-    fitted = msgspec.structs.replace(request, messages=messages, tools=typed, hosted=hosted)
-    return Lowered(fitted, custom, tuple(fitting.notes))
+    fitted = msgspec.structs.replace(
+        request,
+        messages=messages,
+        tools=tuple(map(fitting.tool, fitting.once(tools))),
+        hosted=hosted,
+        tool_choice=fitting.choice(request.tool_choice),
+        stop=fitting.stops(request.stop),
+    )
+    return Lowered(fitted, custom, tuple(fitting.notes), names)
 
 
 _INPUT_SCHEMA = {
@@ -187,10 +210,42 @@ def _with_typed_schema(tool: Tool) -> Tool:
 
 
 class _Fitting:
-    def __init__(self, abilities: Abilities, declared: frozenset[str]) -> None:
+    def __init__(
+        self, abilities: Abilities, declared: frozenset[str], names: dict[str, str]
+    ) -> None:
         self._abilities = abilities
         self._declared = declared
+        self._names = {name: short for short, name in names.items()}
         self.notes: list[str] = []
+
+    def once(self, tools: Iterable[Tool]) -> Iterator[Tool]:
+        """The tools without a second one of a name, which upstreams refuse."""
+        names: set[str] = set()
+        for tool in tools:
+            if tool.name in names:
+                self.notes.append(f"the second declaration of the tool '{tool.name}' was left out")
+            else:
+                names.add(tool.name)
+                yield tool
+
+    def tool(self, tool: Tool) -> Tool:
+        tool = _with_typed_schema(tool)
+        if tool.name not in self._names:
+            return tool
+        return msgspec.structs.replace(tool, name=self._names[tool.name])
+
+    def choice(self, choice: ToolChoice | None) -> ToolChoice | None:
+        if choice is None or self._names.keys().isdisjoint(choice.names):
+            return choice
+        names = tuple(self._names.get(name, name) for name in choice.names)
+        return ToolChoice(choice.mode, names)
+
+    def stops(self, stops: tuple[str, ...]) -> tuple[str, ...]:
+        most = self._abilities.most_stops
+        if most is None or len(stops) <= most:
+            return stops
+        self.notes.append(f"of {len(stops)} stop sequences the first {most} were passed on")
+        return stops[:most]
 
     def message(self, at: int, message: Message) -> Message:
         parts = tuple(self._part(at, part) for part in message.parts)
@@ -202,7 +257,10 @@ class _Fitting:
     def _part(self, at: int, part: Part) -> Part:
         match part:
             case ToolCall():
-                return self._call(_raised_part(part, self._declared))
+                call = self._call(_raised_part(part, self._declared))
+                if call.name in self._names:
+                    return msgspec.structs.replace(call, name=self._names[call.name])
+                return call
             case Image() if self._abilities.images != "take":
                 return self._left_out(at, "image", self._abilities.images)
             case File() if self._abilities.files != "take":
@@ -242,18 +300,26 @@ def left_out(what: str, taking: Taking, *, place: str, param: str) -> tuple[str,
 
 class Raising:
     """Turns the streamed calls of lowered custom tools back into custom calls, each as soon as
-    it is whole.
+    it is whole; `names` are those of `Lowered`.
     """
 
-    def __init__(self, custom: frozenset[str]) -> None:
+    def __init__(self, custom: frozenset[str], names: Mapping[str, str] = {}) -> None:
         self._custom = custom
+        self._names = names
         self._held: dict[tuple[int, int], list[str]] = {}
 
     def read(self, deltas: list[Delta]) -> list[Delta]:
         """The deltas for the client."""
+        if self._names:
+            deltas = [self._renamed(delta) for delta in deltas]
         if not self._custom:
             return deltas
         return [raised for delta in deltas for raised in self._raise(delta)]
+
+    def _renamed(self, delta: Delta) -> Delta:
+        if isinstance(delta, CallDelta) and delta.name in self._names:
+            return msgspec.structs.replace(delta, name=self._names[delta.name])
+        return delta
 
     def _raise(self, delta: Delta) -> Iterable[Delta]:
         if isinstance(delta, Finish):
@@ -276,12 +342,20 @@ class Raising:
             yield CallDelta(key[1], arguments=_raw(arguments), choice=choice, custom=True)
 
 
-def raised(turn: Turn, custom: frozenset[str]) -> Turn:
-    """A whole turn with the calls of lowered custom tools as custom calls."""
-    if not any(call.name in custom for call in turn.calls):
+def raised(turn: Turn, custom: frozenset[str], names: Mapping[str, str] = {}) -> Turn:
+    """A whole turn with the calls of lowered custom tools as custom calls, under the tools' own
+    names.
+    """
+    if not any(call.name in custom or call.name in names for call in turn.calls):
         return turn
-    parts = [_raised_part(part, custom) for part in turn.ordered]
+    parts = [_raised_part(_renamed(part, names), custom) for part in turn.ordered]
     return turn_of(parts, turn.finish_reason, turn.stop_sequence)
+
+
+def _renamed[P: Part](part: P, names: Mapping[str, str]) -> P | ToolCall:
+    if isinstance(part, ToolCall) and part.name in names:
+        return msgspec.structs.replace(part, name=names[part.name])
+    return part
 
 
 def _raised_part[P: Part](part: P, custom: frozenset[str]) -> P | ToolCall:

@@ -50,9 +50,15 @@ def test_each_attempt_passes_or_translates_for_its_own_upstream(
 
 def test_items_of_another_format_are_translated_for_a_responses_upstream(desk: Desk) -> None:
     desk.upstreams = (upstream(api="responses"),)
-    shaped = [HI, {"role": "tool", "tool_call_id": "c", "content": "x"}]
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    shaped = [
+        HI,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "x"},
+    ]
     found = sent(desk, "/v1/responses", {"model": MODEL, "input": shaped})
-    assert [item.get("type") for item in found["input"]] == ["message", "function_call_output"]
+    kinds = ["message", "function_call", "function_call_output"]
+    assert [item.get("type") for item in found["input"]] == kinds
 
 
 @pytest.mark.parametrize(

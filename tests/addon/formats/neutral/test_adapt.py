@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from addon.formats.neutral.adapt import Abilities, Raising, lowered, raised
@@ -140,8 +141,9 @@ def test_what_an_upstream_does_not_take_is_left_out_with_a_note_or_refused(
 
 
 def test_a_result_stays_a_result_when_its_picture_goes() -> None:
+    call = message_of("assistant", [ToolCall("c", "Read", "{}")])
     result = message_of("tool", [Image("data:")], result_of="c", failed=True, cache="5m")
-    (found,) = lowered(asked(result), Abilities(images="drop")).request.messages
+    _, found = lowered(asked(call, result), Abilities(images="drop")).request.messages
     assert (found.role, found.result_of, found.failed, found.cache) == ("tool", "c", True, "5m")
 
 
@@ -204,3 +206,41 @@ def test_only_what_was_lowered_is_unpacked(arguments: str, text: str) -> None:
         turn.calls[1],
     )
     assert raised(turn, frozenset()) is turn
+
+
+def test_of_more_stop_sequences_than_an_upstream_takes_the_first_go() -> None:
+    request = asked()
+    request.stop = ("a", "b", "c")
+    low = lowered(request, Abilities(most_stops=2))
+    assert (low.request.stop, len(low.notes)) == (("a", "b"), 1)
+    for taken in (3, None):
+        assert lowered(request, Abilities(most_stops=taken)).request.stop == ("a", "b", "c")
+
+
+def test_the_first_declaration_of_a_tool_counts_in_its_place() -> None:
+    tools = tuple(Tool(name=name, description=str(at)) for at, name in enumerate("abac"))
+    low = lowered(asked(tools=tools), Abilities())
+    assert [(tool.name, tool.description) for tool in low.request.tools] == [
+        ("a", "0"),
+        ("b", "1"),
+        ("c", "3"),
+    ]
+    assert low.notes == ("the second declaration of the tool 'a' was left out",)
+
+
+def test_a_custom_tool_has_its_long_name_back_in_streams_and_turns() -> None:
+    patch = msgspec.structs.replace(APPLY_PATCH, name="apply.patch")
+    low = lowered(asked(tools=(patch,)), Abilities())
+    (short,) = low.names
+    assert low.names[short] == "apply.patch"
+    assert low.request.tools[0].name == short
+    deltas: list[Delta] = [CallDelta(0, "c", short, LOWERED), Finish("tool_calls")]
+    assert Raising(low.custom, low.names).read(deltas) == [
+        CallDelta(0, "c", "apply.patch", custom=True),
+        CallDelta(0, arguments=PATCH, custom=True),
+        Finish("tool_calls"),
+    ]
+    turn = Turn(calls=(ToolCall("c", short, LOWERED),), finish_reason="tool_calls")
+    assert raised(turn, low.custom, low.names).calls == (
+        ToolCall("c", "apply.patch", PATCH, custom=True),
+    )
