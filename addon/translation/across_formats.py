@@ -17,6 +17,7 @@ from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.wire import sse
 from addon.mirror.stream import Mirror, Mirroring
 from addon.translation.abilities import abilities_of, fit_chat
+from addon.translation.call_ids import with_fitting_ids
 from addon.translation.effort import tuned, with_effort
 from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
 
@@ -33,6 +34,7 @@ class AcrossFormats:
         self._client = translate.CLIENTS[request.wire_format]
 
     def body_for(self, wanted: Wanted) -> Encoded:
+        wanted = with_fitting_ids(wanted, self.request.messages)
         abilities = abilities_of(wanted.upstream, wanted.model)
         restored = translate.restored(self._neutral, wanted.edits)
         request = translate.opened(restored, partial(_usable, wanted.unusable))

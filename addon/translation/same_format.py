@@ -28,6 +28,7 @@ from addon.formats.wire.splice import Members
 from addon.formats.wire.sse import holds_events
 from addon.mirror.stream import Mirroring
 from addon.translation.abilities import abilities_of, fit_chat, is_anthropic
+from addon.translation.call_ids import with_fitting_ids
 from addon.translation.effort import chat_changes, overriding
 from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
 from shared.config.schema import Upstream
@@ -50,6 +51,7 @@ class ChatOverChat:
         self._identity = identity
 
     def body_for(self, wanted: Wanted) -> Encoded:
+        wanted = with_fitting_ids(wanted, self._chat.messages)
         parts = self._chat.parts
         changes = chat_changes(wanted, parts) | _limit(parts, wanted.upstream) | _tools(parts)
         body = chat_request.encode(
@@ -102,6 +104,7 @@ class ResponsesOverResponses:
         self._identity = identity
 
     def body_for(self, wanted: Wanted) -> Encoded:
+        wanted = with_fitting_ids(wanted, self.request.messages)
         target = responses_request.Target(
             model=wanted.model,
             abilities=abilities_of(wanted.upstream, wanted.model),
