@@ -24,10 +24,10 @@ from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.responses import patch_request as responses_request
 from addon.formats.responses import patch_response as responses_response
 from addon.formats.responses.patch_stream import PatchStream as ResponsesStream
-from addon.formats.wire.splice import Members
+from addon.formats.wire.splice import Members, array_elements
 from addon.formats.wire.sse import holds_events
 from addon.mirror.stream import Mirroring
-from addon.translation.abilities import abilities_of, fit_chat, is_anthropic
+from addon.translation.abilities import abilities_of, fit_chat, is_anthropic, is_openai
 from addon.translation.call_ids import with_fitting_ids
 from addon.translation.effort import chat_changes, overriding
 from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
@@ -54,8 +54,11 @@ class ChatOverChat:
         wanted = with_fitting_ids(wanted, self._chat.messages)
         parts = self._chat.parts
         changes = chat_changes(wanted, parts) | _limit(parts, wanted.upstream) | _tools(parts)
+        edits = wanted.edits
+        if not is_openai(wanted.upstream):
+            edits = chat_request.with_system_role(self._chat, edits)
         body = chat_request.encode(
-            self._chat, model=wanted.model, edits=wanted.edits, extra=list(changes.items())
+            self._chat, model=wanted.model, edits=edits, extra=list(changes.items())
         )
         return fit_chat(Encoded(body), wanted)
 
@@ -226,8 +229,10 @@ def _limit(parts: Members, upstream: Upstream) -> dict[str, bytes]:
 
 
 def _tools(parts: Members) -> dict[str, bytes]:
-    """The tools, every schema saying that it is an object's."""
+    """The tools, every schema saying that it is an object's; without any, no choice among them."""
     given = dict(parts).get("tools")
-    if given is None or (tools := typed(given)) is given:
+    if given is None or not array_elements(given):
+        return dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), b"")
+    if (tools := typed(given)) is given:
         return {}
     return {"tools": tools}

@@ -70,6 +70,9 @@ ALWAYS: dict[WireFormat, dict[str, Any]] = {
 }
 """Members that a request for an upstream of this format always has."""
 
+NO_CHOICE: dict[str, Any] = {"tool_choice": None, "parallel_tool_calls": None}
+"""What is said of choosing among no tools."""
+
 SAID = SURROGATES.filter(bool)
 NAMES = st.sampled_from(["f", "g", "Read"])
 SCHEMAS = st.sampled_from(
@@ -181,6 +184,7 @@ def expected(request: Request, wire_format: WireFormat) -> Request:
     """The request without what the tables say is lost."""
     changes = {"origin": wire_format} | NOT_CARRIED[wire_format] | ALWAYS[wire_format]
     changes |= {"usage_asked": True} if request.stream else {}
+    changes |= {} if request.tools else NO_CHOICE
     if wire_format == "messages":
         return msgspec.structs.replace(_as_messages(lowered(request, ABLE).request), **changes)
     if wire_format == "responses":
@@ -289,7 +293,7 @@ def test_a_request_that_went_through_both_formats_lost_only_what_is_listed(
 ) -> None:
     there = through(through(request, "responses"), "chat")
     lost = NOT_CARRIED["responses"] | NOT_FROM_OTHERS | {"usage_asked": request.stream}
-    kept = msgspec.structs.replace(request, **lost)
+    kept = msgspec.structs.replace(request, **lost | ({} if request.tools else NO_CHOICE))
     kept.messages = [
         _with_field(message, {"reasoning_content": "reasoning_text"}) for message in kept.messages
     ]
@@ -308,6 +312,8 @@ def test_a_request_that_went_through_messages_lost_no_more_of_it_than_messages_a
     }
     kept = msgspec.structs.replace(expected(request, "messages"), **lost)
     kept.messages = [_as_chat(message) for message in kept.messages]
+    if kept.output_format:
+        kept.output_format = msgspec.structs.replace(kept.output_format, name="answer")
     assert there == kept
 
 

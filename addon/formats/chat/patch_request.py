@@ -29,7 +29,7 @@ from addon.formats.wire.splice import (
     with_members,
 )
 
-__all__ = ("ANNEX", "ChatRequest", "decode", "edited", "encode")
+__all__ = ("ANNEX", "ChatRequest", "decode", "edited", "encode", "with_system_role")
 
 _FEW_IDS = 16
 """Most ids to search for in a message's text: each search passes over all of it, so that from
@@ -136,6 +136,21 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
     if parts == request.parts:
         return request.body
     return object_text(parts)
+
+
+def with_system_role(request: ChatRequest, edits: dict[int, Edit]) -> dict[int, Edit]:
+    """The edits, and those that make `system` of the role `developer`, which means the same and
+    only OpenAI's own API knows (https://platform.openai.com/docs/api-reference/chat/create).
+    """
+    if b'"developer"' not in request.body:
+        return edits
+    edits = dict(edits)
+    for at, raw in enumerate(request.raw_messages):
+        if request.messages[at].role == "system" and _wire(raw).role == "developer":
+            edit = edits.get(at, Edit())
+            role = {"role": b'"system"'}
+            edits[at] = msgspec.structs.replace(edit, members={**edit.members, **role})
+    return edits
 
 
 def _edited_messages(raws: list[bytes], edits: dict[int, Edit]) -> list[bytes]:

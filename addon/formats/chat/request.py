@@ -222,6 +222,8 @@ def encode(request: Request, *, model: str, completion_tokens: bool = False) -> 
         "stream_options": None,
         **_thinking_members(request),
     }
+    if not members["tools"]:  # upstreams refuse a choice among none
+        members |= {"tool_choice": None, "parallel_tool_calls": None}
     if request.stream:
         members["stream_options"] = {"include_usage": True}
     messages = list(_messages(request.messages))
@@ -244,7 +246,7 @@ def _response_format(wanted: OutputFormat | None) -> dict[str, Any] | None:
     if wanted.schema is None:
         return {"type": "json_object"}
     schema = {
-        "name": wanted.name,
+        "name": wanted.name or "answer",  # the API demands a name
         "description": wanted.description,
         "strict": wanted.strict,
         "schema": wanted.schema,

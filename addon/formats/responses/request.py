@@ -218,6 +218,8 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
         "metadata": request.metadata,
         "user": request.user,
     }
+    if not members["tools"]:  # upstreams refuse a choice among none
+        members |= {"tool_choice": None, "parallel_tool_calls": None}
     extra = request.extra
     if request.origin != "responses":
         extra = {key: member for key, member in extra.items() if key in SHARED}

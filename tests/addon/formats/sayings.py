@@ -76,7 +76,10 @@ FUNCTION = {"name": "Read", "parameters": SCHEMA}
 SOME = [{"type": "function", "function": {"name": name}} for name in NAMES[:2]]
 
 CHAT = {
-    "System and developer messages at the beginning": Saying(
+    "System messages at the beginning": Saying(
+        {"messages": [{"role": "system", "content": "be brief"}, USER]}, roles
+    ),
+    "Developer messages at the beginning": Saying(
         {"messages": [{"role": "developer", "content": "be brief"}, USER]}, roles
     ),
     "System messages further on": Saying(

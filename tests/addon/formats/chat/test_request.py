@@ -27,6 +27,8 @@ type Json = dict[str, Any]
 
 PNG = "data:image/png;base64,AA=="
 USER: Json = {"role": "user", "content": "hi"}
+TOOLS = (Tool(name="f"),)
+F: Json = {"type": "function", "function": {"name": "f"}}
 SHELL: Json = {"type": "function", "function": {"name": "Shell", "parameters": {"type": "object"}}}
 
 
@@ -235,17 +237,21 @@ def test_a_hosted_tool_is_refused_by_name_unless_it_was_meant_for_chat() -> None
             {"thinking": {"type": "enabled", "budget_tokens": 7}},
         ),
         (
-            {"temperature": 0.0, "seed": 0, "parallel_tool_calls": False},
-            {"temperature": 0.0, "seed": 0, "parallel_tool_calls": False},
+            {"temperature": 0.0, "seed": 0, "tools": TOOLS, "parallel_tool_calls": False},
+            {"temperature": 0.0, "seed": 0, "tools": [F], "parallel_tool_calls": False},
         ),
         (
             {"extra": {"provider": {}, "service_tier": "flex"}},
             {"provider": {}, "service_tier": "flex"},
         ),
-        ({"tool_choice": ToolChoice("none")}, {"tool_choice": "none"}),
         (
-            {"tool_choice": ToolChoice("auto", ("f", "g"))},
+            {"tools": TOOLS, "tool_choice": ToolChoice("none")},
+            {"tools": [F], "tool_choice": "none"},
+        ),
+        (
+            {"tools": TOOLS, "tool_choice": ToolChoice("auto", ("f", "g"))},
             {
+                "tools": [F],
                 "tool_choice": {
                     "type": "allowed_tools",
                     "allowed_tools": {
@@ -254,7 +260,7 @@ def test_a_hosted_tool_is_refused_by_name_unless_it_was_meant_for_chat() -> None
                             {"type": "function", "function": {"name": name}} for name in ("f", "g")
                         ],
                     },
-                }
+                },
             },
         ),
     ],
@@ -262,6 +268,21 @@ def test_a_hosted_tool_is_refused_by_name_unless_it_was_meant_for_chat() -> None
 )
 def test_members_are_written_for_a_chat_upstream(members: Json, expected: Json) -> None:
     assert encoded(**members) == {"model": "up", "messages": []} | expected
+
+
+@pytest.mark.parametrize("choice", [ToolChoice("auto"), ToolChoice("required", ("f",))], ids=str)
+def test_there_is_no_choice_among_no_tools(choice: ToolChoice) -> None:
+    assert encoded(tool_choice=choice, parallel_tool_calls=True) == {"model": "up", "messages": []}
+
+
+@pytest.mark.parametrize(("given", "name"), [("", "answer"), ("report", "report")])
+def test_a_schema_always_has_a_name(given: str, name: str) -> None:
+    shape = OutputFormat(schema={"type": "object"}, name=given)
+    written = encoded(output_format=shape)["response_format"]
+    assert written == {
+        "type": "json_schema",
+        "json_schema": {"name": name, "schema": {"type": "object"}},
+    }
 
 
 def test_what_only_another_format_knows_is_not_passed_on() -> None:

@@ -232,16 +232,24 @@ def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent
             },
         ),
         (
-            {"tool_choice": ToolChoice("auto", ("f",))},
+            {"tools": (Tool(name="f"),), "tool_choice": ToolChoice("auto", ("f",))},
             {
+                "tools": [{"type": "function", "name": "f", "strict": False}],
                 "tool_choice": {
                     "type": "allowed_tools",
                     "mode": "auto",
                     "tools": [{"type": "function", "name": "f"}],
-                }
+                },
             },
         ),
-        ({"tool_choice": ToolChoice("none")}, {"tool_choice": "none"}),
+        (
+            {"tools": (Tool(name="f"),), "tool_choice": ToolChoice("none")},
+            {
+                "tools": [{"type": "function", "name": "f", "strict": False}],
+                "tool_choice": "none",
+            },
+        ),
+        ({"tool_choice": ToolChoice("auto"), "parallel_tool_calls": True}, {}),
         (
             {"hosted": (Hosted("responses", "web_search", {"type": "web_search"}),)},
             {"tools": [{"type": "web_search"}]},
