@@ -15,6 +15,7 @@ from addon.formats.neutral.protocols import Reader, Relay, Writer, deltas_of
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.wire import sse
+from addon.formats.wire.surrogates import without_lone_surrogates
 from addon.mirror.stream import Mirror, Mirroring
 from addon.translation.abilities import abilities_of, fit_chat
 from addon.translation.call_ids import with_fitting_ids
@@ -46,7 +47,7 @@ class AcrossFormats:
         body = tuned(body, request, wanted)
         if wanted.counts:
             body = query_of(body)
-        encoded = Encoded(body, fit.custom, fit.notes, fit.names)
+        encoded = Encoded(without_lone_surrogates(body), fit.custom, fit.notes, fit.names)
         if wanted.upstream.api == "chat":
             return fit_chat(encoded, wanted)
         return encoded

@@ -15,7 +15,6 @@ from addon.formats.chat.patch_request import ChatRequest
 from addon.formats.chat.patch_stream import PatchStream as ChatStream
 from addon.formats.messages import patch_request as messages_request
 from addon.formats.messages import patch_response as messages_response
-from addon.formats.messages.claude import is_claude
 from addon.formats.messages.patch_stream import PatchStream as MessagesStream
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
@@ -165,8 +164,6 @@ class MessagesOverMessages:
             override=overriding(wanted),
             counts=wanted.counts,
             reads_billing_line=is_anthropic(wanted.upstream),
-            # So do those who pass Claude's requests on to it.
-            refuses_surrogates=is_anthropic(wanted.upstream) or is_claude(wanted.model),
         )
         patched = self._patchable.body(target)
         return Encoded(patched.body, notes=patched.notes)

@@ -220,10 +220,12 @@ def _as_messages(request: Request) -> Request:
     shape = request.output_format
     return msgspec.structs.replace(
         request,
-        messages=[
-            message_of(one.role, map(_block, one.parts), result_of=one.result_of)
-            for one in request.messages
-        ],
+        messages=_unended(
+            [
+                message_of(one.role, map(_block, one.parts), result_of=one.result_of)
+                for one in request.messages
+            ]
+        ),
         tools=tuple(msgspec.structs.replace(tool, strict=None) for tool in tools),
         tool_choice=ToolChoice(mode, () if several or not choice else choice.names)
         if tools and mode
@@ -240,6 +242,15 @@ def _as_messages(request: Request) -> Request:
         if thinks
         else Thinking(),
     )
+
+
+def _unended(messages: list[Message]) -> list[Message]:
+    """The messages without blanks at the end of an answer that is begun."""
+    *before, last = messages
+    end = last.parts[-1] if last.role == "assistant" else None
+    if not isinstance(end, Text):
+        return messages
+    return [*before, message_of("assistant", [*last.parts[:-1], Text(end.text.rstrip())])]
 
 
 def _block(part: Part) -> Part:

@@ -5,6 +5,7 @@ for byte.
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,9 +14,10 @@ from addon.formats.messages import patch_response
 from addon.formats.messages.patch_request import PatchableRequest, Target, decode
 from addon.formats.messages.patch_stream import PatchStream
 from addon.formats.neutral.adapt import Abilities
-from addon.formats.neutral.turn import Edit, Part, Reasoning, Turn, edited
+from addon.formats.neutral.turn import Edit, Message, Part, Reasoning, Turn, edited
 from addon.formats.wire import sse
 from addon.formats.wire.splice import array_text, elements, members, object_text, scalar_text, value
+from addon.formats.wire.surrogates import without_lone_surrogates
 from tests.properties.test_formats import cuts, json_texts, utf8
 
 type Json = dict[str, Any]
@@ -226,12 +228,14 @@ def test_a_request_reaches_the_upstream_byte_for_byte_but_for_what_has_to_change
     before, after = members(asked.body), members(sent)
     assert [name for name, _ in after] == [name for name, _ in before]
     for (name, raw), (_, got) in zip(before, after, strict=True):
-        assert name == "messages" or got == (scalar_text(model) if name == "model" else raw)
-    got = elements(dict(after)["messages"])
+        expected = scalar_text(model) if name == "model" else without_lone_surrogates(raw)
+        assert name == "messages" or got == expected
+    messages = elements(dict(after)["messages"])
+    wanted = [without_lone_surrogates(raw) for raw in asked.expected]
     if model == "deepseek-v4":
-        assert got == asked.expected
+        assert messages == wanted
     else:
-        assert [_claudes(raw) for raw in got] == [_claudes(raw) for raw in asked.expected]
+        assert [_claudes(raw) for raw in messages] == [_claudes(raw) for raw in wanted]
 
 
 def _claudes(message: bytes) -> list[Raw]:
@@ -241,7 +245,7 @@ def _claudes(message: bytes) -> list[Raw]:
 
 @given(asking())
 def test_a_request_that_needs_nothing_goes_out_as_it_came(asked: Asked) -> None:
-    body = asked.body.replace(b"tb1.", b"")
+    body = without_lone_surrogates(asked.body.replace(b"tb1.", b""))
     target = Target(model="m", abilities=MODELS["deepseek-v4"])
     found = read(body).body(target)
     assert (found.body, found.notes) == (body, ())
@@ -265,7 +269,11 @@ def test_the_upstream_gets_what_the_neutral_request_says(asked: Asked) -> None:
         edited(message, asked.edits.get(at, Edit()))
         for at, message in enumerate(found.request.messages)
     ]
-    assert [one.parts for one in again.request.messages] == [one.parts for one in wanted]
+    assert [_said(one) for one in again.request.messages] == [_said(one) for one in wanted]
+
+
+def _said(message: Message) -> bytes:
+    return without_lone_surrogates(json.dumps(msgspec.to_builtins(message.parts)).encode())
 
 
 # -- answers ---------------------------------------------------------------------------------------

@@ -28,10 +28,13 @@ from addon.formats.neutral.turn import (
 from addon.formats.wire.lenient import as_str
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("cache_control", "conversation", "input_of", "is_object", "valid_id")
+__all__ = ("REGISTERED", "cache_control", "conversation", "input_of", "is_object", "valid_id")
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 """What the API refuses in an id: it documents `^[a-zA-Z0-9_-]+$`."""
+
+REGISTERED = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
+"""Names of media types as they are registered, by others in use, which Anthropic refuses."""
 
 
 class _Turn(msgspec.Struct):
@@ -51,9 +54,21 @@ def conversation(messages: list[Message], abilities: Abilities) -> tuple[Any, li
     turns: list[_Turn] = []
     for message in messages[len(leading) :]:
         _add(turns, message, abilities)
+    if not turns and system:  # upstreams refuse a conversation without a message of the user
+        turns, system = [_Turn("user", [], system)], []
+    if turns and turns[-1].role == "assistant":
+        turns[-1].blocks = _without_trailing_blanks(turns[-1].blocks)
     return _content(system), [
         {"role": turn.role, "content": _content(turn.results + turn.blocks)} for turn in turns
     ]
+
+
+def _without_trailing_blanks(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Upstreams refuse a beginning of their answer that ends with blanks."""
+    *before, last = blocks or [{}]
+    if last.get("type") != "text":
+        return blocks
+    return [*before, last | {"text": last["text"].rstrip()}]
 
 
 def cache_control(cache: str) -> dict[str, Any]:
@@ -192,6 +207,7 @@ def _source(part: Image | File) -> dict[str, Any]:
             "unsupported_content", "An image or file in a data: URL must be base64: send it so."
         )
     media_type = head.removesuffix(";base64").partition(";")[0]
+    media_type = REGISTERED.get(media_type, media_type)
     return {"type": "base64", "media_type": media_type, "data": encoded}
 
 

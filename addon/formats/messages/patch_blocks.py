@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.messages.blocks import valid_id
+from addon.formats.messages.blocks import REGISTERED, valid_id
 from addon.formats.neutral.adapt import Abilities, left_out
 from addon.formats.neutral.turn import Edit
 from addon.formats.wire.lenient import as_dict, as_str
@@ -30,6 +30,7 @@ __all__ = (
     "raw_blocks",
     "swapped",
     "without_blanks",
+    "without_trailing_blanks",
 )
 
 ID_MEMBERS = {"tool_result": "tool_use_id", "tool_use": "id"}
@@ -100,12 +101,18 @@ class Fitting(msgspec.Struct, kw_only=True):
             kind, "take"
         )
         if taking == "take" or (kind == "document" and _is_text(raw)):
-            return raw
+            return self._labelled(raw, kind)
         place, param = f"message {owner}", f"messages[{owner}]"
         remark, note = left_out(PICTURES[kind], taking, place=place, param=param)
         self.notes.append(note)
         mark = dict(members(raw)).get("cache_control", b"")
         return with_members(scalar_text({"type": "text", "text": remark}), {"cache_control": mark})
+
+    def _labelled(self, raw: bytes, kind: str) -> bytes:
+        """The block; Claude knows JPEG pictures under their registered name alone."""
+        if not self.strict or kind != "image":
+            return raw
+        return changed(raw, ("source", "media_type"), _registered)
 
 
 type Swap = tuple[str, str, str]
@@ -159,11 +166,30 @@ def without_blanks(content: bytes) -> bytes:
     return array_or_nothing(kept)
 
 
+def without_trailing_blanks(message: bytes) -> bytes:
+    """The message without blanks at its end: Anthropic refuses a beginning of its answer that ends
+    with some.
+    """
+    *before, last = as_blocks(dict(members(message))["content"]) or [b"{}"]
+    said = as_str(as_dict(value(last)).get("text"))
+    if _kind(last) != "text" or said == said.rstrip():
+        return message
+    text = with_members(last, {"text": scalar_text(said.rstrip())})
+    return with_members(message, {"content": array_text([*before, text])})
+
+
 def is_blank(block: dict[str, Any]) -> bool:
     """Whether a block is a text of blanks only, which Anthropic refuses
     (github.com/anthropics/claude-code/issues/23440).
     """
     return block.get("type") == "text" and not as_str(block.get("text")).strip()
+
+
+def _registered(media_type: bytes) -> bytes:
+    registered = REGISTERED.get(as_str(value(media_type)))
+    if registered is None:
+        return media_type
+    return scalar_text(registered)
 
 
 def _kind(raw: bytes) -> str:

@@ -19,10 +19,12 @@ from addon.formats.messages.patch_blocks import (
     is_blank,
     raw_blocks,
     without_blanks,
+    without_trailing_blanks,
 )
 from addon.formats.messages.patch_messages import RawMessage, read_message
 from addon.formats.messages.patch_thinking import thinking_changes
 from addon.formats.messages.request import items_of, request_of
+from addon.formats.messages.schemas import CHOICES, flat
 from addon.formats.neutral import adapt
 from addon.formats.neutral.adapt import PatchedBody
 from addon.formats.neutral.protocols import Unseal
@@ -79,9 +81,6 @@ class Target(adapt.Target, frozen=True, kw_only=True):
     reads_billing_line: bool = False
     """It takes Claude Code's billing line out itself, as Anthropic does."""
 
-    refuses_surrogates: bool = False
-    """It refuses text with half a UTF-16 pair in it."""
-
 
 class PatchableRequest(msgspec.Struct):
     """A Messages request with its text."""
@@ -102,9 +101,7 @@ class PatchableRequest(msgspec.Struct):
             strict=is_claude(target.model),
         )
         body = self._patched(self._changes(target, fitting))
-        if target.refuses_surrogates:
-            body = without_lone_surrogates(body)
-        return PatchedBody(body, tuple(fitting.notes))
+        return PatchedBody(without_lone_surrogates(body), tuple(fitting.notes))
 
     def _changes(self, target: Target, fitting: Fitting) -> Changes:
         found = dict(self._parts)
@@ -118,7 +115,7 @@ class PatchableRequest(msgspec.Struct):
             max_tokens=self._limit(target),
         )
         changes |= self._conversation(found, target, fitting)
-        changes |= _tools(found)
+        changes |= _tools(found, strict=fitting.strict)
         if value(found["model"]) != target.model:
             changes["model"] = scalar_text(target.model)
         if fitting.strict:
@@ -145,6 +142,8 @@ class PatchableRequest(msgspec.Struct):
         )
         system = _system(found.get("system", b""), leading, target, fitting)
         entries = list(_entries(self._messages, len(leading), fitting, lowers=lowers))
+        if fitting.strict and entries and entries[-1].role == "assistant":
+            entries[-1].raw = without_trailing_blanks(entries[-1].raw)
         changes: Changes = {}
         if system != found.get("system", b""):
             changes["system"] = system
@@ -319,10 +318,12 @@ def _without_billing_line(said: bytes) -> bytes:
 # -- what models refuse ----------------------------------------------------------------------------
 
 
-def _tools(found: dict[str, bytes]) -> Changes:
-    """Every schema says that it is an object's; upstreams demand it."""
+def _tools(found: dict[str, bytes], *, strict: bool) -> Changes:
+    """Every schema says that it is an object's, as upstreams demand; Claude's has no choices."""
     given = array_elements(found.get("tools", b""))
     typed = [_typed_tool(tool) for tool in given]
+    if strict:
+        typed = [_flat_tool(tool) for tool in typed]
     if typed == given:
         return {}
     return {"tools": array_text(typed)}
@@ -338,6 +339,21 @@ def _typed(schema: bytes) -> bytes:
     if not schema.startswith(b"{") or value(dict(members(schema)).get("type", b"null")) == "object":
         return schema
     return with_members(schema, {"type": b'"object"'})
+
+
+def _flat_tool(tool: bytes) -> bytes:
+    if not tool.startswith(b"{"):
+        return tool
+    return changed(tool, ("input_schema",), _flat)
+
+
+def _flat(schema: bytes) -> bytes:
+    if not any(b'"%b"' % keyword.encode() in schema for keyword in CHOICES):
+        return schema
+    given = as_dict(value(schema))
+    if given.keys().isdisjoint(CHOICES):
+        return schema
+    return scalar_text(flat(given))
 
 
 def _strict(found: dict[str, bytes]) -> Changes:

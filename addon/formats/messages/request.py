@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from addon.formats.messages import thinking
 from addon.formats.messages.billing import without_billing_line
 from addon.formats.messages.blocks import cache_control, conversation
+from addon.formats.messages.schemas import flat
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.request import (
     OutputFormat,
@@ -284,7 +285,7 @@ def _forces_one(choice: ToolChoice) -> bool:
 def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
     declared: dict[str, Any] = {
         "name": tool.name,
-        "input_schema": tool.parameters or {"type": "object"},
+        "input_schema": flat(tool.parameters or {"type": "object"}),
     }
     if tool.description:
         declared["description"] = tool.description
