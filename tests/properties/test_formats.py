@@ -135,6 +135,14 @@ def test_broken_json_is_read_or_refused(text: bytes, at: int, put: bytes) -> Non
 
 # -- requests --------------------------------------------------------------------------------------
 
+
+def spoken(message: Json) -> Json:
+    """The message; one of the user or the system always has a content."""
+    if message["role"] in ("system", "user") and message.get("content") is None:
+        return message | {"content": ""}
+    return message
+
+
 MESSAGES = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool"])},
     optional={
@@ -151,7 +159,7 @@ MESSAGES = st.fixed_dictionaries(
         "reasoning": TEXTS,
         "x": st.one_of(st.integers(), st.floats(allow_nan=False), SURROGATES),
     },
-)
+).map(spoken)
 EDITS = st.dictionaries(
     st.integers(0, 5),
     st.builds(

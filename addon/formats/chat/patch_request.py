@@ -9,6 +9,7 @@ from addon.formats.neutral.request import (
     cut,
     malformed,
     model_of,
+    no_content,
     refuse_parts,
     refused,
 )
@@ -48,6 +49,13 @@ _ROLES: dict[Any, Role] = {
     "function": "tool",
 }
 """Neutral roles; `developer` is OpenAI's newer `system`, `function` its older `tool`."""
+
+
+_SPEAKERS = ("system", "user")
+"""Roles whose messages have a content always."""
+
+_CONTENTS = (b'"', b"[", b"{")
+"""What the text of a content begins with."""
 
 
 class _Wire(msgspec.Struct):
@@ -281,8 +289,11 @@ def _message(raw: bytes) -> Message:
     annexes: tuple[Any, ...] = ()
     if any(ANNEX in call for call in calls):
         annexes = tuple(call.get(ANNEX) for call in calls)
+    role = _ROLES.get(as_str(wire.role), "")
+    if role in _SPEAKERS and not bytes(wire.content).startswith(_CONTENTS):
+        raise no_content(wire.role)
     return Message(
-        role=_ROLES.get(as_str(wire.role), ""),
+        role=role,
         content=bytes(wire.content),
         calls=_calls(calls, wire.function_call),
         result_of=as_str(wire.tool_call_id),

@@ -20,6 +20,7 @@ __all__ = (
     "cut",
     "malformed",
     "model_of",
+    "no_content",
     "opened",
     "refuse_duplicates",
     "refuse_parts",
@@ -228,6 +229,12 @@ def model_of(name: Any) -> str:
 def refused(code: str, message: str, param: str | None = None) -> RequestError:
     """The error for a request that can't be served."""
     return RequestError(Problem(status=400, code=code, message=message, param=param))
+
+
+def no_content(role: str) -> RequestError:
+    """The error for a message of the user or the system without content, which no API takes."""
+    message = f"A message of the role '{role[:40]}' has no 'content'."
+    return refused("missing_content", message, "messages")
 
 
 def unsupported_tool(hosted: Hosted) -> RequestError:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from addon.formats.neutral.problem import RequestError
-from addon.formats.neutral.request import refuse_parts, refused
+from addon.formats.neutral.request import no_content, refuse_parts, refused
 from addon.formats.neutral.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.items import item_parts
@@ -120,9 +120,16 @@ class _Reading:
             self._has_message = True
         elif role == "tool":
             self._add(_tool_message(item), at)
+        elif item.get("type", "message") == "message" and not _says_something(item):
+            raise no_content(item["role"])
         else:
             for message in _split(role, item, self._foreign):
                 self._add(message, at)
+
+
+def _says_something(item: dict[str, Any]) -> bool:
+    """Whether a message has a content, if only an empty one."""
+    return isinstance(item.get("content"), str | list | dict)
 
 
 def _unknown(reference: dict[str, Any]) -> RequestError:

@@ -39,7 +39,7 @@ def sent(given: ChatRequest, model: str = "m", edits: dict[int, Edit] | None = N
 @pytest.mark.parametrize("given", ["developer", "system", "user", "assistant", "tool", "function"])
 def test_roles_become_neutral(given: str) -> None:
     expected = {"developer": "system", "function": "tool"}.get(given, given)
-    assert message(f'{{"role":"{given}"}}').role == expected
+    assert message(f'{{"role":"{given}","content":""}}').role == expected
 
 
 @pytest.mark.parametrize("odd", ['{"role":"critic"}', '{"role":7}', "{}", "null", '"x"', "[]", "7"])
@@ -198,6 +198,18 @@ def test_keys_that_some_servers_take_for_routing_keys_are_known(key: str) -> Non
         ),
         pytest.param(
             b'{"model":"m","input":[]}', "missing_messages", "no 'messages'", id="Responses"
+        ),
+        pytest.param(
+            b'{"model":"m","messages":[{"role":"user"}]}',
+            "missing_content",
+            "role 'user'",
+            id="no content",
+        ),
+        pytest.param(
+            b'{"model":"m","messages":[{"role":"developer","content":null}]}',
+            "missing_content",
+            "role 'developer'",
+            id="null as content",
         ),
         pytest.param(b'{"messages":[]}', "missing_model", "names no 'model'", id="no model"),
         pytest.param(

@@ -230,6 +230,8 @@ def test_a_failed_result_with_a_picture_is_read_whole() -> None:
         ({"type": "item_reference", "id": "rs_1"}, "item_not_found"),
         ({"role": "robot", "content": "a"}, "invalid_role"),
         ({}, "invalid_role"),
+        ({"role": "user"}, "missing_content"),
+        ({"type": "message", "role": "system", "content": None}, "missing_content"),
     ],
     ids=str,
 )
