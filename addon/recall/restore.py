@@ -415,7 +415,8 @@ class _Restorer:
             return
         if edit is not None:
             self._earlier.note(place, "bare", self._profile)
-        if self._policy.bare == "now" and record is not None and record.thoughts:
+        is_known = record is not None and (record.thoughts or record.reasoning)
+        if self._policy.bare == "now" and record is not None and is_known:
             self._result.disowned.add(record.token)
         had_state = edit is not None
         if record is not None and (record.disowned or record.thoughts):

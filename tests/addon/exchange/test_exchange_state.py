@@ -436,4 +436,24 @@ def test_thinking_without_a_signature_stays_until_it_is_refused(
     assert refused(exchange, SIGNATURE)
     assert [one for one in turn_blocks(exchange) if one["type"] == "thinking"] == [UNSIGNED] * 2
     assert refused(exchange, error("messages.1.content.0.thinking.signature: Field required"))
+    bare = exchange.outgoing.body
     assert [one["type"] for one in turn_blocks(exchange)] == ["tool_use", "tool_use"]
+    exchange.accepted()
+    desk.restart()
+    assert talk.open().outgoing.body == bare
+
+
+def test_an_upstream_without_a_word_for_reasoning_gets_none_however_often_it_refuses(
+    desk: Desk,
+) -> None:
+    desk.upstreams = (upstream_of("openrouter", "sk-a-secret"),)
+    talk = Dialogue(desk, "chat")
+    talk.hear(talk.open(), message(content="So.", reasoning_details=thought()))
+    talk.say("Go on.")
+    exchange = talk.open()
+    assert refused(exchange, error("reasoning_details: Extra inputs are not permitted"))
+    exchange.accepted()
+    for complaint in (SIGNATURE, CORRUPTED):
+        exchange = talk.open()
+        assert carried(exchange) == [{}]
+        assert not refused(exchange, complaint)
