@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
-from addon.recall.carried import contradicts
+from addon.recall.carried import carries, contradicts
 from addon.recall.commits import Commit
 from addon.recall.identity import digest, mint, new_token
 from addon.recall.memory import Recall, Record, Thought
@@ -168,8 +168,7 @@ class Replay:
         if namespace != self._namespace:
             self._namespace = namespace
             resolve(namespace, self._messages, self._places, self._recall, self._conversation)
-            for place in self._places:
-                _prefer_copy(place)
+            _prefer_copies(self._places)
         return namespace
 
     def _made_by(self, families: Collection[str]) -> frozenset[int]:
@@ -232,13 +231,24 @@ class Replay:
         return self._tokens[choice]
 
 
-def _prefer_copy(place: Place) -> None:
-    """Let what the client carries itself win over a turn that was not found by an id of ours."""
-    if place.record is None or place.rule == "id":
-        return
-    if contradicts(place.message, place.record):
-        place.rule, place.record = "", None
-        place.why = "the client carries other reasoning than the turn that was found"
+def _prefer_copies(places: Sequence[Place]) -> None:
+    """Let what the client carries itself win over turns that were not found by an id of ours."""
+    before: Place | None = None
+    for place in places:
+        copy = place.message
+        if before is not None and not carries(copy) and _may_be_split(before, place):
+            copy = before.message
+        if place.record is not None and place.rule != "id" and contradicts(copy, place.record):
+            place.rule, place.record = "", None
+            place.why = "the client carries other reasoning than the turn that was found"
+        before = place
+
+
+def _may_be_split(before: Place, place: Place) -> bool:
+    """Whether two messages may be a turn's text and its calls."""
+    if before.at + 1 != place.at or before.message.calls or not place.message.calls:
+        return False
+    return before.record is None or bool(before.record.names)
 
 
 def _origin_of(place: Place, copied: Mapping[str, str]) -> str:

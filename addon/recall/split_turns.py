@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from addon.formats.neutral.turn import Message, Part, Reasoning
+from addon.recall.carried import carries, contradicts
 from addon.recall.memory import Record, Thought
 from addon.recall.turn_keys import Place
 
@@ -78,7 +79,7 @@ def _are_one(before: Place, place: Place) -> bool:
     if place.record is None:
         return False
     if before.record is None:
-        return _holds(before.message, place.record)
+        return carries(before.message) and not contradicts(before.message, place.record)
     if before.record.token and place.record.token:
         return before.record.token == place.record.token
     return _said(before.record) == _said(place.record)
@@ -87,13 +88,3 @@ def _are_one(before: Place, place: Place) -> bool:
 def _said(record: Record) -> tuple[object, ...]:
     """What tells turns apart of which one has no name, being one of several alike."""
     return record.text, record.names, record.reasoning, record.thoughts
-
-
-def _holds(message: Message, record: Record) -> bool:
-    states = {thought.reasoning.opaque for thought in record.thoughts}
-    for part in message.parts:
-        if not isinstance(part, Reasoning):
-            continue
-        if part.opaque in states or (part.text and part.text == record.reasoning):
-            return True
-    return False

@@ -6,6 +6,8 @@ Members: https://platform.openai.com/docs/api-reference/chat/create.
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from addon.formats.chat import carriers
 from addon.formats.neutral.request import (
     SHARED,
@@ -289,7 +291,7 @@ def _named(name: str, kind: str) -> dict[str, Any]:
 def _messages(messages: list[Message]) -> Iterator[dict[str, Any]]:
     """The messages; pictures in tool results, which chat has no place for, follow as the user's."""
     pictures: list[Part] = []
-    for message in messages:
+    for message in _with_annexes(messages):
         if pictures and message.role != "tool":
             yield {"role": "user", "content": [_part(part) for part in pictures]}
             pictures = []
@@ -306,6 +308,28 @@ def _messages(messages: list[Message]) -> Iterator[dict[str, Any]]:
             yield {"role": message.role, "content": _content(message)}
     if pictures:
         yield {"role": "user", "content": [_part(part) for part in pictures]}
+
+
+def _with_annexes(messages: list[Message]) -> Iterator[Message]:
+    """The messages, each annex in the one that has its call: some clients replay a turn's text
+    and its calls as two messages.
+    """
+    waiting: list[Part] = []
+    for message in messages:
+        if message.role != "assistant":
+            waiting = []
+        elif waiting:
+            message = message_of("assistant", [*message.parts, *waiting])
+        waiting = [left for part in message.parts for left in _beyond(part, len(message.calls))]
+        yield message
+
+
+def _beyond(part: Part, calls: int) -> Iterator[Part]:
+    """The annex of a call after so many, as one of the next message's."""
+    if not isinstance(part, Reasoning) or part.carrier != carriers.ANNEX:
+        return
+    if part.id.isdecimal() and int(part.id) >= calls:
+        yield replace(part, id=str(int(part.id) - calls))
 
 
 def _flat(parts: tuple[Part, ...], between: str) -> str:

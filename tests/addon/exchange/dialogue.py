@@ -116,13 +116,15 @@ def calls_of(items: list[Json]) -> list[Json]:
 
 
 def _split(item: Json) -> list[Json]:
-    if item.get("tool_calls") and item["content"]:
+    if item.get("tool_calls") and item.get("content"):
         reasoning = {name: kept for name, kept in item.items() if name != "tool_calls"}
         return [reasoning, {"role": "assistant", "tool_calls": item["tool_calls"]}]
     calls = calls_of([item])
     if item.get("role") != "assistant" or not calls or not _blocks(item):
         return [item]
     rest = [block for block in item["content"] if block not in calls]
+    if not rest:
+        return [item]
     return [{**item, "content": rest}, {**item, "content": calls}]
 
 

@@ -10,64 +10,12 @@ from msgspec.structs import replace
 from addon.exchange.exchange import Exchange
 from shared.config.schema import Upstream
 from tests.addon.desk import Desk, upstream
-from tests.addon.exchange.dialogue import PATHS, Dialogue, sent
+from tests.addon.exchange.answers import KINDS, answer, chat_members, turn
+from tests.addon.exchange.dialogue import PATHS, Dialogue, calls_of, sent
 from tests.addon.recall.chat import Json
 from tests.support.turns import Turn, completion
 
-CLAUDE = "claude-opus-5"
 OWN, TWINS = "thought alpha", "thought beta"
-KINDS = (
-    "deepseek-v4",
-    "field-generic",
-    "groq",
-    "vllm",
-    "openrouter",
-    "minimax",
-    "mistral",
-    "gemini",
-    "responses",
-    "messages",
-)
-
-
-def answer(kind: str, thought: str) -> bytes:
-    """An upstream's answer, the same but for what was thought."""
-    match kind:
-        case "responses":
-            words = [{"type": "reasoning_text", "text": thought}]
-            item = {"type": "reasoning", "id": f"rs_{thought[-1]}", "summary": [], "content": words}
-            said = {"type": "output_text", "text": "Done."}
-            text = {"type": "message", "role": "assistant", "content": [said]}
-            output = [item | {"encrypted_content": f"gAAA {thought}"}, text]
-            return json.dumps({"id": "r", "status": "completed", "output": output}).encode()
-        case "messages":
-            block = {"type": "thinking", "thinking": thought, "signature": f"sig {thought}"}
-            content = [block, {"type": "text", "text": "Done."}]
-            head = {"id": "m", "type": "message", "role": "assistant", "model": CLAUDE}
-            return json.dumps({**head, "content": content, "stop_reason": "end_turn"}).encode()
-    message = {"role": "assistant", "content": "Done.", **chat_members(kind, thought)}
-    return completion(Turn(reasoning=None), "m", message=message)
-
-
-def chat_members(kind: str, thought: str) -> Json:
-    """Where a chat upstream has the thought."""
-    match kind:
-        case "openrouter":
-            item = {"type": "reasoning.text", "text": thought, "signature": f"sig {thought}"}
-            return {"reasoning": thought, "reasoning_details": [item]}
-        case "minimax":
-            return {"content": f"<think>{thought}</think>Done."}
-        case "mistral":
-            chunk = {"type": "thinking", "thinking": [{"type": "text", "text": thought}]}
-            return {"content": [chunk, {"type": "text", "text": "Done."}]}
-        case "gemini":
-            annex = {"google": {"thought_signature": f"sig {thought}"}}
-            function = {"name": "Read", "arguments": "{}"}
-            call = {"id": "", "type": "function", "function": function, "extra_content": annex}
-            return {"content": None, "tool_calls": [call]}
-        case "groq" | "field-generic":
-            return {"reasoning": thought}
-    return {"reasoning_content": thought}
 
 
 def upstream_of(kind: str) -> Upstream:
@@ -143,6 +91,38 @@ def test_a_plain_copy_that_is_only_trimmed_gives_way_to_what_was_issued(
     body = talk.open().outgoing.body.decode()
     assert (json.dumps(issued)[1:-1] in body) != wins
     assert (copy in body) == (wins or copy != "thought gamma")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "gemini"])
+@pytest.mark.parametrize("wire_format", PATHS)
+def test_a_copy_counts_for_all_messages_of_a_split_turn(
+    desk: Desk, wire_format: str, kind: str
+) -> None:
+    desk.upstreams = (upstream_of(kind),)
+    own, twin = (Dialogue(desk, wire_format) for _ in range(2))
+    own.hear(own.open(), turn(kind, OWN, "I look.", 1))
+    twin.hear(twin.open(), turn(kind, TWINS, "I look.", 1))
+    own.replace_ids("own")
+    own.split()
+    forget_own(desk)
+    body = own.open().outgoing.body.decode()
+    assert (OWN in body, TWINS in body) == (True, False)
+
+
+@pytest.mark.parametrize("wire_format", ["responses", "messages"])
+def test_a_signature_that_a_client_carries_before_the_calls_stands_beside_its_call(
+    desk: Desk, wire_format: str
+) -> None:
+    desk.upstreams = (upstream_of("gemini"),)
+    talk = Dialogue(desk, wire_format)
+    talk.hear(talk.open(), turn("gemini", OWN, "I look.", 1))
+    talk.split()
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.restart()
+    calls = calls_of(sent(talk.open())["messages"])
+    assert [one["extra_content"] for one in calls] == [
+        {"google": {"thought_signature": f"sig {OWN}"}}
+    ]
 
 
 # -- and stay in their family ----------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from addon.formats.chat import patch_request
 from addon.formats.neutral.turn import SUMMARY, Message, Part, Reasoning, Text, message_of
-from addon.recall.carried import contradicts
+from addon.recall.carried import carries, contradicts
 from addon.recall.memory import Record, Thought
 from tests.addon.recall.chat import Json
 
@@ -109,3 +109,22 @@ def test_what_is_left_of_a_turns_own_contradicts_nothing(message: Message, turn:
 )
 def test_other_words_or_state_are_anothers(message: Message, turn: Record) -> None:
     assert contradicts(message, turn)
+
+
+@pytest.mark.parametrize(
+    ("message", "is_any"),
+    [
+        (chat(), False),
+        (chat(reasoning_content=" \n", reasoning_details=[]), False),
+        (chat(reasoning_content="first"), True),
+        (chat(reasoning_details=[BLOB]), True),
+        (called(ANNEX), True),
+        (called(None), False),
+        (neutral(), False),
+        (neutral(Reasoning("a summary", SUMMARY)), False),
+        (neutral(Reasoning("a summary", SUMMARY, "gAAA", "encrypted_content")), True),
+    ],
+    ids=str,
+)
+def test_blanks_and_summaries_are_no_reasoning(message: Message, is_any: bool) -> None:
+    assert carries(message) == is_any

@@ -180,6 +180,21 @@ def test_a_message_is_written_for_a_chat_upstream(
     assert encoded(*parts, role=role)["messages"] == [message]
 
 
+@pytest.mark.parametrize(("between", "expected"), [([], "s"), (["user"], None)])
+def test_a_signature_goes_to_the_message_that_has_its_call(
+    between: list[Any], expected: str | None
+) -> None:
+    annex = Reasoning("", "", '"s"', "extra_content", "0")
+    messages = [
+        message_of("assistant", [annex, Text("I look.")]),
+        *(message_of(role, [Text("Go on.")]) for role in between),
+        message_of("assistant", [ToolCall("a", "Read", "{}"), ToolCall("b", "Read", "{}")]),
+    ]
+    request = Request(origin="responses", model="m", messages=messages)
+    calls = json.loads(encode(request, model="up"))["messages"][-1]["tool_calls"]
+    assert [call.get("extra_content") for call in calls] == [expected, None]
+
+
 def test_pictures_in_results_follow_the_results_as_the_users() -> None:
     messages = [
         message_of("tool", [Text("a"), Image(PNG), Text("b")], result_of="c1"),
