@@ -6,7 +6,7 @@ from enum import IntEnum
 import msgspec
 
 from addon.recall.memory import Record
-from addon.recall.turn_keys import CUT_TEXT, LONG_TEXT, Place
+from addon.recall.turn_keys import CUT_TEXT, LONG_TEXT, Asked, Place
 
 __all__ = (
     "ENOUGH",
@@ -30,6 +30,10 @@ _MOST_OF_A_QUESTION = 32
 """Characters of a question that count: a long one is often a prompt that is sent again and
 again, and then the answer must tell.
 """
+
+
+_BEGINNING = Asked().brief_context
+"""The context of what was said first."""
 
 
 class Position(IntEnum):
@@ -98,17 +102,17 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weigh(
-    record: Record, place: Place, *, text: str, is_near: bool, results: Results
+    record: Record, place: Place, *, text: str, has_words: bool, results: Results
 ) -> Candidate | None:
     """The evidence for a turn with this normal text; None where it cannot be meant.
 
-    `is_near`: it was found by the user's words.
+    `has_words`: it was found by the user's words.
     """
     likeness = _likeness(record, place, text)
     if likeness is None:
         return None
     words = place.asked.words
-    has_words = record.words == words.brief or (is_near and not record.words)
+    has_words = has_words or record.words == words.brief
     common = len(words.text)
     if not has_words:
         common = words.common(record.lines)
@@ -118,7 +122,7 @@ def weigh(
         position=_position(record, place, shares_words=has_words or common > 0),
         likeness=likeness,
         has_words=has_words,
-        has_context=record.context == place.asked.brief_context and (has_words or common > 0),
+        has_context=_has_context(record, place) and (has_words or common > 0),
         weight=min(common, _MOST_OF_A_QUESTION) + place.said,
         results=results,
     )
@@ -160,6 +164,14 @@ def _position(record: Record, place: Place, *, shares_words: bool) -> Position:
     if place.asked.since and record.since == place.asked.since:
         return Position.ASKED
     return Position.WORDS
+
+
+def _has_context(record: Record, place: Place) -> bool:
+    context = record.context
+    if not record.words and record.parent == "":
+        # Of turns of earlier versions no more is known than which were the first.
+        context = _BEGINNING
+    return context == place.asked.brief_context
 
 
 def _likeness(record: Record, place: Place, text: str) -> Likeness | None:

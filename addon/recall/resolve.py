@@ -255,7 +255,7 @@ def _is_outdone(found: Resolution, record: Record, order: int) -> bool:
     if not others or record.token in {one.token for one in others}:
         return False
     text = found.search.text(record)
-    mine = weigh(record, found.places[order], text=text, is_near=False, results=Results.UNKNOWN)
+    mine = weigh(record, found.places[order], text=text, has_words=False, results=Results.UNKNOWN)
     return mine is None or mine.position <= others[0].position
 
 

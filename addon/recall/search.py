@@ -75,51 +75,75 @@ class Search:
         # A crowd is not even read: it tells nothing.
         crowds = {key for key, found in tokens.items() if len(found) >= MAX_CANDIDATES}
         self.read(dict.fromkeys(chain(*(tokens[key] for key in tokens.keys() - crowds))))
-        return {at: self._weigh(place, leads[at], tokens, crowds) for at, place in places.items()}
+        found: dict[int, Found] = {}
+        for at, place in places.items():
+            if place.message.calls:
+                found[at] = self._weigh_calls(place, leads[at], tokens, crowds)
+            else:
+                found[at] = self._weigh_text(place, leads[at][0], tokens, crowds)
+        return found
 
-    def _weigh(
+    def _weigh_text(
+        self, place: Place, lead: Lead, tokens: dict[bytes, list[str]], crowds: set[bytes]
+    ) -> Found:
+        after = dict.fromkeys(chain(*(tokens[key] for key in lead.after)))
+        words = dict.fromkeys(chain(*(tokens[key] for key in lead.words)))
+        anywhere = dict.fromkeys(tokens[lead.anywhere])
+        is_common = lead.anywhere in crowds
+        if is_common:
+            anywhere = {}
+        if not crowds.isdisjoint(lead.words):
+            # Those after the same id are known all the same.
+            is_common, words, anywhere = True, {}, {}
+        if not crowds.isdisjoint(lead.after) or (is_common and not after and not words):
+            return Found(is_crowded=True)
+        results = dict.fromkeys({**after, **words, **anywhere}, Results.UNKNOWN)
+        return Found(self._weigh(place, results, words), is_common=is_common)
+
+    def _weigh_calls(
         self,
         place: Place,
         leads: list[Lead],
         tokens: dict[bytes, list[str]],
         crowds: set[bytes],
     ) -> Found:
-        is_common = any(lead.anywhere in crowds for lead in leads)
-        if (is_common and place.message.calls) or any(key in crowds for key in _near(leads)):
+        if not crowds.isdisjoint(_keys_of(leads)):
             return Found(is_crowded=True)
-        near = _common([chain(*(tokens[key] for key in lead.near)) for lead in leads])
+        words = _common([chain(*(tokens[key] for key in lead.words)) for lead in leads])
+        unknown = _common([tokens[lead.anywhere] for lead in leads])
         equal = _common([tokens.get(lead.result, []) for lead in leads])
-        unknown = {} if is_common else _common([tokens[lead.anywhere] for lead in leads])
-        candidates = []
-        for token in {**near, **equal, **unknown}:
+        results = dict.fromkeys(words, Results.OTHER)
+        if not leads[0].result:
+            results = dict.fromkeys(words, Results.UNKNOWN)
+        results |= dict.fromkeys(unknown, Results.UNKNOWN) | dict.fromkeys(equal, Results.EQUAL)
+        return Found(self._weigh(place, results, words))
+
+    def _weigh(
+        self, place: Place, results: dict[str, Results], words: Collection[str]
+    ) -> list[Candidate]:
+        candidates: list[Candidate] = []
+        for token, known in results.items():
             record = self._records.get(token)
             if record is None:
                 continue
-            results = Results.OTHER
-            if token in equal:
-                results = Results.EQUAL
-            elif token in unknown or not (record.words and leads[0].result):
-                results = Results.UNKNOWN
+            if not record.words and known is Results.OTHER:
+                # Of turns of earlier versions it was not noted that their results are unknown.
+                known = Results.UNKNOWN
             found = weigh(
-                record, place, text=self.text(record), is_near=token in near, results=results
+                record, place, text=self.text(record), has_words=token in words, results=known
             )
             if found is not None:
                 candidates.append(found)
-        return Found(candidates, is_common=is_common)
+        return candidates
 
 
 def _keys_of(leads: list[Lead]) -> Iterator[bytes]:
     for lead in leads:
-        yield from lead.near
+        yield from lead.after
+        yield from lead.words
         yield lead.anywhere
         if lead.result:
             yield lead.result
-
-
-def _near(leads: list[Lead]) -> Iterator[bytes]:
-    for lead in leads:
-        yield from lead.near
-        yield lead.result
 
 
 def _common(lists: Sequence[Iterable[str]]) -> dict[str, None]:

@@ -1,7 +1,7 @@
 """A turn's place in its conversation, and the keys that lead to it; pure.
 
-A turn has two kinds of keys for its text and for each of its calls: `near`, with what stood right
-before it, and `anywhere`, with nothing else. What the record says of its place is compared then.
+A turn has keys for its text and for each of its calls: with what stood right before it, and with
+nothing else. What the record says of its place is compared then.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,9 @@ LONG_TEXT = 64
 _FRAME = (16).to_bytes(8)
 """What `frame` puts before a digest."""
 
+_NOTHING = digest("")
+"""The context of what is said first."""
+
 CUT_TEXT = 32
 """Characters that identify a stopped turn at its place; shorter beginnings are much alike."""
 
@@ -64,7 +67,7 @@ class Asked(msgspec.Struct, dict=True):
     since: str = ""
     """The turn of the last minted id before it, or empty."""
 
-    context: bytes = b""
+    context: bytes = _NOTHING
     """Digest of the questions and answers before it, since the last minted id if there is one."""
 
     @cached_property
@@ -134,8 +137,11 @@ class Place(msgspec.Struct, dict=True):
 class Lead(msgspec.Struct, frozen=True):
     """The keys by which turns with one text or one call are looked for."""
 
-    near: list[bytes]
-    """With what stood right before."""
+    after: list[bytes]
+    """With the minted id right before it, if there is one."""
+
+    words: list[bytes]
+    """With the user's words before it."""
 
     anywhere: bytes
     """With nothing else; for a call, as long as its turn's results are not known."""
@@ -164,8 +170,12 @@ class Keys:
             if len(text) >= LONG_TEXT or not complete:
                 # The client may show less of it.
                 head = text[:CUT_TEXT]
-            keys += self._near(_text_mark(head), anchor, is_short=len(text) < LONG_TEXT)
             keys.append(self.text(text))
+            if anchor.after:
+                keys.append(self.after(_text_mark(head), anchor))
+            # Many turns may have the same short text: the words tell which are meant.
+            if not anchor.after or len(text) < LONG_TEXT:
+                keys.append(self.words(_text_mark(head), anchor))
         return keys
 
     def of_calls(self, place: Place) -> list[bytes]:
@@ -189,11 +199,12 @@ class Keys:
             marks = place.marks
             if len(place.text) >= CUT_TEXT:
                 marks = [*marks, _text_mark(place.text[:CUT_TEXT])]
-            near = [key for mark in marks for key in self._near(mark, place.anchor, is_short=True)]
-            return [Lead(near, self.text(place.text))]
+            after = [self.after(mark, place.anchor) for mark in marks if place.after]
+            words = [self.words(mark, place.anchor) for mark in marks]
+            return [Lead(after, words, self.text(place.text))]
         results = self.of_results(place, messages) or [b""] * len(place.marks)
         return [
-            Lead([self.words(mark, place.anchor)], self.call(mark), result)
+            Lead([], [self.words(mark, place.anchor)], self.call(mark), result)
             for mark, result in zip(place.marks, results, strict=True)
         ]
 
@@ -227,20 +238,13 @@ class Keys:
         words = [] if anchor.after else [self.words(mark, anchor)]
         return [*words, self.call(mark)]
 
-    def _near(self, mark: bytes, anchor: Anchor, *, is_short: bool) -> list[bytes]:
-        keys = [self.after(mark, anchor)] if anchor.after else []
-        # Many turns may have the same short text: the words tell which are meant.
-        if is_short or not anchor.after:
-            keys.append(self.words(mark, anchor))
-        return keys
-
 
 def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Place]:
     """The places of the assistant messages, and the place of the answer to come."""
     places: list[Place] = []
     answers: list[Place] = []
-    after, context = "", digest("")
-    asked = Asked(context=context)
+    after, context = "", _NOTHING
+    asked = Asked()
     for at, message in enumerate(messages):
         if message.role == "user":
             if answers:

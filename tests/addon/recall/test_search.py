@@ -4,13 +4,16 @@ from collections.abc import Collection, Iterable
 
 from addon.formats.neutral.turn import Message, ToolCall
 from addon.recall.evidence import Results
+from addon.recall.identity import digest, new_token
 from addon.recall.memory import MAX_CANDIDATES, Record
 from addon.recall.search import Search
 from addon.recall.turn_keys import Keys, Place, places_of
-from tests.addon.recall.chat import Chat, Memory, call, turn
+from shared.profiles import builtin_profiles
+from tests.addon.recall.chat import FIELD, Chat, Memory, call, turn
 from tests.addon.recall.test_resolve import LONG, elsewhere
 
 KEYS = Keys(b"namespace")
+FAMILY = builtin_profiles()["deepseek-v4"].family
 CALLS = (ToolCall("x", "Read", "{}"), ToolCall("y", "Glob", "{}"))
 MESSAGES = [
     Message("user", b'"hi"'),
@@ -65,8 +68,8 @@ def test_results_are_equal_others_or_not_known() -> None:
     first, second = KEYS.leads(place(), MESSAGES)
     table = Table(
         {
-            first.near[0]: ["equal", "other", "unknown"],
-            second.near[0]: ["equal", "other", "unknown"],
+            first.words[0]: ["equal", "other", "unknown"],
+            second.words[0]: ["equal", "other", "unknown"],
             first.result: ["equal"],
             second.result: ["equal"],
             first.anywhere: ["unknown"],
@@ -83,7 +86,7 @@ def test_results_are_equal_others_or_not_known() -> None:
 def test_a_crowd_is_not_read() -> None:
     first, second = KEYS.leads(place(), MESSAGES)
     crowd = [str(number) for number in range(MAX_CANDIDATES)]
-    table = Table({first.anywhere: crowd, first.near[0]: ["one"], second.near[0]: ["one"]})
+    table = Table({first.anywhere: crowd, first.words[0]: ["one"], second.words[0]: ["one"]})
     assert (look(table), table.read) == ({}, ["one"])
 
 
@@ -105,3 +108,51 @@ def test_a_turn_that_just_came_back_is_not_taken_for_one_that_has_not(memory: Me
         other.say_elsewhere(elsewhere("", call()))
         other.messages[1]["content"] = "one"
         assert other.carried() == [""]
+
+
+def test_words_that_many_turns_follow_are_no_crowd_where_an_id_stands_before(
+    memory: Memory,
+) -> None:
+    chats = [Chat(memory) for _ in range(70)]
+    for number, chat in enumerate(chats):
+        chat.answer(turn(f"thought {number}", "", call()))
+        chat.ask("continue")
+        chat.answer(turn(f"after {number}", "Done."))
+    memory.engine.flush()
+    memory.restart()
+    assert [chat.carried() for chat in chats] == [
+        [f"thought {number}", f"after {number}"] for number in range(70)
+    ]
+
+
+# -- turns that were remembered before their words were kept ---------------------------------------
+
+
+def keep_old(memory: Memory, question: str, answer: str, parent: str | None = "") -> str:
+    """Remember an answer as an earlier version did where no id stood before."""
+    token, namespace = new_token(answer.encode() * 12), digest("user:1", FAMILY)
+    anchor = digest(namespace, "after-words", "", digest(question), digest("text", answer))
+    record = Record(token=token, reasoning=f"why {answer}", field=FIELD, text=answer, parent=parent)
+    memory.recall.keep(namespace, record, [anchor, digest(namespace, "text", answer)], durable=True)
+    return token
+
+
+def test_turns_of_an_earlier_version_are_found(memory: Memory) -> None:
+    first = keep_old(memory, "hi", "OK")
+    second = keep_old(memory, "go on", "Done.", first)
+    keep_old(memory, "and then?", LONG, second)
+    memory.restart()
+    chat = Chat(memory, "hi")
+    for answer, question in (("OK", "go on"), ("Done.", "and then?"), (LONG, "")):
+        chat.say_elsewhere(elsewhere(answer))
+        chat.ask(question)
+    assert chat.carried() == ["why OK", "why Done.", f"why {LONG}"]
+
+
+def test_a_short_turn_of_an_earlier_version_is_not_taken_for_another_s(memory: Memory) -> None:
+    keep_old(memory, "continue", "Done.", None)
+    chat = Chat(memory)
+    chat.say_elsewhere(elsewhere("Somebody else said so."))
+    chat.ask("continue")
+    chat.say_elsewhere(elsewhere("Done."))
+    assert chat.carried() == ["", ""]

@@ -101,7 +101,7 @@ def test_results_are_looked_for_right_after_their_turn_only() -> None:
 def test_a_turn_is_findable_by_what_its_place_asks_for(turn: Turn, replayed: Place) -> None:
     kept = KEYS.of_turn(turn, replayed.anchor)
     [lead] = KEYS.leads(replayed, [])
-    assert set(lead.near) <= set(kept)
+    assert {*lead.after, *lead.words} <= set(kept)
     assert lead.anywhere in kept
 
 
@@ -120,7 +120,7 @@ def test_a_text_of_which_the_client_shows_the_beginning_is_looked_for_at_its_pla
     replayed.after, replayed.asked = anchor.after, Asked()
     [lead] = KEYS.leads(replayed, [])
     found = KEYS.of_turn(Turn(text=LONG), replayed.anchor, complete=False)
-    assert set(lead.near) & set(found)
+    assert {*lead.after, *lead.words} & set(found)
 
 
 def test_a_turn_has_few_keys() -> None:
