@@ -1,6 +1,6 @@
 """Why a message's turn was not found, and what would have been needed, in words for users; pure."""
 
-from addon.recall.evidence import ENOUGH, Candidate
+from addon.recall.evidence import ENOUGH
 from addon.recall.memory import MAX_CANDIDATES
 from addon.recall.resolution import Resolution
 from addon.recall.turn_keys import Place
@@ -12,10 +12,10 @@ _A_NEIGHBOUR = "a turn right before or after it that is found"
 
 
 def explain(found: Resolution) -> None:
-    """Fill `why` and `needed` of each place without a turn."""
+    """Fill `why` of each place without a turn."""
     for order, place in enumerate(found.places):
         if place.record is None:
-            place.why, place.needed = _reason(found, order, place)
+            place.why = "; needed: ".join(_reason(found, order, place))
 
 
 def _reason(found: Resolution, order: int, place: Place) -> tuple[str, str]:
@@ -31,7 +31,8 @@ def _reason(found: Resolution, order: int, place: Place) -> tuple[str, str]:
     if len(fitting) > 1:
         why = f"{len(fitting)} remembered turns fit, with different reasoning"
         return why, _difference(place)
-    return _not_enough(place, fitting[0])
+    why = "the remembered turn like this was made at another place"
+    return why, f"{_A_NEIGHBOUR}, or {ENOUGH} characters of question and answer"
 
 
 def _not_remembered(place: Place) -> tuple[str, str]:
@@ -45,17 +46,11 @@ def _not_remembered(place: Place) -> tuple[str, str]:
 def _unknown(place: Place) -> tuple[str, str]:
     if place.message.calls:
         why = "the tool-call ids are not the gateway's"
-        return why, f"{_AN_ID}; or the same calls with the same results"
+        return why, f"{_AN_ID}, or the same calls with the same results"
     return "no remembered turn has this text here", "the turn's text, unchanged"
 
 
 def _difference(place: Place) -> str:
     if place.message.calls:
-        return f"{_AN_ID}; or results that only one of them had; or {_A_NEIGHBOUR}"
-    return f"{_A_NEIGHBOUR}, as only one of them followed it or was followed by it"
-
-
-def _not_enough(place: Place, candidate: Candidate) -> tuple[str, str]:
-    why = "the remembered turn like this was made at another place"
-    equal = f"{ENOUGH} characters of question and answer, of which {candidate.weight} are equal"
-    return why, f"{_A_NEIGHBOUR}; or {equal}"
+        return f"{_AN_ID}, results that only one of them had, or {_A_NEIGHBOUR}"
+    return _A_NEIGHBOUR

@@ -72,8 +72,6 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """
 
     why: str = ""
-    needed: str = ""
-    """Of a miss: what would have been needed."""
 
 
 class Restoration(msgspec.Struct):
@@ -471,8 +469,7 @@ class _Restorer:
             self._result.edits[place.at] = Edit(fields)
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
-        needed = place.needed if rule == "missing" and why == place.why else ""
-        self._result.diagnoses.append(Diagnosis(place.at, rule, why, needed))
+        self._result.diagnoses.append(Diagnosis(place.at, rule, why))
 
 
 def _forget_if_late(place: Place, since: int) -> None:

@@ -103,10 +103,7 @@ class Place(msgspec.Struct, dict=True):
     """Its turn, or one of several that thought the same."""
 
     why: str = ""
-    """Why its turn was not found."""
-
-    needed: str = ""
-    """What would have had to be there for it to be found."""
+    """Why its turn was not found, and what would have been needed."""
 
     choice: bytes = b""
     """Key of the choice of a turn that is made for it without an id."""
