@@ -203,6 +203,6 @@ def _listed(diagnoses: list[Diagnosis]) -> list[dict[str, Any]]:
 
 def _note(number: int, diagnosis: Diagnosis) -> dict[str, Any]:
     note = {"turn": number, "at": diagnosis.at, "rule": diagnosis.rule}
-    if not diagnosis.why:
+    if not diagnosis.told:
         return note
-    return note | {"why": storable(diagnosis.why)[:_LONGEST_WHY]}
+    return note | {"why": storable(diagnosis.told)[:_LONGEST_WHY]}

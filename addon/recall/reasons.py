@@ -12,10 +12,10 @@ _A_NEIGHBOUR = "a turn right before or after it that is found"
 
 
 def explain(found: Resolution) -> None:
-    """Fill `why` of each place without a turn."""
+    """Fill `why` and `needed` of each place without a turn."""
     for order, place in enumerate(found.places):
         if place.record is None:
-            place.why = "; needed: ".join(_reason(found, order, place))
+            place.why, place.needed = _reason(found, order, place)
 
 
 def _reason(found: Resolution, order: int, place: Place) -> tuple[str, str]:

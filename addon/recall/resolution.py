@@ -34,7 +34,7 @@ class Resolution:
         """Read the turns that minted ids name, and forget all that was found before."""
         self.search.read(minted.token for place in self.places for minted in place.minted.values())
         for place in self.places:
-            place.rule, place.record, place.token, place.why = "", None, "", ""
+            place.rule, place.record, place.token, place.why, place.needed = "", None, "", "", ""
             place.choice, place.is_kept = b"", False
             for minted in place.minted.values():
                 self._stands[minted.token].add(place.at)

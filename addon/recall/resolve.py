@@ -62,7 +62,7 @@ def resolve(
     lookup: Lookup,
     conversation: str = "",
 ) -> None:
-    """Fill `rule` and `record`, or `why`, of each place anew.
+    """Fill `rule` and `record`, or `why` and `needed`, of each place anew.
 
     `conversation` keeps the choices of one conversation from others with the same messages.
     """
@@ -310,7 +310,7 @@ def _name_choices(
 def _keep(place: Place, record: Record) -> None:
     place.is_kept = True
     if place.record is None or _differ(place.record, record):
-        place.rule, place.record, place.why = AGAIN, record, ""
+        place.rule, place.record, place.why, place.needed = AGAIN, record, "", ""
     place.token = record.token
 
 

@@ -72,6 +72,13 @@ class Diagnosis(msgspec.Struct, frozen=True):
     """
 
     why: str = ""
+    needed: str = ""
+    """Of a miss: what would have been needed."""
+
+    @property
+    def told(self) -> str:
+        """Why, and what would have been needed."""
+        return "; needed: ".join(filter(None, (self.why, self.needed)))
 
 
 class Restoration(msgspec.Struct):
@@ -469,7 +476,10 @@ class _Restorer:
             self._result.edits[place.at] = Edit(fields)
 
     def _say(self, place: Place, rule: str, why: str = "") -> None:
-        self._result.diagnoses.append(Diagnosis(place.at, rule, why))
+        needed = ""
+        if rule == "missing" and why == place.why:
+            needed = place.needed
+        self._result.diagnoses.append(Diagnosis(place.at, rule, why, needed))
 
 
 def _forget_if_late(place: Place, since: int) -> None:

@@ -103,7 +103,10 @@ class Place(msgspec.Struct, dict=True):
     """Its turn, or one of several that thought the same."""
 
     why: str = ""
-    """Why its turn was not found, and what would have been needed."""
+    """Why its turn was not found."""
+
+    needed: str = ""
+    """What would have been needed for it to be found, or empty."""
 
     choice: bytes = b""
     """Key of the choice of a turn that is made for it without an id."""

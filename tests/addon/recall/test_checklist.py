@@ -260,8 +260,7 @@ def test_21_twins_that_nothing_tells_apart_get_nothing(memory: Memory) -> None:
     other.answer(turn("thought 2", "Hello."))
     assert [one.carried(), other.carried()] == [[""], [""]]
     assert one.restoration is not None
-    why = one.restoration.diagnoses[0].why
-    assert why.startswith("2 remembered turns fit, with different reasoning; needed: ")
+    assert one.restoration.diagnoses[0].why == "2 remembered turns fit, with different reasoning"
 
 
 def test_22_turns_of_another_model_in_between(chat: Chat) -> None:

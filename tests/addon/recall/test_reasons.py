@@ -13,8 +13,7 @@ def reasons(chat: Chat) -> list[tuple[str, str]]:
     """Why each message's turn was not found, and what would have been needed."""
     chat.send()
     assert chat.restoration is not None
-    missed = (one.why for one in chat.restoration.diagnoses if one.rule == "missing")
-    return [(why, needed) for why, _, needed in (one.partition("; needed: ") for one in missed)]
+    return [(one.why, one.needed) for one in chat.restoration.diagnoses if one.rule == "missing"]
 
 
 def test_calls_of_others_would_have_needed_an_id(memory: Memory) -> None:
@@ -107,4 +106,4 @@ def test_a_turn_that_is_found_needs_nothing(memory: Memory) -> None:
     chat.answer(turn("thought", "Done."))
     chat.send()
     assert chat.restoration is not None
-    assert [one.why for one in chat.restoration.diagnoses] == [""]
+    assert [(one.why, one.needed) for one in chat.restoration.diagnoses] == [("", "")]
