@@ -22,7 +22,7 @@ from addon.routing.candidates import Candidate
 from addon.routing.complaints import complains_of, fault, says_field_is_unknown
 from addon.translation.pair import Encoded, Pair, Wanted
 from shared.config.schema import Snapshot
-from shared.profiles import Profile
+from shared.profiles import Profile, Step
 from shared.security import keys
 from shared.store.lessons import Kind, Lesson
 
@@ -272,11 +272,20 @@ class UpstreamBodies:
 
     def accepted(self, body: UpstreamBody) -> None:
         """The upstream took the body: what it was sent binds."""
-        self._replay.accepted(body.restoration)
         if body.policy.repairing:
-            self._steps.keep(body.endpoint, body.restoration.given_up)
+            self._steps.keep(body.endpoint, self._blamed(body.restoration.given_up))
+        self._replay.accepted(body.restoration)
         for change in body.changes:
             self._lessons.change(change)
+
+    def _blamed(self, given_up: dict[int, Step]) -> dict[int, Step]:
+        """Those of the messages for which the request may have been refused: not those that an
+        upstream took before, like the examples with which a client begins all conversations.
+        """
+        keys = self._replay.keys_of(given_up)
+        taken = self._recall.sent(keys).keys()
+        fresh = {at: given_up[at] for key, at in keys.items() if key not in taken}
+        return fresh or given_up
 
     def _build(
         self,

@@ -84,7 +84,7 @@ def _replayed(outcome: Outcome) -> dict[int, dict[str, str]]:
     for one in outcome.restoration.diagnoses:
         edit = outcome.restoration.edits.get(one.at)
         if one.rule == "missing":
-            shown[one.at] = {"missed": storable(one.why)}
+            shown[one.at] = {"missed": storable(one.told)}
         elif edit is not None and edit.reasoning:
             reasoning = storable(next(iter(edit.reasoning.values())))
             shown[one.at] = {"reasoning": reasoning, "restored": one.rule}

@@ -348,3 +348,15 @@ def test_what_an_earlier_version_switched_off_for_everybody_is_on_again(desk: De
     assert not is_off(sent(desk.open(COLD)))
     assert carried(sent(desk.open(COLD))) == [None]
     assert [lesson.kind for lesson in read_lessons(desk.memory.engine)] == ["pictures"]
+
+
+def test_examples_that_begin_every_conversation_are_not_blamed(desk: Desk) -> None:
+    examples = [said("How do I add?"), replied("Like this."), said("Now for real.")]
+    assert whole(desk.open(examples), SAYING).status == 200
+    lost = [*examples, *called(), said("go on")]
+    exchange = desk.open(lost)
+    while not is_off(sent(exchange)):
+        assert exchange.refused(400, {}, MISSING) == Again()
+    assert whole(exchange, SAYING).status == 200
+    assert is_off(sent(desk.open(lost)))
+    assert not is_off(sent(desk.open([*examples, replied("Another."), said("b")])))

@@ -203,7 +203,7 @@ def test_restored_and_missing_turns_are_counted_and_listed(desk: Desk) -> None:
     )
     details = json.loads(entry.details)
     assert (entry.restored, entry.missing) == (1, 1)
-    assert [(turn["rule"], turn["why"]) for turn in details["turns"]] == [
+    assert [(turn["rule"], turn.get("why", "")) for turn in details["turns"]] == [
         ("id", ""),
         ("missing", "no remembered turn has this text here; needed: the turn's text, unchanged"),
     ]
