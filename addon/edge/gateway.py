@@ -234,10 +234,7 @@ class Gateway(Planner):
 def _answer(flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) -> None:
     # Nobody is asked to go on with a body that nobody reads.
     flow.request.headers.pop("expect", None)
-    body = reply.body
-    if flow.request.method == "HEAD":
-        body = b""
-    flow.response = http.Response.make(reply.status, body, {**reply.headers, **extra})
+    flow.response = http.Response.make(reply.status, reply.body, {**reply.headers, **extra})
 
 
 def _scheme(flow: http.HTTPFlow, headers: Mapping[str, str], trusted: tuple[str, ...]) -> str:
