@@ -23,7 +23,7 @@ from tests.support.provider import StrictProvider
 
 MODEL = "deepseek-v4-pro"
 KILLS = 200 if os.environ.get("HARDEN") else 10
-"""The long check takes ten minutes."""
+"""Each costs a start of the gateway."""
 
 AT_ONCE = 4
 """Answers that run when the kill comes: whichever have told their end by then must be there."""
