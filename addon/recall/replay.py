@@ -10,7 +10,7 @@ from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
 from addon.recall.carried import carries, contradicts
 from addon.recall.commits import Commit
-from addon.recall.identity import digest, mint, new_token
+from addon.recall.identity import digest, mint, new_token, normal_text
 from addon.recall.memory import Recall, Record, Thought
 from addon.recall.resolve import AGAIN, resolve
 from addon.recall.restore import Policy, Restoration, restore
@@ -235,20 +235,23 @@ def _prefer_copies(places: Sequence[Place]) -> None:
     """Let what the client carries itself win over turns that were not found by an id of ours."""
     before: Place | None = None
     for place in places:
-        copy = place.message
-        if before is not None and not carries(copy) and _may_be_split(before, place):
-            copy = before.message
-        if place.record is not None and place.rule != "id" and contradicts(copy, place.record):
-            place.rule, place.record = "", None
-            place.why = "the client carries other reasoning than the turn that was found"
+        record = place.record
+        if record is not None and place.rule != "id":
+            copy = place.message
+            if before is not None and not carries(copy) and _may_be_split(before, place, record):
+                copy = before.message
+            if contradicts(copy, record):
+                place.rule, place.record = "", None
+                place.why = "the client carries other reasoning than the turn that was found"
         before = place
 
 
-def _may_be_split(before: Place, place: Place) -> bool:
-    """Whether two messages may be a turn's text and its calls."""
+def _may_be_split(before: Place, place: Place, record: Record) -> bool:
+    """Whether two messages may be the turn's text and its calls."""
     if before.at + 1 != place.at or before.message.calls or not place.message.calls:
         return False
-    return before.record is None or bool(before.record.names)
+    is_text = bool(before.text) and normal_text(record.text).startswith(before.text)
+    return is_text and (before.record is None or bool(before.record.names))
 
 
 def _origin_of(place: Place, copied: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from addon.formats.neutral.turn import Message
+from addon.recall.carried import contradicts
 from addon.recall.evidence import Candidate, Results, weigh
 from addon.recall.identity import normal_text
 from addon.recall.memory import MAX_CANDIDATES, Record
@@ -124,7 +125,7 @@ class Search:
         candidates: list[Candidate] = []
         for token, known in results.items():
             record = self._records.get(token)
-            if record is None:
+            if record is None or contradicts(place.message, record):
                 continue
             if not record.words and known is Results.OTHER:
                 # Of turns of earlier versions it was not noted that their results are unknown.

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from addon.formats.neutral.turn import Message, Part, Reasoning
 from addon.recall.carried import carries, contradicts
+from addon.recall.identity import normal_text
 from addon.recall.memory import Record, Thought
 from addon.recall.turn_keys import Place
 
@@ -73,16 +74,23 @@ def _others(message: Message) -> Iterator[Part]:
 
 
 def _are_one(before: Place, place: Place) -> bool:
-    """Whether two messages are parts of one turn: both were found to be, or the first holds
-    the reasoning of the second's.
+    """Whether two messages are parts of one turn: both were found to be, or the first has the
+    text and the reasoning of the second's.
     """
     if place.record is None:
         return False
     if before.record is None:
-        return carries(before.message) and not contradicts(before.message, place.record)
+        return _begins(before, place.record)
     if before.record.token and place.record.token:
         return before.record.token == place.record.token
     return _said(before.record) == _said(place.record)
+
+
+def _begins(place: Place, record: Record) -> bool:
+    """Whether a message of which nothing is known has the turn's text and reasoning."""
+    if not place.text or not normal_text(record.text).startswith(place.text):
+        return False
+    return carries(place.message) and not contradicts(place.message, record)
 
 
 def _said(record: Record) -> tuple[object, ...]:

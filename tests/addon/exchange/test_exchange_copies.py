@@ -125,6 +125,25 @@ def test_a_signature_that_a_client_carries_before_the_calls_stands_beside_its_ca
     ]
 
 
+@pytest.mark.parametrize("kind", ["gemini", "openrouter"])
+def test_a_copy_tells_look_alikes_apart_and_whose_account_has_its_state(
+    desk: Desk, kind: str
+) -> None:
+    talks: list[Dialogue] = []
+    for key, thought in (("sk-a-secret", OWN), ("sk-b-secret", TWINS)):
+        desk.upstreams = (replace(upstream_of(kind), api_keys=(key,)),)
+        talks.append(Dialogue(desk, "chat"))
+        talks[-1].hear(talks[-1].open(), answer(kind, thought))
+        talks[-1].replace_ids("own")
+        talks[-1].say("Go on.")
+    desk.upstreams = (replace(upstream_of(kind), api_keys=("sk-a-secret", "sk-b-secret")),)
+    for _ in range(2):
+        for talk, key, thought in zip(talks, "ab", (OWN, TWINS), strict=True):
+            exchange = talk.open()
+            assert exchange.candidate.key == f"sk-{key}-secret"
+            assert f"sig {thought}" in exchange.outgoing.body.decode()
+
+
 # -- and stay in their family ----------------------------------------------------------------------
 
 

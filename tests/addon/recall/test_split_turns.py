@@ -102,3 +102,8 @@ def test_a_chat_message_has_no_parts_to_count() -> None:
     for place in made:
         place.record = record("a")
     assert shares_of(made)[1].start == 0
+
+
+def test_a_message_that_says_something_else_is_no_part_of_the_next_ones_turn() -> None:
+    made = places((None, (FIRST, Text("Said elsewhere."))), (record("a", STATE), (CALL,)))
+    assert shares_of(made) == {}
