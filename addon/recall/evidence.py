@@ -58,7 +58,9 @@ class Likeness(IntEnum):
 
     BEGINNING = 0
     PART = 1
-    """Its text without its calls, or its calls without its text."""
+    """Its text without its calls, which a client drops when it stops their stream; or its calls
+    without its text.
+    """
 
     WHOLE = 2
 
@@ -182,10 +184,12 @@ def _likeness(record: Record, place: Place, text: str) -> Likeness | None:
             return Likeness.WHOLE
         # Many clients drop the text beside calls.
         return Likeness.PART if text.startswith(place.text) else None
-    if text == place.text:
-        return Likeness.PART if record.names else Likeness.WHOLE
+    if text == place.text and not record.names:
+        return Likeness.WHOLE
     # A whole turn may have come faster than the client showed it.
     least = LONG_TEXT if record.complete else CUT_TEXT
+    if text == place.text and (len(place.text) >= least or not record.complete):
+        return Likeness.PART
     if len(place.text) >= least and text.startswith(place.text):
         return Likeness.BEGINNING
     return None

@@ -242,3 +242,20 @@ def test_words_that_grew_in_two_conversations_lead_to_neither(memory: Memory) ->
     chat = Chat(memory, "Rename it.")
     chat.say_elsewhere(elsewhere(ANSWER))
     assert chat.carried() == [""]
+
+
+# -- calls that are not shown ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "complete", "found"),
+    [("Done.", False, True), ("Done.", True, False), (LONG, True, True)],
+    ids=["stopped", "whole", "whole and long"],
+)
+def test_a_text_without_calls_is_not_a_whole_turn_that_called_unless_it_is_long(
+    memory: Memory, text: str, complete: bool, found: bool
+) -> None:
+    chat = Chat(memory)
+    message = chat.answer(turn("thought", text, call()), complete=complete)
+    del message["tool_calls"], chat.messages[-1]
+    assert chat.carried() == ["thought" if found else ""]
