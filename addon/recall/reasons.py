@@ -1,14 +1,35 @@
 """Why a message's turn was not found, and what would have been needed, in words for users; pure."""
 
+import msgspec
+
 from addon.recall.evidence import ENOUGH
 from addon.recall.memory import MAX_CANDIDATES
 from addon.recall.resolution import Resolution
 from addon.recall.turn_keys import Place
 
-__all__ = ("explain",)
+__all__ = ("Diagnosis", "explain")
 
 _AN_ID = "a tool-call id of the gateway's, as the client got it"
 _A_NEIGHBOUR = "a turn right before or after it that is found"
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """How one assistant message was resolved."""
+
+    at: int
+    rule: str
+    """A rule of `resolve`, `known-empty`, `client` (the client sent reasoning itself) or
+    `missing`.
+    """
+
+    why: str = ""
+    needed: str = ""
+    """Of a miss: what would have been needed."""
+
+    @property
+    def told(self) -> str:
+        """Why, and what would have been needed."""
+        return "; needed: ".join(filter(None, (self.why, self.needed)))
 
 
 def explain(found: Resolution) -> None:

@@ -22,6 +22,7 @@ from addon.recall.message_edit import (
     unbound,
     written,
 )
+from addon.recall.reasons import Diagnosis
 from addon.recall.resolve import SURE
 from addon.recall.split_turns import WHOLE, Share, shares_of, with_thoughts
 from addon.recall.turn_keys import Place
@@ -60,25 +61,6 @@ class Policy(msgspec.Struct, frozen=True):
 
     keep: bool = True
     """The upstream takes the members that its profile keeps."""
-
-
-class Diagnosis(msgspec.Struct, frozen=True):
-    """How one assistant message was resolved."""
-
-    at: int
-    rule: str
-    """A rule of `resolve`, `known-empty`, `client` (the client sent reasoning itself) or
-    `missing`.
-    """
-
-    why: str = ""
-    needed: str = ""
-    """Of a miss: what would have been needed."""
-
-    @property
-    def told(self) -> str:
-        """Why, and what would have been needed."""
-        return "; needed: ".join(filter(None, (self.why, self.needed)))
 
 
 class Restoration(msgspec.Struct):
