@@ -218,7 +218,7 @@ class UpstreamBodies:
         """The body without the state that an upstream refuses, then without any reasoning;
         what it takes is not sent there again. Or None.
         """
-        if refused.policy.repairing or refused.policy.bare == "always":
+        if refused.policy.bare in ("now", "always"):
             return None
         return self._without_state(candidate, refused) or self._bare(candidate, refused)
 
