@@ -112,6 +112,9 @@ class Chat:
         self.origin = ""
         """The account that its requests go to."""
 
+        self.conversation = ""
+        """What the client calls it."""
+
         self.tools: Json = {"tools": [{"type": "function"}]} if tools else {}
         self.messages: list[Json] = [{"role": "system", "content": "You are an agent."}]
         self.restoration: Restoration | None = None
@@ -133,6 +136,7 @@ class Chat:
             principal_id=self.principal,
             messages=request.messages,
             has_tools=request.has_tools,
+            conversation=self.conversation,
         )
         self.restoration = self.talk.restore(self.profile, self.policy, self.origin)
         self.sent = chat_request.encode(request, model="m", edits=self.restoration.edits, extra=[])

@@ -87,6 +87,17 @@ def test_a_choice_is_not_taken_for_a_twin_s_that_went_on_otherwise(memory: Memor
     assert one.carried() == ["thought of one"]
 
 
+def test_a_choice_is_not_taken_for_one_in_a_conversation_of_another_name(memory: Memory) -> None:
+    one, twin = Chat(memory), Chat(memory)
+    for chat, name in ((one, "one"), (twin, "twin")):
+        chat.conversation = name
+        chat.answer(turn(f"thought of {name}", "Done."))
+        chat.ask("go on")
+        chat.send()
+    assert twin.carried() == [""]
+    assert one.carried() == ["thought of one"]
+
+
 def test_a_choice_is_not_taken_for_another_with_other_results(memory: Memory) -> None:
     one, twin = Chat(memory), Chat(memory)
     for chat, name in ((one, "one"), (twin, "twin")):
