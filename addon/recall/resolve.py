@@ -118,6 +118,8 @@ def _by_place(found: Resolution, rule: str, is_enough: _Judgement) -> None:
 
 def _stood_there(found: Resolution, order: int, candidate: Candidate) -> bool:
     """Whether the turn with this text or these calls stood at this place."""
+    if candidate.results is Results.OTHER:
+        return False  # its calls came back with other results
     return candidate.likeness >= Likeness.PART and candidate.is_placed
 
 

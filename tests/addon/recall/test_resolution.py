@@ -229,3 +229,29 @@ def test_a_turn_whose_calls_a_stopped_client_dropped_is_still_found_alone(memory
     message = chat.answer(turn("thought", "Done.", call()), complete=False)
     del message["tool_calls"], chat.messages[-1]
     assert chat.carried() == ["thought"]
+
+
+# -- results that differ ---------------------------------------------------------------------------
+
+
+def test_the_same_calls_with_other_results_are_another_turn(memory: Memory) -> None:
+    ours, other = both(memory)
+    ours.answer(turn("thought", "", call()), results="the file")
+    replace_ids(ours)
+    assert ours.carried() == ["thought"]
+    other.say_elsewhere(elsewhere("", call()))
+    other.messages[-1]["content"] = "another file"
+    assert other.carried() == [""]
+
+
+def test_results_that_a_client_clears_later_do_not_hide_a_turn_between_others(
+    memory: Memory,
+) -> None:
+    chat = Chat(memory)
+    for number in range(3):
+        made = call(arguments=f'{{"path": "{number}.py"}}')
+        chat.answer(turn(f"thought {number}", "", made), results=f"file {number}")
+        replace_ids(chat)
+    assert chat.carried() == [f"thought {number}" for number in range(3)]
+    chat.messages[3]["content"] = chat.messages[5]["content"] = "[cleared]"
+    assert chat.carried() == [f"thought {number}" for number in range(3)]
