@@ -44,9 +44,9 @@ def with_fitting_ids(wanted: Wanted, messages: Sequence[Message]) -> Wanted:
 def _changed(message: Message, edit: Edit, fit: Fit) -> Iterator[tuple[str, str]]:
     """The message's ids that don't fit, and what is to stand for them."""
     for call_id in (*(call.id for call in message.calls), message.result_of):
-        known = edit.ids.get(call_id, call_id)
-        if known and fit(known) != known:
-            yield call_id, fit(known)
+        # The upstream's own, which recall has put back, are as it takes them.
+        if call_id and call_id not in edit.ids and fit(call_id) != call_id:
+            yield call_id, fit(call_id)
 
 
 def _fit_for(wanted: Wanted) -> Fit | None:
