@@ -44,6 +44,7 @@ _TROUBLE = {
     "request_too_large": (
         "The request was larger than the gateway accepts: start a new chat, or raise its limits."
     ),
+    "upgrade_required": "The client tried a WebSocket, and was told to use HTTP.",
     "upstream_auth_error": (
         "The upstream rejected all of the gateway's keys: an administrator must replace them."
     ),
