@@ -290,7 +290,7 @@ def _message(raw: bytes) -> Message:
     if any(ANNEX in call for call in calls):
         annexes = tuple(call.get(ANNEX) for call in calls)
     role = _ROLES.get(as_str(wire.role), "")
-    if role in _SPEAKERS and not bytes(wire.content).startswith(_CONTENTS):
+    if role in _SPEAKERS and not _has_content(raw, bytes(wire.content)):
         raise no_content(wire.role)
     return Message(
         role=role,
@@ -308,6 +308,13 @@ def _array(given: Any) -> list[Any]:
     if not isinstance(given, list):
         return []
     return given
+
+
+def _has_content(raw: bytes, content: bytes) -> bool:
+    """Whether the message has a content, if only an empty one: Cursor sends null for that, too."""
+    if content == b"null":
+        return "content" in dict(members(raw))
+    return content.startswith(_CONTENTS)
 
 
 def _reasoning(wire: _Wire) -> tuple[tuple[str, str], ...]:

@@ -128,8 +128,8 @@ class _Reading:
 
 
 def _says_something(item: dict[str, Any]) -> bool:
-    """Whether a message has a content, if only an empty one."""
-    return isinstance(item.get("content"), str | list | dict)
+    """Whether a message has a content, if only an empty one; Cursor sends null for that, too."""
+    return "content" in item and isinstance(item["content"], str | list | dict | None)
 
 
 def _unknown(reference: dict[str, Any]) -> RequestError:

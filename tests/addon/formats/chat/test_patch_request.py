@@ -206,10 +206,10 @@ def test_keys_that_some_servers_take_for_routing_keys_are_known(key: str) -> Non
             id="no content",
         ),
         pytest.param(
-            b'{"model":"m","messages":[{"role":"developer","content":null}]}',
+            b'{"model":"m","messages":[{"role":"developer","content":7}]}',
             "missing_content",
             "role 'developer'",
-            id="null as content",
+            id="a number as content",
         ),
         pytest.param(b'{"messages":[]}', "missing_model", "names no 'model'", id="no model"),
         pytest.param(

@@ -231,7 +231,7 @@ def test_a_failed_result_with_a_picture_is_read_whole() -> None:
         ({"role": "robot", "content": "a"}, "invalid_role"),
         ({}, "invalid_role"),
         ({"role": "user"}, "missing_content"),
-        ({"type": "message", "role": "system", "content": None}, "missing_content"),
+        ({"type": "message", "role": "system", "content": 7}, "missing_content"),
     ],
     ids=str,
 )
