@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from addon.admission.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
+from addon.formats.chat.fitting import OPTIONAL
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import malformed
 from addon.formats.neutral.turn import Reasoning
-from addon.formats.wire.splice import MalformedJson
+from addon.formats.wire.splice import MalformedJson, members
 from addon.recall.conversation_steps import ConversationSteps
 from addon.recall.identity import digest
 from addon.recall.lessons import Change, Endpoint, Lessons, steps_down, taught
@@ -19,7 +20,12 @@ from addon.recall.replay import Replay
 from addon.recall.restore import Policy, Restoration
 from addon.recall.sealed import Copies
 from addon.routing.candidates import Candidate
-from addon.routing.complaints import complains_of, fault, says_field_is_unknown
+from addon.routing.complaints import (
+    complains_of,
+    fault,
+    says_field_is_unknown,
+    unknown_member,
+)
 from addon.translation.pair import Encoded, Pair, Wanted
 from shared.config.schema import Snapshot
 from shared.profiles import Profile, Step
@@ -172,7 +178,8 @@ class UpstreamBodies:
         """
         self._refused.add(_body_key(refused))
         is_unknown = complains_of(text, refused.profile.keep)
-        if refused.known is not None and (is_unknown or fault(text)):
+        member = unknown_member(text, _optional_in(refused.encoded.body))
+        if refused.known is not None and (is_unknown or member or fault(text)):
             return self.end_trial(candidate, refused, words)
         if is_unknown:
             return self._plainer(candidate, refused, self._lesson(refused, "keep", words))
@@ -189,7 +196,10 @@ class UpstreamBodies:
                 return self._bare(candidate, refused, self._lesson(refused, "bare", words))
             case "refused":
                 return self._with_less(candidate, refused)
-        return None
+        if not member:
+            return None
+        lesson = replace(self._lesson(refused, "without", words), member=member)
+        return self._plainer(candidate, refused, lesson)
 
     def _with_more(
         self, candidate: Candidate, refused: UpstreamBody, words: str
@@ -330,6 +340,7 @@ class UpstreamBodies:
             unusable=self._copies.foreign(origin) | self._refused_before(origin, restoration),
             pictures=policy.pictures,
             allows_consecutive_user_messages=policy.allows_consecutive_user_messages,
+            without=policy.without,
             counts=self._counts and candidate.upstream.api == "messages",
         )
         try:
@@ -380,6 +391,12 @@ class UpstreamBodies:
         if not states:
             return frozenset()
         return frozenset(states[key] for key in self._recall.sent(states))
+
+
+def _optional_in(body: bytes) -> list[str]:
+    """The members of a chat body that may be left out."""
+    found = dict(members(body))
+    return [name for name in OPTIONAL if name in found]
 
 
 def quirks_of(profile: Profile) -> Quirks:

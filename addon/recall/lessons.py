@@ -153,6 +153,8 @@ def taught(policy: Policy, lesson: Lesson) -> Policy:
             return replace(policy, allows_consecutive_user_messages=False)
         case "keep":
             return replace(policy, keep=False)
+        case "without":
+            return replace(policy, without=policy.without | {lesson.member})
     assert_never(lesson.kind)
 
 

@@ -62,6 +62,9 @@ class Policy(msgspec.Struct, frozen=True):
     keep: bool = True
     """The upstream takes the members that its profile keeps."""
 
+    without: frozenset[str] = frozenset()
+    """Members of a request that the upstream does not know."""
+
 
 class Restoration(msgspec.Struct):
     """The changes to one request."""

@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-__all__ = ("Fault", "complains_of", "fault", "is_context_overflow", "says_field_is_unknown")
+__all__ = (
+    "Fault",
+    "complains_of",
+    "fault",
+    "is_context_overflow",
+    "says_field_is_unknown",
+    "unknown_member",
+)
 
 type Fault = Literal["missing", "refused", "pictures", "in a row"]
 """What an upstream refuses that can be mended.
@@ -58,10 +65,18 @@ _REFUSED = re.compile(
 )
 _NAMES = r"(reasoning_content|reasoning_details|reasoning_text|extra_content)"
 _COMPLAINT = (
-    r"(unrecognized request argument|extra inputs are not permitted"
-    r"|unknown (field|parameter|name)|is unsupported"
+    r"(?:unrecognized request argument|extra inputs are not permitted"
+    r"|unknown (?:field|parameter|name)|is unsupported"
     r"|additional properties are not allowed)"
 )
+_REJECTION = (
+    rf"(?:{_COMPLAINT}|unsupported (?:parameter|value)|not supported|not permitted"
+    r"|unexpected keyword|only allowed when)"
+)
+"""What is said besides of a member that a model or server does not take
+(https://platform.openai.com/docs/guides/error-codes).
+"""
+
 _UNKNOWN = re.compile(
     rf"\b{_NAMES}\b.{{0,60}}{_COMPLAINT}|{_COMPLAINT}.{{0,60}}\b{_NAMES}\b"
     rf"|\bmessages\b.{{0,60}}\breasoning\b.{{0,20}}{_COMPLAINT}|{_COMPLAINT}.{{0,40}}\bmessages\b.{{0,20}}\breasoning\b",
@@ -133,6 +148,20 @@ def complains_of(text: str, names: Iterable[str]) -> bool:
     found = "|".join(map(re.escape, names))
     said = rf"\b({found})\b.{{0,60}}{_COMPLAINT}|{_COMPLAINT}.{{0,60}}\b({found})\b"
     return bool(found and re.search(said, text, re.IGNORECASE | re.DOTALL))
+
+
+def unknown_member(text: str, names: Iterable[str]) -> str:
+    """Which of the top-level members of a request an upstream's error says that it does not
+    take; empty: none.
+    """
+    found = "|".join(map(re.escape, names))
+    if not found:
+        return ""
+    said = rf"\b({found})\b.{{0,60}}?{_REJECTION}|{_REJECTION}.{{0,60}}?\b({found})\b"
+    match = re.search(said, text, re.IGNORECASE | re.DOTALL)
+    if match is None:
+        return ""
+    return match[1] or match[2]
 
 
 def says_field_is_unknown(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from addon.formats.chat.fitting import fitted
+from addon.formats.chat.fitting import fitted, without_members
 from addon.formats.messages.claude import (
     is_claude,
     takes_budgets,
@@ -59,6 +59,8 @@ def is_openai(upstream: Upstream) -> bool:
 
 def fit_chat(encoded: Encoded, wanted: Wanted) -> Encoded:
     """The body without what its chat upstream has refused before, and notes on that."""
+    if wanted.without:
+        encoded = replace(encoded, body=without_members(encoded.body, wanted.without))
     pictures = wanted.pictures and wanted.upstream.images == "take"
     if pictures and wanted.allows_consecutive_user_messages:
         return encoded

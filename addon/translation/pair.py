@@ -80,6 +80,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     allows_consecutive_user_messages: bool
     """What a chat upstream takes: pictures, two messages of the user in a row."""
 
+    without: frozenset[str] = frozenset()
+    """Members of a chat request that the upstream does not know."""
+
     counts: bool = False
     """The upstream is asked to count the tokens of the request, not to answer it."""
 

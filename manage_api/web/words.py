@@ -98,6 +98,7 @@ _LESSONS = {
     "pictures": "Pictures are left out.",
     "alternate": "Consecutive messages of the user are joined.",
     "keep": "The members that the profile adds are left out.",
+    "without": "The member {} is left out, or goes under its other name.",
 }
 _EMPTY = {
     "": "Turns that the profile names get empty reasoning if theirs is unknown.",
@@ -159,7 +160,7 @@ def lesson_words(lesson: LessonView) -> str:
     """Say what is changed in requests because of a lesson."""
     if lesson.kind == "empty":
         return _EMPTY[lesson.scope]
-    return _LESSONS[lesson.kind]
+    return _LESSONS[lesson.kind].format(lesson.member)
 
 
 def agent(user_agent: str) -> str:

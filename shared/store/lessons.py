@@ -20,12 +20,13 @@ __all__ = (
     "unread_lessons",
 )
 
-type Kind = Literal["empty", "bare", "pictures", "alternate", "keep"]
+type Kind = Literal["empty", "bare", "pictures", "alternate", "keep", "without"]
 """What an upstream has shown of a model's requests.
 
 `empty`: it wants empty reasoning where none is known. `bare`: it has no word for reasoning.
 `pictures`: it takes none. `alternate`: it takes no two messages of the user in a row. `keep`:
-it does not know the members that its profile keeps.
+it does not know the members that its profile keeps. `without`: it does not know a member of
+the request.
 """
 
 
@@ -51,6 +52,9 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope = ""
     """The turns that an `empty` one is about."""
 
+    member: str = ""
+    """The member that a `without` one is about."""
+
     words: str = ""
     """What the upstream said, shortened and without keys."""
 
@@ -60,7 +64,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Names what it is about: a later lesson about the same replaces it."""
-        return "\n".join((self.kind, self.upstream, self.model))
+        about = filter(None, (self.kind, self.upstream, self.model, self.member))
+        return "\n".join(about)
 
     @classmethod
     def read(cls, key: str, value: str) -> Self | None:

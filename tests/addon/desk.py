@@ -19,6 +19,7 @@ from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring
 from shared.config.schema import Server, Snapshot, Upstream
 from shared.model import Principal
+from shared.store.lessons import Lesson, read_lessons
 from shared.store.lookup import look_up
 from tests.addon.recall.chat import ID_KEY, Json, Memory
 from tests.support.turns import Turn, completion, events
@@ -81,12 +82,18 @@ class Desk:
 
     def restart(self) -> None:
         """The process ends and starts again."""
-        self.memory.engine.flush()
+        self.written_lessons()
         self.memory.restart()
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
         self.answers = self.new_answers()
+
+    def written_lessons(self) -> list[Lesson]:
+        """The lessons in the database, once all that was learnt is there."""
+        self.memory.engine.flush()
+        self.lessons.refresh()
+        return read_lessons(self.memory.engine)
 
     def intake(
         self,

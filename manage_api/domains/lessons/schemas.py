@@ -24,13 +24,16 @@ class LessonView(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     """`empty`: turns without known reasoning get an empty one. `bare`: no reasoning is sent.
     `pictures`: pictures are left out. `alternate`: messages of the user in a row are joined.
-    `keep`: members that the profile adds are left out.
+    `keep`: members that the profile adds are left out. `without`: a member of the request is.
     """
 
     scope: Scope
     """The turns that `empty` is about. Empty: those of the profile; `calls`: unknown turns with
     tool calls; `foreign`: all unknown turns; `all`: also turns that had no reasoning.
     """
+
+    member: str
+    """The member that `without` is about."""
 
     words: str
     """What the upstream said, shortened; empty: not recorded."""
@@ -46,6 +49,7 @@ class LessonView(msgspec.Struct, frozen=True, kw_only=True):
             model=lesson.model,
             kind=lesson.kind,
             scope=lesson.scope,
+            member=lesson.member,
             words=lesson.words,
             learned_at=lesson.learned_at,
         )

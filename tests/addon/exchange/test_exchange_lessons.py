@@ -8,8 +8,8 @@ import pytest
 from addon.exchange.exchange import Exchange
 from addon.exchange.verdict import Again
 from shared.model import Principal
-from shared.store.lessons import forget_lesson, read_lessons
-from tests.addon.desk import Desk, Refused, error, upstream, whole
+from shared.store.lessons import forget_lesson
+from tests.addon.desk import Desk, Refused, error, reply_of, upstream, whole
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.dialects import missing_reasoning
 from tests.support.ledger import Foreign, Ledger, Scope
@@ -108,9 +108,9 @@ def test_one_who_wants_it_of_all_is_asked_for_calls_first_and_known_from_then_on
 def test_a_wider_class_is_learnt_when_it_is_met(desk: Desk) -> None:
     strict = Upstream("all")
     strict.answer(desk.open([said("a"), *called(), said("b")]))
-    assert [lesson.scope for lesson in read_lessons(desk.memory.engine)] == ["calls"]
+    assert [lesson.scope for lesson in desk.written_lessons()] == ["calls"]
     strict.answer(desk.open([said("a"), replied("Elsewhere."), said("b")]))
-    assert [lesson.scope for lesson in read_lessons(desk.memory.engine)] == ["foreign"]
+    assert [lesson.scope for lesson in desk.written_lessons()] == ["foreign"]
 
 
 def test_turns_without_reasoning_of_its_own_are_the_last_that_are_filled(desk: Desk) -> None:
@@ -131,7 +131,7 @@ def test_what_is_learnt_says_who_taught_it_in_which_words_and_without_keys(desk:
     )
     assert exchange.refused(400, {}, error(text)) == Again()
     whole(exchange, SAYING)
-    [lesson] = read_lessons(desk.memory.engine)
+    [lesson] = desk.written_lessons()
     assert (lesson.upstream, lesson.kind, lesson.scope) == ("one", "empty", "calls")
     assert lesson.learned_at == desk.memory.clock.now_ms()
     assert "missing reasoning_content field" in lesson.words
@@ -167,7 +167,7 @@ def test_nobody_else_and_no_other_conversation_stops_thinking(stumbled: Desk) ->
     assert not is_off(sent(stumbled.open(other)))
     assert not is_off(sent(stumbled.open(other, principal=GRACE)))
     assert not is_off(sent(stumbled.open(COLD, principal=GRACE)))
-    assert read_lessons(stumbled.memory.engine) == []
+    assert stumbled.written_lessons() == []
 
 
 def test_thinking_is_on_again_when_the_lost_turn_has_left_the_history(stumbled: Desk) -> None:
@@ -242,7 +242,7 @@ def taught(desk: Desk) -> Desk:
 
 
 def scopes(desk: Desk) -> list[str]:
-    return [lesson.scope for lesson in read_lessons(desk.memory.engine)]
+    return [lesson.scope for lesson in desk.written_lessons()]
 
 
 def test_a_lesson_is_not_tried_before_a_day(desk: Desk) -> None:
@@ -275,7 +275,7 @@ def test_a_trial_that_is_refused_is_repaired_in_the_request_and_confirms_the_les
     assert exchange.refused(status, {}, refusal) == Again()
     assert carried(sent(exchange)) == ["", ""]
     assert whole(exchange, SAYING).status == 200
-    [lesson] = read_lessons(taught.memory.engine)
+    [lesson] = taught.written_lessons()
     assert (lesson.scope, lesson.learned_at) == ("foreign", taught.memory.clock.now_ms())
     taught.memory.clock.pass_days(0.9)
     assert carried(sent(taught.open(cold("two")))) == ["", ""]
@@ -320,17 +320,17 @@ def test_a_lesson_about_pictures_fades_too(desk: Desk) -> None:
     whole(exchange, SAYING)
     desk.memory.clock.pass_days(1)
     whole(desk.open(asked), SAYING)
-    assert read_lessons(desk.memory.engine) == []
+    assert desk.written_lessons() == []
 
 
 def test_what_was_forgotten_while_it_was_tried_stays_forgotten(taught: Desk) -> None:
     exchange = taught.open(cold("one"))
-    [lesson] = read_lessons(taught.memory.engine)
+    [lesson] = taught.written_lessons()
     taught.memory.engine.transact(lambda work: work.run(*forget_lesson(lesson.key)))
     taught.lessons.refresh()
     assert exchange.refused(400, {}, MISSING) == Again()
     whole(exchange, SAYING)
-    assert read_lessons(taught.memory.engine) == []
+    assert taught.written_lessons() == []
 
 
 # -- lessons of earlier versions -------------------------------------------------------------------
@@ -347,7 +347,7 @@ def test_what_an_earlier_version_switched_off_for_everybody_is_on_again(desk: De
     desk.restart()
     assert not is_off(sent(desk.open(COLD)))
     assert carried(sent(desk.open(COLD))) == [None]
-    assert [lesson.kind for lesson in read_lessons(desk.memory.engine)] == ["pictures"]
+    assert [lesson.kind for lesson in desk.written_lessons()] == ["pictures"]
 
 
 def test_examples_that_begin_every_conversation_are_not_blamed(desk: Desk) -> None:
@@ -360,3 +360,36 @@ def test_examples_that_begin_every_conversation_are_not_blamed(desk: Desk) -> No
     assert whole(exchange, SAYING).status == 200
     assert is_off(sent(desk.open(lost)))
     assert not is_off(sent(desk.open([*examples, replied("Another."), said("b")])))
+
+
+@pytest.mark.parametrize(
+    ("asked", "member", "instead"),
+    [
+        ({"stream": True}, "stream_options", {}),
+        ({"prompt_cache_key": "k"}, "prompt_cache_key", {}),
+        ({"max_tokens": 9}, "max_tokens", {"max_completion_tokens": 9}),
+    ],
+    ids=["one that the gateway adds", "one of the client", "a limit's name"],
+)
+def test_a_member_that_an_upstream_does_not_know_is_left_out_there_from_then_on(
+    desk: Desk, asked: Json, member: str, instead: Json
+) -> None:
+    exchange = desk.open(**asked)
+    assert member in sent(exchange)
+    unknown = error(f"Unsupported parameter: '{member}' is not supported with this model.")
+    assert exchange.refused(400, {}, unknown) == Again()
+    assert member not in sent(exchange)
+    assert sent(exchange) == sent(exchange) | instead
+    whole(exchange, SAYING)
+    desk.restart()
+    assert member not in sent(desk.open(**asked, principal=GRACE))
+    desk.upstreams = (upstream("two", profile="glm"),)
+    assert member in sent(desk.open(**asked))
+
+
+def test_an_upstream_that_goes_on_refusing_is_told_to_the_client(desk: Desk) -> None:
+    exchange = desk.open(user="u")
+    unknown = error("Unknown parameter: 'user'.")
+    assert exchange.refused(400, {}, unknown) == Again()
+    assert reply_of(exchange.refused(400, {}, unknown)).body == unknown
+    assert "user" in sent(desk.open(user="u"))

@@ -3,7 +3,12 @@
 import pytest
 
 from addon.formats.tolerant.error_body import full_text
-from addon.routing.complaints import fault, is_context_overflow, says_field_is_unknown
+from addon.routing.complaints import (
+    fault,
+    is_context_overflow,
+    says_field_is_unknown,
+    unknown_member,
+)
 from tests.addon.desk import error
 
 TOO_LONG = {
@@ -215,3 +220,29 @@ def test_an_error_that_names_the_thinking_is_told_from_others(
 )
 def test_what_else_an_upstream_refuses_is_understood(text: str, expected: str | None) -> None:
     assert fault(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "member"),
+    [
+        ("Unrecognized request argument supplied: stream_options", "stream_options"),
+        ("property 'prompt_cache_key' is unsupported", "prompt_cache_key"),
+        ("body.stream_options: Extra inputs are not permitted", "stream_options"),
+        (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            "max_tokens",
+        ),
+        ("'parallel_tool_calls' is only allowed when 'tools' are specified", "parallel_tool_calls"),
+        ("Unknown parameter: 'store'.", "store"),
+        ("max_tokens is too large: 64000", ""),
+        ("no such model", ""),
+    ],
+)
+def test_a_member_that_an_upstream_does_not_take_is_named(text: str, member: str) -> None:
+    names = (
+        *("max_completion_tokens", "max_tokens", "parallel_tool_calls", "prompt_cache_key"),
+        *("store", "stream_options"),
+    )
+    assert unknown_member(text, names) == member
+    assert unknown_member(text, ()) == ""

@@ -36,6 +36,7 @@ async def test_lessons_are_listed_with_what_taught_them(
         "model": "a/b c",
         "kind": "empty",
         "scope": "calls",
+        "member": "",
         "words": "reasoning_content is missing",
         "learned_at": 7,
     }
