@@ -82,7 +82,7 @@ class Desk:
 
     def restart(self) -> None:
         """The process ends and starts again."""
-        self.written_lessons()
+        self.memory.engine.flush()
         self.memory.restart()
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)

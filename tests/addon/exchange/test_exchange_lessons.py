@@ -58,6 +58,12 @@ class Upstream:
         return sent(exchange)
 
 
+def restart(desk: Desk) -> None:
+    """The process ends and starts again, once all that was learnt is written."""
+    desk.written_lessons()
+    desk.restart()
+
+
 def sent(exchange: Exchange) -> Json:
     body: Json = json.loads(exchange.outgoing.body)
     return body
@@ -102,7 +108,7 @@ def test_one_who_wants_it_of_all_is_asked_for_calls_first_and_known_from_then_on
     for _ in range(2):
         assert carried(strict.answer(desk.open(second, principal=GRACE))) == ["", ""]
         assert strict.refused == 2
-        desk.restart()
+        restart(desk)
 
 
 def test_a_wider_class_is_learnt_when_it_is_met(desk: Desk) -> None:
@@ -159,7 +165,7 @@ def test_thinking_stays_off_in_the_conversation_and_across_a_restart(stumbled: D
     for _ in range(2):
         longer = [*COLD, replied("OK"), said("more")]
         assert is_off(sent(stumbled.open(longer)))
-        stumbled.restart()
+        restart(stumbled)
 
 
 def test_nobody_else_and_no_other_conversation_stops_thinking(stumbled: Desk) -> None:
@@ -260,7 +266,7 @@ def test_what_is_milder_is_tried_by_one_request_and_forgotten_step_by_step(taugh
     assert scopes(taught) == ["calls"]
     assert carried(lenient.answer(taught.open(cold("three")))) == [None, None]
     assert scopes(taught) == []
-    taught.restart()
+    restart(taught)
     assert carried(sent(taught.open(cold("four"), principal=GRACE))) == [None, None]
 
 
@@ -344,7 +350,7 @@ def test_what_an_earlier_version_switched_off_for_everybody_is_on_again(desk: De
         "value": json.dumps({"profile": "glm", "policy": policy}),
     }
     desk.memory.engine.transact(lambda work: work.run(sql, old))
-    desk.restart()
+    restart(desk)
     assert not is_off(sent(desk.open(COLD)))
     assert carried(sent(desk.open(COLD))) == [None]
     assert [lesson.kind for lesson in desk.written_lessons()] == ["pictures"]
@@ -381,7 +387,7 @@ def test_a_member_that_an_upstream_does_not_know_is_left_out_there_from_then_on(
     assert member not in sent(exchange)
     assert sent(exchange) == sent(exchange) | instead
     whole(exchange, SAYING)
-    desk.restart()
+    restart(desk)
     assert member not in sent(desk.open(**asked, principal=GRACE))
     desk.upstreams = (upstream("two", profile="glm"),)
     assert member in sent(desk.open(**asked))
