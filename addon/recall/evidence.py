@@ -90,6 +90,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     has_context: bool
     """So is all that was said before them, since the last minted id if there is one."""
 
+    is_first: bool
+    """Nothing was said before them: what a client leaves of a conversation looks like that, too."""
+
     weight: int
     """Characters of the question and the answer that are equal."""
 
@@ -125,6 +128,7 @@ def weigh(
         likeness=likeness,
         has_words=has_words,
         has_context=_has_context(record, place) and (has_words or common > 0),
+        is_first=place.asked.brief_context == _BEGINNING,
         weight=min(common, _MOST_OF_A_QUESTION) + place.said,
         results=results,
     )
@@ -136,6 +140,8 @@ def best(candidates: Sequence[Candidate]) -> list[Candidate]:
     """
     position = max((one.position for one in candidates), default=Position.ELSEWHERE)
     found = [one for one in candidates if one.position == position]
+    if position == Position.WORDS:
+        found = [one for one in found if one.has_context and not one.is_first] or found
     likeness = max((one.likeness for one in found), default=Likeness.BEGINNING)
     return [one for one in found if one.likeness == likeness]
 

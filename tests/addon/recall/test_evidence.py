@@ -71,6 +71,16 @@ def test_a_turn_after_foreign_ones_is_known_by_the_conversation_so_far(memory: M
     assert chat.carried() == ["", "thought"]
 
 
+def test_of_turns_alike_the_one_after_the_same_conversation_is_meant(memory: Memory) -> None:
+    chats = [Chat(memory, "Fix the bug."), Chat(memory, "Fix the other bug.")]
+    for number, chat in enumerate(chats):
+        chat.say_elsewhere(elsewhere("Somebody else said so."))
+        chat.ask("continue")
+        chat.answer(turn(f"thought {number}", "Done."))
+    memory.restart()
+    assert [chat.carried() for chat in chats] == [["", "thought 0"], ["", "thought 1"]]
+
+
 # -- short words of one conversation ---------------------------------------------------------------
 
 

@@ -193,7 +193,12 @@ class Oracle:
         if place.held.calls and (place.any_ids or talk.habits.keeps_ids):
             return ""
         if _same_words(talk, place, turn) and place.before == turn.before:
-            there = [one for one in alike if (one.words, one.before) == (turn.words, turn.before)]
+            # What is left of a shortened conversation looks like a beginning, too.
+            there = [
+                one
+                for one in alike
+                if one.words == turn.words and (not place.before or one.before == turn.before)
+            ]
             return "anchor words" if len(there) == 1 else ""
         if len(begun) == 1 and self._is_known(place.after, turn):
             return self._by_itself(talk, place, turn)
