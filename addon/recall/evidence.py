@@ -56,13 +56,18 @@ class Position(IntEnum):
 class Likeness(IntEnum):
     """How much of a turn the message shows."""
 
-    BEGINNING = 0
-    PART = 1
+    FEWER = 0
+    """Not all of its calls."""
+
+    BEGINNING = 1
+    """The beginning of its text."""
+
+    PART = 2
     """Its text without its calls, which a client drops when it stops their stream; or its calls
     without its text.
     """
 
-    WHOLE = 2
+    WHOLE = 3
 
 
 class Results(IntEnum):
@@ -141,9 +146,17 @@ def best(candidates: Sequence[Candidate]) -> list[Candidate]:
     position = max((one.position for one in candidates), default=Position.ELSEWHERE)
     found = [one for one in candidates if one.position == position]
     if position == Position.WORDS:
-        found = [one for one in found if one.has_context and not one.is_first] or found
-    likeness = max((one.likeness for one in found), default=Likeness.BEGINNING)
+        found = [one for one in found if _followed(one)] or found
+    likeness = max((one.likeness for one in found), default=Likeness.FEWER)
     return [one for one in found if one.likeness == likeness]
+
+
+def _followed(candidate: Candidate) -> bool:
+    """Whether so much of the turn is shown, and so much was said before it, that those that stood
+    elsewhere are not meant.
+    """
+    shows = candidate.likeness >= Likeness.PART
+    return shows and candidate.has_context and not candidate.is_first
 
 
 def only(candidates: Sequence[Candidate]) -> Candidate | None:
@@ -188,8 +201,10 @@ def _likeness(record: Record, place: Place, text: str) -> Likeness | None:
         names = tuple(call.name for call in place.message.calls)
         if record.names == names and text == place.text:
             return Likeness.WHOLE
+        if len(names) > len(record.names) or not text.startswith(place.text):
+            return None
         # Many clients drop the text beside calls.
-        return Likeness.PART if text.startswith(place.text) else None
+        return Likeness.PART if record.names == names else Likeness.FEWER
     if text == place.text and not record.names:
         return Likeness.WHOLE
     # A whole turn may have come faster than the client showed it.

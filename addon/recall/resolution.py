@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+import msgspec
+
 from addon.formats.neutral.turn import Message
-from addon.recall.evidence import Candidate, Position, best, only
+from addon.recall.evidence import Candidate, Likeness, Position, best, only
 from addon.recall.memory import Record
 from addon.recall.search import Found, Search
 from addon.recall.turn_keys import Place
@@ -51,6 +53,8 @@ class Resolution:
                 if not self._would_have_ids(candidate.record, order)
             ]
             self._found[order] = Found(kept, one.is_crowded, one.is_common)
+        for order in found:
+            self._found[order].candidates.extend(self._split_from(order))
 
     def open(self) -> list[int]:
         """Places without a turn; a place with a minted id can only be the turn it names."""
@@ -68,7 +72,9 @@ class Resolution:
     def all(self, order: int) -> list[Candidate]:
         """All turns that may be meant at an open place; no other message is known to be one."""
         candidates = self._found.get(order, Found()).candidates
-        return [one for one in candidates if not self.is_elsewhere(one.record, order)]
+        candidates = [one for one in candidates if not self.is_elsewhere(one.record, order)]
+        # Where all the calls of one are shown, those that had more are not meant.
+        return [one for one in candidates if one.likeness > Likeness.FEWER] or candidates
 
     def best(self, order: int) -> list[Candidate]:
         """Those of them that fit the place best; with more than one it is in doubt."""
@@ -131,6 +137,20 @@ class Resolution:
             return None
         self.search.read([child.parent])
         return self.search.turn(child.parent)
+
+    def _split_from(self, order: int) -> list[Candidate]:
+        """The turns whose calls may stand in the next message, and whose text this one is."""
+        place, calls = self.places[order], order + 1
+        if place.message.calls or not place.text or calls not in self._found:
+            return []
+        if self.places[calls].at != place.at + 1:
+            return []
+        known = {one.token for one in self._found[order].candidates}
+        return [
+            msgspec.structs.replace(one, likeness=Likeness.WHOLE)
+            for one in self._found[calls].candidates
+            if one.token not in known and self.search.text(one.record) == place.text
+        ]
 
     def _would_have_ids(self, record: Record, order: int) -> bool:
         """Whether the turn would have come back with its ids: a client that keeps these lacks

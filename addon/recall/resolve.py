@@ -127,6 +127,8 @@ def _was_stopped(found: Resolution, order: int, candidate: Candidate) -> bool:
     """Whether the turn at this very place begins with the text."""
     if candidate.likeness > Likeness.BEGINNING:
         return False
+    if any(one.likeness is Likeness.WHOLE for one in found.all(order)):
+        return False  # it equals another turn in full
     is_first = candidate.position == Position.WORDS and candidate.is_placed
     return is_first or candidate.position == Position.SAME
 
@@ -224,6 +226,7 @@ def _identify(found: Resolution, run: list[int], fits: dict[int, Candidate]) -> 
 
 
 def _by_chain(found: Resolution) -> None:
+    sure = {order for order in range(len(found.places)) if _is_sure(found, order)}
     for order in reversed(found.open()):
         place, before, record = found.places[order], found.at(order - 1), found.parent(order + 1)
         if record is None or found.is_elsewhere(record, order):
@@ -233,8 +236,21 @@ def _by_chain(found: Resolution) -> None:
             is_between and _is_alike(found, record, place)
         ):
             continue
+        if order + 1 not in sure and len(found.best(order)) > 1:
+            continue  # a twin of the turn after may have followed any of them
         if not _is_outdone(found, record, order):
             found.take(order, "chain", record)
+            if order + 1 in sure:
+                sure.add(order)
+
+
+def _is_sure(found: Resolution, order: int) -> bool:
+    """Whether the turn of a place is known by an id, or by so much that it has no twin."""
+    place = found.places[order]
+    if place.rule == "id":
+        return True
+    weights = [one.weight for one in found.all(order) if one.token == place.token]
+    return place.rule in ("anchor", "stop", "text") and max(weights, default=0) >= ENOUGH
 
 
 def _by_neighbour(found: Resolution) -> None:

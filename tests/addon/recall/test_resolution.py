@@ -231,6 +231,57 @@ def test_a_turn_whose_calls_a_stopped_client_dropped_is_still_found_alone(memory
     assert chat.carried() == ["thought"]
 
 
+# -- some of a turn's calls ------------------------------------------------------------------------
+
+
+def test_a_call_is_not_a_turn_that_made_more_where_another_made_this_one_alone(
+    memory: Memory,
+) -> None:
+    here, other = Chat(memory, "one"), Chat(memory, "two")
+    here.answer(turn("with more", "Done.", call(), call("Glob", "{}")))
+    other.answer(turn("alone", "Done.", call()), results="the text of the file")
+    replace_ids(other)
+    assert other.carried() == ["alone"]
+    other.messages[1]["content"] = "one"
+    assert (other.carried(), other.rules()) == (["alone"], ["result"])
+
+
+def test_a_call_without_its_text_is_rather_a_turn_s_that_made_it_alone(memory: Memory) -> None:
+    more, alone = both(memory)
+    for chat, made in ((more, (call(), call("Glob", "{}"))), (alone, (call(),))):
+        message = chat.answer(turn(f"thought {len(made)}", "Done.", *made))
+        message["content"] = ""
+        replace_ids(chat)
+    assert (alone.carried(), more.carried()) == (["thought 1"], ["thought 2"])
+
+
+def test_a_text_before_calls_may_be_their_turn_s_and_not_another_s(memory: Memory) -> None:
+    split, other = both(memory)
+    other.answer(turn("another thought", "I look."))
+    message = split.answer(turn("thought", "I look.", call()))
+    replace_ids(split)
+    message["content"] = None
+    split.messages.insert(2, {"role": "assistant", "content": "I look."})
+    assert split.carried() == ["", "thought"]
+
+
+# -- what follows twins ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["Done.", LONG], ids=["short", "long"])
+def test_a_short_answer_does_not_tell_the_twins_apart_that_it_may_have_followed(
+    memory: Memory, text: str
+) -> None:
+    one, twin = both(memory)
+    for chat in (one, twin):
+        chat.answer(turn(f"thought {chat is one}", "I look."))
+        chat.ask("continue")
+        if chat is one:
+            one.answer(turn("last", text))
+    one.messages[0]["content"] = "Another day."
+    assert one.carried() == ["thought True" if text == LONG else "", "last"]
+
+
 # -- results that differ ---------------------------------------------------------------------------
 
 
