@@ -205,11 +205,13 @@ class Replay:
             self._recall.add_keys(token, results)
 
     def _choices(self) -> dict[bytes, str]:
-        """The turns that were chosen without ids, for the requests that go on from here."""
+        """The turns that were chosen without ids, or missed, for the requests that go on from
+        here.
+        """
         return {
-            place.choice: place.token
+            place.choice: place.token if place.record is not None else ""
             for place in self._places
-            if place.record is not None and place.choice and not place.is_kept
+            if place.choice and not place.is_kept and not (place.is_missed and place.record is None)
         }
 
     def _parent(self) -> str | None:
@@ -256,7 +258,7 @@ def _may_be_split(before: Place, place: Place, record: Record) -> bool:
 
 def _origin_of(place: Place, copied: Mapping[str, str]) -> str:
     """The account whose state goes out with the turn, or empty."""
-    if place.record is not None:
+    if place.record is not None and not place.is_missed:
         return place.record.origin
     states = (part.opaque for part in place.message.parts if isinstance(part, Reasoning))
     return next((copied[state] for state in states if copied.get(state)), "")

@@ -37,7 +37,7 @@ class Resolution:
         self.search.read(minted.token for place in self.places for minted in place.minted.values())
         for place in self.places:
             place.rule, place.record, place.token, place.why, place.needed = "", None, "", "", ""
-            place.choice, place.is_kept = b"", False
+            place.choice, place.is_kept, place.is_missed = b"", False, False
             for minted in place.minted.values():
                 self._stands[minted.token].add(place.at)
         self._keeps_ids = bool(self._stands)

@@ -293,8 +293,9 @@ def _is_alike(found: Resolution, record: Record, place: Place) -> bool:
 
 
 def _choose_again(found: Resolution, keys: Keys, lookup: Lookup, conversation: str) -> None:
-    """Let what an earlier request chose without an id stay chosen, as long as all that was said
-    up to it is the same to the letter: otherwise a twin that appears later would change it.
+    """Let what an earlier request chose without an id stay chosen, and what it missed stay missed,
+    as long as all that was said up to it is the same to the letter: otherwise turns that are made
+    later would change it.
     """
     weak = [
         order for order, place in enumerate(found.places) if place.rule != "id" and not place.minted
@@ -302,18 +303,50 @@ def _choose_again(found: Resolution, keys: Keys, lookup: Lookup, conversation: s
     chosen = [order for order in weak if found.at(order) is not None]
     # Where only one turn may be meant, no other was chosen before.
     doubtful = [order for order in weak if found.at(order) is None or len(found.all(order)) > 1]
-    orders = {*doubtful, *chosen[-2:]}
+    latest = chosen[-2:]
+    orders = {*doubtful, *latest, *_late(found, chosen, keys, lookup)}
     _name_choices(found, orders, keys, conversation)
-    sent = lookup.sent([found.places[order].choice for order in orders])
-    found.search.read(token for token, _ in sent.values())
-    for order in orders:
-        token, _ = sent.get(found.places[order].choice, ("", 0))
-        record = found.search.turn(token)
-        if record is not None and not _may_be_new(found, order, token):
-            _keep(found.places[order], record)
+    _hold_choices(found, orders, lookup)
+    if any(found.places[order].is_missed for order in latest):
+        # What was missed there may have been missed before it, too.
+        orders = {*chosen} - orders
+        _name_choices(found, orders, keys, conversation)
+        _hold_choices(found, orders, lookup)
     # The latest turn is new; if the one before is, too, then nothing was chosen for this prefix.
-    if chosen[:-1] and not found.places[chosen[-2]].is_kept:
+    elif chosen[:-1] and not found.places[chosen[-2]].is_kept:
         _name_choices(found, chosen, keys, conversation)
+
+
+def _late(found: Resolution, chosen: Sequence[int], keys: Keys, lookup: Lookup) -> list[int]:
+    """Places whose turn was made after one that stands later, or that an earlier request sent
+    nothing for.
+    """
+    late, first = [], 0
+    sent = lookup.sent([keys.sent(found.places[order]) for order in chosen])
+    for order in reversed(chosen):
+        place = found.places[order]
+        made_at = place.record.made_at if place.record else 0
+        if (first and made_at > first) or keys.sent(place) in sent:
+            late.append(order)
+        first = min(first or made_at, made_at)
+    return late
+
+
+def _hold_choices(found: Resolution, orders: Collection[int], lookup: Lookup) -> None:
+    """Let these places have what was chosen for them before."""
+    sent = lookup.sent([found.places[order].choice for order in orders])
+    found.search.read(token for token, _ in sent.values() if token)
+    for order in orders:
+        place = found.places[order]
+        token, _ = sent.get(place.choice, (None, 0))
+        if token is None or _may_be_new(found, order, token):
+            continue
+        record = found.search.turn(token)
+        if record is not None:
+            _keep(place, record)
+        elif not token and place.at + 1 < len(found.messages):
+            # A message that nothing follows is no turn of a conversation that went on.
+            place.is_missed = True
 
 
 def _name_choices(

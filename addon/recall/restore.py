@@ -243,7 +243,9 @@ class _Restorer:
         if self._policy.bare in ("now", "always") or refused:
             self._strip(place)
             return
-        if before in ("omit", "empty") and not place.is_kept:
+        if place.is_missed and not self._policy.repairing:
+            _forget(place)
+        elif before in ("omit", "empty") and not place.is_kept:
             _forget_if_late(place, since)
         self._carry(place)
         if place.record is not None and place.record.reasoning is not None:
@@ -472,7 +474,12 @@ def _forget_if_late(place: Place, since: int) -> None:
     if place.record is None or place.rule in SURE:
         return
     if since >= place.record.made_at:
-        place.rule, place.record = "", None
+        _forget(place)
+
+
+def _forget(place: Place) -> None:
+    if place.record is not None:
+        place.rule, place.record, place.token = "", None, ""
         place.why = "found too late: what was sent before is sent again"
 
 

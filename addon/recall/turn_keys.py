@@ -114,6 +114,9 @@ class Place(msgspec.Struct, dict=True):
     is_kept: bool = False
     """An earlier request went out with this choice."""
 
+    is_missed: bool = False
+    """An earlier request, the same to the letter, went out without its turn."""
+
     @cached_property
     def anchor(self) -> Anchor:
         return Anchor(self.after, self.asked.since, self.asked.words.digest)

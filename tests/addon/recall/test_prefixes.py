@@ -119,6 +119,39 @@ def test_what_goes_out_without_its_turn_stays_so_when_the_twin_is_forgotten(
     assert chats[0].carried() == [""]
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
+def test_what_was_missed_stays_so_when_a_turn_like_it_is_made_later(
+    memory: Memory, restarted: bool
+) -> None:
+    chat = Chat(memory)
+    chat.say_elsewhere(elsewhere("Done."))
+    chat.ask("go on")
+    assert chat.carried() == [""]
+    before = chat.sent
+    memory.clock.pass_days(1)
+    Chat(memory).answer(turn("thought", "Done."))
+    if restarted:
+        memory.engine.flush()
+        memory.restart()
+    assert (chat.carried(), chat.sent) == ([""], before)
+
+
+def test_what_was_chosen_stays_so_when_a_request_like_it_missed_it(memory: Memory) -> None:
+    chat = Chat(memory)
+    for number in range(4):
+        chat.answer(turn(f"thought {number}", f"Done {number}."))
+        chat.ask(f"go on {number}")
+    assert chat.carried() == [f"thought {number}" for number in range(4)]
+    Chat(memory).answer(turn("thought of a twin", "Done 0."))
+    first = dict(chat.messages[0])
+    chat.messages[0]["content"] = "Another day."
+    assert chat.carried()[0] == ""
+    memory.engine.flush()
+    memory.forget(memory.tokens()[4])
+    chat.messages[0] = first
+    assert chat.carried() == [f"thought {number}" for number in range(4)]
+
+
 def test_what_went_out_empty_in_a_twin_s_conversation_does_not_bind(memory: Memory) -> None:
     first, other = Chat(memory, "one"), Chat(memory, "two")
     for chat in (first, other):
