@@ -15,12 +15,17 @@ from addon.formats.wire.splice import scalar_text, value
 from addon.recall.identity import canonical_arguments
 from addon.recall.memory import Record
 
-__all__ = ("carries", "contradicts")
+__all__ = ("carries", "contradicts", "copied")
 
 
 def carries(message: Message) -> bool:
     """Whether the client carries any of the turn's reasoning: blanks and summaries are none."""
     return any(_states(message)) or any(map(_bare, _texts(message)))
+
+
+def copied(message: Message) -> list[str]:
+    """What the client carries of the turn's reasoning: its state and its words."""
+    return [*_states(message), *filter(None, map(_bare, _texts(message)))]
 
 
 def contradicts(message: Message, record: Record) -> bool:

@@ -20,6 +20,7 @@ again      an earlier request went out with this choice, which the rules no long
 from collections.abc import Callable, Collection, Sequence
 
 from addon.formats.neutral.turn import Message, ToolCall
+from addon.recall.carried import copied
 from addon.recall.evidence import (
     ENOUGH,
     HALF,
@@ -355,7 +356,7 @@ def _name_choices(
     """Fill `choice` of these places."""
     places = {found.places[order].at: found.places[order] for order in orders}
     for at, prefix in prefixes(found.messages, places):
-        places[at].choice = keys.choice(conversation, prefix)
+        places[at].choice = keys.choice(conversation, [*prefix, *copied(found.messages[at])])
 
 
 def _keep(place: Place, record: Record) -> None:
@@ -369,10 +370,23 @@ def _may_be_new(found: Resolution, order: int, token: str) -> bool:
     """Whether another turn than the chosen one may be coming back for the first time here: where
     ids are numbers, its conversation may be the same to the letter.
     """
-    calls = found.places[order].message.calls
-    if not calls or all(map(_is_unique, calls)):
+    place, before = found.places[order], found.places[order - 1] if order else None
+    if not place.message.calls or all(map(_is_unique, place.message.calls)):
         return False
-    return any(one.results is Results.UNKNOWN and one.token != token for one in found.all(order))
+    if before is not None and before.at + 1 == place.at:
+        return False  # no model answers what a model has said
+    new = [one for one in found.all(order) if one.results is Results.UNKNOWN and one.is_placed]
+    return any(one.token != token and _may_follow(one.record, found, order) for one in new)
+
+
+def _may_follow(record: Record, found: Resolution, order: int) -> bool:
+    """Whether the turn may have followed that of the place before, as far as is known."""
+    if order == 0:
+        return record.parent == ""
+    before = found.at(order - 1)
+    if record.parent is None or before is None or not before.token:
+        return record.parent != ""
+    return record.parent == before.token
 
 
 def _is_unique(call: ToolCall) -> bool:

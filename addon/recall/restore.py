@@ -11,6 +11,7 @@ import msgspec
 
 from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK, is_bound
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
+from addon.recall.carried import carries
 from addon.recall.earlier import Earlier, Sent
 from addon.recall.memory import Record
 from addon.recall.message_edit import (
@@ -471,8 +472,8 @@ class _Restorer:
 
 def _forget_if_late(place: Place, since: int) -> None:
     """Drop a turn that was remembered only after a request had gone out without it."""
-    if place.record is None or place.rule in SURE:
-        return
+    if place.record is None or place.rule in SURE or carries(place.message):
+        return  # what the client carries was not left out then
     if since >= place.record.made_at:
         _forget(place)
 

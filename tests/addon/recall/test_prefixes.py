@@ -6,7 +6,7 @@ import pytest
 
 from addon.formats.neutral.turn import Message, ToolCall
 from addon.recall.prefixes import prefixes
-from tests.addon.recall.chat import Chat, Memory, call, turn
+from tests.addon.recall.chat import FIELD, Chat, Json, Memory, call, turn
 from tests.addon.recall.clients import parts, replace_ids
 from tests.addon.recall.test_resolve import LONG, elsewhere
 
@@ -150,6 +150,43 @@ def test_what_was_chosen_stays_so_when_a_request_like_it_missed_it(memory: Memor
     memory.forget(memory.tokens()[4])
     chat.messages[0] = first
     assert chat.carried() == [f"thought {number}" for number in range(4)]
+
+
+def test_a_call_that_comes_later_in_the_conversation_does_not_undo_a_choice(
+    memory: Memory,
+) -> None:
+    chat = Chat(memory)
+    _number_ids(chat, chat.answer(turn("first", "", call())))
+    assert chat.carried() == ["first"]
+    kept = list(chat.messages)
+    chat.answer(turn("second", "", call()))
+    chat.messages = kept
+    assert chat.carried() == ["first"]
+
+
+def _number_ids(chat: Chat, message: Json) -> None:
+    message["tool_calls"][0]["id"] = chat.messages[-1]["tool_call_id"] = "call_0"
+
+
+def test_a_choice_is_not_taken_for_one_of_which_the_client_carries_other_reasoning(
+    memory: Memory,
+) -> None:
+    chats = [Chat(memory), Chat(memory)]
+    for number, chat in enumerate(chats):
+        chat.answer(turn(f"thought {number}", "Done."))[FIELD] = f"thought {number}"
+        chat.ask("go on")
+        assert (chat.carried(), chat.rules()) == ([f"thought {number}"], ["anchor"])
+    assert chats[0].rules() == ["anchor"]
+
+
+def test_what_went_out_without_a_copy_does_not_bind_what_has_one(memory: Memory) -> None:
+    chats = [Chat(memory), Chat(memory)]
+    for number, chat in enumerate(chats):
+        message = chat.answer(turn(f"thought {number}", "Done."))
+        chat.ask("go on")
+    assert chat.carried() == [""]
+    message[FIELD] = "thought 1"
+    assert (chat.carried(), chat.rules()) == (["thought 1"], ["anchor"])
 
 
 def test_what_went_out_empty_in_a_twin_s_conversation_does_not_bind(memory: Memory) -> None:

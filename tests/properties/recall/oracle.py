@@ -157,8 +157,10 @@ class Oracle:
     def likes(self, talk: Conversation, family: str, places: list[Place]) -> Likes:
         """What a turn would be like that could stand in the same request, to the letter."""
         said = [b"", *digests_of(talk)]
+        # Where ids tell nothing, the results before them are not remembered with a turn.
+        asked = [b"", *digests_of(talk, results=False)]
         alike = {
-            (said[place.order], normal(place.held.text), calls_of(place.held))
+            ((asked if place.held.calls else said)[place.order], *_content(place.held))
             for place in places
             if not place.held.calls or talk.habits.ids == "repeated"
         }
@@ -167,7 +169,8 @@ class Oracle:
     def has_twin(self, likes: Likes) -> bool:
         """Whether a turn was made since that another conversation would replay in this request."""
         return any(
-            (one.asked, normal(one.turn.text), _calls(one)) in likes.alike
+            (one.asked_alike if one.turn.calls else one.asked, normal(one.turn.text), _calls(one))
+            in likes.alike
             for one in self.issued[likes.since :]
             if (one.user, one.family) == (likes.user, likes.family)
         )
@@ -230,6 +233,10 @@ class Oracle:
 def normal(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _content(held: Held) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return normal(held.text), calls_of(held)
 
 
 def calls_of(held: Held) -> tuple[tuple[str, str], ...]:
@@ -310,17 +317,17 @@ def places_of(talk: Conversation, owner: dict[str, Issued], *, joined: bool) -> 
     return places
 
 
-def digests_of(talk: Conversation, *, ids: bool = True) -> list[bytes]:
+def digests_of(talk: Conversation, *, ids: bool = True, results: bool = True) -> list[bytes]:
     """Digests of the history up to each of its entries, without what clients put around them;
-    with the `ids` that they send, or without.
+    with the `ids` that they send and the `results` of calls, or without.
     """
     state, found = hashlib.sha256(), []
     for entry in talk.history:
         said: Any = entry.text
         if isinstance(entry, Held):
-            results = [one.result for one in entry.calls]
+            came = [one.result for one in entry.calls if results]
             names = [id_of(talk, entry, at) for at in range(len(entry.calls)) if ids]
-            said = (normal(entry.text), calls_of(entry), results, names)
+            said = (normal(entry.text), calls_of(entry), came, names)
         state.update(repr(said).encode())
         found.append(state.digest())
     return found

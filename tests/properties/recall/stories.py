@@ -329,6 +329,7 @@ class Story:
             words=words,
             before=before,
             asked=digests_of(talk)[-1],
+            asked_alike=digests_of(talk, results=False)[-1],
             after=self.judge.last_owner(talk),
         )
         self.judge.oracle.add(issued, MARK.findall(json.dumps(said)))

@@ -47,6 +47,9 @@ class Issued(msgspec.Struct, eq=False, kw_only=True):
     asked: bytes
     """Digest of all that was said before it, ids as the client sent them."""
 
+    asked_alike: bytes
+    """The same without the results of calls."""
+
     after: "Issued | None"
     """The turn of the last id of the gateway's before it, as the client sent it."""
 
