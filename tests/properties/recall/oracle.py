@@ -17,7 +17,17 @@ from tests.properties.recall.clients import id_of
 from tests.properties.recall.truth import Conversation, Held, Issued, Words, runs_of
 from tests.properties.recall.upstreams import Upstream
 
-__all__ = ("LONG", "Likes", "Oracle", "Place", "digests_of", "last_words", "owners_of", "places_of")
+__all__ = (
+    "LONG",
+    "Likes",
+    "Oracle",
+    "Place",
+    "digests_of",
+    "last_words",
+    "owners_of",
+    "places_of",
+    "questions_of",
+)
 
 LONG = 64
 """Characters from which a text alone identifies a turn."""
@@ -157,8 +167,8 @@ class Oracle:
     def likes(self, talk: Conversation, family: str, places: list[Place]) -> Likes:
         """What a turn would be like that could stand in the same request, to the letter."""
         said = [b"", *digests_of(talk)]
-        # Where ids tell nothing, the results before them are not remembered with a turn.
-        asked = [b"", *digests_of(talk, results=False)]
+        # Where ids tell nothing, more than the question is not remembered with a turn.
+        asked = questions_of(talk)
         alike = {
             ((asked if place.held.calls else said)[place.order], *_content(place.held))
             for place in places
@@ -169,7 +179,7 @@ class Oracle:
     def has_twin(self, likes: Likes) -> bool:
         """Whether a turn was made since that another conversation would replay in this request."""
         return any(
-            (one.asked_alike if one.turn.calls else one.asked, normal(one.turn.text), _calls(one))
+            (one.question if one.turn.calls else one.asked, normal(one.turn.text), _calls(one))
             in likes.alike
             for one in self.issued[likes.since :]
             if (one.user, one.family) == (likes.user, likes.family)
@@ -330,6 +340,16 @@ def digests_of(talk: Conversation, *, ids: bool = True, results: bool = True) ->
             said = (normal(entry.text), calls_of(entry), came, names)
         state.update(repr(said).encode())
         found.append(state.digest())
+    return found
+
+
+def questions_of(talk: Conversation) -> list[bytes]:
+    """Digests of the history up to the latest words before each entry, or up to itself."""
+    said, found, latest = digests_of(talk, ids=False, results=False), [], b""
+    for entry, digest in zip(talk.history, said, strict=True):
+        if isinstance(entry, Words):
+            latest = digest
+        found.append(latest)
     return found
 
 

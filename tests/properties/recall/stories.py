@@ -17,7 +17,7 @@ from tests.properties.recall.alterations import CHANGES, HABITS, habits_of
 from tests.properties.recall.clients import FORMATS, PATHS, body_of, heard, held_of
 from tests.properties.recall.gateway import ACCOUNTS, ELSEWHERE, Gateway
 from tests.properties.recall.judgement import Judge, Request, Violation
-from tests.properties.recall.oracle import Likes, Oracle, digests_of, last_words
+from tests.properties.recall.oracle import Likes, Oracle, digests_of, last_words, questions_of
 from tests.properties.recall.scripts import prompt_of, result_of, turn_of
 from tests.properties.recall.truth import MARK, Conversation, Held, Issued, Words
 from tests.properties.recall.upstreams import UPSTREAMS, ChatUpstream, Upstream
@@ -329,7 +329,7 @@ class Story:
             words=words,
             before=before,
             asked=digests_of(talk)[-1],
-            asked_alike=digests_of(talk, results=False)[-1],
+            question=questions_of(talk)[-1],
             after=self.judge.last_owner(talk),
         )
         self.judge.oracle.add(issued, MARK.findall(json.dumps(said)))

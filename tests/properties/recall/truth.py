@@ -47,8 +47,8 @@ class Issued(msgspec.Struct, eq=False, kw_only=True):
     asked: bytes
     """Digest of all that was said before it, ids as the client sent them."""
 
-    asked_alike: bytes
-    """The same without the results of calls."""
+    question: bytes
+    """Digest of all that was said up to the words that it answers, without ids and results."""
 
     after: "Issued | None"
     """The turn of the last id of the gateway's before it, as the client sent it."""
