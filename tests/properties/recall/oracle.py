@@ -166,23 +166,26 @@ class Oracle:
 
     def likes(self, talk: Conversation, family: str, places: list[Place]) -> Likes:
         """What a turn would be like that could stand in the same request, to the letter."""
+        repeated = talk.habits.ids == "repeated"
         said = [b"", *digests_of(talk)]
-        # Where ids tell nothing, more than the question is not remembered with a turn.
-        asked = questions_of(talk)
+        if repeated:
+            # No more than the question is remembered with a turn, and what is chosen for calls
+            # may rest on the turn beside them.
+            said = questions_of(talk)
         alike = {
-            ((asked if place.held.calls else said)[place.order], *_content(place.held))
+            (said[place.order], *_content(place.held))
             for place in places
-            if not place.held.calls or talk.habits.ids == "repeated"
+            if not place.held.calls or repeated
         }
         return Likes(talk.user, family, len(self.issued), alike)
 
     def has_twin(self, likes: Likes) -> bool:
         """Whether a turn was made since that another conversation would replay in this request."""
         return any(
-            (one.question if one.turn.calls else one.asked, normal(one.turn.text), _calls(one))
-            in likes.alike
+            (digest, normal(one.turn.text), _calls(one)) in likes.alike
             for one in self.issued[likes.since :]
             if (one.user, one.family) == (likes.user, likes.family)
+            for digest in (one.asked, one.question)
         )
 
     def _carries(self, talk: Conversation, held: Held, turn: Issued) -> bool:
