@@ -323,11 +323,12 @@ def _late(found: Resolution, chosen: Sequence[int], keys: Keys, lookup: Lookup) 
     nothing for.
     """
     late, first = [], 0
-    sent = lookup.sent([keys.sent(found.places[order]) for order in chosen])
+    names = {order: keys.sent(found.places[order]) for order in chosen}
+    sent = lookup.sent(names.values())
     for order in reversed(chosen):
         place = found.places[order]
         made_at = place.record.made_at if place.record else 0
-        if (first and made_at > first) or keys.sent(place) in sent:
+        if (first and made_at > first) or names[order] in sent:
             late.append(order)
         first = min(first or made_at, made_at)
     return late
