@@ -126,10 +126,9 @@ def _signed(turn: Turn, account: str, at: int) -> Json:
     return {"google": {"thought_signature": f"sig-{mark[:24]}"}}
 
 
-class ResponsesUpstream:
-    """Responses without a store: encrypted items."""
+class _WholeAnswers:
+    """An upstream whose turns need no profile and are not streamed."""
 
-    api = "responses"
     profile = ""
     by_call = False
 
@@ -138,6 +137,12 @@ class ResponsesUpstream:
 
     def stream(self, turn: Turn, account: str, rng: Random) -> list[bytes]:
         return []
+
+
+class ResponsesUpstream(_WholeAnswers):
+    """Responses without a store: encrypted items."""
+
+    api = "responses"
 
     def said(self, turn: Turn, account: str) -> Json:
         return {"output": [*self._items(turn, account)]}
@@ -188,18 +193,10 @@ class ResponsesUpstream:
         return {**item, "encrypted_content": f"gAAAA-{mark}-{at}-{account}"}
 
 
-class MessagesUpstream:
+class MessagesUpstream(_WholeAnswers):
     """Anthropic's Messages: signed blocks, and redacted ones."""
 
     api = "messages"
-    profile = ""
-    by_call = False
-
-    def prepared(self, turn: Turn) -> Turn:
-        return turn
-
-    def stream(self, turn: Turn, account: str, rng: Random) -> list[bytes]:
-        return []
 
     def said(self, turn: Turn, account: str) -> Json:
         return {"content": [*self._blocks(turn, account)]}
