@@ -19,7 +19,11 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
-from mitmproxy.proxy.layers.http._events import RequestHeaders, ResponseData
+from mitmproxy.proxy.layers.http._events import (
+    RequestHeaders,
+    ResponseData,
+    ResponseProtocolError,
+)
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.server import ConnectionHandler
 
@@ -148,11 +152,22 @@ class ClientHttp1(Http1Server):
 class UpstreamHttp1(Http1Client):
     """The upstream's side of a connection."""
 
+    _is_broken = False
+    """Whether its request has been told that it failed."""
+
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if not (
-            isinstance(event, events.DataReceived) and self.conn.state is ConnectionState.CLOSED
-        ):
-            yield from super()._handle_event(event)
+        late = isinstance(event, events.DataReceived) and self.conn.state is ConnectionState.CLOSED
+        # mitmproxy tells a failure again when the connection closes: by then the request may be
+        # another attempt's, which would be given up for it.
+        closed = isinstance(event, events.ConnectionClosed) and self._is_broken
+        if not (late or closed):
+            yield from self._watched(super()._handle_event(event))
+
+    def _watched(self, work: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+        for command in work:
+            if isinstance(command, ReceiveHttp):
+                self._is_broken |= isinstance(command.event, ResponseProtocolError)
+            yield command
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         while self.request and _INTERIM.match(bytes(self.buf)) and self.buf.maybe_extract_lines():
