@@ -34,9 +34,12 @@ class Sidecar:
     def __init__(self, *, store: Engine, watch: Watch, secret: bytes, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        # Guesses under one name are the attack; many people may share an address.
-        self.account_attempts = Throttle(capacity=10, refill_seconds=90, clock=clock)
+        # Many people may share an address, and strangers guess at other people's accounts: only
+        # guesses at one account from one address say whom to stop.
+        self.guesses = Throttle(capacity=10, refill_seconds=90, clock=clock)
         self.address_attempts = Throttle(capacity=30, refill_seconds=30, clock=clock)
+        # Guesses from many addresses: its owner is among those who try, so they only slow down.
+        self.account_attempts = Throttle(capacity=30, refill_seconds=30, clock=clock)
         self.configuration = LiveConfiguration(
             watch, store.version, partial(read_overrides, store, secret)
         )

@@ -1,10 +1,11 @@
 """An in-process token bucket per name, against guessing."""
 
+import ipaddress
 from collections import OrderedDict
 
 from shared.clock import Clock
 
-__all__ = ("Throttle",)
+__all__ = ("Throttle", "network_of")
 
 _MAX_NAMES = 10_000
 """About a megabyte; the name used longest ago is forgotten first."""
@@ -42,3 +43,16 @@ class Throttle:
         self._buckets.move_to_end(name)
         if len(self._buckets) > _MAX_NAMES:
             self._buckets.popitem(last=False)
+
+
+def network_of(address: str) -> str:
+    """The name under which an address is counted: of IPv6 the /64 network, which is what one
+    customer gets at least (RFC 6177, section 2), else the address itself.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address) or parsed.ipv4_mapped:
+        return str(parsed)
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False))

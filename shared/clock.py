@@ -1,5 +1,6 @@
 """Time as a collaborator: code takes a `Clock`, tests pass their own."""
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -15,6 +16,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back; for durations and deadlines."""
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds of that clock."""
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -24,3 +28,6 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

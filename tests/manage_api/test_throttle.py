@@ -1,4 +1,4 @@
-from manage_api.throttle import Throttle
+from manage_api.throttle import Throttle, network_of
 from tests.manage_api.world import ManualClock
 
 
@@ -59,3 +59,10 @@ def test_strangers_cannot_fill_the_memory() -> None:
 
     assert attempts.take("0") == 0
     assert attempts.take("10000") == 10
+
+
+def test_ipv6_is_counted_by_its_network_and_ipv4_by_the_address() -> None:
+    assert network_of("2001:db8:1:2::1") == network_of("2001:db8:1:2:ffff::9")
+    assert network_of("2001:db8:1:2::1") != network_of("2001:db8:1:3::1")
+    assert network_of("203.0.113.1") != network_of("203.0.113.2")
+    assert network_of("") == ""

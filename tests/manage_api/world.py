@@ -40,6 +40,9 @@ class ManualClock:
     def monotonic(self) -> float:
         return self.seconds
 
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
 
 class FromPeer:
     """The application as a peer with this address reaches it."""

@@ -27,6 +27,7 @@ from manage_api.domains.session.service import (
 from manage_api.domains.users.schemas import UserDetails
 from manage_api.problems import Conflict, conflict_problem, invalid
 from manage_api.sidecar import Sidecar
+from manage_api.throttle import network_of
 from shared.model import Limits
 from shared.security.keys import digest
 from shared.store.accounts import NameTaken
@@ -84,7 +85,7 @@ class SessionController(Controller):
         rules = sidecar.snapshot.registration
         if not rules.allowed:
             raise PermissionDeniedException("Registration is closed: ask an admin for an account.")
-        take_attempt(sidecar.address_attempts, client_address(request))
+        take_attempt(sidecar.address_attempts, network_of(client_address(request)))
         if not _is_invited(data.invite_code, rules.invite_codes):
             raise invalid("invite_code", "This invite code is not valid: ask an admin for one.")
         user, api_key = await create_account(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from manage_api.domains.users.service import open_account
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
-from manage_api.throttle import Throttle
+from manage_api.throttle import Throttle, network_of
 from shared.model import User
 from shared.security.passwords import (
     check_password,
@@ -31,23 +31,37 @@ __all__ = (
 )
 
 
+LONGEST_DELAY = 4.0
+"""Seconds by which an account that many addresses guess at is slowed down: its owner waits so
+long at most, and a person waits so long.
+"""
+
+
 async def verify_password(
     sidecar: Sidecar, *, username: str, password: str, address: str
 ) -> User | None:
     """Return the user if the password is right and the account enabled, else None.
 
-    Both take the same time. Raises TooManyRequestsException after many failures under one
-    name or from one address.
+    Both take the same time. Raises TooManyRequestsException after many failures from one
+    address, at this account or at any. After many failures at one account it takes longer,
+    wherever these came from: its owner must still get in.
     """
-    buckets = ((sidecar.address_attempts, address), (sidecar.account_attempts, username.lower()))
-    for throttle, name in buckets:
-        take_attempt(throttle, name)
+    name, origin = username.lower(), network_of(address)
+    buckets = (
+        (sidecar.address_attempts, origin),
+        (sidecar.guesses, f"{origin} {name}"),
+        (sidecar.account_attempts, name),
+    )
+    for throttle, key in buckets[:2]:
+        take_attempt(throttle, key)
+    if wait := sidecar.account_attempts.take(name):
+        await sidecar.clock.sleep(min(wait, LONGEST_DELAY))
     user, password_hash = find_user_by_name(sidecar.store, username) or (None, None)
     matches = await sidecar.hash(check_password, password, password_hash)
     if user is None or password_hash is None or user.disabled or not matches:
         return None
-    for throttle, name in buckets:
-        throttle.give_back(name)
+    for throttle, key in buckets:
+        throttle.give_back(key)
     if needs_rehash(password_hash):
         password_hash = await _rehash(sidecar, user, password, password_hash)
     if is_well_known(password, user.username):

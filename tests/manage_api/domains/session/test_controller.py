@@ -72,21 +72,73 @@ async def test_a_body_of_the_wrong_shape_names_the_field(client: AsyncTestClient
     assert "password" in fields(answer)
 
 
-async def test_guessing_one_account_is_stopped_wherever_it_comes_from(
+async def guess(client: AsyncTestClient, name: str, address: str, times: int = 1) -> int:
+    """The status of the last of some wrong passwords from an address."""
+    body = {"username": name, "password": ""}
+    headers = {"X-Forwarded-For": address}
+    answers = [await client.post("/api/login", json=body, headers=headers) for _ in range(times)]
+    return answers[-1].status_code
+
+
+async def test_guessing_one_account_from_one_address_is_stopped(
     client: AsyncTestClient, ada: Person
 ) -> None:
-    guess = ada.credentials | {"password": ""}
-    for number in range(10):
-        await client.post(
-            "/api/login", json=guess, headers={"X-Forwarded-For": f"203.0.113.{number}"}
-        )
+    stranger = {"X-Forwarded-For": "203.0.113.99"}
+    assert await guess(client, "ada", "203.0.113.99", times=10) == 401
 
-    answer = await client.post(
-        "/api/login", json=ada.credentials, headers={"X-Forwarded-For": "203.0.113.99"}
-    )
+    answer = await client.post("/api/login", json=ada.credentials, headers=stranger)
 
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) == 90
+
+
+async def test_whoever_guesses_at_an_account_does_not_lock_its_owner_out(
+    client: AsyncTestClient, ada: Person, clock: ManualClock
+) -> None:
+    for number in range(100):
+        await guess(client, "ada", f"203.0.113.{number}", times=10)
+    began = clock.monotonic()
+
+    answer = await client.post(
+        "/api/login", json=ada.credentials, headers={"X-Forwarded-For": "198.51.100.7"}
+    )
+
+    assert answer.status_code == 200
+    assert clock.monotonic() - began <= 4
+
+
+async def test_guesses_at_one_account_from_many_addresses_slow_each_other_down(
+    client: AsyncTestClient, ada: Person, clock: ManualClock
+) -> None:
+    for number in range(30):
+        await guess(client, "ada", f"203.0.113.{number}")
+    began = clock.monotonic()
+
+    for number in range(30, 40):
+        await guess(client, "ada", f"203.0.113.{number}")
+
+    assert 30 < clock.monotonic() - began <= 40
+
+
+async def test_an_account_that_is_not_there_is_slowed_down_as_well(
+    client: AsyncTestClient, clock: ManualClock
+) -> None:
+    for number in range(30):
+        await guess(client, "nobody", f"203.0.113.{number}")
+    began = clock.monotonic()
+
+    await guess(client, "nobody", "198.51.100.7")
+
+    assert clock.monotonic() - began == 4
+
+
+async def test_the_addresses_of_one_ipv6_network_count_as_one(
+    client: AsyncTestClient, ada: Person
+) -> None:
+    answers = [await guess(client, "ada", f"2001:db8:1:2::{number:x}") for number in range(1, 12)]
+
+    assert answers == [401] * 10 + [429]
+    assert await guess(client, "ada", "2001:db8:1:3::1") == 401
 
 
 async def test_guessing_from_one_address_is_stopped_whatever_the_account(
