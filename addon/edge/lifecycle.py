@@ -13,30 +13,17 @@ from mitmproxy.utils import asyncio_utils
 from addon.edge import http1
 from addon.edge.http_layer import widen_backlog
 from addon.node import Node
+from shared.config.mitm import REQUIRED, SINK
 
 __all__ = ("BASELINE", "ClientLimit", "Lifecycle")
 
 BASELINE: dict[str, object] = {
-    "block_global": False,
-    "connection_strategy": "lazy",
-    "http2": False,
-    "http3": False,
-    "websocket": False,
-    "rawtcp": False,
-    "onboarding": False,
-    "validate_inbound_headers": True,
-    "keep_host_header": True,
-    "ssl_insecure": False,
+    **REQUIRED,
     "save_stream_file": None,
     "client_replay": [],
     "server_replay": [],
 }
-"""mitmproxy options that must hold, whoever launched it: another value would open a way
-past the gateway.
-"""
-
-SINK = "reverse:http://127.0.0.1:9@"
-"""How each mode must begin: mitmproxy's own target is a port that nobody listens at."""
+"""mitmproxy options that must hold when somebody launches it without `mitm.toml`."""
 
 SHOWN_FLOWS = 500
 """mitmweb keeps every flow in memory, 55 KB for one of 50 KB: the latest are kept."""
@@ -99,9 +86,9 @@ def _refuse_other_options() -> None:
     wrong = [name for name, value in BASELINE.items() if getattr(ctx.options, name) != value]
     for name in wrong:
         _log.error("mitmproxy's option %s must be %r: mend mitm.toml", name, BASELINE[name])
-    modes = [mode for mode in ctx.options.mode if not mode.startswith(SINK)]
+    modes = [mode for mode in ctx.options.mode if not mode.startswith(f"{SINK}@")]
     for mode in modes:
-        _log.error("mitmproxy's mode must be %s…, not %s: mend mitm.toml", SINK, mode)
+        _log.error("mitmproxy's mode must be %s@…, not %s: mend mitm.toml", SINK, mode)
     if wrong or modes:
         raise SystemExit(1)
 

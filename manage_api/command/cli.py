@@ -26,7 +26,7 @@ from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
 from shared.clock import SystemClock
 from shared.config.load import load
-from shared.config.mitm import find_mitm, load_mitm
+from shared.config.mitm import find_mitm, load_safe_mitm
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
@@ -136,7 +136,7 @@ def log(follow: bool) -> None:
 def check() -> None:
     """Show the configuration in force, or what is wrong with it."""
     snapshot = load(os.environ)
-    load_mitm(find_mitm())
+    load_safe_mitm(find_mitm(), web=True)
     click.echo(report.checked(snapshot))
 
 

@@ -21,7 +21,7 @@ from manage_api.command.daemon import Daemon
 from manage_api.command.supervise import Program, Say, supervise
 from shared.clock import SystemClock
 from shared.config.load import load
-from shared.config.mitm import MitmSettings, find_mitm, load_mitm
+from shared.config.mitm import MitmSettings, find_mitm, load_safe_mitm
 from shared.config.schema import Snapshot
 from shared.errors import ThinkbackError
 from shared.security.secrets import load_secret
@@ -57,7 +57,7 @@ def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
     Raises ConfigError, LaunchError or StoreError. A faulty configuration changes nothing.
     """
     snapshot = load(environ)
-    mitm = load_mitm(find_mitm())
+    mitm = load_safe_mitm(find_mitm(), web=web)
     _await_free(snapshot.server.listen_addr, "set LISTEN_ADDR to another address")
     _await_free(snapshot.server.admin_addr, "set ADMIN_LISTEN_ADDR to another address")
     if web:

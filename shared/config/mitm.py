@@ -6,12 +6,22 @@ from pathlib import Path
 import msgspec
 from msgspec import inspect
 
-from shared.config.address import split_address
+from shared.config.address import is_loopback, split_address
 from shared.config.check import Finding, Rule, check, closest
 from shared.config.document import Document
 from shared.errors import ConfigError, Problem
 
-__all__ = ("LAUNCHER_OPTIONS", "OPTIONS", "WEB_OPTIONS", "MitmSettings", "find_mitm", "load_mitm")
+__all__ = (
+    "LAUNCHER_OPTIONS",
+    "OPTIONS",
+    "REQUIRED",
+    "SINK",
+    "WEB_OPTIONS",
+    "MitmSettings",
+    "find_mitm",
+    "load_mitm",
+    "load_safe_mitm",
+)
 
 type Value = bool | int | str | tuple[str, ...]
 
@@ -61,6 +71,44 @@ WEB_OPTIONS = frozenset(
     """.split()  # noqa: SIM905
 )
 """The options that only mitmweb has."""
+
+
+SINK = "reverse:http://127.0.0.1:9"
+"""The mode: mitmproxy's own target is a port that nobody listens at."""
+
+REQUIRED: Mapping[str, object] = {
+    "block_global": False,
+    "connection_strategy": "lazy",
+    "http2": False,
+    "http3": False,
+    "websocket": False,
+    "rawtcp": False,
+    "onboarding": False,
+    "validate_inbound_headers": True,
+    "keep_host_header": True,
+    "ssl_insecure": False,
+}
+"""Options that must hold, whoever launches mitmproxy: another value would open a way past
+the gateway.
+"""
+
+_AS_REQUIRED = frozenset({"ssl_insecure", "validate_inbound_headers"})
+"""Those that mitmproxy itself has so where they are not given."""
+
+_FORBIDDEN = {
+    **dict.fromkeys(("hardump", "save_stream_file"), "writes all traffic with its keys to a file"),
+    **dict.fromkeys(("client_replay", "rfile", "server_replay"), "plays back recorded traffic"),
+    **dict.fromkeys(("proxyauth", "upstream_auth"), "is for another kind of proxy"),
+    **dict.fromkeys(
+        ("map_local", "map_remote", "modify_body", "modify_headers"), "changes what passes"
+    ),
+    **dict.fromkeys(("stickyauth", "stickycookie"), "gives one caller's credentials to others"),
+    "proxy_debug": "writes raw traffic to the log",
+}
+"""Options that nobody may set, and what is wrong with each."""
+
+_MOST_DETAIL = 1
+"""`flow_detail` from 2 on prints headers and bodies."""
 
 
 class MitmSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +166,47 @@ def load_mitm(path: Path) -> MitmSettings:
     if problems := [document.problem(finding.path, finding.message) for finding in findings]:
         raise ConfigError(problems)
     return msgspec.convert(document.tree, MitmSettings)
+
+
+def load_safe_mitm(path: Path, *, web: bool = False) -> MitmSettings:
+    """Read `mitm.toml` for a start; raises ConfigError also where it is not safe to run so."""
+    settings = load_mitm(path)
+    problems = [Problem(key, fault, source=str(path)) for key, fault in _unsafe(settings, web)]
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _unsafe(settings: MitmSettings, web: bool) -> Iterator[tuple[str, str]]:
+    """Yield each key that would weaken the gateway, and what is wrong with it."""
+    if settings.mode != SINK:
+        yield "mode", f"must be {SINK}: mitmproxy itself must forward to nowhere"
+    yield from _unsafe_options("options", settings.options)
+    for name in REQUIRED.keys() - settings.options.keys() - _AS_REQUIRED:
+        yield f"options.{name}", f"is missing: set it to {_spelt(REQUIRED[name])}"
+    if web:
+        yield from _unsafe_options("web", settings.web)
+        if not is_loopback(str(settings.web.get("web_host", "127.0.0.1"))):
+            yield "web.web_host", "must be 127.0.0.1: mitmweb shows what everybody writes"
+
+
+def _unsafe_options(table: str, options: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+    for name, value in options.items():
+        if name in REQUIRED and value != REQUIRED[name]:
+            yield f"{table}.{name}", f"must be {_spelt(REQUIRED[name])}"
+        elif name in _FORBIDDEN and value not in (False, "", ()):
+            yield f"{table}.{name}", f"must not be set: it {_FORBIDDEN[name]}"
+    detail = options.get("flow_detail", 0)
+    if isinstance(detail, int) and detail > _MOST_DETAIL:
+        yield f"{table}.flow_detail", f"must be 0 or {_MOST_DETAIL}: more shows keys and prompts"
+    if options.get("termlog_verbosity") == "debug":
+        yield f"{table}.termlog_verbosity", "must not be debug: that writes raw traffic to the log"
+    if table == "options" and options.get("store_streamed_bodies"):
+        yield f"{table}.store_streamed_bodies", "must be false: it keeps every body in memory"
+
+
+def _spelt(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"'
 
 
 def find_mitm() -> Path:

@@ -17,6 +17,9 @@ from shared.security.passwords import is_well_known
 __all__ = ("RULES",)
 
 DAY = 86400
+WIDEST = 8
+"""Bits of the widest private networks, 10.0.0.0/8 and fd00::/8: no proxies take more."""
+
 HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 """A name or an address, as `urlsplit` gives it: lower-case, brackets taken off."""
 
@@ -39,9 +42,14 @@ def two_addresses(server: dict[str, Any]) -> Iterator[Finding]:
 
 def network(text: str) -> Iterator[Finding]:
     try:
-        ipaddress.ip_network(text)
+        parsed = ipaddress.ip_network(text)
     except ValueError:
         yield Finding("must be an address or a network, like 10.0.0.5 or 10.0.0.0/8")
+        return
+    if parsed.prefixlen < WIDEST:
+        yield Finding(
+            "trusts so many addresses that anyone could pretend to be anybody: name the proxies"
+        )
 
 
 def whole(tree: dict[str, Any]) -> Iterator[Finding]:

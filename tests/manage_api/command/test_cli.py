@@ -270,3 +270,15 @@ def test_status_without_a_gateway_says_so(thinkback: Command) -> None:
 
     assert done.returncode == 1
     assert done.stdout.count("does not answer") == 2
+
+
+def test_an_option_of_mitmproxy_that_is_not_safe_ends_the_start_with_words(
+    thinkback: Command,
+) -> None:
+    mitm = (Path(__file__).parents[3] / "mitm.toml").read_text()
+    (thinkback.directory / "mitm.toml").write_text(mitm.replace("http2 = false", "http2 = true"))
+
+    done = [thinkback(verb) for verb in ("check", "up", "start")]
+
+    assert [each.returncode for each in done] == [2, 2, 2]
+    assert {each.stderr for each in done} == {"mitm.toml: options.http2: must be false\n"}

@@ -1,4 +1,5 @@
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -8,12 +9,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.config.mitm import LAUNCHER_OPTIONS, OPTIONS, WEB_OPTIONS, find_mitm, load_mitm
+from shared.config.mitm import (
+    LAUNCHER_OPTIONS,
+    OPTIONS,
+    REQUIRED,
+    WEB_OPTIONS,
+    find_mitm,
+    load_mitm,
+    load_safe_mitm,
+)
 from shared.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
 PROBE = """
 import json
+import re
 from mitmproxy import ctx
 
 class Probe:
@@ -193,3 +203,79 @@ def test_the_file_in_the_current_directory_comes_first(
 
     assert elsewhere == ROOT / "mitm.toml"
     assert find_mitm().samefile(here)
+
+
+def changed(tmp_path: Path, options: str = "", web: str = "") -> Path:
+    """The file as it is shipped, with other values for these lines."""
+    text = (ROOT / "mitm.toml").read_text()
+    for section, lines in (("[options]", options), ("[web]", web)):
+        for line in filter(None, lines.split("\n")):
+            name = line.partition(" ")[0]
+            text = re.sub(rf"(?m)^{name} = .*\n", "", text)
+            text = text.replace(f"\n{section}\n", f"\n{section}\n{line}\n")
+    return settings_of(tmp_path, text)
+
+
+def test_what_is_shipped_is_safe_to_run(tmp_path: Path) -> None:
+    assert load_safe_mitm(ROOT / "mitm.toml", web=True) == load_mitm(ROOT / "mitm.toml")
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_an_option_that_the_gateway_rests_on_must_be_as_it_is(tmp_path: Path, name: str) -> None:
+    value = '"eager"' if name == "connection_strategy" else str(not REQUIRED[name]).lower()
+
+    with pytest.raises(ConfigError, match=f"options.{name}: must be "):
+        load_safe_mitm(changed(tmp_path, f"{name} = {value}"))
+
+
+@pytest.mark.parametrize("name", REQUIRED.keys() - {"ssl_insecure", "validate_inbound_headers"})
+def test_such_an_option_may_not_be_left_out(tmp_path: Path, name: str) -> None:
+    text = re.sub(rf"(?m)^{name} = .*\n", "", (ROOT / "mitm.toml").read_text())
+
+    with pytest.raises(ConfigError, match=f"options.{name}: is missing: set it to "):
+        load_safe_mitm(settings_of(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'hardump = "/tmp/all.har"',
+        'save_stream_file = "/tmp/flows"',
+        "flow_detail = 3",
+        "flow_detail = 2",
+        "store_streamed_bodies = true",
+        'termlog_verbosity = "debug"',
+        "proxy_debug = true",
+        'client_replay = ["/tmp/flows"]',
+        'server_replay = ["/tmp/flows"]',
+        'rfile = "/tmp/flows"',
+        'proxyauth = "any"',
+        'upstream_auth = "a:b"',
+        'modify_headers = ["/~q/Authorization/x"]',
+        'modify_body = ["/~s/a/b"]',
+        'map_remote = ["|a|b"]',
+        'map_local = ["|a|/etc"]',
+        'stickyauth = "."',
+        'stickycookie = "."',
+    ],
+)
+def test_an_option_that_gives_traffic_away_or_changes_it_is_refused(
+    tmp_path: Path, line: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"mitm.toml: options.{line.partition(' ')[0]}: must "):
+        load_safe_mitm(changed(tmp_path, line))
+
+
+def test_another_target_than_the_closed_port_is_refused(tmp_path: Path) -> None:
+    text = (ROOT / "mitm.toml").read_text().replace(":9", ":80")
+
+    with pytest.raises(ConfigError, match=r"mode: must be reverse:http://127\.0\.0\.1:9: "):
+        load_safe_mitm(settings_of(tmp_path, text))
+
+
+def test_mitmweb_is_for_this_machine_alone(tmp_path: Path) -> None:
+    path = changed(tmp_path, web='web_host = "0.0.0.0"')
+
+    with pytest.raises(ConfigError, match=r"web\.web_host: must be 127\.0\.0\.1: "):
+        load_safe_mitm(path, web=True)
+    assert load_safe_mitm(path)

@@ -69,6 +69,14 @@ REFUSED = {
             "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8",
         ),
         (
+            'trusted_proxies = ["0.0.0.0/0"]',
+            "trusts so many addresses that anyone could pretend to be anybody: name the proxies",
+        ),
+        (
+            'trusted_proxies = ["::/1"]',
+            "trusts so many addresses that anyone could pretend to be anybody: name the proxies",
+        ),
+        (
             'trusted_proxies = ["proxy"]',
             "must be an address or a network, like 10.0.0.5 or 10.0.0.0/8",
         ),
