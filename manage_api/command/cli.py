@@ -137,6 +137,7 @@ def check() -> None:
     """Show the configuration in force, or what is wrong with it."""
     snapshot = load(os.environ)
     load_safe_mitm(find_mitm(), web=True)
+    launcher.refuse_unsafe(snapshot)
     click.echo(report.checked(snapshot))
 
 

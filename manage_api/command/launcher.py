@@ -19,6 +19,7 @@ from manage_api.addresses import local_url, why_taken
 from manage_api.command import report
 from manage_api.command.daemon import Daemon
 from manage_api.command.supervise import Program, Say, supervise
+from manage_api.domains.system.risks import refusal, unresolved
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import MitmSettings, find_mitm, load_safe_mitm
@@ -31,7 +32,7 @@ from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
 
-__all__ = ("LaunchError", "Prepared", "prepare", "run")
+__all__ = ("LaunchError", "Prepared", "prepare", "refuse_unsafe", "run")
 
 _BIND_TRIES = 20
 _BIND_DELAY = 0.1
@@ -58,6 +59,7 @@ def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
     """
     snapshot = load(environ)
     mitm = load_safe_mitm(find_mitm(), web=web)
+    refuse_unsafe(snapshot)
     _await_free(snapshot.server.listen_addr, "set LISTEN_ADDR to another address")
     _await_free(snapshot.server.admin_addr, "set ADMIN_LISTEN_ADDR to another address")
     if web:
@@ -70,6 +72,12 @@ def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
         if snapshot.server.is_exposed:
             _refuse_well_known_passwords(engine)
     return Prepared(snapshot=snapshot, mitm=mitm, first_account=account)
+
+
+def refuse_unsafe(snapshot: Snapshot) -> None:
+    """Raise LaunchError for a configuration that nobody can run safely."""
+    if reason := refusal(snapshot):
+        raise LaunchError(reason)
 
 
 async def run(
@@ -88,7 +96,7 @@ async def run(
     programs, mitmweb_url = _programs(prepared, environ, web=web)
     ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
     async with asyncio.TaskGroup() as group:
-        tasks = []
+        tasks = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
         if daemon:
             tasks.append(group.create_task(daemon.keep_log_small()))
         code = await supervise(
@@ -97,6 +105,12 @@ async def run(
         for task in tasks:
             task.cancel()
     return code
+
+
+async def _tell_unresolved(snapshot: Snapshot, say: Say) -> None:
+    """Say which upstreams' names can't be resolved, while the programs start."""
+    for sentence in await asyncio.to_thread(unresolved, snapshot.upstreams):
+        say(sentence)
 
 
 def _programs(

@@ -4,6 +4,7 @@ import textwrap
 from urllib.parse import urljoin, urlsplit
 
 from manage_api.addresses import base_url, is_public, local_url
+from manage_api.domains.system.risks import risks, unresolved
 from shared.config.schema import Snapshot, Upstream
 from shared.profiles import Decided
 from shared.routes import known_models
@@ -28,17 +29,6 @@ def reachability(snapshot: Snapshot) -> str:
         "Programs on this machine can use this base URL. Cursor can't: the calls come from its "
         "servers, not from your computer. Put a reverse proxy without response buffering in "
         "front, and set PUBLIC_URL (docs/operating.md)."
-    )
-
-
-def exposure(snapshot: Snapshot) -> str:
-    """Warn of keys that cross the Internet unencrypted; empty when they don't."""
-    url = urlsplit(base_url(snapshot))
-    if url.scheme == "https" or not is_public(url.hostname or ""):
-        return ""
-    return (
-        "Keys cross the Internet unencrypted with this base URL: put TLS in front "
-        "(docs/operating.md)."
     )
 
 
@@ -76,7 +66,7 @@ def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
         "Web pages": web_pages(snapshot),
         "mitmweb": mitmweb_url,
     }
-    notes = _paragraphs(next_step(snapshot), reachability(snapshot), exposure(snapshot))
+    notes = _paragraphs(next_step(snapshot), reachability(snapshot), *risks(snapshot))
     return "\n".join([f"Thinkback {version} is running.", *_rows(rows), *notes])
 
 
@@ -105,7 +95,8 @@ def checked(snapshot: Snapshot) -> str:
         "",
         *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream)),
     ]
-    return "\n".join([*_rows(rows), *upstreams, *_paragraphs(next_step(snapshot))])
+    notes = (next_step(snapshot), *risks(snapshot), *unresolved(snapshot.upstreams))
+    return "\n".join([*_rows(rows), *upstreams, *_paragraphs(*notes)])
 
 
 def _upstream(snapshot: Snapshot, upstream: Upstream) -> list[str]:

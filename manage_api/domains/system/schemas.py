@@ -94,5 +94,8 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """The most recently seen first."""
 
     problems: list[ProblemView]
+    risks: list[str]
+    """What is less safe than it could be, as sentences."""
+
     last_settled_at: int | None
     """When the last exchange entered the ledger, epoch milliseconds; null: never."""

@@ -11,6 +11,7 @@ import msgspec
 from pysqlite3 import dbapi2
 
 from manage_api.domains.system.backup import back_up
+from manage_api.domains.system.risks import risks
 from manage_api.domains.system.schemas import (
     DatabaseView,
     HealthReport,
@@ -52,6 +53,7 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
         problems=msgspec.convert(
             sidecar.configuration.problems, list[ProblemView], from_attributes=True
         ),
+        risks=risks(sidecar.snapshot),
         last_settled_at=_last_settled(sidecar.store),
     )
 

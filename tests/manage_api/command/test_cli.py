@@ -282,3 +282,18 @@ def test_an_option_of_mitmproxy_that_is_not_safe_ends_the_start_with_words(
 
     assert [each.returncode for each in done] == [2, 2, 2]
     assert {each.stderr for each in done} == {"mitm.toml: options.http2: must be false\n"}
+
+
+def test_a_sidecar_that_others_reach_ends_the_start_with_words(thinkback: Command) -> None:
+    done = [thinkback(verb, ADMIN_LISTEN_ADDR="0.0.0.0:8788") for verb in ("check", "up", "start")]
+
+    assert [each.returncode for each in done] == [1, 1, 1]
+    assert all("ADMIN_LISTEN_ADDR" in each.stderr for each in done)
+
+
+def test_the_check_tells_risks_and_names_that_nobody_can_resolve(thinkback: Command) -> None:
+    done = thinkback("check", UPSTREAM_BASE_URL="http://api.deepseek.invalid", UPSTREAM_API_KEY="k")
+
+    assert done.returncode == 0
+    assert "can't be found" in done.stdout
+    assert "cross the Internet unencrypted" in done.stdout.replace("\n", " ")

@@ -75,6 +75,19 @@ async def test_values_are_text(client: AsyncTestClient, admin_session: str) -> N
     assert "&lt;/textarea&gt;&lt;script&gt;" in text
 
 
+@pytest.mark.parametrize(
+    "toml",
+    ['[[upstreams]]\nname = "plain"\nbase_url = "http://api.example.com"\napi_keys = ["k"]'],
+    indirect=True,
+)
+async def test_health_tells_what_is_less_safe_than_it_could_be(
+    client: AsyncTestClient, admin_session: str
+) -> None:
+    text = await text_of(client, admin_session, "/admin/health")
+
+    assert "The keys of upstream plain" in text
+
+
 async def test_health_tells_versions_and_the_data_planes(
     client: AsyncTestClient, admin_session: str, store: Engine
 ) -> None:
