@@ -30,6 +30,7 @@ from addon.formats.neutral.problem import Problem
 from addon.formats.paths import Endpoint, classify
 from addon.node import Node
 from shared.model import Principal
+from shared.security.local import is_local
 
 __all__ = ("Gateway",)
 
@@ -197,8 +198,10 @@ class Gateway(Planner):
         host, _, port = server.admin_addr.rpartition(":")
         request = flow.request.copy()
         request.headers = http.Headers(without_hop_by_hop(fields))
-        request.headers["x-forwarded-for"] = self._request_log.client(flow)
-        request.headers["x-forwarded-proto"] = _scheme(flow, headers, server.trusted_proxies)
+        # What is local has no such header: the sidecar knows it by that.
+        if not is_local(peer_address(flow), headers.get("host", ""), headers):
+            request.headers["x-forwarded-for"] = self._request_log.client(flow)
+            request.headers["x-forwarded-proto"] = _scheme(flow, headers, server.trusted_proxies)
         request.headers["connection"] = "close"
         request.data.host, request.data.port = host.strip("[]"), int(port)
         request.data.scheme, request.data.authority = b"http", b""

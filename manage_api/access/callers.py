@@ -8,8 +8,17 @@ from litestar.datastructures import State
 
 from shared.config.address import is_loopback
 from shared.model import User, VirtualKey
+from shared.security import local
 
-__all__ = ("AnyRequest", "Connection", "UserRequest", "bearer", "client_address", "forwarded")
+__all__ = (
+    "AnyRequest",
+    "Connection",
+    "UserRequest",
+    "bearer",
+    "client_address",
+    "forwarded",
+    "is_local",
+)
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 AnyRequest = Request[Any, Any, State]
@@ -33,11 +42,17 @@ def client_address(connection: Connection) -> str:
 def forwarded(connection: Connection, name: str) -> str:
     """Return `X-Forwarded-<name>` from a peer on this machine, else an empty string.
 
-    The data plane, which sets it, is on this machine.
+    The data plane, which sets it for every request that is not local, is on this machine.
     """
     if not is_loopback(_peer(connection)):
         return ""
     return connection.headers.get(f"x-forwarded-{name}", "")
+
+
+def is_local(connection: Connection) -> bool:
+    """Whether the request was made on this machine, directly or through the data plane."""
+    host = connection.headers.get("host", "")
+    return local.is_local(_peer(connection), host, connection.headers.keys())
 
 
 def _peer(connection: Connection) -> str:

@@ -6,6 +6,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from manage_api.access.callers import AnyRequest
+from manage_api.access.registration import may_register
 from manage_api.sidecar import Sidecar
 from manage_api.web.connect import base_url_for
 from manage_api.web.rendering import PublicPages, go, local_path, page, visitor
@@ -33,7 +34,7 @@ class FrontPages(PublicPages):
             "login.html",
             base_url=base_url_for(request, sidecar.snapshot),
             then=after_login,
-            can_register=sidecar.snapshot.registration.allowed,
+            can_register=may_register(request),
             has_upstream=bool(sidecar.snapshot.upstreams),
         )
 
@@ -49,7 +50,7 @@ class FrontPages(PublicPages):
             request,
             "register.html",
             base_url=base_url_for(request, sidecar.snapshot),
-            can_register=rules.allowed,
+            can_register=may_register(request),
             invite_needed=bool(rules.invite_codes),
             quota_tokens=rules.quota_tokens,
         )

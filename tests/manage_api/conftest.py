@@ -76,7 +76,11 @@ def app(shared_app: Litestar, environ: dict[str, str], clock: ManualClock) -> Li
 @pytest.fixture
 async def client(app: Litestar) -> AsyncIterator[AsyncTestClient[FromPeer]]:
     """The application as the data plane reaches it, for a program: no cookie is kept."""
-    async with AsyncTestClient(FromPeer(app, "127.0.0.1"), raise_server_exceptions=False) as client:
+    async with AsyncTestClient(
+        FromPeer(app, "127.0.0.1"),
+        raise_server_exceptions=False,
+        base_url="http://127.0.0.1:8787",
+    ) as client:
         client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         yield client
 

@@ -15,7 +15,8 @@ from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 from msgspec.structs import asdict
 
 from manage_api.access.authentication import PUBLIC
-from manage_api.access.callers import AnyRequest, bearer, client_address
+from manage_api.access.callers import AnyRequest, bearer, client_address, is_local
+from manage_api.access.registration import may_register
 from manage_api.access.same_origin import expired_cookie, read_cookie, session_cookie
 from manage_api.domains.session.schemas import Registered, Registration, SignIn, Token
 from manage_api.domains.session.service import (
@@ -30,6 +31,7 @@ from manage_api.sidecar import Sidecar
 from manage_api.throttle import network_of
 from shared.model import Limits
 from shared.security.keys import digest
+from shared.security.passwords import is_well_known
 from shared.store.accounts import NameTaken
 from shared.store.ledger import Balance
 from shared.store.sessions import end_session
@@ -59,6 +61,8 @@ class SessionController(Controller):
             raise NotAuthorizedException(
                 "The username or password is wrong, or the account is disabled."
             )
+        if user.role == "admin" and is_well_known(data.password, user.username):
+            _refuse_from_afar(request)
         token = new_session(sidecar, user)
         return Response(Token(token), cookies=[session_cookie(request, token)])
 
@@ -83,7 +87,7 @@ class SessionController(Controller):
     ) -> Response[Registered]:
         """Create an account with the configured quota and sign in."""
         rules = sidecar.snapshot.registration
-        if not rules.allowed:
+        if not may_register(request):
             raise PermissionDeniedException("Registration is closed: ask an admin for an account.")
         take_attempt(sidecar.address_attempts, network_of(client_address(request)))
         if not _is_invited(data.invite_code, rules.invite_codes):
@@ -100,6 +104,15 @@ class SessionController(Controller):
         return Response(
             Registered(**asdict(view), api_key=api_key, token=token),
             cookies=[session_cookie(request, token)],
+        )
+
+
+def _refuse_from_afar(request: AnyRequest) -> None:
+    """Refuse whoever knows a password that everybody knows: the first could take the gateway."""
+    if not is_local(request):
+        raise PermissionDeniedException(
+            "This admin's password is well known, so it works on the gateway's own machine only: "
+            "set another one there with `thinkback user passwd`."
         )
 
 

@@ -13,7 +13,9 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from manage_api.access.authentication import PUBLIC
+from manage_api.access.callers import AnyRequest
 from manage_api.access.guards import admin_only
+from manage_api.access.registration import may_register
 from manage_api.domains.system.schemas import Health, HealthReport, PublicConfig
 from manage_api.domains.system.service import check_integrity, copy_database, report
 from manage_api.sidecar import Sidecar
@@ -35,11 +37,11 @@ class SystemController(Controller):
     opt = PUBLIC
 
     @get("/api/config")
-    async def config(self, sidecar: NamedDependency[Sidecar]) -> PublicConfig:
+    async def config(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> PublicConfig:
         """Return what a sign-in page needs to know."""
         snapshot = sidecar.snapshot
         return PublicConfig(
-            allow_registration=snapshot.registration.allowed,
+            allow_registration=may_register(request),
             invite_needed=bool(snapshot.registration.invite_codes),
             public_url=snapshot.server.public_url,
             version=version("thinkback"),

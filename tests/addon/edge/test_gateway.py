@@ -102,6 +102,26 @@ def test_a_trusted_proxy_says_how_the_client_came(line: Line) -> None:
     assert b"x-forwarded-proto: https\r\n" in line.sent[line.upstream]
 
 
+def test_a_request_of_this_machine_is_not_called_forwarded(line: Line) -> None:
+    line.client.peername = ("127.0.0.1", 4000)
+    line.says(b"GET /dashboard HTTP/1.1\r\nhost: localhost:8787\r\n\r\n")
+    assert b"x-forwarded" not in line.sent[line.upstream]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"host: think.example.com\r\n",
+        b"host: localhost\r\nx-real-ip: 203.0.113.1\r\n",
+        b"host: localhost\r\nforwarded: for=203.0.113.1\r\n",
+    ],
+)
+def test_what_came_through_a_tunnel_is_called_forwarded(line: Line, head: bytes) -> None:
+    line.client.peername = ("127.0.0.1", 4000)
+    line.says(b"GET /dashboard HTTP/1.1\r\n" + head + b"\r\n")
+    assert b"x-forwarded-for: 127.0.0.1\r\n" in line.sent[line.upstream]
+
+
 def test_an_absolute_target_is_refused_and_ends_the_connection(line: Line, key: str) -> None:
     line.says(b"GET http://evil.test/v1/models HTTP/1.1\r\nhost: x\r\n\r\n" + request(key))
     assert line.answer.startswith(b"HTTP/1.1 400")

@@ -356,6 +356,46 @@ async def test_nobody_registers_where_it_is_not_allowed(client: AsyncTestClient)
     assert "ask an admin" in answer.json()["detail"]
 
 
+FROM_AFAR = {
+    "forwarded": {"X-Forwarded-For": "203.0.113.1"},
+    "tunnel": {"Host": "think.example.com"},
+    "named proxy": {"Via": "1.1 proxy"},
+}
+
+
+@pytest.mark.parametrize("headers", FROM_AFAR.values(), ids=FROM_AFAR)
+async def test_where_nobody_opened_registration_it_is_for_this_machine_alone(
+    client: AsyncTestClient, headers: dict[str, str]
+) -> None:
+    answer = await client.post("/api/register", json=GRACE, headers=headers)
+
+    told = (await client.get("/api/config", headers=headers)).json()
+    assert (answer.status_code, told["allow_registration"]) == (403, False)
+    assert (await client.get("/api/config")).json()["allow_registration"] is True
+
+
+@pytest.mark.parametrize("toml", ["[registration]\nallowed = true"], indirect=True)
+async def test_registration_that_was_opened_is_open_to_all(client: AsyncTestClient) -> None:
+    answer = await client.post("/api/register", json=GRACE, headers=FROM_AFAR["tunnel"])
+
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("headers", FROM_AFAR.values(), ids=FROM_AFAR)
+async def test_an_admins_well_known_password_works_on_this_machine_alone(
+    client: AsyncTestClient, root: Person, store: Engine, headers: dict[str, str]
+) -> None:
+    set_password(store, root.user.id, hash_password("admin"), must_change_password=False)
+    body = {"username": "root", "password": "admin"}
+
+    afar = await client.post("/api/login", json=body, headers=headers)
+    here = await client.post("/api/login", json=body)
+
+    assert (afar.status_code, here.status_code) == (403, 200)
+    assert "thinkback user passwd" in afar.json()["detail"]
+    assert "set-cookie" not in afar.headers
+
+
 @pytest.mark.parametrize(
     "toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True
 )
@@ -418,7 +458,7 @@ async def test_nobody_registers_as_an_admin(client: AsyncTestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "toml", ['[registration]\ninvite_codes = ["green", "blue"]'], indirect=True
+    "toml", ['[registration]\nallowed = true\ninvite_codes = ["green", "blue"]'], indirect=True
 )
 async def test_one_address_can_register_so_many_accounts_only(client: AsyncTestClient) -> None:
     for _ in range(30):
