@@ -13,6 +13,9 @@ __all__ = ("SameOrigin", "add_security_headers", "expired_cookie", "read_cookie"
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
+_FORMS = frozenset(("application/x-www-form-urlencoded", "multipart/form-data", "text/plain"))
+"""What a form can send without being asked (https://fetch.spec.whatwg.org/#simple-header)."""
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -35,7 +38,8 @@ class SameOrigin(ASGIMiddleware):
     """Refuses unsafe requests from other sites' pages.
 
     Browsers send `Sec-Fetch-Site` (W3C Fetch Metadata), old ones `Origin`; other clients
-    send neither.
+    send neither. What sends neither, but a cookie and a form's media type, may be the form of
+    another site in a browser that hides where it comes from.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -51,8 +55,15 @@ def _is_own(connection: Connection) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = connection.headers.get("origin")
+    if origin is None:
+        return not (read_cookie(connection) and _is_form(connection))
     # Not parsed as a URL: a malformed origin simply never equals the host.
-    return origin is None or origin.partition("://")[2] == connection.headers.get("host")
+    return origin.partition("://")[2] == connection.headers.get("host")
+
+
+def _is_form(connection: Connection) -> bool:
+    media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type in _FORMS
 
 
 def session_cookie(connection: Connection, token: str, lifetime: int = LIFETIME_SECONDS) -> Cookie:

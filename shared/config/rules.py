@@ -20,6 +20,16 @@ DAY = 86400
 WIDEST = 8
 """Bits of the widest private networks, 10.0.0.0/8 and fd00::/8: no proxies take more."""
 
+SET_BY_US = frozenset(
+    """
+    accept-encoding connection content-encoding content-length content-type expect host
+    keep-alive proxy-connection te trailer transfer-encoding upgrade
+    """.split()  # noqa: SIM905 - a list with one name a line would hide the code below it
+)
+"""Headers that say where a request ends and whose it is: another `Host` could lead past the
+check of private addresses, another length hides a second request in the first.
+"""
+
 HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 """A name or an address, as `urlsplit` gives it: lower-case, brackets taken off."""
 
@@ -194,6 +204,8 @@ def headers(table: dict[str, Any]) -> Iterator[Finding]:
     for name in table:
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             yield Finding("is not a header name; use letters, digits and -", (name,))
+        elif name.lower() in SET_BY_US:
+            yield Finding("is set by Thinkback itself", (name,))
 
 
 def header(text: str) -> Iterator[Finding]:

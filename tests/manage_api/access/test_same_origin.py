@@ -68,3 +68,28 @@ async def test_an_origin_that_is_no_url_is_not_our_own(
 ) -> None:
     answer = await client.post("/api/login", json={}, headers={"Origin": origin})
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [
+        ("application/x-www-form-urlencoded", 403),
+        ("text/plain;charset=UTF-8", 403),
+        ("Multipart/Form-Data; boundary=x", 403),
+        ("application/json", 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/regenerate-key"])
+async def test_a_form_that_hides_where_it_comes_from_may_not_use_the_cookie(
+    client: AsyncTestClient, session: str, path: str, media_type: str, status: int
+) -> None:
+    headers = {"Content-Type": media_type}
+
+    with_cookie = await client.post(
+        path, headers=headers | {"Cookie": f"thinkback={session}"}, content="{}"
+    )
+    program = await client.post(
+        path, headers=headers | {"Authorization": f"Bearer {session}"}, content="{}"
+    )
+
+    assert (with_cookie.status_code, program.status_code) == (status, 200)
