@@ -15,6 +15,7 @@ __all__ = (
     "Profile",
     "Profiles",
     "Step",
+    "budget_members",
     "builtin_profiles",
     "decide_profile",
     "kept_members",
@@ -49,6 +50,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     off: dict[str, Any] = {}
     keep: dict[str, Any] = {}
     efforts: dict[str, dict[str, Any]] = {}
+    budget: dict[str, Any] = {}
+    kinds: tuple[str, ...] = ()
 
 
 @cache
@@ -165,12 +168,30 @@ def thinking_members(profile: Profile, effort: str) -> dict[str, Any]:
     that the profile does not name is the next higher that it names, else its highest.
     """
     if effort in ("off", "none"):
-        return profile.efforts.get("off") or profile.off
+        effort, off = _LEVELS[0], profile.efforts.get("off") or profile.off
+        if off:
+            return off
     if effort not in _LEVELS:
         return {}
     named = [level for level in _LEVELS if level in profile.efforts]
     higher = [level for level in named if _LEVELS.index(level) >= _LEVELS.index(effort)]
     return profile.efforts[(higher or named[-1:])[0]] if named else {}
+
+
+def budget_members(profile: Profile, tokens: int) -> dict[str, Any]:
+    """The top-level members that let an upstream think with so many tokens; none where it
+    takes no budget.
+    """
+    return {name: _filled(member, tokens) for name, member in profile.budget.items()}
+
+
+def _filled(member: Any, tokens: int) -> Any:
+    """The member with the tokens in the place of its 0."""
+    if isinstance(member, dict):
+        return {name: _filled(inner, tokens) for name, inner in member.items()}
+    if member == 0 and not isinstance(member, bool):
+        return tokens
+    return member
 
 
 def kept_members(keep: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

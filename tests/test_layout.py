@@ -33,7 +33,6 @@ WITHOUT_TWIN = {
     "addon/edge/plan.py": DECLARES,
     "addon/translation/abilities.py": "test_losses.py and exchange/ read what is sent by it",
     "addon/translation/across_formats.py": "exchange/test_exchange_translated.py speaks through it",
-    "addon/translation/effort.py": "exchange/test_exchange.py and _messages.py read what it says",
     "addon/translation/pair.py": DECLARES,
     "manage_api/__main__.py": RUNS,
     "manage_api/domains/account/schemas.py": DECLARES,

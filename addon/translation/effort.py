@@ -5,16 +5,24 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from addon.formats.chat import thinking as chat
 from addon.formats.messages.thinking import effort_of
 from addon.formats.neutral.request import Request, Thinking
+from addon.formats.wire.lenient import as_dict
 from addon.formats.wire.splice import Members, members, scalar_text, value, with_members
 from addon.translation.pair import Wanted
 from shared.config.schema import EFFORTS
-from shared.profiles import Profile, kept_members, thinking_members
+from shared.profiles import Profile, budget_members, kept_members, thinking_members
 
 __all__ = ("chat_changes", "overriding", "tuned", "with_effort")
 
-_EFFORT = "reasoning_effort"
+_UNNAMED = "high"
+"""The effort of a client that only wants its model to think: Anthropic's default
+(https://platform.claude.com/docs/en/build-with-claude/effort).
+"""
+
+_HOW_HARD = frozenset(("budget_tokens", "effort", "enabled", "max_tokens", "type"))
+"""Members of an upstream's word for thinking that say how hard; others in it stay."""
 
 type Changes = dict[str, Any]
 """Values of members by name."""
@@ -24,12 +32,9 @@ def chat_changes(wanted: Wanted, parts: Members) -> dict[str, bytes]:
     """The changes to the members of a chat client's own body, as JSON texts; empty ones are
     to be left out.
     """
-    named = ""
-    if wanted.sure:
-        named = _named_effort(wanted.profile, parts)
-    changes = _thinking(wanted, wanted.effort or named)
-    if named and changes == {_EFFORT: named}:
-        changes = {}  # it says so already
+    changes = _ordered(wanted)
+    if wanted.sure and not changes:
+        changes = _told(wanted.profile, _words(parts))
     return _texts(wanted.profile, parts, changes)
 
 
@@ -37,6 +42,8 @@ def tuned(body: bytes, request: Request, wanted: Wanted) -> bytes:
     """A translated body that tells the upstream in its own members how hard to think."""
     if wanted.upstream.api != "chat":
         changes = {name: scalar_text(given) for name, given in overriding(wanted).items()}
+    elif request.origin == "chat":
+        changes = chat_changes(wanted, members(body))
     else:
         changes = _translated_changes(body, request, wanted)
     if not changes:
@@ -60,57 +67,89 @@ def with_effort(thinking: Thinking, effort: str) -> Thinking:
 
 
 def _translated_changes(body: bytes, request: Request, wanted: Wanted) -> dict[str, bytes]:
-    changes: Changes = {}
-    if wanted.sure or wanted.effort or wanted.thinking_off:
-        changes = _thinking(wanted, _asked_effort(request))
-    return _texts(wanted.profile, members(body), changes)
+    parts = members(body)
+    changes = _ordered(wanted)
+    if wanted.sure and not changes:
+        changes = _asked(wanted.profile, request.thinking)
+    return _texts(wanted.profile, parts, changes)
+
+
+def _ordered(wanted: Wanted) -> Changes:
+    """The members that win over what the client says."""
+    if wanted.thinking_off:
+        return dict(wanted.profile.off)
+    if not wanted.effort:
+        return {}
+    return thinking_members(wanted.profile, wanted.effort) or {chat.EFFORT: wanted.effort}
+
+
+def _words(parts: Members) -> Changes:
+    """What a chat body says of thinking."""
+    found = {name: value(raw) for name, raw in parts if name in chat.WORDS}
+    template = as_dict(found.pop(chat.TEMPLATE, None))
+    if not template.keys().isdisjoint(chat.TEMPLATE_SWITCHES):
+        found[chat.TEMPLATE] = template
+    return {name: given for name, given in found.items() if given is not None}
+
+
+def _told(profile: Profile, words: Changes) -> Changes:
+    """The upstream's members for what a chat client says in other words; none where it says
+    it in the upstream's own.
+    """
+    own = words.keys() - {chat.EFFORT}
+    if own and all(_knows(profile, name, given) for name, given in words.items()):
+        return {}
+    return _asked(profile, chat.read(words))
+
+
+def _knows(profile: Profile, name: str, given: Any) -> bool:
+    """Whether an upstream has this word, and in it this effort or kind of thinking."""
+    taken = _taken(profile, name)
+    if isinstance(given, dict) and "type" in given:
+        kinds = {as_dict(member).get("type") for member in taken}
+        return given["type"] in {*kinds, *profile.kinds}
+    return given in taken or (bool(taken) and name != chat.EFFORT)
+
+
+def _taken(profile: Profile, name: str) -> list[Any]:
+    """What an upstream may be told in this member."""
+    every = (profile.off, profile.keep, profile.budget, *profile.efforts.values())
+    return [members[name] for members in every if name in members]
+
+
+def _asked(profile: Profile, thinking: Thinking) -> Changes:
+    """The upstream's members for what a client asks for; none: it has no words for it."""
+    if thinking.switch == "disabled":
+        return thinking_members(profile, "none")
+    if thinking.budget is not None and not thinking.effort and profile.budget:
+        return budget_members(profile, thinking.budget)
+    effort = effort_of(thinking)
+    if not effort and thinking.switch:
+        effort = _UNNAMED
+    if effort not in EFFORTS:
+        return {}
+    return thinking_members(profile, effort)
 
 
 def _texts(profile: Profile, parts: Members, changes: Changes) -> dict[str, bytes]:
-    """The changes and the profile's members to keep, in the place of the client's effort."""
-    left_out = {}
-    if changes and _EFFORT not in changes:
-        left_out = {_EFFORT: b""}
+    """The changes in the place of all that the client says of it, and the profile's members
+    to keep.
+    """
+    said = _words(parts)
+    left_out: dict[str, bytes] = {}
+    if changes:
+        left_out = dict.fromkeys(said.keys() - changes.keys(), b"")
+    changes = {name: _joined(said.get(name), given) for name, given in changes.items()}
     kept = _kept(profile, [part for part in parts if part[0] not in left_out], changes)
-    return left_out | {name: scalar_text(given) for name, given in (changes | kept).items()}
+    changed = {name: given for name, given in changes.items() if said.get(name) != given} | kept
+    return left_out | {name: scalar_text(given) for name, given in changed.items()}
 
 
-def _named_effort(profile: Profile, parts: Members) -> str:
-    """The effort that a client names by itself, unless it uses members of the upstream's own."""
-    own = {name for switches in (profile.off, *profile.efforts.values()) for name in switches}
-    named = {name: raw for name, raw in parts if name == _EFFORT or name in own}
-    if named.keys() != {_EFFORT}:
-        return ""
-    effort = value(named[_EFFORT])
-    if isinstance(effort, str) and effort in EFFORTS:
-        return effort
-    return ""
-
-
-def _asked_effort(request: Request) -> str:
-    """The effort that a translated request asks for; a chat client's own switch is passed
-    on as it is.
-    """
-    if request.origin == "chat" and request.thinking.switch:
-        return ""
-    effort = effort_of(request.thinking)
-    if request.thinking.switch == "disabled":
-        effort = "none"
-    if effort in EFFORTS:
-        return effort
-    return ""
-
-
-def _thinking(wanted: Wanted, effort: str) -> Changes:
-    """The members that tell a chat upstream how hard to think; empty: what the client says
-    is passed on.
-    """
-    if wanted.thinking_off:
-        return dict(wanted.profile.off)
-    named = thinking_members(wanted.profile, effort)
-    if not named and effort:
-        return {_EFFORT: effort}
-    return named
+def _joined(said: Any, given: Any) -> Any:
+    """The upstream's word with what else the client says in it."""
+    if not (isinstance(said, dict) and isinstance(given, dict)):
+        return given
+    return {name: member for name, member in said.items() if name not in _HOW_HARD} | given
 
 
 def _kept(profile: Profile, parts: Members, changes: Changes) -> Changes:

@@ -8,6 +8,7 @@ from shared.config.schema import PROFILE_NAMES
 from shared.profiles import (
     Profile,
     Profiles,
+    budget_members,
     builtin_profiles,
     decide_profile,
     kept_members,
@@ -121,8 +122,15 @@ def test_the_vendor_s_own_members_are_for_its_own_host() -> None:
         ("deepseek-v4", "max", {"thinking": {"type": "enabled"}, "reasoning_effort": "max"}),
         ("openrouter", "xhigh", {"reasoning": {"effort": "xhigh"}}),
         ("gemini", "max", {"reasoning_effort": "high"}),
-        ("kimi-thinking", "off", {}),
-        ("vllm", "low", {"chat_template_kwargs": {"enable_thinking": True, "thinking": True}}),
+        ("kimi-thinking", "off", {"reasoning_effort": "low"}),
+        (
+            "vllm",
+            "low",
+            {
+                "chat_template_kwargs": {"enable_thinking": True, "thinking": True},
+                "reasoning_effort": "low",
+            },
+        ),
         ("sambanova", "high", {}),
         ("deepseek-v4", "", {}),
         ("deepseek-v4", "hardest", {}),
@@ -132,6 +140,20 @@ def test_an_effort_is_said_in_the_profile_s_words(
     profile: str, effort: str, members: object
 ) -> None:
     assert thinking_members(builtin_profiles()[profile], effort) == members
+
+
+@pytest.mark.parametrize(
+    ("profile", "members"),
+    [
+        ("qwen", {"enable_thinking": True, "thinking_budget": 5000}),
+        ("openrouter", {"reasoning": {"max_tokens": 5000}}),
+        ("deepseek-v4", {}),
+    ],
+)
+def test_a_budget_is_said_where_the_profile_has_a_word_for_it(
+    profile: str, members: object
+) -> None:
+    assert budget_members(builtin_profiles()[profile], 5000) == members
 
 
 @pytest.mark.parametrize("profile", builtin_profiles().values(), ids=builtin_profiles())

@@ -8,12 +8,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from addon.formats.chat import carriers
+from addon.formats.chat import carriers, thinking
 from addon.formats.neutral.request import (
     SHARED,
     OutputFormat,
     Request,
-    Thinking,
     Tool,
     ToolChoice,
     model_of,
@@ -114,7 +113,7 @@ def decoded(found: dict[str, Any]) -> Request:
         stop=strings_in(found.get("stop")) or strings_in(found.get("stop_sequences")),
         output_format=_output_format(as_dict(found.get("response_format"))),
         verbosity=as_str(found.get("verbosity")),
-        thinking=_thinking(found),
+        thinking=thinking.read(found),
         stream=found.get("stream") is True,
         usage_asked=as_dict(found.get("stream_options")).get("include_usage") is True,
         store=bool_member(found, "store"),
@@ -173,30 +172,6 @@ def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
     )
 
 
-def _thinking(found: dict[str, Any]) -> Thinking:
-    """OpenAI's `reasoning_effort`, OpenRouter's `reasoning`, and the `thinking` of
-    Anthropic, DeepSeek and others.
-    """
-    reasoning, thinking = as_dict(found.get("reasoning")), as_dict(found.get("thinking"))
-    budget = as_int(thinking.get("budget_tokens"))
-    if budget is None:
-        budget = as_int(reasoning.get("max_tokens"))
-    return Thinking(
-        effort=as_str(found.get("reasoning_effort")) or as_str(reasoning.get("effort")),
-        budget=budget,
-        switch=as_str(thinking.get("type")) or _switch(reasoning.get("enabled")),
-        summary=as_str(reasoning.get("summary")),
-    )
-
-
-def _switch(enabled: Any) -> str:
-    if enabled is None:
-        return ""
-    if enabled:
-        return "enabled"
-    return "disabled"
-
-
 def encode(request: Request, *, model: str, completion_tokens: bool = False) -> bytes:
     """The body for a chat upstream; it always asks for streamed usage, which metering needs.
 
@@ -233,12 +208,12 @@ def encode(request: Request, *, model: str, completion_tokens: bool = False) -> 
 
 
 def _thinking_members(request: Request) -> dict[str, Any]:
-    thinking = request.thinking
-    members: dict[str, Any] = {"reasoning_effort": thinking.effort}
+    asked = request.thinking
+    members: dict[str, Any] = {thinking.EFFORT: asked.effort}
     # OpenAI and others refuse the switch: only a client that sent it here gets it passed on.
-    if thinking.switch and request.origin == "chat":
-        switch = {"type": thinking.switch, "budget_tokens": thinking.budget}
-        members["thinking"] = _given(switch)
+    own = request.origin == "chat" and request.extra.keys().isdisjoint(thinking.WORDS)
+    if asked.switch and own:
+        members["thinking"] = _given({"type": asked.switch, "budget_tokens": asked.budget})
     return members
 
 
