@@ -30,6 +30,7 @@ WITHOUT_TWIN = {
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
     "addon/main.py": RUNS,
     "addon/ledger/outcome.py": DECLARES,
+    "addon/formats/neutral/member_rules.py": DECLARES,
     "addon/edge/plan.py": DECLARES,
     "addon/translation/abilities.py": "test_losses.py and exchange/ read what is sent by it",
     "addon/translation/across_formats.py": "exchange/test_exchange_translated.py speaks through it",

@@ -7,11 +7,10 @@ from msgspec.structs import replace
 
 from addon.admission.problems import reasoning_unknown
 from addon.formats.chat.carriers import Quirks
-from addon.formats.chat.fitting import OPTIONAL
 from addon.formats.neutral.problem import RequestError
-from addon.formats.neutral.request import malformed
+from addon.formats.neutral.request import WireFormat, malformed
 from addon.formats.neutral.turn import Reasoning
-from addon.formats.wire.splice import MalformedJson, members
+from addon.formats.wire.splice import MalformedJson
 from addon.recall.conversation_steps import ConversationSteps
 from addon.recall.identity import digest
 from addon.recall.lessons import Change, Endpoint, Lessons, steps_down, taught
@@ -23,9 +22,13 @@ from addon.routing.candidates import Candidate
 from addon.routing.complaints import (
     complains_of,
     fault,
+    most_tokens,
+    offered_efforts,
+    room_for_answer,
     says_field_is_unknown,
     unknown_member,
 )
+from addon.translation.member_fit import effort_in, limit_in, optional_in
 from addon.translation.pair import Encoded, Pair, Wanted
 from shared.config.schema import Snapshot
 from shared.profiles import Profile, Step
@@ -178,8 +181,8 @@ class UpstreamBodies:
         """
         self._refused.add(_body_key(refused))
         is_unknown = complains_of(text, refused.profile.keep)
-        member = unknown_member(text, _optional_in(refused.encoded.body))
-        if refused.known is not None and (is_unknown or member or fault(text)):
+        shown = _shown_of_members(candidate.upstream.api, refused.encoded.body, text)
+        if refused.known is not None and (is_unknown or shown or fault(text)):
             return self.end_trial(candidate, refused, words)
         if is_unknown:
             return self._plainer(candidate, refused, self._lesson(refused, "keep", words))
@@ -196,10 +199,10 @@ class UpstreamBodies:
                 return self._bare(candidate, refused, self._lesson(refused, "bare", words))
             case "refused":
                 return self._with_less(candidate, refused)
-        if not member:
+        if shown is None:
             return None
-        lesson = replace(self._lesson(refused, "without", words), member=member)
-        return self._plainer(candidate, refused, lesson)
+        lesson = self._lesson(refused, shown.kind, words, shown.member)
+        return self._plainer(candidate, refused, lesson, once=shown.once)
 
     def _with_more(
         self, candidate: Candidate, refused: UpstreamBody, words: str
@@ -252,19 +255,25 @@ class UpstreamBodies:
         return self._unless_refused(body)
 
     def _plainer(
-        self, candidate: Candidate, refused: UpstreamBody, lesson: Lesson
+        self, candidate: Candidate, refused: UpstreamBody, lesson: Lesson, *, once: bool = False
     ) -> UpstreamBody | None:
-        """The body without what a chat upstream does not take, from now on; or None."""
+        """The body without what an upstream does not take, from now on or just this `once`; or
+        None.
+        """
         policy = taught(refused.policy, lesson)
-        if policy == refused.policy or candidate.upstream.api != "chat":
+        of_chat = lesson.kind in ("alternate", "keep", "pictures")
+        if policy == refused.policy or (of_chat and candidate.upstream.api != "chat"):
             return None
+        changes = refused.changes
+        if not once:
+            changes += (Change(None, lesson),)
         body = self._build(
             candidate,
             refused.endpoint,
             refused.profile,
             policy,
             repaired=refused.repaired,
-            changes=(*refused.changes, Change(None, lesson)),
+            changes=changes,
         )
         return self._unless_refused(body)
 
@@ -340,7 +349,7 @@ class UpstreamBodies:
             unusable=self._copies.foreign(origin) | self._refused_before(origin, restoration),
             pictures=policy.pictures,
             allows_consecutive_user_messages=policy.allows_consecutive_user_messages,
-            without=policy.without,
+            rules=policy.members,
             counts=self._counts and candidate.upstream.api == "messages",
         )
         try:
@@ -352,13 +361,14 @@ class UpstreamBodies:
             endpoint, origin, encoded, profile, policy, restoration, repaired, changes, known
         )
 
-    def _lesson(self, refused: UpstreamBody, kind: Kind, words: str) -> Lesson:
+    def _lesson(self, refused: UpstreamBody, kind: Kind, words: str, member: str = "") -> Lesson:
         """What the upstream teaches by these words about the body."""
         upstream, model = refused.endpoint
         return Lesson(
             upstream=upstream,
             model=model,
             kind=kind,
+            member=member,
             profile=refused.profile.name,
             words=words,
             learned_at=self._at,
@@ -393,10 +403,26 @@ class UpstreamBodies:
         return frozenset(states[key] for key in self._recall.sent(states))
 
 
-def _optional_in(body: bytes) -> list[str]:
-    """The members of a chat body that may be left out."""
-    found = dict(members(body))
-    return [name for name in OPTIONAL if name in found]
+class _Shown(msgspec.Struct, frozen=True):
+    """What an upstream's error shows of a member of the request."""
+
+    kind: Kind
+    member: str
+    once: bool = False
+    """It is so for this conversation alone."""
+
+
+def _shown_of_members(api: WireFormat, body: bytes, text: str) -> _Shown | None:
+    limit, effort, offered = limit_in(body, api), effort_in(body, api), offered_efforts(text)
+    if limit is not None and (most := most_tokens(text, limit)) is not None:
+        return _Shown("limit", str(most))
+    if limit is not None and (room := room_for_answer(text, limit)) is not None:
+        return _Shown("limit", str(room), once=True)
+    if effort and offered and effort not in offered:
+        return _Shown("efforts", " ".join(offered))
+    if member := unknown_member(text, optional_in(body, api)):
+        return _Shown("without", member)
+    return None
 
 
 def quirks_of(profile: Profile) -> Quirks:

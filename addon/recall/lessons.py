@@ -6,7 +6,7 @@ day after it was confirmed a request tries what is milder.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import assert_never, get_args
+from typing import Any, assert_never, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -154,8 +154,16 @@ def taught(policy: Policy, lesson: Lesson) -> Policy:
         case "keep":
             return replace(policy, keep=False)
         case "without":
-            return replace(policy, without=policy.without | {lesson.member})
+            return _with(policy, without=policy.members.without | {lesson.member})
+        case "limit":
+            return _with(policy, most_tokens=int(lesson.member))
+        case "efforts":
+            return _with(policy, efforts=tuple(lesson.member.split()))
     assert_never(lesson.kind)
+
+
+def _with(policy: Policy, **members: Any) -> Policy:
+    return replace(policy, members=replace(policy.members, **members))
 
 
 def steps_down(profile: Profile, policy: Policy) -> list[Policy]:

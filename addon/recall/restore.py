@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK, is_bound
+from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
 from addon.recall.carried import carries
 from addon.recall.earlier import Earlier, Sent
@@ -63,8 +64,8 @@ class Policy(msgspec.Struct, frozen=True):
     keep: bool = True
     """The upstream takes the members that its profile keeps."""
 
-    without: frozenset[str] = frozenset()
-    """Members of a request that the upstream does not know."""
+    members: MemberRules = MemberRules()
+    """What else the upstream has shown of a request's members."""
 
 
 class Restoration(msgspec.Struct):

@@ -12,6 +12,9 @@ __all__ = (
     "complains_of",
     "fault",
     "is_context_overflow",
+    "most_tokens",
+    "offered_efforts",
+    "room_for_answer",
     "says_field_is_unknown",
     "unknown_member",
 )
@@ -63,6 +66,8 @@ _REFUSED = re.compile(
     r"|duplicate item found with id",
     re.IGNORECASE | re.DOTALL,
 )
+# OpenAI's Responses, of models that don't reason.
+_ENCRYPTED = re.compile(r"encrypted content is not supported", re.IGNORECASE)
 _NAMES = r"(reasoning_content|reasoning_details|reasoning_text|extra_content)"
 _COMPLAINT = (
     r"(?:unrecognized request argument|extra inputs are not permitted"
@@ -71,7 +76,7 @@ _COMPLAINT = (
 )
 _REJECTION = (
     rf"(?:{_COMPLAINT}|unsupported (?:parameter|value)|not supported|not permitted"
-    r"|unexpected keyword|only allowed when)"
+    r"|unexpected keyword|only allowed when|only \S{1,8} is allowed|is deprecated for)"
 )
 """What is said besides of a member that a model or server does not take
 (https://platform.openai.com/docs/guides/error-codes).
@@ -130,6 +135,49 @@ _TOO_LONG = re.compile(
 )
 
 
+# OpenAI, Anthropic, DeepSeek and Qwen, Groq and others, Bedrock of the longest answer; Gemini
+# names the first number that is too large.
+_LIMIT = r"(?:max_(?:completion_|output_|new_)?tokens|maximum tokens)"
+_MOST_TOKENS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
+        rf"{_LIMIT}\b.{{0,80}}?too large.{{0,80}}?at most (\d+)",
+        rf"{_LIMIT}: \d+ > (\d+)",
+        rf"{_LIMIT}\b.{{0,80}}?\[\s*\d+\s*,\s*(\d+)\s*\]",
+        rf"{_LIMIT}\b.{{0,80}}?(?:less than or equal to|at most|<=|limit of|up to)\D{{0,8}}(\d+)",
+    )
+)
+_MOST_BUT_ONE = re.compile(r"maxOutputTokens.{0,120}?to (\d+) \(exclusive\)", re.DOTALL)
+# vLLM, OpenAI, Anthropic, Together of an answer that the conversation leaves no room for.
+_ROOM = tuple(
+    re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    for pattern in (
+        (
+            r"maximum context length is (?P<window>\d+) tokens.{0,40}?"
+            r"your request has (?P<prompt>\d+) input tokens"
+        ),
+        (
+            r"maximum context length is (?P<window>\d+) tokens.{0,80}?"
+            r"\((?P<prompt>\d+) in the messages"
+        ),
+        r"exceed context limit: (?P<prompt>\d+) \+ \d+ > (?P<window>\d+)",
+        r"must be <= (?P<window>\d+)\. Given: (?P<prompt>\d+) inputs? tokens",
+    )
+)
+_LEAST_ROOM = 1_024
+"""Tokens: a shorter answer would break off, and the client better hears that it is too long."""
+
+# OpenAI, Groq, vLLM, Anthropic, GLM of an effort that they don't have.
+_OFFERED = re.compile(
+    r"(?:reasoning[_.]effort|output_config\.effort|\beffort\b).{0,160}?"
+    r"(?:supported values are|must be one of|should be|expected one of|please use)(.{1,120})"
+    r"|please use (low\W.{1,40})"
+    r"|supported values are(.{1,120}?)reasoning[_.]effort",
+    re.IGNORECASE | re.DOTALL,
+)
+_EFFORT = re.compile(r"\b(none|minimal|low|medium|high|xhigh|max)\b", re.IGNORECASE)
+
+
 def fault(text: str) -> Fault | None:
     """What an upstream's error, its full text, says of what can be mended in the request;
     None: nothing.
@@ -154,6 +202,8 @@ def unknown_member(text: str, names: Iterable[str]) -> str:
     """Which of the top-level members of a request an upstream's error says that it does not
     take; empty: none.
     """
+    if _ENCRYPTED.search(text):
+        return "reasoning.encrypted_content" if "reasoning.encrypted_content" in names else ""
     found = "|".join(map(re.escape, names))
     if not found:
         return ""
@@ -162,6 +212,43 @@ def unknown_member(text: str, names: Iterable[str]) -> str:
     if match is None:
         return ""
     return match[1] or match[2]
+
+
+def most_tokens(text: str, sent: int) -> int | None:
+    """The most tokens that an answer of the model may have, as an upstream's error says of the
+    limit that it was sent; None: it says nothing of that.
+    """
+    if room_for_answer(text, sent) is not None:
+        return None
+    for pattern in _MOST_TOKENS:
+        match = pattern.search(text)
+        if match and 0 < int(match[1]) < sent:
+            return int(match[1])
+    if match := _MOST_BUT_ONE.search(text):
+        return int(match[1]) - 1
+    return None
+
+
+def room_for_answer(text: str, sent: int) -> int | None:
+    """The tokens that a conversation leaves for the answer, as an upstream's error says that
+    asked for more were sent; None: it says nothing of that, or there is hardly any room.
+    """
+    for pattern in _ROOM:
+        if match := pattern.search(text):
+            room = int(match["window"]) - int(match["prompt"])
+            return room if _LEAST_ROOM <= room < sent else None
+    return None
+
+
+def offered_efforts(text: str) -> tuple[str, ...]:
+    """The efforts that an upstream's error offers in the place of the one it was sent; empty:
+    it says nothing of that.
+    """
+    match = _OFFERED.search(text)
+    if match is None:
+        return ()
+    words = _EFFORT.findall(next(filter(None, match.groups())))
+    return tuple(dict.fromkeys(word.lower() for word in words))
 
 
 def says_field_is_unknown(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from addon.formats.chat.fitting import fitted, without_members
+from addon.formats.chat.fitting import fitted
 from addon.formats.messages.claude import (
     is_claude,
     takes_budgets,
@@ -11,10 +11,12 @@ from addon.formats.messages.claude import (
     takes_system_messages,
 )
 from addon.formats.neutral.adapt import Abilities
+from addon.formats.neutral.member_rules import MemberRules
+from addon.translation.member_fit import fitted_members
 from addon.translation.pair import Encoded, Wanted
 from shared.config.schema import Upstream
 
-__all__ = ("abilities_of", "fit_chat", "is_anthropic", "is_openai")
+__all__ = ("abilities_of", "fit", "is_anthropic", "is_openai")
 
 _ANTHROPIC, _OPENAI = "api.anthropic.com", "api.openai.com"
 _LONGEST_NAME = {"chat": 64, "messages": 128, "responses": 64}
@@ -57,12 +59,13 @@ def is_openai(upstream: Upstream) -> bool:
     return upstream.is_azure or upstream.host.endswith(_OPENAI)
 
 
-def fit_chat(encoded: Encoded, wanted: Wanted) -> Encoded:
-    """The body without what its chat upstream has refused before, and notes on that."""
-    if wanted.without:
-        encoded = replace(encoded, body=without_members(encoded.body, wanted.without))
+def fit(encoded: Encoded, wanted: Wanted) -> Encoded:
+    """The body without what its upstream has refused before, and notes on that."""
+    if wanted.rules != MemberRules():
+        body = fitted_members(encoded.body, wanted.upstream.api, wanted.rules)
+        encoded = replace(encoded, body=body)
     pictures = wanted.pictures and wanted.upstream.images == "take"
-    if pictures and wanted.allows_consecutive_user_messages:
+    if wanted.upstream.api != "chat" or (pictures and wanted.allows_consecutive_user_messages):
         return encoded
     body, notes = fitted(
         encoded.body,

@@ -17,7 +17,7 @@ from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.wire import sse
 from addon.formats.wire.surrogates import without_lone_surrogates
 from addon.mirror.stream import Mirror, Mirroring
-from addon.translation.abilities import abilities_of, fit_chat
+from addon.translation.abilities import abilities_of, fit
 from addon.translation.call_ids import with_fitting_ids
 from addon.translation.effort import tuned, with_effort
 from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
@@ -41,16 +41,14 @@ class AcrossFormats:
         request = translate.opened(restored, partial(_usable, wanted.unusable))
         if wanted.effort:
             request = replace(request, thinking=with_effort(request.thinking, wanted.effort))
-        fit = lowered(request, abilities)
+        fitting = lowered(request, abilities)
         upstream = translate.UPSTREAMS[wanted.upstream.api]
-        body = upstream.encode(fit.request, wanted.model, abilities)
+        body = upstream.encode(fitting.request, wanted.model, abilities)
         body = tuned(body, request, wanted)
         if wanted.counts:
             body = query_of(body)
-        encoded = Encoded(without_lone_surrogates(body), fit.custom, fit.notes, fit.names)
-        if wanted.upstream.api == "chat":
-            return fit_chat(encoded, wanted)
-        return encoded
+        body = without_lone_surrogates(body)
+        return fit(Encoded(body, fitting.custom, fitting.notes, fitting.names), wanted)
 
     def relay(self, answered: Answered) -> Relay:
         upstream = translate.UPSTREAMS[answered.upstream].with_quirks(answered.quirks)

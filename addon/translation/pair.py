@@ -9,6 +9,7 @@ import msgspec
 
 from addon.formats.chat.carriers import Quirks
 from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Head, Mint, Relay, Seal
 from addon.formats.neutral.request import WireFormat
@@ -80,8 +81,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     allows_consecutive_user_messages: bool
     """What a chat upstream takes: pictures, two messages of the user in a row."""
 
-    without: frozenset[str] = frozenset()
-    """Members of a chat request that the upstream does not know."""
+    rules: MemberRules = MemberRules()
+    """What it has shown of a request's members."""
 
     counts: bool = False
     """The upstream is asked to count the tokens of the request, not to answer it."""

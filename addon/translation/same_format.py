@@ -26,7 +26,7 @@ from addon.formats.responses.patch_stream import PatchStream as ResponsesStream
 from addon.formats.wire.splice import Members, array_elements
 from addon.formats.wire.sse import holds_events
 from addon.mirror.stream import Mirroring
-from addon.translation.abilities import abilities_of, fit_chat, is_anthropic, is_openai
+from addon.translation.abilities import abilities_of, fit, is_anthropic, is_openai
 from addon.translation.call_ids import with_fitting_ids
 from addon.translation.effort import chat_changes, overriding
 from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
@@ -59,7 +59,7 @@ class ChatOverChat:
         body = chat_request.encode(
             self._chat, model=wanted.model, edits=edits, extra=list(changes.items())
         )
-        return fit_chat(Encoded(body), wanted)
+        return fit(Encoded(body), wanted)
 
     def relay(self, answered: Answered) -> Relay:
         relay = self._stream(answered.quirks)
@@ -116,7 +116,7 @@ class ResponsesOverResponses:
             override=overriding(wanted),
         )
         patched = self._patchable.body(target)
-        return Encoded(patched.body, notes=patched.notes)
+        return fit(Encoded(patched.body, notes=patched.notes), wanted)
 
     def relay(self, answered: Answered) -> Relay:
         return self._stream()
@@ -166,7 +166,7 @@ class MessagesOverMessages:
             reads_billing_line=is_anthropic(wanted.upstream),
         )
         patched = self._patchable.body(target)
-        return Encoded(patched.body, notes=patched.notes)
+        return fit(Encoded(patched.body, notes=patched.notes), wanted)
 
     def relay(self, answered: Answered) -> Relay:
         return self._stream()

@@ -99,6 +99,8 @@ _LESSONS = {
     "alternate": "Consecutive messages of the user are joined.",
     "keep": "The members that the profile adds are left out.",
     "without": "The member {} is left out, or goes under its other name.",
+    "limit": "Answers are limited to {} tokens at most.",
+    "efforts": "Other efforts become the nearest of these: {}.",
 }
 _EMPTY = {
     "": "Turns that the profile names get empty reasoning if theirs is unknown.",

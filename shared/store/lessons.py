@@ -20,13 +20,13 @@ __all__ = (
     "unread_lessons",
 )
 
-type Kind = Literal["empty", "bare", "pictures", "alternate", "keep", "without"]
+type Kind = Literal["empty", "bare", "pictures", "alternate", "keep", "without", "limit", "efforts"]
 """What an upstream has shown of a model's requests.
 
 `empty`: it wants empty reasoning where none is known. `bare`: it has no word for reasoning.
 `pictures`: it takes none. `alternate`: it takes no two messages of the user in a row. `keep`:
 it does not know the members that its profile keeps. `without`: it does not know a member of
-the request.
+the request. `limit`: its answers can't be longer. `efforts`: it takes no others.
 """
 
 
@@ -53,7 +53,9 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """The turns that an `empty` one is about."""
 
     member: str = ""
-    """The member that a `without` one is about."""
+    """The member that a `without` one is about; the tokens of a `limit` one, the words of an
+    `efforts` one.
+    """
 
     words: str = ""
     """What the upstream said, shortened and without keys."""
@@ -64,8 +66,10 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Names what it is about: a later lesson about the same replaces it."""
-        about = filter(None, (self.kind, self.upstream, self.model, self.member))
-        return "\n".join(about)
+        about = [self.kind, self.upstream, self.model]
+        if self.kind == "without" and self.member:
+            about.append(self.member)
+        return "\n".join(filter(None, about))
 
     @classmethod
     def read(cls, key: str, value: str) -> Self | None:

@@ -15,7 +15,7 @@ from addon.formats.wire.splice import (
     with_members,
 )
 
-__all__ = ("OPTIONAL", "fitted", "typed", "without_members")
+__all__ = ("fitted", "typed")
 
 _PICTURES = {
     "file": "file",
@@ -25,18 +25,6 @@ _PICTURES = {
     "input_image": "image",
 }
 """Kinds of parts with a picture or file, and what the remark calls them."""
-
-_LIMITS = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
-"""Names of the limit of an answer's tokens, each with its other one."""
-
-OPTIONAL = (
-    *_LIMITS,
-    *("metadata", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention"),
-    *("safety_identifier", "service_tier", "store", "stream_options", "user", "verbosity"),
-)
-"""Members that an answer is the same without, or that have another name: where an upstream does not
-know one, the request goes without it.
-"""
 
 _OBJECT = b'"object"'
 _NO_ARGUMENTS = b'{"type":"object","properties":{}}'
@@ -65,18 +53,6 @@ def fitted(
     if messages == given:
         return body, notes
     return with_members(body, {"messages": array_text(messages)}), notes
-
-
-def without_members(body: bytes, names: frozenset[str]) -> bytes:
-    """The body without these of the OPTIONAL members; a limit goes under its other name."""
-    found = dict(members(body))
-    changes = dict.fromkeys(names & found.keys(), b"")
-    for name in names & _LIMITS.keys() & found.keys():
-        if _LIMITS[name] not in names and _LIMITS[name] not in found:
-            changes[_LIMITS[name]] = found[name]
-    if not changes:
-        return body
-    return with_members(body, changes)
 
 
 def typed(tools: bytes) -> bytes:

@@ -25,6 +25,8 @@ class LessonView(msgspec.Struct, frozen=True, kw_only=True):
     """`empty`: turns without known reasoning get an empty one. `bare`: no reasoning is sent.
     `pictures`: pictures are left out. `alternate`: messages of the user in a row are joined.
     `keep`: members that the profile adds are left out. `without`: a member of the request is.
+    `limit`: limits of the answer are lowered to what the model has. `efforts`: other efforts
+    become the nearest of these.
     """
 
     scope: Scope
@@ -33,7 +35,7 @@ class LessonView(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     member: str
-    """The member that `without` is about."""
+    """The member that `without` is about, the tokens of `limit`, the words of `efforts`."""
 
     words: str
     """What the upstream said, shortened; empty: not recorded."""

@@ -6,6 +6,9 @@ from addon.formats.tolerant.error_body import full_text
 from addon.routing.complaints import (
     fault,
     is_context_overflow,
+    most_tokens,
+    offered_efforts,
+    room_for_answer,
     says_field_is_unknown,
     unknown_member,
 )
@@ -246,3 +249,90 @@ def test_a_member_that_an_upstream_does_not_take_is_named(text: str, member: str
     )
     assert unknown_member(text, names) == member
     assert unknown_member(text, ()) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        (
+            "max_tokens is too large: 100000. This model supports at most 16384 completion "
+            "tokens, whereas you provided 100000.",
+            16384,
+        ),
+        (
+            "max_tokens: 100000 > 64000, which is the maximum allowed number of output tokens "
+            "for claude-sonnet-4-5-20250929",
+            64000,
+        ),
+        ("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", 8192),
+        ("Range of max_tokens should be [1, 65536]", 65536),
+        ("max_tokens must be less than or equal to 8192, the maximum value for max_tokens", 8192),
+        ("The maximum tokens you requested exceeds the model limit of 4096. Try again", 4096),
+        (
+            "it has a maxOutputTokens value of 100000 but the supported range is from 1 "
+            "(inclusive) to 8193 (exclusive).",
+            8192,
+        ),
+        ("max_output_tokens: must be <= 4096", 4096),
+        ("max_tokens must be less than or equal to 200000", None),
+        ("max_tokens must be at least 1", None),
+        ("This model's maximum context length is 4096 tokens. max_tokens is up to you", None),
+    ],
+)
+def test_the_longest_answer_is_read(text: str, most: int | None) -> None:
+    assert most_tokens(text, 100_000) == most
+
+
+@pytest.mark.parametrize(
+    ("text", "room"),
+    [
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 100000. This model's maximum "
+            "context length is 40960 tokens and your request has 960 input tokens",
+            40000,
+        ),
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 102000 "
+            "tokens (2000 in the messages, 100000 in the completion).",
+            6192,
+        ),
+        (
+            "input length and max_tokens exceed context limit: 190000 + 100000 > 200000, "
+            "decrease input length",
+            10000,
+        ),
+        (
+            "inputs tokens + max_new_tokens must be <= 32769. Given: 769 inputs tokens and "
+            "100000 max_new_tokens",
+            32000,
+        ),
+        ("maximum context length is 8192 tokens (8000 in the messages, 100000 in the", None),
+        ("prompt is too long", None),
+    ],
+)
+def test_the_room_that_a_conversation_leaves_is_read(text: str, room: int | None) -> None:
+    assert room_for_answer(text, 100_000) == room
+    assert most_tokens(text, 100_000) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "efforts"),
+    [
+        (
+            "Unsupported value: 'reasoning_effort' does not support 'xhigh' with this model. "
+            "Supported values are: 'minimal', 'low', 'medium', and 'high'.",
+            ("minimal", "low", "medium", "high"),
+        ),
+        (
+            "Invalid value: 'max'. Supported values are: 'low' and 'high'.\nreasoning.effort",
+            ("low", "high"),
+        ),
+        ("reasoning_effort must be one of low, medium, or high", ("low", "medium", "high")),
+        ("output_config.effort: Input should be 'low' or 'high'", ("low", "high")),
+        ("please use low, high, or max", ("low", "high", "max")),
+        ("reasoning_effort is not supported", ()),
+        ("the effort was high", ()),
+    ],
+)
+def test_the_efforts_that_are_offered_are_read(text: str, efforts: tuple[str, ...]) -> None:
+    assert offered_efforts(text) == efforts

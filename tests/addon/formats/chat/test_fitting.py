@@ -3,9 +3,7 @@
 import json
 from typing import Any
 
-import pytest
-
-from addon.formats.chat.fitting import fitted, without_members
+from addon.formats.chat.fitting import fitted
 
 type Json = dict[str, Any]
 
@@ -74,26 +72,3 @@ def test_many_messages_in_a_row_are_joined_in_one_go() -> None:
         allows_consecutive_user_messages=False,
     )
     assert [len(message["content"]) for message in messages_of(found)] == [20_000]
-
-
-@pytest.mark.parametrize(
-    ("body", "names", "expected"),
-    [
-        (b'{ "a":1, "user":"u" }', {"user"}, b'{"a":1}'),
-        (b'{ "a":1 }', {"user"}, b'{ "a":1 }'),
-        (b'{"max_tokens":9}', {"max_tokens"}, b'{"max_completion_tokens":9}'),
-        (b'{"max_completion_tokens":9}', {"max_completion_tokens"}, b'{"max_tokens":9}'),
-        (b'{"max_tokens":9}', {"max_completion_tokens"}, b'{"max_tokens":9}'),
-        (b'{"max_tokens":9}', {"max_tokens", "max_completion_tokens"}, b"{}"),
-        (
-            b'{"max_tokens":9,"max_completion_tokens":8}',
-            {"max_tokens"},
-            b'{"max_completion_tokens":8}',
-        ),
-    ],
-    ids=["left out", "not there", "its other name", "and back", "fits", "neither", "both"],
-)
-def test_a_body_goes_without_what_its_upstream_does_not_know(
-    body: bytes, names: set[str], expected: bytes
-) -> None:
-    assert without_members(body, frozenset(names)) == expected

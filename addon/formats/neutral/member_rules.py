@@ -1,0 +1,18 @@
+"""What an upstream's refusals have shown of the members that it takes in a request."""
+
+import msgspec
+
+__all__ = ("MemberRules",)
+
+
+class MemberRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Empty: nothing is known."""
+
+    without: frozenset[str] = frozenset()
+    """Members that it does not know; dots part the steps to one within another."""
+
+    most_tokens: int | None = None
+    """The most that an answer may be limited to."""
+
+    efforts: tuple[str, ...] = ()
+    """The efforts that it takes."""
