@@ -237,6 +237,7 @@ def _take(items: list[_Item], name: str, event: Json) -> None:
     at = event["output_index"]
     if name == "response.output_item.added":
         assert at == len(items), "items are numbered as they come"
+        assert all(item.done for item in items), "one item is open at a time"
         items.append(_Item(event["item"]))
     elif name == "response.output_item.done":
         items[at].end(event["item"])

@@ -28,7 +28,7 @@ from addon.formats.neutral.turn import (
 from addon.formats.wire.lenient import as_str
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("REGISTERED", "cache_control", "conversation", "input_of", "is_object", "valid_id")
+__all__ = ("REGISTERED", "cache_control", "conversation", "input_of", "valid_id")
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 """What the API refuses in an id: it documents `^[a-zA-Z0-9_-]+$`."""
@@ -78,11 +78,6 @@ def cache_control(cache: str) -> dict[str, Any]:
     if cache == "5m":  # the default
         return {"cache_control": {"type": "ephemeral"}}
     return {"cache_control": {"type": "ephemeral", "ttl": cache}}
-
-
-def is_object(arguments: str) -> bool:
-    """Whether a call's arguments are a whole JSON object, as Messages has them."""
-    return isinstance(_decoded(arguments), dict)
 
 
 def input_of(arguments: str) -> dict[str, Any]:

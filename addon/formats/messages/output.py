@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from addon.formats.messages.blocks import input_of, is_object
+from addon.formats.messages.blocks import input_of
 from addon.formats.neutral.adapt import INPUT
 from addon.formats.neutral.deltas import (
     CallDelta,
@@ -23,6 +23,7 @@ from addon.formats.neutral.deltas import (
 from addon.formats.neutral.protocols import Mint, OneField, Seal
 from addon.formats.neutral.request import Thinking
 from addon.formats.neutral.turn import Reasoning
+from addon.formats.wire.lenient import is_object_in
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("Block", "Blocks", "CallBlock", "ForeignBlock", "TextBlock", "ThoughtBlock")
@@ -196,7 +197,8 @@ class CallBlock(Block):
     @property
     def over(self) -> bool:
         if self._judged[0] != len(self._pieces):
-            self._judged = len(self._pieces), self._wrapped is False and is_object(self.text)
+            whole = self._wrapped is False and is_object_in(self._pieces)
+            self._judged = len(self._pieces), whole
         return bool(self.name) and self._judged[1]
 
     def tell(self, out: Sent) -> None:

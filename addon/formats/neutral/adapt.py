@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from addon.formats.neutral.deltas import CallDelta, Delta, Finish
+from addon.formats.neutral.deltas import CallDelta, Delta, Finish, StreamError, UsageReport
 from addon.formats.neutral.history import well_formed
 from addon.formats.neutral.names import shortened
 from addon.formats.neutral.request import Request, Tool, ToolChoice, refused
@@ -26,7 +26,7 @@ from addon.formats.neutral.turn import (
     message_of,
     turn_of,
 )
-from addon.formats.wire.lenient import as_dict, as_str
+from addon.formats.wire.lenient import as_dict, as_str, is_object_in
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = (
@@ -299,8 +299,8 @@ def left_out(what: str, taking: Taking, *, place: str, param: str) -> tuple[str,
 
 
 class Raising:
-    """Turns the streamed calls of lowered custom tools back into custom calls, each as soon as
-    it is whole; `names` are those of `Lowered`.
+    """Turns the streamed calls of lowered custom tools back into custom calls, each once it is
+    known to be whole; `names` are those of `Lowered`.
     """
 
     def __init__(self, custom: frozenset[str], names: Mapping[str, str] = {}) -> None:
@@ -321,25 +321,34 @@ class Raising:
             return msgspec.structs.replace(delta, name=self._names[delta.name])
         return delta
 
-    def _raise(self, delta: Delta) -> Iterable[Delta]:
-        if isinstance(delta, Finish):
-            return (*self._release(delta.choice), delta)
+    def _raise(self, delta: Delta) -> Iterator[Delta]:
         if not isinstance(delta, CallDelta):
-            return (delta,)
-        held = self._held.get((delta.choice, delta.index))
-        if held is None and delta.name not in self._custom:
-            return (delta,)
-        if held is None:
-            self._held[delta.choice, delta.index] = [delta.arguments]
-            return (msgspec.structs.replace(delta, arguments="", custom=True),)
-        held.append(delta.arguments)
-        return ()
+            yield from self._released(delta)
+            yield delta
+            return
+        place = delta.choice, delta.index
+        if place in self._held:
+            self._held[place].append(delta.arguments)
+            return
+        yield from self._released(delta)
+        if delta.name not in self._custom:
+            yield delta
+            return
+        self._held[place] = [delta.arguments]
+        yield msgspec.structs.replace(delta, arguments="", custom=True)
 
-    def _release(self, choice: int) -> Iterator[Delta]:
-        """The whole inputs of the choice's held calls."""
-        for key in [key for key in self._held if key[0] == choice]:
-            arguments = "".join(self._held.pop(key))
-            yield CallDelta(key[1], arguments=_raw(arguments), choice=choice, custom=True)
+    def _released(self, delta: Delta) -> Iterator[Delta]:
+        """The inputs of the held calls that are whole now that something else is said of their
+        choice: each is when it ends, or an object before that.
+        """
+        if not self._held or isinstance(delta, UsageReport | StreamError):
+            return
+        ended = isinstance(delta, Finish)
+        for place, pieces in list(self._held.items()):
+            if place[0] == delta.choice and (ended or is_object_in(pieces)):
+                del self._held[place]
+                raw = _raw("".join(pieces))
+                yield CallDelta(place[1], arguments=raw, choice=place[0], custom=True)
 
 
 def raised(turn: Turn, custom: frozenset[str], names: Mapping[str, str] = {}) -> Turn:

@@ -1,4 +1,8 @@
-"""The output items of a response, and the events with which each is added, filled and done."""
+"""The output items of a response, and the events with which each is added, filled and done.
+
+One item is open at a time, as in OpenAI's own streams: clients hold the current one. Chat
+upstreams mix them: the events of a later item are held until the one before it is over.
+"""
 
 from typing import Any, Protocol
 
@@ -13,6 +17,7 @@ from addon.formats.neutral.deltas import (
 )
 from addon.formats.neutral.protocols import Mint, OneField, Seal
 from addon.formats.neutral.turn import Reasoning, ToolCall
+from addon.formats.wire.lenient import is_object_in
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("Output", "Sent")
@@ -27,6 +32,10 @@ class Item(Protocol):
     index: int
     done: bool
 
+    @property
+    def over(self) -> bool:
+        """Whether it may end once another item follows."""
+
     def begin(self, out: Sent) -> None:
         """Append the event that announces it."""
 
@@ -39,6 +48,8 @@ class Item(Protocol):
 
 class MessageItem:
     """Visible texts and refusals."""
+
+    over = True
 
     def __init__(self, index: int, name: str, part: int) -> None:
         self.index = index
@@ -120,6 +131,8 @@ class ThoughtItem:
     `carried`: the client gets the state, too; a stored item has it in any case.
     """
 
+    over = True
+
     def __init__(
         self, index: int, name: str, part: int, *, shown: bool, carried: bool, seal: Seal | None
     ) -> None:
@@ -190,7 +203,7 @@ class ThoughtItem:
 
 
 class CallItem:
-    """A tool call, which begins once its name has come."""
+    """A tool call, which begins once its name has come and is over once its arguments are whole."""
 
     kind = "function_call"
     prefix = "fc"
@@ -201,8 +214,8 @@ class CallItem:
 
     event = "response.function_call_arguments"
 
-    def __init__(self) -> None:
-        self.index = -1
+    def __init__(self, index: int) -> None:
+        self.index = index
         self.done = False
         self._item: dict[str, Any] = {}
         self._where = b""
@@ -210,18 +223,26 @@ class CallItem:
         self._sent = 0
         """Number of pieces that have been sent."""
 
+        self._judged = (0, False)
+        """The number of pieces at the last look at them, and whether they were whole then."""
+
     @property
     def has_begun(self) -> bool:
-        return self.index >= 0
+        return bool(self._item)
 
-    def identify(self, index: int, name: str, call: ToolCall) -> None:
-        """Set the call's place, ids and name."""
-        self.index = index
+    @property
+    def over(self) -> bool:
+        if self._judged[0] != len(self._pieces):
+            self._judged = len(self._pieces), self._is_whole
+        return self.has_begun and self._judged[1]
+
+    def identify(self, name: str, call: ToolCall) -> None:
+        """Set the call's ids and name."""
         item_id = f"{self.prefix}_{name}"
         self._item = {"type": self.kind, "id": item_id, "call_id": call.id, "name": call.name}
         self._item[self.member] = ""
         self._set_status("in_progress")
-        self._where = b'"item_id":%b,"output_index":%d' % (scalar_text(item_id), index)
+        self._where = b'"item_id":%b,"output_index":%d' % (scalar_text(item_id), self.index)
 
     def begin(self, out: Sent) -> None:
         _tell(self, "added", out)
@@ -246,6 +267,10 @@ class CallItem:
     def whole(self) -> dict[str, Any]:
         return self._item
 
+    @property
+    def _is_whole(self) -> bool:
+        return is_object_in(self._pieces)
+
     def _set_status(self, status: str) -> None:
         self._item["status"] = status
 
@@ -264,12 +289,19 @@ class CustomCallItem(CallItem):
     member = "input"
     event = "response.custom_tool_call_input"
 
+    @property
+    def _is_whole(self) -> bool:
+        """Those that mix calls have no custom ones, or give their text at once."""
+        return True
+
     def _set_status(self, status: str) -> None:
         """Nothing: the API gives it no status."""
 
 
 class ForeignOutput:
     """An item of Responses alone, passed on as it came."""
+
+    over = True
 
     def __init__(self, index: int, item: dict[str, Any]) -> None:
         self.index = index
@@ -288,10 +320,7 @@ class ForeignOutput:
 
 
 class Output:
-    """The output items of one response, in their order.
-
-    Calls may be open beside each other; texts and reasoning are done before the next item begins.
-    """
+    """The output items of one response, in their order; one is open at a time."""
 
     def __init__(
         self, name: str, *, mint: Mint, seal: Seal | None, shows_thoughts: bool, carries_state: bool
@@ -302,7 +331,12 @@ class Output:
         self._shows_thoughts = shows_thoughts
         self._carries_state = carries_state
         self._items: list[Item] = []
-        self._open: MessageItem | ThoughtItem | None = None
+        self._live = 0
+        """Place of the first item that is not done: the only one whose events go out."""
+
+        self._held: dict[int, Sent] = {}
+        """The events of the items after it."""
+
         self._calls: dict[int, CallItem] = {}
         self._thoughts = 0
         """The first part of the reasoning that has not begun: some servers name the field
@@ -320,52 +354,70 @@ class Output:
         return [_stored(item) for item in self._items if item.done]
 
     def take(self, delta: Delta, out: Sent) -> None:
-        """Add one delta of the answer, and append its events."""
+        """Add one delta of the answer, and append the events that can be sent."""
         match delta:
             case TextDelta():
-                self._message(delta.part, out).add_text(delta.text, out)
+                message = self._message(delta.part)
+                message.add_text(delta.text, self._events_of(message, out))
             case CallDelta():
                 self._call(delta, out)
             case ReasoningDelta():
                 if self._one_field.takes(delta) and (delta.text or delta.part == self._thoughts):
-                    self._thought(delta.part, out).add(delta.text, delta.field, out)
+                    thought = self._thought(delta.part)
+                    thought.add(delta.text, delta.field, self._events_of(thought, out))
             case OpaqueDelta():
-                self._thought(delta.part, out).opaque = delta
+                self._thought(delta.part).opaque = delta
             case RefusalDelta():
-                self._message(delta.part, out).add_refusal(delta.text, out)
+                message = self._message(delta.part)
+                message.add_refusal(delta.text, self._events_of(message, out))
             case ForeignItem(wire_format="responses"):
-                self._end_open(out)
-                item = ForeignOutput(len(self._items), delta.item)
-                self._begin(item, out)
-                item.end("completed", out)
+                self._begin(ForeignOutput(len(self._items), delta.item))
+        self._go_on(out)
 
     def end(self, status: str, out: Sent) -> None:
         """Append the events that end all items."""
         for index, call in self._calls.items():
             if not call.has_begun:
-                self._begin_call(call, CallDelta(index), out)
-        for item in self._items:
-            if not item.done:
-                item.end(status, out)
-        self._open = None
+                self._identify(call, CallDelta(index), self._events_of(call, out))
+        for item in self._items[self._live :]:
+            out += self._held.pop(item.index, ())
+            item.end(status, out)
+        self._live = len(self._items)
 
-    def _message(self, part: int, out: Sent) -> MessageItem:
-        """The open message, or a new one."""
-        if isinstance(self._open, MessageItem) and self._open.part == part:
-            return self._open
-        self._end_open(out)
-        item = MessageItem(len(self._items), self._next_name, part)
-        self._open = item
-        self._begin(item, out)
-        return item
+    def _go_on(self, out: Sent) -> None:
+        """End each item that is over and followed by another; the one after them goes on."""
+        out += self._held.pop(self._live, ())
+        while self._live < len(self._items) and self._may_end(self._items[self._live]):
+            self._items[self._live].end("completed", out)
+            self._live += 1
+            out += self._held.pop(self._live, ())
 
-    def _thought(self, part: int, out: Sent) -> ThoughtItem:
-        """The open piece of reasoning, or a new one."""
-        if isinstance(self._open, ThoughtItem) and self._open.part == part:
-            return self._open
-        self._end_open(out)
+    def _may_end(self, item: Item) -> bool:
+        is_last = item is self._items[-1]
+        return item.over and (not is_last or isinstance(item, ForeignOutput))
+
+    def _events_of(self, item: Item, out: Sent) -> Sent:
+        """Where the item's events go: out, unless another is open before it."""
+        if item.index in self._held or item.index != self._live:
+            return self._held.setdefault(item.index, [])
+        return out
+
+    def _message(self, part: int) -> MessageItem:
+        """The last item if it is this message, or a new one."""
+        last = self._last
+        if isinstance(last, MessageItem) and last.part == part:
+            return last
+        message = MessageItem(len(self._items), self._next_name, part)
+        self._begin(message)
+        return message
+
+    def _thought(self, part: int) -> ThoughtItem:
+        """The last item if it is this piece of reasoning, or a new one."""
+        last = self._last
+        if isinstance(last, ThoughtItem) and last.part == part:
+            return last
         self._thoughts = max(self._thoughts, part + 1)
-        item = ThoughtItem(
+        thought = ThoughtItem(
             len(self._items),
             self._next_name,
             part,
@@ -373,35 +425,39 @@ class Output:
             carried=self._carries_state,
             seal=self._seal,
         )
-        self._open = item
-        self._begin(item, out)
-        return item
+        self._begin(thought)
+        return thought
 
     def _call(self, delta: CallDelta, out: Sent) -> None:
         call = self._calls.get(delta.index)
         if call is None:
-            call = CallItem()
-            if delta.custom:
-                call = CustomCallItem()
-            self._calls[delta.index] = call
+            call = self._new_call(delta)
+        events = self._events_of(call, out)
         if not call.has_begun and delta.name:
-            self._begin_call(call, delta, out)
-        call.add(delta.arguments, out)
+            self._identify(call, delta, events)
+        call.add(delta.arguments, events)
 
-    def _begin_call(self, call: CallItem, delta: CallDelta, out: Sent) -> None:
-        self._end_open(out)
+    def _new_call(self, delta: CallDelta) -> CallItem:
+        kind = CustomCallItem if delta.custom else CallItem
+        call = self._calls[delta.index] = kind(len(self._items))
+        self._items.append(call)
+        return call
+
+    def _identify(self, call: CallItem, delta: CallDelta, events: Sent) -> None:
         call_id = self._mint(0, delta.index, delta.id)
-        call.identify(len(self._items), self._next_name, ToolCall(call_id, delta.name, ""))
-        self._begin(call, out)
+        call.identify(f"{self._name}{call.index}", ToolCall(call_id, delta.name, ""))
+        call.begin(events)
 
-    def _begin(self, item: Item, out: Sent) -> None:
+    def _begin(self, item: Item) -> None:
         self._items.append(item)
-        item.begin(out)
+        item.begin(self._held.setdefault(item.index, []))
 
-    def _end_open(self, out: Sent) -> None:
-        if self._open is not None:
-            self._open.end("completed", out)
-        self._open = None
+    @property
+    def _last(self) -> Item | None:
+        """The last item, as long as it is not done."""
+        if self._live < len(self._items):
+            return self._items[-1]
+        return None
 
     @property
     def _next_name(self) -> str:

@@ -57,8 +57,11 @@ class ResponsesWriter:
     def end(self) -> bytes:
         """The end of a stream whose turn is whole."""
         start = self._start()
+        out: Sent = []
+        self._output.end(self._last_status, out)  # what was said after the turn had finished
+        items = self._numbered(out)
         self._status = self._last_status
-        return start + self._end()
+        return start + items + self._end()
 
     def fail(self, problem: Problem) -> bytes:
         """The end of a stream that failed."""

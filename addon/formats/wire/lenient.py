@@ -1,6 +1,6 @@
 """JSON values of any type, each read as the type that its reader expects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ __all__ = (
     "bool_member",
     "decode_leniently",
     "dicts_in",
+    "is_object",
+    "is_object_in",
     "strings_in",
 )
 
@@ -66,6 +68,22 @@ def dicts_in(node: Any) -> list[dict[str, Any]]:
     if not isinstance(node, list):
         return []
     return [item for item in node if isinstance(item, dict)]
+
+
+def is_object(text: str) -> bool:
+    """Whether the text is a whole JSON object."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(value(text.encode(errors="replace")), dict)
+    except MalformedJson:
+        return False
+
+
+def is_object_in(pieces: Sequence[str]) -> bool:
+    """Whether pieces of text, one at least, are a whole JSON object together."""
+    # All of them are looked at only when the last one can be the end: they may be many.
+    return pieces[-1].rstrip()[-1:] in ("", "}") and is_object("".join(pieces))
 
 
 def strings_in(node: Any) -> tuple[str, ...]:

@@ -159,7 +159,14 @@ def test_a_streamed_call_is_held_until_its_text_is_whole_and_others_pass() -> No
         CallDelta(1, "d", "Read", "{}"),
     ]
     end = [TextDelta("a"), Finish("tool_calls")]
-    assert raising.read(list(end)) == [end[0], CallDelta(0, arguments=PATCH, custom=True), end[1]]
+    assert raising.read(list(end)) == [CallDelta(0, arguments=PATCH, custom=True), *end]
+
+
+@pytest.mark.parametrize("after", [TextDelta("a"), CallDelta(1, "d", "Read")], ids=repr)
+def test_a_custom_call_comes_before_what_is_said_after_it(after: Delta) -> None:
+    raising = Raising(NAMES)
+    raising.read([CallDelta(0, "c", "ApplyPatch"), CallDelta(0, arguments=LOWERED)])
+    assert raising.read([after]) == [CallDelta(0, arguments=PATCH, custom=True), after]
 
 
 def test_each_choice_ends_by_itself() -> None:

@@ -286,3 +286,37 @@ def test_a_whole_answer_is_the_last_word_of_its_stream() -> None:
         UsageReport(USAGE),
     ]
     assert whole == read_responses(streamed(*said))
+
+
+def test_a_later_call_waits_until_the_one_before_it_is_whole() -> None:
+    writing = writer()
+    steps: list[list[Delta]] = [
+        [CallDelta(0, "x", "f", '{"a":')],
+        [CallDelta(1, "y", "g", "{}"), TextDelta("b")],
+        [CallDelta(0, arguments="1}")],
+        [TextDelta("c"), Finish("tool_calls")],
+    ]
+    first, second, third, last = map(writing.write, steps)
+    assert names(first)[-1] == "function_call_arguments.delta"
+    assert second == b""
+    assert names(third) == [
+        *("function_call_arguments.delta", "function_call_arguments.done", "output_item.done"),
+        *("output_item.added", "function_call_arguments.delta"),
+        *("function_call_arguments.done", "output_item.done"),
+        *("output_item.added", "content_part.added", "output_text.delta"),
+    ]
+    assert names(last)[0] == "output_text.delta"
+
+
+def names(stream: bytes) -> list[str]:
+    return [name.removeprefix("response.") for name, _ in events(stream)]
+
+
+def test_what_is_said_after_the_turn_has_finished_is_told_all_the_same() -> None:
+    found = read_responses(streamed(TextDelta("a"), Finish("stop"), TextDelta("b")))
+    assert [item["content"][0]["text"] for item in found["output"]] == ["a", "b"]
+
+
+def test_a_call_that_never_becomes_whole_holds_back_nothing_for_good() -> None:
+    said = [CallDelta(0, "x", "f", "{cut"), TextDelta("a"), CallDelta(1, "y", "g")]
+    assert [item["type"] for item in output(*said)] == ["function_call", "message", "function_call"]

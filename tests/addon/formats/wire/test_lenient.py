@@ -13,6 +13,8 @@ from addon.formats.wire.lenient import (
     bool_member,
     decode_leniently,
     dicts_in,
+    is_object,
+    is_object_in,
     strings_in,
 )
 
@@ -38,3 +40,25 @@ def test_the_name_of_a_member_may_hold_half_a_pair() -> None:
     assert decode_leniently(
         msgspec.json.Decoder(Named), rb'{"\ud83d":1,"type":[{"\udfff":2}]}'
     ) == Named([{"?": 2}])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        (['{"x": 1}'], True),
+        ([' {"x"', ':{"y":1}', "}", "\n"], True),
+        (["{}", "{}"], False),
+        ([""], False),
+        (["{cut"], False),
+        (['{"x":{}', "}}"], False),
+        (['{"x":"}'], False),
+        (["[{}]"], False),
+        (["*** patch }"], False),
+        (['{"x":"\ud83d"}'], True),
+    ],
+    ids=repr,
+)
+def test_text_in_pieces_is_an_object_once_all_of_it_has_come(
+    pieces: list[str], whole: bool
+) -> None:
+    assert (is_object("".join(pieces)), is_object_in(pieces)) == (whole, whole)
