@@ -9,25 +9,21 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from addon.admission.quota import tokens_in
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.arrival import Arrival
 from addon.exchange.current_attempt import Prepared
+from addon.exchange.estimate import prompt_tokens
 from addon.exchange.refusal import stream_problem
 from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to
 from addon.exchange.verdict import Reply, Verdict
 from addon.formats.messages.listing import decode_count, encode_count
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem, error_body
-from addon.formats.neutral.turn import File, Image
 from addon.ledger.outcome import Outcome
 from addon.recall.commits import Storing
 from addon.routing.candidates import Candidate
 
 __all__ = ("CountTokens",)
-
-_TOKENS_OF_A_PICTURE = 1_600
-"""About what a large picture costs (https://platform.claude.com/docs/en/build-with-claude/vision)."""
 
 _JSON = {"content-type": "application/json"}
 
@@ -107,11 +103,7 @@ class CountTokens:
         )
 
     def _estimate(self) -> Reply:
-        """By the bytes that the upstream would get, and what it has counted of others so far."""
         ratio = self._arrival.services.meter.ratio(self.candidate.model)
-        parts = (part for message in self._request.messages for part in message.parts)
-        pictures = [len(part.url) for part in parts if isinstance(part, Image | File)]
-        size = max(0, len(self._current.body.encoded.body) - sum(pictures))
-        tokens = tokens_in(size, ratio.prompt_bytes, ratio.prompt_tokens)
-        tokens += _TOKENS_OF_A_PICTURE * len(pictures)
+        body = self._current.body.encoded.body
+        tokens = prompt_tokens(self._request.messages, body, ratio)
         return Reply(200, _JSON | {"x-thinkback-tokens": "estimated"}, encode_count(tokens))

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from addon.admission import problems
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.arrival import Arrival
-from addon.exchange.current_attempt import Prepared
+from addon.exchange.current_attempt import CurrentAttempt, Prepared
+from addon.exchange.estimate import prompt_tokens
 from addon.exchange.refusal import FailedAttempts, Refusal, stream_problem
 from addon.exchange.upstream_bodies import quirks_of
 from addon.exchange.upstream_request import Outgoing, labelled_json, outgoing_to, returned
@@ -27,7 +28,7 @@ from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import new_token
 from addon.mirror.stream import Mirror, style_for
 from addon.routing.candidates import Candidate
-from addon.translation.pair import Answered, Whole
+from addon.translation.pair import Answered, ClientRequest, Whole
 
 __all__ = ("Exchange",)
 
@@ -179,6 +180,7 @@ class Exchange:
             names=self._current.body.encoded.names,
             quirks=quirks_of(self._current.body.profile),
             mirror=self._mirror(),
+            prompt_tokens=_prompt_tokens(self._arrival, self._pair.request, self._current),
         )
 
     def _mirror(self) -> Mirror | None:
@@ -209,3 +211,11 @@ class Exchange:
         reply = self._arrival.reply(problem)
         self._error_class = reply.error_class
         return reply
+
+
+def _prompt_tokens(arrival: Arrival, request: ClientRequest, current: CurrentAttempt) -> int:
+    """What the first event of a stream of Messages says of the prompt; 0 for other clients."""
+    if request.wire_format != "messages" or not request.stream:
+        return 0
+    ratio = arrival.services.meter.ratio(current.candidate.model)
+    return prompt_tokens(request.messages, current.body.encoded.body, ratio)

@@ -55,7 +55,7 @@ class AcrossFormats:
         relay = Translating(
             upstream.reader(),
             Raising(answered.custom, answered.names),
-            self._writer(),
+            self._writer(answered.prompt_tokens),
             self._client.ping,
         )
         if answered.mirror:
@@ -77,9 +77,10 @@ class AcrossFormats:
     def failed_end(self, problem: Problem) -> bytes:
         return self._writer().fail(problem)
 
-    def _writer(self) -> Writer:
+    def _writer(self, prompt_tokens: int = 0) -> Writer:
         identity = self._identity
-        return self._client.writer(self._neutral, identity.head, identity.mint, identity.seal)
+        head = replace(identity.head, prompt_tokens=prompt_tokens)
+        return self._client.writer(self._neutral, head, identity.mint, identity.seal)
 
     def _client_body(
         self, turns: dict[int, Turn], usage: Usage | None, mirror: Mirror | None
@@ -99,11 +100,10 @@ class AcrossFormats:
     ) -> bytes:
         """A whole answer for a client that asked for a stream."""
         writer = self._writer()
-        deltas: list[Delta] = [
-            delta for choice, turn in turns.items() for delta in deltas_of(turn, choice)
-        ]
-        if usage:
-            deltas.append(UsageReport(usage))
+        # The usage comes first: what begins a stream of Messages has the prompt's count.
+        deltas: list[Delta] = [UsageReport(usage)] if usage else []
+        for choice, turn in turns.items():
+            deltas += deltas_of(turn, choice)
         if not mirror:
             return writer.write(deltas) + writer.end()
         events = b"".join(mirror.beside([delta], writer.write([delta])) for delta in deltas)

@@ -116,6 +116,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     mirror: Mirror | None = None
     """What shows a client of Chat Completions the reasoning in the content."""
 
+    prompt_tokens: int = 0
+    """What the prompt probably has, for a stream that says so before the upstream does."""
+
 
 class Whole(msgspec.Struct, frozen=True):
     """An upstream's whole answer, in the client's terms."""

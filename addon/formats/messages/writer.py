@@ -32,7 +32,7 @@ class MessagesWriter:
         self._head = head
         self._blocks = Blocks(request.thinking, mint=mint, seal=seal)
         self._begun = False
-        self._usage = Usage()
+        self._usage = Usage(prompt_tokens=head.prompt_tokens)
         self._finish = Finish("")
 
     def write(self, deltas: list[Delta]) -> bytes:

@@ -63,6 +63,9 @@ class Head(msgspec.Struct, frozen=True):
     keep: Keep | None = None
     """None: nothing is stored."""
 
+    prompt_tokens: int = 0
+    """What the prompt probably has, until the upstream has counted it."""
+
     def keep_for(self, request: Request) -> Callable[[str, bytes], None] | None:
         """The `keep` of one request; None: its answer is not stored."""
         if self.keep is None or request.own_items is None:
