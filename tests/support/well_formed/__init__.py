@@ -1,0 +1,26 @@
+"""Streams as clients get them, checked against the rules of their format and read by the SDKs.
+
+Unlike the readers of `grammar`, which know all that the gateway says by itself, these allow
+events, items, blocks and members that nobody knows: what is patched passes with them.
+"""
+
+from addon.formats.neutral.request import WireFormat
+from tests.support.turns import Json
+from tests.support.well_formed.chat import check_chat
+from tests.support.well_formed.messages import check_messages
+from tests.support.well_formed.responses import check_responses
+
+__all__ = ("check_stream",)
+
+
+def check_stream(wire_format: WireFormat, stream: bytes, *, usage: bool | None = None) -> Json:
+    """The whole answer that the stream makes; AssertionError or pydantic's ValidationError when
+    it is not well-formed. `usage`: whether a chat client asked for it (None: unknown).
+    """
+    match wire_format:
+        case "chat":
+            return check_chat(stream, usage=usage)
+        case "responses":
+            return check_responses(stream)
+        case "messages":
+            return check_messages(stream)
