@@ -32,6 +32,8 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
     """What the upstream takes."""
     claude = is_claude(model)
     return Abilities(
+        api=upstream.api,
+        hosted_tools=upstream.hosted_tools,
         custom_tools=upstream.api == "responses",
         longest_name=_LONGEST_NAME[upstream.api],
         unique_ids=upstream.api != "chat",

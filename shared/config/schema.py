@@ -199,6 +199,9 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     images: Literal["take", "drop", "refuse"] = "take"
     """What becomes of pictures and files."""
 
+    hosted_tools: Literal["drop", "refuse"] = "drop"
+    """What becomes of tools that only the provider of another format runs."""
+
     mirror: Literal["off", "details", "think"] = "off"
     """Whether clients of Chat Completions see the reasoning in the content, and how."""
 

@@ -14,6 +14,7 @@ from addon.formats.messages.blocks import cache_control, conversation
 from addon.formats.messages.schemas import flat
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.request import (
+    Hosted,
     OutputFormat,
     Request,
     Tool,
@@ -94,6 +95,7 @@ def request_of(members: dict[str, Any], messages: list[Message]) -> Request:
     RequestError.
     """
     tools, hosted = tools_of(members.get("tools"), "messages")
+    hosted += _connectors(members, hosted)
     user = _user(members)
     return Request(
         origin="messages",
@@ -115,6 +117,15 @@ def request_of(members: dict[str, Any], messages: list[Message]) -> Request:
         user=user,
         extra=_extra(members, user),
     )
+
+
+def _connectors(members: dict[str, Any], hosted: tuple[Hosted, ...]) -> tuple[Hosted, ...]:
+    """The servers of `mcp_servers` where no tool declares theirs, as its first version had them
+    (https://platform.claude.com/docs/en/agents-and-tools/mcp-connector).
+    """
+    if not members.get("mcp_servers") or any(one.kind == "mcp_toolset" for one in hosted):
+        return ()
+    return (Hosted("messages", "mcp_servers", {}),)
 
 
 def _system(members: dict[str, Any]) -> list[Message]:
@@ -214,7 +225,7 @@ def _members(request: Request, max_tokens: int, abilities: Abilities) -> dict[st
         "output_config": _given(output),
         "stream": request.stream or None,
     }
-    members["tools"] += [hosted.tool for hosted in request.hosted]
+    members["tools"] += [hosted.tool for hosted in request.hosted if hosted.tool]
     if members["tools"]:
         members["tool_choice"] = _choice(request)
     if abilities.sampling:

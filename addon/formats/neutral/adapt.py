@@ -12,8 +12,9 @@ import msgspec
 
 from addon.formats.neutral.deltas import CallDelta, Delta, Finish, StreamError, UsageReport
 from addon.formats.neutral.history import well_formed
+from addon.formats.neutral.hosted_tools import HostedTaking, without_foreign_tools
 from addon.formats.neutral.names import shortened
-from addon.formats.neutral.request import Request, Tool, ToolChoice, refused
+from addon.formats.neutral.request import Request, Tool, ToolChoice, WireFormat, refused
 from addon.formats.neutral.turn import (
     Edit,
     File,
@@ -50,6 +51,12 @@ type Taking = Literal["take", "drop", "refuse"]
 
 class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an upstream takes."""
+
+    api: WireFormat = "chat"
+    """The format that it speaks."""
+
+    hosted_tools: HostedTaking = "drop"
+    """What becomes of tools that only the maker of another format runs."""
 
     custom_tools: bool = False
     """It takes more kinds of tools than functions, as Responses has them."""
@@ -153,27 +160,20 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
     """The request as an upstream with these abilities takes it. Raises RequestError for
     what is refused.
     """
+    request, notes = without_foreign_tools(request, abilities.api, abilities.hosted_tools)
     declared = frozenset(tool.name for tool in request.tools if tool.custom)
     arranged = well_formed(request.messages, unique_ids=abilities.unique_ids)
     called = (call.name for message in arranged for call in message.calls)
     names = shortened([*(tool.name for tool in request.tools), *called], abilities.longest_name)
-    fitting = _Fitting(abilities, declared, names)
+    fitting = _Fitting(abilities, declared, names, notes)
     messages = [fitting.message(at, message) for at, message in enumerate(arranged)]
+    custom, tools = declared, tuple(_as_function(tool, declared) for tool in request.tools)
     if abilities.custom_tools:
-        custom, tools, hosted = frozenset[str](), request.tools, request.hosted
-    else:
-        custom, hosted = declared, tuple(tool for tool in request.hosted if not tool.spare)
-        tools = tuple(_as_function(tool, declared) for tool in request.tools)
-        fitting.notes += [
-            f"the tool '{tool.kind}' was left out: the upstream has no such kind"
-            for tool in request.hosted
-            if tool.spare
-        ]
+        custom, tools = frozenset[str](), request.tools
     fitted = msgspec.structs.replace(
         request,
         messages=messages,
         tools=tuple(map(fitting.tool, fitting.once(tools))),
-        hosted=hosted,
         tool_choice=fitting.choice(request.tool_choice),
         stop=fitting.stops(request.stop),
     )
@@ -211,12 +211,16 @@ def _with_typed_schema(tool: Tool) -> Tool:
 
 class _Fitting:
     def __init__(
-        self, abilities: Abilities, declared: frozenset[str], names: dict[str, str]
+        self,
+        abilities: Abilities,
+        declared: frozenset[str],
+        names: dict[str, str],
+        notes: list[str],
     ) -> None:
         self._abilities = abilities
         self._declared = declared
         self._names = {name: short for short, name in names.items()}
-        self.notes: list[str] = []
+        self.notes = notes
 
     def once(self, tools: Iterable[Tool]) -> Iterator[Tool]:
         """The tools without a second one of a name, which upstreams refuse."""

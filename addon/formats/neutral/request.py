@@ -81,8 +81,7 @@ class Hosted(msgspec.Struct, frozen=True):
     wire_format: WireFormat
     kind: str
     tool: dict[str, Any]
-    spare: bool = False
-    """The client runs it, but no other format can declare it: models elsewhere do without."""
+    """Its declaration; empty: it is declared beside the tools."""
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
@@ -241,6 +240,6 @@ def unsupported_tool(hosted: Hosted) -> RequestError:
     """The error for a tool that the chosen upstream can't run."""
     message = (
         f"The tool '{hosted.kind}' does not exist for this model: its upstream can't "
-        "run it. Leave it out."
+        "run it. Leave it out, or choose a model that has it."
     )
     return refused("unsupported_tool", message, "tools")

@@ -5,6 +5,7 @@ Members: https://platform.openai.com/docs/api-reference/responses/create.
 
 from typing import Any, Protocol
 
+from addon.formats.neutral.hosted_tools import is_named
 from addon.formats.neutral.request import (
     SHARED,
     OutputFormat,
@@ -239,11 +240,23 @@ def tool_choice_of(request: Request) -> Any:
         return None
     if not choice.names:
         return choice.mode
-    kinds = {tool.name: "custom" for tool in request.tools if tool.custom}
-    tools = [{"type": kinds.get(name, "function"), "name": name} for name in choice.names]
+    tools = [_chosen(name, request) for name in choice.names]
     if choice.mode == "required" and len(tools) == 1:
         return tools[0]
     return {"type": "allowed_tools", "mode": choice.mode, "tools": tools}
+
+
+def _chosen(name: str, request: Request) -> dict[str, Any]:
+    """A tool of a choice; those that the upstream runs are named by their kind, and servers by
+    their label (https://platform.openai.com/docs/api-reference/responses/create).
+    """
+    for hosted in request.hosted:
+        if is_named(hosted, name):
+            label = as_str(hosted.tool.get("server_label"))
+            return {"type": hosted.kind, **_given({"server_label": label})}
+    if any(tool.custom for tool in request.tools if tool.name == name):
+        return {"type": "custom", "name": name}
+    return {"type": "function", "name": name}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

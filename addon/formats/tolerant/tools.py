@@ -4,6 +4,7 @@ Chat Completions nests a tool under its type, Responses does not, Messages has `
 Cursor mixes all of them in one array. A tool of any other kind runs at the upstream.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -17,6 +18,24 @@ __all__ = ("choice_of", "tools_of")
 _MESSAGES = ("name", "description", "input_schema", "type", "strict", "cache_control")
 """Members of a Messages tool that have neutral names."""
 
+_DATED = re.compile(r".*_20\d{6}$")
+"""Kinds of Messages end in a date (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview)."""
+
+_OF_RESPONSES = frozenset(
+    (
+        "code_interpreter",
+        "computer",
+        "computer_use_preview",
+        "file_search",
+        "image_generation",
+        "mcp",
+        "tool_search",
+        "web_search",
+        "web_search_preview",
+    )
+)
+"""Hosted kinds of Responses (https://platform.openai.com/docs/api-reference/responses/create)."""
+
 
 def tools_of(declared: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], tuple[Hosted, ...]]:
     """The client's own tools, and the tools that the upstream runs."""
@@ -27,12 +46,26 @@ def tools_of(declared: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], 
         if tool is not None:
             tools.append(tool)
         else:
-            hosted.append(Hosted(wire_format, as_str(raw.get("type")), raw, _is_spare(raw)))
+            hosted.append(_hosted(raw, wire_format))
     return tuple(tools), tuple(hosted)
 
 
+def _hosted(raw: dict[str, Any], wire_format: WireFormat) -> Hosted:
+    """Clients of Chat Completions declare the tools of the other formats, too; chat upstreams with
+    tools of their own nest what belongs to them.
+    """
+    kind = as_str(raw.get("type"))
+    if wire_format == "chat" and _DATED.match(kind):
+        return Hosted("messages", kind, raw)
+    if wire_format == "chat" and kind in _OF_RESPONSES and kind not in raw:
+        return Hosted("responses", kind, raw)
+    return Hosted(wire_format, kind, raw)
+
+
 def choice_of(tool_choice: Any) -> ToolChoice | None:
-    """The neutral form of a `tool_choice`; None where other formats have no word for it."""
+    """The neutral form of a `tool_choice`, a hosted tool named by its kind; None for what is no
+    choice.
+    """
     choice = as_dict(tool_choice)
     match as_str(tool_choice) or as_str(choice.get("type")):
         case "auto" | "none" | "required" as mode:
@@ -41,7 +74,7 @@ def choice_of(tool_choice: Any) -> ToolChoice | None:
             return ToolChoice("required")
         case "allowed_tools":
             return _allowed_tools(as_dict(choice.get("allowed_tools")) or choice)
-        case "function" | "custom" | "tool" if name := _name(choice):
+        case _ if name := _name(choice):
             return ToolChoice("required", (name,))
     return None
 
@@ -53,15 +86,11 @@ def _allowed_tools(allowed: dict[str, Any]) -> ToolChoice:
     return ToolChoice("auto", names)
 
 
-def _is_spare(raw: dict[str, Any]) -> bool:
-    """A group of functions, or the client's own search
-    (developers.openai.com/api/docs/guides/tools-tool-search).
-    """
-    kind = raw.get("type")
-    return kind == "namespace" or (kind == "tool_search" and raw.get("execution") == "client")
-
-
 def _name(tool: dict[str, Any]) -> str:
+    """The name of a chosen tool; hosted ones of Responses have no other than their kind."""
+    kind = as_str(tool.get("type"))
+    if kind not in ("", "custom", "function", "tool"):
+        return kind
     nested = as_dict(tool.get("function")) or as_dict(tool.get("custom")) or tool
     return as_str(nested.get("name"))
 

@@ -67,6 +67,7 @@ class UpstreamBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     api_version: Name = ""
     auth: Literal["", "bearer", "api-key", "x-api-key"] = ""
     images: Literal["take", "drop", "refuse"] = "take"
+    hosted_tools: Literal["drop", "refuse"] = "drop"
     mirror: Literal["off", "details", "think"] = "off"
     compact_signal: bool = False
     model_rewrites: Annotated[list[RewriteBody], msgspec.Meta(max_length=512)] = []
@@ -123,6 +124,7 @@ class UpstreamView(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str
     auth: Literal["", "bearer", "api-key", "x-api-key"]
     images: Literal["take", "drop", "refuse"]
+    hosted_tools: Literal["drop", "refuse"]
     mirror: Literal["off", "details", "think"]
     compact_signal: bool
     model_rewrites: list[RewriteBody]

@@ -250,6 +250,7 @@ def _view(
         api_version=upstream.api_version,
         auth=upstream.auth,
         images=upstream.images,
+        hosted_tools=upstream.hosted_tools,
         mirror=upstream.mirror,
         compact_signal=upstream.compact_signal,
         model_rewrites=msgspec.convert(

@@ -126,6 +126,13 @@ CHAT = {
         },
         lambda request, _: [(tool.name, tool.custom) for tool in request.tools],
     ),
+    "Hosted tools of Responses (`web_search_preview`, …)": Saying(
+        {"tools": [*BASES["chat"]["tools"], {"type": "web_search_preview"}]}, field("hosted")
+    ),
+    "Server tools of Messages (`web_search_20250305`, …)": Saying(
+        {"tools": [*BASES["chat"]["tools"], {"type": "web_search_20250305", "name": "web_search"}]},
+        field("hosted"),
+    ),
     "`tool_choice`": Saying(
         {"tool_choice": {"type": "function", "function": {"name": "Read"}}}, field("tool_choice")
     ),
@@ -254,7 +261,10 @@ RESPONSES = {
         lambda request, _: [(tool.name, tool.custom) for tool in request.tools],
     ),
     "Hosted tools (`web_search`, `file_search`, …)": Saying(
-        {"tools": [{"type": "web_search"}]}, lambda request, _: request.hosted
+        {"tools": [*BASES["responses"]["tools"], {"type": "web_search"}]}, field("hosted")
+    ),
+    "Hosted tools alone, or asked for by `tool_choice`": Saying(
+        {"tools": [{"type": "web_search"}]}, field("hosted")
     ),
     "`tool_choice`": Saying(
         {"tool_choice": {"type": "function", "name": "Read"}}, field("tool_choice")
@@ -377,8 +387,13 @@ MESSAGES = {
         {"tools": [READ | {"defer_loading": True}]}, first_tool("extra")
     ),
     "Server tools (`web_search_20250305`, …)": Saying(
-        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-        lambda request, _: request.hosted,
+        {"tools": [READ, {"type": "web_search_20250305", "name": "web_search"}]}, field("hosted")
+    ),
+    "Server tools alone, or asked for by `tool_choice`": Saying(
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, field("hosted")
+    ),
+    "`mcp_servers`": Saying(
+        {"mcp_servers": [{"type": "url", "name": "a", "url": WEB}]}, field("hosted")
     ),
     "`tool_choice`": Saying(
         {"tool_choice": {"type": "tool", "name": "Read"}}, field("tool_choice")

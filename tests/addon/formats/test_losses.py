@@ -60,7 +60,11 @@ BY_ITS_MODEL = {"System messages further on": "claude-opus-4-8"}
 """What not every model takes, and one that does."""
 
 MIXED: dict[WireFormat, set[str]] = {
-    "chat": {"Custom tools"},
+    "chat": {
+        "Custom tools",
+        "Hosted tools of Responses (`web_search_preview`, …)",
+        "Server tools of Messages (`web_search_20250305`, …)",
+    },
     "responses": set(),
     "messages": set(),
 }

@@ -43,19 +43,12 @@ def test_an_upstream_that_knows_custom_tools_gets_them_as_they_are() -> None:
     assert (low.request.tools, low.custom) == ((APPLY_PATCH,), frozenset())
 
 
-@pytest.mark.parametrize(
-    ("custom_tools", "sent"), [(False, 1), (True, 2)], ids=["functions", "all kinds"]
-)
-def test_spare_tools_stay_out_where_they_are_not_known(custom_tools: bool, sent: int) -> None:
+def test_a_hosted_tool_stays_out_where_it_does_not_run() -> None:
     request = asked()
-    request.hosted = (
-        Hosted("responses", "web_search", {}),
-        Hosted("responses", "namespace", {}, spare=True),
-    )
-    low = lowered(request, Abilities(custom_tools=custom_tools))
-    assert low.request.hosted == request.hosted[:sent]
-    assert [note for note in low.notes if "'namespace'" in note] == list(low.notes)
-    assert len(low.notes) == 2 - sent
+    request.hosted = (Hosted("responses", "web_search", {}),)
+    assert lowered(request, Abilities(api="responses")).request.hosted == request.hosted
+    low = lowered(request, Abilities())
+    assert (low.request.hosted, len(low.notes)) == ((), 1)
 
 
 @pytest.mark.parametrize(

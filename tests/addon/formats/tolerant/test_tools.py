@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.neutral.request import Hosted, Tool, ToolChoice
+from addon.formats.neutral.request import Hosted, Tool, ToolChoice, WireFormat
 from addon.formats.tolerant.tools import choice_of, tools_of
 
 SCHEMA = {"type": "object", "properties": {}}
@@ -86,17 +86,20 @@ def test_a_tool_that_the_upstream_runs_is_kept_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "spare"),
+    ("raw", "meant"),
     [
-        pytest.param({"type": "namespace", "name": "agents", "tools": []}, True, id="group"),
-        pytest.param({"type": "tool_search", "execution": "client"}, True, id="own search"),
-        pytest.param({"type": "tool_search"}, False, id="hosted search"),
+        ({"type": "web_search_20250305", "name": "web_search"}, "messages"),
+        ({"type": "web_search_preview"}, "responses"),
+        ({"type": "mcp", "server_label": "a"}, "responses"),
+        ({"type": "web_search", "web_search": {"enable": True}}, "chat"),
+        ({"type": "openrouter:web_search"}, "chat"),
     ],
+    ids=str,
 )
-def test_what_only_responses_declares_but_the_client_runs_can_be_spared(
-    raw: dict[str, Any], spare: bool
+def test_chat_clients_declare_hosted_tools_of_every_format(
+    raw: dict[str, Any], meant: WireFormat
 ) -> None:
-    assert tools_of([raw], "responses") == ((), (Hosted("responses", raw["type"], raw, spare),))
+    assert tools_of([raw], "chat") == ((), (Hosted(meant, raw["type"], raw),))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,8 @@ def test_what_only_responses_declares_but_the_client_runs_can_be_spared(
             },
             ToolChoice("required", ("f",)),
         ),
-        ({"type": "web_search"}, None),
+        ({"type": "web_search"}, ToolChoice("required", ("web_search",))),
+        ({"type": "mcp", "server_label": "a", "name": "f"}, ToolChoice("required", ("mcp",))),
         ("any thing", None),
         (7, None),
     ],

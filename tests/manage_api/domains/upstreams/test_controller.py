@@ -97,6 +97,7 @@ async def test_an_upstream_is_made_and_shown_with_its_secrets_masked(admin: Admi
         "api_version": "",
         "auth": "",
         "images": "take",
+        "hosted_tools": "drop",
         "mirror": "off",
         "compact_signal": False,
         "path": "",
