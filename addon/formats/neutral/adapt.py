@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from addon.formats.neutral.deltas import CallDelta, Delta, Finish, StreamError, UsageReport
+from addon.formats.neutral.foreign_words import words_of
 from addon.formats.neutral.history import well_formed
 from addon.formats.neutral.hosted_tools import HostedTaking, without_foreign_tools
 from addon.formats.neutral.names import shortened
@@ -18,6 +19,7 @@ from addon.formats.neutral.request import Request, Tool, ToolChoice, WireFormat,
 from addon.formats.neutral.turn import (
     Edit,
     File,
+    Foreign,
     Image,
     Message,
     Part,
@@ -269,6 +271,8 @@ class _Fitting:
                 return self._left_out(at, "image", self._abilities.images)
             case File() if self._abilities.files != "take":
                 return self._left_out(at, "file", self._abilities.files)
+            case Foreign() if part.wire_format != self._abilities.api:
+                return Text(words_of(part.item))
         return part
 
     def _call(self, call: ToolCall) -> ToolCall:

@@ -5,6 +5,7 @@ output_text input_image input_file refusal` · Messages: `text image document th
 redacted_thinking tool_use tool_result`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,12 +30,17 @@ from addon.formats.wire.splice import scalar_text
 
 __all__ = ("arguments_of", "cache_of", "filled", "parts_of")
 
+_OF_MESSAGES = re.compile(r"(mcp|server)_tool_use|\w+_tool_result|tool_reference|compaction")
+"""Blocks that only Messages has, and only for what Anthropic runs
+(https://platform.claude.com/docs/en/agents-and-tools/tool-use/server-tools).
+"""
+
 
 def parts_of(content: Any, foreign: str = "") -> list[Part]:
     """The parts of a content: a string, an array or null.
 
-    `foreign`: the format whose own kinds of parts stay as they are; without it they raise
-    RequestError.
+    `foreign`: the format whose own kinds of parts stay as they are; without it all but those of
+    Anthropic's tools raise RequestError.
     """
     if isinstance(content, str):
         return _bare_text(content)
@@ -86,6 +92,8 @@ def _part(raw: Any, foreign: str) -> list[Part]:
     kind = as_str(block.get("type"))
     if reader := _READERS.get(kind):
         return reader(block)
+    if _OF_MESSAGES.fullmatch(kind):
+        return [Foreign("messages", block)]
     if kind and foreign:
         return [Foreign(foreign, block)]
     if not kind or isinstance(block.get("text"), str):

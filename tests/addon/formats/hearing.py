@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from addon.formats.neutral.request import Request
+from addon.formats.neutral.turn import Foreign
 
 type Json = dict[str, Any]
 type Says = Callable[[Request, Json], Any]
@@ -76,6 +77,18 @@ def results(name: str) -> Says:
             if message.role == "tool"
             if (found := getattr(message, name))
         ]
+
+    return says
+
+
+def hosted(word: str) -> Says:
+    """How often a word comes, and the kinds of items and blocks that only one format has."""
+
+    def says(request: Request, body: Json) -> Any:
+        parts = [part for message in request.messages for part in message.parts]
+        kinds = [part.item["type"] for part in parts if isinstance(part, Foreign)]
+        count = str(body).count(word)
+        return (count, kinds) if count else None
 
     return says
 

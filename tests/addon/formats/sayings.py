@@ -9,6 +9,7 @@ from tests.addon.formats.hearing import (
     declined,
     field,
     first_tool,
+    hosted,
     marks,
     member,
     offered,
@@ -250,7 +251,18 @@ RESPONSES = {
         parts("Reasoning", "text"),
     ),
     "Items of hosted tools (`web_search_call`, …)": Saying(
-        items({"type": "web_search_call", "id": "ws_1", "status": "completed"}),
+        items(
+            {
+                "type": "web_search_call",
+                "id": "ws_1",
+                "status": "completed",
+                "action": {"type": "search", "query": "weather"},
+            }
+        ),
+        hosted("weather"),
+    ),
+    "`compaction` items of another provider": Saying(
+        items({"type": "compaction", "id": "cmp_1", "encrypted_content": "b3BhcXVl"}),
         parts("Foreign", "item"),
     ),
     "`strict` of a tool": Saying(
@@ -379,8 +391,21 @@ MESSAGES = {
         turn({"type": "redacted_thinking", "data": "d"}, TEXT), parts("Reasoning", "opaque")
     ),
     "Blocks of server tools (`server_tool_use`, …)": Saying(
-        turn({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}),
-        parts("Foreign", "item"),
+        turn(
+            {
+                "type": "server_tool_use",
+                "id": "srvtoolu_1",
+                "name": "web_search",
+                "input": {"query": "weather"},
+            }
+        ),
+        hosted("weather"),
+    ),
+    "`tool_reference` blocks": Saying(
+        result(content=[{"type": "tool_reference", "tool_name": "Grep2"}]), hosted("Grep2")
+    ),
+    "`compaction` blocks": Saying(
+        turn({"type": "compaction", "content": "They greeted."}), hosted("They greeted.")
     ),
     "`strict` of a tool": Saying({"tools": [READ | {"strict": True}]}, first_tool("strict")),
     "Other members of a tool (`defer_loading`, `input_examples`, …)": Saying(
