@@ -27,6 +27,7 @@ from manage_api.domains.users.service import give_key, open_account
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import find_mitm, load_safe_mitm
+from shared.config.places import places
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
@@ -62,6 +63,7 @@ password_option = click.option("--password", help="Default: a random one, shown 
 @click.version_option(package_name="thinkback")
 def main() -> None:
     """A self-hosted gateway that gives thinking models their own reasoning back."""
+    os.environ.update(places(os.environ, Path.cwd()))
 
 
 @main.command()

@@ -23,6 +23,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "LISTEN_ADDR": "server.listen_addr",
     "ADMIN_LISTEN_ADDR": "server.admin_addr",
     "PUBLIC_URL": "server.public_url",
+    "TRUSTED_PROXIES": "server.trusted_proxies",
     "LOG_LEVEL": "logging.level",
     "LOG_COLOR": "logging.color",
     "LOG_BODY_MAX_CHARS": "logging.body_max_chars",

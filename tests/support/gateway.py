@@ -92,6 +92,7 @@ class Gateway:
 
     `environment` is added to a bare one, `arguments` to the command; `config` becomes
     `config.toml` in the directory. The database and ports stay the same over restarts.
+    `program` is another installation's `thinkback`.
     """
 
     def __init__(
@@ -101,8 +102,10 @@ class Gateway:
         *,
         config: str = "",
         arguments: tuple[str, ...] = (),
+        program: Path = THINKBACK,
     ) -> None:
         self.directory = directory
+        self._program = program
         self._arguments = arguments
         self.port = free_port()
         self._log: IO[bytes] | None = None
@@ -164,7 +167,7 @@ class Gateway:
         """
         self._log = (self.directory / "gateway.log").open("ab")
         self._process = subprocess.Popen(
-            [THINKBACK, "up", *self._arguments],
+            [self._program, "up", *self._arguments],
             cwd=self.directory,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -211,7 +214,7 @@ class Gateway:
     def thinkback(self, *arguments: str) -> str:
         """Run a command of the tool in the gateway's environment; what it printed."""
         done = subprocess.run(
-            [THINKBACK, *arguments],
+            [self._program, *arguments],
             cwd=self.directory,
             env=self._environment,
             capture_output=True,

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ("TlsFront",)
+__all__ = ("TlsFront", "make_certificate")
 
 
 class TlsFront:
@@ -26,7 +26,7 @@ class TlsFront:
         """The certificate that clients must trust."""
 
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(_certificate(directory, self.authority))
+        self._context.load_cert_chain(make_certificate(directory, self.authority))
         self._to = port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -78,7 +78,7 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
     sink.close()
 
 
-def _certificate(directory: Path, authority: Path) -> Path:
+def make_certificate(directory: Path, authority: Path) -> Path:
     """Write a certificate for `localhost` with its key, and the authority that issued it."""
     issuer_key, key = (
         ec.generate_private_key(ec.SECP256R1()),
@@ -113,7 +113,30 @@ def _build(
     builder = builder.add_extension(
         x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True
     )
+    # Python's own clients demand all three since 3.13.
+    builder = builder.add_extension(_usage(signs=issuer is None), critical=True)
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+    )
+    builder = builder.add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+    )
     builder = builder.add_extension(
         x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
     )
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    """What the key may do: sign certificates, or serve."""
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )

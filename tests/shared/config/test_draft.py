@@ -31,6 +31,7 @@ allowed = true
         ("LISTEN_ADDR", "[::1]:80", "[::1]:80"),
         ("ADMIN_LISTEN_ADDR", "127.0.0.1:3", "127.0.0.1:3"),
         ("PUBLIC_URL", "https://x.y", "https://x.y"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")),
         ("LOG_LEVEL", "DEBUG", "debug"),
         ("LOG_COLOR", "never", "never"),
         ("LOG_BODY_MAX_CHARS", "0", 0),

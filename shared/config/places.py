@@ -1,0 +1,38 @@
+"""Where an installation keeps its state when nobody says where."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+__all__ = ("places",)
+
+_CHECKOUT = Path(__file__).parents[2] / "pyproject.toml"
+"""A wheel doesn't have it."""
+
+
+def places(
+    environ: Mapping[str, str], here: Path, *, is_checkout: bool = _CHECKOUT.is_file()
+) -> dict[str, str]:
+    """The environment variables to add, so that the database, the secrets and the configuration
+    are found wherever the program is started.
+
+    `DATA_DIR` names the directory. Without it, a checkout and a directory that has a
+    `config.toml` or a database keep their own; an installed program takes the user's data
+    directory (specifications.freedesktop.org/basedir-spec on Linux).
+    """
+    if environ.get("DATA_DIR"):
+        directory = Path(environ["DATA_DIR"])
+    elif is_checkout or (here / "config.toml").exists() or (here / "data/adapter.db").exists():
+        return {}
+    else:
+        directory = user_data_path("thinkback", appauthor=False)
+    return {name: text for name, text in _within(directory, here).items() if not environ.get(name)}
+
+
+def _within(directory: Path, here: Path) -> dict[str, str]:
+    within = {"DATABASE_URL": f"sqlite:{directory / 'adapter.db'}"}
+    config = directory / "config.toml"
+    if config.exists() and not (here / "config.toml").exists():
+        within["CONFIG_PATH"] = str(config)
+    return within

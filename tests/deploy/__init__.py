@@ -1,0 +1,1 @@
+"""What stands in deploy/ and the Dockerfile does what the documentation says."""

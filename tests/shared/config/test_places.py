@@ -1,0 +1,49 @@
+"""Where the state is found, for each way of starting the program."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.config.load import load
+from shared.config.places import places
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    return tmp_path / "share"
+
+
+def test_an_installed_program_keeps_its_state_in_the_users_data_directory(
+    tmp_path: Path, home: Path
+) -> None:
+    added = places({}, tmp_path, is_checkout=False)
+    assert added == {"DATABASE_URL": f"sqlite:{home}/thinkback/adapter.db"}
+    assert load(added).database_url == added["DATABASE_URL"]
+
+
+def test_a_configuration_in_the_data_directory_is_read(tmp_path: Path, home: Path) -> None:
+    config = home / "thinkback/config.toml"
+    config.parent.mkdir(parents=True)
+    config.touch()
+    assert places({}, tmp_path, is_checkout=False)["CONFIG_PATH"] == str(config)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "data/adapter.db"])
+def test_a_directory_with_a_state_of_its_own_keeps_it(
+    tmp_path: Path, home: Path, name: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    assert places({}, tmp_path, is_checkout=False) == {}
+
+
+def test_a_checkout_keeps_its_state_in_the_current_directory(tmp_path: Path, home: Path) -> None:
+    assert places({}, tmp_path, is_checkout=True) == {}
+    assert places({}, tmp_path) == {}, "the tests run from a checkout"
+
+
+def test_data_dir_names_the_directory_and_what_is_set_is_left_alone(tmp_path: Path) -> None:
+    environ = {"DATA_DIR": "/srv/think"}
+    assert places(environ, tmp_path) == {"DATABASE_URL": "sqlite:/srv/think/adapter.db"}
+    assert places(environ | {"DATABASE_URL": "sqlite:/a.db"}, tmp_path) == {}
