@@ -228,7 +228,9 @@ def test_an_option_that_the_gateway_rests_on_must_be_as_it_is(tmp_path: Path, na
         load_safe_mitm(changed(tmp_path, f"{name} = {value}"))
 
 
-@pytest.mark.parametrize("name", REQUIRED.keys() - {"ssl_insecure", "validate_inbound_headers"})
+@pytest.mark.parametrize(
+    "name", sorted(REQUIRED.keys() - {"ssl_insecure", "validate_inbound_headers"})
+)
 def test_such_an_option_may_not_be_left_out(tmp_path: Path, name: str) -> None:
     text = re.sub(rf"(?m)^{name} = .*\n", "", (ROOT / "mitm.toml").read_text())
 
