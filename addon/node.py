@@ -19,6 +19,7 @@ from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
 from shared.clock import Clock, SystemClock
 from shared.config.live import LiveConfiguration
+from shared.config.passed import received
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import StoreError
@@ -48,7 +49,7 @@ class Node:
 
     def __init__(self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
-        watch = Watch(environ)
+        watch = Watch(received(environ))
         configure(watch.snapshot.logging)
         database = watch.snapshot.database_url
         self.engine = open_engine(database)

@@ -10,6 +10,7 @@ import uvicorn
 from manage_api.access.head import answering_head
 from manage_api.app import create_app
 from shared.config.address import split_address
+from shared.config.passed import received
 from shared.config.watch import Watch
 from shared.errors import ConfigError
 
@@ -27,7 +28,7 @@ def main() -> None:
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
-        watch = Watch(os.environ)
+        watch = Watch(received(os.environ))
     except ConfigError as error:
         log.error("Can't use the configuration: %s", error)
         sys.exit(2)

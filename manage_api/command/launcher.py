@@ -23,6 +23,7 @@ from manage_api.domains.system.risks import refusal, unresolved
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import MitmSettings, find_mitm, load_safe_mitm
+from shared.config.passed import Passed, passing
 from shared.config.schema import Snapshot
 from shared.errors import ThinkbackError
 from shared.security.secrets import load_secret
@@ -93,17 +94,18 @@ async def run(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _raise_file_limit()
-    programs, mitmweb_url = _programs(prepared, environ, web=web)
-    ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
-        if daemon:
-            tasks.append(group.create_task(daemon.keep_log_small()))
-        code = await supervise(
-            programs, stop=stop, when_ready=lambda: say(ready), say=say, clock=SystemClock()
-        )
-        for task in tasks:
-            task.cancel()
+    with passing(environ) as passed:
+        programs, mitmweb_url = _programs(prepared, passed, web=web)
+        ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
+            if daemon:
+                tasks.append(group.create_task(daemon.keep_log_small()))
+            code = await supervise(
+                programs, stop=stop, when_ready=lambda: say(ready), say=say, clock=SystemClock()
+            )
+            for task in tasks:
+                task.cancel()
     return code
 
 
@@ -113,19 +115,18 @@ async def _tell_unresolved(snapshot: Snapshot, say: Say) -> None:
         say(sentence)
 
 
-def _programs(
-    prepared: Prepared, environ: Mapping[str, str], *, web: bool
-) -> tuple[list[Program], str]:
+def _programs(prepared: Prepared, passed: Passed, *, web: bool) -> tuple[list[Program], str]:
     """Return both programs, and the URL of mitmweb when it is one of them."""
     snapshot, mitm = prepared.snapshot, prepared.mitm
     confdir = data_directory(snapshot.database_url) / "mitmproxy"
     token = _make_confdir(confdir, with_token=web and not mitm.web.get("web_password"))
-    inherited = {**environ, "PYTHONUNBUFFERED": "1"}
+    inherited = {**passed.environ, "PYTHONUNBUFFERED": "1"}
     inherited.pop("ADMIN_PASSWORD", None)
     sidecar = Program(
         name="sidecar",
         command=(sys.executable, "-m", "manage_api"),
         environ=inherited,
+        passed_files=(passed.file,),
         url=local_url(snapshot.server.admin_addr),
     )
     mitmproxy = Path(sys.executable).with_name("mitmweb" if web else "mitmdump")
@@ -134,6 +135,7 @@ def _programs(
         name="data plane",
         command=(str(mitmproxy), *arguments, "-s", str(_addon_script())),
         environ=inherited,
+        passed_files=(passed.file,),
         url=local_url(snapshot.server.listen_addr),
     )
     if not web:

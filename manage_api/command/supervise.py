@@ -44,6 +44,9 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """Its own address, like `http://127.0.0.1:8788`; `/healthz` there answers 200 once it works."""
 
+    passed_files: tuple[int, ...] = ()
+    """Descriptors that it inherits."""
+
 
 async def supervise(
     programs: Sequence[Program],
@@ -114,6 +117,7 @@ class _Keeper:
             process = await asyncio.create_subprocess_exec(
                 *self._program.command,
                 env=self._program.environ,
+                pass_fds=self._program.passed_files,
                 stdin=asyncio.subprocess.DEVNULL,
                 preexec_fn=_child_of(os.getpid()),
             )

@@ -6,10 +6,13 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
+import jwt
 import psutil
 import pytest
 
@@ -20,6 +23,9 @@ from tests.manage_api.command.running import THINKBACK, Command
 from tests.support.gateway import free_port
 
 MITM = (Path(__file__).parents[3] / "mitm.toml").read_text()
+
+
+JWT_SECRET = "a canary of more than thirty-two characters"
 
 
 class Launched:
@@ -79,7 +85,11 @@ def up(thinkback: Command, *arguments: str, **environ: str) -> Iterator[Launched
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """A launcher that has said it is ready, for all tests that only look at it."""
     with up(
-        Command(tmp_path_factory.mktemp("running")), ADMIN_PASSWORD="correct horse battery"
+        Command(tmp_path_factory.mktemp("running")),
+        ADMIN_PASSWORD="correct horse battery",
+        JWT_SECRET=JWT_SECRET,
+        UPSTREAM_BASE_URL="http://127.0.0.1:9",
+        UPSTREAM_API_KEY="sk-canary-of-the-upstream",
     ) as launched:
         launched.read_until("Web pages")
         yield launched
@@ -129,6 +139,34 @@ def test_both_programs_answer_when_it_says_so(running: Launched) -> None:
 def test_the_programs_do_not_know_the_admin_password(running: Launched) -> None:
     assert "correct horse" not in running.output
     assert not any("ADMIN_PASSWORD" in child.environ() for child in running.family()[1:])
+
+
+def test_the_programs_have_no_secret_in_their_environments_and_work_with_them(
+    running: Launched,
+) -> None:
+    children = [str(child.environ()) for child in running.family()[1:]]
+    assert len(children) == 2
+    assert not any("canary" in environ for environ in children)
+
+    page = re.findall(r"Web pages +(\S+)", running.output)[0]
+    made = jwt.encode(claims(), JWT_SECRET, algorithm="HS256")
+    assert asked(f"{page}api/me", made) == 200  # the sidecar's
+    assert asked(f"{page}v1/models", made) == 200  # the data plane's
+    assert asked(f"{page}v1/models", "sk-canary-of-the-upstream") == 200
+
+
+def claims() -> dict[str, object]:
+    """A session of the first account."""
+    now = int(time.time())  # noqa: TID251 - the programs take the machine's clock
+    return {"sub": "1", "epoch": 0, "iat": now, "exp": now + 60, "jti": "a"}
+
+
+def asked(url: str, credential: str) -> int:
+    """The status for a caller with this credential."""
+    request = Request(url, headers={"Authorization": f"Bearer {credential}"})
+    with urlopen(request, timeout=10) as answer:
+        status: int = answer.status
+        return status
 
 
 def test_the_programs_may_open_as_many_files_as_the_machine_allows(running: Launched) -> None:
