@@ -52,6 +52,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     efforts: dict[str, dict[str, Any]] = {}
     budget: dict[str, Any] = {}
     kinds: tuple[str, ...] = ()
+    limit: Literal["", "max_tokens", "max_completion_tokens"] = ""
+    stops: int = 4
+    prefill: str = ""
 
 
 @cache

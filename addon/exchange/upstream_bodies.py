@@ -193,6 +193,8 @@ class UpstreamBodies:
                 return self._plainer(candidate, refused, self._lesson(refused, "pictures", words))
             case "in a row":
                 return self._plainer(candidate, refused, self._lesson(refused, "alternate", words))
+            case "ending":
+                return self._plainer(candidate, refused, self._lesson(refused, "ending", words))
             case "refused" if says_field_is_unknown(text):
                 if refused.repaired:
                     return None

@@ -159,6 +159,8 @@ def taught(policy: Policy, lesson: Lesson) -> Policy:
             return _with(policy, most_tokens=int(lesson.member))
         case "efforts":
             return _with(policy, efforts=tuple(lesson.member.split()))
+        case "ending":
+            return _with(policy, ends_with_user=True)
     assert_never(lesson.kind)
 
 

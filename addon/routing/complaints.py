@@ -19,12 +19,12 @@ __all__ = (
     "unknown_member",
 )
 
-type Fault = Literal["missing", "refused", "pictures", "in a row"]
+type Fault = Literal["missing", "refused", "pictures", "in a row", "ending"]
 """What an upstream refuses that can be mended.
 
 `missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale
 or not from there. `pictures`: it takes none. `in a row`: it does not take two messages of
-the user without an answer between.
+the user without an answer between. `ending`: the last message must be the user's.
 """
 
 # Texts of the providers' errors, on the whole body with backticks removed: DeepSeek and
@@ -101,6 +101,14 @@ _IN_A_ROW = re.compile(
         r"roles must alternate|(successive|consecutive) "
         r"(user|assistant)|(user|assistant) messages? in a row"
     ),
+    re.IGNORECASE,
+)
+# Anthropic (github.com/anthropics/claude-code/issues/52433), DeepSeek, Mistral of a conversation
+# that ends with the assistant's words.
+_ENDING = re.compile(
+    r"does not support assistant (message|response) prefill|must end with a user message"
+    r"|last message .{0,40}must be .{0,12}user|expected last role user"
+    r"|prefill(ing)? .{0,60}(not supported|incompatible)",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
@@ -188,6 +196,8 @@ def fault(text: str) -> Fault | None:
         return "missing"
     if _PICTURES.search(text):
         return "pictures"
+    if _ENDING.search(text):
+        return "ending"
     return "in a row" if _IN_A_ROW.search(text) else None
 
 

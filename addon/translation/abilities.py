@@ -7,29 +7,31 @@ from addon.formats.messages.claude import (
     is_claude,
     takes_budgets,
     takes_budgets_only,
+    takes_prefills,
     takes_sampling,
     takes_system_messages,
 )
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.member_rules import MemberRules
+from addon.formats.neutral.request import WireFormat
+from addon.translation.ending import as_prefill, ended_by_user
 from addon.translation.member_fit import fitted_members
-from addon.translation.pair import Encoded, Wanted
+from addon.translation.pair import ClientRequest, Encoded, Wanted
 from shared.config.schema import Upstream
 
-__all__ = ("abilities_of", "fit", "is_anthropic", "is_openai")
+__all__ = ("abilities_of", "fit", "is_anthropic", "is_openai", "limit_name", "most_stops")
 
 _ANTHROPIC, _OPENAI = "api.anthropic.com", "api.openai.com"
 _LONGEST_NAME = {"chat": 64, "messages": 128, "responses": 64}
 """Characters that OpenAI's and Anthropic's APIs take in the name of a tool."""
 
-_MOST_STOPS = {"chat": 4}
-"""Stop sequences that OpenAI's API takes, and others refuse more of too
-(https://platform.openai.com/docs/api-reference/chat/create).
-"""
+_STOPS = 4
+_ENDED = "the user asks to go on with the answer that was begun: the model takes none at the end"
 
 
-def abilities_of(upstream: Upstream, model: str) -> Abilities:
+def abilities_of(wanted: Wanted) -> Abilities:
     """What the upstream takes."""
+    upstream, model = wanted.upstream, wanted.model
     claude = is_claude(model)
     return Abilities(
         api=upstream.api,
@@ -37,8 +39,8 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
         custom_tools=upstream.api == "responses",
         longest_name=_LONGEST_NAME[upstream.api],
         unique_ids=upstream.api != "chat",
-        most_stops=_MOST_STOPS.get(upstream.api),
-        completion_tokens=is_openai(upstream),
+        most_stops=most_stops(wanted),
+        completion_tokens=limit_name(wanted) == "max_completion_tokens",
         adaptive_thinking=claude and not takes_budgets_only(model),
         budgets=not claude or takes_budgets(model),
         efforts=not claude or not takes_budgets_only(model),
@@ -51,6 +53,26 @@ def abilities_of(upstream: Upstream, model: str) -> Abilities:
     )
 
 
+def most_stops(wanted: Wanted) -> int | None:
+    """The stop sequences that the upstream takes, by its profile, else those that OpenAI's API
+    takes (https://platform.openai.com/docs/api-reference/chat/create); None: any number.
+    """
+    if wanted.upstream.api != "chat":
+        return None
+    if not wanted.sure:
+        return _STOPS
+    return wanted.profile.stops or None
+
+
+def limit_name(wanted: Wanted) -> str:
+    """The name of the limit of an answer's tokens that a chat upstream knows; empty: any."""
+    if is_openai(wanted.upstream):
+        return "max_completion_tokens"
+    if wanted.sure:
+        return wanted.profile.limit
+    return ""
+
+
 def is_anthropic(upstream: Upstream) -> bool:
     """Whether it is Anthropic's own API."""
     return upstream.host == _ANTHROPIC
@@ -61,11 +83,13 @@ def is_openai(upstream: Upstream) -> bool:
     return upstream.is_azure or upstream.host.endswith(_OPENAI)
 
 
-def fit(encoded: Encoded, wanted: Wanted) -> Encoded:
-    """The body without what its upstream has refused before, and notes on that."""
+def fit(encoded: Encoded, wanted: Wanted, request: ClientRequest) -> Encoded:
+    """The body without what its upstream is known to refuse, and notes on that."""
     if wanted.rules != MemberRules():
         body = fitted_members(encoded.body, wanted.upstream.api, wanted.rules)
         encoded = replace(encoded, body=body)
+    if request.messages and request.messages[-1].role == "assistant":
+        encoded = _with_end(encoded, wanted, request.wire_format)
     pictures = wanted.pictures and wanted.upstream.images == "take"
     if wanted.upstream.api != "chat" or (pictures and wanted.allows_consecutive_user_messages):
         return encoded
@@ -75,3 +99,18 @@ def fit(encoded: Encoded, wanted: Wanted) -> Encoded:
         allows_consecutive_user_messages=wanted.allows_consecutive_user_messages,
     )
     return replace(encoded, body=body, notes=(*encoded.notes, *notes))
+
+
+def _with_end(encoded: Encoded, wanted: Wanted, client: WireFormat) -> Encoded:
+    """The body of a conversation that ends with an answer that the client has begun, as the
+    upstream goes on with it.
+    """
+    if wanted.counts:
+        return encoded
+    new_claude = is_claude(wanted.model) and not takes_prefills(wanted.model)
+    if wanted.rules.ends_with_user or (new_claude and wanted.upstream.api == "messages"):
+        body = ended_by_user(encoded.body, wanted.upstream.api)
+        return replace(encoded, body=body, notes=(*encoded.notes, _ENDED))
+    if client == "messages" and wanted.upstream.api == "chat" and wanted.sure:
+        return replace(encoded, body=as_prefill(encoded.body, wanted.profile.prefill))
+    return encoded

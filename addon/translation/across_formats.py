@@ -36,7 +36,7 @@ class AcrossFormats:
 
     def body_for(self, wanted: Wanted) -> Encoded:
         wanted = with_fitting_ids(wanted, self.request.messages)
-        abilities = abilities_of(wanted.upstream, wanted.model)
+        abilities = abilities_of(wanted)
         restored = translate.restored(self._neutral, wanted.edits)
         request = translate.opened(restored, partial(_usable, wanted.unusable))
         if wanted.effort:
@@ -48,7 +48,9 @@ class AcrossFormats:
         if wanted.counts:
             body = query_of(body)
         body = without_lone_surrogates(body)
-        return fit(Encoded(body, fitting.custom, fitting.notes, fitting.names), wanted)
+        return fit(
+            Encoded(body, fitting.custom, fitting.notes, fitting.names), wanted, self.request
+        )
 
     def relay(self, answered: Answered) -> Relay:
         upstream = translate.UPSTREAMS[answered.upstream].with_quirks(answered.quirks)

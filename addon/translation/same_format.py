@@ -16,6 +16,7 @@ from addon.formats.chat.patch_stream import PatchStream as ChatStream
 from addon.formats.messages import patch_request as messages_request
 from addon.formats.messages import patch_response as messages_response
 from addon.formats.messages.patch_stream import PatchStream as MessagesStream
+from addon.formats.neutral.adapt import few_stops
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Relay
@@ -23,18 +24,26 @@ from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.responses import patch_request as responses_request
 from addon.formats.responses import patch_response as responses_response
 from addon.formats.responses.patch_stream import PatchStream as ResponsesStream
-from addon.formats.wire.splice import Members, array_elements
+from addon.formats.wire.splice import Members, array_elements, array_text
 from addon.formats.wire.sse import holds_events
 from addon.mirror.stream import Mirroring
-from addon.translation.abilities import abilities_of, fit, is_anthropic, is_openai
+from addon.translation.abilities import (
+    abilities_of,
+    fit,
+    is_anthropic,
+    is_openai,
+    limit_name,
+    most_stops,
+)
 from addon.translation.call_ids import with_fitting_ids
 from addon.translation.effort import chat_changes, overriding
 from addon.translation.pair import Answered, ClientRequest, Encoded, Identity, Wanted, Whole
-from shared.config.schema import Upstream
 
 __all__ = ("ChatOverChat", "MessagesOverMessages", "ResponsesOverResponses")
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
+"""Names of the limit of an answer's tokens; of both the first counts, as at OpenAI."""
+
 _OPENAI = ("api.openai.com", ".openai.azure.com")
 """Models that reason know `max_completion_tokens` alone there
 (https://platform.openai.com/docs/api-reference/chat).
@@ -52,14 +61,16 @@ class ChatOverChat:
     def body_for(self, wanted: Wanted) -> Encoded:
         wanted = with_fitting_ids(wanted, self._chat.messages)
         parts = self._chat.parts
-        changes = chat_changes(wanted, parts) | _limit(parts, wanted.upstream) | _tools(parts)
+        changes = chat_changes(wanted, parts) | _limit(parts, wanted) | _tools(parts)
+        stops, notes = _stops(parts, wanted)
+        changes |= stops
         edits = wanted.edits
         if not is_openai(wanted.upstream):
             edits = chat_request.with_system_role(self._chat, edits)
         body = chat_request.encode(
             self._chat, model=wanted.model, edits=edits, extra=list(changes.items())
         )
-        return fit(Encoded(body), wanted)
+        return fit(Encoded(body, notes=notes), wanted, self.request)
 
     def relay(self, answered: Answered) -> Relay:
         relay = self._stream(answered.quirks)
@@ -109,14 +120,14 @@ class ResponsesOverResponses:
         wanted = with_fitting_ids(wanted, self.request.messages)
         target = responses_request.Target(
             model=wanted.model,
-            abilities=abilities_of(wanted.upstream, wanted.model),
+            abilities=abilities_of(wanted),
             edits=wanted.edits,
             unusable=wanted.unusable,
             effort=wanted.effort,
             override=overriding(wanted),
         )
         patched = self._patchable.body(target)
-        return fit(Encoded(patched.body, notes=patched.notes), wanted)
+        return fit(Encoded(patched.body, notes=patched.notes), wanted, self.request)
 
     def relay(self, answered: Answered) -> Relay:
         return self._stream()
@@ -157,7 +168,7 @@ class MessagesOverMessages:
     def body_for(self, wanted: Wanted) -> Encoded:
         target = messages_request.Target(
             model=wanted.model,
-            abilities=abilities_of(wanted.upstream, wanted.model),
+            abilities=abilities_of(wanted),
             edits=wanted.edits,
             unusable=wanted.unusable,
             effort=wanted.effort,
@@ -166,7 +177,7 @@ class MessagesOverMessages:
             reads_billing_line=is_anthropic(wanted.upstream),
         )
         patched = self._patchable.body(target)
-        return fit(Encoded(patched.body, notes=patched.notes), wanted)
+        return fit(Encoded(patched.body, notes=patched.notes), wanted, self.request)
 
     def relay(self, answered: Answered) -> Relay:
         return self._stream()
@@ -217,12 +228,25 @@ def _whole[Answer: _Answer](
     return Whole(answer.turns, answer.usage, answer.error, client_body)
 
 
-def _limit(parts: Members, upstream: Upstream) -> dict[str, bytes]:
-    """The limit of tokens under the name that the upstream knows."""
-    limits = {name: raw for name, raw in parts if name in _LIMITS}
-    if list(limits) != ["max_tokens"] or not upstream.host.endswith(_OPENAI):
+def _limit(parts: Members, wanted: Wanted) -> dict[str, bytes]:
+    """The limit of tokens under the name that the upstream knows, and under no other."""
+    name = limit_name(wanted)
+    limits = {name: raw for name, raw in parts if name in _LIMITS and raw != b"null"}
+    if wanted.upstream.is_azure and not wanted.upstream.host.endswith(_OPENAI):
+        return {}  # older versions of its API know `max_tokens` alone
+    if not name or not limits.keys() - {name}:
         return {}
-    return {"max_tokens": b"", "max_completion_tokens": limits["max_tokens"]}
+    given = limits.get(_LIMITS[0]) or limits[_LIMITS[1]]
+    return dict.fromkeys(limits, b"") | {name: given}
+
+
+def _stops(parts: Members, wanted: Wanted) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The stop sequences, no more than the upstream is known to take, and a note on the rest."""
+    most = most_stops(wanted)
+    given = array_elements(dict(parts).get("stop", b""))
+    if not wanted.sure or most is None or len(given) <= most:
+        return {}, ()
+    return {"stop": array_text(given[:most])}, (few_stops(len(given), most),)
 
 
 def _tools(parts: Members) -> dict[str, bytes]:

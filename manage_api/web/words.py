@@ -101,6 +101,7 @@ _LESSONS = {
     "without": "The member {} is left out, or goes under its other name.",
     "limit": "Answers are limited to {} tokens at most.",
     "efforts": "Other efforts become the nearest of these: {}.",
+    "ending": "After an answer that the client has begun, the user asks to go on.",
 }
 _EMPTY = {
     "": "Turns that the profile names get empty reasoning if theirs is unknown.",

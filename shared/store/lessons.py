@@ -20,13 +20,16 @@ __all__ = (
     "unread_lessons",
 )
 
-type Kind = Literal["empty", "bare", "pictures", "alternate", "keep", "without", "limit", "efforts"]
+type Kind = Literal[
+    "empty", "bare", "pictures", "alternate", "keep", "without", "limit", "efforts", "ending"
+]
 """What an upstream has shown of a model's requests.
 
 `empty`: it wants empty reasoning where none is known. `bare`: it has no word for reasoning.
 `pictures`: it takes none. `alternate`: it takes no two messages of the user in a row. `keep`:
 it does not know the members that its profile keeps. `without`: it does not know a member of
 the request. `limit`: its answers can't be longer. `efforts`: it takes no others.
+`ending`: it goes on with no answer that the client has begun.
 """
 
 

@@ -6,6 +6,7 @@ __all__ = (
     "is_claude",
     "takes_budgets",
     "takes_budgets_only",
+    "takes_prefills",
     "takes_sampling",
     "takes_system_messages",
 )
@@ -37,6 +38,13 @@ def takes_budgets(model: str) -> bool:
     (github.com/earendil-works/pi/issues/3297).
     """
     return takes_sampling(model)
+
+
+def takes_prefills(model: str) -> bool:
+    """Whether a Claude model goes on with an answer that the client has begun: those before
+    Opus and Sonnet 4.6 (github.com/vercel/ai/issues/12296).
+    """
+    return takes_budgets_only(model)
 
 
 def takes_sampling(model: str) -> bool:

@@ -39,6 +39,7 @@ __all__ = (
     "Raising",
     "Taking",
     "Target",
+    "few_stops",
     "left_out",
     "lowered",
     "raised",
@@ -250,7 +251,7 @@ class _Fitting:
         most = self._abilities.most_stops
         if most is None or len(stops) <= most:
             return stops
-        self.notes.append(f"of {len(stops)} stop sequences the first {most} were passed on")
+        self.notes.append(few_stops(len(stops), most))
         return stops[:most]
 
     def message(self, at: int, message: Message) -> Message:
@@ -289,6 +290,11 @@ class _Fitting:
         remark, note = left_out(what, taking, place=f"message {at}", param=f"messages[{at}]")
         self.notes.append(note)
         return Text(remark)
+
+
+def few_stops(given: int, taken: int) -> str:
+    """A note on stop sequences that an upstream does not take."""
+    return f"of {given} stop sequences the first {taken} were passed on"
 
 
 def left_out(what: str, taking: Taking, *, place: str, param: str) -> tuple[str, str]:

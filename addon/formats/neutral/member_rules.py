@@ -1,4 +1,4 @@
-"""What an upstream's refusals have shown of the members that it takes in a request."""
+"""What an upstream's refusals have shown of the requests that it takes."""
 
 import msgspec
 
@@ -16,3 +16,6 @@ class MemberRules(msgspec.Struct, frozen=True, kw_only=True):
 
     efforts: tuple[str, ...] = ()
     """The efforts that it takes."""
+
+    ends_with_user: bool = False
+    """It goes on with no answer that the client has begun."""

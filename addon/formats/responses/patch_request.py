@@ -14,7 +14,14 @@ from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refused
 from addon.formats.neutral.turn import Edit, Part, Reasoning, edited, message_of, opened_message
 from addon.formats.responses.items import items_of
-from addon.formats.responses.request import ENCRYPTED, Past, items_before, referred, request_of
+from addon.formats.responses.request import (
+    ENCRYPTED,
+    LEAST_LIMIT,
+    Past,
+    items_before,
+    referred,
+    request_of,
+)
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.history import messages_and_sources
 from addon.formats.tolerant.items import item_parts
@@ -118,6 +125,9 @@ class PatchableRequest:
             changes["model"] = scalar_text(target.model)
         if request.previous_response_id:
             changes["previous_response_id"] = b""
+        limit = request.max_tokens
+        if limit is not None and 0 < limit < LEAST_LIMIT:
+            changes["max_output_tokens"] = scalar_text(LEAST_LIMIT)
         if target.effort:
             changes["reasoning"] = _with_effort(given.get("reasoning", b"null"), target.effort)
         notes: list[str] = []

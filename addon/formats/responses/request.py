@@ -33,6 +33,7 @@ from addon.formats.wire.splice import Members, scalar_text
 
 __all__ = (
     "ENCRYPTED",
+    "LEAST_LIMIT",
     "Past",
     "decode",
     "decoded",
@@ -54,6 +55,12 @@ _NAMED = frozenset(Request.__struct_fields__) | {
 
 ENCRYPTED = "reasoning.encrypted_content"
 """The value of `include` that asks for the state of reasoning."""
+
+
+LEAST_LIMIT = 16
+"""The least `max_output_tokens` that the API takes
+(https://platform.openai.com/docs/api-reference/responses/create).
+"""
 
 
 class Past(Protocol):
@@ -209,7 +216,7 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
         "tools": tools_given(request),
         "tool_choice": tool_choice_of(request),
         "parallel_tool_calls": request.parallel_tool_calls,
-        "max_output_tokens": request.max_tokens,
+        "max_output_tokens": _limit(request.max_tokens),
         "temperature": request.temperature,
         "top_p": request.top_p,
         "text": text_of(request) or None,
@@ -226,6 +233,12 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
         extra = {key: member for key, member in extra.items() if key in SHARED}
     items = list(items_of(request.messages))
     return scalar_text({"model": model, "input": items, "store": False, **_given(members), **extra})
+
+
+def _limit(tokens: int | None) -> int | None:
+    if tokens is None:
+        return None
+    return max(tokens, LEAST_LIMIT)
 
 
 def tools_given(request: Request) -> list[dict[str, Any]]:

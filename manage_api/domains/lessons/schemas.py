@@ -26,7 +26,7 @@ class LessonView(msgspec.Struct, frozen=True, kw_only=True):
     `pictures`: pictures are left out. `alternate`: messages of the user in a row are joined.
     `keep`: members that the profile adds are left out. `without`: a member of the request is.
     `limit`: limits of the answer are lowered to what the model has. `efforts`: other efforts
-    become the nearest of these.
+    become the nearest of these. `ending`: the user asks to go on with an answer that was begun.
     """
 
     scope: Scope

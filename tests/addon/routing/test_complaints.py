@@ -215,6 +215,14 @@ def test_an_error_that_names_the_thinking_is_told_from_others(
         ("image input is not supported - hint: you may need to provide the mmproj", "pictures"),
         ("Conversation roles must alternate user/assistant/user/assistant/...", "in a row"),
         ("The model does not support successive user or assistant messages", "in a row"),
+        (
+            "This model does not support assistant message prefill. The conversation must end "
+            "with a user message.",
+            "ending",
+        ),
+        ("The last message of deepseek-reasoner must be a user message, or an", "ending"),
+        ("Expected last role User or Tool (or Assistant with prefix True) for serving", "ending"),
+        ("The first message must be from the user", None),
         ("image_url is not a valid URL", None),
         ("animated GIF images are not supported", None),
         ("does not support image content in tool messages", None),

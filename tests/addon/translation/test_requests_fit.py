@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
+from addon.exchange.verdict import Again
 from addon.formats.neutral.protocols import Head, deltas_of
 from addon.formats.neutral.request import Request, WireFormat
 from addon.formats.neutral.turn import ToolCall, Turn
 from addon.formats.translate import CLIENTS, UPSTREAMS
-from tests.addon.desk import MODEL, Desk, Refused, open_exchange, reply_of, upstream
+from tests.addon.desk import MODEL, Desk, Refused, error, open_exchange, reply_of, upstream
 from tests.addon.translation.clients import CALLED, PATHS, Json, Said, asking
 from tests.support.grammar import own_state
 
@@ -204,10 +205,56 @@ def test_an_answer_that_is_begun_for_claude_ends_without_blanks(
     desk: Desk, client: WireFormat
 ) -> None:
     said: list[Said] = [("user", "hi"), ("assistant", "a \n"), ("user", "on"), ("assistant", "{ ")]
-    body = asking(client, said) | {"model": CLAUDE}
+    body = asking(client, said) | {"model": "claude-sonnet-4-5"}
     exchange = opened(desk, client, "messages", body)
     messages = CLIENTS["messages"].decode(exchange.outgoing.body).messages
     assert [one.text for one in messages] == ["hi", "a \n", "on", "{"]
+
+
+@pytest.mark.parametrize("model", [CLAUDE, "claude-opus-4-8", "anthropic/claude-fable-5"])
+@pytest.mark.parametrize("client", PATHS)
+def test_new_claudes_are_asked_to_go_on_with_an_answer_that_is_begun(
+    desk: Desk, client: WireFormat, model: str
+) -> None:
+    said: list[Said] = [("user", "hi"), ("assistant", "So")]
+    exchange = opened(desk, client, "messages", asking(client, said) | {"model": model})
+    messages = CLIENTS["messages"].decode(exchange.outgoing.body).messages
+    assert [one.role for one in messages] == ["user", "assistant", "user"]
+    assert messages[1].text == "So"
+    assert "Go on with your answer" in messages[2].text
+    assert "asks to go on" in "".join(exchange.outcome().notes)
+
+
+def test_a_call_at_the_end_is_nothing_to_go_on_with(desk: Desk) -> None:
+    found = sent(desk, "messages", "messages", asking("messages", CALLED[:2]) | {"model": CLAUDE})
+    assert [one["role"] for one in found["messages"]] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize(("client", "api"), PAIRS)
+def test_an_upstream_that_goes_on_with_no_answer_is_asked_to(
+    desk: Desk, client: WireFormat, api: WireFormat
+) -> None:
+    exchange = opened(desk, client, api, asking(client, [("user", "hi"), ("assistant", "So")]))
+    refusal = error("Expected last role User or Tool (or Assistant with prefix True) but got")
+    assert exchange.refused(400, {}, refusal) == Again()
+    messages = CLIENTS[api].decode(exchange.outgoing.body).messages
+    assert [one.role for one in messages] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize(
+    ("client", "profile", "partial"),
+    [
+        ("messages", "kimi", True),
+        ("messages", "glm", False),
+        ("chat", "kimi", False),
+    ],
+)
+def test_kimi_is_told_that_an_answer_is_begun(
+    desk: Desk, client: WireFormat, profile: str, partial: bool
+) -> None:
+    said: list[Said] = [("user", "hi"), ("assistant", "So")]
+    found = sent(desk, client, "chat", asking(client, said), profile=profile)
+    assert [one.get("partial", False) for one in found["messages"]] == [False, partial]
 
 
 @pytest.mark.parametrize("client", ["chat", "responses"])
@@ -266,6 +313,61 @@ def test_a_chat_upstream_gets_the_role_that_all_know(desk: Desk, client: WireFor
     who = "developer" if client == "responses" else "system"
     found = sent(desk, client, "chat", asking(client, [(who, "Be brief."), ("user", "hi")]))
     assert [message["role"] for message in found["messages"]] == ["system", "user"]
+
+
+LIMITS: dict[WireFormat, str] = {
+    "chat": "max_completion_tokens",
+    "responses": "max_output_tokens",
+    "messages": "max_tokens",
+}
+
+
+@pytest.mark.parametrize("client", PATHS)
+@pytest.mark.parametrize(("asked", "least"), [(1, 16), (15, 16), (16, 16), (17, 17)])
+def test_a_responses_upstream_gets_no_limit_below_its_least(
+    desk: Desk, client: WireFormat, asked: int, least: int
+) -> None:
+    body = asking(client, CALLED) | {LIMITS[client]: asked}
+    assert sent(desk, client, "responses", body)["max_output_tokens"] == least
+
+
+@pytest.mark.parametrize("client", PATHS)
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"profile": "deepseek-v4"}, "max_tokens"),
+        ({"profile": "glm"}, "max_tokens"),
+        ({"profile": "mimo"}, "max_completion_tokens"),
+        ({"base_url": "https://api.openai.com/v1"}, "max_completion_tokens"),
+    ],
+    ids=str,
+)
+def test_a_chat_upstream_gets_the_limit_under_the_name_that_it_knows(
+    desk: Desk, client: WireFormat, settings: Json, name: str
+) -> None:
+    body = asking(client, CALLED) | {LIMITS[client]: 50}
+    found = sent(desk, client, "chat", body, **settings)
+    assert {one: found[one] for one in found if one.endswith("tokens")} == {name: 50}
+
+
+def test_of_two_limits_the_newer_counts(desk: Desk) -> None:
+    body = asking("chat", CALLED) | {"max_tokens": 9, "max_completion_tokens": 8}
+    found = sent(desk, "chat", "chat", body, profile="deepseek-v4")
+    assert ("max_completion_tokens" in found, found["max_tokens"]) == (False, 8)
+    assert sent(desk, "chat", "chat", body)["max_tokens"] == 9
+
+
+@pytest.mark.parametrize(
+    ("profile", "most"), [("deepseek-v4", 16), ("gemini", 5), ("vllm", 20), ("none", 4)]
+)
+@pytest.mark.parametrize(("client", "name"), [("messages", "stop_sequences"), ("chat", "stop")])
+def test_as_many_stop_sequences_go_out_as_the_upstream_takes(
+    desk: Desk, client: WireFormat, name: str, profile: str, most: int
+) -> None:
+    stops = [f"s{number}" for number in range(20)]
+    exchange = opened(desk, client, "chat", asking(client, CALLED) | {name: stops}, profile=profile)
+    assert json.loads(exchange.outgoing.body)["stop"] == stops[:most]
+    assert ("of 20 stop sequences" in "".join(exchange.outcome().notes)) == (most < 20)
 
 
 def test_no_chat_upstream_gets_more_stop_sequences_than_openai_takes(desk: Desk) -> None:

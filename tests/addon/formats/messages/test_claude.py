@@ -6,6 +6,7 @@ from addon.formats.messages.claude import (
     is_claude,
     takes_budgets,
     takes_budgets_only,
+    takes_prefills,
     takes_sampling,
     takes_system_messages,
 )
@@ -27,7 +28,7 @@ from addon.formats.messages.claude import (
     ],
 )
 def test_old_claude_models_take_budgets_only(model: str, budgets_only: bool) -> None:
-    assert takes_budgets_only(model) == budgets_only
+    assert takes_budgets_only(model) == takes_prefills(model) == budgets_only
 
 
 @pytest.mark.parametrize(

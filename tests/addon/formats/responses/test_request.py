@@ -208,7 +208,7 @@ def test_an_upstream_is_asked_to_keep_nothing_and_for_reasoning_that_can_be_sent
             {"thinking": Thinking(effort="low", summary="auto")},
             {"reasoning": {"effort": "low", "summary": "auto"}},
         ),
-        ({"max_tokens": 7, "temperature": 0.0}, {"max_output_tokens": 7, "temperature": 0.0}),
+        ({"max_tokens": 70, "temperature": 0.0}, {"max_output_tokens": 70, "temperature": 0.0}),
         (
             {"output_format": OutputFormat(), "verbosity": "low"},
             {"text": {"format": {"type": "json_object"}, "verbosity": "low"}},
