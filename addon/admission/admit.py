@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from addon.admission import problems
-from addon.admission.principal import FindKey, ReadToken, credential, identify
+from addon.admission.principal import FindKey, ReadToken, credentials, identify
 from addon.formats.neutral.problem import Problem
 from addon.formats.paths import Endpoint
 from addon.formats.wire.inflate import is_known
@@ -23,7 +23,7 @@ def admit(
 ) -> Principal | Problem:
     """The caller, or why it is turned away."""
     return identify(
-        credential(headers),
+        credentials(headers),
         find_key=find_key,
         read_token=read_token,
         upstreams=snapshot.upstreams if snapshot.server.allow_upstream_keys else (),

@@ -1,7 +1,7 @@
-"""A credential becomes a principal, or a problem that says why not."""
+"""Credentials become a principal, or a problem that says why not."""
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from addon.admission import problems
 from addon.formats.neutral.problem import Problem
@@ -9,7 +9,7 @@ from shared.config.schema import Upstream
 from shared.model import Principal, User, VirtualKey
 from shared.security import keys
 
-__all__ = ("credential", "identify", "passthrough_principal", "user_principal")
+__all__ = ("credentials", "identify", "passthrough_principal", "user_principal")
 
 type FindKey = Callable[[str], tuple[VirtualKey, User] | None]
 """SHA-256 digest -> the virtual key and its user."""
@@ -18,34 +18,60 @@ type ReadToken = Callable[[str], User | None]
 """A session token (JWT) -> its user, when it is valid and not ended."""
 
 
-def credential(headers: Mapping[str, str]) -> str:
-    """What the caller shows: `Authorization: Bearer`, `api-key` (Azure clients) or
-    `x-api-key` (Anthropic clients).
+def credentials(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What the caller shows: `Authorization: Bearer`, `api-key` (Azure clients), `x-api-key`
+    (Anthropic clients), each once.
+
+    Clients that are made for one provider fill one header with the key that they were told,
+    and another with a placeholder.
     """
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return (headers.get("api-key") or headers.get("x-api-key") or "").strip()
+    bearer = token if scheme.lower() == "bearer" else ""
+    shown = (bearer, headers.get("api-key", ""), headers.get("x-api-key", ""))
+    return tuple(dict.fromkeys(filter(None, map(str.strip, shown))))
 
 
 def identify(
-    shown: str,
+    shown: Sequence[str],
     *,
     find_key: FindKey,
     read_token: ReadToken,
     upstreams: tuple[Upstream, ...],
     now_ms: int,
 ) -> Principal | Problem:
-    """The caller behind a credential; a key is looked up by its digest alone."""
+    """The caller behind the first credential that is one's own to use; a key is looked up by
+    its digest alone. Without such a one: why a known one may not be used, else that the
+    first is not known.
+    """
     if not shown:
         return problems.no_key()
+    turned_away: list[Problem] = []
+    for one in shown:
+        found = _known(one, find_key, read_token, upstreams, now_ms)
+        if isinstance(found, Principal):
+            return found
+        if found is not None:
+            turned_away.append(found)
+    return next(iter(turned_away), problems.unknown_key(keys.mask(shown[0])))
+
+
+def _known(
+    shown: str,
+    find_key: FindKey,
+    read_token: ReadToken,
+    upstreams: tuple[Upstream, ...],
+    now_ms: int,
+) -> Principal | Problem | None:
+    """The caller behind a credential, or why it may not be used; None for one that nobody
+    has.
+    """
     if found := find_key(keys.digest(shown)):
         return _of_key(*found, now_ms)
     if principal := passthrough_principal(shown, upstreams):
         return principal
     if shown.count(".") == 2 and (user := read_token(shown)):
         return user_principal(user)
-    return problems.unknown_key(keys.mask(shown))
+    return None
 
 
 def user_principal(user: User, key: VirtualKey | None = None) -> Principal | Problem:

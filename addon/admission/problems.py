@@ -26,6 +26,7 @@ __all__ = (
     "malformed",
     "method_not_allowed",
     "no_key",
+    "no_such_model",
     "no_upstream",
     "no_websocket",
     "not_allowed",
@@ -195,6 +196,12 @@ def not_allowed(model: str) -> Problem:
         type="permission_error",
         param="model",
     )
+
+
+def no_such_model(name: str) -> Problem:
+    """For a question about a model that the caller can't use."""
+    message = f"The model '{name[:80]}' does not exist here, or you may not use it."
+    return Problem(status=404, message=message, code="model_not_found", param="model")
 
 
 def unknown_model(model: str, known: list[str]) -> Problem:

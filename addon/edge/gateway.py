@@ -183,7 +183,9 @@ class Gateway(Planner):
         if refusal := local_answers.counted(services.meter, caller, endpoint, agent):
             return refusal
         if endpoint.kind == "models":
-            return local_answers.models(self._node.snapshot, caller, headers)
+            return local_answers.models(self._node.snapshot, caller, headers, flow.request.path)
+        if endpoint.kind == "model":
+            return local_answers.model(self._node.snapshot, caller, headers, endpoint.id)
         method, target = flow.request.method, flow.request.path
         return local_answers.stored(services.answers, caller, endpoint, method, target, agent)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from addon.admission import problems
 from addon.admission.problems import status_for
 from addon.admission.quota import may_use
 from addon.exchange.stored_answers import StoredAnswers
@@ -19,6 +20,7 @@ from shared.routes import known_models
 __all__ = (
     "counted",
     "health",
+    "model",
     "models",
     "preflight",
     "problem_reply",
@@ -56,19 +58,54 @@ def readiness(*, store_answers: bool, upstreams: int) -> Reply:
     return Reply(200 if store_answers else 503, _JSON, body)
 
 
-def models(snapshot: Snapshot, caller: Principal, headers: Mapping[str, str]) -> Reply:
-    """The models the caller may use as configured, in the shape that its library reads.
+def models(
+    snapshot: Snapshot, caller: Principal, headers: Mapping[str, str], target: str = ""
+) -> Reply:
+    """The models the caller may use as configured, in the shape that its library reads;
+    `target` is path and query, which may ask for a page.
 
     https://platform.openai.com/docs/api-reference/models/list,
     https://platform.claude.com/docs/en/api/models-list.
     """
-    names = [name for name in known_models(snapshot.upstreams) if may_use(caller, name)]
-    if "anthropic-version" in headers:
-        return Reply(200, CORS | _JSON, listing.encode_models(names, created=0))
-    listed = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "thinkback"} for name in names
-    ]
+    names = _usable(snapshot, caller)
+    if _is_anthropics(headers):
+        try:
+            page = listing.page_of(target.partition("?")[2])
+            return Reply(200, CORS | _JSON, listing.encode_models(names, 0, page))
+        except RequestError as error:
+            return problem_reply(error.problem, "messages", headers.get("user-agent", ""))
+    listed = [_model(name) for name in names]
     return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
+
+
+def model(snapshot: Snapshot, caller: Principal, headers: Mapping[str, str], name: str) -> Reply:
+    """One of these models.
+
+    https://platform.openai.com/docs/api-reference/models/retrieve,
+    https://platform.claude.com/docs/en/api/models.
+    """
+    names, wire_format = _usable(snapshot, caller), "chat"
+    if _is_anthropics(headers):
+        wire_format = "messages"
+    if name not in names:
+        problem = problems.no_such_model(name)
+        return problem_reply(problem, wire_format, headers.get("user-agent", ""))
+    if wire_format == "messages":
+        return Reply(200, CORS | _JSON, listing.encode_model(name, 0))
+    return Reply(200, CORS | _JSON, msgspec.json.encode(_model(name)))
+
+
+def _usable(snapshot: Snapshot, caller: Principal) -> list[str]:
+    return [name for name in known_models(snapshot.upstreams) if may_use(caller, name)]
+
+
+def _is_anthropics(headers: Mapping[str, str]) -> bool:
+    """Whether the client is one of Anthropic's API, as its version tells."""
+    return "anthropic-version" in headers
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "thinkback"}
 
 
 def counted(meter: Meter, caller: Principal, endpoint: Endpoint, user_agent: str) -> Reply | None:

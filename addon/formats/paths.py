@@ -19,6 +19,7 @@ type Kind = Literal[
     "messages",
     "count_tokens",
     "models",
+    "model",
     "healthz",
     "readyz",
     "unknown",
@@ -35,7 +36,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Azure clients name the model in the path; it wins over the body's."""
 
     id: str = ""
-    """The stored answer that the path names."""
+    """The stored answer or the model that the path names."""
 
     @property
     def wire_format(self) -> WireFormat:
@@ -51,6 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 _METHODS: dict[str, tuple[str, ...]] = {
     "healthz": ("GET", "HEAD"),
     "input_items": ("GET",),
+    "model": ("GET", "HEAD"),
     "models": ("GET", "HEAD"),
     "readyz": ("GET", "HEAD"),
     "response": ("GET", "DELETE"),
@@ -74,6 +76,7 @@ _PREFIXED = re.compile(
     re.ASCII,
 )
 _STORED = re.compile(r"(?:/cursor|/v1){0,2}/responses/([^/]+)(/input_items|/cancel)?/?", re.ASCII)
+_MODEL = re.compile(r"(?:/cursor|/v1){0,2}/models/(.+)", re.ASCII)
 _RESERVED = ("compact", "input_tokens")
 """Endpoints of the Responses API that stand where the id of an answer does."""
 
@@ -110,6 +113,8 @@ def _served(path: str) -> Endpoint | None:
     match = _STORED.fullmatch(path)
     if match and match[1] not in _RESERVED:
         return Endpoint(_STORED_KINDS[match[2]], id=unquote(match[1]))
+    if match := _MODEL.fullmatch(path):
+        return Endpoint("model", id=unquote(match[1]))
     if match := _AZURE.fullmatch(path):
         return Endpoint("chat", deployment=unquote(match[1]))
     if kind := _HEALTH.get(path.removesuffix("/")):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from addon.admission.principal import credential, identify, passthrough_principal, user_principal
+from addon.admission.principal import credentials, identify, passthrough_principal, user_principal
 from addon.formats.neutral.problem import Problem
 from shared.config.schema import Upstream
 from shared.model import Principal, User, VirtualKey
@@ -27,16 +27,15 @@ def upstreams(*api_keys: str) -> tuple[Upstream, ...]:
 
 
 def shown(
-    text: str,
-    *,
+    *texts: str,
     key: VirtualKey | None = None,
     of: User | None = None,
     api_keys: tuple[str, ...] = (THEIRS,),
 ) -> Principal | Problem:
-    """What becomes of a credential; KEY is the known virtual key and TOKEN the known session."""
+    """What becomes of credentials; KEY is the known virtual key and TOKEN the known session."""
     found = (key or virtual_key(), of or user())
     return identify(
-        text,
+        texts,
         find_key=lambda digest: found if digest == keys.digest(KEY) else None,
         read_token=lambda token: found[1] if token == TOKEN else None,
         upstreams=upstreams(*api_keys),
@@ -47,27 +46,47 @@ def shown(
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        pytest.param({"authorization": "Bearer abc"}, "abc", id="bearer"),
-        pytest.param({"authorization": "bEARER   abc  "}, "abc", id="any case"),
-        pytest.param({"api-key": " abc "}, "abc", id="Azure"),
-        pytest.param({"x-api-key": "abc"}, "abc", id="Anthropic"),
+        pytest.param({"authorization": "Bearer abc"}, ("abc",), id="bearer"),
+        pytest.param({"authorization": "bEARER   abc  "}, ("abc",), id="any case"),
+        pytest.param({"api-key": " abc "}, ("abc",), id="Azure"),
+        pytest.param({"x-api-key": "abc"}, ("abc",), id="Anthropic"),
         pytest.param(
-            {"authorization": "Bearer a", "api-key": "b", "x-api-key": "c"}, "a", id="bearer first"
+            {"authorization": "Bearer a", "api-key": "b", "x-api-key": "c"},
+            ("a", "b", "c"),
+            id="bearer first",
         ),
-        pytest.param({"api-key": "b", "x-api-key": "c"}, "b", id="Azure second"),
-        pytest.param({"authorization": "Bearer ", "x-api-key": "c"}, "c", id="empty bearer"),
-        pytest.param({"authorization": "Basic YTpi", "x-api-key": "c"}, "c", id="basic is none"),
-        pytest.param({"authorization": "Basic YTpi"}, "", id="basic alone"),
-        pytest.param({"authorization": "abc"}, "", id="no scheme"),
-        pytest.param({"authorization": "Bearer a, Bearer b"}, "a, Bearer b", id="two at once"),
-        pytest.param({"authorization": "", "api-key": "", "x-api-key": ""}, "", id="empty"),
-        pytest.param({}, "", id="none"),
+        pytest.param({"api-key": "b", "x-api-key": "c"}, ("b", "c"), id="Azure second"),
+        pytest.param({"authorization": "Bearer ", "x-api-key": "c"}, ("c",), id="empty bearer"),
+        pytest.param({"authorization": "Basic YTpi", "x-api-key": "c"}, ("c",), id="basic is none"),
+        pytest.param({"authorization": "Basic YTpi"}, (), id="basic alone"),
+        pytest.param({"authorization": "abc"}, (), id="no scheme"),
+        pytest.param({"authorization": "Bearer a, Bearer b"}, ("a, Bearer b",), id="two at once"),
+        pytest.param({"authorization": "", "api-key": "", "x-api-key": ""}, (), id="empty"),
+        pytest.param({}, (), id="none"),
+        pytest.param({"authorization": "Bearer a", "x-api-key": "a"}, ("a",), id="the same twice"),
     ],
 )
 def test_a_credential_is_found_where_clients_put_it(
-    headers: Mapping[str, str], expected: str
+    headers: Mapping[str, str], expected: tuple[str, ...]
 ) -> None:
-    assert credential(headers) == expected
+    assert credentials(headers) == expected
+
+
+@pytest.mark.parametrize("texts", [("sk-placeholder", KEY), (KEY, "dummy"), ("a", "b", KEY)])
+def test_a_good_key_counts_whatever_stands_beside_it(texts: tuple[str, ...]) -> None:
+    assert shown(*texts) == shown(KEY)
+
+
+def test_none_of_several_bad_keys_is_let_in() -> None:
+    problem = shown("sk-placeholder", "sk-another-one")
+    assert isinstance(problem, Problem)
+    assert (problem.status, problem.code) == (401, "invalid_api_key")
+    assert problem == shown("sk-placeholder")
+
+
+def test_a_known_key_that_may_not_be_used_says_why_beside_a_placeholder() -> None:
+    revoked = virtual_key(revoked_at=1)
+    assert shown("sk-placeholder", KEY, key=revoked) == shown(KEY, key=revoked)
 
 
 def test_a_virtual_key_is_its_user() -> None:

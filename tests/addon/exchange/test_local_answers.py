@@ -45,6 +45,37 @@ def test_anthropics_library_gets_the_model_list_that_it_reads() -> None:
     assert (listed["has_more"], listed["last_id"]) == (False, "alias")
 
 
+def test_anthropics_library_pages_through_the_list() -> None:
+    headers, found = {"anthropic-version": "2023-06-01"}, []
+    target, snapshot = "/v1/models?limit=2", Snapshot(upstreams=(UP,))
+    while target:
+        page = json.loads(front.models(snapshot, CALLER, headers, target).body)
+        found += [one["id"] for one in page["data"]]
+        target = f"/v1/models?limit=2&after_id={page['last_id']}" if page["has_more"] else ""
+    assert found == ["b", "a", "alias"]
+    reply = front.models(snapshot, CALLER, headers, "/v1/models?after_id=z")
+    assert (reply.status, json.loads(reply.body)["type"]) == (400, "error")
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind", "error"),
+    [
+        ({}, ("object", "model"), ("error", "code", "model_not_found")),
+        ({"anthropic-version": "1"}, ("type", "model"), ("error", "type", "not_found_error")),
+    ],
+)
+def test_one_model_can_be_asked_for(
+    headers: dict[str, str], kind: tuple[str, str], error: tuple[str, str, str]
+) -> None:
+    reply = front.model(Snapshot(upstreams=(UP,)), CALLER, headers, "alias")
+    told = json.loads(reply.body)
+    assert (reply.status, told["id"], told[kind[0]]) == (200, "alias", kind[1])
+    limited = principal(user(models=("b",)))
+    for caller, name in ((CALLER, "nobody"), (limited, "alias")):
+        reply = front.model(Snapshot(upstreams=(UP,)), caller, headers, name)
+        assert (reply.status, json.loads(reply.body)[error[0]][error[1]]) == (404, error[2])
+
+
 def test_without_upstreams_the_model_list_is_empty() -> None:
     assert json.loads(front.models(Snapshot(), CALLER, {}).body) == {"object": "list", "data": []}
 
