@@ -173,9 +173,8 @@ def encode(
 
 def _whole(number: int, turn: Turn, custom: set[str], mint: Mint) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": turn.text or None, "refusal": None}
-    for part in turn.ordered:
-        if isinstance(part, Refusal):
-            message["refusal"] = part.text
+    if refusals := [part.text for part in turn.ordered if isinstance(part, Refusal)]:
+        message["refusal"] = "".join(refusals)
     if turn.reasoning is not None:
         message[_field(turn.reasoning.field)] = turn.reasoning.text
     if turn.calls:

@@ -201,3 +201,8 @@ def test_a_whole_answer_names_itself_and_leaves_out_what_chat_has_no_place_for()
     assert (found["id"], found["created"], found["model"]) == ("chatcmpl-abc", 7, "m")
     assert found["choices"][0]["message"] == {"role": "assistant", "content": "a", "refusal": None}
     assert found["usage"] == usage_object(USAGE)
+
+
+def test_a_whole_answer_has_all_refusals() -> None:
+    parts = [Refusal("I "), Text("a"), Refusal("can't.")]
+    assert whole(turn_of(parts, "stop"))["choices"][0]["message"]["refusal"] == "I can't."
