@@ -24,10 +24,12 @@ WITHOUT_TWIN = {
     "addon/formats/tolerant/items.py": (
         "responses/test_items.py reads through it what is written there"
     ),
+    "addon/formats/tolerant/client_tools.py": "formats/test_client_tools.py has them called",
     "addon/formats/messages/output.py": "test_writer.py reads what its blocks say",
     "addon/formats/messages/patch_blocks.py": "test_patch_request.py has blocks patched",
     "addon/formats/messages/patch_messages.py": "test_patch_request.py has messages patched",
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
+    "addon/formats/responses/output_items.py": "test_writer.py reads what the items say",
     "addon/main.py": RUNS,
     "addon/ledger/outcome.py": DECLARES,
     "addon/formats/neutral/member_rules.py": DECLARES,

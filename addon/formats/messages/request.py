@@ -294,6 +294,8 @@ def _forces_one(choice: ToolChoice) -> bool:
 
 
 def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
+    if tool.declared:
+        return tool.declared
     declared: dict[str, Any] = {
         "name": tool.name,
         "input_schema": flat(tool.parameters or {"type": "object"}),

@@ -4,6 +4,7 @@ A custom tool takes free text. For an upstream that has only functions it become
 one string, and a call of that function comes back as the text alone.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from operator import is_
 from typing import Any, Literal
@@ -68,6 +69,9 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     """Chat: it knows `max_completion_tokens` instead of `max_tokens`, as OpenAI's own
     endpoint does.
     """
+
+    dated_tools: bool = False
+    """Messages: it knows Anthropic's kinds of tools that the client runs, like `bash_20250124`."""
 
     longest_name: int = 64
     """Characters that the name of a tool may have."""
@@ -164,6 +168,7 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
     what is refused.
     """
     request, notes = without_foreign_tools(request, abilities.api, abilities.hosted_tools)
+    request = msgspec.structs.replace(request, tools=tuple(_offered(request, abilities)))
     declared = frozenset(tool.name for tool in request.tools if tool.custom)
     arranged = well_formed(request.messages, unique_ids=abilities.unique_ids)
     called = (call.name for message in arranged for call in message.calls)
@@ -182,6 +187,25 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
     )
     return Lowered(fitted, custom, tuple(fitting.notes), names)
 
+
+def _offered(request: Request, abilities: Abilities) -> Iterator[Tool]:
+    """All tools as functions or custom tools, those of the conversation included; Messages' own
+    kinds stay for upstreams that know them.
+    """
+    names = {tool.name for tool in request.tools}
+    found = [tool for tool in request.loaded if tool.name not in names]
+    for tool in (*request.tools, *found):
+        kept = abilities.dated_tools and _DATED.fullmatch(as_str(tool.declared.get("type")))
+        if not tool.declared or kept:
+            yield tool
+        else:
+            yield msgspec.structs.replace(tool, group="", declared={})
+
+
+_DATED = re.compile(r"\w+_20\d{6}")
+"""Kinds of Messages end in a date
+(https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview).
+"""
 
 _INPUT_SCHEMA = {
     "type": "object",

@@ -30,7 +30,8 @@ def without_foreign_tools(
     own = tuple(hosted for hosted in request.hosted if hosted.wire_format == api)
     choice = request.tool_choice
     needed = _chosen(choice, foreign)
-    is_alone = not own and not request.tools and (choice is None or choice.mode != "none")
+    tools = (*own, *request.tools, *request.loaded)
+    is_alone = not tools and (choice is None or choice.mode != "none")
     if taking == "refuse" or is_alone or needed is not None:
         raise unsupported_tool(needed or foreign[0])
     notes = [f"the tool '{one.kind}' was left out: the upstream can't run it" for one in foreign]

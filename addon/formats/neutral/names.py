@@ -9,11 +9,28 @@ import re
 from collections.abc import Iterable
 from hashlib import blake2b
 
-__all__ = ("fitting", "shortened")
+__all__ = ("fitting", "grouped", "shortened", "ungrouped")
 
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 _MARK_BYTES = 4
 """Bytes of the digest by which shortened names are told apart."""
+
+_JOINT = "__"
+"""What stands between a group's name and a function's, as Codex joins them itself
+(github.com/openai/codex, `multi_agent_v1__spawn_agent`).
+"""
+
+
+def grouped(group: str, name: str) -> str:
+    """The name of a function in a group (Responses' `namespace`), where there are no groups."""
+    if not group or group.endswith(_JOINT):
+        return group + name
+    return f"{group}{_JOINT}{name}"
+
+
+def ungrouped(group: str, name: str) -> str:
+    """The function's own name, for what `grouped` has given."""
+    return name.removeprefix(grouped(group, ""))
 
 
 def fitting(name: str, longest: int) -> str:

@@ -71,6 +71,14 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `custom` calls.
     """
 
+    group: str = ""
+    """The `namespace` of Responses that it belongs to; its name begins with that."""
+
+    declared: dict[str, Any] = {}
+    """How the client declared it or its group, where its format has a kind of its own for that;
+    empty: as a function or custom tool.
+    """
+
     cache: str = ""
     """As for `Text`."""
 
@@ -132,6 +140,9 @@ class Request(msgspec.Struct, kw_only=True):
     model: str
     messages: list[Message]
     tools: tuple[Tool, ...] = ()
+    loaded: tuple[Tool, ...] = ()
+    """Tools that Responses declares within the conversation."""
+
     hosted: tuple[Hosted, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None

@@ -1,10 +1,11 @@
-"""The output items of a response, and the events with which each is added, filled and done.
+"""The output of a response: its items, and the events with which they come.
 
 One item is open at a time, as in OpenAI's own streams: clients hold the current one. Chat
 upstreams mix them: the events of a later item are held until the one before it is over.
 """
 
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 from addon.formats.neutral.deltas import (
     CallDelta,
@@ -16,316 +17,38 @@ from addon.formats.neutral.deltas import (
     TextDelta,
 )
 from addon.formats.neutral.protocols import Mint, OneField, Seal
-from addon.formats.neutral.turn import Reasoning, ToolCall
-from addon.formats.wire.lenient import is_object_in
-from addon.formats.wire.splice import scalar_text
+from addon.formats.neutral.request import Tool
+from addon.formats.neutral.turn import ToolCall
+from addon.formats.responses.client_calls import kind_of, tools_by_name
+from addon.formats.responses.output_items import (
+    CallItem,
+    ClientCallItem,
+    CustomCallItem,
+    ForeignOutput,
+    Item,
+    MessageItem,
+    Sent,
+    ThoughtItem,
+)
 
 __all__ = ("Output", "Sent")
-
-type Sent = list[tuple[str, bytes]]
-"""Types of events with the text of their members, without their number."""
-
-
-class Item(Protocol):
-    """An output item; `done` once it is whole."""
-
-    index: int
-    done: bool
-
-    @property
-    def over(self) -> bool:
-        """Whether it may end once another item follows."""
-
-    def begin(self, out: Sent) -> None:
-        """Append the event that announces it."""
-
-    def end(self, status: str, out: Sent) -> None:
-        """Append the events that end it; `status` is `completed` or `incomplete`."""
-
-    def whole(self) -> dict[str, Any]:
-        """The whole item, as the client gets it."""
-
-
-class MessageItem:
-    """Visible texts and refusals."""
-
-    over = True
-
-    def __init__(self, index: int, name: str, part: int) -> None:
-        self.index = index
-        self.part = part
-        self.done = False
-        self._item: dict[str, Any] = {
-            "type": "message",
-            "id": f"msg_{name}",
-            "status": "in_progress",
-            "role": "assistant",
-            "content": [],
-        }
-        self._kind = ""
-        self._where = b""
-        self._pieces: list[str] = []
-
-    def begin(self, out: Sent) -> None:
-        _tell(self, "added", out)
-
-    def add_text(self, text: str, out: Sent) -> None:
-        """Take one more piece of text."""
-        if self._kind != "output_text":
-            self._begin_part("output_text", out)
-        self._pieces.append(text)
-        members = b'%b,"logprobs":[],"delta":%b' % (self._where, scalar_text(text))
-        out.append(("response.output_text.delta", members))
-
-    def add_refusal(self, text: str, out: Sent) -> None:
-        """Take one more piece of a refusal."""
-        if self._kind != "refusal":
-            self._begin_part("refusal", out)
-        self._pieces.append(text)
-        out.append(("response.refusal.delta", b'%b,"delta":%b' % (self._where, scalar_text(text))))
-
-    def end(self, status: str, out: Sent) -> None:
-        self._end_part(out)
-        self._item["status"], self.done = status, True
-        _tell(self, "done", out)
-
-    def whole(self) -> dict[str, Any]:
-        return self._item
-
-    def _begin_part(self, kind: str, out: Sent) -> None:
-        self._end_part(out)
-        self._kind, self._pieces = kind, []
-        self._where = b'"item_id":%b,"output_index":%d,"content_index":%d' % (
-            scalar_text(self._item["id"]),
-            self.index,
-            len(self._item["content"]),
-        )
-        part = scalar_text(self._part())
-        out.append(("response.content_part.added", b'%b,"part":%b' % (self._where, part)))
-
-    def _end_part(self, out: Sent) -> None:
-        if not self._kind:
-            return
-        part = self._part()
-        if self._kind == "refusal":
-            refusal = scalar_text(part["refusal"])
-            out.append(("response.refusal.done", b'%b,"refusal":%b' % (self._where, refusal)))
-        else:
-            text = b'%b,"logprobs":[],"text":%b' % (self._where, scalar_text(part["text"]))
-            out.append(("response.output_text.done", text))
-        done = b'%b,"part":%b' % (self._where, scalar_text(part))
-        out.append(("response.content_part.done", done))
-        self._item["content"].append(part)
-        self._kind = ""
-
-    def _part(self) -> dict[str, Any]:
-        text = "".join(self._pieces)
-        if self._kind == "refusal":
-            return {"type": "refusal", "refusal": text}
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-class ThoughtItem:
-    """A piece of reasoning, with its text as a summary if the client asked for one.
-
-    `carried`: the client gets the state, too; a stored item has it in any case.
-    """
-
-    over = True
-
-    def __init__(
-        self, index: int, name: str, part: int, *, shown: bool, carried: bool, seal: Seal | None
-    ) -> None:
-        self.index = index
-        self.part = part
-        self.done = False
-        self.opaque: OpaqueDelta | None = None
-        self._seal = seal
-        self._shown = shown
-        self._carried = carried
-        self._state = ""
-        self._item: dict[str, Any] = {"type": "reasoning", "id": f"rs_{name}", "summary": []}
-        self._where = b'"item_id":%b,"output_index":%d,"summary_index":0' % (
-            scalar_text(self._item["id"]),
-            index,
-        )
-        self._pieces: list[str] = []
-        self._field = ""
-
-    def begin(self, out: Sent) -> None:
-        _tell(self, "added", out)
-
-    def add(self, text: str, field: str, out: Sent) -> None:
-        """Take one more piece of reasoning; an empty text only names its field."""
-        self._field = field
-        if not text:
-            return
-        if self._shown:
-            self._show(text, out)
-        self._pieces.append(text)
-
-    def end(self, status: str, out: Sent) -> None:
-        text = "".join(self._pieces)
-        if self._shown and text:
-            part = {"type": "summary_text", "text": text}
-            whole = b'%b,"text":%b' % (self._where, scalar_text(text))
-            out.append(("response.reasoning_summary_text.done", whole))
-            done = b'%b,"part":%b' % (self._where, scalar_text(part))
-            out.append(("response.reasoning_summary_part.done", done))
-            self._item["summary"] = [part]
-        if self._seal is not None:
-            self._state = self._seal(self._reasoning(text))
-        if self._carried:
-            self._item = self.stored()
-        self.done = True
-        _tell(self, "done", out)
-
-    def whole(self) -> dict[str, Any]:
-        return self._item
-
-    def stored(self) -> dict[str, Any]:
-        """The whole item, as it is stored."""
-        if not self._state:
-            return self._item
-        return self._item | {"encrypted_content": self._state}
-
-    def _show(self, text: str, out: Sent) -> None:
-        if not self._pieces:
-            added = b'%b,"part":{"type":"summary_text","text":""}' % self._where
-            out.append(("response.reasoning_summary_part.added", added))
-        delta = b'%b,"delta":%b' % (self._where, scalar_text(text))
-        out.append(("response.reasoning_summary_text.delta", delta))
-
-    def _reasoning(self, text: str) -> Reasoning:
-        if self.opaque is None:
-            return Reasoning(text, self._field)
-        return Reasoning(text, self._field, self.opaque.opaque, self.opaque.carrier, self.opaque.id)
-
-
-class CallItem:
-    """A tool call, which begins once its name has come and is over once its arguments are whole."""
-
-    kind = "function_call"
-    prefix = "fc"
-    """Prefix of the item's id."""
-
-    member = "arguments"
-    """The member with the call's arguments."""
-
-    event = "response.function_call_arguments"
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.done = False
-        self._item: dict[str, Any] = {}
-        self._where = b""
-        self._pieces: list[str] = []
-        self._sent = 0
-        """Number of pieces that have been sent."""
-
-        self._judged = (0, False)
-        """The number of pieces at the last look at them, and whether they were whole then."""
-
-    @property
-    def has_begun(self) -> bool:
-        return bool(self._item)
-
-    @property
-    def over(self) -> bool:
-        if self._judged[0] != len(self._pieces):
-            self._judged = len(self._pieces), self._is_whole
-        return self.has_begun and self._judged[1]
-
-    def identify(self, name: str, call: ToolCall) -> None:
-        """Set the call's ids and name."""
-        item_id = f"{self.prefix}_{name}"
-        self._item = {"type": self.kind, "id": item_id, "call_id": call.id, "name": call.name}
-        self._item[self.member] = ""
-        self._set_status("in_progress")
-        self._where = b'"item_id":%b,"output_index":%d' % (scalar_text(item_id), self.index)
-
-    def begin(self, out: Sent) -> None:
-        _tell(self, "added", out)
-        self._tell_pieces(out)
-
-    def add(self, arguments: str, out: Sent) -> None:
-        """Take one more piece of the arguments, or of a custom tool's text."""
-        if arguments:
-            self._pieces.append(arguments)
-        if self.has_begun:
-            self._tell_pieces(out)
-
-    def end(self, status: str, out: Sent) -> None:
-        arguments = "".join(self._pieces)
-        self._item[self.member] = arguments
-        self._set_status(status)
-        whole = b'%b,"%b":%b' % (self._where, self.member.encode(), scalar_text(arguments))
-        out.append((f"{self.event}.done", whole))
-        self.done = True
-        _tell(self, "done", out)
-
-    def whole(self) -> dict[str, Any]:
-        return self._item
-
-    @property
-    def _is_whole(self) -> bool:
-        return is_object_in(self._pieces)
-
-    def _set_status(self, status: str) -> None:
-        self._item["status"] = status
-
-    def _tell_pieces(self, out: Sent) -> None:
-        event = f"{self.event}.delta"
-        for piece in self._pieces[self._sent :]:
-            out.append((event, b'%b,"delta":%b' % (self._where, scalar_text(piece))))
-        self._sent = len(self._pieces)
-
-
-class CustomCallItem(CallItem):
-    """The call of a custom tool, whose input is free text."""
-
-    kind = "custom_tool_call"
-    prefix = "ctc"
-    member = "input"
-    event = "response.custom_tool_call_input"
-
-    @property
-    def _is_whole(self) -> bool:
-        """Those that mix calls have no custom ones, or give their text at once."""
-        return True
-
-    def _set_status(self, status: str) -> None:
-        """Nothing: the API gives it no status."""
-
-
-class ForeignOutput:
-    """An item of Responses alone, passed on as it came."""
-
-    over = True
-
-    def __init__(self, index: int, item: dict[str, Any]) -> None:
-        self.index = index
-        self.done = False
-        self._item = item
-
-    def begin(self, out: Sent) -> None:
-        _tell(self, "added", out)
-
-    def end(self, status: str, out: Sent) -> None:
-        self.done = True
-        _tell(self, "done", out)
-
-    def whole(self) -> dict[str, Any]:
-        return self._item
 
 
 class Output:
     """The output items of one response, in their order; one is open at a time."""
 
     def __init__(
-        self, name: str, *, mint: Mint, seal: Seal | None, shows_thoughts: bool, carries_state: bool
+        self,
+        name: str,
+        *,
+        tools: Iterable[Tool],
+        mint: Mint,
+        seal: Seal | None,
+        shows_thoughts: bool,
+        carries_state: bool,
     ) -> None:
         self._name = name
+        self._tools = tools_by_name(tools)
         self._mint = mint
         self._seal = seal
         self._shows_thoughts = shows_thoughts
@@ -430,22 +153,34 @@ class Output:
 
     def _call(self, delta: CallDelta, out: Sent) -> None:
         call = self._calls.get(delta.index)
-        if call is None:
-            call = self._new_call(delta)
+        if call is None or (delta.name and not call.has_begun):
+            call = self._place(self._new_call(delta, call), delta.index)
         events = self._events_of(call, out)
         if not call.has_begun and delta.name:
             self._identify(call, delta, events)
         call.add(delta.arguments, events)
 
-    def _new_call(self, delta: CallDelta) -> CallItem:
-        kind = CustomCallItem if delta.custom else CallItem
-        call = self._calls[delta.index] = kind(len(self._items))
-        self._items.append(call)
+    def _new_call(self, delta: CallDelta, nameless: CallItem | None) -> CallItem:
+        """The item for a call; `nameless`: what has come of it before its name."""
+        index = len(self._items) if nameless is None else nameless.index
+        call, tool = CallItem(index), self._tools.get(delta.name)
+        if delta.custom:
+            call = CustomCallItem(index)
+        elif tool is not None and kind_of(tool)[0]:
+            call = ClientCallItem(index, tool)
+        if nameless is not None:
+            call.add(nameless.arguments, [])
+        return call
+
+    def _place(self, call: CallItem, number: int) -> CallItem:
+        """Put the call last, or where it was before it had a name."""
+        self._calls[number] = call
+        self._items[call.index : call.index + 1] = [call]
         return call
 
     def _identify(self, call: CallItem, delta: CallDelta, events: Sent) -> None:
-        call_id = self._mint(0, delta.index, delta.id)
-        call.identify(f"{self._name}{call.index}", ToolCall(call_id, delta.name, ""))
+        call_id, tool = self._mint(0, delta.index, delta.id), self._tools.get(delta.name)
+        call.identify(f"{self._name}{call.index}", ToolCall(call_id, delta.name, ""), tool)
         call.begin(events)
 
     def _begin(self, item: Item) -> None:
@@ -468,8 +203,3 @@ def _stored(item: Item) -> dict[str, Any]:
     if isinstance(item, ThoughtItem):
         return item.stored()
     return item.whole()
-
-
-def _tell(item: Item, step: str, out: Sent) -> None:
-    members = b'"output_index":%d,"item":%b' % (item.index, scalar_text(item.whole()))
-    out.append((f"response.output_item.{step}", members))

@@ -98,7 +98,7 @@ class PatchableRequest:
         own_items = None
         if past is not None:
             own_items = dicts_in([item.value for item in own])
-        request = request_of(found, messages, own_items)
+        request = request_of(found, values, messages, own_items)
         instructions: list[list[int]] = [[] for _ in request.messages[len(sources) :]]
         self._sources = instructions + sources
         """For each neutral message the positions of its items; the instructions have none."""

@@ -13,7 +13,7 @@ from addon.formats.neutral.turn import Reasoning
 from addon.formats.responses import response
 from addon.formats.responses.listing import PREFIXES
 from addon.formats.responses.request import ENCRYPTED
-from addon.formats.tolerant.items import item_parts
+from addon.formats.tolerant.items import call_of, item_parts
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import (
@@ -29,9 +29,6 @@ from addon.formats.wire.splice import (
 )
 
 __all__ = ("Answer", "Patch", "as_stream", "decode")
-
-_CALLS = ("custom_tool_call", "function_call")
-"""Kinds of items whose `call_id` the gateway mints."""
 
 _STATE = "encrypted_content"
 
@@ -67,7 +64,7 @@ class Patch:
         item = as_dict(value(raw))
         changes: dict[str, bytes] = {}
         call_id = as_str(item.get("call_id"))
-        if item.get("type") in _CALLS:
+        if call_of(item) is not None:
             changes["call_id"] = scalar_text(self._client_call_id(index, call_id))
         elif call_id and call_id in self._call_ids:
             changes["call_id"] = scalar_text(self._call_ids[call_id])
@@ -204,7 +201,7 @@ def _item_events(index: int, raw: bytes) -> _Events:
     filling: _Events = []
     empty: dict[str, bytes] = {}
     for name, event in _CALL_EVENTS.items():
-        if kind in _CALLS and isinstance(item.get(name), str):
+        if kind in _STREAMED_CALLS and isinstance(item.get(name), str):
             empty[name] = b'""'
             filling += _text_events(event, where, name, as_str(item[name]))
     if kind == "message":
@@ -222,6 +219,9 @@ def _item_events(index: int, raw: bytes) -> _Events:
         ("response.output_item.done", {**place, "item": raw}),
     ]
 
+
+_STREAMED_CALLS = ("custom_tool_call", "function_call")
+"""Kinds of items whose member with the call's arguments has events of its own."""
 
 _CALL_EVENTS = {
     "arguments": "response.function_call_arguments",

@@ -24,6 +24,7 @@ from addon.formats.neutral.turn import SUMMARY, Foreign, Part, Reasoning, Refusa
 from addon.formats.responses.error_body import failure_of
 from addon.formats.responses.response import finish_of, parts_made
 from addon.formats.responses.usage import usage_of
+from addon.formats.tolerant.items import call_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_str, decode_leniently, dicts_in
 
@@ -143,15 +144,14 @@ class ResponsesReader:
         match item.get("type"):
             case "reasoning":
                 return [ReasoningDelta("", SUMMARY, 0, self._begin(index, "reasoning").number)]
-            case "function_call" | "custom_tool_call" as kind:
-                custom = kind == "custom_tool_call"
-                call = self._begin(index, "call", custom=custom)
-                call.has_name = True
-                call_id, name = as_str(item.get("call_id")), as_str(item.get("name"))
-                return [CallDelta(call.number, call_id, name, custom=custom)]
             case "message":
                 self._begin(index, "message")
-        return []
+        call = call_of(item)
+        if call is None:
+            return []
+        opened = self._begin(index, "call", custom=call.custom)
+        opened.has_name = True
+        return [CallDelta(opened.number, call.id, call.name, custom=call.custom)]
 
     def _item_done(self, event: _Event) -> list[Delta]:
         """The deltas of what has not been streamed; some servers stream nothing of an item."""

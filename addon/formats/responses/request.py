@@ -3,6 +3,7 @@
 Members: https://platform.openai.com/docs/api-reference/responses/create.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from addon.formats.neutral.hosted_tools import is_named
@@ -19,7 +20,7 @@ from addon.formats.neutral.request import (
 from addon.formats.neutral.turn import Message, Text, message_of
 from addon.formats.responses.items import items_of
 from addon.formats.tolerant.history import messages_of
-from addon.formats.tolerant.tools import choice_of, tools_of
+from addon.formats.tolerant.tools import choice_of, tools_of, tools_within
 from addon.formats.wire.lenient import (
     as_dict,
     as_int,
@@ -86,16 +87,20 @@ def decoded(found: dict[str, Any], *, past: Past | None = None) -> Request:
     Instructions are those of this request alone, as the API documents it. Raises RequestError.
     """
     own = _own_items(found, past)
-    messages = messages_of(items_before(found, past) + own, joined=True)
+    items = items_before(found, past) + own
+    messages = messages_of(items, joined=True)
     if past is None:
-        return request_of(found, messages, None)
-    return request_of(found, messages, own)
+        return request_of(found, items, messages, None)
+    return request_of(found, items, messages, own)
 
 
 def request_of(
-    found: dict[str, Any], messages: list[Message], own: list[dict[str, Any]] | None
+    found: dict[str, Any],
+    items: Sequence[Any],
+    messages: list[Message],
+    own: list[dict[str, Any]] | None,
 ) -> Request:
-    """The request in the members of a body with these messages.
+    """The request in the members of a body with this conversation, which is these messages.
 
     `own` are the items of its input, references resolved; None: nothing is stored here.
     Raises RequestError.
@@ -110,13 +115,15 @@ def request_of(
             )
             raise refused("unsupported_parameter", message, member)
     tools, hosted = tools_of(found.get("tools"), "responses")
+    loaded, hosted_later = tools_within(items)
     shape, reasoning = as_dict(found.get("text")), as_dict(found.get("reasoning"))
     return Request(
         origin="responses",
         model=model_of(found.get("model")),
         messages=_system(found) + messages,
         tools=tools,
-        hosted=hosted,
+        loaded=loaded,
+        hosted=hosted + hosted_later,
         tool_choice=choice_of(found.get("tool_choice")),
         parallel_tool_calls=bool_member(found, "parallel_tool_calls"),
         max_tokens=as_int(found.get("max_output_tokens")),
@@ -242,8 +249,12 @@ def _limit(tokens: int | None) -> int | None:
 
 
 def tools_given(request: Request) -> list[dict[str, Any]]:
-    """The tools as Responses declares them."""
-    return [*map(_tool, request.tools), *(hosted.tool for hosted in request.hosted)]
+    """The tools as Responses declares them, a group once."""
+    given: list[dict[str, Any]] = []
+    for tool in request.tools:
+        if not tool.group or not given or given[-1] is not tool.declared:
+            given.append(tool.declared or _tool(tool))
+    return [*given, *(hosted.tool for hosted in request.hosted)]
 
 
 def tool_choice_of(request: Request) -> Any:
@@ -267,8 +278,11 @@ def _chosen(name: str, request: Request) -> dict[str, Any]:
         if is_named(hosted, name):
             label = as_str(hosted.tool.get("server_label"))
             return {"type": hosted.kind, **_given({"server_label": label})}
-    if any(tool.custom for tool in request.tools if tool.name == name):
-        return {"type": "custom", "name": name}
+    for tool in request.tools:
+        if tool.name == name and tool.custom:
+            return {"type": "custom", "name": name}
+        if tool.name == name and tool.declared and not tool.group:
+            return {"type": tool.declared["type"]}
     return {"type": "function", "name": name}
 
 

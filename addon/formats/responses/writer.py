@@ -34,6 +34,7 @@ class ResponsesWriter:
             used_seal = seal
         self._output = Output(
             head.id,
+            tools=(*request.loaded, *request.tools),
             mint=mint,
             seal=used_seal,
             shows_thoughts=bool(request.thinking.summary),

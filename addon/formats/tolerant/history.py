@@ -11,7 +11,7 @@ from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import no_content, refuse_parts, refused
 from addon.formats.neutral.turn import Message, Part, Reasoning, Refusal, Role, ToolCall, message_of
 from addon.formats.tolerant.content import REASONING_FIELDS
-from addon.formats.tolerant.items import item_parts
+from addon.formats.tolerant.items import call_id_of, is_result, item_parts, result_parts
 from addon.formats.tolerant.parts import arguments_of, cache_of, parts_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 
@@ -28,8 +28,6 @@ _ROLES: dict[str, Role] = {
 """Roles of the formats; `developer` is OpenAI's newer `system`, `function` its older `tool`."""
 
 _ROLE_NAMES = "'system', 'developer', 'user', 'assistant' or 'tool'"
-_RESULTS = ("function_call_output", "custom_tool_call_output")
-"""Kinds of Responses items that hold a tool's result."""
 
 
 def messages_of(items: Any, *, joined: bool, foreign: str = "") -> list[Message]:
@@ -68,6 +66,9 @@ class _Reading:
         self._has_message = False
         """Whether the open turn has a message, if only an empty one."""
 
+        self._run_there: set[str] = set()
+        """Ids of calls of a shell in the provider's container, which is no tool of the client's."""
+
         self.messages: list[Message] = []
         self.sources: list[list[int]] = []
         """For each message the positions of its items."""
@@ -84,15 +85,21 @@ class _Reading:
         kind = item.get("type", "message")
         if kind == "item_reference":
             raise _unknown(item)
-        if kind in _RESULTS:
-            result_of = as_str(item.get("call_id")) or as_str(item.get("id"))
-            output = parts_of(item.get("output"), self._foreign)
-            self._add(message_of("tool", output, result_of=result_of), at)
+        if kind == "additional_tools":
+            self.flush()  # it declares tools, and says nothing
+        elif is_result(item) and call_id_of(item) not in self._run_there:
+            self._add(self._result(item), at)
         elif kind == "message" or as_str(item.get("role")) in _ROLES:
             self._message(item, at)
         else:
             self._turn += item_parts(item)
             self._turn_items.append(at)
+            if kind == "shell_call" and not isinstance(self._turn[-1], ToolCall):
+                self._run_there.add(call_id_of(item))
+
+    def _result(self, item: dict[str, Any]) -> Message:
+        parts, failed = result_parts(item, self._foreign), item.get("status") == "failed"
+        return message_of("tool", parts, result_of=call_id_of(item), failed=failed)
 
     def flush(self) -> None:
         """Close the open turn, if any."""

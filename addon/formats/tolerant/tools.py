@@ -5,18 +5,24 @@ Cursor mixes all of them in one array. A tool of any other kind runs at the upst
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
+from addon.formats.neutral.names import grouped
 from addon.formats.neutral.request import Hosted, Tool, ToolChoice, WireFormat
+from addon.formats.tolerant.client_tools import as_function
 from addon.formats.tolerant.parts import cache_of
 from addon.formats.wire.lenient import as_dict, as_str, bool_member, dicts_in
 
-__all__ = ("choice_of", "tools_of")
+__all__ = ("choice_of", "tools_of", "tools_within")
 
 _MESSAGES = ("name", "description", "input_schema", "type", "strict", "cache_control")
 """Members of a Messages tool that have neutral names."""
+
+_DECLARING = ("additional_tools", "tool_search_output")
+"""Kinds of items that declare tools."""
 
 _DATED = re.compile(r".*_20\d{6}$")
 """Kinds of Messages end in a date (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview)."""
@@ -42,12 +48,42 @@ def tools_of(declared: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], 
     tools: list[Tool] = []
     hosted: list[Hosted] = []
     for raw in dicts_in(declared):
-        tool = _tool(raw)
-        if tool is not None:
+        tool = _tool(raw) or as_function(raw)
+        if raw.get("type") == "namespace":
+            tools += _members(raw)
+        elif tool is not None:
             tools.append(tool)
         else:
             hosted.append(_hosted(raw, wire_format))
     return tuple(tools), tuple(hosted)
+
+
+def tools_within(items: Iterable[Any]) -> tuple[tuple[Tool, ...], tuple[Hosted, ...]]:
+    """The same of the tools that items of a Responses conversation declare: those that a client
+    adds, and those that its search has found. Each tool once.
+    """
+    tools: dict[str, Tool] = {}
+    hosted: list[Hosted] = []
+    for item in items:
+        if as_dict(item).get("type") in _DECLARING and item.get("execution") != "server":
+            found, run_there = tools_of(item.get("tools"), "responses")
+            tools |= {tool.name: tool for tool in found}
+            hosted += run_there
+    return tuple(tools.values()), tuple(hosted)
+
+
+def _members(group: dict[str, Any]) -> Iterator[Tool]:
+    """The tools of a `namespace`; the first of them tells what the group is for
+    (https://developers.openai.com/api/docs/guides/function-calling#defining-namespaces).
+    """
+    name, about = as_str(group.get("name")), as_str(group.get("description"))
+    for raw in dicts_in(group.get("tools")):
+        tool = _tool(raw)
+        if tool is None:
+            continue
+        if about:
+            about, tool = "", replace(tool, description=f"{tool.description}\n\n{name}: {about}")
+        yield replace(tool, name=grouped(name, tool.name), group=name, declared=group)
 
 
 def _hosted(raw: dict[str, Any], wire_format: WireFormat) -> Hosted:
@@ -92,7 +128,7 @@ def _name(tool: dict[str, Any]) -> str:
     if kind not in ("", "custom", "function", "tool"):
         return kind
     nested = as_dict(tool.get("function")) or as_dict(tool.get("custom")) or tool
-    return as_str(nested.get("name"))
+    return grouped(as_str(nested.get("namespace")), as_str(nested.get("name")))
 
 
 def _tool(raw: dict[str, Any]) -> Tool | None:
@@ -100,7 +136,7 @@ def _tool(raw: dict[str, Any]) -> Tool | None:
     if "input_schema" in raw and kind in (None, "custom"):
         tool = _function(raw, raw.get("input_schema"))
         extra = {key: member for key, member in raw.items() if key not in _MESSAGES}
-        return msgspec.structs.replace(tool, cache=cache_of(raw), extra=extra)
+        return replace(tool, cache=cache_of(raw), extra=extra)
     if kind == "custom":
         nested = as_dict(raw.get("custom"))
         return _custom(nested or raw, nested=bool(nested))

@@ -134,6 +134,24 @@ def test_a_hosted_tool_is_refused_by_name(desk: Desk) -> None:
         asked(desk, [ASKED], tools=[{"type": "web_search"}])
 
 
+def test_a_call_of_a_tool_with_a_kind_of_its_own_gets_its_thought_back(desk: Desk) -> None:
+    tools = [{"type": "local_shell"}]
+    ran = Turn(
+        reasoning="thought of a call", calls=(Call("call_0", "local_shell", '{"command": ["ls"]}'),)
+    )
+    [call] = [
+        item
+        for item in output(asked(desk, [ASKED], tools=tools), ran)
+        if item["type"] == "local_shell_call"
+    ]
+    listed = {"type": "local_shell_call_output", "call_id": call["call_id"], "output": "a.py"}
+    exchange = asked(desk, [ASKED, call, listed], tools=tools)
+    assert carried(exchange) == ["thought of a call"]
+    function = sent(exchange)["messages"][1]["tool_calls"][0]
+    assert function["id"] == "call_0"
+    assert function["function"] == {"name": "local_shell", "arguments": '{"command":["ls"]}'}
+
+
 def test_a_request_goes_on_from_an_answer_and_what_was_thought_of_it(desk: Desk) -> None:
     told = json.loads(whole(asked(desk, [ASKED]), CALLING).body)
     desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))

@@ -44,6 +44,12 @@ def first_tool(name: str) -> Says:
     return lambda request, body: getattr(request.tools[0], name)
 
 
+def first_declared(request: Request, body: Json) -> Any:
+    """The name of the first tool, and whether it has a kind of its own."""
+    tools = (*request.tools, *request.loaded)
+    return [(tool.name, bool(tool.declared)) for tool in tools[:1]]
+
+
 def output(name: str) -> Says:
     return lambda request, body: request.output_format and getattr(request.output_format, name)
 

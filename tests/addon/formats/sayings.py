@@ -9,7 +9,6 @@ from tests.addon.formats.hearing import (
     declined,
     field,
     first_tool,
-    hosted,
     marks,
     member,
     offered,
@@ -20,6 +19,7 @@ from tests.addon.formats.hearing import (
     roles,
     thinking,
 )
+from tests.addon.formats.sayings_of_tools import CHAT_TOOLS, MESSAGES_TOOLS, RESPONSES_TOOLS
 
 __all__ = ("BASES", "SAYINGS")
 
@@ -126,13 +126,6 @@ CHAT = {
             ]
         },
         lambda request, _: [(tool.name, tool.custom) for tool in request.tools],
-    ),
-    "Hosted tools of Responses (`web_search_preview`, …)": Saying(
-        {"tools": [*BASES["chat"]["tools"], {"type": "web_search_preview"}]}, field("hosted")
-    ),
-    "Server tools of Messages (`web_search_20250305`, …)": Saying(
-        {"tools": [*BASES["chat"]["tools"], {"type": "web_search_20250305", "name": "web_search"}]},
-        field("hosted"),
     ),
     "`tool_choice`": Saying(
         {"tool_choice": {"type": "function", "function": {"name": "Read"}}}, field("tool_choice")
@@ -250,33 +243,12 @@ RESPONSES = {
         items(REASONING | {"summary": [{"type": "summary_text", "text": "why"}]}),
         parts("Reasoning", "text"),
     ),
-    "Items of hosted tools (`web_search_call`, …)": Saying(
-        items(
-            {
-                "type": "web_search_call",
-                "id": "ws_1",
-                "status": "completed",
-                "action": {"type": "search", "query": "weather"},
-            }
-        ),
-        hosted("weather"),
-    ),
-    "`compaction` items of another provider": Saying(
-        items({"type": "compaction", "id": "cmp_1", "encrypted_content": "b3BhcXVl"}),
-        parts("Foreign", "item"),
-    ),
     "`strict` of a tool": Saying(
         {"tools": [{"type": "function", **FUNCTION, "strict": True}]}, first_tool("strict")
     ),
     "Custom tools": Saying(
         {"tools": [{"type": "custom", "name": "Patch", "format": {"type": "grammar", **GRAMMAR}}]},
         lambda request, _: [(tool.name, tool.custom) for tool in request.tools],
-    ),
-    "Hosted tools (`web_search`, `file_search`, …)": Saying(
-        {"tools": [*BASES["responses"]["tools"], {"type": "web_search"}]}, field("hosted")
-    ),
-    "Hosted tools alone, or asked for by `tool_choice`": Saying(
-        {"tools": [{"type": "web_search"}]}, field("hosted")
     ),
     "`tool_choice`": Saying(
         {"tool_choice": {"type": "function", "name": "Read"}}, field("tool_choice")
@@ -390,35 +362,9 @@ MESSAGES = {
     "`redacted_thinking` blocks": Saying(
         turn({"type": "redacted_thinking", "data": "d"}, TEXT), parts("Reasoning", "opaque")
     ),
-    "Blocks of server tools (`server_tool_use`, …)": Saying(
-        turn(
-            {
-                "type": "server_tool_use",
-                "id": "srvtoolu_1",
-                "name": "web_search",
-                "input": {"query": "weather"},
-            }
-        ),
-        hosted("weather"),
-    ),
-    "`tool_reference` blocks": Saying(
-        result(content=[{"type": "tool_reference", "tool_name": "Grep2"}]), hosted("Grep2")
-    ),
-    "`compaction` blocks": Saying(
-        turn({"type": "compaction", "content": "They greeted."}), hosted("They greeted.")
-    ),
     "`strict` of a tool": Saying({"tools": [READ | {"strict": True}]}, first_tool("strict")),
     "Other members of a tool (`defer_loading`, `input_examples`, …)": Saying(
         {"tools": [READ | {"defer_loading": True}]}, first_tool("extra")
-    ),
-    "Server tools (`web_search_20250305`, …)": Saying(
-        {"tools": [READ, {"type": "web_search_20250305", "name": "web_search"}]}, field("hosted")
-    ),
-    "Server tools alone, or asked for by `tool_choice`": Saying(
-        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, field("hosted")
-    ),
-    "`mcp_servers`": Saying(
-        {"mcp_servers": [{"type": "url", "name": "a", "url": WEB}]}, field("hosted")
     ),
     "`tool_choice`": Saying(
         {"tool_choice": {"type": "tool", "name": "Read"}}, field("tool_choice")
@@ -458,7 +404,7 @@ MESSAGES = {
 }
 
 SAYINGS: dict[WireFormat, dict[str, Saying]] = {
-    "chat": CHAT,
-    "responses": RESPONSES,
-    "messages": MESSAGES,
+    "chat": CHAT | CHAT_TOOLS,
+    "responses": RESPONSES | RESPONSES_TOOLS,
+    "messages": MESSAGES | MESSAGES_TOOLS,
 }

@@ -62,6 +62,8 @@ BY_ITS_MODEL = {"System messages further on": "claude-opus-4-8"}
 MIXED: dict[WireFormat, set[str]] = {
     "chat": {
         "Custom tools",
+        "Tools of Responses that the client runs (`local_shell`, …)",
+        "Tools of Messages that the client runs (`bash_20250124`, …)",
         "Hosted tools of Responses (`web_search_preview`, …)",
         "Server tools of Messages (`web_search_20250305`, …)",
     },

@@ -7,6 +7,7 @@ from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.turn import SUMMARY, Edit, Reasoning, Text, ToolCall
 from tests.addon.formats.responses.test_patch_request import (
     CALL,
+    MCP,
     RESULT,
     SAID,
     SHELL,
@@ -186,7 +187,8 @@ def test_all_reasoning_is_taken_out_where_that_is_wanted() -> None:
 def test_a_thought_of_a_turn_that_was_read_as_one_with_the_next_stays() -> None:
     later = Reasoning("", SUMMARY, "later", "encrypted_content", "rs_2")
     copies = opening(sealed=STATE, sealed2=later)
-    items = [thought(), SHELL, SHELL_RESULT, thought("sealed2", id="rs_2"), CALL]
+    decided = b'{"type":"mcp_approval_response","approval_request_id":"mcpr_1","approve":true}'
+    items = [thought(), MCP, decided, thought("sealed2", id="rs_2"), CALL]
     found = request(USER, *items, unseal=copies)
     assert len(found.request.messages) == 2
     wanted = (
@@ -194,6 +196,17 @@ def test_a_thought_of_a_turn_that_was_read_as_one_with_the_next_stays() -> None:
         *(part for part in found.request.messages[1].parts if not isinstance(part, Reasoning)),
     )
     assert sent(found, edits={1: Edit(parts=wanted)}) == sent(found)
+
+
+def test_the_result_of_a_tool_with_a_kind_of_its_own_parts_two_turns() -> None:
+    later = Reasoning("", SUMMARY, "later", "encrypted_content", "rs_2")
+    copies = opening(sealed=STATE, sealed2=later)
+    items = [thought(), SHELL, SHELL_RESULT, thought("sealed2", id="rs_2"), CALL]
+    found = request(USER, *items, unseal=copies)
+    assert [message.role for message in found.request.messages] == [
+        *("user", "assistant", "tool", "assistant"),
+    ]
+    assert found.request.messages[2].result_of == found.request.messages[1].calls[0].id
 
 
 def test_plain_reasoning_is_restored_as_what_was_thought() -> None:
