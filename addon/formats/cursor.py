@@ -16,29 +16,27 @@ from addon.formats.wire.splice import MalformedJson, Members, value
 
 __all__ = ("decode", "is_plain")
 
-_MARKS = tuple(
-    f'"{mark}"'.encode()
-    for mark in (
-        "custom",
-        "custom_tool_call",
-        "custom_tool_call_output",
-        "document",
-        "function_call",
-        "function_call_output",
-        "image",
-        "input_file",
-        "input_image",
-        "input_text",
-        "item_reference",
-        "output_text",
-        "redacted_thinking",
-        "tool_result",
-        "tool_use",
-    )
+_KINDS = (
+    "additional_tools",
+    "custom",
+    "document",
+    "image",
+    "input_file",
+    "input_image",
+    "input_text",
+    "item_reference",
+    "output_text",
+    "redacted_thinking",
+    "tool_reference",
+    "tool_search_output",
 )
-"""Types of items and parts that plain chat messages don't have.
+"""Types of items and parts that plain chat messages don't have."""
 
-A search for their texts is quick, but may hit a member's name (`function_call`) or a string:
+_ENDS = ("_call", "_call_output", "tool_result", "tool_use")
+"""What the types of all calls and results end in."""
+
+_MARKS = tuple([f'"{kind}"'.encode() for kind in _KINDS] + [f'{end}"'.encode() for end in _ENDS])
+"""A search for these texts is quick, but may hit a member's name (`function_call`) or a string:
 only then the messages are read.
 """
 
@@ -67,7 +65,7 @@ def _is_plain_tool(tool: dict[str, Any]) -> bool:
 def _is_foreign(message: dict[str, Any]) -> bool:
     held = [message, *dicts_in(message.get("content")), *dicts_in(message.get("tool_calls"))]
     kinds = [as_str(block.get("type")) for block in held]
-    return any(f'"{kind}"'.encode() in _MARKS for kind in kinds)
+    return any(kind in _KINDS or kind.endswith(_ENDS) for kind in kinds)
 
 
 def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> Request:

@@ -35,7 +35,7 @@ from addon.formats.neutral.turn import (
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.parts import parts_of
-from addon.formats.tolerant.tools import choice_of, tools_of
+from addon.formats.tolerant.tools import choice_of, tools_of, tools_within
 from addon.formats.wire.lenient import (
     as_dict,
     as_int,
@@ -94,13 +94,15 @@ def decoded(found: dict[str, Any]) -> Request:
     items, system = _items(found), _system(found)
     declared = [*dicts_in(found.get("tools")), *_legacy_functions(found.get("functions"))]
     tools, hosted = tools_of(declared, "chat")
+    loaded, hosted_later = tools_within(items)
     tool_choice = found.get("tool_choice") or _legacy_choice(found.get("function_call"))
     return Request(
         origin="chat",
         model=model_of(found.get("model")),
         messages=system + messages_of(items, joined=False),
         tools=tools,
-        hosted=hosted,
+        loaded=loaded,
+        hosted=hosted + hosted_later,
         tool_choice=choice_of(tool_choice),
         parallel_tool_calls=bool_member(found, "parallel_tool_calls"),
         max_tokens=_first_integer(found, "max_completion_tokens", "max_tokens"),

@@ -198,6 +198,37 @@ def test_what_a_chat_upstream_would_not_take_is_not_plain(given: Json) -> None:
     assert not is_plain(members(json.dumps({"model": "m", **given}).encode()))
 
 
+def test_items_and_blocks_of_other_formats_among_chat_messages_reach_a_chat_upstream() -> None:
+    search = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}}
+    found = {"title": "Paris", "url": "https://example.org", "encrypted_content": "eA=="}
+    said: list[Json] = [
+        search,
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": [found]},
+    ]
+    tools = [{"type": "function", "name": "look", "parameters": {"type": "object"}}]
+    action = {"command": ["ls"]}
+    body: Json = {
+        "messages": [
+            {"type": "additional_tools", "role": "developer", "tools": tools},
+            USER,
+            {"role": "assistant", "content": said},
+            {"type": "local_shell_call", "call_id": "c", "action": action},
+            {"type": "local_shell_call_output", "call_id": "c", "output": "a.txt"},
+        ],
+    }
+    assert not is_plain(members(json.dumps({"model": "m", **body}).encode()))
+    low = lowered(decoded(**body), Abilities())
+    sent = json.loads(encode(low.request, model="up"))
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["look"]
+    assert [one["role"] for one in sent["messages"]] == ["user", "assistant", "tool"]
+    words = sent["messages"][1]["content"]
+    assert "query: q" in words
+    assert "url: https://example.org" in words
+    assert "eA==" not in words
+    call = sent["messages"][1]["tool_calls"][0]["function"]
+    assert (call["name"], json.loads(call["arguments"])) == ("local_shell", action)
+
+
 @pytest.mark.parametrize(
     "given",
     [
