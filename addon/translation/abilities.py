@@ -36,7 +36,7 @@ def abilities_of(wanted: Wanted) -> Abilities:
     return Abilities(
         api=upstream.api,
         hosted_tools=upstream.hosted_tools,
-        dated_tools=upstream.api == "messages" and (claude or is_anthropic(upstream)),
+        dated_tools=claude or is_anthropic(upstream),
         custom_tools=upstream.api == "responses",
         longest_name=_LONGEST_NAME[upstream.api],
         unique_ids=upstream.api != "chat",

@@ -23,12 +23,13 @@ from addon.formats.messages.patch_blocks import (
 )
 from addon.formats.messages.patch_messages import RawMessage, read_message
 from addon.formats.messages.patch_thinking import thinking_changes
-from addon.formats.messages.request import items_of, request_of
+from addon.formats.messages.request import described, items_of, request_of
 from addon.formats.messages.schemas import CHOICES, flat
 from addon.formats.neutral import adapt
-from addon.formats.neutral.adapt import PatchedBody
+from addon.formats.neutral.adapt import Abilities, PatchedBody
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refuse_parts, refused
+from addon.formats.tolerant.client_tools import as_function
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import (
     MalformedJson,
@@ -115,7 +116,7 @@ class PatchableRequest(msgspec.Struct):
             max_tokens=self._limit(target),
         )
         changes |= self._conversation(found, target, fitting)
-        changes |= _tools(found, strict=fitting.strict)
+        changes |= _tools(found, target.abilities, strict=fitting.strict)
         if value(found["model"]) != target.model:
             changes["model"] = scalar_text(target.model)
         if fitting.strict:
@@ -318,10 +319,14 @@ def _without_billing_line(said: bytes) -> bytes:
 # -- what models refuse ----------------------------------------------------------------------------
 
 
-def _tools(found: dict[str, bytes], *, strict: bool) -> Changes:
-    """Every schema says that it is an object's, as upstreams demand; Claude's has no choices."""
+def _tools(found: dict[str, bytes], abilities: Abilities, *, strict: bool) -> Changes:
+    """Every schema says that it is an object's, as upstreams demand; Claude's has no choices. Other
+    models don't know the tools that have no schema.
+    """
     given = array_elements(found.get("tools", b""))
     typed = [_typed_tool(tool) for tool in given]
+    if not abilities.dated_tools:
+        typed = [_with_schema(tool) for tool in typed]
     if strict:
         typed = [_flat_tool(tool) for tool in typed]
     if typed == given:
@@ -333,6 +338,16 @@ def _typed_tool(tool: bytes) -> bytes:
     if not tool.startswith(b"{"):
         return tool
     return changed(tool, ("input_schema",), _typed)
+
+
+def _with_schema(tool: bytes) -> bytes:
+    """The tool; one of Anthropic's kinds that the client runs as a function."""
+    if b"_20" not in tool or not tool.startswith(b"{"):
+        return tool
+    function = as_function(as_dict(value(tool)))
+    if function is None:
+        return tool
+    return scalar_text(described(function))
 
 
 def _typed(schema: bytes) -> bytes:

@@ -31,7 +31,7 @@ from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import as_dict, as_int, as_number, as_str, bool_member, strings_in
 from addon.formats.wire.splice import Members, members, object_text, scalar_text
 
-__all__ = ("decode", "encode", "items_of", "query_of", "request_of")
+__all__ = ("decode", "described", "encode", "items_of", "query_of", "request_of")
 
 _NAMED = frozenset(
     (
@@ -296,16 +296,22 @@ def _forces_one(choice: ToolChoice) -> bool:
 def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
     if tool.declared:
         return tool.declared
-    declared: dict[str, Any] = {
+    declared = described(tool)
+    # Strict tools of other formats may have schemas that Messages refuses for strict ones.
+    if own and tool.strict is not None:
+        declared["strict"] = tool.strict
+    return declared | tool.extra
+
+
+def described(tool: Tool) -> dict[str, Any]:
+    """The tool as a function, with its schema."""
+    function: dict[str, Any] = {
         "name": tool.name,
         "input_schema": flat(tool.parameters or {"type": "object"}),
     }
     if tool.description:
-        declared["description"] = tool.description
-    # Strict tools of other formats may have schemas that Messages refuses for strict ones.
-    if own and tool.strict is not None:
-        declared["strict"] = tool.strict
-    return declared | cache_control(tool.cache) | tool.extra
+        function["description"] = tool.description
+    return function | cache_control(tool.cache)
 
 
 def _choice(request: Request) -> dict[str, Any] | None:

@@ -70,7 +70,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     endpoint does.
     """
 
-    dated_tools: bool = False
+    dated_tools: bool = True
     """Messages: it knows Anthropic's kinds of tools that the client runs, like `bash_20250124`."""
 
     longest_name: int = 64
@@ -192,11 +192,11 @@ def _offered(request: Request, abilities: Abilities) -> Iterator[Tool]:
     """All tools as functions or custom tools, those of the conversation included; Messages' own
     kinds stay for upstreams that know them.
     """
+    knows_dated = abilities.api == "messages" and abilities.dated_tools
     names = {tool.name for tool in request.tools}
     found = [tool for tool in request.loaded if tool.name not in names]
     for tool in (*request.tools, *found):
-        kept = abilities.dated_tools and _DATED.fullmatch(as_str(tool.declared.get("type")))
-        if not tool.declared or kept:
+        if not tool.declared or (knows_dated and _DATED.fullmatch(as_str(tool.declared["type"]))):
             yield tool
         else:
             yield msgspec.structs.replace(tool, group="", declared={})

@@ -413,3 +413,18 @@ def test_a_question_for_tokens_asks_for_nothing_else() -> None:
     )
     assert bare is not None
     assert sent(bare, counts=True)["thinking"]["budget_tokens"] == 99_000
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["Claude", "another model"])
+def test_a_tool_of_anthropics_kind_is_a_function_for_other_models(knows: bool) -> None:
+    bash = {"type": "bash_20250124", "name": "bash", "cache_control": {"type": "ephemeral"}}
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    given = request(said("user", "hi"), tools=[TOOL, bash, search])
+    tools = sent(given, abilities=Abilities(api="messages", dated_tools=knows))["tools"]
+    assert (tools[0], tools[2]) == (TOOL, search)
+    if knows:
+        assert tools[1] == bash
+    else:
+        assert (tools[1]["name"], tools[1]["cache_control"]) == ("bash", bash["cache_control"])
+        assert tools[1]["input_schema"]["properties"].keys() == {"command", "restart"}
+        assert "type" not in tools[1]
