@@ -102,7 +102,8 @@ RESULT_PARTS = st.one_of(st.just(b'"x"'), CONTENTS)
 def calls(call_id: str) -> st.SearchStrategy[bytes]:
     function = [("type", b'"function_call"'), ("name", b'"f"'), ("arguments", b'"{ }"')]
     custom = [("type", b'"custom_tool_call"'), ("name", b'"g"'), ("input", b'"raw"')]
-    return st.sampled_from([function, custom]).flatmap(
+    shell = [("type", b'"local_shell_call"'), ("action", b'{"type":"exec","command":["ls"]}')]
+    return st.sampled_from([function, custom, shell]).flatmap(
         lambda pairs: wild(*pairs, ("call_id", quoted(call_id)))
     )
 
@@ -145,8 +146,7 @@ def outputs(draw: st.DrawFn, turn: int) -> list[bytes]:
 def call_ids(items: list[bytes]) -> list[str]:
     """The ids of the calls among the items, in their order."""
     found = [dict(members(item)) for item in items]
-    kinds = (b'"function_call"', b'"custom_tool_call"')
-    return [json.loads(item["call_id"]) for item in found if item["type"] in kinds]
+    return [json.loads(item["call_id"]) for item in found if "call_id" in item]
 
 
 class Desk:

@@ -55,6 +55,14 @@ def call_of(item: dict[str, Any]) -> ToolCall | None:
             return ToolCall(call_id_of(item), _name(item), arguments_of(item.get("arguments")))
         case "custom_tool_call":
             return ToolCall(call_id_of(item), _name(item), as_str(item.get("input")), custom=True)
+    if not as_str(item.get("call_id")):
+        return None  # the provider has run it itself
+    return _call_of_a_kind(item)
+
+
+def _call_of_a_kind(item: dict[str, Any]) -> ToolCall | None:
+    """The call of a tool that has a kind of its own."""
+    match item.get("type"):
         case "tool_search_call" if item.get("execution") != "server":
             return ToolCall(call_id_of(item), "tool_search", arguments_of(item.get("arguments")))
         case "local_shell_call":
