@@ -148,7 +148,7 @@ def _request_of(wire_format: WireFormat, neutral: Request) -> ClientRequest:
         wire_format=wire_format,
         model=neutral.model,
         stream=neutral.stream,
-        has_tools=bool(neutral.tools or neutral.hosted),
+        has_tools=bool(neutral.tools or neutral.loaded or neutral.hosted),
         messages=neutral.messages,
         max_tokens=neutral.max_tokens,
         usage_asked=neutral.usage_asked,

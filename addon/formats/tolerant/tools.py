@@ -30,8 +30,6 @@ _DATED = re.compile(r".*_20\d{6}$")
 _OF_RESPONSES = frozenset(
     (
         "code_interpreter",
-        "computer",
-        "computer_use_preview",
         "file_search",
         "image_generation",
         "mcp",

@@ -134,6 +134,26 @@ def test_a_hosted_tool_is_refused_by_name(desk: Desk) -> None:
         asked(desk, [ASKED], tools=[{"type": "web_search"}])
 
 
+def test_a_hosted_tool_beside_others_is_left_out_with_a_note(desk: Desk) -> None:
+    exchange = asked(desk, [ASKED], tools=[TOOL, {"type": "web_search"}])
+    assert [tool["function"]["name"] for tool in sent(exchange)["tools"]] == ["Read"]
+    whole(exchange, SAYING)
+    assert "'web_search' was left out" in exchange.outcome().notes[0]
+
+
+def test_an_operator_may_have_every_hosted_tool_refused(desk: Desk) -> None:
+    desk.upstreams = (upstream("one", hosted_tools="refuse"),)
+    with pytest.raises(Refused, match="web_search"):
+        asked(desk, [ASKED], tools=[TOOL, {"type": "web_search"}])
+
+
+def test_a_request_for_nothing_but_a_search_is_refused(desk: Desk) -> None:
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
+    body = {"model": MODEL, "max_tokens": 9, "messages": [ASKED], "tools": [search]}
+    with pytest.raises(Refused, match="web_search_20250305"):
+        open_exchange(desk.intake(path="/v1/messages"), json.dumps(body).encode())
+
+
 def test_a_call_of_a_tool_with_a_kind_of_its_own_gets_its_thought_back(desk: Desk) -> None:
     tools = [{"type": "local_shell"}]
     ran = Turn(

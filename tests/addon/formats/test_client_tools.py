@@ -384,6 +384,19 @@ def test_a_chat_client_may_declare_the_tools_of_other_formats(
     assert got["function"] == {"name": "local_shell", "arguments": '{"command":["ls"]}'}
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_name_that_is_too_long_with_its_group_comes_back_whole(stream: bool) -> None:
+    function = {"type": "function", "name": "f" * 60, "parameters": {"type": "object"}}
+    group: Json = {"type": "namespace", "name": "mcp__server__", "tools": [function]}
+    pair = pair_of("responses", {"input": [USER], "tools": [group], "stream": stream})
+    encoded = sent(pair, "chat")
+    [tool] = heard("chat", encoded).tools
+    assert len(tool.name) == 64
+    call = ToolCall("c", tool.name, "{}")
+    [got] = items(answered(pair, "chat", encoded, [call], stream=stream), stream=stream)
+    assert (got["name"], got["namespace"]) == ("f" * 60, "mcp__server__")
+
+
 def test_a_shell_in_the_providers_container_is_its_own() -> None:
     container: Json = {"type": "shell", "environment": {"type": "container_auto"}}
     call: Json = {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}}
