@@ -16,6 +16,9 @@ _LONGEST = 8_000
 _LONGEST_WORD = 500
 """A longer text without blanks is no text, but a picture or state."""
 
+_DEEPEST = 16
+"""Levels of an item; results of searches have five."""
+
 _COMPACTIONS = frozenset(
     ("compaction", "compaction_summary", "compaction_trigger", "context_compaction")
 )
@@ -48,7 +51,7 @@ def words_of(item: dict[str, Any]) -> str:
         return (
             ""  # one that failed (https://platform.claude.com/docs/en/build-with-claude/compaction)
         )
-    lines = list(_lines(item, ""))
+    lines = list(_lines(item, "", 0))
     if kind in _COMPACTIONS and not lines:
         message = (
             f"This model can't read the item '{kind}': another provider has compacted the "
@@ -61,8 +64,10 @@ def words_of(item: dict[str, Any]) -> str:
     return f"\n{said}\n"  # chat upstreams get all texts of a turn as one
 
 
-def _lines(held: Any, name: str) -> Iterator[str]:
+def _lines(held: Any, name: str, depth: int) -> Iterator[str]:
     """The readable texts in a value, each with the name of its member."""
+    if depth > _DEEPEST:
+        return
     if isinstance(held, str):
         if held.strip() and (len(held) <= _LONGEST_WORD or len(held.split(None, 1)) > 1):
             yield held if name in _TEXTS else f"{name}: {held}"
@@ -70,8 +75,8 @@ def _lines(held: Any, name: str) -> Iterator[str]:
         yield f"{name}: {held}"
     elif isinstance(held, list):
         for one in held:
-            yield from _lines(one, name)
+            yield from _lines(one, name, depth + 1)
     elif isinstance(held, dict):
         for key, one in held.items():
             if key not in _UNREADABLE:
-                yield from _lines(one, key)
+                yield from _lines(one, key, depth + 1)

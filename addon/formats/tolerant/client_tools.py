@@ -149,13 +149,12 @@ _DATED = re.compile(r"(bash|computer|memory|text_editor)_(20\d{6})")
 
 def _of_messages(family: str, raw: dict[str, Any]) -> Tool:
     description, schema = _FAMILIES[family]
-    if family == "computer":
-        width, height = raw.get("display_width_px"), raw.get("display_height_px")
-        description += f" The display has {width} x {height} pixels."
+    if display := raw.get("display_width_px"):
+        description += f" The display has {display} x {raw.get('display_height_px')} pixels."
     if family == "text_editor" and as_str(raw.get("type")) < "text_editor_20250728":
         schema = _EARLIER_EDITOR
     return Tool(
-        name=as_str(raw.get("name")),
+        name=as_str(raw.get("name")) or family,
         description=description,
         parameters=schema,
         cache=cache_of(raw),

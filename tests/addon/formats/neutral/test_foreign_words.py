@@ -107,3 +107,12 @@ def test_the_words_are_bounded() -> None:
 def test_a_conversation_that_only_its_maker_can_read_is_refused(item: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="compact"):
         words_of(item)
+
+
+def test_an_item_of_any_depth_is_said_in_words() -> None:
+    deep: Any = "too deep"
+    for _ in range(5_000):
+        deep = [deep]
+    assert words_of({"type": "mcp_call", "name": "look", "output": deep}).split() == [
+        *("[mcp_call]", "name:", "look"),
+    ]
