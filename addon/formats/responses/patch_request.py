@@ -185,8 +185,8 @@ class PatchableRequest:
                 ahead[following][:0] = _written(part, unusable)
             elif owners:
                 following = owners.pop()
-        # Results of tools that only Responses has don't part turns here: the other turn's
-        # state must not be lost.
+        # What a client decides of the provider's tools doesn't part turns here: the other
+        # turn's state must not be lost.
         has_state = any(isinstance(part, Reasoning) and part.opaque for part in wanted)
         for at in set(thoughts).difference(places):
             thought = self._items[at].thought

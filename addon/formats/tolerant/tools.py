@@ -28,17 +28,12 @@ _DATED = re.compile(r".*_20\d{6}$")
 """Kinds of Messages end in a date (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview)."""
 
 _OF_RESPONSES = frozenset(
-    (
-        "code_interpreter",
-        "file_search",
-        "image_generation",
-        "mcp",
-        "tool_search",
-        "web_search",
-        "web_search_preview",
-    )
+    ("file_search", "image_generation", "tool_search", "web_search", "web_search_preview")
 )
-"""Hosted kinds of Responses (https://platform.openai.com/docs/api-reference/responses/create)."""
+"""Hosted kinds of Responses (https://platform.openai.com/docs/api-reference/responses/create) but
+those that chat upstreams have, too, like `code_interpreter`
+(https://console.groq.com/docs/tool-use/built-in-tools).
+"""
 
 
 def tools_of(declared: Any, wire_format: WireFormat) -> tuple[tuple[Tool, ...], tuple[Hosted, ...]]:

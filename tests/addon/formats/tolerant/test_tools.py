@@ -90,7 +90,8 @@ def test_a_tool_that_the_upstream_runs_is_kept_as_it_is() -> None:
     [
         ({"type": "web_search_20250305", "name": "web_search"}, "messages"),
         ({"type": "web_search_preview"}, "responses"),
-        ({"type": "mcp", "server_label": "a"}, "responses"),
+        ({"type": "image_generation"}, "responses"),
+        ({"type": "code_interpreter"}, "chat"),
         ({"type": "web_search", "web_search": {"enable": True}}, "chat"),
         ({"type": "openrouter:web_search"}, "chat"),
     ],
