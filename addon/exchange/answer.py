@@ -2,16 +2,20 @@
 before its end is seen.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from addon.formats.neutral.accumulate import Accumulator
-from addon.formats.neutral.deltas import CUT, CallDelta, Finish, StreamError
+from addon.formats.neutral.deltas import CUT, CallDelta, Finish, StreamError, UsageReport
 from addon.formats.neutral.problem import Problem
-from addon.formats.neutral.protocols import Relay
+from addon.formats.neutral.protocols import Relay, deltas_of
 from addon.formats.neutral.turn import Turn, Usage
+from addon.formats.tolerant.error_words import no_answer
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Inflate, Unreadable
 from addon.formats.wire.splice import MalformedJson, value
+from addon.formats.wire.utf8 import as_utf8
+from addon.translation.pair import Whole
 
 __all__ = ("Remember", "StreamedAnswer")
 
@@ -29,13 +33,23 @@ class StreamedAnswer:
     is taken then.
     """
 
-    def __init__(self, relay: Relay, *, remember: Remember, content_encoding: str = "") -> None:
-        """Raises Unreadable for a Content-Encoding we don't read."""
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        remember: Remember,
+        whole: Callable[[bytes], Whole | None] = lambda body: None,
+        content_encoding: str = "",
+    ) -> None:
+        """`whole` reads an answer that is no stream, as in `Pair`. Raises Unreadable for a
+        Content-Encoding we don't read.
+        """
         self._events = sse.Events()
         self._inflate = Inflate(content_encoding)
         self._relay = relay
         self._accumulator = Accumulator()
         self._remember = remember
+        self._whole = whole
         self.error: StreamError | None = None
         self.started = False
         """Whether anything but comments has come."""
@@ -80,7 +94,9 @@ class StreamedAnswer:
         """
         if self.error or self.done:
             return b""
-        out, rest = b"", self._events.rest()
+        out, rest = b"", as_utf8(self._events.rest()).removeprefix(sse.BOM)
+        if rest.strip() and not self._events.has_events:
+            return self._whole_answer(rest)
         if _is_whole(rest):  # some servers close without the last blank line
             out = self._event(rest + b"\n\n")
         if not self.finished and not self.error:
@@ -100,9 +116,27 @@ class StreamedAnswer:
         if not self.finished:
             self._remember(self._unfinished, complete=False, durable=True)
 
+    def _whole_answer(self, body: bytes) -> bytes:
+        """The events of an answer that is JSON though it is labelled a stream."""
+        whole = self._whole(body)
+        if whole is None or whole.error:
+            self.error = no_answer(body) if whole is None else whole.error
+            return b""
+        self.started = True
+        for choice, turn in whole.turns.items():
+            for delta in deltas_of(turn, choice):
+                self._accumulator.add(delta)
+        if whole.usage:
+            self._accumulator.add(UsageReport(whole.usage))
+        self._remember(whole.turns, complete=True, durable=True)
+        return whole.body()
+
     def _event(self, raw: bytes) -> bytes:
         if self.error or self.done:
             return b""
+        raw = as_utf8(raw).removeprefix(sse.BOM)
+        if raw.startswith(b"{"):  # some servers fail in the middle without an event
+            raw = sse.event(raw.strip())
         deltas, out = self._relay.feed(raw)
         for delta in deltas:
             self._accumulator.add(delta)
@@ -126,7 +160,7 @@ class StreamedAnswer:
 
 def _is_whole(rest: bytes) -> bool:
     """Whether the last bytes of a stream are an event that lacks nothing but its blank line."""
-    data = sse.data_of(rest) or b""
+    data = sse.data_of(rest) or rest
     try:
         return data.strip() == b"[DONE]" or isinstance(value(data), dict)
     except MalformedJson:

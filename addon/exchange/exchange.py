@@ -6,6 +6,7 @@ that succeeds to `stream` or `whole`.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -22,7 +23,8 @@ from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem, RequestError, error_body
 from addon.formats.neutral.turn import Turn
 from addon.formats.wire.inflate import Inflate, Unreadable
-from addon.formats.wire.sse import holds_events
+from addon.formats.wire.sse import BOM, holds_events
+from addon.formats.wire.utf8 import as_utf8
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import new_token
@@ -96,9 +98,11 @@ class Exchange:
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:
         """The upstream begins to stream. Raises Unreadable."""
+        answered = self._answered
         self._answer = StreamedAnswer(
-            self._pair.relay(self._answered),
+            self._pair.relay(answered),
             remember=self._remember,
+            whole=partial(self._pair.whole, answered),
             content_encoding=headers.get("content-encoding", ""),
         )
         return self._answer
@@ -118,6 +122,7 @@ class Exchange:
             body = Inflate(headers.get("content-encoding", "")).feed(body)
         except Unreadable as error:
             return self._reply(problems.malformed(str(error)))
+        body = as_utf8(body).removeprefix(BOM)
         whole = self._pair.whole(self._answered, body)
         if whole is None:
             return self._reply(problems.malformed("the upstream's answer is not a JSON object"))

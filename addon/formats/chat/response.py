@@ -20,6 +20,7 @@ from addon.formats.neutral.turn import (
 )
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
 from addon.formats.tolerant.error_body import error_of
+from addon.formats.tolerant.error_words import no_answer
 from addon.formats.tolerant.finish import finish_of, is_cut
 from addon.formats.tolerant.parts import arguments_of, filled
 from addon.formats.wire.splice import MalformedJson, Members, elements, members, scalar_text, value
@@ -41,6 +42,8 @@ class Answer:
 
         choices = [_dict(value(choice)) for choice in self.choices]
         self.error: StreamError | None = _error(found, choices)
+        if self.error is None and "choices" not in found:
+            self.error = no_answer(body)
         self.usage: Usage | None = usage_of(_member(found, "usage"))
         read = [_turn(choice, quirks) for choice in choices]
         self.turns: dict[int, Turn] = {position: turn for position, (turn, _) in enumerate(read)}

@@ -4,6 +4,7 @@ from addon.formats.messages.error_body import failure_of
 from addon.formats.messages.usage import usage_of
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import ToolCall, Turn, Usage, turn_of
+from addon.formats.tolerant.error_words import no_answer
 from addon.formats.tolerant.finish import finish_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.wire.lenient import as_dict, as_str
@@ -27,6 +28,9 @@ class Answer:
         if answer.get("type") == "error" or answer.get("error") or failed:
             places = ("error", "base_resp", "code", "message")
             self.error = failure_of(*map(answer.get, places))
+            return
+        if "content" not in answer:
+            self.error = no_answer(body)
             return
         parts = parts_of(answer.get("content"), "messages")
         calls = any(isinstance(part, ToolCall) for part in parts)

@@ -6,6 +6,7 @@ from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.turn import Part, ToolCall, Turn, Usage, turn_of
 from addon.formats.responses.error_body import failure_of
 from addon.formats.responses.usage import usage_of
+from addon.formats.tolerant.error_words import no_answer
 from addon.formats.tolerant.items import item_parts
 from addon.formats.tolerant.parts import filled
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
@@ -27,6 +28,9 @@ class Answer:
         self.turns: dict[int, Turn] = {}
         if answer.get("error") or answer.get("status") in ("failed", "cancelled"):
             self.error = failure_of(answer.get("error"), answer.get("code"), answer.get("message"))
+            return
+        if "output" not in answer:
+            self.error = no_answer(body)
             return
         parts = [part for item in dicts_in(answer.get("output")) for part in parts_made(item)]
         finish = finish_of(answer, calls=any(isinstance(part, ToolCall) for part in parts))

@@ -11,13 +11,13 @@ import html
 import re
 from typing import Any
 
-from addon.formats.neutral.deltas import StreamError
+from addon.formats.neutral.deltas import CUT, StreamError
 from addon.formats.tolerant.error_body import error_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import MalformedJson, value
 
-__all__ = ("has_shape", "message_of")
+__all__ = ("has_shape", "message_of", "no_answer")
 
 _MOST_WORDS = 2_000
 """Characters of an error that are repeated: quoted requests and stack traces are longer."""
@@ -47,6 +47,22 @@ def message_of(body: bytes) -> str:
     except MalformedJson:
         words = _plain(text)
     return words.strip()[:_MOST_WORDS]
+
+
+def no_answer(body: bytes) -> StreamError:
+    """The error that a body stands for which is no answer, nor an error in the usual shape."""
+    if body.lstrip().startswith((b"{", b"[")) and not _is_json(body):
+        return CUT
+    words = message_of(body) or "The upstream sent something else than an answer."
+    return StreamError(words, code="upstream_malformed")
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        value(body)
+    except MalformedJson:
+        return False
+    return True
 
 
 def has_shape(wire_format: str, body: bytes) -> bool:

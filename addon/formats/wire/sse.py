@@ -8,6 +8,7 @@ sender uses.
 import re
 
 __all__ = (
+    "BOM",
     "KEEP_ALIVE",
     "EventTooLarge",
     "Events",
@@ -34,8 +35,11 @@ _LINE = re.compile(rb"\r\n|\n|\r")
 _FIELD = re.compile(rb"\s*(?::|(?:data|event|id|retry):)")
 """How events begin, after blank lines."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which the standard lets a stream begin with."""
+
+_HEAD = 64
+"""Bytes in which a stream tells whether it has events; what says nothing so long has."""
 
 
 class EventTooLarge(ValueError):
@@ -43,14 +47,23 @@ class EventTooLarge(ValueError):
 
 
 class Events:
-    """Cuts a byte stream into raw events; how the bytes arrive never changes what comes out."""
+    """Cuts a byte stream into raw events; how the bytes arrive never changes what comes out.
+
+    What begins like JSON or a page, however it is labelled, has no events: all of it is its rest.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._scanned = 0
+        self._has_events: bool | None = None
+        """None until it is known."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events that `chunk` completes, each with its blank line. Raises EventTooLarge."""
+        if not self._has_events:
+            chunk = self._begin(chunk)
+            if not self._has_events:
+                return []
         if not self._buffer and b"\r" not in chunk:
             *whole, rest = chunk.split(b"\n\n")
             if not rest:  # upstreams send whole events, nearly always
@@ -67,9 +80,30 @@ class Events:
         del self._buffer[:start]
         # The blank line's first three bytes (CR LF CR) may be here already.
         self._scanned = max(0, len(self._buffer) - 3)
+        self._refuse_large()
+        return events
+
+    def _begin(self, chunk: bytes) -> bytes:
+        """Look whether there are events, and return all that has come if so."""
+        self._buffer += chunk
+        head = bytes(self._buffer[:_HEAD])
+        said = head.removeprefix(BOM).lstrip()
+        if len(head) == _HEAD or not BOM.startswith(said):
+            self._has_events = said[:1] not in (b"{", b"[", b"<")
+        if not self._has_events:
+            self._refuse_large()
+            return b""
+        begun, self._buffer = bytes(self._buffer), bytearray()
+        return begun
+
+    def _refuse_large(self) -> None:
         if len(self._buffer) > MAX_EVENT:
             raise EventTooLarge(f"an event of the upstream is longer than {MAX_EVENT} bytes")
-        return events
+
+    @property
+    def has_events(self) -> bool:
+        """Whether it is known to have any."""
+        return bool(self._has_events)
 
     def rest(self) -> bytes:
         """What came after the last complete event; the stream has ended there."""
@@ -79,7 +113,7 @@ class Events:
 
 def holds_events(body: bytes) -> bool:
     """Whether a body, whatever it is labelled, is events rather than JSON."""
-    return bool(_FIELD.match(body.removeprefix(_BOM)))
+    return bool(_FIELD.match(body.removeprefix(BOM)))
 
 
 def data_of(raw: bytes) -> bytes | None:
@@ -126,12 +160,12 @@ def with_data(raw: bytes, data: bytes, new: bytes) -> bytes:
     head, found, tail = raw.partition(data)
     if found:
         return head + new + tail
-    lines = _LINE.split(raw.removeprefix(_BOM))  # the data stands in several of them
+    lines = _LINE.split(raw.removeprefix(BOM))  # the data stands in several of them
     others = [line + b"\n" for line in lines if line and line.partition(b":")[0] != b"data"]
     return b"".join(others) + event(new)
 
 
 def _fields(raw: bytes, name: bytes) -> list[bytes]:
     """The contents of the event's fields of that name."""
-    lines = [line.partition(b":") for line in _LINE.split(raw.removeprefix(_BOM))]
+    lines = [line.partition(b":") for line in _LINE.split(raw.removeprefix(BOM))]
     return [content.removeprefix(b" ") for field, _, content in lines if field == name]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from addon.formats.neutral.problem import Problem, error_body
-from addon.formats.tolerant.error_words import has_shape, message_of
+from addon.formats.tolerant.error_words import has_shape, message_of, no_answer
 
 SHAPES: dict[str, tuple[bytes, str]] = {
     "OpenAI": (b'{"error":{"message":"no such key","type":"t","code":null}}', "no such key"),
@@ -98,3 +98,17 @@ def test_what_a_library_cannot_read_has_no_shape(wire_format: str, body: bytes) 
 
 def test_openais_shape_is_not_anthropics() -> None:
     assert not has_shape("messages", b'{"error":{"message":"m"}}')
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"detail":"Out of cheese."}', "Out of cheese."),
+        (b"<html><title>Bad gateway</title>", "Bad gateway"),
+        (b"{}", "The upstream sent something else than an answer."),
+        (b"[1]", "The upstream sent something else than an answer."),
+        (b'{"id":"1","ch', "The upstream ended its answer in the middle."),
+    ],
+)
+def test_what_is_no_answer_is_an_error_in_its_words(body: bytes, words: str) -> None:
+    assert no_answer(body).message == words
