@@ -15,6 +15,7 @@ from addon.formats.neutral.request import (
 )
 from addon.formats.neutral.turn import Edit, Message, Role, ToolCall
 from addon.formats.tolerant.content import REASONING_FIELDS
+from addon.formats.tolerant.malformed import refuse_malformed_one
 from addon.formats.tolerant.parts import arguments_of
 from addon.formats.wire.lenient import as_dict, as_int, as_str, dicts_in
 from addon.formats.wire.splice import (
@@ -73,6 +74,9 @@ class _Wire(msgspec.Struct):
 
 
 _WIRE = msgspec.json.Decoder(_Wire)
+_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
+_EMPTY: dict[bytes, Any] = {b"{": {}, b'"': ""}
+"""Parts by what their texts begin with."""
 
 
 class ChatRequest(msgspec.Struct):
@@ -109,7 +113,7 @@ def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> C
     found = dict(parts)
     try:
         raw_messages = elements(_messages_text(found))
-        messages = [_message(raw) for raw in raw_messages]
+        messages = [_message(raw, f"messages[{at}]") for at, raw in enumerate(raw_messages)]
         refuse_parts(sum(len(message.calls) for message in messages))
         return ChatRequest(
             body=body,
@@ -283,8 +287,9 @@ def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
     return [(key, raw) for key, raw in patched + added if raw]
 
 
-def _message(raw: bytes) -> Message:
+def _message(raw: bytes, place: str) -> Message:
     wire = _wire(raw)
+    refuse_malformed_one(_outline(raw, wire), place)
     calls = dicts_in(wire.tool_calls)
     annexes: tuple[Any, ...] = ()
     if any(ANNEX in call for call in calls):
@@ -302,6 +307,29 @@ def _message(raw: bytes) -> Message:
         details=tuple(_array(wire.reasoning_details)),
         annexes=annexes,
     )
+
+
+def _outline(raw: bytes, wire: _Wire) -> Any:
+    """What can be malformed about a message, without what it says."""
+    if not raw.startswith(b"{"):
+        return None
+    content: Any = bytes(wire.content)
+    if content.startswith(b"["):
+        content = _part_outlines(content)
+    elif content.startswith(_CONTENTS):
+        content = ""
+    else:
+        content = value(content)
+    return {"role": wire.role, "tool_calls": wire.tool_calls, "content": content}
+
+
+def _part_outlines(content: bytes) -> list[Any]:
+    """For each part of a content an empty one of its kind."""
+    try:
+        parts = _PARTS.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []  # the upstream will say so
+    return [_EMPTY.get(bytes(part)[:1]) for part in parts]
 
 
 def _array(given: Any) -> list[Any]:

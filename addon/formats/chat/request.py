@@ -34,6 +34,7 @@ from addon.formats.neutral.turn import (
 )
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of, tools_within
 from addon.formats.wire.lenient import (
@@ -128,6 +129,7 @@ def decoded(found: dict[str, Any]) -> Request:
 def _items(found: dict[str, Any]) -> list[Any]:
     items = found.get("messages")
     if isinstance(items, list):
+        refuse_malformed(items, "messages")
         return items
     message = "The request's 'messages' is missing."
     if "messages" in found:

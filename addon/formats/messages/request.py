@@ -26,6 +26,7 @@ from addon.formats.neutral.request import (
 )
 from addon.formats.neutral.turn import Message, Part, Text, marked, message_of
 from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import as_dict, as_int, as_number, as_str, bool_member, strings_in
@@ -83,6 +84,7 @@ def items_of(members: dict[str, Any]) -> list[Any]:
     """The `messages` of a body. Raises RequestError when there is no such array."""
     items = members.get("messages")
     if isinstance(items, list):
+        refuse_malformed(items, "messages")
         return items
     message = "The request's 'messages' is missing."
     if "messages" in members:

@@ -25,6 +25,7 @@ from addon.formats.responses.request import (
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.history import messages_and_sources
 from addon.formats.tolerant.items import item_parts
+from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in, strings_in
 from addon.formats.wire.splice import (
     MalformedJson,
@@ -91,7 +92,9 @@ class PatchableRequest:
         self._given = _given_items(dict(parts).get("input", b"[]"))
         """The texts of the items of the body's own input."""
 
-        own = [_own_item(raw, past) for raw in self._given]
+        given = [value(raw) for raw in self._given]
+        refuse_malformed(given, "input")
+        own = [_own_item(raw, item, past) for raw, item in zip(self._given, given, strict=True)]
         self._items = [*(_Item(scalar_text(item), item) for item in before), *own]
         values = [item.value for item in self._items]
         messages, sources = messages_and_sources(values, joined=True, foreign="responses")
@@ -238,11 +241,8 @@ def _given_items(given: bytes) -> list[bytes]:
     return elements(given)
 
 
-def _own_item(raw: bytes, past: Past | None) -> _Item:
+def _own_item(raw: bytes, item: dict[str, Any], past: Past | None) -> _Item:
     """The item, or the stored one that it refers to."""
-    item = value(raw)
-    if not isinstance(item, dict):
-        return _Item(raw, item)
     stored = referred(item, past)
     if stored is item:
         return _Item(raw, item)

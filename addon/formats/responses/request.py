@@ -20,6 +20,7 @@ from addon.formats.neutral.request import (
 from addon.formats.neutral.turn import Message, Text, message_of
 from addon.formats.responses.items import items_of
 from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.tolerant.tools import choice_of, tools_of, tools_within
 from addon.formats.wire.lenient import (
     as_dict,
@@ -27,7 +28,6 @@ from addon.formats.wire.lenient import (
     as_number,
     as_str,
     bool_member,
-    dicts_in,
     strings_in,
 )
 from addon.formats.wire.splice import Members, scalar_text
@@ -158,7 +158,8 @@ def _own_items(found: dict[str, Any], past: Past | None) -> list[dict[str, Any]]
             "The request's 'input' is neither a text nor an array of items.",
             "input",
         )
-    return [referred(item, past) for item in dicts_in(items)]
+    refuse_malformed(items, "input")
+    return [referred(item, past) for item in items]
 
 
 def referred(item: dict[str, Any], past: Past | None) -> dict[str, Any]:

@@ -286,6 +286,29 @@ def test_a_message_without_content_is_refused(
     assert (refused.value.problem.status, refused.value.problem.code) == (400, "missing_content")
 
 
+MALFORMED: list[tuple[Any, str]] = [
+    (7, ""),
+    (None, ""),
+    (["user", "hi"], ""),
+    ({"role": "assistant", "content": "a", "tool_calls": {"id": "c"}}, ".tool_calls"),
+    ({"role": "user", "content": [{"type": "text", "text": "a"}, 7]}, ".content[1]"),
+]
+
+
+@pytest.mark.parametrize(("item", "place"), MALFORMED, ids=str)
+@pytest.mark.parametrize(("client", "api"), PAIRS)
+def test_a_malformed_conversation_is_refused(
+    desk: Desk, client: WireFormat, api: WireFormat, item: Any, place: str
+) -> None:
+    body = asking(client, [("user", "hi")])
+    body[WORDS[client]].append(item)
+    with pytest.raises(Refused, match="The conversation is malformed") as refused:
+        opened(desk, client, api, body)
+    problem = refused.value.problem
+    assert problem.status == 400
+    assert f"'{WORDS[client]}[1]{place}'" in problem.message
+
+
 # -- members ---------------------------------------------------------------------------------------
 
 

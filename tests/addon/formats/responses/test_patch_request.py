@@ -89,7 +89,7 @@ def refused(text: bytes, past: Stored | None = None) -> Problem:
 OF_ALL_KINDS = [TOOLS, USER, SAID, COMPACTION, SEARCH, MCP, SHELL, SHELL_RESULT]
 
 
-@pytest.mark.parametrize("items", [[USER], OF_ALL_KINDS, [], [b"7"]])
+@pytest.mark.parametrize("items", [[USER], OF_ALL_KINDS, []])
 def test_a_body_that_needs_no_change_goes_out_as_it_came(items: list[bytes]) -> None:
     more = b', "tools":[{"type":"mcp","server_label":"s"}], "client_metadata":{"a":1},"temperature":1.00,"temperature":2'
     given = body(*items, more=more)
@@ -112,7 +112,7 @@ def test_the_members_that_were_cut_before_are_taken() -> None:
 
 
 def test_the_model_is_the_upstreams() -> None:
-    given = b'{"model":"m","input":[ 1.0e+2 ],"store":false,"include":["reasoning.encrypted_content"],"x":{ }}'
+    given = b'{"model":"m","input":[ {"type":"x","y":1.0e+2} ],"store":false,"include":["reasoning.encrypted_content"],"x":{ }}'
     found = sent(decode(given, past=None, unseal=never), model="theirs")
     assert found == given.replace(b'"m"', b'"theirs"')
 
