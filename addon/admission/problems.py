@@ -144,7 +144,8 @@ def not_served(method: str, path: str) -> Problem:
     """A path of the APIs that is none of ours."""
     message = (
         f"Nothing is served at {method} {path[:_LONGEST_NAME]}. There are /v1/chat/completions, "
-        "/v1/responses, /v1/messages, /v1/messages/count_tokens and /v1/models."
+        "/v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/responses/input_tokens "
+        "and /v1/models."
     )
     return Problem(status=404, message=message, code="not_found")
 

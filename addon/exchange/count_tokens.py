@@ -2,7 +2,8 @@
 it counts, else they are estimated. It uses no tokens and is in no books, but it is work:
 its caller's limits hold, and no spent quota asks.
 
-https://platform.claude.com/docs/en/api/messages-count-tokens
+https://platform.claude.com/docs/en/api/messages-count-tokens,
+https://platform.openai.com/docs/api-reference/responses/input-tokens
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from addon.exchange.verdict import Reply, Verdict
 from addon.formats.messages.listing import decode_count, encode_count
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.responses.listing import encode_input_tokens
 from addon.ledger.outcome import Outcome
 from addon.recall.commits import Storing
 from addon.routing.candidates import Candidate
@@ -26,6 +28,9 @@ from addon.routing.candidates import Candidate
 __all__ = ("CountTokens",)
 
 _JSON = {"content-type": "application/json"}
+
+_PATHS = {"messages": "count_tokens", "responses": "input_tokens"}
+"""Where upstreams of a format are asked, below where they answer."""
 
 
 class CountTokens:
@@ -46,7 +51,7 @@ class CountTokens:
 
     def estimate_unless_counted(self) -> Reply | None:
         """The reply when no upstream is to be asked, as none that counts would answer."""
-        if self.candidate.upstream.api == "messages":
+        if self.candidate.upstream.api in ("messages", self._arrival.endpoint.wire_format):
             return None
         return self._estimate()
 
@@ -61,7 +66,8 @@ class CountTokens:
         body = self._current.body.encoded.body
         request = outgoing_to(self.candidate, self._arrival.headers, body)
         path, mark, query = request.target.partition("?")
-        return replace(request, target=f"{path}/count_tokens{mark}{query}")
+        below = _PATHS[self.candidate.upstream.api]
+        return replace(request, target=f"{path}/{below}{mark}{query}")
 
     def unreachable(self, why: str) -> Verdict:
         return self._estimate()
@@ -71,10 +77,13 @@ class CountTokens:
 
     def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
         """The upstream's count."""
-        tokens = decode_count(inflated(headers, body))
+        body = inflated(headers, body)
+        tokens = decode_count(body)
         if tokens is None:
             return self._estimate()
-        return Reply(200, _JSON, encode_count(tokens))
+        if self.candidate.upstream.api == self._arrival.endpoint.wire_format:
+            return Reply(200, _JSON, body)  # with what else it says, like `context_management`
+        return Reply(200, _JSON, self._told(tokens))
 
     def reserve(self, *, give_up: bool) -> Reply | None:
         return None
@@ -106,4 +115,10 @@ class CountTokens:
         ratio = self._arrival.services.meter.ratio(self.candidate.model)
         body = self._current.body.encoded.body
         tokens = prompt_tokens(self._request.messages, body, ratio)
-        return Reply(200, _JSON | {"x-thinkback-tokens": "estimated"}, encode_count(tokens))
+        return Reply(200, _JSON | {"x-thinkback-tokens": "estimated"}, self._told(tokens))
+
+    def _told(self, tokens: int) -> bytes:
+        """The count as the client's format tells it."""
+        if self._arrival.endpoint.wire_format == "responses":
+            return encode_input_tokens(tokens)
+        return encode_count(tokens)

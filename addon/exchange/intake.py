@@ -92,7 +92,7 @@ class Intake:
     @property
     def kept(self) -> bool:
         """Whether it goes into the books."""
-        return self._arrival.endpoint.kind != "count_tokens"
+        return self._arrival.endpoint.kind not in ("count_tokens", "input_tokens")
 
     def open(self, body: bytes) -> UpstreamCall | Reply:
         """Read the body, and make what asks an upstream for it; the reply when none is to

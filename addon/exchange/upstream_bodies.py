@@ -352,7 +352,7 @@ class UpstreamBodies:
             pictures=policy.pictures,
             allows_consecutive_user_messages=policy.allows_consecutive_user_messages,
             rules=policy.members,
-            counts=self._counts and candidate.upstream.api == "messages",
+            counts=self._counts and candidate.upstream.api != "chat",
         )
         try:
             encoded = self._pair.body_for(wanted)

@@ -18,6 +18,7 @@ type Kind = Literal[
     "cancel",
     "messages",
     "count_tokens",
+    "input_tokens",
     "models",
     "model",
     "healthz",
@@ -63,6 +64,7 @@ _METHODS: dict[str, tuple[str, ...]] = {
 _FORMATS: dict[str, WireFormat] = {
     "cancel": "responses",
     "count_tokens": "messages",
+    "input_tokens": "responses",
     "input_items": "responses",
     "messages": "messages",
     "response": "responses",
@@ -72,7 +74,8 @@ _FORMATS: dict[str, WireFormat] = {
 
 # Base URLs of clients end with any mix of the prefixes, and some with a slash too many.
 _PREFIXED = re.compile(
-    r"(?:/cursor|/v1){0,2}/(chat/completions|responses|messages/count_tokens|messages|models)/?",
+    r"(?:/cursor|/v1){0,2}/(chat/completions|responses/input_tokens|responses"
+    r"|messages/count_tokens|messages|models)/?",
     re.ASCII,
 )
 _STORED = re.compile(r"(?:/cursor|/v1){0,2}/responses/([^/]+)(/input_items|/cancel)?/?", re.ASCII)
@@ -92,6 +95,7 @@ _KINDS: dict[str, Kind] = {
     "responses": "responses",
     "messages": "messages",
     "messages/count_tokens": "count_tokens",
+    "responses/input_tokens": "input_tokens",
     "models": "models",
 }
 _STORED_KINDS: dict[str | None, Kind] = {

@@ -14,6 +14,7 @@ from addon.formats.messages.claude import (
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.request import WireFormat
+from addon.formats.responses.listing import question_of
 from addon.translation.ending import as_prefill, ended_by_user
 from addon.translation.member_fit import fitted_members
 from addon.translation.pair import ClientRequest, Encoded, Wanted
@@ -89,6 +90,8 @@ def fit(encoded: Encoded, wanted: Wanted, request: ClientRequest) -> Encoded:
     if wanted.rules != MemberRules():
         body = fitted_members(encoded.body, wanted.upstream.api, wanted.rules)
         encoded = replace(encoded, body=body)
+    if wanted.counts and wanted.upstream.api == "responses":
+        encoded = replace(encoded, body=question_of(encoded.body))
     if request.messages and request.messages[-1].role == "assistant":
         encoded = _with_end(encoded, wanted, request.wire_format)
     pictures = wanted.pictures and wanted.upstream.images == "take"

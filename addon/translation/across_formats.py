@@ -45,7 +45,7 @@ class AcrossFormats:
         upstream = translate.UPSTREAMS[wanted.upstream.api]
         body = upstream.encode(fitting.request, wanted.model, abilities)
         body = tuned(body, request, wanted)
-        if wanted.counts:
+        if wanted.counts and wanted.upstream.api == "messages":
             body = query_of(body)
         body = without_lone_surrogates(body)
         return fit(

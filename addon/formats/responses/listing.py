@@ -1,13 +1,15 @@
-"""Stored items as the Responses API lists them
-(https://platform.openai.com/docs/api-reference/responses/input-items).
+"""Responses' other endpoints: stored items as the API lists them
+(https://platform.openai.com/docs/api-reference/responses/input-items), and counts of tokens
+(https://platform.openai.com/docs/api-reference/responses/input-tokens).
 """
 
 from typing import Any
 
 from addon.formats.neutral.request import refused
 from addon.formats.wire.lenient import as_str
+from addon.formats.wire.splice import members, object_text, scalar_text
 
-__all__ = ("PREFIXES", "Query", "listed", "page", "shown")
+__all__ = ("PREFIXES", "Query", "encode_input_tokens", "listed", "page", "question_of", "shown")
 
 type Query = dict[str, list[str]]
 """The parameters of a request's query, each with its values."""
@@ -23,6 +25,12 @@ PREFIXES = {
 """Prefixes of the ids of items, as OpenAI's own ids have them."""
 
 _STATE = "encrypted_content"
+
+_COUNTED = (
+    *("conversation", "input", "instructions", "model", "parallel_tool_calls"),
+    *("previous_response_id", "reasoning", "text", "tool_choice", "tools", "truncation"),
+)
+"""Members that a question for tokens may have."""
 
 _PAGE = 20
 """Items of a page by default, as the API documents."""
@@ -112,3 +120,13 @@ def _place(item_id: str, items: list[dict[str, Any]]) -> int:
         if item.get("id") == item_id:
             return at
     raise refused("invalid_value", f"There is no item '{item_id[:80]}' in this list.", "after")
+
+
+def encode_input_tokens(tokens: int) -> bytes:
+    """The answer to a question for the tokens of a request."""
+    return scalar_text({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+def question_of(body: bytes) -> bytes:
+    """The body that asks an upstream for the tokens of the request with this body."""
+    return object_text([part for part in members(body) if part[0] in _COUNTED])

@@ -75,6 +75,85 @@ def test_a_messages_upstream_is_asked_for_what_counts_alone(desk: Desk) -> None:
     assert tokens(one.whole(200, JSON, b'{"input_tokens": 77}')) == 77
 
 
+def test_what_else_the_api_says_of_a_count_reaches_the_client(desk: Desk) -> None:
+    desk.upstreams = (ANTHROPIC,)
+    managed = {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    tools = [{"name": "f", "input_schema": {"type": "object"}}]
+    thinking = {"type": "enabled", "budget_tokens": 16_000}
+    one = counting(desk, context_management=managed, tools=tools, thinking=thinking)
+    sent = json.loads(one.outgoing.body)
+    assert (sent["context_management"], sent["thinking"]) == (managed, thinking)
+    body = b'{"input_tokens":77,"context_management":{"original_input_tokens":99}}'
+    reply = one.whole(200, JSON, body)
+    assert isinstance(reply, Reply)
+    assert reply.body == body
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"model": None}, "model"),
+        ({"messages": None}, "messages"),
+        ({"messages": [7]}, "messages[0]"),
+    ],
+    ids=str,
+)
+def test_a_malformed_question_is_refused_in_the_apis_shape(
+    desk: Desk, members: dict[str, Any], words: str
+) -> None:
+    reply = estimated(desk, **members)
+    told = json.loads(reply.body)
+    assert (reply.status, told["type"], told["error"]["type"]) == (
+        400,
+        "error",
+        "invalid_request_error",
+    )
+    assert words in told["error"]["message"]
+
+
+RESPONSES = upstream("azure", base_url="https://r.openai.azure.com/openai/v1", api="responses")
+
+
+def responses_question(desk: Desk, **members: Any) -> CountTokens | Reply:
+    body = {"model": MODEL, "input": [ASKED], "instructions": "Be brief.", **members}
+    snapshot = Snapshot(upstreams=desk.upstreams)
+    one = Intake(desk.services(), snapshot, USER, Endpoint("input_tokens"), {})
+    found = one.open(json.dumps(body).encode())
+    assert isinstance(found, CountTokens | Reply)
+    return found
+
+
+def test_a_responses_client_is_told_an_estimate_where_nobody_counts(desk: Desk) -> None:
+    reply = responses_question(desk)
+    assert isinstance(reply, Reply)
+    assert 700 <= tokens(reply) <= 780
+    assert json.loads(reply.body)["object"] == "response.input_tokens"
+    assert reply.headers["x-thinkback-tokens"] == "estimated"
+
+
+def test_a_responses_upstream_is_asked_for_what_counts_alone(desk: Desk) -> None:
+    desk.upstreams = (RESPONSES,)
+    one = responses_question(desk, store=False, max_output_tokens=9, reasoning={"effort": "low"})
+    assert isinstance(one, CountTokens)
+    assert one.outgoing.target == "/openai/v1/responses/input_tokens"
+    assert set(json.loads(one.outgoing.body)) == {"model", "input", "instructions", "reasoning"}
+    body = b'{"object":"response.input_tokens","input_tokens":77}'
+    reply = one.whole(200, JSON, body)
+    assert isinstance(reply, Reply)
+    assert reply.body == body
+
+
+def test_a_messages_upstream_counts_for_a_responses_client(desk: Desk) -> None:
+    desk.upstreams = (ANTHROPIC,)
+    one = responses_question(desk)
+    assert isinstance(one, CountTokens)
+    assert one.outgoing.target == "/v1/messages/count_tokens"
+    assert "max_tokens" not in json.loads(one.outgoing.body)
+    reply = one.whole(200, JSON, b'{"input_tokens": 77}')
+    assert isinstance(reply, Reply)
+    assert json.loads(reply.body) == {"object": "response.input_tokens", "input_tokens": 77}
+
+
 def test_an_upstream_that_does_not_count_leaves_an_estimate(desk: Desk) -> None:
     desk.upstreams = (ANTHROPIC,)
     one = counting(desk)

@@ -74,7 +74,7 @@ def test_slashes_too_many_mean_one(target: str, kind: Kind) -> None:
         ("/v1/chat/completions/x", "unknown"),
         ("/v1/responses/resp_1/x", "unknown"),
         ("/v1/responses/compact", "unknown"),
-        ("/v1/responses/input_tokens/", "unknown"),
+        ("/v1/responses/input_tokens/", "input_tokens"),
         ("/v1/audio/speech", "unknown"),
         ("//v1/embeddings", "unknown"),
         ("/v1/v1/v1/models", "unknown"),
