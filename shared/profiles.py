@@ -55,6 +55,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     limit: Literal["", "max_tokens", "max_completion_tokens"] = ""
     stops: int = 4
     prefill: str = ""
+    plain_schemas: bool = False
+    refuses: tuple[str, ...] = ()
+    refuses_in_messages: tuple[str, ...] = ()
 
 
 @cache

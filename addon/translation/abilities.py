@@ -50,6 +50,8 @@ def abilities_of(wanted: Wanted) -> Abilities:
         sampling=not claude or takes_sampling(model),
         caches=claude,
         system_messages=is_anthropic(upstream) and takes_system_messages(model),
+        flat_schemas=is_openai(upstream),
+        plain_schemas=wanted.sure and wanted.profile.plain_schemas,
         images=upstream.images,
         files=upstream.images,
     )
@@ -87,22 +89,33 @@ def is_openai(upstream: Upstream) -> bool:
 
 def fit(encoded: Encoded, wanted: Wanted, request: ClientRequest) -> Encoded:
     """The body without what its upstream is known to refuse, and notes on that."""
-    if wanted.rules != MemberRules():
-        body = fitted_members(encoded.body, wanted.upstream.api, wanted.rules)
+    rules = _rules_of(wanted)
+    if rules != MemberRules():
+        body = fitted_members(encoded.body, wanted.upstream.api, rules)
         encoded = replace(encoded, body=body)
     if wanted.counts and wanted.upstream.api == "responses":
         encoded = replace(encoded, body=question_of(encoded.body))
     if request.messages and request.messages[-1].role == "assistant":
         encoded = _with_end(encoded, wanted, request.wire_format)
     pictures = wanted.pictures and wanted.upstream.images == "take"
-    if wanted.upstream.api != "chat" or (pictures and wanted.allows_consecutive_user_messages):
+    refused = wanted.profile.refuses_in_messages if wanted.sure else ()
+    takes_all = pictures and wanted.allows_consecutive_user_messages and not refused
+    if wanted.upstream.api != "chat" or takes_all:
         return encoded
     body, notes = fitted(
         encoded.body,
+        without=refused,
         pictures=pictures,
         allows_consecutive_user_messages=wanted.allows_consecutive_user_messages,
     )
     return replace(encoded, body=body, notes=(*encoded.notes, *notes))
+
+
+def _rules_of(wanted: Wanted) -> MemberRules:
+    """What the upstream has shown, and what its profile says."""
+    if not (wanted.sure and wanted.profile.refuses):
+        return wanted.rules
+    return replace(wanted.rules, without=wanted.rules.without | {*wanted.profile.refuses})
 
 
 def _with_end(encoded: Encoded, wanted: Wanted, client: WireFormat) -> Encoded:

@@ -10,7 +10,7 @@ from addon.formats.chat import patch_request as chat_request
 from addon.formats.chat import patch_response as chat_response
 from addon.formats.chat.carriers import Quirks
 from addon.formats.chat.events import whole_of
-from addon.formats.chat.fitting import typed
+from addon.formats.chat.fitting import fitted_tools
 from addon.formats.chat.patch_request import ChatRequest
 from addon.formats.chat.patch_stream import PatchStream as ChatStream
 from addon.formats.messages import patch_request as messages_request
@@ -61,7 +61,7 @@ class ChatOverChat:
     def body_for(self, wanted: Wanted) -> Encoded:
         wanted = with_fitting_ids(wanted, self._chat.messages)
         parts = self._chat.parts
-        changes = chat_changes(wanted, parts) | _limit(parts, wanted) | _tools(parts)
+        changes = chat_changes(wanted, parts) | _limit(parts, wanted) | _tools(parts, wanted)
         stops, notes = _stops(parts, wanted)
         changes |= stops
         edits = wanted.edits
@@ -249,11 +249,11 @@ def _stops(parts: Members, wanted: Wanted) -> tuple[dict[str, bytes], tuple[str,
     return {"stop": array_text(given[:most])}, (few_stops(len(given), most),)
 
 
-def _tools(parts: Members) -> dict[str, bytes]:
-    """The tools, every schema saying that it is an object's; without any, no choice among them."""
+def _tools(parts: Members, wanted: Wanted) -> dict[str, bytes]:
+    """The tools as the upstream takes them; without any, no choice among them."""
     given = dict(parts).get("tools")
     if given is None or not array_elements(given):
         return dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), b"")
-    if (tools := typed(given)) is given:
+    if (tools := fitted_tools(given, abilities_of(wanted).schema)) is given:
         return {}
     return {"tools": tools}

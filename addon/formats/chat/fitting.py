@@ -1,6 +1,9 @@
 """Chat bodies fitted to upstreams that refuse pictures or consecutive messages of the user."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import groupby
+from typing import Any
 
 from addon.formats.wire.lenient import as_dict, as_str
 from addon.formats.wire.splice import (
@@ -15,7 +18,7 @@ from addon.formats.wire.splice import (
     with_members,
 )
 
-__all__ = ("fitted", "typed")
+__all__ = ("fitted", "fitted_tools")
 
 _PICTURES = {
     "file": "file",
@@ -32,11 +35,16 @@ _NO_ARGUMENTS = b'{"type":"object","properties":{}}'
 
 
 def fitted(
-    body: bytes, *, pictures: bool, allows_consecutive_user_messages: bool
+    body: bytes,
+    *,
+    pictures: bool,
+    allows_consecutive_user_messages: bool,
+    without: tuple[str, ...] = (),
 ) -> tuple[bytes, tuple[str, ...]]:
     """The body without what its upstream refuses, and notes on the parts left out.
 
-    `pictures`: the upstream takes pictures and files. All else keeps its bytes.
+    `pictures`: the upstream takes pictures and files. `without`: members of messages that it
+    refuses; a refusal becomes the content. All else keeps its bytes.
     """
     given = elements(dict(members(body)).get("messages", b"[]"))
     messages = given
@@ -48,6 +56,8 @@ def fitted(
             for at, (before, after) in enumerate(zip(given, messages, strict=True))
             if before != after
         )
+    if without:
+        messages = [_without_members(raw, without) for raw in messages]
     if not allows_consecutive_user_messages:
         messages = _joined(messages)
     if messages == given:
@@ -55,13 +65,41 @@ def fitted(
     return with_members(body, {"messages": array_text(messages)}), notes
 
 
-def typed(tools: bytes) -> bytes:
-    """The tools of a body, every schema with the type `object`, which some upstreams demand."""
+def fitted_tools(tools: bytes, schema: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
+    """The tools of a body as upstreams take them: each name once, every schema with the type
+    `object` and put through `schema`.
+    """
     given = array_elements(tools)
-    patched = [changed(tool, ("function",), _with_typed_schema) for tool in given]
+    fit = partial(_with_schema, schema=schema)
+    patched = [changed(tool, ("function",), fit) for tool in _once(given)]
     if patched == given:
         return tools
     return array_text(patched)
+
+
+def _once(tools: list[bytes]) -> list[bytes]:
+    """The first tool of each name."""
+    names: set[str] = set()
+    kept: list[bytes] = []
+    for raw in tools:
+        tool = as_dict(value(raw))
+        named = as_dict(tool.get("function")) or as_dict(tool.get("custom"))
+        name = as_str(named.get("name"))
+        if not name or name not in names:
+            kept.append(raw)
+        names.add(name)
+    return kept
+
+
+def _with_schema(function: bytes, schema: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
+    typed = _with_typed_schema(function)
+    if not typed.lstrip().startswith(b"{"):
+        return typed
+    given = as_dict(value(dict(members(typed)).get("parameters", b"null")))
+    wanted = schema(given)
+    if wanted == given:
+        return typed
+    return with_members(typed, {"parameters": scalar_text(wanted)})
 
 
 def _with_typed_schema(function: bytes) -> bytes:
@@ -79,6 +117,16 @@ def _typed(schema: bytes) -> bytes:
     if dict(members(schema)).get("type", b"").strip() == _OBJECT:
         return schema
     return with_members(schema, {"type": _OBJECT})
+
+
+def _without_members(raw: bytes, names: tuple[str, ...]) -> bytes:
+    if not any(b'"%b"' % name.encode() in raw for name in names):
+        return raw
+    found = dict(members(raw))
+    changes = dict.fromkeys(found.keys() & set(names), b"")
+    if "refusal" in changes and not value(found.get("content", b"null")):
+        changes["content"] = found["refusal"]
+    return with_members(raw, changes)
 
 
 def _without_pictures(raw: bytes) -> bytes:

@@ -24,11 +24,11 @@ from addon.formats.messages.patch_blocks import (
 from addon.formats.messages.patch_messages import RawMessage, read_message
 from addon.formats.messages.patch_thinking import thinking_changes
 from addon.formats.messages.request import described, items_of, request_of
-from addon.formats.messages.schemas import CHOICES, flat
 from addon.formats.neutral import adapt
 from addon.formats.neutral.adapt import Abilities, PatchedBody
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refuse_parts, refused
+from addon.formats.neutral.schemas import CHOICES, flat
 from addon.formats.tolerant.client_tools import as_function
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.splice import (
@@ -320,11 +320,11 @@ def _without_billing_line(said: bytes) -> bytes:
 
 
 def _tools(found: dict[str, bytes], abilities: Abilities, *, strict: bool) -> Changes:
-    """Every schema says that it is an object's, as upstreams demand; Claude's has no choices. Other
-    models don't know the tools that have no schema.
+    """Each name stands once and every schema says that it is an object's, as upstreams demand;
+    Claude's has no choices. Other models don't know the tools that have no schema.
     """
     given = array_elements(found.get("tools", b""))
-    typed = [_typed_tool(tool) for tool in given]
+    typed = [_typed_tool(tool) for tool in _once(given)]
     if not abilities.dated_tools:
         typed = [_with_schema(tool) for tool in typed]
     if strict:
@@ -332,6 +332,18 @@ def _tools(found: dict[str, bytes], abilities: Abilities, *, strict: bool) -> Ch
     if typed == given:
         return {}
     return {"tools": array_text(typed)}
+
+
+def _once(tools: list[bytes]) -> list[bytes]:
+    """The first tool of each name."""
+    names: set[str] = set()
+    kept: list[bytes] = []
+    for raw in tools:
+        name = as_str(as_dict(value(raw)).get("name"))
+        if not name or name not in names:
+            kept.append(raw)
+        names.add(name)
+    return kept
 
 
 def _typed_tool(tool: bytes) -> bytes:

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from addon.formats.messages import thinking
 from addon.formats.messages.billing import without_billing_line
 from addon.formats.messages.blocks import cache_control, conversation
-from addon.formats.messages.schemas import flat
 from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.request import (
     Hosted,
@@ -24,6 +23,7 @@ from addon.formats.neutral.request import (
     refused,
     unsupported_tool,
 )
+from addon.formats.neutral.schemas import flat
 from addon.formats.neutral.turn import Message, Part, Text, marked, message_of
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.malformed import refuse_malformed
@@ -41,6 +41,7 @@ _NAMED = frozenset(
         "metadata",
         "model",
         "output_config",
+        "output_format",
         "stop_sequences",
         "stream",
         "system",
@@ -112,7 +113,7 @@ def request_of(members: dict[str, Any], messages: list[Message]) -> Request:
         top_p=as_number(members.get("top_p")),
         top_k=as_int(members.get("top_k")),
         stop=strings_in(members.get("stop_sequences")),
-        output_format=_output_format(as_dict(as_dict(members.get("output_config")).get("format"))),
+        output_format=_output_format(members),
         thinking=thinking.read(members),
         stream=members.get("stream") is True,
         usage_asked=True,
@@ -175,7 +176,10 @@ def _parallel(choice: dict[str, Any]) -> bool | None:
     return not disabled
 
 
-def _output_format(wanted: dict[str, Any]) -> OutputFormat | None:
+def _output_format(members: dict[str, Any]) -> OutputFormat | None:
+    """The shape of the answer, also under the name of the API's beta."""
+    wanted = as_dict(as_dict(members.get("output_config")).get("format"))
+    wanted = wanted or as_dict(members.get("output_format"))
     if wanted.get("type") != "json_schema":
         return None
     return OutputFormat(schema=as_dict(wanted.get("schema")))

@@ -17,6 +17,7 @@ from addon.formats.neutral.history import well_formed
 from addon.formats.neutral.hosted_tools import HostedTaking, without_foreign_tools
 from addon.formats.neutral.names import shortened
 from addon.formats.neutral.request import Request, Tool, ToolChoice, WireFormat, refused
+from addon.formats.neutral.schemas import flat, plain
 from addon.formats.neutral.turn import (
     Edit,
     File,
@@ -117,8 +118,22 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     caches: bool = False
     """Messages: it caches prompts where it is told to, as Claude does; others do by themselves."""
 
+    flat_schemas: bool = False
+    """It takes no choice at the top of a tool's schema."""
+
+    plain_schemas: bool = False
+    """It takes few keywords in a tool's schema, as Gemini does."""
+
     images: Taking = "take"
     files: Taking = "take"
+
+    def schema(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The schema of a tool's arguments as it takes it."""
+        if self.flat_schemas:
+            given = flat(given)
+        if self.plain_schemas:
+            given = plain(given)
+        return given
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +276,9 @@ class _Fitting:
 
     def tool(self, tool: Tool) -> Tool:
         tool = _with_typed_schema(tool)
+        if tool.parameters is not None:
+            fitting = self._abilities.schema(tool.parameters)
+            tool = msgspec.structs.replace(tool, parameters=fitting)
         if tool.name not in self._names:
             return tool
         return msgspec.structs.replace(tool, name=self._names[tool.name])
@@ -272,6 +290,7 @@ class _Fitting:
         return ToolChoice(choice.mode, names)
 
     def stops(self, stops: tuple[str, ...]) -> tuple[str, ...]:
+        stops = tuple(filter(None, stops))
         most = self._abilities.most_stops
         if most is None or len(stops) <= most:
             return stops

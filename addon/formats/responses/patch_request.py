@@ -128,6 +128,7 @@ class PatchableRequest:
             changes["model"] = scalar_text(target.model)
         if request.previous_response_id:
             changes["previous_response_id"] = b""
+        changes |= _tools(given.get("tools", b""), target.abilities)
         limit = request.max_tokens
         if limit is not None and 0 < limit < LEAST_LIMIT:
             changes["max_output_tokens"] = scalar_text(LEAST_LIMIT)
@@ -296,6 +297,28 @@ def _is_foreign(item: dict[str, Any]) -> bool:
 
 
 # -- writing ---------------------------------------------------------------------------------------
+
+
+def _tools(given: bytes, abilities: Abilities) -> dict[str, bytes]:
+    """The tools, each name once, with schemas that the upstream takes; `{}` if they are so."""
+    raws = array_elements(given)
+    names: set[str] = set()
+    kept: list[bytes] = []
+    for raw in raws:
+        name = as_str(as_dict(value(raw)).get("name"))
+        if not name or name not in names:
+            kept.append(changed(raw, ("parameters",), partial(_schema, abilities=abilities)))
+        names.add(name)
+    if kept == raws:
+        return {}
+    return {"tools": array_text(kept)}
+
+
+def _schema(given: bytes, abilities: Abilities) -> bytes:
+    found = value(given)
+    if not isinstance(found, dict) or (wanted := abilities.schema(found)) == found:
+        return given
+    return scalar_text(wanted)
 
 
 def _include(given: bytes, *, encrypted: bool) -> dict[str, bytes]:

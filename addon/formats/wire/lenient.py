@@ -103,10 +103,12 @@ def as_number(node: Any) -> float | None:
 
 
 def as_int(node: Any) -> int | None:
-    """The whole number; None unless it is one."""
+    """The whole number, which some clients write as `100.0`; None unless it is one."""
     # `type` rather than isinstance: a bool is an int in Python.
     if type(node) is int:
         return node
+    if type(node) is float and node.is_integer():
+        return int(node)
     return None
 
 

@@ -94,7 +94,7 @@ def test_calls_of_one_id_keep_their_results(
 # -- tools -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("client", "api"), TRANSLATED)
+@pytest.mark.parametrize(("client", "api"), PAIRS)
 def test_a_tool_is_declared_once(desk: Desk, client: WireFormat, api: WireFormat) -> None:
     body = asking(client, CALLED, tools=("Read", "Write", "Read"))
     exchange = opened(desk, client, api, body)
@@ -154,22 +154,64 @@ def test_there_is_no_choice_among_no_tools(desk: Desk, client: WireFormat, api: 
     assert not {"tool_choice", "parallel_tool_calls"} & sent(desk, client, api, body).keys()
 
 
+def declared(client: WireFormat, schema: Json) -> Json:
+    """A tool with this schema, as a client declares it."""
+    tools: dict[WireFormat, Json] = {
+        "chat": {"type": "function", "function": {"name": "f", "parameters": schema}},
+        "responses": {"type": "function", "name": "f", "parameters": schema},
+        "messages": {"name": "f", "input_schema": schema},
+    }
+    return tools[client]
+
+
+def schema_sent(api: WireFormat, body: Json) -> Json:
+    (tool,) = CLIENTS[api].decode(json.dumps(body).encode()).tools
+    assert tool.parameters is not None
+    return tool.parameters
+
+
+@pytest.mark.parametrize(
+    ("api", "base_url"),
+    [
+        ("chat", "https://api.openai.com/v1"),
+        ("responses", "https://api.openai.com/v1"),
+        ("chat", "https://r.openai.azure.com/openai/v1"),
+    ],
+)
+@pytest.mark.parametrize("client", PATHS)
+def test_neither_has_one_for_openai(
+    desk: Desk, client: WireFormat, api: WireFormat, base_url: str
+) -> None:
+    body = asking(client, CALLED) | {"tools": [declared(client, EITHER)]}
+    found = schema_sent(api, sent(desk, client, api, body, base_url=base_url))
+    assert found == {"type": "object", "properties": {"a": {}, "b": {}}}
+
+
+@pytest.mark.parametrize("client", PATHS)
+def test_gemini_gets_plain_schemas(desk: Desk, client: WireFormat) -> None:
+    uri = {"type": ["string", "null"], "format": "uri"}
+    schema = {"$schema": "x", "type": "object", "properties": {"u": uri}}
+    body = asking(client, CALLED) | {"tools": [declared(client, schema)]}
+    found = schema_sent("chat", sent(desk, client, "chat", body, profile="gemini"))
+    assert found == {"type": "object", "properties": {"u": {"type": "string", "nullable": True}}}
+    found = schema_sent("chat", sent(desk, client, "chat", body, profile="deepseek-v4"))
+    assert found == schema
+
+
 @pytest.mark.parametrize("client", PATHS)
 def test_a_schema_for_claude_has_no_choice_at_its_top(desk: Desk, client: WireFormat) -> None:
-    declared: dict[WireFormat, Json] = {
-        "chat": {"type": "function", "function": {"name": "f", "parameters": EITHER}},
-        "responses": {"type": "function", "name": "f", "parameters": EITHER},
-        "messages": {"name": "f", "input_schema": EITHER},
-    }
-    body = asking(client, CALLED) | {"model": CLAUDE, "tools": [declared[client]]}
+    body = asking(client, CALLED) | {"model": CLAUDE, "tools": [declared(client, EITHER)]}
     (tool,) = sent(desk, client, "messages", body)["tools"]
     assert tool["input_schema"] == {"type": "object", "properties": {"a": {}, "b": {}}}
 
 
+@pytest.mark.parametrize("beta", [False, True])
 @pytest.mark.parametrize("api", ["chat", "responses"])
-def test_a_schema_of_the_answer_has_a_name(desk: Desk, api: WireFormat) -> None:
+def test_a_schema_of_the_answer_has_a_name(desk: Desk, api: WireFormat, beta: bool) -> None:
     shape = {"type": "json_schema", "schema": {"type": "object"}}
     body = asking("messages", CALLED) | {"output_config": {"format": shape}}
+    if beta:
+        body = asking("messages", CALLED) | {"output_format": shape}
     found = sent(desk, "messages", api, body)
     if api == "chat":
         assert found["response_format"]["json_schema"]["name"] == "answer"
@@ -336,6 +378,39 @@ def test_a_chat_upstream_gets_the_role_that_all_know(desk: Desk, client: WireFor
     who = "developer" if client == "responses" else "system"
     found = sent(desk, client, "chat", asking(client, [(who, "Be brief."), ("user", "hi")]))
     assert [message["role"] for message in found["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize("client", ["chat", "responses"])
+@pytest.mark.parametrize("profile", ["mistral", "groq", "glm"])
+def test_members_that_a_profile_refuses_are_left_out(
+    desk: Desk, client: WireFormat, profile: str
+) -> None:
+    body = asking(client, CALLED) | {"prompt_cache_key": "k", "metadata": {"a": "b"}}
+    found = sent(desk, client, "chat", body, profile=profile)
+    assert ("prompt_cache_key" in found) == (profile == "glm")
+
+
+def test_so_are_members_of_messages(desk: Desk) -> None:
+    body = asking("chat", [("user", "hi"), ("user", "on")])
+    body["messages"][0]["name"] = "ada"
+    refusal = {"role": "assistant", "content": None, "refusal": "no", "annotations": []}
+    body["messages"].insert(1, refusal)
+    found = sent(desk, "chat", "chat", body, profile="mistral")["messages"]
+    assert found[:2] == [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "no"}]
+    assert sent(desk, "chat", "chat", body, profile="glm")["messages"] == body["messages"]
+
+
+def test_empty_stop_sequences_reach_nobody(desk: Desk) -> None:
+    body = asking("messages", CALLED) | {"stop_sequences": ["", "a"]}
+    assert sent(desk, "messages", "chat", body)["stop"] == ["a"]
+
+
+@pytest.mark.parametrize(("client", "api"), TRANSLATED)
+def test_a_limit_may_be_written_as_a_fraction(
+    desk: Desk, client: WireFormat, api: WireFormat
+) -> None:
+    found = sent(desk, client, api, asking(client, CALLED) | {LIMITS[client]: 100.0})
+    assert 100 in [found.get(name) for name in LIMITS.values()] + [found.get("max_tokens")]
 
 
 LIMITS: dict[WireFormat, str] = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from addon.formats.messages.schemas import flat
+from addon.formats.neutral.schemas import flat, plain
 
 type Json = dict[str, Any]
 
@@ -58,3 +58,32 @@ def test_what_is_no_schema_adds_nothing(odd: Any) -> None:
     found = flat({"anyOf": odd, "allOf": odd, "required": odd})
     assert found["properties"] == {}
     assert "anyOf" not in found
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"$schema": "x", "$id": "y", "type": "object"}, {"type": "object"}),
+        ({"type": "string", "format": "uri"}, {"type": "string"}),
+        ({"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time"}),
+        ({"type": "integer", "format": "int32"}, {"type": "integer", "format": "int32"}),
+        ({"const": 1}, {"enum": [1]}),
+        ({"type": ["string", "null"]}, {"type": "string", "nullable": True}),
+        (
+            {"type": ["string", "null"], "enum": ["a", None], "format": "uri"},
+            {"type": "string", "nullable": True, "enum": ["a"]},
+        ),
+        ({"type": ["string", "integer"]}, {"type": ["string", "integer"]}),
+        (
+            {"properties": {"format": {"type": "string"}, "$id": A, "const": B}},
+            {"properties": {"format": {"type": "string"}, "$id": A, "const": B}},
+        ),
+        ({"items": {"anyOf": [{"const": 1}, A]}}, {"items": {"anyOf": [{"enum": [1]}, A]}}),
+        ({"default": {"$schema": 1, "const": 2}}, {"default": {"$schema": 1, "const": 2}}),
+    ],
+    ids=str,
+)
+def test_a_plain_schema_has_keywords_that_gemini_knows(schema: Json, expected: Json) -> None:
+    given = repr(schema)
+    assert plain(schema) == expected
+    assert repr(schema) == given, "what came is as it was"
