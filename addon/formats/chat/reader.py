@@ -27,7 +27,7 @@ from addon.formats.neutral.deltas import (
 from addon.formats.neutral.turn import text_of_part
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
 from addon.formats.tolerant.error_body import error_of
-from addon.formats.tolerant.finish import finish_of, is_cut
+from addon.formats.tolerant.finish import finish_of, is_cut, stop_sequence_of
 from addon.formats.tolerant.parts import arguments_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decode_leniently
@@ -80,6 +80,7 @@ class _Choice(msgspec.Struct):
     index: Any = None
     delta: _Delta | None = None
     finish_reason: Any = None
+    stop_reason: Any = None
     usage: Any = None
     error: Any = None
 
@@ -184,22 +185,23 @@ class ChatReader:
             if choice.delta is not None:
                 self._read_delta(event, position, number, choice, choice.delta)
             if isinstance(choice.finish_reason, str) and choice.finish_reason:
-                self._finish(event, choice.finish_reason, number)
+                self._finish(event, choice, number)
             if usage := usage_of(choice.usage):
                 deltas.append(UsageReport(usage))
         groq = chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
         if usage := usage_of(chunk.usage) or usage_of(groq):
             deltas.append(UsageReport(usage))
 
-    def _finish(self, event: Event, word: str, number: int) -> None:
+    def _finish(self, event: Event, choice: _Choice, number: int) -> None:
         """Take up how the choice ends, and what its calls lack then."""
         calls = self._calls.get(number)
-        reason = finish_of(word, calls=calls is not None)
+        reason = finish_of(choice.finish_reason, calls=calls is not None)
         if calls is not None and not is_cut(reason):
             fills = calls.fill()
             event.fills = [*event.fills, *fills]
             event.deltas += fills
-        event.deltas.append(Finish(reason, number))
+        stop = stop_sequence_of(choice.stop_reason, reason)
+        event.deltas.append(Finish(reason, number, stop))
 
     def _read_delta(
         self, event: Event, position: int, number: int, choice: _Choice, delta: _Delta

@@ -21,7 +21,7 @@ from addon.formats.neutral.turn import (
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
 from addon.formats.tolerant.error_body import error_of
 from addon.formats.tolerant.error_words import no_answer
-from addon.formats.tolerant.finish import finish_of, is_cut
+from addon.formats.tolerant.finish import finish_of, is_cut, stop_sequence_of
 from addon.formats.tolerant.parts import arguments_of, filled
 from addon.formats.wire.splice import MalformedJson, Members, elements, members, scalar_text, value
 
@@ -91,7 +91,8 @@ def _turn(choice: dict[str, Any], quirks: Quirks) -> tuple[Turn, Changes]:
         parts += [*_annex(message, at), call]
     if refusal := _text(message.get("refusal")):
         parts.append(Refusal(refusal))
-    return turn_of(parts, reason), changes
+    stop = stop_sequence_of(choice.get("stop_reason"), reason)
+    return turn_of(parts, reason, stop), changes
 
 
 def _said(message: dict[str, Any]) -> list[Delta]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from addon.formats.wire.lenient import as_str
 
-__all__ = ("finish_of", "is_cut")
+__all__ = ("finish_of", "is_cut", "stop_sequence_of")
 
 _WORDS = {
     "stop": (
@@ -46,6 +46,17 @@ def finish_of(word: Any, *, calls: bool) -> str:
     if calls:
         return "tool_calls"
     return "stop"
+
+
+def stop_sequence_of(stop_reason: Any, reason: str) -> str:
+    """The stop sequence that vLLM and its kind name in `stop_reason` of a choice that ended for
+    this reason; empty for the id of a token or a word for the reason
+    (https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html).
+    """
+    named = as_str(stop_reason)
+    if reason != "stop" or named.lower() in _REASONS:
+        return ""
+    return named
 
 
 def is_cut(reason: str) -> bool:

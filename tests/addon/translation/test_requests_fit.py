@@ -475,3 +475,27 @@ def test_no_chat_upstream_gets_more_stop_sequences_than_openai_takes(desk: Desk)
     assert sent(desk, "chat", "messages", asking("chat", CALLED) | {"stop": list("abcdef")})[
         "stop_sequences"
     ] == list("abcdef")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_messages_client_is_told_which_stop_sequence_a_server_has_met(
+    desk: Desk, stream: bool
+) -> None:
+    body = asking("messages", CALLED) | {"stream": stream, "stop_sequences": ["Human:"]}
+    exchange = opened(desk, "messages", "chat", body, profile="vllm")
+    choice = {"index": 0, "finish_reason": "stop", "stop_reason": "Human:"}
+    if stream:
+        chunk = json.dumps({"choices": [{**choice, "delta": {"content": "OK"}}]})
+        told = exchange.stream({"content-type": "text/event-stream"})
+        events = told.feed(f"data: {chunk}\n\ndata: [DONE]\n\n".encode()) + told.end()
+        assert b'"stop_reason":"stop_sequence","stop_sequence":"Human:"' in events
+    else:
+        answer = {"choices": [{**choice, "message": {"role": "assistant", "content": "OK"}}]}
+        reply = exchange.whole(
+            200, {"content-type": "application/json"}, json.dumps(answer).encode()
+        )
+        told_whole = json.loads(reply_of(reply).body)
+        assert (told_whole["stop_reason"], told_whole["stop_sequence"]) == (
+            "stop_sequence",
+            "Human:",
+        )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.tolerant.finish import finish_of
+from addon.formats.tolerant.finish import finish_of, stop_sequence_of
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,20 @@ def test_every_upstreams_word_has_one_of_the_known_reasons(
     word: object, calls: bool, finish: str
 ) -> None:
     assert finish_of(word, calls=calls) == finish
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "reason", "stop"),
+    [
+        ("\n\nHuman:", "stop", "\n\nHuman:"),
+        ("END", "tool_calls", ""),
+        (2, "stop", ""),
+        (None, "stop", ""),
+        ("end_turn", "stop", ""),
+        ("STOP", "stop", ""),
+    ],
+)
+def test_the_stop_sequence_is_one_where_a_server_names_it(
+    stop_reason: object, reason: str, stop: str
+) -> None:
+    assert stop_sequence_of(stop_reason, reason) == stop
