@@ -193,8 +193,8 @@ class UpstreamBodies:
                 return self._plainer(candidate, refused, self._lesson(refused, "pictures", words))
             case "in a row":
                 return self._plainer(candidate, refused, self._lesson(refused, "alternate", words))
-            case "ending":
-                return self._plainer(candidate, refused, self._lesson(refused, "ending", words))
+            case "ending" | "forced" as kind:
+                return self._plainer(candidate, refused, self._lesson(refused, kind, words))
             case "refused" if says_field_is_unknown(text):
                 if refused.repaired:
                     return None
@@ -263,7 +263,7 @@ class UpstreamBodies:
         None.
         """
         policy = taught(refused.policy, lesson)
-        of_chat = lesson.kind in ("alternate", "keep", "pictures")
+        of_chat = lesson.kind in ("alternate", "forced", "keep", "pictures")
         if policy == refused.policy or (of_chat and candidate.upstream.api != "chat"):
             return None
         changes = refused.changes

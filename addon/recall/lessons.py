@@ -161,6 +161,8 @@ def taught(policy: Policy, lesson: Lesson) -> Policy:
             return _with(policy, efforts=tuple(lesson.member.split()))
         case "ending":
             return _with(policy, ends_with_user=True)
+        case "forced":
+            return _with(policy, forces_thinking=False)
     assert_never(lesson.kind)
 
 

@@ -19,12 +19,13 @@ __all__ = (
     "unknown_member",
 )
 
-type Fault = Literal["missing", "refused", "pictures", "in a row", "ending"]
+type Fault = Literal["missing", "refused", "pictures", "in a row", "ending", "forced"]
 """What an upstream refuses that can be mended.
 
 `missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale
 or not from there. `pictures`: it takes none. `in a row`: it does not take two messages of
 the user without an answer between. `ending`: the last message must be the user's.
+`forced`: no tool may be forced while the model thinks.
 """
 
 # Texts of the providers' errors, on the whole body with backticks removed: DeepSeek and
@@ -109,6 +110,11 @@ _ENDING = re.compile(
     r"does not support assistant (message|response) prefill|must end with a user message"
     r"|last message .{0,40}must be .{0,12}user|expected last role user"
     r"|prefill(ing)? .{0,60}(not supported|incompatible)",
+    re.IGNORECASE,
+)
+# DeepSeek, Qwen, Kimi.
+_FORCED = re.compile(
+    r"(thinking|reasoner|reasoning)\b.{0,80}tool_choice|tool_choice\b.{0,120}(thinking|reasoning)",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
@@ -198,6 +204,8 @@ def fault(text: str) -> Fault | None:
         return "pictures"
     if _ENDING.search(text):
         return "ending"
+    if _FORCED.search(text):
+        return "forced"
     return "in a row" if _IN_A_ROW.search(text) else None
 
 

@@ -32,7 +32,7 @@ def chat_changes(wanted: Wanted, parts: Members) -> dict[str, bytes]:
     """The changes to the members of a chat client's own body, as JSON texts; empty ones are
     to be left out.
     """
-    changes = _ordered(wanted)
+    changes = _ordered(wanted, parts)
     if wanted.sure and not changes:
         changes = _told(wanted.profile, _words(parts))
     return _texts(wanted.profile, parts, changes)
@@ -68,19 +68,27 @@ def with_effort(thinking: Thinking, effort: str) -> Thinking:
 
 def _translated_changes(body: bytes, request: Request, wanted: Wanted) -> dict[str, bytes]:
     parts = members(body)
-    changes = _ordered(wanted)
+    changes = _ordered(wanted, parts)
     if wanted.sure and not changes:
         changes = _asked(wanted.profile, request.thinking)
     return _texts(wanted.profile, parts, changes)
 
 
-def _ordered(wanted: Wanted) -> Changes:
+def _ordered(wanted: Wanted, parts: Members) -> Changes:
     """The members that win over what the client says."""
     if wanted.thinking_off:
         return dict(wanted.profile.off)
+    if not wanted.rules.forces_thinking and _forces_tool(parts):
+        return thinking_members(wanted.profile, "none")
     if not wanted.effort:
         return {}
     return thinking_members(wanted.profile, wanted.effort) or {chat.EFFORT: wanted.effort}
+
+
+def _forces_tool(parts: Members) -> bool:
+    """Whether a chat body says that a tool has to be called, or which."""
+    choice = value(dict(parts).get("tool_choice", b"null"))
+    return choice == "required" or isinstance(choice, dict)
 
 
 def _words(parts: Members) -> Changes:

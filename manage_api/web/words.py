@@ -23,6 +23,9 @@ _TROUBLE = {
     "invalid_json": "The request was not valid JSON.",
     "item_not_found": "The request refers to an earlier answer that is not stored here.",
     "lost": "The gateway was killed or crashed during this request; its usage is an estimate.",
+    "malformed_message": (
+        "A message of the request, or a part or call in it, had a shape that no API takes."
+    ),
     "method_not_allowed": "The client used an HTTP method that this path does not support.",
     "model_not_allowed": "The account or key may not use this model.",
     "model_not_found": (
@@ -102,6 +105,7 @@ _LESSONS = {
     "limit": "Answers are limited to {} tokens at most.",
     "efforts": "Other efforts become the nearest of these: {}.",
     "ending": "After an answer that the client has begun, the user asks to go on.",
+    "forced": "Where a tool is forced, the model does not think.",
 }
 _EMPTY = {
     "": "Turns that the profile names get empty reasoning if theirs is unknown.",

@@ -21,7 +21,16 @@ __all__ = (
 )
 
 type Kind = Literal[
-    "empty", "bare", "pictures", "alternate", "keep", "without", "limit", "efforts", "ending"
+    "empty",
+    "bare",
+    "pictures",
+    "alternate",
+    "keep",
+    "without",
+    "limit",
+    "efforts",
+    "ending",
+    "forced",
 ]
 """What an upstream has shown of a model's requests.
 
@@ -29,7 +38,8 @@ type Kind = Literal[
 `pictures`: it takes none. `alternate`: it takes no two messages of the user in a row. `keep`:
 it does not know the members that its profile keeps. `without`: it does not know a member of
 the request. `limit`: its answers can't be longer. `efforts`: it takes no others.
-`ending`: it goes on with no answer that the client has begun.
+`ending`: it goes on with no answer that the client has begun. `forced`: it lets no tool be
+forced while it thinks.
 """
 
 

@@ -19,3 +19,6 @@ class MemberRules(msgspec.Struct, frozen=True, kw_only=True):
 
     ends_with_user: bool = False
     """It goes on with no answer that the client has begun."""
+
+    forces_thinking: bool = True
+    """It lets a tool be forced while the model thinks."""

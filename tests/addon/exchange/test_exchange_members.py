@@ -127,6 +127,30 @@ def test_a_model_that_does_not_reason_is_not_asked_for_its_state(
     assert not sent(opened(desk, client, "responses", {})).get("include")
 
 
+FORCED: dict[WireFormat, Json] = {
+    "chat": {"tool_choice": "required"},
+    "responses": {"tool_choice": {"type": "function", "name": "Read"}},
+    "messages": {"tool_choice": {"type": "any"}},
+}
+
+
+@pytest.mark.parametrize("client", PATHS)
+def test_a_tool_is_forced_without_thinking_where_both_are_refused(
+    desk: Desk, client: WireFormat
+) -> None:
+    tools = {"tools": asking(client, [], tools=("Read",))["tools"]}
+    asked = tools | FORCED[client]
+    desk.profiles = {"deepseek-v4": {"hosts": ["one.example"]}}
+    exchange = opened(desk, client, "chat", asked)
+    assert "thinking" not in sent(exchange)
+    refuse(exchange, "Thinking mode does not support this tool_choice")
+    assert sent(exchange)["thinking"] == {"type": "disabled"}
+    assert "tool_choice" in sent(exchange)
+    assert answer(exchange, "chat") == 200
+    assert sent(opened(desk, client, "chat", asked))["thinking"] == {"type": "disabled"}
+    assert "thinking" not in sent(opened(desk, client, "chat", tools))
+
+
 def test_a_later_lesson_about_a_limit_replaces_the_earlier_one(desk: Desk) -> None:
     for most in (64_000, 32_000):
         exchange = opened(desk, "chat", "chat", {"max_tokens": 100_000})

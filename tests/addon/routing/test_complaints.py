@@ -222,6 +222,15 @@ def test_an_error_that_names_the_thinking_is_told_from_others(
         ),
         ("The last message of deepseek-reasoner must be a user message, or an", "ending"),
         ("Expected last role User or Tool (or Assistant with prefix True) for serving", "ending"),
+        ("Thinking mode does not support this tool_choice", "forced"),
+        ("deepseek-reasoner does not support this tool_choice", "forced"),
+        (
+            "The tool_choice parameter does not support being set to required or object in "
+            "thinking mode",
+            "forced",
+        ),
+        ("tool_choice 'specified' is incompatible with thinking enabled", "forced"),
+        ("tool_choice is only allowed with tools", None),
         ("The first message must be from the user", None),
         ("image_url is not a valid URL", None),
         ("animated GIF images are not supported", None),
