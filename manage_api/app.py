@@ -26,6 +26,7 @@ from manage_api.domains.requests.feed import Feed
 from manage_api.domains.session.controller import SessionController
 from manage_api.domains.settings.controller import SettingsController
 from manage_api.domains.system.controller import InstallationController, SystemController
+from manage_api.domains.system.schedule import make_backups
 from manage_api.domains.upstreams.controller import RoutesController, UpstreamsController
 from manage_api.domains.usage.controller import MyUsageController, UsageController
 from manage_api.domains.users.controller import UsersController
@@ -134,6 +135,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
             following = (
                 group.create_task(state.sidecar.follow_configuration()),
                 group.create_task(state.feed.follow()),
+                group.create_task(make_backups(state.sidecar)),
             )
             yield
             for task in following:

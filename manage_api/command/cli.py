@@ -17,11 +17,12 @@ from msgspec.structs import asdict
 
 from manage_api.addresses import local_url
 from manage_api.command import launcher, report
+from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.supervise import is_healthy
 from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
-from manage_api.domains.system.backup import back_up
+from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
 from shared.clock import SystemClock
@@ -145,11 +146,43 @@ def check() -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def backup(file: Path) -> None:
-    """Copy the database to a new FILE, even while the gateway runs."""
+@click.option("--without-secret", is_flag=True, help="Leave out the secret that decrypts its keys.")
+def backup(file: Path, without_secret: bool) -> None:
+    """Copy the database to a new FILE, even while the gateway runs, and its secret beside it."""
+    secret = None
     with _store() as store:
-        back_up(store, file)
+        if not without_secret:
+            secret = load_secret(_directory())
+        back_up(store, file, secret)
     click.echo(f"Copied the database to {file}.")
+    if secret:
+        click.echo(
+            f"Copied the secret to {secret_beside(file)}: it decrypts the upstreams' keys, so keep "
+            "it where nobody else reads it."
+        )
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--secret",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The backup's secret. Default: FILE.secret, else the present one.",
+)
+def restore(file: Path, secret: Path | None) -> None:
+    """Put a backup in the database's place, and keep what was there. Stop the gateway first."""
+    snapshot = load(os.environ)
+    running = [name for name, url in _programs(snapshot).items() if asyncio.run(is_healthy(url))]
+    if running or _daemon().pid():
+        raise restoring.RestoreError("The gateway is running: stop it first.")
+    stamp = f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    done = restoring.restore(file, snapshot.database_url, secret_file=secret, stamp=stamp)
+    click.echo(f"Restored {done.database} from {file}.")
+    for path in done.kept:
+        click.echo(f"Kept what was there as {path}.")
+    click.echo(
+        "Accounts, keys and passwords are those of the backup: revoke again what was revoked since."
+    )
 
 
 @main.command()
@@ -324,7 +357,12 @@ def _daemon() -> Daemon:
 
     A configuration that is broken by now must not keep it from being stopped.
     """
-    return Daemon(data_directory(os.environ.get("DATABASE_URL") or Snapshot().database_url))
+    return Daemon(_directory())
+
+
+def _directory() -> Path:
+    """Return the data directory."""
+    return data_directory(os.environ.get("DATABASE_URL") or Snapshot().database_url)
 
 
 def _programs(snapshot: Snapshot) -> dict[str, str]:

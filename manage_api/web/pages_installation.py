@@ -38,6 +38,9 @@ _ABOUT = {
         "Whether callers may use an upstream's own key instead of one of Thinkback's."
     ),
     "logging.color": "Whether the log is coloured.",
+    "backup.every_hours": "How often a backup is made by itself, in hours; 0: never.",
+    "backup.keep": "How many of these backups are kept.",
+    "backup.directory": "Where they are; empty: backups/ beside the database.",
     "recall.memory_mib": "The memory that each data plane uses to cache reasoning, in MiB.",
 }
 """The purpose of settings that can't be changed in the pages."""
@@ -51,6 +54,7 @@ _TITLES = {
     "ledger": "Requests",
     "audit": "Audit",
     "responses": "Stored answers",
+    "backup": "Backups",
 }
 
 

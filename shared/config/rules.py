@@ -257,6 +257,11 @@ def regex(pattern: str) -> Iterator[Finding]:
         yield Finding(f"is not a regular expression: {error}")
 
 
+def directory(text: str) -> Iterator[Finding]:
+    if not text.isprintable():
+        yield Finding("must not contain control characters")
+
+
 def database_url(url: str) -> Iterator[Finding]:
     scheme, _, rest = url.partition(":")
     file = rest.partition("?")[0].strip("/")
@@ -307,6 +312,9 @@ RULES: Mapping[str, Rule] = {
     "audit.max_mib": between(1, 1024 * 1024),
     "responses.max_age_days": between(0, 36500),
     "responses.max_mib": between(1, 1024 * 1024),
+    "backup.every_hours": between(0, 24 * 366),
+    "backup.keep": between(1, 10_000),
+    "backup.directory": directory,
     "tiers.small_effort": effort,
     "tiers.big_effort": effort,
     "upstreams": names_differ,

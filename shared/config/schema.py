@@ -16,6 +16,7 @@ __all__ = (
     "Api",
     "Audit",
     "Auth",
+    "Backup",
     "Ledger",
     "Logging",
     "ModelRewrite",
@@ -124,6 +125,19 @@ class Responses(msgspec.Struct, frozen=True, kw_only=True):
     """0: nothing is stored."""
 
     max_mib: int = 1024
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """`[backup]`: copies of the database and its secret that are made by themselves."""
+
+    every_hours: int = 0
+    """0: none are made."""
+
+    keep: int = 7
+    """How many are kept; older ones are deleted."""
+
+    directory: str = ""
+    """Empty: `backups` beside the database."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -304,6 +318,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     ledger: Ledger = Ledger()
     audit: Audit = Audit()
     responses: Responses = Responses()
+    backup: Backup = Backup()
     tiers: Tiers = Tiers()
     profiles: dict[str, dict[str, Any]] = {}
     """`[profiles.<name>]`: added or changed rows of `shared/profiles.toml`."""

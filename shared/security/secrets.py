@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.errors import ThinkbackError
 
-__all__ = ("SecretError", "derive", "load_secret")
+__all__ = ("FILE_NAME", "SecretError", "derive", "load_secret", "read_secret", "write_secret")
 
 FILE_NAME = "secret.key"
 _BYTES = 32
@@ -29,10 +29,18 @@ def load_secret(directory: Path) -> bytes:
     path = directory / FILE_NAME
     try:
         if not path.exists():
-            _create(path)
+            _create(path, secrets.token_bytes(_BYTES))
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return read_secret(path)
+
+
+def read_secret(path: Path) -> bytes:
+    """Read the 32 bytes of a secret's file; raises as `load_secret`."""
+    try:
         mode, secret = path.stat().st_mode, path.read_bytes()
     except OSError as error:
-        raise SecretError(f"Can't read or create the secret {path}: {error.strerror}.") from error
+        raise _unusable(path, error) from error
     if mode & stat.S_IRWXO:
         raise SecretError(
             f"All users of this machine can read the secret {path}: run chmod 600 on it."
@@ -45,18 +53,31 @@ def load_secret(directory: Path) -> bytes:
     return secret
 
 
+def write_secret(directory: Path, secret: bytes) -> None:
+    """Make `secret.key` (0600) with these bytes where there is none; raises SecretError."""
+    path = directory / FILE_NAME
+    try:
+        _create(path, secret)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
 def derive(secret: bytes, purpose: str) -> bytes:
     """Derive 32 bytes for a purpose: keyed BLAKE2b of the purpose (RFC 7693)."""
     return hashlib.blake2b(purpose.encode(), key=secret, digest_size=_BYTES).digest()
 
 
-def _create(path: Path) -> None:
+def _unusable(path: Path, error: OSError) -> SecretError:
+    return SecretError(f"Can't read or create the secret {path}: {error.strerror}.")
+
+
+def _create(path: Path, secret: bytes) -> None:
     """Write the file aside, then link it: the first link wins, and nobody sees half a file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_BYTES))
+            file.write(secret)
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):

@@ -48,6 +48,9 @@ class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     """Why it is unusable."""
 
+    is_sealed: bool = False
+    """Whether it is so because another secret sealed it."""
+
 
 def list_upstreams(engine: Engine, secret: bytes) -> list[UpstreamRow]:
     """List all in their order; cheap while nothing changes."""
@@ -159,7 +162,8 @@ def _opened(secret: bytes, row: Row) -> UpstreamRow:
         hidden = unseal(secret, sealed, bound_to=_place(upstream_id))
         plain = {"name": name, **msgspec.json.decode(body), **msgspec.json.decode(hidden)}
     except SealError as error:
-        return UpstreamRow(id=upstream_id, name=name, problem=f"its keys can't be opened: {error}")
+        problem = f"its keys can't be opened: {error}"
+        return UpstreamRow(id=upstream_id, name=name, problem=problem, is_sealed=True)
     except (msgspec.DecodeError, TypeError):
         return UpstreamRow(id=upstream_id, name=name, problem="its row can't be read")
     if faults := upstream_faults(plain):

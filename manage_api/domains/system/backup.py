@@ -8,19 +8,38 @@ from pysqlite3 import dbapi2
 from shared.errors import StoreError
 from shared.store.engine import Engine
 
-__all__ = ("back_up",)
+__all__ = ("back_up", "secret_beside")
 
 
-def back_up(engine: Engine, target: Path) -> None:
-    """Write a compact, consistent copy to `target`, readable by its owner only.
+def back_up(engine: Engine, target: Path, secret: bytes | None = None) -> None:
+    """Write a compact, consistent copy to `target`, and the secret beside it; only their
+    owner can read them.
 
-    Raises StoreError if it exists or can't be written.
+    Raises StoreError if one exists or can't be written, and leaves neither.
     """
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        engine.read("VACUUM INTO :target", {"target": str(target)})
     except FileExistsError:
         raise StoreError(f"{target} already exists: choose another name.") from None
+    except OSError as error:
+        raise StoreError(f"Can't write the copy {target}: {error}.") from error
+    try:
+        engine.read("VACUUM INTO :target", {"target": str(target)})
+        if secret is not None:
+            _write_new(secret_beside(target), secret)
     except (OSError, dbapi2.Error) as error:
         target.unlink(missing_ok=True)
         raise StoreError(f"Can't write the copy {target}: {error}.") from error
+
+
+def secret_beside(target: Path) -> Path:
+    """The file with the secret of a backup."""
+    return target.with_name(f"{target.name}.secret")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from pysqlite3 import dbapi2
 
 from manage_api.domains.system.backup import back_up
 from manage_api.domains.system.risks import risks
+from manage_api.domains.system.schedule import backup_fault
 from manage_api.domains.system.schemas import (
     DatabaseView,
     HealthReport,
@@ -38,6 +39,7 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
     """Collect the report; `integrity` was checked before, as that takes long, or is None."""
     sidecar.configuration.refresh()
     database = database_path(sidecar.snapshot.database_url)
+    fault = backup_fault(sidecar.snapshot, sidecar.clock.now_ms())
     return HealthReport(
         versions={
             **{name: version(name) for name in ("thinkback", "mitmproxy", "litestar")},
@@ -53,7 +55,7 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
         problems=msgspec.convert(
             sidecar.configuration.problems, list[ProblemView], from_attributes=True
         ),
-        risks=risks(sidecar.snapshot),
+        risks=list(filter(None, (*risks(sidecar.snapshot), fault))),
         last_settled_at=_last_settled(sidecar.store),
     )
 

@@ -272,6 +272,25 @@ def test_status_without_a_gateway_says_so(thinkback: Command) -> None:
     assert done.stdout.count("does not answer") == 2
 
 
+def test_a_backup_brings_back_what_was_there(thinkback: Command) -> None:
+    thinkback("user", "add", "ada", "--password", "a long password")
+    made = thinkback("backup", "copy.db")
+    thinkback("user", "add", "grace", "--password", "a long password")
+
+    done = thinkback("restore", "copy.db")
+
+    assert (made.returncode, done.returncode) == (0, 0), made.stderr + done.stderr
+    assert (thinkback.directory / "copy.db.secret").stat().st_mode & 0o777 == 0o600
+    assert "before-restore-" in done.stdout
+    listed = rows(thinkback("user", "list", "--json"))
+    assert [user["username"] for user in listed] == ["admin", "ada"]
+
+
+def test_a_backup_may_be_without_the_secret(thinkback: Command) -> None:
+    assert thinkback("backup", "copy.db", "--without-secret").returncode == 0
+    assert not (thinkback.directory / "copy.db.secret").exists()
+
+
 def test_an_option_of_mitmproxy_that_is_not_safe_ends_the_start_with_words(
     thinkback: Command,
 ) -> None:
