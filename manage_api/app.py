@@ -23,6 +23,10 @@ from manage_api.domains.requests.conversations import (
     MyConversationsController,
 )
 from manage_api.domains.requests.feed import Feed
+from manage_api.domains.second_factor.controller import (
+    SecondFactorController,
+    SecondFactorsController,
+)
 from manage_api.domains.session.controller import SessionController
 from manage_api.domains.settings.controller import SettingsController
 from manage_api.domains.system.controller import InstallationController, SystemController
@@ -89,6 +93,8 @@ def create_app(
             PricesController,
             RequestsController,
             RoutesController,
+            SecondFactorController,
+            SecondFactorsController,
             SessionController,
             SettingsController,
             SetupPages,

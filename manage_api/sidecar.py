@@ -40,6 +40,8 @@ class Sidecar:
         self.address_attempts = Throttle(capacity=30, refill_seconds=30, clock=clock)
         # Guesses from many addresses: its owner is among those who try, so they only slow down.
         self.account_attempts = Throttle(capacity=30, refill_seconds=30, clock=clock)
+        # Of those who know the password: a guess at six digits is right once in 300,000 times.
+        self.code_attempts = Throttle(capacity=5, refill_seconds=60, clock=clock)
         self.configuration = LiveConfiguration(
             watch, store.version, partial(read_overrides, store, secret)
         )

@@ -45,6 +45,8 @@ WITHOUT_TWIN = {
     "manage_api/domains/prices/schemas.py": DECLARES,
     "manage_api/domains/prices/service.py": "test_controller.py lists prices through it",
     "manage_api/domains/requests/schemas.py": DECLARES,
+    "manage_api/domains/second_factor/schemas.py": DECLARES,
+    "manage_api/domains/second_factor/service.py": "test_controller.py signs in through it",
     "manage_api/domains/session/schemas.py": DECLARES,
     "manage_api/domains/settings/schemas.py": DECLARES,
     "manage_api/domains/settings/service.py": (

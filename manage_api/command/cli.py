@@ -40,6 +40,7 @@ from shared.store.accounts import find_user_by_name, list_users, set_disabled, s
 from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
+from shared.store.second_factors import remove_second_factor
 from shared.store.virtual_keys import list_keys, revoke_key
 
 __all__ = ("main",)
@@ -259,6 +260,16 @@ def change_password(name: str, password: str | None, as_json: bool) -> None:
     if not password:
         row["password"] = new_password
     _show(row, as_json)
+
+
+@user.command("reset-second-factor")
+@click.argument("name")
+def reset_second_factor(name: str) -> None:
+    """Let an account sign in with its password alone again."""
+    with _store() as store:
+        if not remove_second_factor(store, _find(store, name).id):
+            raise ThinkbackError(f"{name} has no second factor.")
+    click.echo(f"Removed the second factor of {name}.")
 
 
 @user.command("disable")

@@ -8,11 +8,13 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import QueryParameter
+from markupsafe import Markup
 
 from manage_api.access.callers import UserRequest
 from manage_api.access.guards import WITH_ANY_PASSWORD
 from manage_api.domains.keys.schemas import KeyView
 from manage_api.domains.requests.schemas import RequestView
+from manage_api.domains.second_factor.service import second_factor_of
 from manage_api.domains.usage.schemas import DayUsage, QuotaView, Usage
 from manage_api.domains.usage.service import usage_of_days
 from manage_api.paging import Cursor, RowId, SomeId, search_page
@@ -20,6 +22,7 @@ from manage_api.sidecar import Sidecar
 from manage_api.web.connect import connection_for
 from manage_api.web.rendering import Pages, page
 from shared.model import User
+from shared.security.totp import address_of, qr_svg
 from shared.store.ledger import balance_of, subject_of
 from shared.store.reports import (
     EntryFilter,
@@ -130,9 +133,17 @@ class DashboardPages(Pages):
         return page(request, "dashboard/request.html", one=RequestView.of(*rows[0]))
 
     @get("/account", opt=WITH_ANY_PASSWORD)
-    async def show_account(self, request: UserRequest) -> Response[str]:
-        """Show the account, with forms for the password and a new key."""
-        return page(request, "account.html")
+    async def show_account(
+        self, request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> Response[str]:
+        """Show the account, with forms for the password, a second factor and a new key."""
+        user, factor, code = request.user, None, ""
+        # A leaked inference key must not read a secret that is to be confirmed.
+        if request.auth is None:
+            factor = second_factor_of(sidecar, user)
+        if factor and not factor.confirmed:
+            code = Markup(qr_svg(address_of(factor.secret, user.username)))  # noqa: S704 - ours
+        return page(request, "account.html", factor=factor, qr=code)
 
 
 def _totals(sidecar: Sidecar, user: User, days: int) -> Totals:

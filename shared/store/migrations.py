@@ -379,6 +379,27 @@ def mirror(db: Database) -> None:
 MIGRATIONS()(compact_recall)
 
 
+@MIGRATIONS()
+def second_factors(db: Database) -> None:
+    # `step` is the latest time step whose code was used, so that none works twice.
+    db.execute("""
+        CREATE TABLE second_factors (
+            user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+            sealed BLOB NOT NULL,
+            confirmed INTEGER NOT NULL DEFAULT 0 CHECK (confirmed IN (0, 1)),
+            step INTEGER NOT NULL DEFAULT 0,
+            created_at INTEGER NOT NULL
+        ) STRICT
+    """)
+    db.execute("""
+        CREATE TABLE recovery_codes (
+            user_id INTEGER NOT NULL REFERENCES second_factors (user_id) ON DELETE CASCADE,
+            digest TEXT NOT NULL,
+            PRIMARY KEY (user_id, digest)
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

@@ -42,6 +42,9 @@ ROUTES = {
         PATCH /api/keys/{key_id:int}
         PATCH /api/me
         POST /api/change-password
+        POST /api/second-factor
+        POST /api/second-factor/confirm
+        POST /api/second-factor/remove
         POST /api/keys
     """,
     "admins": """
@@ -50,6 +53,7 @@ ROUTES = {
         DELETE /api/admin/prices/{price_id:int}
         DELETE /api/admin/upstreams/{upstream_id:str}
         DELETE /api/admin/users/{user_id:int}
+        DELETE /api/admin/users/{user_id:int}/second-factor
         GET /admin
         GET /admin/audit
         GET /admin/audit/{record_id:int}

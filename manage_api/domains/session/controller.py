@@ -18,7 +18,8 @@ from manage_api.access.authentication import PUBLIC
 from manage_api.access.callers import AnyRequest, bearer, client_address, is_local
 from manage_api.access.registration import may_register
 from manage_api.access.same_origin import expired_cookie, read_cookie, session_cookie
-from manage_api.domains.session.schemas import Registered, Registration, SignIn, Token
+from manage_api.domains.second_factor.service import require_code
+from manage_api.domains.session.schemas import Registered, Registration, SignInWithCode, Token
 from manage_api.domains.session.service import (
     create_account,
     new_session,
@@ -51,7 +52,7 @@ class SessionController(Controller):
         raises=[NotAuthorizedException, TooManyRequestsException],
     )
     async def sign_in(
-        self, data: JSONBody[SignIn], request: AnyRequest, sidecar: NamedDependency[Sidecar]
+        self, data: JSONBody[SignInWithCode], request: AnyRequest, sidecar: NamedDependency[Sidecar]
     ) -> Response[Token]:
         """Start a session; return its token, which browsers also get as a cookie."""
         user = await verify_password(
@@ -63,6 +64,7 @@ class SessionController(Controller):
             )
         if user.role == "admin" and is_well_known(data.password, user.username):
             _refuse_from_afar(request)
+        await require_code(sidecar, user, data.code)
         token = new_session(sidecar, user)
         return Response(Token(token), cookies=[session_cookie(request, token)])
 

@@ -6,7 +6,7 @@ import msgspec
 
 from manage_api.domains.users.schemas import Password, UserDetails, Username
 
-__all__ = ("Registered", "Registration", "SignIn", "Token")
+__all__ = ("Registered", "Registration", "SignIn", "SignInWithCode", "Token")
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -14,6 +14,12 @@ class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     username: Username
     password: Password
+
+
+class SignInWithCode(SignIn, frozen=True):
+    """The name and password of an account, and its second factor's code if it has one."""
+
+    code: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 class Registration(SignIn, frozen=True):

@@ -75,6 +75,7 @@ function clear(form) {
 }
 
 function mark(control, message) {
+  control.closest("div[hidden]")?.removeAttribute("hidden"); // a field that is asked for only now
   const said = document.createElement("div");
   said.className = "invalid-feedback d-block";
   said.id = `${control.id || control.name}-fault`;

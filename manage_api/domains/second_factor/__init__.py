@@ -1,0 +1,1 @@
+"""The second factor of an account: codes of an authenticator app."""
