@@ -27,10 +27,14 @@ class UpstreamConnections:
         """Names of the servers whose address stands in the connection while it is made."""
 
     async def server_connect(self, hook: server_hooks.ServerConnectionHookData) -> None:
+        # mitmproxy connects when this hook fails: refused first, let go at last.
+        hook.server.error = "the gateway failed"
         task = asyncio.current_task()
         seconds = self._connect_seconds(hook.server.address)
         if hook.server.address is not None and self._is_guarded(hook.server.address):
             await self._vet(hook.server, hook.server.address, seconds or None)
+        else:
+            hook.server.error = None
         if task is not None and seconds and not hook.server.error:
             timer = asyncio.get_running_loop().call_later(seconds, task.cancel)
             self._timers[hook.server.id] = timer
@@ -71,6 +75,7 @@ class UpstreamConnections:
         if all(map(is_public_address, addresses)):
             self._names[server.id] = address
             server.address = addresses[0], port
+            server.error = None
         else:
             server.error = "private address"
 

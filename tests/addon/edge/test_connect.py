@@ -102,3 +102,13 @@ async def test_a_connection_that_is_made_is_not_given_up_later() -> None:
         return "connected"
 
     assert await asyncio.gather(connect()) == ["connected"]
+
+
+async def test_a_connection_that_could_not_be_looked_at_is_not_made() -> None:
+    def fails() -> Snapshot:
+        raise RuntimeError("no snapshot")
+
+    made = hook("192.0.2.1")
+    with pytest.raises(RuntimeError, match="no snapshot"):
+        await UpstreamConnections(fails).server_connect(made)
+    assert made.server.error
