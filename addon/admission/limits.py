@@ -74,10 +74,16 @@ class Limiter:
         for subject in subjects:
             if refusal := self._refusal(subject, tokens, now):
                 return refusal
-        for subject in subjects:
-            self._running[subject.name] = self._running.get(subject.name, 0) + 1
-            self._take(subject, 1, tokens)
-        return Ticket(tuple(subjects), tokens)
+        ticket = Ticket((), tokens)
+        try:
+            for subject in subjects:
+                self._running[subject.name] = self._running.get(subject.name, 0) + 1
+                ticket.subjects += (subject,)
+                self._take(subject, 1, tokens)
+        except BaseException:
+            self.give_back(ticket, 0)
+            raise
+        return ticket
 
     def add_tokens(self, ticket: Ticket, tokens: int, now: float) -> Refusal | None:
         """Let an admitted exchange use about so many more tokens, or refuse them; it stays
@@ -102,6 +108,7 @@ class Limiter:
             self._running[subject.name] -= 1
             if not self._running[subject.name]:
                 del self._running[subject.name]
+        for subject in ticket.subjects:
             self._take(subject, 0, tokens - ticket.tokens)
 
     def _refusal(self, subject: Subject, tokens: int, now: float) -> Refusal | None:

@@ -6,9 +6,11 @@ from mitmproxy import http
 from mitmproxy.proxy.layers.http import GetHttpConnection
 
 from addon.admission import problems
+from addon.exchange.local_answers import problem_reply
 from addon.exchange.upstream_request import Outgoing
 from addon.exchange.verdict import Reply
 from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.paths import classify
 from addon.formats.tolerant.error_words import message_of
 
 __all__ = (
@@ -58,9 +60,13 @@ def response_of(reply: Reply) -> http.Response:
     )
 
 
-def fault() -> http.Response:
-    """The response to a request that the gateway itself failed on."""
-    return response_of(_reply(problems.gateway_failed()))
+def fault(path: str) -> http.Response:
+    """The response to a request that the gateway itself failed on, in the format of its path."""
+    endpoint = classify(path)
+    wire_format = endpoint.wire_format if endpoint else "chat"
+    response = response_of(problem_reply(problems.gateway_failed(), wire_format, ""))
+    response.headers["connection"] = "close"
+    return response
 
 
 def sidecar_down() -> Reply:

@@ -18,10 +18,10 @@ from addon.admission import problems
 from addon.admission.admit import admit, unfit
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.edge.connect import UpstreamConnections
-from addon.edge.convert import header_map, peer_address
+from addon.edge.convert import fault, header_map, peer_address
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.lifecycle import ClientLimit, Lifecycle
-from addon.edge.plan import LlmCall, Plan, Planner, ToSidecar
+from addon.edge.plan import FAULT, LlmCall, Plan, Planner, ToSidecar
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.exchange import local_answers
 from addon.exchange.intake import Intake
@@ -62,6 +62,11 @@ class Gateway(Planner):
 
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         return self._plans.get(flow)
+
+    def let_go(self, flow: http.HTTPFlow) -> None:
+        status = "500" if flow.response is None else str(flow.response.status_code)
+        failed = flow.error is not None and flow.error.msg == FAULT
+        self._request_log.settle(flow, status, cut="gateway_error" if failed else "")
 
     def running(self) -> None:
         self.watched = ctx.master.addons.get("view") is not None or len(ctx.options.scripts) > 1
@@ -118,7 +123,10 @@ class Gateway(Planner):
         self._request_log.settle(flow, str(flow.response.status_code))
 
     def error(self, flow: http.HTTPFlow) -> None:
-        self._request_log.settle(flow, "gone", client_left=True)
+        if flow.error is not None and flow.error.msg == FAULT:
+            self.let_go(flow)
+        else:
+            self._request_log.settle(flow, "gone", client_left=True)
 
     def _plan_endpoint(
         self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]
@@ -229,8 +237,8 @@ class Gateway(Planner):
         except Exception:
             _log.exception("a hook failed; the request is refused")
             self._plans.pop(flow, None)
-            reply = local_answers.problem_reply(problems.gateway_failed(), "chat", "")
-            _answer(flow, reply)
+            flow.request.headers.pop("expect", None)
+            flow.response = fault(flow.request.path)
         else:
             if plan is not None:
                 self._plans.setdefault(flow, plan)

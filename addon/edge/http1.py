@@ -6,7 +6,6 @@ ordinary bugs). These subclasses use private parts of mitmproxy 12:
 `tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
-import asyncio
 import re
 
 import h11
@@ -22,6 +21,7 @@ from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     RequestHeaders,
     ResponseData,
+    ResponseEndOfMessage,
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
@@ -44,6 +44,7 @@ BODY_SECONDS = 30
 BODY_BYTES_PER_SECOND = 16 * 1024
 """A body may take BODY_SECONDS plus its size at this pace."""
 
+_GO_ON = b"HTTP/1.1 100 "
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d[ \r\n]")
 
 
@@ -61,6 +62,9 @@ class ClientHttp1(Http1Server):
         self._received = 0
         self._ahead = False
         """Whether a request that was sent ahead will be looked at in a moment."""
+
+        self.pieces = 0
+        """What has gone out here of the answer that is due: its head, and what ends it."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Tick):
@@ -87,6 +91,8 @@ class ClientHttp1(Http1Server):
                 and isinstance(command, ReceiveHttp)
                 and isinstance(command.event, RequestHeaders)
             )
+            if isinstance(command, commands.SendData) and not command.data.startswith(_GO_ON):
+                self.pieces += 1
             if not refused and not isinstance(command, commands.Log):
                 yield command
 
@@ -133,8 +139,15 @@ class ClientHttp1(Http1Server):
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         # The body of an answer to HEAD would be read as the next answer's head.
+        ends = isinstance(event, ResponseEndOfMessage)
         if not (isinstance(event, ResponseData) and self.request and self.request.method == "HEAD"):
             yield from super().send(event)
+        if ends:
+            self.pieces = 0
+
+    def owes(self, event: events.Event) -> bool:
+        """Whether a request has come, or is coming by this event, that is not answered whole."""
+        return self.state != self.read_headers or isinstance(event, events.DataReceived)
 
     def _tick(self) -> layer.CommandGenerator[None]:
         waited = self._clock.monotonic() - self._since
@@ -219,12 +232,12 @@ _read_until_closed = ConnectionHandler.handle_connection
 
 
 async def _handle_connection(self: ConnectionHandler, connection: Connection) -> None:
-    """mitmproxy's own, which forgets the socket and tells nobody when it is cancelled while
-    it waits for its lock.
+    """mitmproxy's own, which forgets the socket and tells nobody when it fails, or is
+    cancelled while it waits for its lock.
     """
     try:
         await _read_until_closed(self, connection)
-    except asyncio.CancelledError:
+    except BaseException:
         if forgotten := self.transports.pop(connection, None):
             assert forgotten.writer
             forgotten.writer.close()

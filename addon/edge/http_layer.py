@@ -6,15 +6,18 @@ them changes.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterable
 from typing import Any
 
+from mitmproxy.net.http.http1 import assemble_response
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 
+from addon.edge.convert import fault
 from addon.edge.http1 import ClientHttp1, Tick
 from addon.edge.llm_phases import TABLE
 from addon.edge.llm_stream import LlmStream
@@ -29,32 +32,84 @@ BACKLOG = 1024
 kernel drop connections, which come a second later or never.
 """
 
+_log = logging.getLogger("thinkback.stream")
+
 
 class GatewayHttpLayer(HttpLayer):
-    """mitmproxy's HTTP layer with our streams in it, and a tick each second."""
+    """mitmproxy's HTTP layer with our streams in it, and a tick each second.
+
+    mitmproxy logs what an event raises, and leaves its client waiting. Here that ends the
+    connection: its client is told, upstreams are closed, the books too.
+    """
 
     def __init__(self, context: Context, planner: Planner) -> None:
         super().__init__(context, HTTPMode.transparent)
         self._planner = planner
         self._ticking: commands.RequestWakeup | None = None
-        self.connections[context.client] = ClientHttp1(context.fork(), planner.clock)
+        self._client = ClientHttp1(context.fork(), planner.clock)
+        self.connections[context.client] = self._client
+        self._stream: GatewayStream | None = None
+        """The latest request's."""
+
+        self._broken = False
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self._broken:
+            return
+        try:
+            yield from self._take(event)
+        except Exception:
+            yield from self.break_off(event)
+
+    def break_off(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """End the connection after the fault of ours that an event has just met."""
+        _log.exception("a request failed inside the gateway")
+        self._broken = True
+        if self._stream is not None:
+            yield from self._stream.break_off()
+        if self.context.client.connected and (words := self._last_words(event)):
+            yield commands.SendData(self.context.client, words)
+        self.streams.clear()
+        for connection in self.connections:
+            if connection.connected:
+                yield commands.CloseConnection(connection)
+
+    def _last_words(self, event: events.Event) -> bytes:
+        """What the client is still to be told; nothing when that fails, too."""
+        try:
+            return self._owed(event)
+        except Exception:
+            _log.exception("a client is not told that its request failed")
+            return b""
+
+    def _owed(self, event: events.Event) -> bytes:
+        client, stream = self._client, self._stream
+        if not client.owes(event):
+            return b""
+        if client.pieces == 0:
+            path = client.request.path if client.request else ""
+            return bytes(assemble_response(fault(path)))
+        if client.pieces == 1 and stream is not None:
+            return stream.failed_end()
+        return b""
+
+    def _take(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Wakeup) and event.command is self._ticking:
             for child in [self.connections[self.context.client], *self.streams.values()]:
                 yield from self.event_to_child(child, Tick())
         else:
             yield from super()._handle_event(event)
+            if not (self.streams or self._client.pieces):
+                self._stream = None  # its bodies would stay as long as the client is connected
             if not isinstance(event, events.Start):
                 return
         self._ticking = commands.RequestWakeup(1)
         yield self._ticking
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        self.streams[stream_id] = GatewayStream(
-            self.context.fork(), stream_id, self._planner, half_for
-        )
-        yield from self.event_to_child(self.streams[stream_id], events.Start())
+        self._stream = GatewayStream(self.context.fork(), stream_id, self._planner, half_for)
+        self.streams[stream_id] = self._stream
+        yield from self.event_to_child(self._stream, events.Start())
 
     def get_connection(
         self, event: GetHttpConnection, *, reuse: bool = True

@@ -28,7 +28,6 @@ from addon.admission.problems import too_large
 from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
 from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table
-from addon.edge.stream import Fault
 from addon.exchange.verdict import Reply
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Unreadable
@@ -230,11 +229,6 @@ def _leave_stream(call: LlmStream, event: RequestProtocolError) -> CommandGenera
     yield from _leave(call, event)
 
 
-def _break(call: LlmStream, event: Fault) -> CommandGenerator[None]:
-    call.enter(Phase.BROKEN)
-    yield from call.client.give_up()
-
-
 def _ignore(call: LlmStream, event: events.Event) -> CommandGenerator[None]:
     yield from ()
 
@@ -259,7 +253,6 @@ EVENTS = (
     ResponseProtocolError,
     events.Wakeup,
     Tick,
-    Fault,
 )
 """All that a call may be given."""
 
@@ -267,7 +260,7 @@ IGNORED = Step(_ignore)
 """What may come and means nothing any more, or nothing here."""
 
 REFUSED = Step(_refuse)
-"""What can't come unless we or mitmproxy err: the call is given up."""
+"""What can't come unless we or mitmproxy err: the connection ends with an error."""
 
 
 def _step(act: Act, *phases: Phase) -> Step:
@@ -282,7 +275,6 @@ _HOLDS = (_P.HOLDING, _P.ENDING)
 # While a connection is made, too, mitmproxy reports these, but holds them back until then.
 _ALWAYS = {
     RequestProtocolError: _step(_leave, _P.BROKEN),
-    Fault: _step(_break, _P.BROKEN),
     Tick: IGNORED,
 }
 # What still comes of a body that was answered before its end.
@@ -314,7 +306,6 @@ _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
     _P.RESERVING: _ALWAYS | {events.Wakeup: _step(_reserve, _P.RESERVING, _P.CONNECTING, *_ENDS)},
     _P.CONNECTING: {
         Connected: _step(_send, _P.AWAITING_HEAD, _P.CONNECTING, *_ENDS),
-        Fault: _step(_break, _P.BROKEN),
     },
     _P.AWAITING_HEAD: _ALWAYS
     | {

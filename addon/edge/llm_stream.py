@@ -14,6 +14,7 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer
 from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
 
+from addon.admission.problems import gateway_failed
 from addon.edge.attempt import Attempt
 from addon.edge.convert import (
     connection_to,
@@ -85,7 +86,7 @@ class Phase(Enum):
 
     ANSWERED = auto()
     BROKEN = auto()
-    """The client left, or the gateway failed."""
+    """The client left."""
 
 
 type Act = Callable[[LlmStream, Any], CommandGenerator[None]]
@@ -263,6 +264,9 @@ class LlmStream:
         else:
             yield from self.client.finish()
             self.end()
+
+    def failed_end(self) -> bytes:
+        return self.exchange.failed_end(gateway_failed())
 
     def end(self) -> None:
         """Note how the client's half came to its end."""

@@ -9,7 +9,10 @@ from mitmproxy.proxy import commands
 from addon.exchange.intake import Intake
 from shared.clock import Clock
 
-__all__ = ("LlmCall", "Plan", "Planner", "ToSidecar")
+__all__ = ("FAULT", "LlmCall", "Plan", "Planner", "ToSidecar")
+
+FAULT = "fault inside the gateway"
+"""What a flow's error says when it is our own."""
 
 
 class LlmCall(msgspec.Struct, frozen=True):
@@ -43,3 +46,6 @@ class Planner(Protocol):
 
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         """The flow's plan, or None: it goes nowhere."""
+
+    def let_go(self, flow: http.HTTPFlow) -> None:
+        """Close what is still open of a flow that has ended, as the hook of its end failed."""

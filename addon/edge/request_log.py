@@ -81,18 +81,25 @@ class RequestLog:
         """Report and settle what this comes to when the flow ends."""
         self._notes[flow].intake = intake
 
-    def settle(self, flow: http.HTTPFlow, status: str, *, client_left: bool = False) -> None:
-        """End the flow's line; a second time does nothing."""
-        note = self._notes.pop(flow, None)
+    def settle(
+        self, flow: http.HTTPFlow, status: str, *, client_left: bool = False, cut: str = ""
+    ) -> None:
+        """End the flow's line; a second time does nothing. `cut` as in `Delivery`."""
+        note = self._notes.get(flow)
         if note is None:
             return
-        note.line.status = status
-        note.line.seconds = self._node.clock.monotonic() - note.began
-        if note.intake is not None:
-            self._end(note.intake, note.line, client_left=client_left)
-        if not (note.routine and status == "200"):
-            note.line.write()
-        flow.comment = note.line.text()
+        try:
+            note.line.status = status
+            note.line.seconds = self._node.clock.monotonic() - note.began
+            if note.intake is not None:
+                self._end(note.intake, note.line, client_left=client_left, cut=cut)
+            if not (note.routine and status == "200"):
+                note.line.write()
+            flow.comment = note.line.text()
+        finally:
+            if note.intake is not None:
+                note.intake.close()
+            self._notes.pop(flow, None)
 
     def debug(self, intake: Intake, body: bytes) -> None:
         """Show the request's messages and body where the log's level asks for them."""
@@ -103,21 +110,19 @@ class RequestLog:
             _log.debug("%s", masked(line, limits.message_max_chars))
         _log.debug("body: %s", masked(body.decode(errors="replace"), limits.body_max_chars))
 
-    def _end(self, intake: Intake, line: RequestLine, *, client_left: bool) -> None:
-        try:
-            outcome = intake.outcome()
-            _report(line, outcome)
-            if intake.kept:
-                delivery = Delivery(
-                    status=line.status,
-                    seconds=line.seconds,
-                    client=line.client,
-                    user_agent=line.user_agent,
-                    client_left=client_left,
-                )
-                self._node.settle(outcome, intake.opened, delivery)
-        finally:
-            intake.close()
+    def _end(self, intake: Intake, line: RequestLine, *, client_left: bool, cut: str) -> None:
+        outcome = intake.outcome()
+        _report(line, outcome)
+        if intake.kept:
+            delivery = Delivery(
+                status=line.status,
+                seconds=line.seconds,
+                client=line.client,
+                user_agent=line.user_agent,
+                client_left=client_left,
+                cut=cut,
+            )
+            self._node.settle(outcome, intake.opened, delivery)
 
 
 def mask_credentials(headers: http.Headers) -> None:

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers.http._events import (
 from addon.edge.convert import connection_to, response_of, sidecar_down
 from addon.edge.http1 import Tick
 from addon.edge.plan import ToSidecar
-from addon.edge.stream import Fault, GatewayStream
+from addon.edge.stream import GatewayStream
 
 __all__ = ("SidecarStream",)
 
@@ -35,9 +35,7 @@ class SidecarStream:
     def take(self, event: events.Event) -> CommandGenerator[None]:
         """Do until there is a connection what is ours; mitmproxy passes on what follows."""
         client = self._client
-        if isinstance(event, Fault):
-            yield from client.give_up()
-        elif isinstance(event, Tick):
+        if isinstance(event, Tick):
             return
         elif self._connected:
             yield from client.pass_on(event)
@@ -45,6 +43,10 @@ class SidecarStream:
             yield from client.leave(event.message)
         elif not client.ended:
             yield from self._take_request(event)
+
+    def failed_end(self) -> bytes:
+        """None: what the sidecar streams is passed on as it is."""
+        return b""
 
     def _take_request(self, event: events.Event) -> CommandGenerator[None]:
         client = self._client

@@ -7,7 +7,6 @@ the head is known, so the half that asks an upstream is chosen later. Private pa
 mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -26,7 +25,6 @@ from mitmproxy.proxy.layers.http._events import (
     RequestProtocolError,
     ResponseEndOfMessage,
     ResponseHeaders,
-    ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import (
     HttpErrorHook,
@@ -36,10 +34,10 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from addon.edge.convert import fault
-from addon.edge.plan import Plan, Planner
+from addon.edge.plan import FAULT, Plan, Planner
 from addon.exchange.upstream_request import returned
 
-__all__ = ("Fault", "GatewayStream", "UpstreamHalf")
+__all__ = ("GatewayStream", "UpstreamHalf")
 
 _STREAMED = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -48,11 +46,6 @@ _STREAMED = {
     "x-accel-buffering": "no",
     "access-control-allow-origin": "*",
 }
-_log = logging.getLogger("thinkback.stream")
-
-
-class Fault(events.Event):
-    """Something inside the gateway has failed."""
 
 
 class UpstreamHalf(Protocol):
@@ -60,6 +53,9 @@ class UpstreamHalf(Protocol):
 
     def take(self, event: events.Event) -> CommandGenerator[None]:
         """Take an event of the request, from its head on."""
+
+    def failed_end(self) -> bytes:
+        """The end, after a fault of ours, of a streamed answer that has begun."""
 
 
 class GatewayStream(HttpStream):
@@ -77,6 +73,7 @@ class GatewayStream(HttpStream):
         self._planner = planner
         self._half_for = half_for
         self._take: Callable[[events.Event], CommandGenerator[None]] = self._take_unplanned
+        self._half: UpstreamHalf | None = None
         self._chunked = True
         self.begun = False
         """Whether a streamed answer has begun."""
@@ -98,15 +95,16 @@ class GatewayStream(HttpStream):
         return bool(self.client_state == self.state_errored)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        work = self._guarded(event)
-        return work if self._planner.watched else _heard_by(self._planner, work)
+        return self._heard(self._let_go_at_the_end(event))
 
-    def _guarded(self, event: events.Event) -> CommandGenerator[None]:
-        try:
-            yield from self._take(event)
-        except Exception:
-            _log.exception("a request failed inside the gateway")
-            yield from self._take(Fault())
+    def _let_go_at_the_end(self, event: events.Event) -> CommandGenerator[None]:
+        """Take an event; the hook that ends a flow may have failed when it has ended."""
+        yield from self._take(event)
+        if self.ended:
+            self._planner.let_go(self.flow)
+
+    def _heard(self, work: CommandGenerator[None]) -> CommandGenerator[None]:
+        return work if self._planner.watched else _heard_by(self._planner, work)
 
     def _take_unplanned(self, event: events.Event) -> CommandGenerator[None]:
         """Take what comes before the plan, or after a head that was answered at once."""
@@ -114,8 +112,6 @@ class GatewayStream(HttpStream):
             yield from self.pass_on(event)
         elif isinstance(event, RequestProtocolError):
             yield from self.leave(event.message)
-        elif isinstance(event, Fault):
-            yield from self.give_up()
 
     def pass_on(self, event: events.Event) -> CommandGenerator[None]:
         """Do with an event what mitmproxy does."""
@@ -131,9 +127,10 @@ class GatewayStream(HttpStream):
         if self.flow.response is not None:
             yield from self.answer(self.flow.response)
         elif plan is None:
-            yield from self.answer(fault())
+            yield from self.answer(fault(self.flow.request.path))
         else:
-            self._take = self._half_for(self, plan).take
+            self._half = self._half_for(self, plan)
+            self._take = self._half.take
             yield from self._take(event)
 
     def start_request_stream(self) -> CommandGenerator[None]:
@@ -234,21 +231,30 @@ class GatewayStream(HttpStream):
         self.flow.live = False
         yield DropStream(self.stream_id)
 
-    def give_up(self) -> CommandGenerator[None]:
-        """End after a fault of ours: with an error or a broken stream, never in silence."""
-        if self.ended:
+    def failed_end(self) -> bytes:
+        """The end, after a fault of ours, of a streamed answer that has begun; empty when none
+        has, or none can be made.
+        """
+        if not self.begun or self._half is None:
+            return b""
+        end = self._half.failed_end()
+        return b"%x\r\n%b\r\n0\r\n\r\n" % (len(end), end) if self._chunked else end
+
+    def break_off(self) -> CommandGenerator[None]:
+        """End after a fault of ours: whoever listens hears of it, and the books are closed."""
+        ended, self.client_state = self.ended, self.state_errored
+        self.server_state = self.state_errored
+        if not hasattr(self, "flow"):
             return
-        self.client_state = self.server_state = self.state_errored
-        yield from self.abort()
-        if hasattr(self, "flow"):
-            self.flow.error = flows.Error("fault inside the gateway")
-            yield HttpErrorHook(self.flow)
-        if self.begun:
-            yield commands.CloseConnection(self.context.client)
-        else:
-            broken = ResponseProtocolError(self.stream_id, "fault", ErrorCode.GENERIC_SERVER_ERROR)
-            yield SendHttp(broken, self.context.client)
-        yield DropStream(self.stream_id)
+        if not ended:
+            self.flow.error = flows.Error(FAULT)
+            yield from self._heard(_alone(HttpErrorHook(self.flow)))
+        self.flow.live = False
+        self._planner.let_go(self.flow)
+
+
+def _alone(command: commands.Command) -> CommandGenerator[None]:
+    yield command
 
 
 def _heard_by(planner: Planner, work: CommandGenerator[None]) -> CommandGenerator[None]:

@@ -121,9 +121,16 @@ class Intake:
         )
 
     def close(self) -> None:
-        """Give back what the request holds of its caller's limits, however it has ended."""
-        if self._ticket is not None:
-            self._arrival.services.meter.give_back(self._ticket)
+        """Give back what the request holds of its caller's limits, however it has ended, and
+        close it in the books unless that is done.
+        """
+        meter = self._arrival.services.meter
+        try:
+            if self.opened is not None:
+                meter.settle_untold(self.opened)
+        finally:
+            if self._ticket is not None:
+                meter.give_back(self._ticket)
 
     def _open(self, body: bytes) -> UpstreamCall | Reply:
         arrival, meter = self._arrival, self._arrival.services.meter

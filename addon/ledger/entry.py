@@ -116,7 +116,7 @@ def _milliseconds(seconds: float | None) -> int | None:
 def _error_class(outcome: Outcome, delivery: Delivery) -> str:
     if delivery.client_left:
         return "client_left"
-    word = outcome.trouble or outcome.error_class
+    word = delivery.cut or outcome.trouble or outcome.error_class
     if not word and not delivery.status.startswith("2"):
         word = f"http_{delivery.status}"
     return _clean(word, _LONGEST_CLASS)

@@ -49,6 +49,8 @@ class Opened(msgspec.Struct):
     reserved: bool = False
     """Whether it may be sent."""
 
+    settled: bool = False
+
 
 class Meter:
     """Opens exchanges, reserving what callers with a quota may use, and settles them into
@@ -91,9 +93,11 @@ class Meter:
         The ticket has to be given back, however the request ends.
         """
         ticket = self._limiter.admit(subjects_of(principal), 0, self._clock.monotonic())
-        if isinstance(ticket, Refusal):
-            raise RequestError(_too_many(ticket))
-        return ticket
+        match ticket:  # no call that may fail stands between the ticket and its holder
+            case Refusal():
+                raise RequestError(_too_many(ticket))
+            case Ticket():
+                return ticket
 
     def give_back(self, ticket: Ticket) -> None:
         """The request has ended; nothing happens when settling has given the ticket back."""
@@ -173,6 +177,26 @@ class Meter:
             statements.append(learn_ratio(entry.upstream_model, learned))
         if not self._engine.try_write(statements, overtake=True):
             self._engine.write_later(statements)
+        if opened is not None:
+            opened.settled = True
+
+    def settle_untold(self, opened: Opened) -> None:
+        """Settle an exchange of which nobody can say what it came to, from its opening; one
+        that is settled stays as it is.
+        """
+        if opened.settled:
+            return
+        lasted = max(0, self._clock.now_ms() - opened.entry.at)
+        entry = msgspec.structs.replace(
+            opened.entry,
+            status=500,
+            error_class="gateway_error",
+            estimated=opened.reserved,
+            duration_ms=lasted,
+        )
+        if not opened.reserved:
+            entry = msgspec.structs.replace(entry, prompt_tokens=0, cost_micros=None)
+        self.settle(entry, opened, None)
 
     def key_rests(self, upstream: str, key: str, seconds: float, why: str) -> None:
         """Let admins see that an upstream's key rests."""

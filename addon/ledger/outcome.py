@@ -75,3 +75,5 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     user_agent: str
     client_left: bool
+    cut: str = ""
+    """Why we broke it off, in a word; empty when we did not."""

@@ -76,6 +76,11 @@ class Line:
         self._feed(events.Start())
 
     @property
+    def requests(self) -> int:
+        """How many requests are being answered."""
+        return len(self._layer.streams)
+
+    @property
     def answer(self) -> bytes:
         return bytes(self.sent[self.client])
 
@@ -96,8 +101,12 @@ class Line:
     def give(self, event: events.Event) -> None:
         """Give an event to the stream of the first request."""
         assert self.stream
-        for command in self._layer.event_to_child(self.stream, event):
-            self._do(command)
+        try:
+            for command in self._layer.event_to_child(self.stream, event):
+                self._do(command)
+        except RuntimeError:
+            for command in self._layer.break_off(event):
+                self._do(command)
         self._drain()
 
     def release(self) -> bool:

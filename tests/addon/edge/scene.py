@@ -22,14 +22,14 @@ class Scene:
         self.node = make_node(folder, self.clock)
         self.database = folder / "data" / "adapter.db"
         self.key = add_key(self.node)
-        self._options = options
+        self.options = options
         self.gateway = Gateway(self.node)
         self.gateway.watched = watched
 
     def line(self, *, holds: bool = False) -> Line:
         # What other lines left to be written would keep the database busy.
         self.node.engine.flush()
-        return Line(self.gateway, self.clock, self._options, holds=holds)
+        return Line(self.gateway, self.clock, self.options, holds=holds)
 
     @contextmanager
     def busy(self) -> Iterator[None]:

@@ -1,6 +1,9 @@
 """Connections are bounded in bytes and time."""
 
+import asyncio
 import json
+import socket
+from contextlib import closing
 
 import pytest
 from mitmproxy import http, options
@@ -11,6 +14,7 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _events, _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
 from addon.edge import http1
 from addon.edge.http1 import ClientHttp1, Tick, UpstreamHttp1
@@ -442,3 +446,34 @@ def test_an_error_page_is_json_without_the_cause(status: int, told: int) -> None
     assert not {b"127.0.0.1", b"mitmproxy", b"<html"} & {
         word for word in (b"127.0.0.1", b"mitmproxy", b"<html") if word in raw
     }
+
+
+# -- sockets ---------------------------------------------------------------------------------------
+
+
+class Told(ConnectionHandler):
+    """A connection whose events are kept."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.events: list[events.Event] = []
+
+    async def server_event(self, event: events.Event) -> None:
+        self.events.append(event)
+
+    async def handle_hook(self, hook: commands.StartHook) -> None: ...
+
+
+async def test_a_socket_that_fails_unexpectedly_is_closed_and_its_requests_hear_of_it() -> None:
+    near, far = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=near)
+    handler = Told(context())
+    handler.transports[handler.client] = ConnectionIO(reader=reader, writer=writer)
+    reader.set_exception(RuntimeError("of no kind that anybody knows"))
+    with pytest.raises(RuntimeError, match="of no kind"):
+        await handler.handle_connection(handler.client)
+    [event] = handler.events
+    assert isinstance(event, events.ConnectionClosed)
+    assert handler.transports == {}
+    with closing(far):
+        assert await asyncio.to_thread(far.recv, 1) == b""

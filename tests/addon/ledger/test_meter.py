@@ -337,3 +337,31 @@ def test_admins_see_which_keys_rest(desk: Desk) -> None:
 def test_a_node_is_known_from_its_start(desk: Desk) -> None:
     Meter(desk.memory.engine, desk.memory.clock, node="fresh", version="2")
     assert desk.memory.engine.read("SELECT version FROM nodes WHERE node = 'fresh'") == [("2",)]
+
+
+# -- what nobody can say -----------------------------------------------------------------------------
+
+
+def test_an_exchange_of_which_nothing_can_be_told_is_settled_from_its_opening(desk: Desk) -> None:
+    limited = caller(quota_tokens=1000, concurrency=1)
+    one = opened(desk, limited)
+    desk.meter.settle_untold(one)
+    assert balance(desk) == Balance(tokens=100)
+    [row] = desk.memory.engine.read("SELECT status, error_class, estimated FROM ledger")
+    assert row == (500, "gateway_error", 1)
+    assert opened(desk, limited, "x2").reserved
+
+
+def test_what_was_not_sent_is_settled_without_tokens(desk: Desk) -> None:
+    with desk.memory.locked():
+        one = opened(desk, caller(quota_tokens=1000))
+    desk.meter.settle_untold(one)
+    assert balance(desk) == Balance()
+    assert desk.memory.engine.read("SELECT error_class FROM ledger") == [("gateway_error",)]
+
+
+def test_what_is_settled_stays_as_it_is(desk: Desk) -> None:
+    one = opened(desk, caller(quota_tokens=1000))
+    settle(desk, one)
+    desk.meter.settle_untold(one)
+    assert balance(desk) == Balance(tokens=130)
