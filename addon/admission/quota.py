@@ -37,7 +37,9 @@ _UNASKED_COMPLETION = 2048
 """Tokens held for an answer whose request says nothing of its length: a long message."""
 
 _LARGEST_COMPLETION = 4096
-"""Tokens held for an answer: agents ask for far more than they use, and would starve each other."""
+"""Tokens held for an answer: agents ask for far more than they use, and would starve each other.
+Such an answer may overdraw a quota by what it has beyond these.
+"""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -67,6 +69,8 @@ class Demand(msgspec.Struct, frozen=True):
     """At the upstream, for messages."""
 
     price: Price | None
+    wanted_tokens: int = 0
+    """Tokens of the answer that must be left: the request says that it may take so many."""
 
     def cost(self, completion_tokens: int) -> int:
         """Millionths of a US dollar for the prompt and so long an answer; 0 without a price."""
@@ -131,19 +135,21 @@ def demand_of(
     """
     prompt = tokens_in(size, ratio.prompt_bytes, ratio.prompt_tokens)
     if max_tokens is None:
-        max_tokens = _UNASKED_COMPLETION
+        return Demand(prompt, _UNASKED_COMPLETION, model, price)
     completion = min(max(0, max_tokens), _LARGEST_COMPLETION)
-    return Demand(prompt, completion, model, price)
+    return Demand(prompt, completion, model, price, wanted_tokens=completion)
 
 
 def grant(
     demand: Demand, balances: Iterable[tuple[Subject, Balance]], now_ms: int
 ) -> Grant | Problem:
-    """What to reserve: the prompt must fit into every quota, the answer gets what is left of them.
+    """What to reserve: the prompt and what the request wants for its answer must fit into
+    every quota. One that does not say how long its answer may be gets what is left of them.
 
     An answer that is longer than what is held for it overdraws the quota by the difference,
-    and no further request begins.
+    and no further request begins: none is when the upstream keeps to what was wanted.
     """
+    needed = demand.prompt_tokens + demand.wanted_tokens
     tokens, cost = (
         demand.prompt_tokens + demand.completion_tokens,
         demand.cost(demand.completion_tokens),
@@ -152,16 +158,14 @@ def grant(
         limits = subject.limits
         if limits.quota_tokens is not None:
             left = limits.quota_tokens - balance.tokens - balance.reserved_tokens
-            if left < demand.prompt_tokens:
-                return problems.quota_exceeded(
-                    subject.called, limits, balance, demand.prompt_tokens, now_ms
-                )
+            if left < needed:
+                return problems.quota_exceeded(subject.called, limits, balance, needed, now_ms)
             tokens = min(tokens, left)
         if limits.quota_cost_micros is not None:
             if demand.price is None:
                 return problems.unpriced(subject.called, demand.model)
             left = limits.quota_cost_micros - balance.cost_micros - balance.reserved_cost_micros
-            if left < max(1, demand.cost(0)):
+            if left < max(1, demand.cost(demand.wanted_tokens)):
                 return problems.budget_exceeded(subject.called, limits, balance, now_ms)
             cost = min(cost, left)
     return Grant(tokens, cost)

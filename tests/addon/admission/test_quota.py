@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from addon.admission.problems import dollars
 from addon.admission.quota import (
@@ -111,7 +112,8 @@ def test_tokens_are_guessed_from_bytes(size: int, counted: tuple[int, int], toke
 
 @pytest.mark.parametrize(("asked", "held"), [(None, 2048), (16, 16), (0, 0), (100_000, 4096)])
 def test_no_more_is_held_for_an_answer_than_is_useful(asked: int | None, held: int) -> None:
-    assert demand_of(400, asked, Ratio(), "m", None) == Demand(100, held, "m", None)
+    wanted = 0 if asked is None else held
+    assert demand_of(400, asked, Ratio(), "m", None) == Demand(100, held, "m", None, wanted)
 
 
 def test_without_a_quota_all_that_is_wanted_is_noted() -> None:
@@ -122,6 +124,33 @@ def test_the_answer_gets_what_is_left() -> None:
     limits = subject(quota_tokens=1000, quota_cost_micros=1000)
     balance = Balance(tokens=600, reserved_tokens=290, cost_micros=500, reserved_cost_micros=380)
     assert grant(DEMAND, [(limits, balance)], NOON) == Grant(110, 120)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"quota_tokens": 160}, {"quota_cost_micros": 210}], ids=["quota", "budget"]
+)
+def test_an_answer_that_may_be_longer_than_what_is_left_is_not_begun(
+    limits: dict[str, int],
+) -> None:
+    demand = replace(DEMAND, wanted_tokens=50)
+    for used, fits in ((10, True), (11, False)):
+        balance = Balance(tokens=used, cost_micros=used)
+        assert isinstance(grant(demand, [(subject(**limits), balance)], NOON), Grant) == fits
+
+
+@given(
+    st.integers(0, 5000),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 4096), st.floats(0, 1)), max_size=40),
+)
+def test_no_quota_is_overdrawn_by_answers_that_keep_to_what_they_may_take(
+    quota: int, asked: list[tuple[int, int, float]]
+) -> None:
+    limits, used = subject(quota_tokens=quota), 0
+    for prompt, most, share in asked:
+        demand = demand_of(4 * prompt, most, Ratio(), "m", None)
+        if isinstance(grant(demand, [(limits, Balance(tokens=used))], NOON), Grant):
+            used += prompt + round(most * share)
+    assert used <= quota
 
 
 def test_the_smallest_rest_of_all_quotas_counts() -> None:
