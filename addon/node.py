@@ -10,10 +10,11 @@ from importlib.metadata import version
 from addon.exchange.services import Services
 from addon.exchange.stored_answers import StoredAnswers
 from addon.ledger.audit import audit_record
-from addon.ledger.entry import entry_of, entry_unread, learned_from
+from addon.ledger.entry import entry_of, entry_so_far, entry_unread, learned_from
 from addon.ledger.meter import Meter, Opened
 from addon.ledger.outcome import Delivery, Outcome
 from addon.log import configure
+from addon.recall.commits import Commit
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
@@ -29,7 +30,7 @@ from shared.store import data_directory, open_engine
 from shared.store.answers import drop_old_answers
 from shared.store.audit import add_record, drop_old_records
 from shared.store.key_rests import forget_rested
-from shared.store.ledger import drop_old, drop_old_conversations
+from shared.store.ledger import drop_old, drop_old_conversations, note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
 from shared.store.overrides import read_overrides
 from shared.store.room import room_for_turns
@@ -105,8 +106,17 @@ class Node:
         # The last: a table that can't be read must not keep the others from being tended.
         self.services.lessons.refresh()
 
-    def settle(self, outcome: Outcome, opened: Opened | None, delivery: Delivery) -> None:
-        """Enter a finished exchange into the ledger, and what was asked into the audit."""
+    def note_progress(self, outcome: Outcome) -> None:
+        """Note in the books what has come of a running exchange."""
+        try:
+            self.engine.write_later([note_progress(entry_so_far(outcome, self.meter))])
+        except StoreError as error:
+            _log.warning("What a running request has used is not noted (%s).", error)
+
+    def settle(self, outcome: Outcome, opened: Opened | None, delivery: Delivery) -> Commit | None:
+        """Enter a finished exchange into the ledger, and what was asked into the audit; the
+        ledger's commit if it is still under way.
+        """
         try:
             entry = entry_of(outcome, delivery, self.meter)
         except Exception:
@@ -114,10 +124,11 @@ class Node:
             _log.exception("an exchange's entry failed: what was guessed at its opening is entered")
             guess = opened.entry if opened is not None else outcome.entry
             entry = entry_unread(outcome, delivery, guess)
-        self.meter.settle(entry, opened, learned_from(outcome))
+        commit = self.meter.settle(entry, opened, learned_from(outcome))
         record = audit_record(outcome, entry, self.snapshot.audit.mode)
         if record is not None:
             self.engine.write_later([add_record(record)])
+        return commit
 
     def find_key(self, digest: str) -> tuple[VirtualKey, User] | None:
         """The virtual key with this digest, and its user."""

@@ -24,6 +24,9 @@ class Attempt(msgspec.Struct):
 
     sent_at: float = 0
     heard_at: float = 0
+    noted_at: float = 0
+    """When the books were told what has come of its answer."""
+
     status: int = 0
     """0 until the head has come."""
 

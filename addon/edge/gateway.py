@@ -63,6 +63,12 @@ class Gateway(Planner):
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         return self._plans.get(flow)
 
+    def note_progress(self, flow: http.HTTPFlow) -> None:
+        self._request_log.note_progress(flow)
+
+    def settle(self, flow: http.HTTPFlow, status: int) -> None:
+        self._request_log.settle(flow, str(status))
+
     def let_go(self, flow: http.HTTPFlow) -> None:
         status = "500" if flow.response is None else str(flow.response.status_code)
         failed = flow.error is not None and flow.error.msg == FAULT

@@ -140,6 +140,8 @@ def _judge(call: LlmStream, event: ResponseEndOfMessage) -> CommandGenerator[Non
     attempt = call.attempt
     judge = call.exchange.whole if attempt.succeeded else call.exchange.refused
     verdict = judge(attempt.status, attempt.headers, bytes(attempt.body))
+    if isinstance(verdict, Reply):
+        call.settle(verdict.status)
     if isinstance(verdict, Reply) and not call.exchange.storing.over:
         yield from call.hold(Phase.ENDING, reply=verdict)
     else:
@@ -155,7 +157,10 @@ def _end_stream(
     call: LlmStream, event: ResponseEndOfMessage | ResponseProtocolError
 ) -> CommandGenerator[None]:
     call.client.upstream = None
-    yield from call.deliver(call.answer.end())
+    out = call.answer.end()
+    if call.answer.error is None:
+        call.settle()
+    yield from call.deliver(out)
     if call.answer.error is None:
         yield from call.finish()
 
@@ -215,7 +220,9 @@ def _watch_stream(call: LlmStream, event: Tick) -> CommandGenerator[None]:
     error = call.late(now)
     if error is not None:
         yield from call.fail(error)
-    elif call.is_silent(now):
+        return
+    call.note_progress(now)
+    if call.is_silent(now):
         yield from call.client.say(call.answer.keep_alive, call.attempt.headers)
 
 

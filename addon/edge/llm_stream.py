@@ -43,6 +43,9 @@ RESERVE_RETRY_SECONDS = 0.01
 millisecond; then more rarely, as a database that stays locked must not cost every request.
 """
 
+PROGRESS_SECONDS = 2
+"""How often the books are told what has come of a stream: so much of it a kill may lose."""
+
 HELD_RETRY_SECONDS = 0.1
 """The same for an end that is held back. It only looks, and a while longer is not noticed
 after a long one: a quarter of what it has waited, at most this.
@@ -185,6 +188,8 @@ class LlmStream:
             if answer.started and not self.delivered:
                 self.delivered = True
                 self.exchange.accepted()
+            if answer.done:
+                self.settle()
             yield from self.say(out)
         if answer.error is not None:
             yield from self.fail(answer.error)
@@ -219,7 +224,9 @@ class LlmStream:
         problem = self.exchange.stream_problem(error)
         if self.delivered:
             self.answer.stop()
+            self.answer.error = self.answer.error or error
             yield from self.client.abort()
+            self.settle()
             yield from self.say(self.exchange.failed_end(problem))
             yield from self.finish()
             return
@@ -276,6 +283,17 @@ class LlmStream:
         """The error of the deadline that has passed."""
         timeouts = self.exchange.candidate.upstream.timeouts
         return self.attempt.lateness(now, self.opened_at, timeouts)
+
+    def note_progress(self, now: float) -> None:
+        """Tell the books now and then what has come of a stream."""
+        attempt = self.attempt
+        if attempt.heard_at > attempt.noted_at <= now - PROGRESS_SECONDS:
+            attempt.noted_at = now
+            self.client.planner.note_progress(self.client.flow)
+
+    def settle(self, status: int = 200) -> None:
+        """Close the books, before the client can see the end."""
+        self.client.planner.settle(self.client.flow, status)
 
     def is_silent(self, now: float) -> bool:
         """Whether the client is to be told that its stream is alive."""

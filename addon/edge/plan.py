@@ -47,5 +47,13 @@ class Planner(Protocol):
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         """The flow's plan, or None: it goes nowhere."""
 
+    def note_progress(self, flow: http.HTTPFlow) -> None:
+        """Note in the books what has come of a running answer."""
+
+    def settle(self, flow: http.HTTPFlow, status: int) -> None:
+        """Close the books on a flow before its client can see its end, which waits for the
+        commit.
+        """
+
     def let_go(self, flow: http.HTTPFlow) -> None:
         """Close what is still open of a flow that has ended, as the hook of its end failed."""

@@ -81,6 +81,12 @@ class RequestLog:
         """Report and settle what this comes to when the flow ends."""
         self._notes[flow].intake = intake
 
+    def note_progress(self, flow: http.HTTPFlow) -> None:
+        """Note in the books what has come of the flow's exchange."""
+        note = self._notes.get(flow)
+        if note is not None and note.intake is not None and note.intake.opened is not None:
+            self._node.note_progress(note.intake.outcome())
+
     def settle(
         self, flow: http.HTTPFlow, status: str, *, client_left: bool = False, cut: str = ""
     ) -> None:
@@ -113,16 +119,17 @@ class RequestLog:
     def _end(self, intake: Intake, line: RequestLine, *, client_left: bool, cut: str) -> None:
         outcome = intake.outcome()
         _report(line, outcome)
-        if intake.kept:
-            delivery = Delivery(
-                status=line.status,
-                seconds=line.seconds,
-                client=line.client,
-                user_agent=line.user_agent,
-                client_left=client_left,
-                cut=cut,
-            )
-            self._node.settle(outcome, intake.opened, delivery)
+        if not intake.kept:
+            return
+        delivery = Delivery(
+            status=line.status,
+            seconds=line.seconds,
+            client=line.client,
+            user_agent=line.user_agent,
+            client_left=client_left,
+            cut=cut,
+        )
+        intake.wait_for(self._node.settle(outcome, intake.opened, delivery))
 
 
 def mask_credentials(headers: http.Headers) -> None:

@@ -70,7 +70,7 @@ class GatewayStream(HttpStream):
     ) -> None:
         super().__init__(context, stream_id)
         self.clock = planner.clock
-        self._planner = planner
+        self.planner = planner
         self._half_for = half_for
         self._take: Callable[[events.Event], CommandGenerator[None]] = self._take_unplanned
         self._half: UpstreamHalf | None = None
@@ -101,10 +101,10 @@ class GatewayStream(HttpStream):
         """Take an event; the hook that ends a flow may have failed when it has ended."""
         yield from self._take(event)
         if self.ended:
-            self._planner.let_go(self.flow)
+            self.planner.let_go(self.flow)
 
     def _heard(self, work: CommandGenerator[None]) -> CommandGenerator[None]:
-        return work if self._planner.watched else _heard_by(self._planner, work)
+        return work if self.planner.watched else _heard_by(self.planner, work)
 
     def _take_unplanned(self, event: events.Event) -> CommandGenerator[None]:
         """Take what comes before the plan, or after a head that was answered at once."""
@@ -123,7 +123,7 @@ class GatewayStream(HttpStream):
         yield from super().state_wait_for_request_headers(event)
         if self.broken:
             return
-        plan = self._planner.plan_of(self.flow)
+        plan = self.planner.plan_of(self.flow)
         if self.flow.response is not None:
             yield from self.answer(self.flow.response)
         elif plan is None:
@@ -250,7 +250,7 @@ class GatewayStream(HttpStream):
             self.flow.error = flows.Error(FAULT)
             yield from self._heard(_alone(HttpErrorHook(self.flow)))
         self.flow.live = False
-        self._planner.let_go(self.flow)
+        self.planner.let_go(self.flow)
 
 
 def _alone(command: commands.Command) -> CommandGenerator[None]:

@@ -26,7 +26,7 @@ from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import stripped
-from addon.recall.commits import Storing
+from addon.recall.commits import Commit, Storing
 from addon.recall.replay import Replay
 from addon.recall.sealed import Copies
 from addon.routing.attempts import Attempts, Tried
@@ -119,6 +119,11 @@ class Intake:
             tries=self._attempts.tried,
             messages=self.request.messages if self.request else None,
         )
+
+    def wait_for(self, commit: Commit | None) -> None:
+        """Let the end of the answer wait for this too; None has been made."""
+        if self.call is not None:
+            self.call.storing.add(commit)
 
     def close(self) -> None:
         """Give back what the request holds of its caller's limits, however it has ended, and

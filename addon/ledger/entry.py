@@ -15,7 +15,7 @@ from shared.pricing import cost_micros
 from shared.security.keys import suffix
 from shared.store.ledger import Entry, Ratio
 
-__all__ = ("entry_of", "entry_unread", "learned_from")
+__all__ = ("entry_of", "entry_so_far", "entry_unread", "learned_from")
 
 _LISTED_MISSES, _LISTED_OTHERS = 60, 40
 """Turns that are listed one by one, the latest of each kind: a conversation of hundreds is
@@ -45,9 +45,12 @@ def entry_of(outcome: Outcome, delivery: Delivery, meter: Meter) -> Entry:
     """The ledger's entry for an exchange at its end. Raises StoreError when prices or what
     was counted before can't be read.
     """
-    usage = outcome.usage or _estimate(outcome, meter)
-    entry = _with_usage(_uncounted(outcome.entry, outcome, delivery), usage)
-    return replace(entry, cost_micros=_cost(outcome, usage, meter))
+    return _charged(_uncounted(outcome.entry, outcome, delivery), outcome, meter)
+
+
+def entry_so_far(outcome: Outcome, meter: Meter) -> Entry:
+    """The entry for what has come of a running exchange. Raises StoreError as `entry_of`."""
+    return _charged(outcome.entry, outcome, meter)
 
 
 def entry_unread(outcome: Outcome, delivery: Delivery, opened: Entry) -> Entry:
@@ -59,6 +62,11 @@ def entry_unread(outcome: Outcome, delivery: Delivery, opened: Entry) -> Entry:
     if outcome.usage is not None:
         entry = _with_usage(entry, outcome.usage)
     return entry
+
+
+def _charged(entry: Entry, outcome: Outcome, meter: Meter) -> Entry:
+    usage = _usage(outcome, meter)
+    return replace(_with_usage(entry, usage), cost_micros=_cost(outcome, usage, meter))
 
 
 def _with_usage(entry: Entry, usage: Usage) -> Entry:
@@ -80,7 +88,7 @@ def _uncounted(entry: Entry, outcome: Outcome, delivery: Delivery) -> Entry:
         status=_status(delivery),
         error_class=_error_class(outcome, delivery),
         attempts=outcome.entry.attempts,
-        estimated=outcome.usage is None and outcome.sent_bytes > 0,
+        estimated=outcome.sent_bytes > 0 and not (outcome.usage and outcome.whole),
         first_byte_ms=_milliseconds(outcome.first_byte),
         duration_ms=round(delivery.seconds * 1000),
         restored=restored,
@@ -97,6 +105,8 @@ def learned_from(outcome: Outcome) -> Ratio | None:
     """
     usage = outcome.usage
     if usage is None or not usage.prompt_tokens or not outcome.sent_bytes or outcome.trouble:
+        return None
+    if not outcome.whole:
         return None
     if outcome.sent_bytes > _MOST_BYTES_PER_TOKEN * usage.prompt_tokens + _SMALL_BODY:
         return None
@@ -124,6 +134,21 @@ def _error_class(outcome: Outcome, delivery: Delivery) -> str:
 
 def _clean(text: str, most: int) -> str:
     return text[:most].encode(errors="replace").decode()
+
+
+def _usage(outcome: Outcome, meter: Meter) -> Usage:
+    """What was used. Before its end only the prompt of an answer may have been counted, as
+    Claude does: what has come of it is estimated then.
+    """
+    counted = outcome.usage
+    if counted is not None and outcome.whole:
+        return counted
+    guess = _estimate(outcome, meter)
+    if counted is None:
+        return guess
+    return replace(
+        counted, completion_tokens=max(counted.completion_tokens, guess.completion_tokens)
+    )
 
 
 def _estimate(outcome: Outcome, meter: Meter) -> Usage:

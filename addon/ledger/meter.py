@@ -9,6 +9,7 @@ from addon.admission import problems
 from addon.admission.limits import Limiter, Refusal, Ticket
 from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, spent, subjects_of
 from addon.formats.neutral.problem import Problem, RequestError
+from addon.recall.commits import Commit, Commits
 from shared.clock import Clock
 from shared.errors import Busy, StoreError
 from shared.model import Principal
@@ -64,6 +65,7 @@ class Meter:
         self._node = node
         self._version = version
         self._limiter = Limiter()
+        self._commits = Commits(engine, clock, _log)
         self._goes_unwritten = False
         """Whether the log says that exchanges go on without having been written."""
 
@@ -168,17 +170,17 @@ class Meter:
             raise RequestError(problem)
         opened.reserved = True
 
-    def settle(self, entry: Entry, opened: Opened | None, learned: Ratio | None) -> None:
-        """Write the exchange into the ledger, now if the database is free."""
+    def settle(self, entry: Entry, opened: Opened | None, learned: Ratio | None) -> Commit | None:
+        """Write the exchange into the ledger before all that is queued; None when that is done."""
         if opened is not None:
             self._limiter.give_back(opened.ticket, entry.prompt_tokens + entry.completion_tokens)
         statements: list[Statement] = settle(entry)
         if learned is not None:
             statements.append(learn_ratio(entry.upstream_model, learned))
-        if not self._engine.try_write(statements, overtake=True):
-            self._engine.write_later(statements)
+        commit = self._commits.write(statements)
         if opened is not None:
             opened.settled = True
+        return commit
 
     def settle_untold(self, opened: Opened) -> None:
         """Settle an exchange of which nobody can say what it came to, from its opening; one

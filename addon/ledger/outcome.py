@@ -51,6 +51,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[Message] | None = None
     """What was asked; None when the request was not understood."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether every turn that has begun has come to its end."""
+        return all(turn.finish_reason for turn in self.turns.values())
+
     def summary(self) -> Iterator[str]:
         """One line per message: what it holds and how its turn was found; for debugging."""
         turns: dict[int, str] = {}

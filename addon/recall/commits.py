@@ -1,5 +1,5 @@
 """What must be in the database before a client sees the end of an answer: a kill right after
-it loses nothing.
+it loses neither turn nor usage.
 """
 
 import logging
@@ -21,9 +21,10 @@ _log = logging.getLogger("thinkback.recall")
 class Commits:
     """Commits what the end of an answer waits for, on the event loop's thread."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, log: logging.Logger = _log) -> None:
         self._engine = engine
         self._clock = clock
+        self._log = log
         self._goes_uncommitted = False
         """Whether the log says that ends are sent before their turns are in the database."""
 
@@ -45,8 +46,8 @@ class Commits:
             return True
         if not self._goes_uncommitted:
             self._goes_uncommitted = True
-            _log.warning(
-                "The database has been busy for %d s: answers end before their turns are stored. "
+            self._log.warning(
+                "The database has been busy for %d s: answers end before they are stored. "
                 "A crash would lose them.",
                 PATIENCE_SECONDS,
             )

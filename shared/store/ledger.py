@@ -29,6 +29,7 @@ __all__ = (
     "drop_old_conversations",
     "entry_from",
     "learn_ratio",
+    "note_progress",
     "open_exchange",
     "read_ratio",
     "settle",
@@ -128,8 +129,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     entry: Entry
-    """What the ledger gets when the node dies: with the tokens the prompt is guessed to
-    have, and their cost.
+    """What the ledger gets when the node dies before anything has come: with the tokens the
+    prompt is guessed to have, and their cost.
     """
 
     reserved_tokens: int
@@ -214,6 +215,27 @@ def open_exchange(opening: Opening) -> Statement:
         "key_id": entry.key_id,
         "tokens": opening.reserved_tokens,
         "cost": opening.reserved_cost_micros,
+        "entry": msgspec.json.encode(entry).decode(),
+    }
+
+
+def note_progress(entry: Entry) -> Statement:
+    """Note what a running exchange has used so far: that is what the ledger gets when its node
+    dies, and what is held for it is no less.
+    """
+    sql = """
+        UPDATE open_exchanges SET
+            entry = :entry,
+            reserved_tokens = CASE WHEN reserved_tokens < :tokens THEN :tokens
+                ELSE reserved_tokens END,
+            reserved_cost_micros = CASE WHEN reserved_cost_micros < :cost THEN :cost
+                ELSE reserved_cost_micros END
+        WHERE exchange = :exchange
+    """
+    return sql, {
+        "exchange": entry.exchange,
+        "tokens": entry.prompt_tokens + entry.completion_tokens,
+        "cost": entry.cost_micros or 0,
         "entry": msgspec.json.encode(entry).decode(),
     }
 

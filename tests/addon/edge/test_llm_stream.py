@@ -3,6 +3,7 @@
 import pytest
 from mitmproxy import connection
 
+from addon.node import Node
 from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
 
 
@@ -158,3 +159,14 @@ def test_an_error_page_after_comments_ends_the_stream_in_words(line: Line, key: 
         line.upstream_says(b"HTTP/1.1 503 No\r\ncontent-length: 6\r\n\r\n<html>")
     assert b"The upstream answered with an error (503)." in line.answer
     assert line.answer.endswith(END)
+
+
+def test_a_stream_that_falls_silent_for_good_is_no_success_in_the_ledger(
+    line: Line, key: str, node: Node
+) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE + event(content="half"))
+    line.pass_seconds(41)
+    node.engine.flush()
+    assert b"upstream_timeout" in line.answer
+    assert node.engine.read("SELECT status, error_class FROM ledger") == [(200, "upstream_timeout")]

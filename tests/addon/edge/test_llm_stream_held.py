@@ -4,8 +4,10 @@ meanwhile, and no longer than a few seconds.
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import pysqlite3
 import pytest
 from mitmproxy import connection
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -43,9 +45,50 @@ def line(scene: Scene) -> Line:
     return line
 
 
+def used(scene: Scene) -> list[tuple[int, int]]:
+    """The tokens in the ledger, as another process sees it now."""
+    with closing(pysqlite3.connect(str(scene.database))) as other:
+        rows: list[tuple[int, int]] = other.execute(
+            "SELECT prompt_tokens, completion_tokens FROM ledger"
+        ).fetchall()
+        return rows
+
+
 def look_again(line: Line) -> None:
     """Let calls that wait for the database look."""
     line.fire_within(HELD_RETRY_SECONDS)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_who_has_read_the_end_of_an_answer_finds_its_tokens_in_the_ledger(
+    scene: Scene, stream: bool
+) -> None:
+    line, counted = scene.line(), b'"usage":{"prompt_tokens":9,"completion_tokens":2}'
+    line.says(request(scene.key, stream=stream))
+    with scene.busy():
+        if stream:
+            last = chunk(b'data: {"choices":[],%b}\n\n' % counted)
+            line.upstream_says(SSE + WORD + FINISH + last + DONE)
+        else:
+            body = WHOLE.encode()[:-1] + b"," + counted + b"}"
+            line.upstream_says(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        look_again(line)
+        assert b"[DONE]" not in line.answer
+        assert counted not in line.answer
+        assert used(scene) == []
+    scene.node.engine.flush()
+    look_again(line)
+    assert (b"[DONE]" if stream else counted) in line.answer
+    assert used(scene) == [(9, 2)]
+
+
+def test_what_has_come_of_a_stream_is_in_the_books_before_its_end(scene: Scene, line: Line) -> None:
+    for _ in range(3):
+        line.upstream_says((SSE if not line.answer else b"") + event(content="w" * 400))
+        line.pass_seconds(2)
+    scene.node.engine.flush()
+    [(entry,)] = scene.node.engine.read("SELECT entry FROM open_exchanges")
+    assert json.loads(entry)["completion_tokens"] == 300
 
 
 def test_the_end_of_a_turn_is_seen_when_the_turn_is_stored(scene: Scene, line: Line) -> None:

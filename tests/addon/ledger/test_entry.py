@@ -98,6 +98,28 @@ def test_a_client_that_leaves_pays_for_what_came_so_far(desk: Desk) -> None:
     assert 0 < entry.completion_tokens < len(SAYING.text)
 
 
+def test_what_came_is_guessed_where_only_the_prompt_was_counted_at_the_beginning(
+    desk: Desk,
+) -> None:
+    desk.upstreams = (upstream("one", api="messages"),)
+    exchange = desk.open(principal=CALLER, stream=True)
+    start = {"type": "message", "role": "assistant", "content": []}
+    text = {"type": "text_delta", "text": "w" * 400}
+    answer = exchange.stream({})
+    for event in (
+        {
+            "type": "message_start",
+            "message": start | {"usage": {"input_tokens": 33, "output_tokens": 1}},
+        },
+        {"type": "content_block_delta", "index": 0, "delta": text},
+    ):
+        answer.feed(sse.event(json.dumps(event).encode(), str(event["type"])))
+    exchange.accepted()
+    entry = entered(desk, exchange, "gone", client_left=True)
+    assert (entry.prompt_tokens, entry.completion_tokens, entry.estimated) == (33, 100, True)
+    assert learned_from(exchange.outcome()) is None
+
+
 def test_a_client_that_leaves_before_the_answer_pays_for_the_prompt(desk: Desk) -> None:
     entry = entered(desk, desk.open(principal=CALLER), "gone", client_left=True)
     assert entry.prompt_tokens > 0

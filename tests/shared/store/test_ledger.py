@@ -23,6 +23,7 @@ from shared.store.ledger import (
     drop_old,
     entry_from,
     learn_ratio,
+    note_progress,
     open_exchange,
     read_ratio,
     settle,
@@ -218,6 +219,22 @@ def test_a_dead_nodes_reservations_no_longer_count_and_its_exchanges_are_settled
     lost = entry(status=0, error_class="lost", estimated=True, duration_ms=5000)
     assert (ledger(engine), spent(engine)) == ([lost], (120, 50))
     assert engine.transact(lambda work: settle_lost(work, later)) == 0
+
+
+def test_what_had_come_is_not_lost_with_its_node(engine: Engine) -> None:
+    run(engine, beat("n1", "1", NOON, NOON), opening("x1"), opening("x2"))
+    run(engine, note_progress(entry("x1", prompt_tokens=100, completion_tokens=700, cost_micros=9)))
+    assert balance_of(engine, "user:7", "day", NOON).reserved_tokens == 800 + 500
+    engine.transact(lambda work: settle_lost(work, NOON + DEAD_AFTER_MS))
+    rows = {one.exchange: (one.completion_tokens, one.error_class) for one in ledger(engine)}
+    assert rows["x1"] == (700, "lost")
+
+
+def test_progress_that_comes_after_the_settlement_changes_nothing(engine: Engine) -> None:
+    run(engine, beat("n1", "1", NOON, NOON), opening("x1"), *settle(entry("x1")))
+    run(engine, note_progress(entry("x1", completion_tokens=700)))
+    assert (ledger(engine), spent(engine)) == ([entry("x1")], (120, 50))
+    assert engine.read("SELECT count(*) FROM open_exchanges") == [(0,)]
 
 
 def test_a_node_that_only_slept_settles_nothing_twice(engine: Engine) -> None:
