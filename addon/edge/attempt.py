@@ -4,6 +4,7 @@ import msgspec
 from mitmproxy import http
 
 from addon.formats.neutral.deltas import StreamError
+from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable, is_known
 from shared.config.schema import Timeouts
 
 __all__ = ("Attempt",)
@@ -13,6 +14,14 @@ MAX_REFUSAL = 256 * 1024
 
 MAX_WHOLE = 64 * 1024 * 1024
 """Bytes of an upstream's answer that is not streamed: a picture in base64 fits."""
+
+MAX_INFLATED = 16 * 1024 * 1024
+"""Bytes of one that came compressed, though that was not asked for: text of any length fits,
+and pictures don't compress.
+"""
+
+
+_TOO_LARGE = StreamError("The upstream's answer is too large.", code="upstream_too_large")
 
 
 class Attempt(msgspec.Struct):
@@ -32,6 +41,10 @@ class Attempt(msgspec.Struct):
 
     headers: dict[str, str] = {}
     body: bytearray = msgspec.field(default_factory=bytearray)
+    """Of an answer that is not streamed, inflated as it comes."""
+
+    inflate: Inflate | None = None
+    """Undoes its Content-Encoding; None: there is none that we read."""
 
     @property
     def succeeded(self) -> bool:
@@ -50,12 +63,32 @@ class Attempt(msgspec.Struct):
         message = f"The upstream answered {self.status}: see its base_url."
         return StreamError(message, code="bad_status")
 
+    def collect(self) -> None:
+        """Make ready for a body; one whose coding is not known stays as it is."""
+        coding = self.headers.get("content-encoding", "")
+        if coding and is_known(coding):
+            del self.headers["content-encoding"]
+            self.inflate = Inflate(coding)
+
     def add(self, data: bytes) -> StreamError | None:
-        """Add to the body; the error is its being too large."""
+        """Add to the body; the error is its being damaged or too large."""
+        most = self._most
+        if self.inflate is not None:
+            try:
+                data = self.inflate.feed(data, max(0, most - len(self.body)))
+            except TooLarge:
+                return _TOO_LARGE
+            except Unreadable as error:
+                return StreamError(f"{error}.", code="upstream_malformed")
         self.body += data
-        if len(self.body) <= (MAX_WHOLE if self.succeeded else MAX_REFUSAL):
-            return None
-        return StreamError("The upstream's answer is too large.", code="upstream_too_large")
+        return _TOO_LARGE if len(self.body) > most else None
+
+    @property
+    def _most(self) -> int:
+        """Bytes that the body may have."""
+        if not self.succeeded:
+            return MAX_REFUSAL
+        return MAX_WHOLE if self.inflate is None else MAX_INFLATED
 
     def lateness(self, now: float, opened_at: float, timeouts: Timeouts) -> StreamError | None:
         """The error of the deadline that has passed; the exchange was opened at `opened_at`."""

@@ -93,6 +93,7 @@ def _read_head(call: LlmStream, event: ResponseHeaders) -> CommandGenerator[None
     if error is not None:
         yield from call.fail(error)
     elif not (call.exchange.streams and attempt.is_stream):
+        attempt.collect()
         call.enter(Phase.COLLECTING)
     else:
         try:

@@ -1,9 +1,13 @@
 """An attempt knows what is no answer, what is too much, and when it is too late."""
 
+import gzip
+import tracemalloc
+import zlib
+
 import pytest
 from mitmproxy import http
 
-from addon.edge.attempt import MAX_REFUSAL, Attempt
+from addon.edge.attempt import MAX_INFLATED, MAX_REFUSAL, Attempt
 from shared.config.schema import Timeouts
 
 REQUEST = http.Request.make("POST", "http://up.test/")
@@ -40,6 +44,37 @@ def test_a_refusal_has_fewer_bytes_than_an_answer() -> None:
     assert Attempt(REQUEST, False, status=200).add(body) is None
     assert Attempt(REQUEST, False, status=503).add(body[1:]) is None
     assert Attempt(REQUEST, False, status=503).add(body) is not None
+
+
+def compressed(status: int = 200) -> Attempt:
+    attempt = Attempt(REQUEST, False, status=status, headers={"content-encoding": "gzip"})
+    attempt.collect()
+    return attempt
+
+
+def test_a_compressed_body_is_inflated_as_it_comes() -> None:
+    attempt = compressed()
+    for byte in gzip.compress(b'{"choices":[]}'):
+        assert attempt.add(bytes([byte])) is None
+    assert (bytes(attempt.body), attempt.headers) == (b'{"choices":[]}', {})
+
+
+def test_a_bomb_is_given_up_before_it_has_grown() -> None:
+    deflate, attempt, errors = zlib.compressobj(wbits=31), compressed(), []
+    tracemalloc.start()
+    while not errors:
+        piece = deflate.compress(bytes(1024 * 1024)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        errors = [error for error in [attempt.add(piece)] if error]
+    assert errors[0].code == "upstream_too_large"
+    assert tracemalloc.get_traced_memory()[1] < 3 * MAX_INFLATED
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_damaged_body_is_an_error(status: int) -> None:
+    error = compressed(status).add(b"no gzip")
+    assert error is not None
+    assert error.code == "upstream_malformed"
 
 
 @pytest.mark.parametrize(
