@@ -14,6 +14,7 @@ from addon.formats.paths import classify
 from addon.formats.tolerant.error_words import message_of
 
 __all__ = (
+    "EVERY_ANSWER",
     "connect_words",
     "connection_to",
     "fault",
@@ -24,6 +25,12 @@ __all__ = (
     "response_of",
     "sidecar_down",
 )
+
+
+EVERY_ANSWER = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
+"""Headers of whatever is answered to programs. What upstreams say in an error, a browser must
+not take for a page of ours.
+"""
 
 
 def request_for(outgoing: Outgoing) -> http.Request:
@@ -55,9 +62,7 @@ def connection_to(request: http.Request) -> GetHttpConnection:
 
 def response_of(reply: Reply) -> http.Response:
     """The response that the client gets."""
-    return http.Response.make(
-        reply.status, reply.body, {"access-control-allow-origin": "*", **reply.headers}
-    )
+    return http.Response.make(reply.status, reply.body, EVERY_ANSWER | reply.headers)
 
 
 def fault(path: str) -> http.Response:

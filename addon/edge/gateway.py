@@ -13,12 +13,13 @@ from weakref import WeakKeyDictionary
 from mitmproxy import ctx, http
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers import modes
+from msgspec.structs import replace
 
 from addon.admission import problems
 from addon.admission.admit import admit, unfit
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.edge.connect import UpstreamConnections
-from addon.edge.convert import fault, header_map, peer_address
+from addon.edge.convert import fault, header_map, peer_address, response_of
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.lifecycle import ClientLimit, Lifecycle
 from addon.edge.plan import FAULT, LlmCall, Plan, Planner, ToSidecar
@@ -253,7 +254,7 @@ class Gateway(Planner):
 def _answer(flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) -> None:
     # Nobody is asked to go on with a body that nobody reads.
     flow.request.headers.pop("expect", None)
-    flow.response = http.Response.make(reply.status, reply.body, {**reply.headers, **extra})
+    flow.response = response_of(replace(reply, headers={**reply.headers, **extra}))
 
 
 def _scheme(flow: http.HTTPFlow, headers: Mapping[str, str], trusted: tuple[str, ...]) -> str:

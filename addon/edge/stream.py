@@ -33,7 +33,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from addon.edge.convert import fault
+from addon.edge.convert import EVERY_ANSWER, fault
 from addon.edge.plan import FAULT, Plan, Planner
 from addon.exchange.upstream_request import returned
 
@@ -44,7 +44,7 @@ _STREAMED = {
     "cache-control": "no-cache",
     # nginx would hold events back until its buffer is full.
     "x-accel-buffering": "no",
-    "access-control-allow-origin": "*",
+    **EVERY_ANSWER,
 }
 
 

@@ -129,8 +129,11 @@ def returned(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def labelled_json(headers: dict[str, str]) -> dict[str, str]:
-    """The headers for a body that is JSON: some upstreams label it a stream or a page."""
-    if "content-type" not in headers or "json" in headers["content-type"]:
+    """The headers for a body that is JSON: some upstreams label it a stream or a page, which
+    a browser would show as one.
+    """
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
         return headers
     return headers | {"content-type": "application/json"}
 

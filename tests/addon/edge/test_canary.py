@@ -125,6 +125,7 @@ def test_a_private_part_of_mitmproxy_still_has_its_signature(path: str, signatur
         (_http1.Http1Server.send, "make_error_response"),
         (_http1.Http1Server.read_headers, "make_error_response"),
         (_http1.Http1Server.read_headers, "make_body_reader"),
+        (_http1.Http1Server.read_headers, "read_request_head"),
         (http_layers.HttpLayer._handle_event, "setdefault"),
         (http.RequestData.__init__, "__post_init__"),
         (http.ResponseData.__init__, "__post_init__"),

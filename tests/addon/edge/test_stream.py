@@ -1,5 +1,6 @@
 """A client gets one well-formed end of each request, at its head, at its body or after it."""
 
+import pytest
 from mitmproxy import connection
 
 from addon.node import Node
@@ -57,6 +58,31 @@ def test_requests_sent_ahead_are_answered_in_their_order(line: Line, key: str) -
 def test_many_requests_sent_ahead_are_all_answered(line: Line) -> None:
     line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 1000)
     assert line.answer.count(b"HTTP/1.1 200 OK") == 1000
+
+
+@pytest.mark.parametrize("text", [b"\x0bchunked", b"chunked\x0c", b" \x1fchunked"])
+@pytest.mark.parametrize("target", [b"/v1/chat/completions", b"/api/x"])
+def test_control_characters_around_a_header_make_a_bad_head(
+    line: Line, target: bytes, text: bytes
+) -> None:
+    line.says(b"POST %b HTTP/1.1\r\nhost: x\r\ntransfer-encoding:%b\r\n\r\n" % (target, text))
+    assert line.answer.startswith(b"HTTP/1.1 400")
+    assert line.client.state is connection.ConnectionState.CLOSED
+    assert not line.upstreams
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"\x16\x03\x01",
+    ],
+    ids=["refused", "answered", "no HTTP"],
+)
+def test_no_answer_to_a_program_is_taken_for_a_page(line: Line, head: bytes) -> None:
+    line.says(head)
+    assert b"x-content-type-options: nosniff\r\n" in line.answer
 
 
 def test_an_answer_to_head_has_no_body(line: Line) -> None:

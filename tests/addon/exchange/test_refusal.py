@@ -100,8 +100,19 @@ def test_an_upstreams_words_reach_every_client_in_its_own_shape(
         assert (reply.headers["retry-after"], reply.headers["x-request-id"]) == ("17", "r")
 
 
-def test_an_error_that_is_passed_on_is_labelled_what_it_is(desk: Desk) -> None:
-    reply = reply_of(desk.open().refused(400, {"content-type": "text/event-stream"}, error("no")))
+@pytest.mark.parametrize(
+    "labelled",
+    [
+        {"content-type": "text/event-stream"},
+        {"content-type": "text/html; profile=json"},
+        {"content-type": "text/html"},
+        {},
+    ],
+)
+def test_an_error_that_is_passed_on_is_labelled_what_it_is(
+    desk: Desk, labelled: dict[str, str]
+) -> None:
+    reply = reply_of(desk.open().refused(400, labelled, error("<script>")))
     assert reply.headers == {"content-type": "application/json"}
 
 
