@@ -89,6 +89,7 @@ class Node:
     def each_second(self) -> None:
         """Take over edited configuration, show that the node lives, and let old rows go."""
         self.meter.each_second()
+        self.engine.sync_soon()
         before = self.snapshot
         self._configuration.refresh()
         if self.snapshot is not before:

@@ -78,6 +78,12 @@ class Engine(Protocol):
     def version(self) -> int:
         """A number that changes when another connection committed."""
 
+    def sync_soon(self) -> None:
+        """Have the writer thread see to it that all that is committed survives a power cut.
+
+        A commit by itself survives the end of the process, not the machine's.
+        """
+
     def flush(self) -> None:
         """Return when everything queued before has been committed."""
 

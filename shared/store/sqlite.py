@@ -10,7 +10,9 @@ but tries again and again: SQLite holds the connection meanwhile, and its pauses
 to a tenth of a second, miss most moments between a busy program's batches.
 
 Checkpoints flush the disk, so they are left to the writer thread and never happen on the
-event loop.
+event loop. So does a commit with `synchronous=FULL`: it takes 6 ms where one with `NORMAL`
+takes 0.15. A commit survives a kill without it, and `sync_soon` flushes the log once for
+many, beside other commits.
 
 The queue is bounded: beyond `QUEUE_BYTES` of parameters new writes are dropped, and the log
 says so.
@@ -158,13 +160,18 @@ class SqliteEngine:
         """The writer thread's own: a checkpoint takes milliseconds, and no write waits for it."""
         self._busy_timeout_ms = patience_ms
         self._writing = threading.Lock()
+        self._log = path.with_name(f"{path.name}-wal")
         self._unchecked = 0
+        self._unsynced = False
+        """Whether anything was committed since the log was flushed."""
+
+        self._sync_wanted = False
         self._queue = WriteQueue()
         self._overflowing = False
         self._thread = Writer(
             self._queue,
             commit=self._commit,
-            after_batch=self._checkpoint_when_due,
+            after_batch=self._tend_log,
             judge=_judge,
             patience_ms=patience_ms,
         )
@@ -225,6 +232,11 @@ class SqliteEngine:
             self._writing.release()
         self._count(1)
         return result
+
+    def sync_soon(self) -> None:
+        if self._unsynced and not (self._sync_wanted or self._queue.closed):
+            self._sync_wanted = True
+            self._queue.put(Write(()))  # which wakes the writer thread
 
     def flush(self) -> None:
         self._queue.wait_finished()
@@ -293,6 +305,7 @@ class SqliteEngine:
         """Wake the writer thread for a checkpoint when the log has grown; an empty write is
         enough.
         """
+        self._unsynced = True
         self._unchecked += statements
         if self._unchecked >= CHECKPOINT_STATEMENTS and self._queue.idle:
             self._queue.put(Write(()))
@@ -300,7 +313,27 @@ class SqliteEngine:
     def _commit(self, statements: Iterable[Statement]) -> None:
         with self._writing, self._transaction(patience_ms=0) as connection:
             executed = _execute(connection, statements)
+        self._unsynced |= executed > 0
         self._unchecked += executed
+
+    def _tend_log(self) -> None:
+        if self._sync_wanted:
+            self._sync_wanted = self._unsynced = False
+            self._sync()
+        self._checkpoint_when_due()
+
+    def _sync(self) -> None:
+        # SQLite has no locks on this file that closing it could drop.
+        try:
+            descriptor = os.open(self._log, os.O_RDONLY)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            log.warning(
+                "The write-ahead log could not be flushed to the disk (%s).", error.strerror
+            )
 
     def _checkpoint_when_due(self) -> None:
         if self._unchecked < CHECKPOINT_STATEMENTS:

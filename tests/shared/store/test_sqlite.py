@@ -2,6 +2,7 @@
 when the disk does not.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -218,6 +219,33 @@ def test_the_log_is_moved_into_the_database_without_the_loops_help(path: Path) -
         # A log that was moved as a whole begins anew.
         _, pages, moved = other.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
     assert pages - moved < 3000
+
+
+def test_the_log_is_flushed_to_the_disk_once_for_all_that_was_committed(
+    engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+
+    def flush(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        os.fsync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    for number in range(3):
+        engine.transact(lambda work, number=number: work.run(*learn(str(number))))
+    sync(engine)
+    assert flushed == [f"{path.name}-wal"]
+    sync(engine)
+    assert len(flushed) == 1
+    engine.write_later([learn("later")])
+    engine.flush()
+    sync(engine)
+    assert len(flushed) == 2
+
+
+def sync(engine: Engine) -> None:
+    engine.sync_soon()
+    engine.flush()
 
 
 WRITE_A_LOT = """
