@@ -86,6 +86,11 @@ class Node:
         """The configuration in force."""
         return self._configuration.snapshot
 
+    def reload(self) -> None:
+        """Read the configuration again, whether or not it seems to have changed."""
+        self._configuration.reload()
+        self._take_over()
+
     def each_second(self) -> None:
         """Take over edited configuration, show that the node lives, and let old rows go."""
         self.meter.each_second()
@@ -93,9 +98,7 @@ class Node:
         before = self.snapshot
         self._configuration.refresh()
         if self.snapshot is not before:
-            configure(self.snapshot.logging)
-            self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
-            self.services.answers.bound(self.snapshot.responses.max_age_days)
+            self._take_over()
         limits = self.snapshot.recall
         self.recall.forget_old(
             max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB or self._room
@@ -147,6 +150,12 @@ class Node:
         except StoreError:
             return False
         return True
+
+    def _take_over(self) -> None:
+        """Tell those who keep a setting that it may have changed."""
+        configure(self.snapshot.logging)
+        self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
+        self.services.answers.bound(self.snapshot.responses.max_age_days)
 
     def _drop_old_rows(self) -> None:
         now, settings = self.clock.now_ms(), self.snapshot

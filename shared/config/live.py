@@ -42,6 +42,11 @@ class LiveConfiguration:
         """The faults in the file and the overrides, which are left out of the snapshot."""
         return self._watch.problems
 
+    def reload(self) -> None:
+        """Read the file and the overrides again, and say in the log what came of it."""
+        self._watch.reload()
+        self._watch.override(self._read_overrides())
+
     def refresh(self) -> None:
         """Apply changes made since the last call; cheap enough for every second."""
         self._watch.poll()

@@ -61,6 +61,12 @@ class Watch:
         self._loaded = self._seen
         return self._reload()
 
+    def reload(self) -> None:
+        """Read the file again, whether or not it was edited; the log says what came of it."""
+        self._seen = self._loaded = self._stamp()
+        if self._reload() is None and not self._file_problems:
+            log.info("configuration read again: nothing has changed")
+
     def override(self, overrides: Overrides) -> Snapshot | None:
         """Apply the overrides; the new snapshot when settings changed.
 

@@ -77,6 +77,18 @@ def test_an_edited_file_is_in_force_after_a_refresh(
     assert live.snapshot.audit.max_mib == 99
 
 
+def test_a_reload_takes_over_the_file_and_the_database_at_once(
+    watch: Watch, engine: Engine, pages: Engine, tmp_path: Path
+) -> None:
+    live = LiveConfiguration(watch, engine.version, lambda: read_overrides(engine, SECRET))
+    (tmp_path / "config.toml").write_text("[audit]\nmax_mib = 99\n")
+    change_settings(pages, {"recall.max_mib": 5}, 1)
+
+    live.reload()
+
+    assert (live.snapshot.audit.max_mib, live.snapshot.recall.max_mib) == (99, 5)
+
+
 def test_the_database_is_read_again_only_when_it_changed(
     watch: Watch, engine: Engine, pages: Engine
 ) -> None:

@@ -81,6 +81,27 @@ def test_an_edit_of_a_comment_changes_nothing(
     assert caplog.records == []
 
 
+def test_a_reload_reads_what_does_not_seem_to_have_changed_and_says_what_came_of_it(
+    edited: Edited, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    old = edited.path.stat()
+    edited.path.write_text("[recall]\nmax_mib = 7\n".ljust(old.st_size))
+    os.utime(edited.path, ns=(old.st_atime_ns, old.st_mtime_ns))
+
+    edited.watch.reload()
+    edited.watch.reload()
+    edited.save("[recall]\nmax_mib = -1\n")
+    edited.watch.reload()
+
+    assert edited.watch.snapshot.recall.max_mib == 7
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "configuration reloaded",
+        "configuration read again",
+        "configuration not reloaded, the last good one stays in force",
+    ]
+
+
 def test_a_broken_edit_keeps_the_last_good_snapshot(edited: Edited) -> None:
     before = edited.watch.snapshot
     edited.save("[recall]\nmax_mib = -1\nmax_mob = 1\n")
