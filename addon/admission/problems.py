@@ -19,6 +19,7 @@ __all__ = (
     "damaged",
     "dollars",
     "gateway_failed",
+    "gateway_stopped",
     "key_expired",
     "key_for_management",
     "key_revoked",
@@ -355,6 +356,16 @@ def gateway_failed() -> Problem:
         status=500,
         message="The gateway failed on this request.",
         code="gateway_error",
+        type="server_error",
+    )
+
+
+def gateway_stopped() -> Problem:
+    """The gateway ends before the answer has."""
+    return Problem(
+        status=503,
+        message="The gateway was stopped in the middle of this request. Try again.",
+        code="gateway_stopped",
         type="server_error",
     )
 

@@ -23,9 +23,9 @@ from addon.edge.llm_phases import TABLE
 from addon.edge.llm_stream import LlmStream
 from addon.edge.plan import LlmCall, Plan, Planner, ToSidecar
 from addon.edge.sidecar_stream import SidecarStream
-from addon.edge.stream import GatewayStream, UpstreamHalf
+from addon.edge.stream import CutOff, GatewayStream, UpstreamHalf
 
-__all__ = ("GatewayHttpLayer", "widen_backlog")
+__all__ = ("BACKLOG", "GatewayHttpLayer", "widen_backlog")
 
 BACKLOG = 1024
 """Connections that may wait to be accepted. With asyncio's 100, a burst of clients has the
@@ -94,6 +94,10 @@ class GatewayHttpLayer(HttpLayer):
         return b""
 
     def _take(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, CutOff):
+            for stream in list(self.streams.values()):
+                yield from self.event_to_child(stream, event)
+            return
         if isinstance(event, events.Wakeup) and event.command is self._ticking:
             for child in [self.connections[self.context.client], *self.streams.values()]:
                 yield from self.event_to_child(child, Tick())

@@ -24,10 +24,11 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from addon.admission.problems import too_large
+from addon.admission.problems import gateway_stopped, too_large
 from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
 from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table
+from addon.edge.stream import CutOff
 from addon.exchange.verdict import Reply
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Unreadable
@@ -237,6 +238,27 @@ def _leave_stream(call: LlmStream, event: RequestProtocolError) -> CommandGenera
     yield from _leave(call, event)
 
 
+def _cut_off(call: LlmStream, event: CutOff) -> CommandGenerator[None]:
+    yield from call.client.abort()
+    problem = gateway_stopped()
+    reply = call.plan.intake.reply(problem)
+    if call.client.begun:
+        yield from call.client.say(call.exchange.failed_end(problem))
+        yield from call.client.finish()
+        call.end()
+    else:
+        yield from call.tell(reply)
+
+
+def _cut_off_stream(call: LlmStream, event: CutOff) -> CommandGenerator[None]:
+    if call.answer.done:
+        yield from call.client.abort()
+        yield from call.finish()
+    else:
+        call.answer.stop()
+        yield from _cut_off(call, event)
+
+
 def _ignore(call: LlmStream, event: events.Event) -> CommandGenerator[None]:
     yield from ()
 
@@ -261,6 +283,7 @@ EVENTS = (
     ResponseProtocolError,
     events.Wakeup,
     Tick,
+    CutOff,
 )
 """All that a call may be given."""
 
@@ -283,6 +306,7 @@ _HOLDS = (_P.HOLDING, _P.ENDING)
 # While a connection is made, too, mitmproxy reports these, but holds them back until then.
 _ALWAYS = {
     RequestProtocolError: _step(_leave, _P.BROKEN),
+    CutOff: _step(_cut_off, *_ENDS),
     Tick: IGNORED,
 }
 # What still comes of a body that was answered before its end.
@@ -301,7 +325,9 @@ _OF_THE_LAST_ATTEMPT = dict.fromkeys(
     (ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError),
     IGNORED,
 )
-_OVER = _ALWAYS | _OF_THE_BODY | _OF_THE_LAST_ATTEMPT | {events.Wakeup: IGNORED}
+# What has an end already, which the client is about to get or has got.
+_ENDED = {CutOff: IGNORED}
+_OVER = _ALWAYS | _OF_THE_BODY | _OF_THE_LAST_ATTEMPT | _ENDED | {events.Wakeup: IGNORED}
 
 _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
     _P.READING: _ALWAYS
@@ -329,9 +355,9 @@ _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
         ResponseProtocolError: _step(_lose, *_RETRIES),
         Tick: _step(_watch_body, *_FAILS),
     },
-    _P.STREAMING: _ALWAYS | _OF_A_STREAM,
-    _P.HOLDING: _ALWAYS | _OF_A_STREAM | {events.Wakeup: _step(_go_on, _P.STREAMING)},
-    _P.ENDING: _ALWAYS | _OF_THE_LAST_ATTEMPT | {events.Wakeup: _step(_end_held, *_ENDS)},
+    _P.STREAMING: _ALWAYS | _OF_A_STREAM | {CutOff: _step(_cut_off_stream, *_ENDS)},
+    _P.HOLDING: _ALWAYS | _OF_A_STREAM | _ENDED | {events.Wakeup: _step(_go_on, _P.STREAMING)},
+    _P.ENDING: _ALWAYS | _OF_THE_LAST_ATTEMPT | _ENDED | {events.Wakeup: _step(_end_held, *_ENDS)},
     _P.ABORTING: _ALWAYS
     | _OF_THE_LAST_ATTEMPT
     | {

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers.http._events import (
 from addon.edge.convert import connection_to, response_of, sidecar_down
 from addon.edge.http1 import Tick
 from addon.edge.plan import ToSidecar
-from addon.edge.stream import GatewayStream
+from addon.edge.stream import CutOff, GatewayStream
 
 __all__ = ("SidecarStream",)
 
@@ -35,7 +35,9 @@ class SidecarStream:
     def take(self, event: events.Event) -> CommandGenerator[None]:
         """Do until there is a connection what is ours; mitmproxy passes on what follows."""
         client = self._client
-        if isinstance(event, Tick):
+        if isinstance(event, CutOff):
+            yield commands.CloseConnection(client.context.client)
+        elif isinstance(event, Tick):
             return
         elif self._connected:
             yield from client.pass_on(event)

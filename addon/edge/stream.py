@@ -37,7 +37,7 @@ from addon.edge.convert import EVERY_ANSWER, fault
 from addon.edge.plan import FAULT, Plan, Planner
 from addon.exchange.upstream_request import returned
 
-__all__ = ("GatewayStream", "UpstreamHalf")
+__all__ = ("CutOff", "GatewayStream", "UpstreamHalf")
 
 _STREAMED = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -46,6 +46,10 @@ _STREAMED = {
     "x-accel-buffering": "no",
     **EVERY_ANSWER,
 }
+
+
+class CutOff(events.Event):
+    """The gateway ends, and waits for the answer no longer."""
 
 
 class UpstreamHalf(Protocol):

@@ -5,6 +5,7 @@ upstream is asked with.
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from addon.admission import problems
 from addon.admission.limits import Ticket
@@ -112,7 +113,8 @@ class Intake:
     def outcome(self) -> Outcome:
         """What the request has come to."""
         if self.call is not None:
-            return self.call.outcome()
+            outcome = self.call.outcome()
+            return replace(outcome, error_class=self._error_class or outcome.error_class)
         return Outcome(
             entry=self._arrival.entry(self.request, self._conversation_id, self._attempts.tried),
             error_class=self._error_class,

@@ -19,6 +19,7 @@ _TROUBLE = {
         "The stored conversation that the request continues is too long: start a new one."
     ),
     "gateway_error": "The gateway itself failed on this request: see its log.",
+    "gateway_stopped": "The gateway was stopped before the answer was complete.",
     "insufficient_quota": "The quota or budget of the account or key was used up.",
     "invalid_json": "The request was not valid JSON.",
     "item_not_found": "The request refers to an earlier answer that is not stored here.",

@@ -11,7 +11,7 @@ from mitmproxy.proxy import commands, context, events, mode_specs
 
 from addon.edge.gateway import Gateway
 from addon.edge.http_layer import GatewayHttpLayer
-from addon.edge.stream import GatewayStream
+from addon.edge.stream import CutOff, GatewayStream
 
 CONFIG = """
 [[upstreams]]
@@ -89,6 +89,9 @@ class Line:
         return self.upstreams[-1]
 
     def says(self, data: bytes) -> None:
+        # What an earlier request left to be written would make this one wait for the database.
+        if self._held is None:
+            self._gateway._node.engine.flush()
         self._feed(events.DataReceived(self.client, data))
 
     def upstream_says(self, data: bytes, upstream: connection.Server | None = None) -> None:
@@ -97,6 +100,10 @@ class Line:
     def closes(self, which: connection.Connection) -> None:
         which.state = connection.ConnectionState.CLOSED
         self._feed(events.ConnectionClosed(which))
+
+    def cut(self) -> None:
+        """Have the gateway end all that it is answering."""
+        self._feed(CutOff())
 
     def give(self, event: events.Event) -> None:
         """Give an event to the stream of the first request."""

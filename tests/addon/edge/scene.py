@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pysqlite3
 
+from addon.edge import http1
 from addon.edge.gateway import Gateway
 from tests.addon.edge.conftest import add_key, make_node
 from tests.addon.edge.line import Clock, Line
@@ -18,6 +19,7 @@ class Scene:
     """A real gateway, and lines to it."""
 
     def __init__(self, folder: Path, options: object, *, watched: bool = False) -> None:
+        http1.install()
         self.clock = Clock()
         self.node = make_node(folder, self.clock)
         self.database = folder / "data" / "adapter.db"

@@ -21,6 +21,7 @@ from addon.edge import http1
 from addon.edge.http1 import Tick
 from addon.edge.llm_phases import EVENTS, IGNORED, REFUSED, TABLE
 from addon.edge.llm_stream import HELD_RETRY_SECONDS, LlmStream, Phase
+from addon.edge.stream import CutOff
 from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
 from tests.addon.edge.scene import Heard, Scene
 
@@ -40,22 +41,23 @@ COLUMNS = [
     "LOST",
     "wakeup",
     "tick",
+    "cut",
 ]
 """The client's in small letters, the upstream's in capitals, in the order of EVENTS."""
 
 GRID = """
-READING        i h i h h  -  - - - - -  - i
-RESERVING      - - - - h  -  - - - - -  h i
-CONNECTING     - - - - -  h  - - - - -  - -
-AWAITING_HEAD  - - - - h  -  h - - - h  - h
-COLLECTING     - - - - h  -  - h i h h  - h
-STREAMING      - - - - h  -  - h i h h  - h
-HOLDING        - - - - h  -  - h i h h  h h
-ENDING         - - - - h  -  i i i i i  h i
-ABORTING       - - - - h  -  i i i h h  - i
-RETRYING       - - - - h  -  i i i i i  h i
-ANSWERED       - i i i h  -  i i i i i  i i
-BROKEN         - i i i h  -  i i i i i  i i
+READING        i h i h h  -  - - - - -  - i h
+RESERVING      - - - - h  -  - - - - -  h i h
+CONNECTING     - - - - -  h  - - - - -  - - -
+AWAITING_HEAD  - - - - h  -  h - - - h  - h h
+COLLECTING     - - - - h  -  - h i h h  - h h
+STREAMING      - - - - h  -  - h i h h  - h h
+HOLDING        - - - - h  -  - h i h h  h h i
+ENDING         - - - - h  -  i i i i i  h i i
+ABORTING       - - - - h  -  i i i h h  - i h
+RETRYING       - - - - h  -  i i i i i  h i h
+ANSWERED       - i i i h  -  i i i i i  i i i
+BROKEN         - i i i h  -  i i i i i  i i i
 """
 """What becomes of each event in each phase."""
 
@@ -214,6 +216,7 @@ def an_event(kind: type[events.Event]) -> events.Event:
         ),
         events.Wakeup: lambda: events.Wakeup(commands.RequestWakeup(0)),
         Tick: Tick,
+        CutOff: CutOff,
     }
     return samples[kind]()
 
@@ -315,7 +318,7 @@ EVENTS_OF_A_STREAM = {
 }
 RESTS = {"a brace": b"}", "the rest": b'"choices":[]}'}
 UPSTREAM_SAYS = HEADS | EVENTS_OF_A_STREAM | RESTS
-ANYTIME = ("upstream closes", "upstreams go", "upstreams come", *UPSTREAM_SAYS)
+ANYTIME = ("upstream closes", "upstreams go", "upstreams come", "the gateway ends", *UPSTREAM_SAYS)
 LIKELY: dict[Phase | None, tuple[str, ...]] = {
     None: ("release",),
     Phase.READING: ("the body", "a byte of the body", "release"),
@@ -383,6 +386,8 @@ class Play:
                 line.refusing |= {"first.test", "second.test"}
             case "upstreams come":
                 line.refusing.clear()
+            case "the gateway ends":
+                line.cut()
             case "client leaves" if line.client.state is OPEN:
                 self.left = True
                 line.closes(line.client)
@@ -435,7 +440,7 @@ def test_a_failure_that_is_told_twice_costs_one_attempt(tmp_path: Path) -> None:
         scene = Scene(tmp_path, tctx.options, watched=True)
         play = Play(scene.line(holds=True), scene.key, stream=True)
         # The connection is used again, fails, and is made anew: that says nothing of the upstream.
-        for action in (*ASKED, "nearly words", "a brace", "wakeup", "no HTTP", "wakeup"):
+        for action in (*ASKED, "a refused key", "wakeup", "no HTTP", "wakeup"):
             play.do(action)
         while play.line.release():
             pass
