@@ -114,11 +114,17 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 async def ask(
-    port: int, key: str, name: str, *, size: int = 0, max_tokens: int | None = None
+    port: int,
+    key: str,
+    name: str,
+    *,
+    model: str = "m",
+    size: int = 0,
+    max_tokens: int | None = None,
 ) -> Seen:
     """One request on a connection of its own; `size` pads its body. Status 0: nothing came back."""
     body = {
-        "model": "m",
+        "model": model,
         "messages": [{"role": "user", "content": name}],
         "stream": not name.startswith("plain"),
     }
