@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run web start stop status log test test-fast harden fmt lint structure check bench release vendor screenshots
+.PHONY: help install run web start stop restart status log test test-fast harden fmt lint structure check bench release vendor screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
@@ -25,8 +25,11 @@ web: .venv/.installed ## The same under mitmweb, to watch the traffic in a brows
 start: .venv/.installed ## Start the gateway in the background
 	@exec $(THINKBACK) start
 
-stop: .venv/.installed ## Stop the gateway that runs in the background
+stop: .venv/.installed ## Stop the gateway that runs in the background, when its answers have ended; Ctrl-C cuts them
 	@exec $(THINKBACK) stop
+
+restart: .venv/.installed ## Run it anew, after an upgrade too: no answer is cut and no client refused
+	@exec $(THINKBACK) restart
 
 status: .venv/.installed ## Say what is running
 	@exec $(THINKBACK) status
@@ -49,7 +52,7 @@ test-fast: .venv/.installed-dev ## Run the unit tests, in a minute
 	@.venv/bin/pytest $(WORKERS) $(UNITS)
 
 harden: .venv/.installed-dev ## Run the checks that take minutes at their full length, or FILE=path
-	@HARDEN=1 .venv/bin/pytest $(or $(FILE),tests/e2e/test_kills.py)
+	@HARDEN=1 .venv/bin/pytest $(or $(FILE),tests/e2e/test_kills.py tests/e2e/test_restarts.py)
 
 fmt: .venv/.installed-dev ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix-only

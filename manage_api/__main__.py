@@ -13,6 +13,7 @@ from shared.config.address import split_address
 from shared.config.passed import received
 from shared.config.watch import Watch
 from shared.errors import ConfigError
+from shared.lifeline import Lifeline, handed_sockets
 
 __all__ = ("main",)
 
@@ -34,7 +35,9 @@ def main() -> None:
         sys.exit(2)
     host, port = split_address(watch.snapshot.server.admin_addr)
     config = uvicorn.Config(
-        answering_head(create_app(watch, leaving=lambda: server.should_exit)),
+        answering_head(
+            create_app(watch, leaving=lambda: server.should_exit, lifeline=Lifeline(os.environ))
+        ),
         host=host,
         port=port,
         log_config=None,
@@ -45,7 +48,7 @@ def main() -> None:
     )
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again after an orderly end
-        server.run()
+        server.run(handed_sockets(os.environ) or None)
     if not server.started:
         sys.exit(1)
 

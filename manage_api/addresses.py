@@ -1,12 +1,17 @@
 """Addresses that programs listen on, and who can reach them."""
 
+import asyncio
 import ipaddress
 import socket
+from urllib.parse import urlsplit
 
 from shared.config.address import split_address
 from shared.config.schema import Snapshot
 
-__all__ = ("base_url", "is_public", "local_url", "why_taken")
+__all__ = ("base_url", "is_healthy", "is_public", "listen", "local_url", "why_taken")
+
+_BACKLOG = 1024
+"""Connections that may wait to be accepted: a burst of clients, or a second without a program."""
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced, not bound
 """A server may listen on all addresses; a client needs one of them."""
@@ -39,6 +44,37 @@ def why_taken(address: str) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def listen(address: str) -> list[socket.socket]:
+    """Listen on `address` (host:port), all that the host's name resolves to; OSError if not."""
+    host, port = split_address(address)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    opened: list[socket.socket] = []
+    try:
+        for family, _, _, _, name in dict.fromkeys(found):
+            opened.append(socket.create_server(name, family=family, backlog=_BACKLOG))
+    except OSError:
+        for each in opened:
+            each.close()
+        raise
+    return opened
+
+
+async def is_healthy(url: str) -> bool:
+    """Whether `/healthz` of the program at this address answers 200 within 2 s."""
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            try:
+                head = f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode())
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
 
 
 def is_public(host: str) -> bool:

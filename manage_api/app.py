@@ -1,6 +1,7 @@
 """The sidecar: a Litestar application over the store and the configuration."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 
@@ -52,6 +53,7 @@ from manage_api.web.rendering import missing_page
 from shared.clock import Clock, SystemClock
 from shared.config.watch import Watch
 from shared.errors import StoreError
+from shared.lifeline import Lifeline
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 
@@ -62,11 +64,16 @@ _MAX_BODY = 1024 * 1024
 
 
 def create_app(
-    watch: Watch, *, clock: Clock | None = None, leaving: Callable[[], bool] = lambda: False
+    watch: Watch,
+    *,
+    clock: Clock | None = None,
+    leaving: Callable[[], bool] = lambda: False,
+    lifeline: Lifeline | None = None,
 ) -> Litestar:
     """Create the application, which opens the database on the thread of its loop.
 
-    Endless responses end once `leaving` returns True.
+    Endless responses end once `leaving` returns True. By `lifeline` a supervisor hears that
+    it works, and SIGHUP has it read its configuration again.
     """
 
     return Litestar(
@@ -108,7 +115,14 @@ def create_app(
             UsersPages,
         ],
         lifespan=[_running],
-        state=State({"watch": watch, "clock": clock or SystemClock(), "leaving": leaving}),
+        state=State(
+            {
+                "watch": watch,
+                "clock": clock or SystemClock(),
+                "leaving": leaving,
+                "lifeline": lifeline,
+            }
+        ),
         dependencies={"sidecar": Provide(_sidecar, sync_to_thread=False)},
         middleware=[SameOrigin(), Authentication],
         guards=[own_password],
@@ -138,14 +152,22 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
         state.sidecar = Sidecar(store=store, watch=state.watch, secret=secret, clock=state.clock)
         state.feed = Feed(state.sidecar, state.leaving)
         async with asyncio.TaskGroup() as group:
-            following = (
+            following = [
                 group.create_task(state.sidecar.follow_configuration()),
                 group.create_task(state.feed.follow()),
                 group.create_task(make_backups(state.sidecar)),
-            )
+            ]
+            if state.lifeline is not None:
+                _reload_when_told(state.sidecar)
+                following.append(group.create_task(state.lifeline.beat()))
             yield
             for task in following:
                 task.cancel()
+
+
+def _reload_when_told(sidecar: Sidecar) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, sidecar.configuration.reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
 
 def _sidecar(state: State) -> Sidecar:

@@ -18,6 +18,7 @@ VERBS = {
     "web",
     "start",
     "stop",
+    "restart",
     "status",
     "log",
     "test",

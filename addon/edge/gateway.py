@@ -52,7 +52,9 @@ class Gateway(Planner):
         self.clock = node.clock
         self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
         self._request_log = RequestLog(node)
-        self.addons = (Lifecycle(node), ClientLimit(), UpstreamConnections(lambda: node.snapshot))
+        lifecycle = Lifecycle(node)
+        self._leaving = lifecycle.leaving
+        self.addons = (lifecycle, ClientLimit(), UpstreamConnections(lambda: node.snapshot))
         """mitmproxy calls their hooks too."""
 
     def hear(self, hook: commands.StartHook) -> None:
@@ -118,11 +120,13 @@ class Gateway(Planner):
             flow.response.stream = True
             for name in ("server", "connection", "keep-alive"):
                 flow.response.headers.pop(name, None)
+        self._send_elsewhere(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is None:
             self._request_log.settle(flow, "500")
             return
+        self._send_elsewhere(flow)
         if flow.response.stream and isinstance(self._plans.get(flow), ToSidecar):
             flow.response.data.content = b""
             # The client has its session; whoever looks at the flow must not get it too.
@@ -132,8 +136,15 @@ class Gateway(Planner):
     def error(self, flow: http.HTTPFlow) -> None:
         if flow.error is not None and flow.error.msg == FAULT:
             self.let_go(flow)
+        elif self._leaving.cutting:
+            self._request_log.settle(flow, "gone", cut="gateway_stopped")
         else:
             self._request_log.settle(flow, "gone", client_left=True)
+
+    def _send_elsewhere(self, flow: http.HTTPFlow) -> None:
+        """While this process leaves, have clients connect anew for their next request."""
+        if flow.response is not None and self._leaving.begun:
+            flow.response.headers["connection"] = "close"
 
     def _plan_endpoint(
         self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]
@@ -146,9 +157,12 @@ class Gateway(Planner):
         elif endpoint.kind == "healthz":
             _answer(flow, local_answers.health())
         elif endpoint.kind == "readyz":
-            store_answers = self._node.store_answers()
             upstreams = len(self._node.snapshot.upstreams)
-            reply = local_answers.readiness(store_answers=store_answers, upstreams=upstreams)
+            reply = local_answers.readiness(
+                store_answers=self._node.store_answers(),
+                upstreams=upstreams,
+                leaving=self._leaving.begun,
+            )
             _answer(flow, reply)
         elif endpoint.kind in ("unknown", "unknown_messages"):
             problem = problems.not_served(flow.request.method, flow.request.path.partition("?")[0])

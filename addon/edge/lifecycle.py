@@ -4,7 +4,9 @@ second, what at its end.
 
 import asyncio
 import logging
+import os
 import resource
+import signal
 
 from mitmproxy import connection, ctx
 from mitmproxy.addonmanager import Loader
@@ -12,8 +14,11 @@ from mitmproxy.utils import asyncio_utils
 
 from addon.edge import http1
 from addon.edge.http_layer import widen_backlog
+from addon.edge.leaving import Leaving
+from addon.edge.listening import Port
 from addon.node import Node
 from shared.config.mitm import REQUIRED, SINK
+from shared.lifeline import BEAT_SECONDS, Lifeline, handed_sockets
 
 __all__ = ("BASELINE", "ClientLimit", "Lifecycle")
 
@@ -36,6 +41,9 @@ class Lifecycle:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._port = Port(handed_sockets(os.environ))
+        self._lifeline = Lifeline(os.environ)
+        self.leaving = Leaving(self._port, self._lifeline, node.clock)
         self._ticking: asyncio.Task[None] | None = None
 
     def load(self, loader: Loader) -> None:
@@ -44,8 +52,13 @@ class Lifecycle:
     def running(self) -> None:
         _refuse_other_options()
         widen_backlog(ctx.master.addons.get("proxyserver").servers)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):  # mitmproxy's own cut every stream
+            loop.add_signal_handler(number, self._leave)
+        loop.add_signal_handler(signal.SIGHUP, self._node.reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         self._ticking = asyncio_utils.create_task(
-            self._tick(), name="thinkback each second", keep_ref=True
+            self._live(), name="thinkback each second", keep_ref=True
         )
 
     def done(self) -> None:
@@ -54,9 +67,15 @@ class Lifecycle:
         # Streams that are being cut are settled after this hook: the store must still take them.
         self._node.engine.flush()
 
-    async def _tick(self) -> None:
+    def _leave(self) -> None:
+        self.leaving.begin(self._node.snapshot.server.drain_seconds, ctx.master.shutdown)
+
+    async def _live(self) -> None:
+        await self._port.open()
+        self._lifeline.begin()
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(BEAT_SECONDS)
+            self._lifeline.tell("alive")
             try:
                 self._node.each_second()
                 _forget_shown_flows()

@@ -49,13 +49,15 @@ def health() -> Reply:
     return Reply(200, _JSON, b'{"status":"ok"}')
 
 
-def readiness(*, store_answers: bool, upstreams: int) -> Reply:
+def readiness(*, store_answers: bool, upstreams: int, leaving: bool = False) -> Reply:
     """Whether requests can be served; an upstream may still have to be configured, through
     this very port.
     """
-    status = "ready" if store_answers else "the database does not answer"
-    body = msgspec.json.encode({"status": status, "upstreams": upstreams})
-    return Reply(200 if store_answers else 503, _JSON, body)
+    trouble = "" if store_answers else "the database does not answer"
+    if leaving:
+        trouble = "the gateway is leaving"
+    body = msgspec.json.encode({"status": trouble or "ready", "upstreams": upstreams})
+    return Reply(503 if trouble else 200, _JSON, body)
 
 
 def models(

@@ -15,11 +15,11 @@ import click
 import msgspec
 from msgspec.structs import asdict
 
-from manage_api.addresses import local_url
+from manage_api.addresses import is_healthy, local_url
 from manage_api.command import launcher, report
 from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
-from manage_api.command.supervise import is_healthy
+from manage_api.command.handover import take_over
 from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
@@ -71,16 +71,20 @@ def main() -> None:
 @main.command()
 @click.option("--web", is_flag=True, help="Run under mitmweb, to watch the traffic in a browser.")
 @click.option("--background", is_flag=True, hidden=True)
+@click.option("--rehearse", is_flag=True, hidden=True, help="Only see whether it could start.")
 @click.pass_context
-def up(ctx: click.Context, web: bool, background: bool) -> None:
+def up(ctx: click.Context, web: bool, background: bool, rehearse: bool) -> None:
     """Start the gateway in the foreground; Ctrl-C stops it."""
-    prepared = launcher.prepare(os.environ, web=web)
+    handover = take_over(os.environ)
+    prepared = launcher.prepare(os.environ, web=web, held=handover.sockets.keys())
     _show_first_account(prepared.first_account)
-    run = partial(launcher.run, prepared, os.environ, web=web, say=click.echo)
+    if rehearse:
+        return
+    run = partial(launcher.run, prepared, os.environ, web=web, handover=handover, say=click.echo)
     if not background:
         ctx.exit(asyncio.run(run()))
     daemon = _daemon()
-    with daemon.hold():
+    with daemon.hold(handover.lock):
         code = asyncio.run(run(daemon=daemon))
     ctx.exit(code)
 
@@ -100,12 +104,28 @@ def start() -> None:
 
 @main.command()
 def stop() -> None:
-    """Stop the gateway that runs in the background."""
-    if not _daemon().stop():
+    """Stop the gateway that runs in the background; answers that run may end.
+
+    Ctrl-C, or a second stop, cuts them.
+    """
+    if not _daemon().stop(click.echo):
         raise DaemonError(
             "No gateway runs in the background here. Stop one that runs in a terminal with Ctrl-C."
         )
     click.echo("Stopped.")
+
+
+@main.command()
+def restart() -> None:
+    """Run the gateway in the background with the code and configuration that are there now.
+
+    No answer is cut and no client refused. The environment stays that of the start.
+    """
+    if not _daemon().restart(click.echo):
+        raise DaemonError(
+            "No gateway runs in the background here. Send SIGUSR2 to one that runs elsewhere."
+        )
+    click.echo("Restarted.")
 
 
 @main.command()

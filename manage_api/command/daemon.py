@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-from manage_api.command.supervise import is_healthy
+from manage_api.addresses import is_healthy
+from manage_api.command.child import Say
+from manage_api.command.report import NOT_RESTARTED, RUNNING
 from shared.errors import ThinkbackError
 
 __all__ = ("Daemon", "DaemonError")
@@ -24,14 +27,33 @@ _OLD_LOGS = 3
 _START_TRIES = 300
 """30 s: a slow disk, a large migration."""
 
-_STOP_TRIES = 150
-"""15 s: the programs have 10 to end by themselves."""
+_SILENT_SECONDS = 30
+"""For how long a command waits without a sign of life: the process starts anew in less."""
+
+_BEAT_SECONDS = 5.0
+"""How often the process gives one."""
+
+_NOTE_LENGTH = 200
+"""A fixed size: whoever reads while it is written reads the old one or the new one."""
 
 _POLL_DELAY = 0.1
 
 
 class DaemonError(ThinkbackError):
     """The background process can't be started or stopped; the message says why."""
+
+
+class _Note(NamedTuple):
+    """What stands in the pid file."""
+
+    pid: str
+    at: str
+    """When the text was noted."""
+
+    beat: str
+    """When the process last showed that it lives."""
+
+    text: str
 
 
 class Daemon:
@@ -48,6 +70,10 @@ class Daemon:
         self._largest_log = largest_log
         self._look_seconds = look_seconds
         self._pid_file = directory / "thinkback.pid"
+        self.lock: int | None = None
+        """The descriptor that holds the lock while this is the background process."""
+
+        self._noted, self._noted_at = "", 0
 
     def pid(self) -> int | None:
         """Return the pid of the running process, None when there is none."""
@@ -58,17 +84,35 @@ class Daemon:
         except FileNotFoundError:
             return None
         except BlockingIOError:
-            return int(self._pid_file.read_text() or 0) or None
+            return int(self._read().pid or 0) or None
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Be the background process inside the block; wait until no other is."""
-        with self._pid_file.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+    def hold(self, lock: int | None = None) -> Iterator[None]:
+        """Be the background process inside the block; wait until no other is.
+
+        `lock` is the descriptor with which an earlier life of this process holds the lock.
+        """
+        if lock is None:
+            lock = os.open(self._pid_file, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        self.lock = lock
+        try:
+            self.note("")
             yield
+        finally:
+            os.close(lock)
+            self.lock = None
+
+    def note(self, text: str) -> None:
+        """Have the command that stops or restarts this process show the text's first line."""
+        self._noted, self._noted_at = (text.splitlines() or [""])[0], time.time_ns()
+        self._write()
+
+    async def beat(self) -> None:
+        """Show those commands that this process lives, until cancelled."""
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            self._write()
 
     def start(self, environ: Mapping[str, str], urls: Sequence[str]) -> int:
         """Start the background process with an empty log.
@@ -92,17 +136,61 @@ class Daemon:
             raise DaemonError(f"Process {process.pid} runs but does not answer: see {self.log}.")
         raise DaemonError(f"Thinkback ended (exit code {process.returncode}): see {self.log}.")
 
-    def stop(self) -> bool:
-        """End the process and wait for it; return False when there is none."""
+    def stop(self, say: Say) -> bool:
+        """End the process and wait for it, which may be long; return False when there is none.
+
+        Ctrl-C meanwhile cuts the answers that it waits for.
+        """
         pid = self.pid()
         if pid is None:
             return False
-        os.kill(pid, signal.SIGTERM)
-        for _ in range(_STOP_TRIES):
-            if self.pid() is None:
+        while True:
+            try:
+                for text in self._follow(pid, signal.SIGTERM):
+                    say(text)
+            except KeyboardInterrupt:
+                continue
+            return True
+
+    def restart(self, say: Say) -> bool:
+        """Run the process anew, and return when all works; return False when there is none.
+
+        Raises DaemonError when it could not be restarted, and goes on.
+        """
+        pid = self.pid()
+        if pid is None:
+            return False
+        for text in self._follow(pid, signal.SIGUSR2):
+            if text.startswith(NOT_RESTARTED):
+                raise DaemonError(f"{text} The log is {self.log}.")
+            if text.endswith(RUNNING):
                 return True
+            say(text)
+        raise DaemonError(f"Process {pid} has ended: see {self.log}.")
+
+    def _follow(self, pid: int, number: signal.Signals) -> Iterator[str]:
+        """Send the process a signal: what it notes from there on, until it has ended."""
+        last, silent = self._read(), 0.0
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        while self.pid():
+            now = self._read()
+            silent = silent + _POLL_DELAY if now.beat == last.beat else 0.0
+            if silent > _SILENT_SECONDS:
+                raise DaemonError(f"Process {pid} does not answer: `kill -9 {pid}` ends it.")
+            if now.at != last.at and now.text:
+                yield now.text
+            last = now
             time.sleep(_POLL_DELAY)
-        raise DaemonError(f"Process {pid} does not end: `kill -9 {pid}` forces it to.")
+
+    def _write(self) -> None:
+        assert self.lock is not None, "only the background process is followed"
+        line = f"{os.getpid()} {self._noted_at} {time.time_ns()} {self._noted}".encode()
+        os.pwrite(self.lock, line[:_NOTE_LENGTH].ljust(_NOTE_LENGTH), 0)
+
+    def _read(self) -> "_Note":
+        words = self._pid_file.read_text(errors="replace").strip().split(" ", 3)
+        return _Note(*words, *[""] * (4 - len(words)))
 
     async def keep_log_small(self) -> None:
         """Rotate the log whenever it has grown too large, until cancelled."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import importlib.util
+import os
 import resource
 import secrets
 import signal
+import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -17,15 +19,17 @@ import msgspec
 
 from manage_api.addresses import local_url, why_taken
 from manage_api.command import report
+from manage_api.command.child import Program, Say
 from manage_api.command.daemon import Daemon
-from manage_api.command.supervise import Program, Say, supervise
+from manage_api.command.handover import SIGNALS, Handover, command, left_to, run_anew
+from manage_api.command.supervise import Supervisor
 from manage_api.domains.system.risks import refusal, unresolved
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import MitmSettings, find_mitm, load_safe_mitm
 from shared.config.passed import Passed, passing
 from shared.config.schema import Snapshot
-from shared.errors import ThinkbackError
+from shared.errors import StoreError, ThinkbackError
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import admins_to_change_password
@@ -34,6 +38,12 @@ from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
 
 __all__ = ("LaunchError", "Prepared", "prepare", "refuse_unsafe", "run")
+
+_OURS = ("--set", "server=false")
+"""mitmproxy does not listen: the addon does, on the sockets that are handed to it."""
+
+_REPORT_SECONDS = 30
+"""The sidecar reads the database on its loop: a report over many years takes seconds."""
 
 _BIND_TRIES = 20
 _BIND_DELAY = 0.1
@@ -53,18 +63,24 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """Set when this start created the account `admin`: its secrets are known only here."""
 
 
-def prepare(environ: Mapping[str, str], *, web: bool) -> Prepared:
+def prepare(environ: Mapping[str, str], *, web: bool, held: Collection[str] = ()) -> Prepared:
     """Read the configuration, check the addresses, create database and first account.
 
-    Raises ConfigError, LaunchError or StoreError. A faulty configuration changes nothing.
+    Addresses that are `held` are our own. Raises ConfigError, LaunchError or StoreError. A
+    faulty configuration changes nothing.
     """
     snapshot = load(environ)
     mitm = load_safe_mitm(find_mitm(), web=web)
     refuse_unsafe(snapshot)
-    _await_free(snapshot.server.listen_addr, "set LISTEN_ADDR to another address")
-    _await_free(snapshot.server.admin_addr, "set ADMIN_LISTEN_ADDR to another address")
+    wanted = {
+        snapshot.server.listen_addr: "set LISTEN_ADDR to another address",
+        snapshot.server.admin_addr: "set ADMIN_LISTEN_ADDR to another address",
+    }
     if web:
-        _await_free(_mitmweb_address(mitm), "set web_port in mitm.toml to another port")
+        wanted[_mitmweb_address(mitm)] = "set web_port in mitm.toml to another port"
+    for address, remedy in wanted.items():
+        if address not in held:
+            _await_free(address, remedy)
     with closing(open_engine(snapshot.database_url)) as engine:
         account = ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
         snapshot = load(
@@ -86,26 +102,37 @@ async def run(
     environ: Mapping[str, str],
     *,
     web: bool,
+    handover: Handover,
     daemon: Daemon | None = None,
     say: Say,
 ) -> int:
-    """Run both programs until SIGINT, SIGTERM or SIGHUP; return an exit code."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    """Run both programs until SIGINT or SIGTERM; return an exit code.
+
+    The first of them lets running answers end, the second cuts them. SIGHUP has the programs
+    read their configuration again; SIGUSR2 runs all anew, with the code and the configuration
+    that are there by then.
+    """
+    if daemon:
+        say = _said_and_noted(say, daemon)
     _raise_file_limit()
     with passing(environ) as passed:
-        programs, mitmweb_url = _programs(prepared, passed, web=web)
+        programs, mitmweb_url = _programs(prepared, passed, handover, web=web)
+        supervisor = Supervisor(
+            programs, say=say, clock=SystemClock(), predecessors=handover.processes
+        )
         ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
+            restart = _Restart(supervisor, prepared, environ, say)
+            _answer_signals(supervisor, lambda: group.create_task(restart()))
+            tending = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
             if daemon:
-                tasks.append(group.create_task(daemon.keep_log_small()))
-            code = await supervise(
-                programs, stop=stop, when_ready=lambda: say(ready), say=say, clock=SystemClock()
-            )
-            for task in tasks:
+                restart.lock = daemon.lock
+                works = (daemon.keep_log_small(), daemon.beat())
+                tending += [group.create_task(work) for work in works]
+            code = await supervisor.run(when_ready=lambda: say(ready))
+            for task in tending:
                 task.cancel()
+    _checkpoint(prepared.snapshot.database_url)
     return code
 
 
@@ -115,7 +142,73 @@ async def _tell_unresolved(snapshot: Snapshot, say: Say) -> None:
         say(sentence)
 
 
-def _programs(prepared: Prepared, passed: Passed, *, web: bool) -> tuple[list[Program], str]:
+def _answer_signals(supervisor: Supervisor, restart: Callable[[], object]) -> None:
+    terminal = _has_terminal()
+
+    def hang_up() -> None:
+        # A terminal that closes sends the same as an operator who wants a reload.
+        if terminal and not _has_terminal():
+            supervisor.leave()
+        supervisor.reload()
+
+    answers = (supervisor.leave, supervisor.leave, hang_up, restart)
+    for number, answer in zip(SIGNALS, answers, strict=True):
+        asyncio.get_running_loop().add_signal_handler(number, answer)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an earlier life has blocked them
+
+
+def _said_and_noted(say: Say, daemon: Daemon) -> Say:
+    def both(text: str) -> None:
+        say(text)
+        daemon.note(text)
+
+    return both
+
+
+class _Restart:
+    """Runs the launcher anew, when what is installed and configured now can be used."""
+
+    def __init__(
+        self, supervisor: Supervisor, prepared: Prepared, environ: Mapping[str, str], say: Say
+    ) -> None:
+        self.lock: int | None = None
+        """The descriptor that holds the lock of the background process."""
+
+        self._supervisor = supervisor
+        self._prepared = prepared
+        self._environ = environ
+        self._say = say
+        self._under_way = asyncio.Lock()
+
+    async def __call__(self) -> None:
+        """Restart, unless that is under way."""
+        if not self._under_way.locked():
+            async with self._under_way:
+                await self._restart()
+
+    async def _restart(self) -> None:
+        server = self._prepared.snapshot.server
+        names = {"data plane": server.listen_addr, "sidecar": server.admin_addr}
+        sockets = self._supervisor.sockets()
+        handover = Handover(
+            sockets={names[name]: [each.fileno() for each in sockets[name]] for name in names},
+            lock=self.lock,
+        )
+        rehearsal = await asyncio.create_subprocess_exec(
+            *command(*sys.argv[1:], "--rehearse"),
+            env=left_to(handover, self._environ),
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        if await rehearsal.wait():
+            self._say(f"{report.NOT_RESTARTED} it could not start. The lines above say why.")
+            return
+        handover.processes = self._supervisor.known()
+        run_anew(handover, self._environ)
+
+
+def _programs(
+    prepared: Prepared, passed: Passed, handover: Handover, *, web: bool
+) -> tuple[list[Program], str]:
     """Return both programs, and the URL of mitmweb when it is one of them."""
     snapshot, mitm = prepared.snapshot, prepared.mitm
     confdir = data_directory(snapshot.database_url) / "mitmproxy"
@@ -127,23 +220,32 @@ def _programs(prepared: Prepared, passed: Passed, *, web: bool) -> tuple[list[Pr
         command=(sys.executable, "-m", "manage_api"),
         environ=inherited,
         passed_files=(passed.file,),
-        url=local_url(snapshot.server.admin_addr),
+        sockets=_open_sockets(handover, snapshot.server.admin_addr),
+        most_silent=_REPORT_SECONDS,
     )
     mitmproxy = Path(sys.executable).with_name("mitmweb" if web else "mitmdump")
     arguments = mitm.arguments(snapshot.server.listen_addr, web=web, confdir=confdir)
     data_plane = Program(
         name="data plane",
-        command=(str(mitmproxy), *arguments, "-s", str(_addon_script())),
+        command=(str(mitmproxy), *arguments, *_OURS, "-s", str(_addon_script())),
         environ=inherited,
         passed_files=(passed.file,),
-        url=local_url(snapshot.server.listen_addr),
+        sockets=_open_sockets(handover, snapshot.server.listen_addr),
     )
+    handover.close()
     if not web:
         return [sidecar, data_plane], ""
     mitmweb_url = f"{local_url(_mitmweb_address(mitm))}/"
     if token:
         mitmweb_url += f"?token={token}"
     return [sidecar, data_plane], mitmweb_url
+
+
+def _open_sockets(handover: Handover, address: str) -> tuple[socket.socket, ...]:
+    try:
+        return handover.open_sockets(address)
+    except OSError as error:
+        raise LaunchError(f"Can't listen on {address} ({error.strerror}).") from error
 
 
 def _addon_script() -> Path:
@@ -198,6 +300,23 @@ def _refuse_well_known_passwords(engine: Engine) -> None:
             f"The admin “{names[0]}” has a well-known password, and other machines can reach "
             f"the gateway: set a new one with `thinkback user passwd {names[0]}`, then restart."
         )
+
+
+def _has_terminal() -> bool:
+    """Whether a terminal controls this process, and is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _checkpoint(database_url: str) -> None:
+    """Move the write-ahead log into the database, as closing the last connection does: a copy
+    of the one file is then a copy of all.
+    """
+    with suppress(StoreError):  # it can't be opened now: the log stays beside it
+        open_engine(database_url).close()
 
 
 def _raise_file_limit() -> None:

@@ -11,7 +11,13 @@ from shared.routes import known_models
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
-__all__ = ("checked", "reachability", "ready")
+__all__ = ("NOT_RESTARTED", "RUNNING", "checked", "reachability", "ready")
+
+RUNNING = "is running."
+"""How the first line ends that says so."""
+
+NOT_RESTARTED = "Not restarted:"
+"""How the line begins that says so."""
 
 
 def web_pages(snapshot: Snapshot) -> str:
@@ -67,7 +73,7 @@ def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
         "mitmweb": mitmweb_url,
     }
     notes = _paragraphs(next_step(snapshot), reachability(snapshot), *risks(snapshot))
-    return "\n".join([f"Thinkback {version} is running.", *_rows(rows), *notes])
+    return "\n".join([f"Thinkback {version} {RUNNING}", *_rows(rows), *notes])
 
 
 def first_account(account: FirstAccount) -> str:

@@ -1,18 +1,15 @@
 """Keeps child processes running; they never outlive this one."""
 
 import asyncio
-import ctypes
-import os
 import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import urlsplit
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from weakref import WeakSet
 
-import msgspec
-
+from manage_api.command.child import Child, Known, Program, Say, spawn
 from shared.clock import Clock
 
-__all__ = ("Program", "Say", "is_healthy", "supervise")
+__all__ = ("Supervisor",)
 
 _FIRST_TRIES = 3
 """Starts without an answer after which it is the installation that is broken, not luck."""
@@ -20,169 +17,172 @@ _FIRST_TRIES = 3
 _FIRST_DELAY = 0.5
 """Seconds before the first restart; each further one waits twice as long."""
 
-_MAX_DELAY = 30.0
-"""A program that needs a person's help is still back soon after they helped."""
+_MAX_DELAY = 5.0
+"""Clients wait meanwhile, as the port stays open: no longer than they wait for a slow model."""
 
-_STEADY_SECONDS = 60.0
+_STEADY_SECONDS = 10.0
 """A program that ran for so long starts over with the shortest delay."""
 
-_PROBE_SECONDS = 0.1
-"""Between looks at a program that starts: a person waits for it."""
 
-_PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h: the signal that the kernel sends when the parent dies."""
+class Supervisor:
+    """Runs programs until it is told to leave.
 
-type Say = Callable[[str], None]
-
-
-class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """A program to keep running."""
-
-    name: str
-    command: tuple[str, ...]
-    environ: Mapping[str, str]
-    url: str
-    """Its own address, like `http://127.0.0.1:8788`; `/healthz` there answers 200 once it works."""
-
-    passed_files: tuple[int, ...] = ()
-    """Descriptors that it inherits."""
-
-
-async def supervise(
-    programs: Sequence[Program],
-    *,
-    stop: asyncio.Event,
-    when_ready: Callable[[], None],
-    say: Say,
-    clock: Clock,
-    patience: float = 10.0,
-) -> int:
-    """Run the programs until `stop` is set, then end them; return an exit code.
-
-    A program that dies is restarted after a growing delay of up to 30 s. One that dies three
-    times without ever answering ends them all with its exit code. `when_ready` is called
-    once all have answered. `patience` is the seconds from SIGTERM to SIGKILL.
+    A program that dies is restarted after a growing delay of up to 5 s; one that leaves by
+    itself has its successor at once. One that dies three times without ever saying that it
+    works ends them all with its exit code. `patience` is the seconds from a signal to
+    SIGKILL.
     """
-    keepers = [_Keeper(program, say, clock, patience) for program in programs]
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(keeper.run()) for keeper in keepers]
-        stopping = group.create_task(stop.wait())
-        announcing = group.create_task(_announce(keepers, when_ready))
-        await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        failed_codes = [task.result() for task in running if task.done()]
-        for task in (*running, stopping, announcing):
-            task.cancel()
-    return next(iter(failed_codes), 0)
 
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        say: Say,
+        clock: Clock,
+        patience: float = 10.0,
+        predecessors: Iterable[Known] = (),
+    ) -> None:
+        """`predecessors` are processes of the same programs that work still: each leaves when
+        its successor works.
+        """
+        self._leave, self._cut = asyncio.Event(), asyncio.Event()
+        self._keepers = [_Keeper(one, say, clock, patience, self._cut) for one in programs]
+        self._predecessors = tuple(predecessors)
 
-async def _announce(keepers: "Sequence[_Keeper]", when_ready: Callable[[], None]) -> None:
-    for keeper in keepers:
-        await keeper.answered.wait()
-    when_ready()
+    async def run(self, when_ready: Callable[[], None]) -> int:
+        """Keep them running, then have them leave; return an exit code.
+
+        `when_ready` is called once all say that they work.
+        """
+        async with asyncio.TaskGroup() as group:
+            for keeper in self._keepers:
+                name = keeper.program.name
+                keeper.adopt([one for one in self._predecessors if one.name == name], group)
+            running = [group.create_task(keeper.run(group)) for keeper in self._keepers]
+            announcing = group.create_task(self._announce(when_ready))
+            leaving = group.create_task(self._leave.wait())
+            await asyncio.wait([*running, leaving], return_when=asyncio.FIRST_COMPLETED)
+            codes = [task.result() for task in running if task.done()]
+            for task in (*running, announcing, leaving):
+                task.cancel()
+            for keeper in self._keepers:
+                keeper.end(group)
+        return next(iter(codes), 0)
+
+    def leave(self) -> None:
+        """Have all end what they are answering, then end; told again, cut that."""
+        if self._leave.is_set():
+            self._cut.set()
+        self._leave.set()
+
+    def reload(self) -> None:
+        """Have all read their configuration again."""
+        for keeper in self._keepers:
+            for child in keeper.children:
+                child.reload()
+
+    def known(self) -> list[Known]:
+        """All processes that run."""
+        return [child.known for keeper in self._keepers for child in keeper.children]
+
+    def sockets(self) -> dict[str, tuple[socket.socket, ...]]:
+        """What each program listens on, by its name."""
+        return {keeper.program.name: keeper.program.sockets for keeper in self._keepers}
+
+    async def _announce(self, when_ready: Callable[[], None]) -> None:
+        for keeper in self._keepers:
+            await keeper.answered.wait()
+        when_ready()
 
 
 class _Keeper:
-    """Keeps one program running; cancelling `run` ends the process."""
+    """Keeps one program running."""
 
-    def __init__(self, program: Program, say: Say, clock: Clock, patience: float) -> None:
+    def __init__(
+        self, program: Program, say: Say, clock: Clock, patience: float, cut: asyncio.Event
+    ) -> None:
+        self.program = program
         self.answered = asyncio.Event()
-        self._program = program
         self._say = say
         self._clock = clock
         self._patience = patience
+        self._cut = cut
+        self._children: list[Child] = []
+        self._leaving: WeakSet[Child] = WeakSet()
 
-    async def run(self) -> int:
+    @property
+    def children(self) -> list[Child]:
+        """Its processes that have not ended."""
+        return [child for child in self._children if not child.ended.done()]
+
+    def adopt(self, predecessors: Iterable[Known], group: asyncio.TaskGroup) -> None:
+        """Take over processes, each of which works until its successor does."""
+        for known in predecessors:
+            child = Child(known, group, say=self._say, patience=self._patience)
+            self._children.append(child)
+            if known.leaving:
+                self._see_off(child, group)
+
+    async def run(self, group: asyncio.TaskGroup) -> int:
         """Run until the program fails to start; return its exit code, never 0."""
         failures = 0
         while True:
             started = self._clock.monotonic()
-            code = await self._run_once()
+            code = await self._run_once(group)
+            if code is None:
+                continue
             if self._clock.monotonic() - started > _STEADY_SECONDS:
                 failures = 0
             failures += 1
-            if failures == _FIRST_TRIES and not self.answered.is_set():
+            if failures >= _FIRST_TRIES and not (self.answered.is_set() or self.children):
                 self._say(
-                    f"The {self._program.name} does not start ({_ending(code)}): "
+                    f"The {self.program.name} does not start ({_ending(code)}): "
                     "see the lines above."
                 )
                 return max(code, 1)
             delay = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10))
             self._say(
-                f"The {self._program.name} ended ({_ending(code)}); restarting it in {delay:g} s."
+                f"The {self.program.name} ended ({_ending(code)}); restarting it in {delay:g} s."
             )
             await asyncio.sleep(delay)
 
-    async def _run_once(self) -> int:
+    def end(self, group: asyncio.TaskGroup) -> None:
+        """Have all its processes leave; whoever asks for a connection now is refused."""
+        for each in self.program.sockets:
+            each.close()
+        for child in self.children:
+            self._see_off(child, group)
+
+    async def _run_once(self, group: asyncio.TaskGroup) -> int | None:
+        """Run a process until it takes no more requests; its exit code, None when it leaves."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._program.command,
-                env=self._program.environ,
-                pass_fds=self._program.passed_files,
-                stdin=asyncio.subprocess.DEVNULL,
-                preexec_fn=_child_of(os.getpid()),
-            )
+            child = spawn(self.program, group, say=self._say, patience=self._patience)
         except OSError as error:
-            self._say(f"Can't run {self._program.command[0]}: {error.strerror}.")
+            self._say(f"Can't run {self.program.command[0]}: {error.strerror}.")
             return 1
-        async with asyncio.TaskGroup() as group:
-            probing = group.create_task(self._probe())
-            try:
-                return await process.wait()
-            finally:
-                probing.cancel()
-                await _end(process, self._patience)
+        self._children = [*self.children, child]
+        succeeding = group.create_task(self._succeed(child, group))
+        try:
+            await child.released.wait()
+        finally:
+            succeeding.cancel()
+        if child.ended.done() or not child.known.leaving:
+            return await child.ended
+        self._see_off(child, group)
+        return None
 
-    async def _probe(self) -> None:
-        while not self.answered.is_set():
-            if await is_healthy(self._program.url):
-                self.answered.set()
-            else:
-                await asyncio.sleep(_PROBE_SECONDS)
+    async def _succeed(self, child: Child, group: asyncio.TaskGroup) -> None:
+        """When the process works, let the earlier ones go."""
+        await child.ready.wait()
+        self.answered.set()
+        for other in self.children:
+            if other is not child:
+                self._see_off(other, group)
 
-
-def _child_of(parent: int) -> Callable[[], None]:
-    """Return what the child runs before its program."""
-    libc = ctypes.CDLL(None)
-
-    def prepare() -> None:
-        # A terminal sends Ctrl-C and its own end to the whole group; only this process
-        # shall end a program, and once: mitmproxy does not survive a second signal while it
-        # closes.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
-        if sys.platform == "linux":
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return prepare
-
-
-async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(patience):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-async def is_healthy(url: str) -> bool:
-    """Whether `/healthz` of the program at this address answers 200 within 2 s."""
-    parts = urlsplit(url)
-    try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-            try:
-                head = f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
-                writer.write(head.encode())
-                return b" 200 " in await reader.readline()
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return False
+    def _see_off(self, child: Child, group: asyncio.TaskGroup) -> None:
+        if child not in self._leaving:
+            self._leaving.add(child)
+            group.create_task(child.leave(self._cut))
 
 
 def _ending(code: int) -> str:

@@ -31,6 +31,9 @@ _ABOUT = {
     "server.trusted_proxies": "Addresses or networks whose X-Forwarded-For is trusted.",
     "server.max_body_mib": "The largest request body, in MiB.",
     "server.max_messages": "The most messages that a request may have.",
+    "server.drain_seconds": (
+        "How many seconds running answers may go on when the gateway is stopped or restarted."
+    ),
     "server.allow_private_upstreams": (
         "Whether upstreams added in these pages may point to private networks."
     ),

@@ -303,6 +303,7 @@ RULES: Mapping[str, Rule] = {
     "server.trusted_proxies[]": network,
     "server.max_body_mib": between(1, 1024),
     "server.max_messages": between(1, 1_000_000),
+    "server.drain_seconds": between(0, 86_400),
     "recall.max_age_days": between(1, 36500),
     "recall.max_mib": between(0, 1024 * 1024),
     "recall.memory_mib": between(1, 64 * 1024),

@@ -59,6 +59,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     max_body_mib: int = 32
     max_messages: int = 20_000
+    drain_seconds: int = 300
+    """How long answers may go on when the gateway is stopped or restarted."""
+
     allow_private_upstreams: bool = False
     allow_upstream_keys: bool = True
 

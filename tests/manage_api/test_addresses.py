@@ -2,8 +2,9 @@ import socket
 
 import pytest
 
-from manage_api.addresses import base_url, is_public, local_url, why_taken
+from manage_api.addresses import base_url, is_healthy, is_public, listen, local_url, why_taken
 from shared.config.schema import Server, Snapshot
+from tests.support.gateway import free_port
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,17 @@ def test_an_address_that_is_listened_on_is_taken_and_then_free() -> None:
 
 def test_an_address_of_another_machine_is_not_ours_to_listen_on() -> None:
     assert why_taken("203.0.113.1:8787")
+
+
+async def test_a_server_that_is_not_there_is_not_healthy() -> None:
+    assert not await is_healthy(f"http://127.0.0.1:{free_port()}")
+
+
+def test_who_listens_on_an_address_has_it_alone() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    [opened] = listen(address)
+    with opened:
+        assert why_taken(address) == "Address already in use"
 
 
 @pytest.mark.parametrize("host", ["think.example.com", "8.8.8.8", "2606:4700::1111"])

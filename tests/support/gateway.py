@@ -34,6 +34,7 @@ __all__ = (
 )
 
 THINKBACK = Path(sys.executable).with_name("thinkback")
+ADDON = Path(__file__).parents[2] / "addon" / "main.py"
 ADMIN_PASSWORD = "correct horse battery staple"
 START_SECONDS = 30
 STOP_SECONDS = 15
@@ -158,8 +159,9 @@ class Gateway:
         return [launcher, *launcher.children(recursive=True)]
 
     def data_plane(self) -> psutil.Process:
-        """The process that listens on the public port."""
-        return listener(self.port, self.processes())
+        """The process that serves clients, the latest while an earlier one still leaves."""
+        serving = [one for one in self.processes() if one.cmdline()[-1:] == [str(ADDON)]]
+        return max(serving, key=psutil.Process.create_time)
 
     def start(self) -> None:
         """Start and return when it is ready; raises RuntimeError with the log when it is

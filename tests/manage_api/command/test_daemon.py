@@ -56,7 +56,7 @@ def test_a_number_left_behind_by_a_crash_is_not_taken_for_a_process(tmp_path: Pa
     daemon = Daemon(tmp_path)
 
     assert daemon.pid() is None
-    assert not daemon.stop()
+    assert not daemon.stop(print)
 
 
 def test_the_process_that_holds_the_lock_is_the_one_that_runs(tmp_path: Path) -> None:

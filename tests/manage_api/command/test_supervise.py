@@ -3,28 +3,35 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from manage_api.command.supervise import Program, is_healthy, supervise
+from manage_api.command.child import Known, Program
+from manage_api.command.supervise import Supervisor
 from shared.clock import SystemClock
-from tests.support.gateway import eventually, free_port
+from shared.lifeline import LIFELINE
+from tests.support.gateway import eventually
 
 SERVER = """
-import http.server, os, pathlib, signal, sys
-port, pids = int(sys.argv[1]), pathlib.Path(sys.argv[2])
-with pids.open("a") as file:
+import asyncio, os, pathlib, signal, sys, time
+from shared.lifeline import Lifeline
+lifeline, kind = Lifeline(os.environ), sys.argv[2]
+def leave(*_):
+    lifeline.tell("leaving 2 30")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+with pathlib.Path(sys.argv[1]).open("a") as file:
     print(os.getpid(), file=file)
-if len(sys.argv) > 3:
+if kind == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-class Health(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200 if self.path == "/healthz" else 404)
-        self.end_headers()
-    def log_message(self, *_): pass
-http.server.HTTPServer(("127.0.0.1", port), Health).serve_forever()
+if kind == "polite":
+    signal.signal(signal.SIGTERM, leave)
+if kind == "hanging":
+    lifeline.begin()
+    time.sleep(600)
+asyncio.run(lifeline.beat())
 """
 
 
@@ -34,31 +41,30 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         self.pids = directory / "pids"
         self.said: list[str] = []
-        self.stop = asyncio.Event()
+        self.supervisor: Supervisor
 
-    def server(self, name: str, *, deaf: bool = False) -> Program:
-        """Answers until it is ended; a deaf one has to be killed."""
-        port = free_port()
-        arguments = (str(port), str(self.pids), *(["deaf"] if deaf else []))
-        return self.program(name, (sys.executable, "-c", SERVER, *arguments), port)
+    def server(self, name: str, kind: str = "plain") -> Program:
+        """Lives until it is ended; a `deaf` one has to be killed, a `polite` one says that it
+        waits, and has to be told twice.
+        """
+        return self.program(name, (sys.executable, "-c", SERVER, str(self.pids), kind))
 
-    def program(self, name: str, command: tuple[str, ...], port: int = 1) -> Program:
-        return Program(
-            name=name, command=command, environ=os.environ, url=f"http://127.0.0.1:{port}"
-        )
+    def program(self, name: str, command: tuple[str, ...]) -> Program:
+        return Program(name=name, command=command, environ=os.environ, most_silent=3)
 
-    async def run(self, *programs: Program, until_ready: bool = False) -> int:
-        when_ready = self.stop.set if until_ready else lambda: self.said.append("ready")
-        running = supervise(
+    async def run(
+        self, *programs: Program, until_ready: bool = False, predecessors: Iterable[Known] = ()
+    ) -> int:
+        self.supervisor = Supervisor(
             programs,
-            stop=self.stop,
-            when_ready=when_ready,
             say=self.said.append,
             clock=SystemClock(),
             patience=0.5,
+            predecessors=predecessors,
         )
-        async with asyncio.timeout(30):
-            return await running
+        when_ready = self.supervisor.leave if until_ready else lambda: self.said.append("ready")
+        async with asyncio.timeout(60):
+            return await self.supervisor.run(when_ready)
 
     def started(self) -> list[int]:
         return [int(line) for line in self.pids.read_text().split()] if self.pids.exists() else []
@@ -78,7 +84,7 @@ async def test_when_all_answer_it_is_ready_and_at_the_end_none_is_left(stage: St
 
 
 async def test_a_program_that_does_not_listen_to_sigterm_is_killed(stage: Stage) -> None:
-    await stage.run(stage.server("deaf", deaf=True), until_ready=True)
+    await stage.run(stage.server("deaf", "deaf"), until_ready=True)
 
     assert not psutil.pid_exists(stage.started()[0])
 
@@ -103,11 +109,67 @@ async def test_a_program_that_dies_later_is_started_again(stage: Stage) -> None:
         await asyncio.to_thread(eventually, lambda: "ready" in stage.said, 20)
         os.kill(stage.started()[0], signal.SIGKILL)
         restarted = await asyncio.to_thread(eventually, lambda: len(stage.started()) == 2, 20)
-        stage.stop.set()
+        stage.supervisor.leave()
 
     assert restarted
     assert running.result() == 0
     assert stage.said == ["ready", "The mortal ended (SIGKILL); restarting it in 0.5 s."]
+
+
+async def test_a_program_that_hangs_is_killed_and_started_again(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stage.run(stage.server("sleeper", "hanging")))
+        restarted = await asyncio.to_thread(eventually, lambda: len(stage.started()) == 2, 30)
+        stage.supervisor.leave()
+
+    assert restarted
+    assert stage.said[1:3] == [
+        "The sleeper hangs. What it is doing:",
+        "The sleeper ended (SIGKILL); restarting it in 0.5 s.",
+    ]
+    assert "most recent call first" in capfd.readouterr().err
+
+
+async def test_a_program_that_leaves_has_its_successor_at_once_and_its_time(stage: Stage) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(stage.run(stage.server("host", "polite")))
+        await asyncio.to_thread(eventually, lambda: "ready" in stage.said, 20)
+        os.kill(stage.started()[0], signal.SIGTERM)
+        await asyncio.to_thread(eventually, lambda: len(stage.started()) == 2, 20)
+        both = all(psutil.pid_exists(pid) for pid in stage.started())
+        stage.supervisor.leave()
+        stage.supervisor.leave()
+
+    assert both
+    assert running.result() == 0
+    assert not any(psutil.pid_exists(pid) for pid in stage.started())
+    waits = "The host waits for answers to end (2), at most 30 s; stopping again cuts them."
+    assert stage.said[:2] == ["ready", waits]
+
+
+def begin_earlier(program: Program) -> Known:
+    """Start a process as an earlier life of the launcher did."""
+    reading, writing = os.pipe()
+    environ = {**os.environ, LIFELINE: str(writing)}
+    process = subprocess.Popen(program.command, env=environ, pass_fds=[writing])
+    process.returncode = 0  # the supervisor waits for it
+    os.close(writing)
+    return Known(program.name, process.pid, reading, program.most_silent)
+
+
+async def test_an_earlier_life_s_program_leaves_when_its_successor_works(stage: Stage) -> None:
+    program = stage.server("heir")
+    earlier = begin_earlier(program)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(stage.run(program, predecessors=[earlier]))
+        gone = await asyncio.to_thread(eventually, lambda: not psutil.pid_exists(earlier.pid), 20)
+        left = len(stage.supervisor.known())
+        stage.supervisor.leave()
+
+    assert (gone, left, running.result()) == (True, 1, 0)
+    assert stage.said == ["ready"]
 
 
 async def test_what_a_terminal_sends_does_not_reach_a_program(stage: Stage) -> None:
@@ -118,8 +180,8 @@ async def test_what_a_terminal_sends_does_not_reach_a_program(stage: Stage) -> N
         await asyncio.to_thread(eventually, lambda: "ready" in stage.said, 20)
         for number in (signal.SIGINT, signal.SIGHUP):
             os.kill(stage.started()[0], number)
-        alive = await is_healthy(server.url)
-        stage.stop.set()
+        alive = psutil.pid_exists(stage.started()[0])
+        stage.supervisor.leave()
 
     assert alive
     assert stage.said == ["ready"]
@@ -139,12 +201,13 @@ def test_no_program_outlives_a_killed_launcher(stage: Stage) -> None:
     program = stage.server("child")
     code = f"""
 import asyncio
-from manage_api.command.supervise import Program, supervise
+from manage_api.command.child import Program
+from manage_api.command.supervise import Supervisor
 from shared.clock import SystemClock
-program = Program(name="child", command={program.command!r}, environ={{}}, url={program.url!r})
+program = Program(name="child", command={program.command!r}, environ={{}})
 async def main():
     ready = lambda: print("ready", flush=True)
-    await supervise([program], stop=asyncio.Event(), when_ready=ready, say=print, clock=SystemClock())
+    await Supervisor([program], say=print, clock=SystemClock()).run(ready)
 asyncio.run(main())
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as launcher:
@@ -161,7 +224,3 @@ async def test_a_program_that_is_not_installed_is_named(stage: Stage) -> None:
 
     assert code == 1
     assert stage.said[0] == "Can't run /nowhere/mitmdump: No such file or directory."
-
-
-async def test_a_server_that_is_not_there_is_not_healthy() -> None:
-    assert not await is_healthy(f"http://127.0.0.1:{free_port()}")

@@ -29,6 +29,8 @@ ACCEPTED = {
         "max_body_mib = 1024",
         "max_messages = 1",
         "max_messages = 1000000",
+        "drain_seconds = 0",
+        "drain_seconds = 86400",
     ],
     "recall": ["max_age_days = 1", "max_mib = 0", "max_mib = 1048576", "memory_mib = 1"],
     "registration": ["quota_tokens = 1000000000000", 'invite_codes = ["a b"]'],
@@ -85,6 +87,8 @@ REFUSED = {
         ("max_body_mib = 1025", "must be from 1 to 1024"),
         ("max_messages = 0", "must be from 1 to 1000000"),
         ("max_messages = 1000001", "must be from 1 to 1000000"),
+        ("drain_seconds = -1", "must be from 0 to 86400"),
+        ("drain_seconds = 86401", "must be from 0 to 86400"),
     ],
     "logging": [("body_max_chars = -1", "must be 0 or more")],
     "recall": [

@@ -1,0 +1,92 @@
+"""The public port: the sockets that the supervisor hands over, taken when the gateway is ready
+and left when it ends.
+
+mitmproxy can be given no socket: it opens its own, before our script is loaded. With its option
+`server` off it opens none, and an instance of its reverse mode takes our connections. Private
+parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of them changes.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+
+from mitmproxy import ctx
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.proxy.mode_servers import ProxyConnectionHandler, ServerInstance
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from addon.edge.http_layer import BACKLOG, GatewayHttpLayer
+from addon.edge.stream import CutOff
+
+__all__ = ("Port",)
+
+
+class Port:
+    """What this process serves clients with."""
+
+    def __init__(self, sockets: Iterable[socket.socket]) -> None:
+        self._sockets = tuple(sockets)
+        self._servers: list[asyncio.Server] = []
+
+    async def open(self) -> None:
+        """Take connections, side by side with other processes that have the same sockets."""
+        if not self._sockets:
+            return
+        instance: ServerInstance[ReverseMode] = ServerInstance.make(
+            ctx.options.mode[0], _proxyserver()
+        )
+        for each in self._sockets:
+            # One at a time: the process that is idle takes the next, and what another one does
+            # not get to stays for us. It is also the kernel's queue, which is long again then.
+            server = await asyncio.start_server(instance.handle_stream, sock=each, backlog=1)
+            self._servers.append(server)
+            each.listen(BACKLOG)
+
+    def close(self) -> None:
+        """Take no more connections; those that are there go on."""
+        for instance in _proxyserver().servers:
+            for server in getattr(instance, "_servers", ()):
+                server.close()
+        for server in self._servers:
+            server.close()
+
+    @property
+    def running(self) -> int:
+        """How many requests are being answered."""
+        return sum(len(each.streams) for each in map(_http, _connections()) if each)
+
+    @property
+    def flushed(self) -> bool:
+        """Whether the clients have been sent all that they were to be sent."""
+        return not any(map(_has_unsent, _connections()))
+
+    @property
+    def connected(self) -> bool:
+        """Whether any client is connected."""
+        return bool(_connections())
+
+    async def cut(self) -> None:
+        """End what is being answered with an error."""
+        for each in _connections():
+            await each.server_event(CutOff())
+
+
+def _proxyserver() -> Proxyserver:
+    found: Proxyserver = ctx.master.addons.get("proxyserver")
+    return found
+
+
+def _connections() -> list[ProxyConnectionHandler]:
+    return list(_proxyserver().connections.values())
+
+
+def _http(handler: ProxyConnectionHandler) -> GatewayHttpLayer | None:
+    layers = handler.layer.context.layers
+    return next((each for each in layers if isinstance(each, GatewayHttpLayer)), None)
+
+
+def _has_unsent(handler: ProxyConnectionHandler) -> bool:
+    client = handler.transports.get(handler.client)
+    if client is None or not isinstance(client.writer, asyncio.StreamWriter):
+        return False
+    return client.writer.transport.get_write_buffer_size() > 0
