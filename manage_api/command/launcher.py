@@ -202,6 +202,8 @@ class _Restart:
         if await rehearsal.wait():
             self._say(f"{report.NOT_RESTARTED} it could not start. The lines above say why.")
             return
+        if self._supervisor.leaving:
+            return  # it was stopped meanwhile
         handover.processes = self._supervisor.known()
         run_anew(handover, self._environ)
 

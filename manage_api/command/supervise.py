@@ -69,9 +69,14 @@ class Supervisor:
                 keeper.end(group)
         return next(iter(codes), 0)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it has been told to leave."""
+        return self._leave.is_set()
+
     def leave(self) -> None:
         """Have all end what they are answering, then end; told again, cut that."""
-        if self._leave.is_set():
+        if self.leaving:
             self._cut.set()
         self._leave.set()
 

@@ -19,10 +19,20 @@ def thinkback(tmp_path: Path) -> Iterator[Command]:
     command("stop")
 
 
-def test_it_starts_in_the_background_and_stops(thinkback: Command) -> None:
+def test_it_starts_in_the_background_restarts_and_stops(thinkback: Command) -> None:
     started = thinkback("start")
     running = thinkback("status")
+    config = thinkback.directory / "config.toml"
+    config.write_text("[server]\nnonsense = 1\n")
+    refused = thinkback("restart")
+    config.write_text("[server]\ndrain_seconds = 1\n")
+    restarted = thinkback("restart")
     stopped = thinkback("stop")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Not restarted: it could not start.")
+    assert "server.nonsense" in thinkback("log").stdout
+    assert (restarted.returncode, restarted.stdout) == (0, "Restarted.\n")
 
     assert (started.returncode, running.returncode, stopped.returncode) == (0, 0, 0), started.stderr
     assert running.stdout.count(" answers at ") == 2
@@ -39,6 +49,13 @@ def test_the_first_password_is_shown_in_the_terminal_and_not_in_the_log(
     assert "Password" not in log.read_text()
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert "Thinkback" in thinkback("log").stdout
+
+
+def test_what_does_not_run_can_not_be_restarted(thinkback: Command) -> None:
+    refused = thinkback("restart")
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("No gateway runs in the background here.")
 
 
 def test_it_is_started_once(thinkback: Command) -> None:

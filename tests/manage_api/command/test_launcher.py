@@ -1,11 +1,13 @@
 """The launcher as a real process, with both real programs."""
 
+import fcntl
 import http.client
 import os
 import re
 import signal
 import socket
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -114,6 +116,33 @@ def test_what_a_terminal_sends_to_all_of_them_ends_them_quietly(thinkback: Comma
         assert launched.rest() == ""
         assert len(family) == 3
         assert not any(process.is_running() for process in family)
+
+
+def test_it_ends_with_the_terminal_it_runs_in(thinkback: Command) -> None:
+    master, slave = os.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [THINKBACK, "up"],
+        cwd=thinkback.directory,
+        env=thinkback.environ,
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=take_terminal,
+    )
+    os.close(slave)
+    with process:
+        try:
+            Launched(process).read_until("is running")
+            os.close(master)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def test_a_signal_to_the_launcher_alone_ends_both_programs(thinkback: Command) -> None:
