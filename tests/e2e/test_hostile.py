@@ -443,13 +443,17 @@ def mortal(tmp_path: Path) -> Iterator[Attacker]:
     yield from attack(tmp_path, ())
 
 
-def test_a_data_plane_that_is_told_to_end_ends_its_streams_and_comes_back(mortal: Attacker) -> None:
+def test_a_data_plane_that_is_told_twice_to_end_ends_its_streams_and_another_serves(
+    mortal: Attacker,
+) -> None:
     mortal.upstream.answer = slow_and_long
     with ExitStack() as stack:
         for line in [stack.enter_context(mortal.connect()) for _ in range(10)]:
             line.sendall(mortal.request(stream=True))
             assert line.recv(4)
         data_plane = mortal.gateway.data_plane()
+        data_plane.send_signal(signal.SIGTERM)
+        assert eventually(lambda: mortal.gateway.data_plane() != data_plane)
         data_plane.send_signal(signal.SIGTERM)
         data_plane.wait(5)
     assert eventually(lambda: mortal.lines() == 10)
