@@ -53,6 +53,9 @@ class _Note(NamedTuple):
     beat: str
     """When the process last showed that it lives."""
 
+    running: str
+    """When all programs last began to work."""
+
     text: str
 
 
@@ -73,7 +76,7 @@ class Daemon:
         self.lock: int | None = None
         """The descriptor that holds the lock while this is the background process."""
 
-        self._noted, self._noted_at = "", 0
+        self._noted, self._noted_at, self._running_at = "", 0, 0
 
     def pid(self) -> int | None:
         """Return the pid of the running process, None when there is none."""
@@ -106,6 +109,8 @@ class Daemon:
     def note(self, text: str) -> None:
         """Have the command that stops or restarts this process show the text's first line."""
         self._noted, self._noted_at = (text.splitlines() or [""])[0], time.time_ns()
+        if self._noted.endswith(RUNNING):
+            self._running_at = self._noted_at
         self._write()
 
     async def beat(self) -> None:
@@ -146,8 +151,8 @@ class Daemon:
             return False
         while True:
             try:
-                for text in self._follow(pid, signal.SIGTERM):
-                    say(text)
+                for note in self._follow(pid, signal.SIGTERM):
+                    say(note.text)
             except KeyboardInterrupt:
                 continue
             return True
@@ -160,15 +165,16 @@ class Daemon:
         pid = self.pid()
         if pid is None:
             return False
-        for text in self._follow(pid, signal.SIGUSR2):
-            if text.startswith(NOT_RESTARTED):
-                raise DaemonError(f"{text} The log is {self.log}.")
-            if text.endswith(RUNNING):
+        earlier = self._read().running
+        for note in self._follow(pid, signal.SIGUSR2):
+            if note.text.startswith(NOT_RESTARTED):
+                raise DaemonError(f"{note.text} The log is {self.log}.")
+            if note.running not in ("0", earlier):
                 return True
-            say(text)
+            say(note.text)
         raise DaemonError(f"Process {pid} has ended: see {self.log}.")
 
-    def _follow(self, pid: int, number: signal.Signals) -> Iterator[str]:
+    def _follow(self, pid: int, number: signal.Signals) -> Iterator[_Note]:
         """Send the process a signal: what it notes from there on, until it has ended."""
         last, silent = self._read(), 0.0
         with suppress(ProcessLookupError):
@@ -179,18 +185,19 @@ class Daemon:
             if silent > _SILENT_SECONDS:
                 raise DaemonError(f"Process {pid} does not answer: `kill -9 {pid}` ends it.")
             if now.at != last.at and now.text:
-                yield now.text
+                yield now
             last = now
             time.sleep(_POLL_DELAY)
 
     def _write(self) -> None:
         assert self.lock is not None, "only the background process is followed"
-        line = f"{os.getpid()} {self._noted_at} {time.time_ns()} {self._noted}".encode()
+        times = f"{self._noted_at} {time.time_ns()} {self._running_at}"
+        line = f"{os.getpid()} {times} {self._noted}".encode()
         os.pwrite(self.lock, line[:_NOTE_LENGTH].ljust(_NOTE_LENGTH), 0)
 
-    def _read(self) -> "_Note":
-        words = self._pid_file.read_text(errors="replace").strip().split(" ", 3)
-        return _Note(*words, *[""] * (4 - len(words)))
+    def _read(self) -> _Note:
+        words = self._pid_file.read_text(errors="replace").strip().split(" ", 4)
+        return _Note(*words, *[""] * (5 - len(words)))
 
     async def keep_log_small(self) -> None:
         """Rotate the log whenever it has grown too large, until cancelled."""

@@ -1,6 +1,8 @@
 import asyncio
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,51 @@ def test_the_process_that_holds_the_lock_is_the_one_that_runs(tmp_path: Path) ->
         holding = Daemon(tmp_path).pid()
 
     assert (holding, Daemon(tmp_path).pid()) == (os.getpid(), None)
+
+
+BACKGROUND = """
+import pathlib, signal, sys
+from manage_api.command.daemon import Daemon
+daemon = Daemon(pathlib.Path(sys.argv[1]))
+def restart(*_):
+    daemon.note("Thinkback is running.")
+    daemon.note("The data plane waits.")
+def stop(*_):
+    daemon.note("The data plane waits.")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGUSR2, restart)
+signal.signal(signal.SIGTERM, stop)
+with daemon.hold():
+    print("holds", flush=True)
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.fixture
+def background(tmp_path: Path) -> Iterator[Daemon]:
+    """A process that does nothing but note."""
+    command = [sys.executable, "-c", BACKGROUND, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"holds\n"
+        yield Daemon(tmp_path)
+        process.kill()
+
+
+def test_a_restart_is_over_when_all_run_whatever_was_noted_since(background: Daemon) -> None:
+    assert background.restart(print)
+
+
+def test_ctrl_c_while_a_stop_waits_has_it_cut_what_it_waits_for(background: Daemon) -> None:
+    heard: list[str] = []
+
+    def interrupt(text: str) -> None:
+        heard.append(text)
+        raise KeyboardInterrupt
+
+    assert background.stop(interrupt)
+    assert heard == ["The data plane waits."]
 
 
 def test_a_start_that_fails_tells_where_to_read_why(thinkback: Command, tmp_path: Path) -> None:
