@@ -63,7 +63,7 @@ class Leaving:
                 await self._until_quiet()
         if self._port.running:
             self.cutting = True
-            _log.warning("%d answers are cut off", self._port.running)
+            _log.warning("answers are cut off: %d", self._port.running)
             await self._cut()
         end()
 
