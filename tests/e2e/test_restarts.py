@@ -2,6 +2,7 @@
 it takes too long; `tests/harden` measures it at length.
 """
 
+import http.client
 import os
 import shutil
 import signal
@@ -75,11 +76,22 @@ def test_a_hang_up_has_the_configuration_read_again_and_ends_nothing(
     assert gateway.processes() == before
 
 
+def readiness(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
+    """The status of `/readyz`, and what becomes of the connection."""
+    connection.request("GET", "/readyz")
+    response = connection.getresponse()
+    response.read()
+    return response.status, response.getheader("connection")
+
+
 def stop_twice(gateway: Gateway) -> None:
     """Stop, and when it waits for an answer stop again."""
     launcher, before = gateway.processes()[0], gateway.log.count(WAITS)
+    kept = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    assert readiness(kept) == (200, None)
     launcher.terminate()
     assert eventually(lambda: gateway.log.count(WAITS) > before, 20), gateway.log
+    assert readiness(kept) == (503, "close")
     with pytest.raises(ConnectionRefusedError):
         fetch("GET", f"{gateway.origin}/healthz")
     launcher.terminate()
