@@ -5,6 +5,7 @@ one string, and a call of that function comes back as the text alone.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from operator import is_
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from addon.formats.neutral.deltas import CallDelta, Delta, Finish, StreamError, 
 from addon.formats.neutral.foreign_words import words_of
 from addon.formats.neutral.history import well_formed
 from addon.formats.neutral.hosted_tools import HostedTaking, without_foreign_tools
-from addon.formats.neutral.names import shortened
+from addon.formats.neutral.names import shortened, ungrouped
 from addon.formats.neutral.request import Request, Tool, ToolChoice, WireFormat, refused
 from addon.formats.neutral.schemas import flat, plain
 from addon.formats.neutral.turn import (
@@ -175,7 +176,7 @@ class Lowered(msgspec.Struct, frozen=True):
     """What the upstream does not get, in words."""
 
     names: dict[str, str] = {}
-    """Tools' own names by those under which it knows them, where they differ."""
+    """Tools' own names by those under which it knows or calls them, where they differ."""
 
 
 def lowered(request: Request, abilities: Abilities) -> Lowered:
@@ -183,6 +184,7 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
     what is refused.
     """
     request, notes = without_foreign_tools(request, abilities.api, abilities.hosted_tools)
+    alone = _names_alone((*request.tools, *request.loaded))
     request = msgspec.structs.replace(request, tools=tuple(_offered(request, abilities)))
     declared = frozenset(tool.name for tool in request.tools if tool.custom)
     arranged = well_formed(request.messages, unique_ids=abilities.unique_ids)
@@ -200,7 +202,16 @@ def lowered(request: Request, abilities: Abilities) -> Lowered:
         tool_choice=fitting.choice(request.tool_choice),
         stop=fitting.stops(request.stop),
     )
-    return Lowered(fitted, custom, tuple(fitting.notes), names)
+    return Lowered(fitted, custom, tuple(fitting.notes), alone | names)
+
+
+def _names_alone(tools: Iterable[Tool]) -> dict[str, str]:
+    """The names of tools of a group by what is left of them without the group's, where that names
+    no other tool: some models leave it out.
+    """
+    pairs = {(ungrouped(tool.group, tool.name), tool.name) for tool in tools}
+    counts = Counter(alone for alone, _ in pairs)
+    return {alone: name for alone, name in pairs if counts[alone] == 1 and alone != name}
 
 
 def _offered(request: Request, abilities: Abilities) -> Iterator[Tool]:

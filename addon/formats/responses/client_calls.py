@@ -27,10 +27,8 @@ _KINDS = {
 
 
 def tools_by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
-    """The tools by the names that models call them by; some leave a group's name out."""
-    tools = list(tools)
-    alone = {ungrouped(tool.group, tool.name): tool for tool in tools if tool.group}
-    return alone | {tool.name: tool for tool in tools}
+    """The tools by their names."""
+    return {tool.name: tool for tool in tools}
 
 
 def kind_of(tool: Tool | None) -> tuple[str, str]:
@@ -43,10 +41,10 @@ def kind_of(tool: Tool | None) -> tuple[str, str]:
 
 
 def named(name: str, tool: Tool | None) -> dict[str, str]:
-    """The members that name the tool of a call; `name` is the one that the model has used."""
+    """The members that name the tool of a call."""
     if tool is None or not tool.group:
         return {"name": name}
-    return {"name": ungrouped(tool.group, tool.name), "namespace": tool.group}
+    return {"name": ungrouped(tool.group, name), "namespace": tool.group}
 
 
 def members_of(tool: Tool, arguments: str) -> dict[str, Any]:

@@ -272,13 +272,25 @@ def test_a_custom_tool_of_a_group_comes_back_as_its_text(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("upstream", OTHERS)
-def test_a_call_by_the_name_without_its_group_finds_its_tool(
+def test_calls_by_the_names_without_their_group_find_their_tools(
     upstream: WireFormat, stream: bool
 ) -> None:
     pair = pair_of("responses", {"input": [USER], "tools": [AGENTS], "stream": stream})
-    call, encoded = ToolCall("c", "spawn_agent", "{}"), sent(pair, upstream)
-    [got] = items(answered(pair, upstream, encoded, [call], stream=stream), stream=stream)
-    assert (got["name"], got["namespace"]) == ("spawn_agent", "multi_agent_v1")
+    calls = [ToolCall("a", "spawn_agent", "{}"), ToolCall("b", "note", '{"input":"words"}')]
+    client_body = answered(pair, upstream, sent(pair, upstream), calls, stream=stream)
+    spawned, noted = items(client_body, stream=stream)
+    assert (spawned["name"], spawned["namespace"]) == ("spawn_agent", "multi_agent_v1")
+    assert (noted["name"], noted["namespace"]) == ("note", "multi_agent_v1")
+    assert (noted["type"], noted["input"]) == ("custom_tool_call", "words")
+
+
+def test_a_tool_without_a_group_keeps_its_name_beside_one_of_a_group() -> None:
+    plain: Json = {"type": "function", "name": "spawn_agent", "parameters": SEARCH_SCHEMA}
+    pair = pair_of("responses", {"input": [USER], "tools": [AGENTS, plain]})
+    call, encoded = ToolCall("c", "spawn_agent", "{}"), sent(pair, "chat")
+    [got] = items(answered(pair, "chat", encoded, [call], stream=False), stream=False)
+    assert got["name"] == "spawn_agent"
+    assert "namespace" not in got
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

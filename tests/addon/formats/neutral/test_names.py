@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from addon.formats.neutral.names import fitting, shortened
+from addon.formats.neutral.names import fitting, grouped, shortened, ungrouped
 
 LONG = "mcp__" + "a" * 80
 
@@ -29,3 +29,16 @@ def test_what_stands_for_names_that_begin_alike_differs() -> None:
 
 def test_the_way_back_names_only_what_changed() -> None:
     assert shortened(["Read", "", LONG, LONG], 64) == {fitting(LONG, 64): LONG}
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "whole"),
+    [
+        ("multi_agent_v1", "spawn_agent", "multi_agent_v1__spawn_agent"),
+        ("mcp__files__", "read", "mcp__files__read"),
+        ("", "read", "read"),
+    ],
+)
+def test_a_function_of_a_group_has_both_names_in_one(group: str, name: str, whole: str) -> None:
+    assert grouped(group, name) == whole
+    assert ungrouped(group, whole) == name
