@@ -1,4 +1,5 @@
-"""The choices of a whole chat answer: some servers cut one turn into several choices of one index.
+"""The choices of a whole chat answer: some servers cut one turn into several choices of one index,
+or put them into a stream's chunks.
 
 Copilot's Claude models answer with the text in one choice and the calls in the next
 (https://github.com/HKUDS/nanobot/pull/1555).
@@ -7,9 +8,18 @@ Copilot's Claude models answer with the text in one choice and the calls in the 
 from collections.abc import Sequence
 
 from addon.formats.wire.lenient import as_dict, as_int, as_str
-from addon.formats.wire.splice import array_text, elements, members, object_text, scalar_text, value
+from addon.formats.wire.splice import (
+    array_text,
+    changed,
+    elements,
+    members,
+    object_text,
+    scalar_text,
+    value,
+    with_members,
+)
 
-__all__ = ("joined",)
+__all__ = ("as_step", "joined")
 
 
 def joined(choices: Sequence[bytes]) -> list[bytes]:
@@ -46,3 +56,27 @@ def _message_with(message: bytes, more: bytes) -> bytes:
         elif before[:1] == text[:1] == b"[":
             parts[name] = array_text([*elements(before), *elements(text)])
     return object_text(list(parts.items()))
+
+
+def as_step(choice: bytes) -> bytes:
+    """A whole answer's choice as the step of a stream that says all of it."""
+    if not choice.startswith(b"{"):
+        choice = b"{}"
+    message = dict(members(choice)).get("message", b"")
+    if not message.startswith(b"{"):
+        message = b"{}"
+    delta = changed(message, ("tool_calls",), _numbered)
+    return with_members(choice, {"message": b"", "delta": delta})
+
+
+def _numbered(calls: bytes) -> bytes:
+    if not calls.startswith(b"["):
+        return calls
+    given = enumerate(elements(calls))
+    return array_text([_with_index(call, at) for at, call in given])
+
+
+def _with_index(call: bytes, at: int) -> bytes:
+    if not call.startswith(b"{"):
+        call = b"{}"
+    return with_members(call, {"index": scalar_text(at)})

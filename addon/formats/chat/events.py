@@ -49,8 +49,10 @@ def _ended(choices: dict[int, dict[str, Any]]) -> bool:
 
 
 def _whole(choice: dict[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": None} | as_dict(choice.pop("delta", None))
-    return choice | {"message": message}
+    said, whole = as_dict(choice.pop("delta", None)), as_dict(choice.get("message"))
+    if not any(text for name, text in said.items() if name != "role"):
+        said |= whole  # some servers say all of it at once
+    return choice | {"message": {"role": "assistant", "content": None} | said}
 
 
 def _join(whole: dict[str, Any], piece: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from addon.formats.chat import response
 from addon.formats.chat.carriers import Quirks
+from addon.formats.chat.choices import as_step
 from addon.formats.chat.writer import DONE
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.protocols import Mint
@@ -110,32 +111,8 @@ def as_stream(body: bytes, *, hide_usage: bool = False) -> bytes:
     given, usage = found.get("choices", b"").strip(), found.get("usage", b"null").strip()
     choices: list[bytes] = []
     if given.startswith(b"["):
-        choices = [_as_chunk(choice) for choice in elements(given)]
+        choices = list(map(as_step, elements(given)))
     events = [sse.event(with_members(parts, {"choices": array_text(choices)}))]
     if usage != b"null" and not hide_usage:
         events.append(sse.event(with_members(parts, {"choices": b"[]", "usage": usage})))
     return b"".join([*events, DONE])
-
-
-def _as_chunk(choice: bytes) -> bytes:
-    """The choice as a step that says all of it."""
-    if not choice.startswith(b"{"):
-        choice = b"{}"
-    message = dict(members(choice)).get("message", b"")
-    if not message.startswith(b"{"):
-        message = b"{}"
-    delta = changed(message, ("tool_calls",), _numbered)
-    return with_members(choice, {"message": b"", "delta": delta})
-
-
-def _numbered(calls: bytes) -> bytes:
-    if not calls.startswith(b"["):
-        return calls
-    given = enumerate(elements(calls))
-    return array_text([_with_index(call, at) for at, call in given])
-
-
-def _with_index(call: bytes, at: int) -> bytes:
-    if not call.startswith(b"{"):
-        call = b"{}"
-    return with_members(call, {"index": scalar_text(at)})

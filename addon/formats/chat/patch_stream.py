@@ -100,7 +100,7 @@ class PatchStream:
     def _patched(self, raw: bytes, event: Event, model: object) -> bytes:
         rename = isinstance(model, str) and model != self._model
         calls = self._client_calls(event.calls) if event.calls else {}
-        edited = calls or event.changes
+        edited = calls or event.changes or event.is_respelled
         if not rename and not edited:
             return raw
         if not edited and (renamed := self._renamed(raw, model)):

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from addon.formats.chat.carriers import Carrying, Changes, Quirks, annex_of
+from addon.formats.chat.choices import as_step
 from addon.formats.chat.error_body import choice_error
 from addon.formats.chat.usage import usage_of
 from addon.formats.neutral.deltas import (
@@ -31,7 +32,14 @@ from addon.formats.tolerant.finish import finish_of, is_cut, stop_sequence_of
 from addon.formats.tolerant.parts import arguments_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decode_leniently
-from addon.formats.wire.splice import MalformedJson, value
+from addon.formats.wire.splice import (
+    MalformedJson,
+    array_text,
+    elements,
+    members,
+    value,
+    with_members,
+)
 
 __all__ = ("CallStep", "ChatReader", "Event")
 
@@ -76,9 +84,13 @@ class _Delta(msgspec.Struct):
     function_call: _Function | None = None
 
 
+_NOTHING = _Delta()
+
+
 class _Choice(msgspec.Struct):
     index: Any = None
     delta: _Delta | None = None
+    message: Any = None
     finish_reason: Any = None
     stop_reason: Any = None
     usage: Any = None
@@ -137,6 +149,9 @@ class Event(msgspec.Struct):
     fills: Sequence[CallDelta] = ()
     """Arguments of calls that end without any; they are among the deltas."""
 
+    is_respelled: bool = False
+    """Whether the text is another than came."""
+
     changes: Mapping[int, Changes] = _NONE
     """What a chat client gets otherwise than it came of the deltas, by the position of the
     choice.
@@ -153,6 +168,9 @@ class ChatReader:
 
         self._calls: dict[int, _Calls] = {}
         self._carrying: dict[int, Carrying] = {}
+        self._speaking: set[int] = set()
+        """The choices that have said something."""
+
         self.done = False
 
     def read(self, raw: bytes) -> list[Delta]:
@@ -175,13 +193,38 @@ class ChatReader:
         if error := error or _choice_error(chunk.choices or []):
             return Event([error], passes=False)
         event = Event([], chunk, data)
-        self._read(event, chunk)
+        if any(choice.message is not None for choice in chunk.choices or ()):
+            try:
+                event = self._of_messages(event, chunk.choices or [])
+            except MalformedJson:
+                return Event([UNREADABLE], passes=False)  # what the decoder has skipped
+        self._read(event, event.chunk or chunk)
         return event
+
+    def _of_messages(self, event: Event, choices: list[_Choice]) -> Event:
+        """The event with the whole messages that stand in the place of deltas as such; what has
+        been said already is not said again.
+        """
+        texts = elements(dict(members(event.data))["choices"])
+        steps = [self._step(choice, at, texts[at]) for at, choice in enumerate(choices)]
+        if steps == texts:
+            return event
+        kind = b'"chat.completion.chunk"'
+        data = with_members(event.data, {"object": kind, "choices": array_text(steps)})
+        return Event([], decode_leniently(_CHUNK, data), data, is_respelled=True)
+
+    def _step(self, choice: _Choice, position: int, text: bytes) -> bytes:
+        """The text of the choice, whose message is its delta."""
+        if choice.message is None or choice.delta not in (None, _NOTHING):
+            return text
+        if _number(choice, position) in self._speaking:
+            return with_members(text, {"message": b"", "delta": b"{}"})
+        return as_step(text)
 
     def _read(self, event: Event, chunk: Chunk) -> None:
         deltas = event.deltas
         for position, choice in enumerate(chunk.choices or ()):
-            number = choice.index if isinstance(choice.index, int) else position
+            number = _number(choice, position)
             if choice.delta is not None:
                 self._read_delta(event, position, number, choice, choice.delta)
             if isinstance(choice.finish_reason, str) and choice.finish_reason:
@@ -213,6 +256,8 @@ class ChatReader:
             if changes:
                 event.changes = {**event.changes, position: changes}
         event.deltas.extend(said)
+        if said or delta.tool_calls:
+            self._speaking.add(number)
         if delta.tool_calls:
             self._read_calls(event, position, number, delta.tool_calls)
 
@@ -283,6 +328,12 @@ class _Calls:
         for call in empty:
             call.has_arguments = True
         return [CallDelta(call.index, arguments="{}", choice=self._choice) for call in empty]
+
+
+def _number(choice: _Choice, position: int) -> int:
+    if isinstance(choice.index, int):
+        return choice.index
+    return position
 
 
 def _text(found: Any) -> str:

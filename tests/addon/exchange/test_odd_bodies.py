@@ -220,3 +220,26 @@ def test_a_compressed_answer_that_is_damaged_or_cut_is_told(desk: Desk, coding: 
         answer.feed(broken)
         answer.end()
         assert answer.error is not None
+
+
+def spoken_at_once(*, before: bool, empty: bool) -> bytes:
+    """A chat stream with a whole message in the place of deltas, or after them."""
+    completion = json.loads(whole("chat"))
+    parts = completion["choices"][0] | {"logprobs": None}
+    completion["choices"] = [parts | ({"delta": {"role": "assistant"}} if empty else {})]
+    begun = events("chat").split(b"\n\n")[:-3] if before else []
+    stream = [*begun, b"data: " + json.dumps(completion).encode(), b"data: [DONE]", b""]
+    return b"\n\n".join(stream)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["alone", "after the deltas"])
+@pytest.mark.parametrize("empty", [False, True], ids=["no delta", "an empty delta"])
+@pytest.mark.parametrize("client", PATHS)
+def test_a_message_in_the_place_of_a_delta_is_told_once(
+    desk: Desk, client: WireFormat, empty: bool, before: bool
+) -> None:
+    body = spoken_at_once(before=before, empty=empty)
+    out = streamed(opened(desk, client, "chat", stream=True), body)
+    assert says(client, check_stream(client, out)) == SAID
+    reply = reply_of(opened(desk, client, "chat", stream=False).whole(200, LABELS, body))
+    assert says(client, check_whole(client, reply.body)) == SAID

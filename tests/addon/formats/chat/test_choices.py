@@ -2,7 +2,7 @@
 
 import json
 
-from addon.formats.chat.choices import joined
+from addon.formats.chat.choices import as_step, joined
 from tests.support.turns import Json
 
 
@@ -44,3 +44,10 @@ def test_choices_of_other_shapes_are_kept() -> None:
     odd: list[Json] = [{"index": 0, "message": "x"}, {"index": 0, "message": {"content": "y"}}]
     assert choices_of(*odd) == [{"index": 0, "message": "x"}]
     assert joined([b"7", b"[]"]) == [b"7", b"[]"]
+
+
+def test_a_choice_as_a_step_says_all_of_its_message() -> None:
+    choice = b'{"index":1,"message":{"content":"a","tool_calls":[{"id":"x"},7]},"x":1.0}'
+    step = b'{"index":1,"x":1.0,"delta":{"content":"a","tool_calls":[{"id":"x","index":0},{"index":1}]}}'
+    assert as_step(choice) == step
+    assert as_step(b"7") == as_step(b'{"message":null}') == b'{"delta":{}}'
