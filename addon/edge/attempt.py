@@ -5,6 +5,7 @@ from mitmproxy import http
 
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable, is_known
+from addon.formats.wire.sse import holds_events
 from shared.config.schema import Timeouts
 
 __all__ = ("Attempt",)
@@ -54,6 +55,12 @@ class Attempt(msgspec.Struct):
     def is_stream(self) -> bool:
         """Whether events follow the head: some upstreams answer whole though asked to stream."""
         return self.status == 200 and "json" not in self.headers.get("content-type", "")
+
+    def begins_stream(self, first: bytes) -> bool:
+        """Whether these are the first bytes of the body, and of events: some upstreams label
+        them JSON.
+        """
+        return self.status == 200 and len(self.body) == len(first) and holds_events(first)
 
     def head_fault(self) -> StreamError | None:
         """Why the head is no final answer (RFC 9110 §15)."""

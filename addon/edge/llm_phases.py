@@ -97,12 +97,16 @@ def _read_head(call: LlmStream, event: ResponseHeaders) -> CommandGenerator[None
         attempt.collect()
         call.enter(Phase.COLLECTING)
     else:
-        try:
-            call.answer = call.exchange.stream(attempt.headers)
-        except Unreadable as unreadable:
-            yield from call.fail(StreamError(f"{unreadable}.", code="upstream_malformed"))
-        else:
-            call.enter(Phase.STREAMING)
+        yield from _stream(call)
+
+
+def _stream(call: LlmStream) -> CommandGenerator[None]:
+    try:
+        call.answer = call.exchange.stream(call.attempt.headers)
+    except Unreadable as unreadable:
+        yield from call.fail(StreamError(f"{unreadable}.", code="upstream_malformed"))
+    else:
+        call.enter(Phase.STREAMING)
 
 
 def _end_abort(
@@ -135,6 +139,9 @@ def _collect(call: LlmStream, event: ResponseData) -> CommandGenerator[None]:
     error = call.attempt.add(event.data)
     if error is not None:
         yield from call.fail(error)
+    elif call.exchange.streams and call.attempt.begins_stream(event.data):
+        yield from _stream(call)
+        yield from call.deliver(call.answer.feed(event.data))
 
 
 def _judge(call: LlmStream, event: ResponseEndOfMessage) -> CommandGenerator[None]:
@@ -349,7 +356,7 @@ _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
     },
     _P.COLLECTING: _ALWAYS
     | {
-        ResponseData: _step(_collect, *_FAILS),
+        ResponseData: _step(_collect, _P.STREAMING, *_HOLDS, *_FAILS),
         ResponseTrailers: IGNORED,
         ResponseEndOfMessage: _step(_judge, _P.ENDING, *_RETRIES),
         ResponseProtocolError: _step(_lose, *_RETRIES),

@@ -295,6 +295,7 @@ HEADS = {
     "a stream's head": SSE,
     "a stream's head and a word": SSE + event(content="word"),
     "nearly words": b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(WORDS), WORDS[:-1]),
+    "nearly a page": b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n<html>",
     "an answer": b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"choices":[]}',
     "half a JSON": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{",
     "a refusal": refusal(503),
@@ -440,7 +441,7 @@ def test_a_failure_that_is_told_twice_costs_one_attempt(tmp_path: Path) -> None:
         scene = Scene(tmp_path, tctx.options, watched=True)
         play = Play(scene.line(holds=True), scene.key, stream=True)
         # The connection is used again, fails, and is made anew: that says nothing of the upstream.
-        for action in (*ASKED, "a refused key", "wakeup", "no HTTP", "wakeup"):
+        for action in (*ASKED, "nearly a page", "a brace", "wakeup", "no HTTP", "wakeup"):
             play.do(action)
         while play.line.release():
             pass

@@ -170,3 +170,15 @@ def test_a_stream_that_falls_silent_for_good_is_no_success_in_the_ledger(
     node.engine.flush()
     assert b"upstream_timeout" in line.answer
     assert node.engine.read("SELECT status, error_class FROM ledger") == [(200, "upstream_timeout")]
+
+
+def test_events_are_passed_on_as_they_come_though_they_are_labelled_json(
+    line: Line, key: str
+) -> None:
+    line.says(request(key))
+    line.upstream_says(SSE.replace(b"text/event-stream", b"application/json"))
+    line.upstream_says(event(content="hello"))
+    assert b"content-type: text/event-stream" in line.answer
+    assert b"hello" in line.answer
+    line.upstream_says(event("stop") + chunk(b"data: [DONE]\n\n") + END)
+    assert line.answer.endswith(END)
