@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
+import httpx2 as httpx
 import msgspec
 from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests.support.rawhttp import Received
 from tests.support.turns import FIELD, Json
+from tests.support.well_formed.transport import Checking
 
 __all__ = (
     "CLIENTS",
@@ -131,8 +133,11 @@ class Raw(msgspec.Struct, frozen=True):
 
 
 def sdk(base_url: str, key: str) -> OpenAI:
-    """An openai client that never retries by itself; close it."""
-    return OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30)
+    """An openai client that never retries by itself and checks all that it is streamed; close
+    it.
+    """
+    checking = httpx.Client(transport=Checking(), timeout=30)
+    return OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30, http_client=checking)
 
 
 def replay(reply: Reply, habits: Habits) -> Json:

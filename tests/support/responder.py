@@ -65,7 +65,16 @@ class StrictResponder(Loopback):
             "status": "completed",
             "model": body["model"],
             "output": items,
-            "usage": {"input_tokens": 50, "output_tokens": 20, "total_tokens": 70},
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": body.get("tools", []),
+            "usage": {
+                "input_tokens": 50,
+                "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+                "output_tokens": 20,
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": 70,
+            },
         }
         return (
             _streamed(response) if body.get("stream") else json_reply(json.dumps(response).encode())

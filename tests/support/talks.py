@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+import httpx2 as httpx
 import msgspec
 from anthropic import Anthropic
 from openai import OpenAI
@@ -13,6 +14,7 @@ from openai.lib.streaming.responses import ResponseStream
 
 from tests.support.client import CURSOR, Conversation, Habits, replay, result_of
 from tests.support.turns import TOOLS, Json
+from tests.support.well_formed.transport import Checking
 
 __all__ = (
     "Called",
@@ -216,5 +218,8 @@ class MessagesTalk:
 
 
 def anthropic_sdk(origin: str, key: str) -> Anthropic:
-    """An anthropic client that never retries by itself; close it."""
-    return Anthropic(base_url=origin, api_key=key, max_retries=0, timeout=30)
+    """An anthropic client that never retries by itself and checks all that it is streamed; close
+    it.
+    """
+    checking = httpx.Client(transport=Checking(), timeout=30)
+    return Anthropic(base_url=origin, api_key=key, max_retries=0, timeout=30, http_client=checking)
