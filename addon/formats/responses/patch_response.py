@@ -204,12 +204,10 @@ def _item_events(index: int, raw: bytes) -> _Events:
         if kind in _STREAMED_CALLS and isinstance(item.get(name), str):
             empty[name] = b'""'
             filling += _text_events(event, where, name, as_str(item[name]))
-    if kind == "message":
-        filling += _parts_events("content", where, raw)
-        empty["content"] = b"[]"
-    if kind == "reasoning" and item.get("summary"):
-        filling += _parts_events("summary", where, raw)
-        empty["summary"] = b"[]"
+    for name in _MEMBERS_OF_PARTS.get(as_str(kind), ()):
+        if kind == "message" or item.get(name):
+            filling += _parts_events(name, where, raw)
+            empty[name] = b"[]"
     added = raw
     if empty:
         added = with_members(raw, empty)
@@ -229,8 +227,12 @@ _CALL_EVENTS = {
 }
 """The events of a call's members."""
 
+_MEMBERS_OF_PARTS = {"message": ("content",), "reasoning": ("summary", "content")}
+"""The members of each kind of item whose parts have events."""
+
 _PARTS = {
     "output_text": ("text", "response.output_text"),
+    "reasoning_text": ("text", "response.reasoning_text"),
     "refusal": ("refusal", "response.refusal"),
     "summary_text": ("text", "response.reasoning_summary_text"),
 }

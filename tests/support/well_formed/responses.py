@@ -181,7 +181,7 @@ class _Item:
 
 _KINDS = {
     "message": ("content",),
-    "reasoning": ("summary",),
+    "reasoning": ("summary", "content"),
     "function_call": ("arguments",),
     "custom_tool_call": ("input",),
 }

@@ -12,6 +12,7 @@ from addon.formats.responses.patch_response import Answer, as_stream, decode
 from addon.formats.responses.request import decode as decode_request
 from addon.formats.wire.splice import elements, members
 from tests.support.grammar import read_responses
+from tests.support.well_formed import check_stream
 
 type Json = dict[str, Any]
 
@@ -246,3 +247,23 @@ def test_an_answer_that_was_cut_ends_as_one() -> None:
         b'"completed"', b'"incomplete"'
     )
     assert b"event: response.incomplete\n" in as_stream(given)
+
+
+def test_the_models_own_thoughts_are_told_in_deltas_like_their_summary() -> None:
+    content = [{"type": "reasoning_text", "text": said} for said in ("a", "b")]
+    summary = [{"type": "summary_text", "text": "s"}]
+    thought = {"type": "reasoning", "id": "rs_1", "summary": summary, "content": content}
+    whole = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "m",
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "output": [thought],
+    }
+    stream = as_stream(json.dumps(whole).encode())
+    assert check_stream("responses", stream) == whole
+    assert stream.count(b"event: response.reasoning_text.delta\n") == 2
