@@ -182,3 +182,21 @@ def test_events_are_passed_on_as_they_come_though_they_are_labelled_json(
     assert b"hello" in line.answer
     line.upstream_says(event("stop") + chunk(b"data: [DONE]\n\n") + END)
     assert line.answer.endswith(END)
+
+
+def test_an_error_that_is_labelled_a_stream_is_an_error_in_its_words(line: Line, key: str) -> None:
+    error = b'{"error":{"message":"Out of cheese.","type":"invalid_request_error","code":400}}'
+    line.says(request(key))
+    line.upstream_says(SSE + chunk(error) + END)
+    assert line.answer.startswith(b"HTTP/1.1 400")
+    assert b"Out of cheese." in line.answer
+
+
+def test_an_answer_that_is_labelled_a_stream_is_told_as_one(line: Line, key: str) -> None:
+    line.says(request(key))
+    choice = b'{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}'
+    line.upstream_says(SSE + chunk(b'{"model":"m","choices":[' + choice + b"]}") + END)
+    assert b"content-type: text/event-stream" in line.answer
+    assert b'"delta":{"role":"assistant","content":"hello"}' in line.answer
+    assert b"data: [DONE]" in line.answer
+    assert line.answer.endswith(END)
