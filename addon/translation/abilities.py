@@ -22,7 +22,7 @@ from shared.config.schema import Upstream
 
 __all__ = ("abilities_of", "fit", "is_anthropic", "is_openai", "limit_name", "most_stops")
 
-_ANTHROPIC, _OPENAI = "api.anthropic.com", "api.openai.com"
+_ANTHROPIC, _OPENAI, _DEEPSEEK = "api.anthropic.com", "api.openai.com", "api.deepseek.com"
 _LONGEST_NAME = {"chat": 64, "messages": 128, "responses": 64}
 """Characters that OpenAI's and Anthropic's APIs take in the name of a tool."""
 
@@ -46,6 +46,7 @@ def abilities_of(wanted: Wanted) -> Abilities:
         adaptive_thinking=claude and not takes_budgets_only(model),
         budgets=not claude or takes_budgets(model),
         efforts=not claude or not takes_budgets_only(model),
+        efforts_beside_budgets=upstream.host.endswith(_DEEPSEEK),
         unsigned_thinking=not claude,
         sampling=not claude or takes_sampling(model),
         caches=claude,

@@ -83,6 +83,8 @@ def written(request: Request, max_tokens: int, abilities: Abilities) -> Written:
     effort = ""
     if own and abilities.efforts:
         effort = wanted.effort
+    elif abilities.efforts_beside_budgets and wanted.effort != "none":
+        effort = _known(wanted.effort)
     if wanted.switch == "disabled" or wanted.effort == "none":
         return Written({"type": "disabled"}, effort)
     if not wanted.switch and (own or not (wanted.effort or wanted.budget)):

@@ -103,6 +103,9 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     efforts: bool = True
     """Messages: it takes `output_config.effort`, which old models refuse."""
 
+    efforts_beside_budgets: bool = False
+    """Messages: it takes that effort from any client, beside a budget, as DeepSeek does."""
+
     unsigned_thinking: bool = False
     """Messages: it takes thinking without a signature, as DeepSeek and Kimi do and
     Anthropic doesn't.

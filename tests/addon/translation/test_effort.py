@@ -163,3 +163,24 @@ def test_a_budget_stays_one_where_the_upstream_takes_one(
     if client == "chat" and profile == "deepseek-v4":
         expected = asked  # its own words
     assert told(desk, client, asked, profile=profile) == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "thinking", "output"),
+    [
+        ({"reasoning_effort": "high"}, "enabled", {"effort": "high"}),
+        ({"reasoning_effort": "minimal"}, "enabled", {"effort": "low"}),
+        ({"reasoning_effort": "none"}, "disabled", None),
+        ({}, None, None),
+    ],
+    ids=str,
+)
+def test_deepseeks_messages_get_an_effort_by_name(
+    desk: Desk, members: Json, thinking: str | None, output: Json | None
+) -> None:
+    address = "https://api.deepseek.com/anthropic"
+    desk.upstreams = (upstream(api="messages", base_url=address),)
+    body = json.dumps(asking("chat", CALLED) | members).encode()
+    sent = json.loads(open_exchange(desk.intake(), body).outgoing.body)
+    assert sent.get("thinking", {}).get("type") == thinking
+    assert sent.get("output_config") == output
