@@ -193,7 +193,7 @@ class UpstreamBodies:
                 return self._plainer(candidate, refused, self._lesson(refused, "pictures", words))
             case "in a row":
                 return self._plainer(candidate, refused, self._lesson(refused, "alternate", words))
-            case "ending" | "forced" as kind:
+            case "ending" | "forced" | "results" as kind:
                 return self._plainer(candidate, refused, self._lesson(refused, kind, words))
             case "refused" if says_field_is_unknown(text):
                 if refused.repaired:

@@ -163,6 +163,8 @@ def taught(policy: Policy, lesson: Lesson) -> Policy:
             return _with(policy, ends_with_user=True)
         case "forced":
             return _with(policy, forces_thinking=False)
+        case "results":
+            return _with(policy, wants_results=True)
     assert_never(lesson.kind)
 
 

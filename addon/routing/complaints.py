@@ -19,13 +19,14 @@ __all__ = (
     "unknown_member",
 )
 
-type Fault = Literal["missing", "refused", "pictures", "in a row", "ending", "forced"]
+type Fault = Literal["missing", "refused", "pictures", "in a row", "ending", "forced", "results"]
 """What an upstream refuses that can be mended.
 
 `missing`: a turn lacks its reasoning. `refused`: the request's reasoning is altered, stale
 or not from there. `pictures`: it takes none. `in a row`: it does not take two messages of
 the user without an answer between. `ending`: the last message must be the user's.
-`forced`: no tool may be forced while the model thinks.
+`forced`: no tool may be forced while the model thinks. `results`: a call lacks its result, or a
+result its call.
 """
 
 # Texts of the providers' errors, on the whole body with backticks removed: DeepSeek and
@@ -117,6 +118,15 @@ _FORCED = re.compile(
     r"(thinking|reasoner|reasoning)\b.{0,80}tool_choice|tool_choice\b.{0,120}(thinking|reasoning)",
     re.IGNORECASE,
 )
+# OpenAI and DeepSeek, in Responses, Anthropic, Mistral, Gemini, Kimi.
+_RESULTS = re.compile(
+    r"must be followed by tool messages|role .?tool.? must be a response to"
+    r"|no tool (output|call) found for function call"
+    r"|found without .?tool_result|unexpected .?tool_use_id"
+    r"|not the same number of function calls and responses|function response parts is equal to"
+    r"|tool_call_id .{0,40}not found",
+    re.IGNORECASE,
+)
 _TOO_LONG = re.compile(
     "|".join(
         (
@@ -206,6 +216,8 @@ def fault(text: str) -> Fault | None:
         return "ending"
     if _FORCED.search(text):
         return "forced"
+    if _RESULTS.search(text):
+        return "results"
     return "in a row" if _IN_A_ROW.search(text) else None
 
 

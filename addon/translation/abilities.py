@@ -15,6 +15,7 @@ from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.request import WireFormat
 from addon.formats.responses.listing import question_of
+from addon.translation.arrangement import arranged
 from addon.translation.ending import as_prefill, ended_by_user
 from addon.translation.member_fit import fitted_members
 from addon.translation.pair import ClientRequest, Encoded, Wanted
@@ -94,6 +95,8 @@ def fit(encoded: Encoded, wanted: Wanted, request: ClientRequest) -> Encoded:
     if rules != MemberRules():
         body = fitted_members(encoded.body, wanted.upstream.api, rules)
         encoded = replace(encoded, body=body)
+    if rules.wants_results:
+        encoded = replace(encoded, body=arranged(encoded.body, wanted.upstream.api))
     if wanted.counts and wanted.upstream.api == "responses":
         encoded = replace(encoded, body=question_of(encoded.body))
     if request.messages and request.messages[-1].role == "assistant":

@@ -107,6 +107,7 @@ _LESSONS = {
     "efforts": "Other efforts become the nearest of these: {}.",
     "ending": "After an answer that the client has begun, the user asks to go on.",
     "forced": "Where a tool is forced, the model does not think.",
+    "results": "A call without result gets a remark for one; a result without call becomes text.",
 }
 _EMPTY = {
     "": "Turns that the profile names get empty reasoning if theirs is unknown.",

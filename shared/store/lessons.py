@@ -31,6 +31,7 @@ type Kind = Literal[
     "efforts",
     "ending",
     "forced",
+    "results",
 ]
 """What an upstream has shown of a model's requests.
 
@@ -39,7 +40,7 @@ type Kind = Literal[
 it does not know the members that its profile keeps. `without`: it does not know a member of
 the request. `limit`: its answers can't be longer. `efforts`: it takes no others.
 `ending`: it goes on with no answer that the client has begun. `forced`: it lets no tool be
-forced while it thinks.
+forced while it thinks. `results`: it wants a result for each call, and a call for each.
 """
 
 

@@ -22,3 +22,6 @@ class MemberRules(msgspec.Struct, frozen=True, kw_only=True):
 
     forces_thinking: bool = True
     """It lets a tool be forced while the model thinks."""
+
+    wants_results: bool = False
+    """Every call needs its result right after it, and every result its call."""

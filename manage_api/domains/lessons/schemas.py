@@ -27,7 +27,7 @@ class LessonView(msgspec.Struct, frozen=True, kw_only=True):
     `keep`: members that the profile adds are left out. `without`: a member of the request is.
     `limit`: limits of the answer are lowered to what the model has. `efforts`: other efforts
     become the nearest of these. `ending`: the user asks to go on with an answer that was begun.
-    `forced`: thinking is off where a tool is forced.
+    `forced`: thinking is off where a tool is forced. `results`: calls and results are put right.
     """
 
     scope: Scope

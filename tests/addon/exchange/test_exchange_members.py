@@ -127,6 +127,40 @@ def test_a_model_that_does_not_reason_is_not_asked_for_its_state(
     assert not sent(opened(desk, client, "responses", {})).get("include")
 
 
+@pytest.mark.parametrize("client", PATHS)
+def test_calls_and_results_are_put_right_where_an_upstream_refuses_them(
+    desk: Desk, client: WireFormat
+) -> None:
+    said = [
+        *(("user", "hi"), ("result", "lost"), ("user", "so"), ("call", "Read")),
+        *(("user", "wait"), ("assistant", "well"), ("user", "on")),
+    ]
+    words = "input" if client == "responses" else "messages"
+    asked = {words: asking(client, said)[words]}
+    exchange = opened(desk, client, client, asked)
+    assert sent(exchange)[words] == asked[words]
+    refuse(exchange, "No tool output found for function call; must be followed by tool messages")
+    found = CLIENTS[client].decode(exchange.outgoing.body).messages
+    assert [(one.role, one.text) for one in found if one.text] == expected_of(client)
+    assert [one.result_of for one in found if one.role == "tool"] == [
+        call.id for one in found for call in one.calls
+    ]
+    assert answer(exchange, client) == 200
+    again = opened(desk, client, client, asked)
+    assert again.outgoing.body == exchange.outgoing.body
+    fine = {words: asking(client, [("user", "hi"), ("call", "Read"), ("result", "x")])[words]}
+    assert sent(opened(desk, client, client, fine))[words] == fine[words]
+
+
+def expected_of(client: WireFormat) -> list[tuple[str, str]]:
+    orphan = "[Result of a tool call that is not in the conversation]\n"
+    lost = ("tool", "[The result of this tool call is not in the conversation.]")
+    begin = [("user", "hi"), ("user", f"{orphan}lost"), ("user", "so")]
+    if client == "messages":  # what the user says in a row is one message
+        begin = [("user", f"hi{orphan}lostso")]
+    return [*begin, lost, ("user", "wait"), ("assistant", "well"), ("user", "on")]
+
+
 FORCED: dict[WireFormat, Json] = {
     "chat": {"tool_choice": "required"},
     "responses": {"tool_choice": {"type": "function", "name": "Read"}},

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.verdict import Again
 from addon.formats.neutral.protocols import Head, deltas_of
 from addon.formats.neutral.request import Request, WireFormat
 from addon.formats.neutral.turn import ToolCall, Turn
 from addon.formats.translate import CLIENTS, UPSTREAMS
-from tests.addon.desk import MODEL, Desk, Refused, error, open_exchange, reply_of, upstream
+from tests.addon.desk import MODEL, Desk, Refused, open_exchange, reply_of, upstream
 from tests.addon.translation.clients import CALLED, PATHS, Json, Said, asking
 from tests.support.grammar import own_state
 
@@ -251,52 +250,6 @@ def test_an_answer_that_is_begun_for_claude_ends_without_blanks(
     exchange = opened(desk, client, "messages", body)
     messages = CLIENTS["messages"].decode(exchange.outgoing.body).messages
     assert [one.text for one in messages] == ["hi", "a \n", "on", "{"]
-
-
-@pytest.mark.parametrize("model", [CLAUDE, "claude-opus-4-8", "anthropic/claude-fable-5"])
-@pytest.mark.parametrize("client", PATHS)
-def test_new_claudes_are_asked_to_go_on_with_an_answer_that_is_begun(
-    desk: Desk, client: WireFormat, model: str
-) -> None:
-    said: list[Said] = [("user", "hi"), ("assistant", "So")]
-    exchange = opened(desk, client, "messages", asking(client, said) | {"model": model})
-    messages = CLIENTS["messages"].decode(exchange.outgoing.body).messages
-    assert [one.role for one in messages] == ["user", "assistant", "user"]
-    assert messages[1].text == "So"
-    assert "Go on with your answer" in messages[2].text
-    assert "asks to go on" in "".join(exchange.outcome().notes)
-
-
-def test_a_call_at_the_end_is_nothing_to_go_on_with(desk: Desk) -> None:
-    found = sent(desk, "messages", "messages", asking("messages", CALLED[:2]) | {"model": CLAUDE})
-    assert [one["role"] for one in found["messages"]] == ["user", "assistant"]
-
-
-@pytest.mark.parametrize(("client", "api"), PAIRS)
-def test_an_upstream_that_goes_on_with_no_answer_is_asked_to(
-    desk: Desk, client: WireFormat, api: WireFormat
-) -> None:
-    exchange = opened(desk, client, api, asking(client, [("user", "hi"), ("assistant", "So")]))
-    refusal = error("Expected last role User or Tool (or Assistant with prefix True) but got")
-    assert exchange.refused(400, {}, refusal) == Again()
-    messages = CLIENTS[api].decode(exchange.outgoing.body).messages
-    assert [one.role for one in messages] == ["user", "assistant", "user"]
-
-
-@pytest.mark.parametrize(
-    ("client", "profile", "partial"),
-    [
-        ("messages", "kimi", True),
-        ("messages", "glm", False),
-        ("chat", "kimi", False),
-    ],
-)
-def test_kimi_is_told_that_an_answer_is_begun(
-    desk: Desk, client: WireFormat, profile: str, partial: bool
-) -> None:
-    said: list[Said] = [("user", "hi"), ("assistant", "So")]
-    found = sent(desk, client, "chat", asking(client, said), profile=profile)
-    assert [one.get("partial", False) for one in found["messages"]] == [False, partial]
 
 
 @pytest.mark.parametrize("client", ["chat", "responses"])
