@@ -281,7 +281,7 @@ _SEARCH = f"""
     SELECT {USER_COLUMNS}, coalesce(spending.tokens, 0), coalesce(spending.cost_micros, 0)
     FROM users
     LEFT JOIN spending ON spending.subject = 'user:' || users.id AND spending.period = users.period
-        AND spending.window = CASE users.period WHEN 'day' THEN :day WHEN 'month' THEN
+        AND spending.window >= CASE users.period WHEN 'day' THEN :day WHEN 'month' THEN
             :month ELSE 0 END
     WHERE users.id > :after AND lower(users.username) LIKE lower(:text) ESCAPE '\\'
     ORDER BY users.id LIMIT :limit

@@ -264,7 +264,8 @@ def _balance(
     spent = run(
         (
             "SELECT tokens, cost_micros FROM spending WHERE subject = :subject AND "
-            "period = :period AND window = :window"
+            # A later window is one from before the clock was put back: that gives no new quota.
+            "period = :period AND window >= :window"
         ),
         params,
     )

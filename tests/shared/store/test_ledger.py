@@ -160,6 +160,12 @@ def test_a_new_window_begins_with_nothing_spent(engine: Engine) -> None:
     assert spent(engine, period="lifetime", now=NOON + 999 * DAY) == (240, 100)
 
 
+def test_a_clock_that_is_put_back_gives_no_new_quota(engine: Engine) -> None:
+    run(engine, *settle(entry("x1", at=NOON + 40 * DAY)))
+    assert spent(engine, period="day", now=NOON) == (120, 50)
+    assert spent(engine, period="month", now=NOON) == (120, 50)
+
+
 def test_what_ends_after_midnight_counts_in_the_new_window(engine: Engine) -> None:
     run(engine, *settle(entry(duration_ms=DAY // 2 + 1)))
     assert spent(engine, period="day", now=NOON + DAY) == (120, 50)
