@@ -25,7 +25,7 @@ from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import StoreError
 from shared.model import User, VirtualKey
-from shared.security.secrets import derive, load_secret
+from shared.security.secrets import derive, load_retired, load_secret
 from shared.store import data_directory, open_engine
 from shared.store.answers import drop_old_answers
 from shared.store.audit import add_record, drop_old_records
@@ -55,7 +55,8 @@ class Node:
         database = watch.snapshot.database_url
         self.engine = open_engine(database)
         self._room = room_for_turns(database)
-        self._secret = load_secret(data_directory(database))
+        directory = data_directory(database)
+        self._secret, retired = load_secret(directory), load_retired(directory)
         self._configuration = LiveConfiguration(
             watch, self.engine.version, partial(read_overrides, self.engine, self._secret)
         )
@@ -76,8 +77,10 @@ class Node:
             ),
             clock=self.clock,
             look_up=partial(look_up, self.engine),
-            id_key=derive(self._secret, "tool-call-id"),
+            # Ids outlive a change of the secret, so that turns are found by them as before.
+            id_key=derive((*retired, self._secret)[0], "tool-call-id"),
             seal_key=derive(self._secret, "carried-reasoning"),
+            retired_seal_keys=tuple(derive(each, "carried-reasoning") for each in retired),
             random=secrets.token_bytes,
         )
 

@@ -160,7 +160,7 @@ class Intake:
         body = self._inflated(body)
         refuse_long(body, most)
         body = stripped(body, services.id_key)
-        copies = Copies(services.seal_key, arrival.principal.id)
+        copies = Copies(services.seal_key, arrival.principal.id, services.retired_seal_keys)
         past = services.answers.past(arrival.principal.id, most)
         side = read(arrival.endpoint, body, copies.open, past)
         self.request = side.request

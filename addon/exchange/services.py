@@ -33,4 +33,7 @@ class Services(msgspec.Struct, frozen=True):
     seal_key: bytes
     """Seals the reasoning that clients carry."""
 
+    retired_seal_keys: tuple[bytes, ...]
+    """Sealed such reasoning before the secret was changed."""
+
     random: Callable[[int], bytes]

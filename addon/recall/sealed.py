@@ -4,7 +4,7 @@ caller it was made for.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -42,8 +42,10 @@ _COPY = msgspec.json.Decoder(Copy)
 class Copies:
     """The copies of one exchange: who made those that came, and what goes into new ones."""
 
-    def __init__(self, secret: bytes, principal_id: str) -> None:
+    def __init__(self, secret: bytes, principal_id: str, retired: Sequence[bytes] = ()) -> None:
+        """`retired` secrets sealed before this one, and open what clients still carry."""
         self._secret = secret
+        self._retired = retired
         self._principal_id = principal_id
         self._origins: dict[str, str] = {}
         self._families: dict[Reasoning, set[str]] = {}
@@ -80,7 +82,11 @@ class Copies:
 
     def open(self, reasoning: Reasoning) -> Reasoning | None:
         """What a copy holds; None for what is none of this caller's."""
-        copy = open_copy(self._secret, reasoning.opaque, self._principal_id)
+        opened = (
+            open_copy(secret, reasoning.opaque, self._principal_id)
+            for secret in (self._secret, *self._retired)
+        )
+        copy = next(filter(None, opened), None)
         if copy is None:
             return None
         if is_bound(copy.reasoning):

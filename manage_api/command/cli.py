@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from manage_api.addresses import is_healthy, local_url
-from manage_api.command import launcher, report
+from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.handover import take_over
@@ -203,6 +203,18 @@ def restore(file: Path, secret: Path | None) -> None:
         click.echo(f"Kept what was there as {path}.")
     click.echo(
         "Accounts, keys and passwords are those of the backup: revoke again what was revoked since."
+    )
+
+
+@main.command("rotate-secret")
+def rotate_secret() -> None:
+    """Replace secret.key, and seal the upstreams' keys with the new one. Stop the gateway first."""
+    database_url = load(os.environ).database_url
+    resealed = rotation.rotate(database_url)
+    click.echo(f"Replaced the secret, and sealed {resealed} rows of the database with it.")
+    click.echo(
+        "All sessions have ended. The old secret is kept in secret.old for what clients still "
+        "carry: delete that when the conversations of before are over."
     )
 
 

@@ -15,7 +15,7 @@ from shared.store import data_directory, open_engine
 from shared.store.sqlite import database_path
 from shared.store.upstreams import list_upstreams
 
-__all__ = ("RestoreError", "Restored", "restore")
+__all__ = ("RestoreError", "Restored", "refuse_in_use", "restore")
 
 
 class RestoreError(ThinkbackError):
@@ -44,7 +44,7 @@ def restore(backup: Path, database_url: str, *, secret_file: Path | None, stamp:
     try:
         _copy(backup, aside)
         _prepare(aside, secret or load_secret(directory))
-        _refuse_in_use(database)
+        refuse_in_use(database)
         kept = _set_aside(database, stamp, with_secret=secret is not None)
         if secret:
             write_secret(directory, secret)
@@ -100,7 +100,7 @@ def _prepare(aside: Path, secret: bytes) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def _refuse_in_use(database: Path) -> None:
+def refuse_in_use(database: Path) -> None:
     """Refuse while any program has the database open: only then can it leave WAL mode."""
     if not database.exists():
         return

@@ -10,9 +10,20 @@ from pathlib import Path
 
 from shared.errors import ThinkbackError
 
-__all__ = ("FILE_NAME", "SecretError", "derive", "load_secret", "read_secret", "write_secret")
+__all__ = (
+    "FILE_NAME",
+    "SecretError",
+    "derive",
+    "load_retired",
+    "load_secret",
+    "mint_secret",
+    "read_secret",
+    "replace_secret",
+    "write_secret",
+)
 
 FILE_NAME = "secret.key"
+RETIRED = "secret.old"
 _BYTES = 32
 
 
@@ -29,7 +40,7 @@ def load_secret(directory: Path) -> bytes:
     path = directory / FILE_NAME
     try:
         if not path.exists():
-            _create(path, secrets.token_bytes(_BYTES))
+            _create(path, mint_secret())
     except OSError as error:
         raise _unusable(path, error) from error
     return read_secret(path)
@@ -53,6 +64,41 @@ def read_secret(path: Path) -> bytes:
     return secret
 
 
+def load_retired(directory: Path) -> tuple[bytes, ...]:
+    """Read the secrets that were replaced, the oldest first; raises as `load_secret`.
+
+    They open what clients still carry, and nothing is sealed with them. Deleting their file
+    forgets them.
+    """
+    path = directory / RETIRED
+    if not path.exists():
+        return ()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return tuple(content[at : at + _BYTES] for at in range(0, len(content), _BYTES))
+
+
+def replace_secret(directory: Path, new: bytes) -> None:
+    """Make `new` the secret, and the present one the last of the retired; raises SecretError.
+
+    A crash in between leaves the present one in both places, which does no harm.
+    """
+    present = load_secret(directory)
+    retired = tuple(each for each in load_retired(directory) if each != present)
+    try:
+        _write(directory / RETIRED, b"".join((*retired, present)))
+        _write(directory / FILE_NAME, new)
+    except OSError as error:
+        raise _unusable(directory / FILE_NAME, error) from error
+
+
+def mint_secret() -> bytes:
+    """Generate a secret."""
+    return secrets.token_bytes(_BYTES)
+
+
 def write_secret(directory: Path, secret: bytes) -> None:
     """Make `secret.key` (0600) with these bytes where there is none; raises SecretError."""
     path = directory / FILE_NAME
@@ -74,17 +120,29 @@ def _unusable(path: Path, error: OSError) -> SecretError:
 def _create(path: Path, secret: bytes) -> None:
     """Write the file aside, then link it: the first link wins, and nobody sees half a file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    aside = _aside(path, secret)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(aside, path)
     finally:
         os.unlink(aside)
     _sync_directory(path.parent)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put the file in the place of what is there; nobody sees half of it."""
+    os.replace(_aside(path, content), path)
+    _sync_directory(path.parent)
+
+
+def _aside(path: Path, content: bytes) -> str:
+    """Write a file (0600) with another name in the same directory, and return its path."""
+    descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return aside
 
 
 def _sync_directory(directory: Path) -> None:

@@ -13,6 +13,7 @@ __all__ = (
     "confirm_second_factor",
     "find_second_factor",
     "remove_second_factor",
+    "reseal_second_factors",
     "use_recovery_code",
     "use_step",
 )
@@ -80,6 +81,18 @@ def use_recovery_code(engine: Engine, user_id: int, digest: str) -> bool:
     return bool(engine.transact(lambda transaction: transaction.run(_USE_CODE, params)))
 
 
+def reseal_second_factors(transaction: Transaction, old: bytes, new: bytes) -> int:
+    """Seal every secret with the new one; return how many. Raises SealError for one that the
+    old one does not open.
+    """
+    rows = transaction.run("SELECT user_id, sealed FROM second_factors")
+    for user_id, sealed in rows:
+        place = _place(user_id)
+        again = seal(new, unseal(old, sealed, bound_to=place), bound_to=place)
+        transaction.run(_RESEAL, {"sealed": again, "user_id": user_id})
+    return len(rows)
+
+
 def remove_second_factor(engine: Engine, user_id: int) -> bool:
     """Ask for no second factor any more; return False if there was none. Blocks."""
     params = {"user_id": user_id}
@@ -113,3 +126,4 @@ _USE_CODE = """
     DELETE FROM recovery_codes WHERE user_id = :user_id AND digest = :digest RETURNING user_id
 """
 _REMOVE = "DELETE FROM second_factors WHERE user_id = :user_id RETURNING user_id"
+_RESEAL = "UPDATE second_factors SET sealed = :sealed WHERE user_id = :user_id"

@@ -28,6 +28,7 @@ __all__ = (
     "move_upstream",
     "remove_upstream",
     "replace_upstream",
+    "reseal_upstreams",
     "upstream_faults",
 )
 
@@ -119,6 +120,21 @@ def move_upstream(engine: Engine, upstream_id: int, position: int) -> bool:
         return True
 
     return engine.transact(work)
+
+
+def reseal_upstreams(transaction: Transaction, old: bytes, new: bytes) -> int:
+    """Seal every row with the new secret; return how many. Raises SealError for one that the
+    old secret does not open.
+    """
+    rows = transaction.run("SELECT id, sealed FROM upstreams")
+    for upstream_id, sealed in rows:
+        place = _place(upstream_id)
+        again = seal(new, unseal(old, sealed, bound_to=place), bound_to=place)
+        transaction.run(
+            "UPDATE upstreams SET sealed = :sealed WHERE id = :id",
+            {"sealed": again, "id": upstream_id},
+        )
+    return len(rows)
 
 
 def upstream_faults(body: Mapping[str, Any]) -> dict[str, str]:

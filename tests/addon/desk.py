@@ -119,6 +119,7 @@ class Desk:
             look_up=partial(look_up, self.memory.engine),
             id_key=ID_KEY,
             seal_key=b"a key that seals what clients carry"[:32],
+            retired_seal_keys=(),
             random=Random().randbytes,
         )
 

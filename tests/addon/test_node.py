@@ -13,6 +13,7 @@ from addon.formats.paths import classify
 from addon.node import Node
 from addon.recall.memory import Record
 from shared.model import Limits
+from shared.security.secrets import mint_secret, replace_secret
 from shared.store.recall import kept_bytes
 from tests.addon.callers import principal, user
 from tests.addon.desk import body, open_exchange, whole
@@ -136,3 +137,18 @@ def test_without_a_bound_of_its_own_a_node_keeps_what_the_disk_has_room_for(node
     node.each_second()
     node.engine.flush()
     assert kept_bytes(node.engine) == before
+
+
+def test_what_clients_carry_outlives_a_change_of_the_secret(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    services = []
+    for _ in range(2):
+        node = Node(node_environment(tmp_path))
+        services.append(node.services)
+        node.engine.close()
+        replace_secret(tmp_path / "data", mint_secret())
+    before, after = services
+
+    assert after.id_key == before.id_key
+    assert after.seal_key != before.seal_key
+    assert after.retired_seal_keys == (before.seal_key,)

@@ -123,3 +123,13 @@ def test_an_older_copy_is_of_any_family() -> None:
     assert copies.open(replace(STATE, opaque=older)) == STATE
     assert copies.origins == {"state": "one"}
     assert copies.of_others("kimi") == frozenset()
+
+
+def test_what_a_retired_secret_sealed_opens_and_nothing_is_sealed_with_it() -> None:
+    old, new = Copies(b"o" * 32, "user:1"), Copies(b"n" * 32, "user:1", [b"o" * 32])
+    thought = Reasoning("thought", "reasoning_content")
+    carried = replace(thought, opaque=old.seal(thought))
+
+    assert new.open(carried) == thought
+    assert old.open(replace(thought, opaque=new.seal(thought))) is None
+    assert Copies(b"n" * 32, "user:2", [b"o" * 32]).open(carried) is None

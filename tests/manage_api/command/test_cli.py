@@ -316,3 +316,13 @@ def test_the_check_tells_risks_and_names_that_nobody_can_resolve(thinkback: Comm
     assert done.returncode == 0
     assert "can't be found" in done.stdout
     assert "cross the Internet unencrypted" in done.stdout.replace("\n", " ")
+
+
+def test_a_secret_is_replaced_by_a_command(thinkback: Command) -> None:
+    before = load_secret(thinkback.directory / "data")
+
+    done = thinkback("rotate-secret")
+
+    assert done.returncode == 0, done.stderr
+    assert load_secret(thinkback.directory / "data") != before
+    assert (thinkback.directory / "data" / "secret.old").read_bytes() == before

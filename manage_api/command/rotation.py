@@ -1,0 +1,49 @@
+"""Gives the installation another secret."""
+
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+
+from manage_api.command.restore import refuse_in_use
+from shared.errors import ThinkbackError
+from shared.security.sealing import SealError
+from shared.security.secrets import load_retired, load_secret, mint_secret, replace_secret
+from shared.store import data_directory, open_engine
+from shared.store.engine import Transaction
+from shared.store.second_factors import reseal_second_factors
+from shared.store.sqlite import database_path
+from shared.store.upstreams import reseal_upstreams
+
+__all__ = ("RotationError", "rotate")
+
+
+class RotationError(ThinkbackError):
+    """The secret was not replaced; the message says why."""
+
+
+def rotate(database_url: str) -> int:
+    """Make a new secret, and seal with it what the old one sealed; return how much.
+
+    The gateway must not run. After a crash in between, the secret is new and the rows are
+    sealed with the last one that was retired: once more makes it whole.
+    """
+    directory = data_directory(database_url)
+    refuse_in_use(database_path(database_url))
+    sealed_with = (load_secret(directory), *reversed(load_retired(directory)))
+    with closing(open_engine(database_url)) as engine:
+        for old in sealed_with:
+            with suppress(SealError):
+                return engine.transact(partial(_reseal, directory=directory, old=old))
+    raise RotationError(
+        "The present secret does not open what is sealed in the database, and none of those "
+        "before it does: restore the one that belongs to it. Nothing was changed."
+    )
+
+
+def _reseal(transaction: Transaction, *, directory: Path, old: bytes) -> int:
+    """Seal everything anew, and replace the secret's file before this is committed."""
+    new = mint_secret()
+    resealed = reseal_upstreams(transaction, old, new)
+    resealed += reseal_second_factors(transaction, old, new)
+    replace_secret(directory, new)
+    return resealed
