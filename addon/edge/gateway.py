@@ -30,8 +30,8 @@ from addon.exchange.verdict import Reply
 from addon.formats.neutral.problem import Problem
 from addon.formats.paths import Endpoint, classify
 from addon.node import Node
+from shared.config.local import is_local
 from shared.model import Principal
-from shared.security.local import is_local
 
 __all__ = ("Gateway",)
 

@@ -6,9 +6,9 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
+from shared.config import local
 from shared.config.address import is_loopback
 from shared.model import User, VirtualKey
-from shared.security import local
 
 __all__ = (
     "AnyRequest",

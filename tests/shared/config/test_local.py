@@ -1,6 +1,6 @@
 import pytest
 
-from shared.security.local import is_local
+from shared.config.local import is_local
 
 PLAIN = ("host", "user-agent", "accept", "authorization")
 
