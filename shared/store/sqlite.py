@@ -145,6 +145,33 @@ class _Work:
         return rows
 
 
+class _WriteAheadLog:
+    """The file that commits are appended to."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(f"{database.name}-wal")
+        self.unsynced = False
+        """Whether anything was committed since it was flushed."""
+
+        self.awaited = False
+        """Whether the writer thread is asked to flush it."""
+
+    def sync(self) -> None:
+        """Flush it to the disk."""
+        self.awaited = self.unsynced = False
+        # SQLite has no locks on this file that closing it could drop.
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            log.warning(
+                "The write-ahead log could not be flushed to the disk (%s).", error.strerror
+            )
+
+
 class SqliteEngine:
     """The engine over one migrated database file; `patience_ms` bounds the wait for other
     programs' writes.
@@ -160,12 +187,8 @@ class SqliteEngine:
         """The writer thread's own: a checkpoint takes milliseconds, and no write waits for it."""
         self._busy_timeout_ms = patience_ms
         self._writing = threading.Lock()
-        self._log = path.with_name(f"{path.name}-wal")
+        self._log = _WriteAheadLog(path)
         self._unchecked = 0
-        self._unsynced = False
-        """Whether anything was committed since the log was flushed."""
-
-        self._sync_wanted = False
         self._queue = WriteQueue()
         self._overflowing = False
         self._thread = Writer(
@@ -234,8 +257,8 @@ class SqliteEngine:
         return result
 
     def sync_soon(self) -> None:
-        if self._unsynced and not (self._sync_wanted or self._queue.closed):
-            self._sync_wanted = True
+        if self._log.unsynced and not (self._log.awaited or self._queue.closed):
+            self._log.awaited = True
             self._queue.put(Write(()))  # which wakes the writer thread
 
     def flush(self) -> None:
@@ -305,7 +328,7 @@ class SqliteEngine:
         """Wake the writer thread for a checkpoint when the log has grown; an empty write is
         enough.
         """
-        self._unsynced = True
+        self._log.unsynced = True
         self._unchecked += statements
         if self._unchecked >= CHECKPOINT_STATEMENTS and self._queue.idle:
             self._queue.put(Write(()))
@@ -313,27 +336,13 @@ class SqliteEngine:
     def _commit(self, statements: Iterable[Statement]) -> None:
         with self._writing, self._transaction(patience_ms=0) as connection:
             executed = _execute(connection, statements)
-        self._unsynced |= executed > 0
+        self._log.unsynced |= executed > 0
         self._unchecked += executed
 
     def _tend_log(self) -> None:
-        if self._sync_wanted:
-            self._sync_wanted = self._unsynced = False
-            self._sync()
+        if self._log.awaited:
+            self._log.sync()
         self._checkpoint_when_due()
-
-    def _sync(self) -> None:
-        # SQLite has no locks on this file that closing it could drop.
-        try:
-            descriptor = os.open(self._log, os.O_RDONLY)
-            try:
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            log.warning(
-                "The write-ahead log could not be flushed to the disk (%s).", error.strerror
-            )
 
     def _checkpoint_when_due(self) -> None:
         if self._unchecked < CHECKPOINT_STATEMENTS:
