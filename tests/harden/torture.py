@@ -52,6 +52,7 @@ class Play:
     def __init__(self, scene: Scene, story: Story) -> None:
         self._story = story
         self._key = scene.key
+        self._engine = scene.node.engine
         self._sizes: dict[Server, int] = {}
         """What each upstream had been sent when it last answered."""
 
@@ -69,6 +70,8 @@ class Play:
         answers = list(self._story.answers)
         while (upstream := self._waiting()) is not None:
             self._answer(upstream, answers.pop(0) if answers else [refusal(400)])
+        self._engine.flush()  # what an end may be waiting for
+        self.line.fire_within(RETRY_SECONDS)
         self.line.pass_seconds(LATE_SECONDS)
         self.line.fire_within(RETRY_SECONDS)
 
