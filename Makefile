@@ -9,10 +9,10 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run web start stop restart status log test test-fast harden fmt lint structure check bench release vendor screenshots
+.PHONY: help install run web start stop restart status log test test-fast harden harden-long fmt lint structure check bench release vendor screenshots
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-11s %s\n' "$$verb" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-12s %s\n' "$$verb" "$$text"; done
 
 install: .venv/.installed ## Install what the gateway needs into .venv
 
@@ -51,9 +51,12 @@ test: .venv/.installed-dev ## Run all tests, or FILE=path: one file, folder or t
 test-fast: .venv/.installed-dev ## Run the unit tests, in a minute
 	@.venv/bin/pytest $(WORKERS) $(UNITS)
 
-harden: .venv/.installed-dev ## Run the checks that take minutes at their full length, or FILE=path
-	@HARDEN=1 .venv/bin/pytest $(or $(FILE),tests/e2e/test_kills.py)
-	@$(if $(FILE),,HARDEN=1 .venv/bin/python -m tests.harden)
+harden: .venv/.installed-dev ## Measure what is promised on a public address, or FILE=module of tests/harden
+	@HARDEN=1 .venv/bin/python -m tests.harden $(FILE)
+
+harden-long: .venv/.installed-dev ## The same at full scale, with all kills and every coding agent: hours
+	@HARDEN=long .venv/bin/python -m tests.harden
+	@HARDEN=long .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py
 
 fmt: .venv/.installed-dev ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix-only

@@ -28,7 +28,7 @@ VERBS = {
     "lint",
     "check",
 }
-VERBS |= {"bench", "release", "screenshots", "structure", "vendor"}
+VERBS |= {"harden-long", "bench", "release", "screenshots", "structure", "vendor"}
 
 FAKE_UV = """#!/bin/sh
 case "$1 $2" in

