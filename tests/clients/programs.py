@@ -44,7 +44,6 @@ OPENCODE = PLACE / "node_modules/opencode-linux-x64/bin/opencode"
 CODEX = """
 model = "{model}"
 model_provider = "thinkback"
-web_search = "disabled"
 check_for_update_on_startup = false
 
 [model_providers.thinkback]
@@ -113,7 +112,9 @@ def _claude_code(seat: Seat, prompts: Sequence[str]) -> str:
         "ANTHROPIC_BASE_URL": seat.gateway.origin,
         "ANTHROPIC_AUTH_TOKEN": seat.key,
         "CLAUDE_CODE_MAX_RETRIES": "1",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "DISABLE_ERROR_REPORTING": "1",
+        "DISABLE_TELEMETRY": "1",
         "IS_SANDBOX": "1",  # else it refuses to skip permissions as root
     }
     return _converse(seat, prompts, environment, first=first, later=[*first, "--continue"])

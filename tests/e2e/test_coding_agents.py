@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.clients.agents import AGENTS
+from tests.clients.delegation import Delegation
 from tests.clients.errand import Amnesia, Errand, TextErrand, carried
 from tests.clients.programs import PROGRAMS, Agent, Seat
 from tests.e2e.trio import ANTHROPIC, AZURE
@@ -141,6 +142,20 @@ def test_an_agent_goes_on_with_its_errand_in_a_second_sitting(
     assert errand.is_done
     assert errand.lost_calls == []
     assert upstream.rejections[rejected:] == []
+    assert REFUSED.findall(gateway.log[logged:]) == []
+
+
+@pytest.mark.parametrize("agent", ["codex", "codex, gpt", "claude-code"], indirect=True)
+def test_an_agent_finds_tools_and_sends_a_second_agent(
+    agent: Agent, gateway: Gateway, provider: StrictProvider, key: str, tmp_path: Path
+) -> None:
+    """The upstream knows neither Codex's namespaces nor its search, nor references to tools."""
+    provider.maker = delegation = Delegation(tmp_path, Random("delegation"))
+    logged = len(gateway.log)
+    assert delegation.done in agent(Seat(tmp_path, gateway, key), [delegation.prompt])
+    assert delegation.has_looked
+    assert delegation.has_report
+    assert provider.rejections == []
     assert REFUSED.findall(gateway.log[logged:]) == []
 
 
