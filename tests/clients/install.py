@@ -19,7 +19,7 @@ ROOT = HERE.parent.parent
 PLACE = ROOT / ".clients"
 AIDER = PLACE / "aider"
 SECONDS = 180
-"""Those from npm are 500 MB to download: 15 s on a good line."""
+"""Those from npm fill 1.7 GB: 25 s on a good line."""
 
 
 class Unavailable(Exception):
