@@ -276,6 +276,20 @@ def test_a_whole_answer_as_a_stream_is_well_formed_and_says_the_same(
 JSON = {"content-type": "application/json"}
 
 
+@pytest.mark.parametrize(("client", "api"), PAIRS)
+def test_a_call_that_was_cut_off_is_told_as_far_as_it_came(
+    desk: Desk, client: WireFormat, api: WireFormat
+) -> None:
+    exchange, _ = opened(desk, client, api, asking(client))
+    call = ToolCall("theirs", "Read", '{"a":"cut')
+    theirs = streamed(api, list(deltas_of(turn_of([Text("a"), call], "length"))), "at last")
+    check_stream(api, theirs)
+    answer = exchange.stream({"content-type": "text/event-stream"})
+    stream = answer.feed(theirs) + answer.end()
+    check_stream(client, stream)
+    assert b"cut" in stream
+
+
 def spoken(client: WireFormat, body: bytes) -> Any:
     """What an answer says, in whatever pieces."""
     found = UPSTREAMS[client].whole(body)

@@ -6,6 +6,7 @@ from typing import Any
 from anthropic._models import construct_type
 from anthropic.lib.streaming._messages import accumulate_event
 from anthropic.types import ContentBlock, Message, RawMessageStreamEvent
+from jiter import from_json
 
 from tests.support.turns import Json
 from tests.support.well_formed.events import by_type, matches, strictly, told
@@ -71,7 +72,8 @@ def _message(events: list[Json]) -> Json:
             assert event["index"] == len(blocks) - 1, "the event is of no open block"
             blocks[-1].take(event)
     assert message["stop_reason"], "nobody says why the message ended"
-    return message | {"content": [block.whole() for block in blocks]}
+    cut = message["stop_reason"] == "max_tokens"
+    return message | {"content": [block.whole(cut=cut) for block in blocks]}
 
 
 class _Block:
@@ -103,11 +105,11 @@ class _Block:
             assert not self._block.get("signature"), "a signature comes last, and once"
             self._block[member] += delta[member]
 
-    def whole(self) -> Json:
-        """The block as a whole answer has it."""
+    def whole(self, *, cut: bool) -> Json:
+        """The block as a whole answer has it; the input of a `cut` one may lack its end."""
         assert self.done, "a block without an end"
         if self._json:
-            self._block["input"] = json.loads(self._json)
+            self._block["input"] = from_json(self._json.encode(), partial_mode=cut)
             assert isinstance(self._block["input"], dict)
         return self._block
 
