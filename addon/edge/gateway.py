@@ -120,13 +120,13 @@ class Gateway(Planner):
             flow.response.stream = True
             for name in ("server", "connection", "keep-alive"):
                 flow.response.headers.pop(name, None)
-        self._send_elsewhere(flow)
+        self._leaving.send_elsewhere(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is None:
             self._request_log.settle(flow, "500")
             return
-        self._send_elsewhere(flow)
+        self._leaving.send_elsewhere(flow)
         if flow.response.stream and isinstance(self._plans.get(flow), ToSidecar):
             flow.response.data.content = b""
             # The client has its session; whoever looks at the flow must not get it too.
@@ -140,11 +140,6 @@ class Gateway(Planner):
             self._request_log.settle(flow, "gone", cut="gateway_stopped")
         else:
             self._request_log.settle(flow, "gone", client_left=True)
-
-    def _send_elsewhere(self, flow: http.HTTPFlow) -> None:
-        """While this process leaves, have clients connect anew for their next request."""
-        if flow.response is not None and self._leaving.begun:
-            flow.response.headers["connection"] = "close"
 
     def _plan_endpoint(
         self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from mitmproxy import http
 from mitmproxy.utils import asyncio_utils
 
 from addon.edge.listening import Port
@@ -43,6 +44,11 @@ class Leaving:
     def begun(self) -> bool:
         """Whether the process takes no more connections."""
         return self._task is not None
+
+    def send_elsewhere(self, flow: http.HTTPFlow) -> None:
+        """Have a client connect anew for its next request, once this process takes no more."""
+        if flow.response is not None and self.begun:
+            flow.response.headers["connection"] = "close"
 
     def begin(self, seconds: int, end: Callable[[], None]) -> None:
         """Leave: `end` is called once all running answers have ended, or were cut after
