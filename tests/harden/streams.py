@@ -21,7 +21,7 @@ from tests.support.rawhttp import Gate, Loopback, Piece, Received, Reply
 
 __all__ = ("figures",)
 
-STREAMS = at_scale(128, 4_800, 25_600)
+STREAMS = at_scale(128, 3_200, 25_600)
 AT_ONCE = 64
 WARM = 64
 """Streams that are read whole at first: how many bytes make a token is known then."""
@@ -30,8 +30,8 @@ WORDS = 48
 PROMPT = 60
 CANCEL_MS = 50
 PAUSE_SECONDS = 3
-"""Within these clients leave, lest the gateway have all that it can do: then cancelling waits
-its turn.
+"""Within these clients leave, or ask again, lest the gateway have all that it can do: then
+cancelling waits its turn.
 """
 
 
@@ -107,6 +107,7 @@ class Clients:
             if words == WORDS:
                 await reader.readuntil(b"data: [DONE]\n\n")
                 self.whole.add(name)
+                await asyncio.sleep(PAUSE_SECONDS * rng.random())
             else:
                 await self._leave(name, words, rng.randrange(words), reader, writer)
         except asyncio.IncompleteReadError:
