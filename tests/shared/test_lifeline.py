@@ -50,16 +50,17 @@ def test_the_sockets_that_were_opened_are_the_ones_to_listen_on() -> None:
 
 def test_what_a_program_is_doing_is_shown_when_it_is_asked() -> None:
     code = """
-import os, signal
+import sys
 from shared.lifeline import STACKS, Lifeline
 def wait_for_ever():
     print("waits", flush=True)
-    signal.pause()
+    sys.stdin.read()
 Lifeline({}).begin()
 wait_for_ever()
 """
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as program:
         assert program.stdout
         assert program.stdout.readline() == b"waits\n"
         program.send_signal(signal.SIGUSR1)
