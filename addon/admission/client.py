@@ -53,6 +53,8 @@ def head_fault(method: str, target: str, http_version: str, fields: Fields) -> s
         return "only HTTP/1.0 and HTTP/1.1 are served"
     if len(fields) > MAX_FIELDS:
         return f"there are more than {MAX_FIELDS} headers"
+    if sum(name.lower() == b"content-length" for name, _ in fields) > 1:
+        return "its length is given more than once"
     if any(_CONTROL.search(name) or _CONTROL.search(text) for name, text in fields):
         return "a header holds control characters"
     return ""

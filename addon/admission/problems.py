@@ -16,6 +16,7 @@ __all__ = (
     "books_busy",
     "books_unwritable",
     "budget_exceeded",
+    "crowded",
     "damaged",
     "dollars",
     "gateway_failed",
@@ -246,6 +247,17 @@ def unpriced(called: str, model: str) -> Problem:
         f"of {called}: ask the administrator to set one."
     )
     return _insufficient(message)
+
+
+def crowded() -> Problem:
+    """A proxy forwards more requests of one address, or one network, than may be open at once."""
+    return Problem(
+        status=429,
+        message="Too many requests of your address are open: try again in a moment.",
+        code="rate_limit_exceeded",
+        type="rate_limit_error",
+        retry_after="2",
+    )
 
 
 def too_many(what: str, called: str, seconds: int) -> Problem:

@@ -3,6 +3,7 @@
 import re
 
 from mitmproxy import http
+from mitmproxy.connection import Client
 from mitmproxy.proxy.layers.http import GetHttpConnection
 
 from addon.admission import problems
@@ -15,6 +16,7 @@ from addon.formats.tolerant.error_words import message_of
 
 __all__ = (
     "EVERY_ANSWER",
+    "address_of",
     "connect_words",
     "connection_to",
     "fault",
@@ -107,10 +109,14 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 def peer_address(flow: http.HTTPFlow) -> str:
     """The address at the other end of the client's connection; a proxy's when one is in front."""
-    peer = flow.client_conn.peername
-    if peer is None:
+    return address_of(flow.client_conn)
+
+
+def address_of(client: Client) -> str:
+    """The address at the other end of a connection."""
+    if client.peername is None:
         return ""
-    return peer[0].removeprefix("::ffff:")
+    return client.peername[0].removeprefix("::ffff:")
 
 
 def connect_words(error: str) -> str:

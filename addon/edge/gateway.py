@@ -20,8 +20,9 @@ from addon.admission.admit import admit, unfit
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.edge.connect import UpstreamConnections
 from addon.edge.convert import fault, header_map, peer_address, response_of
+from addon.edge.crowd import Crowd
 from addon.edge.http_layer import GatewayHttpLayer
-from addon.edge.lifecycle import ClientLimit, Lifecycle
+from addon.edge.lifecycle import Lifecycle
 from addon.edge.plan import FAULT, LlmCall, Plan, Planner, ToSidecar
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.exchange import local_answers
@@ -31,6 +32,7 @@ from addon.formats.neutral.problem import Problem
 from addon.formats.paths import Endpoint, classify
 from addon.node import Node
 from shared.config.local import is_local
+from shared.config.schema import Server
 from shared.model import Principal
 
 __all__ = ("Gateway",)
@@ -51,11 +53,16 @@ class Gateway(Planner):
         self._node = node
         self.clock = node.clock
         self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
-        self._request_log = RequestLog(node)
+        self._crowd = Crowd(lambda: node.snapshot.server, node.clock)
+        self._request_log = RequestLog(node, self._crowd.may_log)
         lifecycle = Lifecycle(node)
         self._leaving = lifecycle.leaving
-        self.addons = (lifecycle, ClientLimit(), UpstreamConnections(lambda: node.snapshot))
+        self.addons = (lifecycle, self._crowd, UpstreamConnections(lambda: node.snapshot))
         """mitmproxy calls their hooks too."""
+
+    @property
+    def server(self) -> Server:
+        return self._node.snapshot.server
 
     def hear(self, hook: commands.StartHook) -> None:
         try:
@@ -73,6 +80,7 @@ class Gateway(Planner):
         self._request_log.settle(flow, str(status))
 
     def let_go(self, flow: http.HTTPFlow) -> None:
+        self._crowd.end(flow)
         status = "500" if flow.response is None else str(flow.response.status_code)
         failed = flow.error is not None and flow.error.msg == FAULT
         self._request_log.settle(flow, status, cut="gateway_error" if failed else "")
@@ -123,6 +131,7 @@ class Gateway(Planner):
         self._leaving.send_elsewhere(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
+        self._crowd.end(flow)
         if flow.response is None:
             self._request_log.settle(flow, "500")
             return
@@ -134,6 +143,7 @@ class Gateway(Planner):
         self._request_log.settle(flow, str(flow.response.status_code))
 
     def error(self, flow: http.HTTPFlow) -> None:
+        self._crowd.end(flow)
         if flow.error is not None and flow.error.msg == FAULT:
             self.let_go(flow)
         elif self._leaving.cutting:
@@ -161,8 +171,9 @@ class Gateway(Planner):
             _answer(flow, reply)
         elif endpoint.kind in ("unknown", "unknown_messages"):
             problem = problems.not_served(flow.request.method, flow.request.path.partition("?")[0])
-            agent = headers.get("user-agent", "")
-            _answer(flow, local_answers.problem_reply(problem, endpoint.wire_format, agent))
+            self._refuse(flow, problem, endpoint.wire_format, headers)
+        elif not self._crowd.begin(flow, self._request_log.client(flow)):
+            self._refuse(flow, problems.crowded(), endpoint.wire_format, headers)
         else:
             self._admit(flow, endpoint, headers)
 
@@ -184,8 +195,13 @@ class Gateway(Planner):
             if problem is None:
                 self._plan_call(flow, endpoint, caller, headers)
                 return
+        self._refuse(flow, problem, endpoint.wire_format, headers)
+
+    def _refuse(
+        self, flow: http.HTTPFlow, problem: Problem, wire_format: str, headers: Mapping[str, str]
+    ) -> None:
         agent = headers.get("user-agent", "")
-        _answer(flow, local_answers.problem_reply(problem, endpoint.wire_format, agent))
+        _answer(flow, local_answers.problem_reply(problem, wire_format, agent))
 
     def _plan_call(
         self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
@@ -221,6 +237,9 @@ class Gateway(Planner):
             reply = local_answers.problem_reply(problems.nothing_here(), "chat", "")
             _answer(flow, reply)
             return
+        if not self._crowd.begin(flow, self._request_log.client(flow)):
+            self._refuse(flow, problems.crowded(), "chat", headers)
+            return
         host, _, port = server.admin_addr.rpartition(":")
         request = flow.request.copy()
         request.headers = http.Headers(without_hop_by_hop(fields))
@@ -231,8 +250,7 @@ class Gateway(Planner):
         request.headers["connection"] = "close"
         request.data.host, request.data.port = host.strip("[]"), int(port)
         request.data.scheme, request.data.authority = b"http", b""
-        length = int(headers.get("content-length", "0") or 0)
-        flow.request.stream = length > SMALL_BODY or "transfer-encoding" in headers
+        flow.request.stream = _is_large(headers)
         self._plans[flow] = ToSidecar(request)
 
     def _open(self, flow: http.HTTPFlow, intake: Intake) -> None:
@@ -264,6 +282,12 @@ def _answer(flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) ->
     # Nobody is asked to go on with a body that nobody reads.
     flow.request.headers.pop("expect", None)
     flow.response = response_of(replace(reply, headers={**reply.headers, **extra}))
+
+
+def _is_large(headers: Mapping[str, str]) -> bool:
+    """Whether the body of a request to the sidecar may be more than is read first."""
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdecimal() or int(length) > SMALL_BODY
 
 
 def _scheme(flow: http.HTTPFlow, headers: Mapping[str, str], trusted: tuple[str, ...]) -> str:

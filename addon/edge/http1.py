@@ -30,6 +30,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from addon.formats.neutral.problem import Problem, error_body
 from shared.clock import Clock
+from shared.config.schema import Server
 
 __all__ = ("ClientHttp1", "Tick", "UpstreamHttp1", "install")
 
@@ -39,11 +40,15 @@ MAX_HEAD = 64 * 1024
 MAX_PIPELINED = 64 * 1024
 """Bytes a client may send ahead while it waits for an answer, or as a chunk's header."""
 
-HEAD_SECONDS = 10
-IDLE_SECONDS = 330
+PROXY_IDLE_SECONDS = 330
+"""How long a trusted proxy's connection is kept: proxies keep theirs for up to 300 s, and one
+that is closed as it is used again costs a client its request.
+"""
+
 BODY_SECONDS = 30
-BODY_BYTES_PER_SECOND = 16 * 1024
-"""A body may take BODY_SECONDS plus its size at this pace."""
+"""What a body may take beside its size at `min_body_kib`: a phone between two cells."""
+
+_KIB = 1024
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _GO_ON = b"HTTP/1.1 100 "
@@ -51,15 +56,23 @@ _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d[ \r\n]")
 
 
 class Tick(events.Event):
-    """A second has passed."""
+    """It is time to look at the clock."""
 
 
 class ClientHttp1(Http1Server):
     """The client's side of a connection."""
 
-    def __init__(self, context: Context, clock: Clock) -> None:
+    def __init__(
+        self, context: Context, clock: Clock, server: Server = Server(), *, trusted: bool = False
+    ) -> None:
         super().__init__(context)
         self._clock = clock
+        self._server = server
+        self._idle_seconds = server.head_seconds
+        """How long it may be silent: before its first request no longer than within a head."""
+
+        if trusted:
+            self._idle_seconds = max(PROXY_IDLE_SECONDS, server.idle_seconds)
         self._since = clock.monotonic()
         self._received = 0
         self._ahead = False
@@ -68,7 +81,30 @@ class ClientHttp1(Http1Server):
         self.pieces = 0
         """What has gone out here of the answer that is due: its head, and what ends it."""
 
+    @property
+    def deadline(self) -> float | None:
+        """When it is closed unless more comes before, in seconds on the monotonic clock."""
+        if self.conn.state is ConnectionState.CLOSED:
+            return None
+        if self.state == self.read_headers:
+            return self._since + (self._server.head_seconds if self.buf else self._idle_seconds)
+        if self.state == self.read_body:
+            seconds = self._received / (self._server.min_body_kib * _KIB)
+            return self._since + BODY_SECONDS + seconds
+        return None
+
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        request = self.stream_id
+        yield from self._take_event(event)
+        if self.stream_id != request:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Wait for another request."""
+        self._since = self._clock.monotonic()
+        self._idle_seconds = max(self._idle_seconds, self._server.idle_seconds)
+
+    def _take_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, Tick):
             yield from self._tick()
         elif isinstance(event, events.Wakeup):
@@ -152,15 +188,8 @@ class ClientHttp1(Http1Server):
         return self.state != self.read_headers or isinstance(event, events.DataReceived)
 
     def _tick(self) -> layer.CommandGenerator[None]:
-        waited = self._clock.monotonic() - self._since
-        if self.state == self.read_headers:
-            late = waited > (HEAD_SECONDS if self.buf else IDLE_SECONDS)
-        elif self.state == self.read_body:
-            late = waited > BODY_SECONDS + self._received / BODY_BYTES_PER_SECOND
-        else:
-            self._since = self._clock.monotonic()
-            late = False
-        if late:
+        deadline = self.deadline
+        if deadline is not None and self._clock.monotonic() > deadline:
             yield commands.CloseConnection(self.conn)
 
 

@@ -7,6 +7,7 @@ them changes.
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +18,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 
-from addon.edge.convert import fault
+from addon.admission.client import is_trusted
+from addon.edge.convert import address_of, fault
 from addon.edge.http1 import ClientHttp1, Tick
 from addon.edge.llm_phases import TABLE
 from addon.edge.llm_stream import LlmStream
@@ -32,11 +34,18 @@ BACKLOG = 1024
 kernel drop connections, which come a second later or never.
 """
 
+SLACK_SECONDS = 0.01
+"""How long after a client's time is up that is noticed: then it is over, not just so."""
+
+STREAM_SECONDS = 1
+"""How often the deadlines of requests that are under way are looked at."""
+
 _log = logging.getLogger("thinkback.stream")
 
 
 class GatewayHttpLayer(HttpLayer):
-    """mitmproxy's HTTP layer with our streams in it, and a tick each second.
+    """mitmproxy's HTTP layer with our streams in it, and ticks: each second while a request
+    is under way, else when the client's time is up.
 
     mitmproxy logs what an event raises, and leaves its client waiting. Here that ends the
     connection: its client is told, upstreams are closed, the books too.
@@ -45,8 +54,13 @@ class GatewayHttpLayer(HttpLayer):
     def __init__(self, context: Context, planner: Planner) -> None:
         super().__init__(context, HTTPMode.transparent)
         self._planner = planner
-        self._ticking: commands.RequestWakeup | None = None
-        self._client = ClientHttp1(context.fork(), planner.clock)
+        self._alarms: dict[commands.Command, float] = {}
+        """The wake-ups that were asked for, with their times: they can't be taken back."""
+
+        self._next_alarm = math.inf
+        server = planner.server
+        trusted = is_trusted(address_of(context.client), server.trusted_proxies)
+        self._client = ClientHttp1(context.fork(), planner.clock, server, trusted=trusted)
         self.connections[context.client] = self._client
         self._stream: GatewayStream | None = None
         """The latest request's."""
@@ -98,17 +112,30 @@ class GatewayHttpLayer(HttpLayer):
             for stream in list(self.streams.values()):
                 yield from self.event_to_child(stream, event)
             return
-        if isinstance(event, events.Wakeup) and event.command is self._ticking:
-            for child in [self.connections[self.context.client], *self.streams.values()]:
+        if isinstance(event, events.Wakeup) and event.command in self._alarms:
+            del self._alarms[event.command]
+            self._next_alarm = min(self._alarms.values(), default=math.inf)
+            for child in [self._client, *self.streams.values()]:
                 yield from self.event_to_child(child, Tick())
         else:
             yield from super()._handle_event(event)
             if not (self.streams or self._client.pieces):
                 self._stream = None  # its bodies would stay as long as the client is connected
-            if not isinstance(event, events.Start):
+        yield from self._set_alarm()
+
+    def _set_alarm(self) -> layer.CommandGenerator[None]:
+        """See to it that what is due is noticed, with no more wake-ups than that takes."""
+        now = self._planner.clock.monotonic()
+        seconds: float = STREAM_SECONDS
+        if not self.streams:
+            deadline = self._client.deadline
+            if deadline is None:
                 return
-        self._ticking = commands.RequestWakeup(1)
-        yield self._ticking
+            seconds = max(0, deadline - now) + SLACK_SECONDS
+        if now + seconds < self._next_alarm:
+            alarm = commands.RequestWakeup(seconds)
+            self._alarms[alarm] = self._next_alarm = now + seconds
+            yield alarm
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self._stream = GatewayStream(self.context.fork(), stream_id, self._planner, half_for)

@@ -5,10 +5,9 @@ second, what at its end.
 import asyncio
 import logging
 import os
-import resource
 import signal
 
-from mitmproxy import connection, ctx
+from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import asyncio_utils
 
@@ -20,7 +19,7 @@ from addon.node import Node
 from shared.config.mitm import REQUIRED, SINK
 from shared.lifeline import BEAT_SECONDS, Lifeline, handed_sockets
 
-__all__ = ("BASELINE", "ClientLimit", "Lifecycle")
+__all__ = ("BASELINE", "Lifecycle")
 
 BASELINE: dict[str, object] = {
     **REQUIRED,
@@ -81,24 +80,6 @@ class Lifecycle:
                 _forget_shown_flows()
             except Exception:
                 _log.exception("the periodic work failed")
-
-
-class ClientLimit:
-    """A mitmproxy addon that turns clients away before file descriptors run out."""
-
-    def __init__(self) -> None:
-        # Two descriptors a client, its own and its upstream's; 128 for everything else.
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._limit = max(64, (descriptors - 128) // 2)
-        self._clients: set[str] = set()
-
-    def client_connected(self, client: connection.Client) -> None:
-        self._clients.add(client.id)
-        if len(self._clients) > self._limit:
-            client.error = "too many connections"
-
-    def client_disconnected(self, client: connection.Client) -> None:
-        self._clients.discard(client.id)
 
 
 def _refuse_other_options() -> None:

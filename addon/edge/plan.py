@@ -8,6 +8,7 @@ from mitmproxy.proxy import commands
 
 from addon.exchange.intake import Intake
 from shared.clock import Clock
+from shared.config.schema import Server
 
 __all__ = ("FAULT", "LlmCall", "Plan", "Planner", "ToSidecar")
 
@@ -36,6 +37,11 @@ class Planner(Protocol):
     """Says what was planned for a flow; the gateway implements it."""
 
     clock: Clock
+
+    @property
+    def server(self) -> Server:
+        """`[server]` as it is in force."""
+
     watched: bool = True
     """Whether other addons want to hear of flows; telling mitmproxy's thirty is most of
     what a request costs.

@@ -1,7 +1,7 @@
 """What the log notes of a flow: its line, its settlement in the books, credentials masked."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -47,8 +47,10 @@ class _Note(msgspec.Struct):
 class RequestLog:
     """Writes one line for each flow and settles its exchange, once."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, may_log: Callable[[str], bool] = lambda address: True) -> None:
+        """`may_log` says whether the log takes another line of a stranger at an address."""
         self._node = node
+        self._may_log = may_log
         self._notes: WeakKeyDictionary[http.HTTPFlow, _Note] = WeakKeyDictionary()
 
     def open(self, flow: http.HTTPFlow, headers: Mapping[str, str]) -> None:
@@ -99,13 +101,20 @@ class RequestLog:
             note.line.seconds = self._node.clock.monotonic() - note.began
             if note.intake is not None:
                 self._end(note.intake, note.line, client_left=client_left, cut=cut)
-            if not (note.routine and status == "200"):
+            if self._is_written(note):
                 note.line.write()
             flow.comment = note.line.text()
         finally:
             if note.intake is not None:
                 note.intake.close()
             self._notes.pop(flow, None)
+
+    def _is_written(self, note: _Note) -> bool:
+        """Whether the log takes the line: of callers nobody knows not more than its budget."""
+        line = note.line
+        if note.routine and line.status == "200":
+            return False
+        return bool(line.principal) or self._may_log(line.client)
 
     def debug(self, intake: Intake, body: bytes) -> None:
         """Show the request's messages and body where the log's level asks for them."""

@@ -34,6 +34,13 @@ _ABOUT = {
     "server.drain_seconds": (
         "How many seconds running answers may go on when the gateway is stopped or restarted."
     ),
+    "server.max_connections_per_address": "The most connections of one address.",
+    "server.max_connections_per_network": (
+        "The most connections of one network: 256 IPv4 addresses, or a /48 of IPv6."
+    ),
+    "server.head_seconds": "How long a request's head may take, in seconds.",
+    "server.idle_seconds": ("How long a connection is kept between two requests, in seconds."),
+    "server.min_body_kib": "How fast a request's body must come, in KiB per second.",
     "server.allow_private_upstreams": (
         "Whether upstreams added in these pages may point to private networks."
     ),

@@ -61,6 +61,22 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     max_messages: int = 20_000
     drain_seconds: int = 300
     """How long answers may go on when the gateway is stopped or restarted."""
+    max_connections_per_address: int = 1000
+    """Also the requests at once that trusted proxies forward for one address; an IPv6
+    address counts with all of its /64.
+    """
+
+    max_connections_per_network: int = 2000
+    """The same for a /24 of IPv4 addresses, or a /48 of IPv6."""
+
+    head_seconds: float = 10
+    """From the first byte of a request, or from the connection on, to the end of its head."""
+
+    idle_seconds: float = 120
+    """How long a connection is kept between two requests."""
+
+    min_body_kib: float = 16
+    """KiB per second that a request's body must come with, after half a minute's grace."""
 
     allow_private_upstreams: bool = False
     allow_upstream_keys: bool = True

@@ -65,7 +65,12 @@ class Line:
         self.sent: dict[connection.Connection, bytearray] = {self.client: bytearray()}
         self.upstreams: list[connection.Server] = []
         self.refusing: set[str] = set()
-        self._timers: list[commands.RequestWakeup] = []
+        self._timers: list[tuple[float, commands.RequestWakeup]] = []
+        """With the times at which they run out."""
+
+        self.wakeups = 0
+        """How many were asked for."""
+
         self._events: deque[events.Event] = deque()
         connected = context.Context(self.client, options)  # type: ignore[arg-type]
         connected.server.address = ("127.0.0.1", 9)
@@ -125,23 +130,31 @@ class Line:
 
     def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
-            self.clock.seconds += 1
-            self.fire(1)
+            self.pass_time(1)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so much time pass at once, and then the timers run out that are due; those of
+        less than a second are for `fire`.
+        """
+        self.clock.seconds += seconds
+        due = [timer for timer in self._timers if timer[0] <= self.clock.seconds]
+        self._feed_all([timer for timer in due if timer[1].delay >= 1])
 
     def fire(self, delay: float) -> None:
         """Let the timers with this delay run out."""
-        for due in self._due(delay, delay):
-            self._feed(due)
+        self._feed_all([timer for timer in self._timers if timer[1].delay == delay])
 
     def fire_within(self, delay: float) -> None:
         """Let the timers with at most this delay run out."""
-        for due in self._due(0, delay):
-            self._feed(due)
+        self._feed_all([timer for timer in self._timers if timer[1].delay <= delay])
 
-    def _due(self, least: float, most: float) -> list[events.Wakeup]:
-        due = [timer for timer in self._timers if least <= timer.delay <= most]
+    def _feed_all(self, due: list[tuple[float, commands.RequestWakeup]]) -> None:
+        for event in self._taken(due):
+            self._feed(event)
+
+    def _taken(self, due: list[tuple[float, commands.RequestWakeup]]) -> list[events.Wakeup]:
         self._timers = [timer for timer in self._timers if timer not in due]
-        return [events.Wakeup(timer) for timer in due]
+        return [events.Wakeup(timer) for _, timer in due]
 
     def _feed(self, event: events.Event) -> None:
         self._events.append(event)
@@ -154,7 +167,9 @@ class Line:
                 self._do(command)
             self.stream = self._layer.streams.get(1, self.stream)
             if not self._events and self._held is None:
-                self._events += self._due(0, 0)
+                self._events += self._taken(
+                    [timer for timer in self._timers if timer[1].delay == 0]
+                )
 
     def _do(self, command: commands.Command) -> None:
         match command:
@@ -167,7 +182,8 @@ class Line:
             case commands.StartHook() if self._held is not None:
                 self._held.append(lambda: self._hear(command))
             case commands.RequestWakeup():
-                self._timers.append(command)
+                self.wakeups += 1
+                self._timers.append((self.clock.seconds + command.delay, command))
             case commands.CloseConnection() if (
                 command.connection.state is not connection.ConnectionState.CLOSED
             ):

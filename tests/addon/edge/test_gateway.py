@@ -3,13 +3,15 @@ secret.
 """
 
 import pytest
-from mitmproxy import http
+from mitmproxy import connection, http
 from mitmproxy.test import tflow
 
 from addon.edge.gateway import Gateway
 from addon.edge.plan import LlmCall, ToSidecar
 from addon.node import Node
 from tests.addon.edge.line import Line, request
+
+OPEN = connection.ConnectionState.OPEN
 
 
 def flow_for(head: bytes, **headers: str) -> http.HTTPFlow:
@@ -148,3 +150,63 @@ def test_a_session_reaches_its_client_and_no_onlooker(gateway: Gateway) -> None:
 def test_anybody_may_ask_whether_it_lives(line: Line) -> None:
     line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
     assert line.answer.endswith(b'{"status":"ok"}')
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/dashboard"])
+def test_a_proxy_forwards_only_so_many_requests_of_one_address_at_once(
+    gateway: Gateway, key: str, monkeypatch: pytest.MonkeyPatch, node: Node, path: str
+) -> None:
+    most = node.snapshot.server.max_connections_per_address
+    flows = [
+        flow_for(
+            f"POST {path}".encode(), authorization=f"Bearer {key}", x_forwarded_for="203.0.113.5"
+        )
+        for _ in range(most + 1)
+    ]
+    for flow in flows:
+        flow.client_conn.peername = ("127.0.0.1", 1)
+        gateway.requestheaders(flow)
+    assert [flow.response is None for flow in flows] == [True] * most + [False]
+    last = flows[-1].response
+    assert last is not None
+    assert last.status_code == 429
+    assert last.headers["retry-after"]
+    gateway.error(flows[0])
+    again = flow_for(
+        f"POST {path}".encode(), authorization=f"Bearer {key}", x_forwarded_for="203.0.113.5"
+    )
+    again.client_conn.peername = ("127.0.0.1", 1)
+    gateway.requestheaders(again)
+    assert again.response is None
+
+
+@pytest.mark.parametrize("length", ["5", "٥", ""])
+def test_a_request_to_the_sidecar_with_an_odd_length_is_no_fault_of_ours(
+    gateway: Gateway, length: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    flow = flow_for(b"POST /api/login", content_length="5")
+    flow.request.headers.add("content-length", length)
+    gateway.requestheaders(flow)
+    assert flow.response is not None
+    assert flow.response.status_code == 400
+    assert "Traceback" not in caplog.text
+    assert len(caplog.records) == 0
+
+
+def test_a_connection_asks_for_few_wake_ups(line: Line, key: str) -> None:
+    assert line.wakeups == 1
+    for _ in range(100):
+        line.says(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert line.answer.count(b"HTTP/1.1 200") == 100
+    assert line.wakeups <= 3
+    line.pass_seconds(100)
+    assert line.wakeups <= 5
+    assert line.client.state is OPEN
+    line.pass_seconds(30)
+    assert line.client.state is not OPEN
+
+
+def test_a_silent_connection_is_closed_by_its_first_wake_up(line: Line) -> None:
+    line.pass_seconds(11)
+    assert line.client.state is not OPEN
+    assert line.wakeups == 1

@@ -18,6 +18,7 @@ from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
 from addon.edge import http1
 from addon.edge.http1 import ClientHttp1, Tick, UpstreamHttp1
+from shared.config.schema import Server as Settings
 
 HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
@@ -25,6 +26,7 @@ HEAD = (
 )
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
+SERVER = Settings()
 
 
 class Clock:
@@ -227,7 +229,7 @@ def test_empty_lines_before_a_request_are_ignored(client: Side, before: bytes) -
 def test_empty_lines_keep_no_connection_alive(client: Side, clock: Clock) -> None:
     client.get(HEAD + b"Content-Length: 0\r\n\r\n")
     answered(client).tick()
-    for _ in range(http1.IDLE_SECONDS):
+    for _ in range(int(SERVER.idle_seconds)):
         clock.seconds += 1
         assert not client.get(b"\r\n").tick().closed
     clock.seconds += 1
@@ -323,29 +325,36 @@ def test_a_head_that_was_broken_off_is_not_logged(client: Side) -> None:
     assert client.get(HEAD).lose().logged == []
 
 
-@pytest.mark.parametrize(
-    ("sent", "seconds"), [(b"", http1.IDLE_SECONDS), (HEAD, http1.HEAD_SECONDS)]
-)
+@pytest.mark.parametrize("sent", [b"", HEAD])
 def test_a_client_that_sends_nothing_is_dropped_in_time(
-    client: Side, clock: Clock, sent: bytes, seconds: float
+    client: Side, clock: Clock, sent: bytes
 ) -> None:
     client.get(sent)
-    clock.seconds = seconds
+    clock.seconds = SERVER.head_seconds
     assert not client.tick().closed
     clock.seconds += 0.1
     assert client.tick().closed
 
 
+def test_a_trusted_proxy_may_keep_a_connection_that_it_has_no_use_for_yet(clock: Clock) -> None:
+    here = context()
+    proxy = Side(ClientHttp1(here, clock, trusted=True), here.client)
+    clock.seconds = http1.PROXY_IDLE_SECONDS
+    assert not proxy.tick().closed
+    clock.seconds += 0.1
+    assert proxy.tick().closed
+
+
 def test_a_head_that_drips_is_dropped_in_time(client: Side, clock: Clock) -> None:
-    for at in range(http1.HEAD_SECONDS):
+    for at in range(int(SERVER.head_seconds)):
         clock.seconds = at
         assert not client.get(HEAD[at : at + 1]).tick().closed
-    clock.seconds = http1.HEAD_SECONDS + 0.1
+    clock.seconds = SERVER.head_seconds + 0.1
     assert client.tick().closed
 
 
 def test_a_body_may_take_as_long_as_its_size_allows(client: Side, clock: Clock) -> None:
-    piece = b"x" * http1.BODY_BYTES_PER_SECOND
+    piece = b"x" * int(SERVER.min_body_kib * 1024)
     client.get(HEAD + b"Content-Length: 10000000\r\n\r\n")
     for at in range(100):
         clock.seconds = at + http1.BODY_SECONDS
@@ -358,8 +367,9 @@ def test_a_slow_answer_is_not_the_clients_fault(client: Side, clock: Clock) -> N
     client.get(HEAD + b"Content-Length: 0\r\n\r\n")
     clock.seconds = 10_000
     assert not client.tick().closed
-    clock.seconds += http1.IDLE_SECONDS
-    assert not answered(client).tick().closed
+    answered(client)
+    clock.seconds += SERVER.idle_seconds
+    assert not client.tick().closed
     clock.seconds += 0.1
     assert client.tick().closed
 

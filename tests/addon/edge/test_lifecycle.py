@@ -1,8 +1,4 @@
-"""The gateway runs with the options that it needs, and turns away more clients than it can
-serve.
-"""
-
-import resource
+"""The gateway runs with the options that it needs."""
 
 import pytest
 from mitmproxy.addons.block import Block
@@ -12,10 +8,9 @@ from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.save import Save
 from mitmproxy.addons.serverplayback import ServerPlayback
-from mitmproxy.connection import Client
 from mitmproxy.test import taddons
 
-from addon.edge.lifecycle import BASELINE, ClientLimit, Lifecycle
+from addon.edge.lifecycle import BASELINE, Lifecycle
 from addon.node import Node
 
 OPTIONED = (
@@ -49,28 +44,3 @@ def test_it_does_not_run_with_other_options(
             Lifecycle(node).running()
     [told] = [one.getMessage() for one in caplog.records if one.name == "thinkback"]
     assert told.startswith(text)
-
-
-def client() -> Client:
-    return Client(peername=("192.0.2.7", 1), sockname=("127.0.0.1", 8787), timestamp_start=0)
-
-
-def test_clients_beyond_what_descriptors_allow_are_turned_away(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
-    limit, clients = ClientLimit(), [client() for _ in range(65)]
-    for connected in clients:
-        limit.client_connected(connected)
-    assert [connected.error for connected in clients] == [None] * 64 + ["too many connections"]
-
-
-def test_a_client_that_has_gone_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
-    limit, clients = ClientLimit(), [client() for _ in range(64)]
-    for connected in clients:
-        limit.client_connected(connected)
-    limit.client_disconnected(clients[0])
-    last = client()
-    limit.client_connected(last)
-    assert last.error is None

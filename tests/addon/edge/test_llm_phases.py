@@ -395,8 +395,7 @@ class Play:
             case "the body" | "a byte of the body" if line.client.state is OPEN:
                 self._send(1 if "byte" in action else len(self._body))
             case _ if action in WAITS:
-                line.clock.seconds += WAITS[action]
-                line.fire(1)
+                line.pass_time(WAITS[action])
             case _ if line.upstreams and line.upstream.state is OPEN:
                 self._answer(action)
 

@@ -4,9 +4,13 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from addon.admission.log_budget import LINES_OF_AN_ADDRESS
+from addon.edge.crowd import Crowd
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.node import Node
-from tests.addon.edge.line import SSE, Line, chunk, event, request
+from shared.config.schema import Server
+from shared.model import Principal
+from tests.addon.edge.line import SSE, Clock, Line, chunk, event, request
 
 
 @pytest.fixture
@@ -67,3 +71,27 @@ def test_credentials_are_masked_where_a_flow_is_looked_at() -> None:
     assert "0123456789" not in str(headers)
     assert {headers[name] for name in names} == {"Bearer …cdef"}
     assert headers["x-plain"] == "shown"
+
+
+def test_strangers_have_a_budget_of_lines_and_callers_are_always_told(
+    node: Node, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    crowd = Crowd(Server, clock)
+    log = RequestLog(node, crowd.may_log)
+    caller = Principal(id="user:1", name="ada", key_suffix="abcd")
+    for n in range(2 * LINES_OF_AN_ADDRESS):
+        flow = tflow.tflow()
+        log.open(flow, {})
+        if n % 2:
+            log.note_caller(flow, caller)
+        log.settle(flow, "401")
+    for _ in range(7):
+        flow = tflow.tflow()
+        log.open(flow, {})
+        log.settle(flow, "401")
+    written = lines(caplog)
+    assert sum(" ada …" in line for line in written) == LINES_OF_AN_ADDRESS
+    assert len(written) == 2 * LINES_OF_AN_ADDRESS
+    clock.seconds += 61
+    crowd.tell_left_out()
+    assert "7 lines of strangers were left out: 7 of 127.0.0.1" in caplog.text
