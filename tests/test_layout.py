@@ -36,6 +36,7 @@ WITHOUT_TWIN = {
     "addon/ledger/outcome.py": DECLARES,
     "addon/formats/neutral/member_rules.py": DECLARES,
     "addon/edge/plan.py": DECLARES,
+    "addon/edge/coming.py": "test_llm_stream.py has bodies come and make room",
     "addon/translation/abilities.py": "test_losses.py and exchange/ read what is sent by it",
     "addon/translation/across_formats.py": "exchange/test_exchange_translated.py speaks through it",
     "addon/translation/pair.py": DECLARES,

@@ -28,6 +28,7 @@ __all__ = (
     "malformed",
     "method_not_allowed",
     "no_key",
+    "no_room",
     "no_such_model",
     "no_upstream",
     "no_websocket",
@@ -42,6 +43,7 @@ __all__ = (
     "told_by_upstream",
     "too_large",
     "too_many",
+    "too_much_at_once",
     "unknown_coding",
     "unknown_key",
     "unknown_model",
@@ -256,6 +258,28 @@ def crowded() -> Problem:
         message="Too many requests of your address are open: try again in a moment.",
         code="rate_limit_exceeded",
         type="rate_limit_error",
+        retry_after="2",
+    )
+
+
+def too_much_at_once() -> Problem:
+    """One caller's requests that are still coming have all the room that it may take."""
+    return Problem(
+        status=429,
+        message="Too many large requests of yours are being sent: try again when they are done.",
+        code="rate_limit_exceeded",
+        type="rate_limit_error",
+        retry_after="2",
+    )
+
+
+def no_room() -> Problem:
+    """The requests that are still coming have all the room there is; this is the largest."""
+    return Problem(
+        status=503,
+        message="The gateway has no room for so large a request now: try again in a moment.",
+        code="overloaded",
+        type="server_error",
         retry_after="2",
     )
 

@@ -21,6 +21,7 @@ __all__ = (
     "connection_to",
     "fault",
     "header_map",
+    "no_room",
     "peer_address",
     "problem_of",
     "request_for",
@@ -79,6 +80,11 @@ def fault(path: str) -> http.Response:
 def sidecar_down() -> Reply:
     """The reply for the sidecar's paths while it does not answer."""
     return _reply(problems.sidecar_down())
+
+
+def no_room() -> Reply:
+    """The reply for the sidecar's paths when nothing more can be read."""
+    return _reply(problems.no_room())
 
 
 def problem_of(reply: Reply) -> Problem:

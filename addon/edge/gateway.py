@@ -6,7 +6,7 @@ own target is a closed port.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -17,13 +17,14 @@ from msgspec.structs import replace
 
 from addon.admission import problems
 from addon.admission.admit import admit, unfit
+from addon.admission.body_room import BodyRoom
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.edge.connect import UpstreamConnections
 from addon.edge.convert import fault, header_map, peer_address, response_of
 from addon.edge.crowd import Crowd
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.lifecycle import Lifecycle
-from addon.edge.plan import FAULT, LlmCall, Plan, Planner, ToSidecar
+from addon.edge.plan import FAULT, LlmCall, Plan, Planner, Slices, ToSidecar
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.exchange import local_answers
 from addon.exchange.intake import Intake
@@ -60,6 +61,9 @@ class Gateway(Planner):
         self.addons = (lifecycle, self._crowd, UpstreamConnections(lambda: node.snapshot))
         """mitmproxy calls their hooks too."""
 
+        self.room = BodyRoom()
+        self.slices = Slices()
+
     @property
     def server(self) -> Server:
         return self._node.snapshot.server
@@ -72,6 +76,9 @@ class Gateway(Planner):
 
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         return self._plans.get(flow)
+
+    def note_opened(self, flow: http.HTTPFlow, call: LlmCall) -> None:
+        self._request_log.debug(call.intake, flow.request.raw_content or b"")
 
     def note_progress(self, flow: http.HTTPFlow) -> None:
         self._request_log.note_progress(flow)
@@ -97,7 +104,7 @@ class Gateway(Planner):
             nextlayer.layer = GatewayHttpLayer(nextlayer.context, self)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        with self._boundary(flow):
+        with _boundary(self._plans, flow):
             fields = tuple(flow.request.headers.fields)
             headers = header_map(flow.request.headers)
             mask_credentials(flow.request.headers)
@@ -116,12 +123,11 @@ class Gateway(Planner):
                 self._plan_sidecar(flow, fields, headers)
 
     def request(self, flow: http.HTTPFlow) -> None:
-        match self._plans.get(flow):
-            case ToSidecar(request):
-                # Passwords pass here, and a flow is for looking at.
-                request.data.content, flow.request.data.content = flow.request.raw_content, b""
-            case LlmCall(intake) if flow.response is None:
-                self._open(flow, intake)
+        plan = self._plans.get(flow)
+        if isinstance(plan, ToSidecar):
+            # Passwords pass here, and a flow is for looking at.
+            plan.request.data.content = flow.request.raw_content
+            flow.request.data.content = b""
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and isinstance(self._plans.get(flow), ToSidecar):
@@ -171,9 +177,9 @@ class Gateway(Planner):
             _answer(flow, reply)
         elif endpoint.kind in ("unknown", "unknown_messages"):
             problem = problems.not_served(flow.request.method, flow.request.path.partition("?")[0])
-            self._refuse(flow, problem, endpoint.wire_format, headers)
+            _refuse(flow, problem, endpoint.wire_format, headers)
         elif not self._crowd.begin(flow, self._request_log.client(flow)):
-            self._refuse(flow, problems.crowded(), endpoint.wire_format, headers)
+            _refuse(flow, problems.crowded(), endpoint.wire_format, headers)
         else:
             self._admit(flow, endpoint, headers)
 
@@ -195,13 +201,7 @@ class Gateway(Planner):
             if problem is None:
                 self._plan_call(flow, endpoint, caller, headers)
                 return
-        self._refuse(flow, problem, endpoint.wire_format, headers)
-
-    def _refuse(
-        self, flow: http.HTTPFlow, problem: Problem, wire_format: str, headers: Mapping[str, str]
-    ) -> None:
-        agent = headers.get("user-agent", "")
-        _answer(flow, local_answers.problem_reply(problem, wire_format, agent))
+        _refuse(flow, problem, endpoint.wire_format, headers)
 
     def _plan_call(
         self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
@@ -212,8 +212,11 @@ class Gateway(Planner):
             return
         intake = Intake(self._node.services, snapshot, caller, endpoint, headers)
         self._request_log.note_intake(flow, intake)
+        if refusal := intake.admit():
+            _answer(flow, refusal)
+            return
         max_body = snapshot.server.max_body_mib * _MIB
-        self._plans[flow] = LlmCall(intake, max_body)
+        self._plans[flow] = LlmCall(intake, max_body, caller.id)
 
     def _local_reply(
         self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
@@ -238,7 +241,7 @@ class Gateway(Planner):
             _answer(flow, reply)
             return
         if not self._crowd.begin(flow, self._request_log.client(flow)):
-            self._refuse(flow, problems.crowded(), "chat", headers)
+            _refuse(flow, problems.crowded(), "chat", headers)
             return
         host, _, port = server.admin_addr.rpartition(":")
         request = flow.request.copy()
@@ -253,35 +256,31 @@ class Gateway(Planner):
         flow.request.stream = _is_large(headers)
         self._plans[flow] = ToSidecar(request)
 
-    def _open(self, flow: http.HTTPFlow, intake: Intake) -> None:
-        """Take the whole body in; what needs no upstream is answered."""
-        with self._boundary(flow):
-            body = flow.request.raw_content or b""
-            opened = intake.open(body)
-            if isinstance(opened, Reply):
-                _answer(flow, opened)
-            self._request_log.debug(intake, body)
 
-    @contextmanager
-    def _boundary(self, flow: http.HTTPFlow) -> Iterator[None]:
-        """Closed by default: whatever fails in here answers 500 and leaves no plan."""
-        plan = self._plans.pop(flow, None)
-        try:
-            yield
-        except Exception:
-            _log.exception("a hook failed; the request is refused")
-            self._plans.pop(flow, None)
-            flow.request.headers.pop("expect", None)
-            flow.response = fault(flow.request.path)
-        else:
-            if plan is not None:
-                self._plans.setdefault(flow, plan)
+@contextmanager
+def _boundary(plans: MutableMapping[http.HTTPFlow, Plan], flow: http.HTTPFlow) -> Iterator[None]:
+    """Closed by default: whatever fails in here answers 500 and leaves no plan."""
+    try:
+        yield
+    except Exception:
+        _log.exception("a hook failed; the request is refused")
+        plans.pop(flow, None)
+        flow.request.headers.pop("expect", None)
+        flow.response = fault(flow.request.path)
 
 
 def _answer(flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) -> None:
     # Nobody is asked to go on with a body that nobody reads.
     flow.request.headers.pop("expect", None)
     flow.response = response_of(replace(reply, headers={**reply.headers, **extra}))
+
+
+def _refuse(
+    flow: http.HTTPFlow, problem: Problem, wire_format: str, headers: Mapping[str, str]
+) -> None:
+    agent = headers.get("user-agent", "")
+    _answer(flow, local_answers.problem_reply(problem, wire_format, agent))
+
 
 
 def _is_large(headers: Mapping[str, str]) -> bool:

@@ -28,6 +28,9 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.server import ConnectionHandler
 
+from addon.admission.addresses import places_of
+from addon.admission.body_room import BodyRoom, Held
+from addon.edge.convert import address_of
 from addon.formats.neutral.problem import Problem, error_body
 from shared.clock import Clock
 from shared.config.schema import Server
@@ -39,6 +42,9 @@ MAX_HEAD = 64 * 1024
 
 MAX_PIPELINED = 64 * 1024
 """Bytes a client may send ahead while it waits for an answer, or as a chunk's header."""
+
+MOST_CHUNKS = 4096
+"""Chunks within the 64 KiB that are read at a time: each costs some microseconds."""
 
 PROXY_IDLE_SECONDS = 330
 """How long a trusted proxy's connection is kept: proxies keep theirs for up to 300 s, and one
@@ -63,11 +69,19 @@ class ClientHttp1(Http1Server):
     """The client's side of a connection."""
 
     def __init__(
-        self, context: Context, clock: Clock, server: Server = Server(), *, trusted: bool = False
+        self,
+        context: Context,
+        clock: Clock,
+        server: Server = Server(),
+        room: BodyRoom | None = None,
+        *,
+        trusted: bool = False,
     ) -> None:
         super().__init__(context)
         self._clock = clock
         self._server = server
+        self._room = room or BodyRoom()
+        self._coming = Held(places_of(address_of(context.client))[0], self._let_go)
         self._idle_seconds = server.head_seconds
         """How long it may be silent: before its first request no longer than within a head."""
 
@@ -113,6 +127,8 @@ class ClientHttp1(Http1Server):
         elif isinstance(event, events.DataReceived):
             yield from self._take(event.data)
         else:
+            if isinstance(event, events.ConnectionClosed):
+                self.leave()
             yield from self._usable(super()._handle_event(event))
 
     def _usable(self, work: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
@@ -135,7 +151,7 @@ class ClientHttp1(Http1Server):
                 yield command
 
     def _take(self, received: bytes) -> layer.CommandGenerator[None]:
-        if self.conn.state is ConnectionState.CLOSED:
+        if self.conn.state is ConnectionState.CLOSED or self._coming.lost:
             return  # what asyncio had read already
         if self._ahead:
             self.buf += received
@@ -146,6 +162,24 @@ class ClientHttp1(Http1Server):
                 yield from self._refuse(431)
         elif len(self.buf) > MAX_PIPELINED:
             yield commands.CloseConnection(self.conn)
+        if not self._has_room():
+            yield from self._refuse(503)
+
+    def _has_room(self) -> bool:
+        """Hold room for what is kept of a head, or of requests that were sent ahead."""
+        return self._room.hold(
+            self._coming,
+            len(self.buf),
+            most=self._server.waiting_bytes,
+            most_of_owner=self._server.waiting_bytes_of_one,
+        )
+
+    def leave(self) -> None:
+        """Hold no room any more; a second time does nothing."""
+        self._room.leave(self._coming)
+
+    def _let_go(self) -> None:
+        self.buf = ReceiveBuffer()
 
     def _parse(self, received: bytes) -> layer.CommandGenerator[None]:
         if not self.buf and self.state == self.read_headers:
@@ -189,7 +223,8 @@ class ClientHttp1(Http1Server):
 
     def _tick(self) -> layer.CommandGenerator[None]:
         deadline = self.deadline
-        if deadline is not None and self._clock.monotonic() > deadline:
+        late = deadline is not None and self._clock.monotonic() > deadline
+        if late or self._coming.lost:
             yield commands.CloseConnection(self.conn)
 
 
@@ -232,11 +267,23 @@ class UpstreamHttp1(Http1Client):
 
 
 class _ChunkedReader(ChunkedReader):
-    """Drops trailers: nothing in an LLM exchange is said in them."""
+    """Takes all chunks that have come as one: mitmproxy passes each through all its layers.
+    Drops trailers: nothing in an LLM exchange is said in them.
+    """
+
+    _ended = False
 
     def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
-        found = super().__call__(buf)
-        return h11.EndOfMessage() if isinstance(found, h11.EndOfMessage) else found
+        pieces = []
+        while not self._ended and isinstance(found := super().__call__(buf), h11.Data):
+            pieces.append(bytes(found.data))
+            if len(pieces) > MOST_CHUNKS:
+                raise h11.RemoteProtocolError("too many chunks of a few bytes")
+        if not pieces:
+            ends = self._ended or isinstance(found, h11.EndOfMessage)
+            return h11.EndOfMessage() if ends else None
+        self._ended = isinstance(found, h11.EndOfMessage)
+        return h11.Data(data=b"".join(pieces))
 
 
 def make_error_response(status_code: int, message: str = "") -> bytes:
@@ -256,6 +303,7 @@ _ERRORS = {
     400: ("The HTTP request is malformed.", "bad_request"),
     413: ("The request body is too large.", "request_too_large"),
     431: ("The request's headers are too large.", "headers_too_large"),
+    503: ("The gateway has no room for more: try again in a moment.", "overloaded"),
     502: ("The service behind the gateway is not reachable.", "bad_gateway"),
 }
 

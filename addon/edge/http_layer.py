@@ -60,7 +60,9 @@ class GatewayHttpLayer(HttpLayer):
         self._next_alarm = math.inf
         server = planner.server
         trusted = is_trusted(address_of(context.client), server.trusted_proxies)
-        self._client = ClientHttp1(context.fork(), planner.clock, server, trusted=trusted)
+        self._client = ClientHttp1(
+            context.fork(), planner.clock, server, planner.room, trusted=trusted
+        )
         self.connections[context.client] = self._client
         self._stream: GatewayStream | None = None
         """The latest request's."""
@@ -79,6 +81,7 @@ class GatewayHttpLayer(HttpLayer):
         """End the connection after the fault of ours that an event has just met."""
         _log.exception("a request failed inside the gateway")
         self._broken = True
+        self._client.leave()
         if self._stream is not None:
             yield from self._stream.break_off()
         if self.context.client.connected and (words := self._last_words(event)):

@@ -5,10 +5,11 @@ that may lead, or that the event is ignored or refused. Nothing else decides wha
 means.
 """
 
+import logging
 from collections.abc import Mapping
 
 from mitmproxy.connection import Server
-from mitmproxy.proxy import events
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
 from mitmproxy.proxy.layers.http._events import (
@@ -24,12 +25,12 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from addon.admission.problems import gateway_stopped, too_large
+from addon.admission.problems import gateway_failed, gateway_stopped, too_large
 from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
 from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table
 from addon.edge.stream import CutOff
-from addon.exchange.verdict import Reply
+from addon.exchange.verdict import Reply, UpstreamCall
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Unreadable
 from addon.formats.wire.sse import KEEP_ALIVE
@@ -39,26 +40,70 @@ __all__ = ("EVENTS", "IGNORED", "REFUSED", "TABLE")
 LINGER_SECONDS = 1
 """What an upstream gets to close its answer after it has announced the end."""
 
+_log = logging.getLogger("thinkback.stream")
+
 
 # -- the request -----------------------------------------------------------------------------------
 
 
 def _read_body(call: LlmStream, event: RequestData) -> CommandGenerator[None]:
-    body = call.client.request_body_buf
-    body += event.data
-    if len(body) > call.plan.max_body:
+    room = call.client.coming.add(event.data)
+    if call.client.coming.size > call.plan.max_body:
         yield from call.tell(call.plan.intake.reply(too_large(call.plan.max_body)))
+    elif not room:
+        yield from _make_way(call)
+
+
+def _make_way(call: LlmStream) -> CommandGenerator[None]:
+    """End a call whose body has no room."""
+    yield from call.tell(call.plan.intake.reply(call.client.coming.problem))
+
+
+def _watch_reading(call: LlmStream, event: Tick) -> CommandGenerator[None]:
+    if call.client.coming.lost:
+        yield from _make_way(call)
 
 
 def _open(call: LlmStream, event: RequestEndOfMessage) -> CommandGenerator[None]:
     call.opened_at = call.clock.monotonic()
-    if not (yield from call.client.complete()):
+    if call.client.coming.lost:
+        yield from _make_way(call)
+    elif (yield from call.client.complete()):
+        yield from _begin_opening(call, call.client.flow.request.raw_content or b"")
+    else:
         call.end()
+
+
+def _begin_opening(call: LlmStream, body: bytes) -> CommandGenerator[None]:
+    call.client.coming.begin(lambda: call.plan.intake.open(body))
+    yield from _take_in(call)
+
+
+def _go_on_opening(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
+    yield from _take_in(call)
+
+
+def _take_in(call: LlmStream) -> CommandGenerator[None]:
+    """Work for a slice; then let others go on, or go on with what the body has come to."""
+    call.enter(Phase.OPENING)
+    if not call.client.coming.go_on():
+        yield commands.RequestWakeup(0)
         return
-    if call.plan.intake.call is None:
-        raise RuntimeError("nobody has taken the body in")
-    call.exchange = call.plan.intake.call
-    yield from call.reserve()
+    opened = _opened(call)
+    call.client.planner.note_opened(call.client.flow, call.plan)
+    if isinstance(opened, Reply):
+        yield from call.tell(opened)
+    else:
+        call.exchange = opened
+        yield from call.reserve()
+
+
+def _opened(call: LlmStream) -> UpstreamCall | Reply:
+    try:
+        return call.client.coming.result()
+    except Exception:
+        _log.exception("a body could not be taken in; the request is refused")
+        return call.plan.intake.reply(gateway_failed())
 
 
 def _reserve(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
@@ -307,6 +352,7 @@ def _step(act: Act, *phases: Phase) -> Step:
 
 _P = Phase
 _ENDS = (_P.ANSWERED, _P.BROKEN)
+_OPENS = (_P.OPENING, _P.RESERVING, _P.CONNECTING, *_ENDS)
 _RETRIES = (_P.RETRYING, *_ENDS)
 _FAILS = (_P.ABORTING, *_ENDS)
 _HOLDS = (_P.HOLDING, _P.ENDING)
@@ -342,8 +388,10 @@ _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
         RequestHeaders: IGNORED,  # it was planned by them
         RequestData: _step(_read_body, *_ENDS),
         RequestTrailers: IGNORED,
-        RequestEndOfMessage: _step(_open, _P.RESERVING, _P.CONNECTING, *_ENDS),
+        RequestEndOfMessage: _step(_open, *_OPENS),
+        Tick: _step(_watch_reading, *_ENDS),
     },
+    _P.OPENING: _ALWAYS | {events.Wakeup: _step(_go_on_opening, *_OPENS)},
     _P.RESERVING: _ALWAYS | {events.Wakeup: _step(_reserve, _P.RESERVING, _P.CONNECTING, *_ENDS)},
     _P.CONNECTING: {
         Connected: _step(_send, _P.AWAITING_HEAD, _P.CONNECTING, *_ENDS),

@@ -16,6 +16,7 @@ from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
 
 from addon.admission.problems import gateway_failed
 from addon.edge.attempt import Attempt
+from addon.edge.coming import Coming
 from addon.edge.convert import (
     connection_to,
     problem_of,
@@ -57,6 +58,9 @@ class Phase(Enum):
 
     READING = auto()
     """The client's body is coming."""
+
+    OPENING = auto()
+    """The body is there and is taken in, slice by slice."""
 
     RESERVING = auto()
     """The database is busy: what the call may use is to be reserved at the next wake-up."""
@@ -141,6 +145,7 @@ class LlmStream:
         self.delivered = False
         """Whether the client has more of an answer than comments: that candidate answers."""
 
+        client.coming = Coming(client.planner, call.owner)
         self.phase = Phase.READING
         self._table = table
         self._leads_to: frozenset[Phase] = frozenset()
@@ -154,6 +159,8 @@ class LlmStream:
     def enter(self, phase: Phase) -> None:
         if phase not in self._leads_to:
             raise RuntimeError(f"{self.phase.name} does not lead to {phase.name} here")
+        if phase not in (Phase.READING, Phase.OPENING):
+            self.client.coming.leave()
         self.phase = phase
 
     def reserve(self) -> CommandGenerator[None]:

@@ -6,14 +6,20 @@ import msgspec
 from mitmproxy import http
 from mitmproxy.proxy import commands
 
+from addon.admission.body_room import BodyRoom
 from addon.exchange.intake import Intake
 from shared.clock import Clock
 from shared.config.schema import Server
 
-__all__ = ("FAULT", "LlmCall", "Plan", "Planner", "ToSidecar")
+__all__ = ("FAULT", "LlmCall", "Plan", "Planner", "Slices", "ToSidecar")
 
 FAULT = "fault inside the gateway"
 """What a flow's error says when it is our own."""
+
+SLICE_SECONDS = 0.003
+"""A delta of somebody else's stream may wait so long: nobody sees it, and less would make the
+long work longer.
+"""
 
 
 class LlmCall(msgspec.Struct, frozen=True):
@@ -23,11 +29,26 @@ class LlmCall(msgspec.Struct, frozen=True):
     max_body: int
     """Bytes the request's body may have."""
 
+    owner: str
+    """Whose bytes they are until the request is let in."""
+
 
 class ToSidecar(msgspec.Struct, frozen=True):
     """The request is passed to the sidecar, and its response to the client."""
 
     request: http.Request
+
+
+class Slices:
+    """The time that long work has in each round of the loop, shared by all who have some."""
+
+    def __init__(self) -> None:
+        self.workers = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long one of them may work at a time."""
+        return SLICE_SECONDS / max(1, self.workers)
 
 
 type Plan = LlmCall | ToSidecar
@@ -37,6 +58,13 @@ class Planner(Protocol):
     """Says what was planned for a flow; the gateway implements it."""
 
     clock: Clock
+    room: BodyRoom
+    """For what comes of requests."""
+
+    slices: Slices
+
+    def note_opened(self, flow: http.HTTPFlow, call: LlmCall) -> None:
+        """The body of the call was taken in."""
 
     @property
     def server(self) -> Server:

@@ -10,7 +10,9 @@ from mitmproxy.proxy.layers.http._events import (
     RequestProtocolError,
 )
 
-from addon.edge.convert import connection_to, response_of, sidecar_down
+from addon.admission.addresses import places_of
+from addon.edge.coming import Coming
+from addon.edge.convert import address_of, connection_to, no_room, response_of, sidecar_down
 from addon.edge.http1 import Tick
 from addon.edge.plan import ToSidecar
 from addon.edge.stream import CutOff, GatewayStream
@@ -31,6 +33,8 @@ class SidecarStream:
         self._request: http.Request = plan.request
         self._opened_at = client.clock.monotonic()
         self._connected = False
+        owner = places_of(address_of(client.context.client))[0]
+        client.coming = Coming(client.planner, owner)
 
     def take(self, event: events.Event) -> CommandGenerator[None]:
         """Do until there is a connection what is ours; mitmproxy passes on what follows."""
@@ -38,10 +42,12 @@ class SidecarStream:
         if isinstance(event, CutOff):
             yield commands.CloseConnection(client.context.client)
         elif isinstance(event, Tick):
-            return
+            if client.coming.lost and not client.ended:
+                yield from client.answer(response_of(no_room()))
         elif self._connected:
             yield from client.pass_on(event)
         elif isinstance(event, RequestProtocolError):
+            client.coming.leave()
             yield from client.leave(event.message)
         elif not client.ended:
             yield from self._take_request(event)
@@ -56,10 +62,13 @@ class SidecarStream:
             case RequestHeaders(end_stream=False) if client.flow.request.stream:
                 yield from self._stream_body()
             case RequestData():
-                client.request_body_buf += event.data
+                if not client.coming.add(event.data):
+                    yield from client.answer(response_of(no_room()))
             case RequestEndOfMessage():
                 self._opened_at = client.clock.monotonic()
-                if (yield from client.complete()):
+                whole = yield from client.complete()
+                client.coming.leave()
+                if whole:
                     yield from self._send()
             case events.Wakeup():
                 yield from self._send()

@@ -33,6 +33,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
+from addon.edge.coming import Coming
 from addon.edge.convert import EVERY_ANSWER, fault
 from addon.edge.plan import FAULT, Plan, Planner
 from addon.exchange.upstream_request import returned
@@ -76,9 +77,11 @@ class GatewayStream(HttpStream):
         self.clock = planner.clock
         self.planner = planner
         self._half_for = half_for
-        self._take: Callable[[events.Event], CommandGenerator[None]] = self._take_unplanned
         self._half: UpstreamHalf | None = None
         self._chunked = True
+        self.coming: Coming
+        """The body of the request, once it is planned where it goes."""
+
         self.begun = False
         """Whether a streamed answer has begun."""
 
@@ -103,7 +106,8 @@ class GatewayStream(HttpStream):
 
     def _let_go_at_the_end(self, event: events.Event) -> CommandGenerator[None]:
         """Take an event; the hook that ends a flow may have failed when it has ended."""
-        yield from self._take(event)
+        take = self._take_unplanned if self._half is None else self._half.take
+        yield from take(event)
         if self.ended:
             self.planner.let_go(self.flow)
 
@@ -134,8 +138,7 @@ class GatewayStream(HttpStream):
             yield from self.answer(fault(self.flow.request.path))
         else:
             self._half = self._half_for(self, plan)
-            self._take = self._half.take
-            yield from self._take(event)
+            yield from self._half.take(event)
 
     def start_request_stream(self) -> CommandGenerator[None]:
         # mitmproxy would connect to its own target; the half that is chosen next passes the
@@ -144,8 +147,7 @@ class GatewayStream(HttpStream):
 
     def complete(self) -> CommandGenerator[bool]:
         """End the request's body; whether an upstream is to be asked."""
-        self.flow.request.raw_content = bytes(self.request_body_buf)
-        self.request_body_buf.clear()
+        self.flow.request.raw_content = self.coming.take()
         self.client_state = self.state_done
         yield HttpRequestHook(self.flow)
         if (yield from self.check_killed(True)):
@@ -250,6 +252,8 @@ class GatewayStream(HttpStream):
         self.server_state = self.state_errored
         if not hasattr(self, "flow"):
             return
+        if self._half is not None:
+            self.coming.leave()
         if not ended:
             self.flow.error = flows.Error(FAULT)
             yield from self._heard(_alone(HttpErrorHook(self.flow)))

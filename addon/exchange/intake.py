@@ -24,6 +24,7 @@ from addon.formats.neutral.request import Request
 from addon.formats.paths import Endpoint
 from addon.formats.tolerant.length import refuse_long
 from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable
+from addon.formats.wire.pace import breathe
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import stripped
@@ -95,6 +96,16 @@ class Intake:
         """Whether it goes into the books."""
         return self._arrival.endpoint.kind not in ("count_tokens", "input_tokens")
 
+    def admit(self) -> Reply | None:
+        """Let the request in by its head, before its body is read; the reply when a limit of
+        its caller does not, or a quota or budget is spent.
+        """
+        try:
+            self._admit()
+        except RequestError as error:
+            return self.reply(error.problem)
+        return None
+
     def open(self, body: bytes) -> UpstreamCall | Reply:
         """Read the body, and make what asks an upstream for it; the reply when none is to
         be asked.
@@ -139,11 +150,16 @@ class Intake:
             if self._ticket is not None:
                 meter.give_back(self._ticket)
 
+    def _admit(self) -> Ticket:
+        if self._ticket is None:
+            meter, principal = self._arrival.services.meter, self._arrival.principal
+            self._ticket = meter.admit(principal)
+            meter.refuse_spent(principal)
+        return self._ticket
+
     def _open(self, body: bytes) -> UpstreamCall | Reply:
         arrival, meter = self._arrival, self._arrival.services.meter
-        ticket = self._ticket = meter.admit(arrival.principal)
-        if not self.kept:
-            meter.refuse_spent(arrival.principal)
+        ticket = self._admit()
         understood = self._understand(body)
         found = self._look_up(understood)
         if not self.kept:
@@ -158,8 +174,11 @@ class Intake:
         arrival, services = self._arrival, self._arrival.services
         most = arrival.snapshot.server.max_messages
         body = self._inflated(body)
+        breathe()
         refuse_long(body, most)
+        breathe()
         body = stripped(body, services.id_key)
+        breathe()
         copies = Copies(services.seal_key, arrival.principal.id, services.retired_seal_keys)
         past = services.answers.past(arrival.principal.id, most)
         side = read(arrival.endpoint, body, copies.open, past)

@@ -106,8 +106,8 @@ class Meter:
         self._limiter.give_back(ticket, 0)
 
     def refuse_spent(self, principal: Principal) -> None:
-        """Raise RequestError when the caller's quota or budget is used up, for a request
-        that uses nothing of it.
+        """Raise RequestError when the caller's quota or budget is used up, whatever a request
+        may use of it.
         """
         now = self._clock.now_ms()
         subjects = [subject for subject in subjects_of(principal) if subject.has_quota]

@@ -38,6 +38,9 @@ _ABOUT = {
     "server.max_connections_per_network": (
         "The most connections of one network: 256 IPv4 addresses, or a /48 of IPv6."
     ),
+    "server.max_waiting_mib": (
+        "The memory for requests that are coming and not let in yet, in MiB."
+    ),
     "server.head_seconds": "How long a request's head may take, in seconds.",
     "server.idle_seconds": ("How long a connection is kept between two requests, in seconds."),
     "server.min_body_kib": "How fast a request's body must come, in KiB per second.",

@@ -306,6 +306,7 @@ RULES: Mapping[str, Rule] = {
     "server.drain_seconds": between(0, 86_400),
     "server.max_connections_per_address": between(1, 1_000_000),
     "server.max_connections_per_network": between(1, 1_000_000),
+    "server.max_waiting_mib": between(1, 64 * 1024),
     "server.head_seconds": between(1, 600),
     "server.idle_seconds": between(1, 3600),
     "server.min_body_kib": between(0.001, 1024),

@@ -37,6 +37,7 @@ type Api = Literal["chat", "responses", "messages"]
 type Auth = Literal["", "bearer", "api-key", "x-api-key"]
 
 _PATHS = {"chat": "/chat/completions", "responses": "/responses", "messages": "/messages"}
+_MIB = 1024 * 1024
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _VERSIONED = re.compile(r"/v\d+$")
 # Hosts by their documentation; the other vendors of Messages take `Authorization`.
@@ -69,6 +70,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     max_connections_per_network: int = 2000
     """The same for a /24 of IPv4 addresses, or a /48 of IPv6."""
 
+    max_waiting_mib: int = 64
+    """Of all requests that are coming and not let in yet; never less than `max_body_mib`."""
+
     head_seconds: float = 10
     """From the first byte of a request, or from the connection on, to the end of its head."""
 
@@ -80,6 +84,16 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     allow_private_upstreams: bool = False
     allow_upstream_keys: bool = True
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What all requests that are coming may hold."""
+        return max(self.max_waiting_mib, self.max_body_mib) * _MIB
+
+    @property
+    def waiting_bytes_of_one(self) -> int:
+        """The same of one user, or of one address without a key."""
+        return max(self.max_waiting_mib // 2, self.max_body_mib) * _MIB
 
     @property
     def is_exposed(self) -> bool:

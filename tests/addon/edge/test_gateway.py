@@ -46,13 +46,22 @@ def test_a_hook_that_fails_leaves_an_error_and_no_plan(
     gateway: Gateway, key: str, node: Node
 ) -> None:
     flow = flow_for(b"POST /v1/chat/completions", authorization=f"Bearer {key}")
-    gateway.requestheaders(flow)
     node.engine.close()
-    flow.request.content = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
-    gateway.request(flow)
+    gateway.requestheaders(flow)
     assert gateway.plan_of(flow) is None
     assert flow.response is not None
     assert flow.response.status_code == 500
+
+
+def test_a_body_that_we_fail_on_is_an_error_for_its_client(
+    line: Line, key: str, node: Node
+) -> None:
+    head, _, body = request(key).partition(b"\r\n\r\n")
+    line.says(head + b"\r\n\r\n")
+    node.engine.close()
+    line.says(body)
+    assert line.answer.startswith(b"HTTP/1.1 500")
+    assert b'"code":"gateway_error"' in line.answer
 
 
 def test_a_flow_shows_no_credential(gateway: Gateway, key: str) -> None:

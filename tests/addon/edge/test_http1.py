@@ -1,9 +1,6 @@
 """Connections are bounded in bytes and time."""
 
-import asyncio
 import json
-import socket
-from contextlib import closing
 
 import pytest
 from mitmproxy import http, options
@@ -14,8 +11,8 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _events, _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.mode_specs import ProxyMode
-from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
+from addon.admission.body_room import BodyRoom, Held
 from addon.edge import http1
 from addon.edge.http1 import ClientHttp1, Tick, UpstreamHttp1
 from shared.config.schema import Server as Settings
@@ -363,6 +360,39 @@ def test_a_body_may_take_as_long_as_its_size_allows(client: Side, clock: Clock) 
     assert client.tick().closed
 
 
+def test_many_chunks_of_one_reading_are_taken_as_one(client: Side) -> None:
+    client.get(HEAD + CHUNKED, b"3\r\nabc\r\n" * 1000 + b"0\r\nX-Trailer: 1\r\n\r\n")
+    assert client.body == b"abc" * 1000
+    assert client.heard == ["RequestHeaders", "RequestData", "RequestEndOfMessage"]
+
+
+def test_chunks_of_a_byte_each_are_refused(client: Side) -> None:
+    client.get(HEAD + CHUNKED, b"1\r\nx\r\n" * 10_000)
+    assert client.closed
+    assert client.heard[-1] == "RequestProtocolError"
+
+
+def test_heads_that_are_coming_have_room_until_they_are_whole(clock: Clock) -> None:
+    here, room = context(), BodyRoom()
+    side = Side(ClientHttp1(here, clock, SERVER, room), here.client)
+    side.get(HEAD)
+    assert room.total == len(HEAD)
+    side.get(b"Content-Length: 0\r\n\r\n")
+    assert room.total == 0
+    answered(side).get(HEAD).lose()
+    assert room.total == 0
+
+
+def test_a_head_that_finds_no_room_is_refused(clock: Clock) -> None:
+    here, room = context(), BodyRoom()
+    side = Side(ClientHttp1(here, clock, SERVER, room), here.client)
+    most = SERVER.waiting_bytes_of_one
+    room.hold(Held("127.0.0.1", lambda: None), most, most=2 * most, most_of_owner=most)
+    assert side.get(HEAD).sent.startswith(b"HTTP/1.1 503")
+    assert side.closed
+    assert room.total == most
+
+
 def test_a_slow_answer_is_not_the_clients_fault(client: Side, clock: Clock) -> None:
     client.get(HEAD + b"Content-Length: 0\r\n\r\n")
     clock.seconds = 10_000
@@ -456,34 +486,3 @@ def test_an_error_page_is_json_without_the_cause(status: int, told: int) -> None
     assert not {b"127.0.0.1", b"mitmproxy", b"<html"} & {
         word for word in (b"127.0.0.1", b"mitmproxy", b"<html") if word in raw
     }
-
-
-# -- sockets ---------------------------------------------------------------------------------------
-
-
-class Told(ConnectionHandler):
-    """A connection whose events are kept."""
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.events: list[events.Event] = []
-
-    async def server_event(self, event: events.Event) -> None:
-        self.events.append(event)
-
-    async def handle_hook(self, hook: commands.StartHook) -> None: ...
-
-
-async def test_a_socket_that_fails_unexpectedly_is_closed_and_its_requests_hear_of_it() -> None:
-    near, far = socket.socketpair()
-    reader, writer = await asyncio.open_connection(sock=near)
-    handler = Told(context())
-    handler.transports[handler.client] = ConnectionIO(reader=reader, writer=writer)
-    reader.set_exception(RuntimeError("of no kind that anybody knows"))
-    with pytest.raises(RuntimeError, match="of no kind"):
-        await handler.handle_connection(handler.client)
-    [event] = handler.events
-    assert isinstance(event, events.ConnectionClosed)
-    assert handler.transports == {}
-    with closing(far):
-        assert await asyncio.to_thread(far.recv, 1) == b""

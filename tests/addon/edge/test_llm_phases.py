@@ -46,7 +46,8 @@ COLUMNS = [
 """The client's in small letters, the upstream's in capitals, in the order of EVENTS."""
 
 GRID = """
-READING        i h i h h  -  - - - - -  - i h
+READING        i h i h h  -  - - - - -  - h h
+OPENING        - - - - h  -  - - - - -  h i h
 RESERVING      - - - - h  -  - - - - -  h i h
 CONNECTING     - - - - -  h  - - - - -  - - -
 AWAITING_HEAD  - - - - h  -  h - - - h  - h h
@@ -91,6 +92,13 @@ def test_the_table_says_what_becomes_of_an_event(
 def reading(scene: Scene) -> Line:
     line = scene.line()
     line.says(request(scene.key)[:-2])
+    return line
+
+
+def opening(scene: Scene) -> Line:
+    scene.gateway.slices.workers = 10**12  # so many that each may only begin
+    line = scene.line(holds=True)
+    line.says(request(scene.key))
     return line
 
 
@@ -169,6 +177,7 @@ def broken(scene: Scene) -> Line:
 
 REACHED: dict[Phase, Callable[[Scene], Line]] = {
     Phase.READING: reading,
+    Phase.OPENING: opening,
     Phase.RESERVING: reserving,
     Phase.CONNECTING: connecting,
     Phase.AWAITING_HEAD: awaiting_head,
@@ -186,7 +195,7 @@ REACHED: dict[Phase, Callable[[Scene], Line]] = {
 def call_of(line: Line) -> LlmStream:
     """The call of the line's first request."""
     assert line.stream
-    call = getattr(line.stream._take, "__self__", None)
+    call = line.stream._half
     assert isinstance(call, LlmStream)
     return call
 
@@ -323,6 +332,7 @@ ANYTIME = ("upstream closes", "upstreams go", "upstreams come", "the gateway end
 LIKELY: dict[Phase | None, tuple[str, ...]] = {
     None: ("release",),
     Phase.READING: ("the body", "a byte of the body", "release"),
+    Phase.OPENING: ("wakeup",),
     Phase.RESERVING: ("wakeup",),
     Phase.CONNECTING: ("release",),
     Phase.AWAITING_HEAD: (*HEADS, "upstream closes"),
@@ -360,7 +370,7 @@ class Play:
     @property
     def phase(self) -> Phase | None:
         """None until the request is planned."""
-        call = getattr(self.line.stream and self.line.stream._take, "__self__", None)
+        call = self.line.stream and self.line.stream._half
         return call.phase if isinstance(call, LlmStream) else None
 
     def go_on(self, data: st.DataObject) -> None:

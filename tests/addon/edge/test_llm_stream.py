@@ -1,8 +1,11 @@
 """A live request is sent to one candidate after the other until its client has an answer."""
 
 import pytest
-from mitmproxy import connection
+from mitmproxy import connection, http
+from mitmproxy.proxy.layers.http import _events
 
+from addon.admission.body_room import Held
+from addon.edge.gateway import Gateway
 from addon.node import Node
 from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
 
@@ -200,3 +203,75 @@ def test_an_answer_that_is_labelled_a_stream_is_told_as_one(line: Line, key: str
     assert b'"delta":{"role":"assistant","content":"hello"}' in line.answer
     assert b"data: [DONE]" in line.answer
     assert line.answer.endswith(END)
+
+
+def test_a_long_opening_lets_others_go_on_and_comes_to_the_same(
+    gateway: Gateway, line: Line, key: str
+) -> None:
+    gateway.slices.workers = 10**12
+    line.says(request(key))
+    assert line.sent[line.upstream].startswith(b"POST ")
+    assert gateway.slices.workers == 10**12
+    assert line.wakeups > 3
+    assert gateway.room.total == 0
+
+
+@pytest.mark.parametrize("ends", ["the client leaves", "the body comes"])
+def test_a_body_that_comes_holds_room_until_it_is_let_in(
+    gateway: Gateway, line: Line, key: str, ends: str
+) -> None:
+    raw = request(key)
+    line.says(raw[:-20])
+    assert gateway.room.total == len(raw[:-20].partition(b"\r\n\r\n")[2])
+    if "leaves" in ends:
+        line.closes(line.client)
+    else:
+        line.says(raw[-20:])
+    assert gateway.room.total == 0
+
+
+def test_a_fault_of_ours_gives_back_the_room_of_a_body(
+    gateway: Gateway, line: Line, key: str
+) -> None:
+    line.says(request(key)[:-20])
+    assert gateway.room.total
+    line.give(_events.ResponseData(1, b"nobody was asked"))
+    assert line.client.state is connection.ConnectionState.CLOSED
+    assert gateway.room.total == 0
+
+
+def test_a_fault_of_ours_gives_back_the_room_of_what_was_sent_ahead(
+    gateway: Gateway, line: Line, key: str
+) -> None:
+    line.says(request(key))
+    line.says(request(key)[:50])
+    assert gateway.room.total
+    line.give(_events.RequestHeaders(1, http.Request.make("POST", "http://x"), False))
+    assert gateway.room.total == 0
+
+
+def test_a_user_whose_requests_fill_the_room_is_told(
+    gateway: Gateway, line: Line, key: str
+) -> None:
+    other = Held("user:1", lambda: None)
+    most = gateway.server.waiting_bytes_of_one
+    gateway.room.hold(other, most, most=2 * most, most_of_owner=most)
+    line.says(request(key)[:-20])
+    assert line.answer.startswith(b"HTTP/1.1 429")
+    assert b"Too many large requests of yours" in line.answer
+    assert gateway.room.total == most
+
+
+def test_the_largest_body_makes_room_for_others(gateway: Gateway, line: Line, key: str) -> None:
+    line.says(request(key)[:-20])
+    server = gateway.server
+    for n in range(2):
+        other = Held(f"user:{n + 7}", lambda: None)
+        other_size = server.waiting_bytes_of_one - 1
+        gateway.room.hold(other, other_size, most=2**40, most_of_owner=2**40)
+    small = Held("user:9", lambda: None)
+    gateway.room.hold(small, 1, most=1, most_of_owner=1)
+    line.pass_seconds(1)
+    assert line.answer.startswith(b"HTTP/1.1 503")
+    assert b"no room for so large a request" in line.answer
+    assert b"retry-after: 2" in line.answer
