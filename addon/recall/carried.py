@@ -11,6 +11,7 @@ from addon.formats.chat.carriers import ANNEX, DETAILS
 from addon.formats.chat.details import secrets_of, text_of
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning
 from addon.formats.wire.lenient import dicts_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import scalar_text, value
 from addon.recall.identity import canonical_arguments
 from addon.recall.memory import Record
@@ -25,6 +26,7 @@ def carries(message: Message) -> bool:
 
 def copied(message: Message) -> list[str]:
     """What the client carries of the turn's reasoning: its state and its words."""
+    breathe()
     return [*_states(message), *filter(None, map(_bare, _texts(message)))]
 
 

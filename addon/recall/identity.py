@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = (
@@ -83,6 +84,7 @@ def read_minted(call_id: str, key: bytes) -> MintedId | None:
 
 def digest(*parts: bytes | str) -> bytes:
     """A digest of 16 bytes of the parts in this order."""
+    breathe()
     return digest_of(frame(*parts))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 
 from addon.formats.neutral.turn import Message
+from addon.formats.wire.pace import breathe
 from addon.recall.words import Words
 
 __all__ = ("prefixes",)
@@ -28,6 +29,7 @@ def prefixes(messages: Sequence[Message], wanted: Collection[int]) -> Iterator[t
 
 
 def _spelled(message: Message) -> bytes:
+    breathe()
     content = message.content
     if not content.startswith(b'"'):
         # In parts there may be marks for the cache, which move from request to request.

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from addon.formats.wire.pace import breathe
 from addon.recall.evidence import ENOUGH
 from addon.recall.memory import MAX_CANDIDATES
 from addon.recall.resolution import Resolution
@@ -40,6 +41,7 @@ def explain(found: Resolution) -> None:
 
 
 def _reason(found: Resolution, order: int, place: Place) -> tuple[str, str]:
+    breathe()
     if place.minted:
         return _not_remembered(place)
     fitting = found.best(order)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from addon.formats.neutral.turn import Message
+from addon.formats.wire.pace import breathe
 from addon.recall.evidence import Candidate, Likeness, Position, best, only
 from addon.recall.memory import Record
 from addon.recall.search import Found, Search
@@ -78,6 +79,7 @@ class Resolution:
 
     def best(self, order: int) -> list[Candidate]:
         """Those of them that fit the place best; with more than one it is in doubt."""
+        breathe()
         return best(self.all(order))
 
     def take(self, order: int, rule: str, record: Record, token: str = "") -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from addon.formats.neutral.turn import Message
+from addon.formats.wire.pace import breathe
 from addon.recall.carried import contradicts
 from addon.recall.evidence import Candidate, Results, weigh
 from addon.recall.identity import normal_text
@@ -108,6 +109,7 @@ class Search:
         tokens: dict[bytes, list[str]],
         crowds: set[bytes],
     ) -> Found:
+        breathe()
         if not crowds.isdisjoint(_keys_of(leads)):
             return Found(is_crowded=True)
         words = _common([chain(*(tokens[key] for key in lead.words)) for lead in leads])

@@ -10,6 +10,7 @@ from functools import cached_property
 import msgspec
 
 from addon.formats.neutral.turn import Message, ToolCall, Turn
+from addon.formats.wire.pace import breathe
 from addon.recall.identity import (
     MintedId,
     canonical_arguments,
@@ -128,6 +129,7 @@ class Place(msgspec.Struct, dict=True):
     @cached_property
     def marks(self) -> list[bytes]:
         """Digests of its calls, or of its text if there are none."""
+        breathe()
         return [_call_mark(call) for call in self.message.calls] or [_text_mark(self.text)]
 
     @property
@@ -198,6 +200,7 @@ class Keys:
 
     def leads(self, place: Place, messages: Sequence[Message]) -> list[Lead]:
         """The keys by which the place's turn is looked for; it must be found by each call."""
+        breathe()
         if not place.message.calls:
             marks = place.marks
             if len(place.text) >= CUT_TEXT:
@@ -229,6 +232,7 @@ class Keys:
 
     def sent(self, place: Place) -> bytes:
         """Key of the treatment of a place whose turn was not found."""
+        breathe()
         position = (place.asked.context, place.after, place.anchor.words)
         return digest(self._namespace, "sent", *position, place.text, *place.marks)
 
@@ -280,6 +284,7 @@ def _context(before: bytes, answers: list[Place]) -> bytes:
 
 def results_after(messages: Sequence[Message], at: int) -> dict[str, str]:
     """Results by call id that follow the assistant message directly."""
+    breathe()
     results: dict[str, str] = {}
     # A slice would copy the rest of the conversation for each turn.
     for after in range(at + 1, len(messages)):
@@ -295,4 +300,5 @@ def _text_mark(text: str) -> bytes:
 
 
 def _call_mark(call: ToolCall) -> bytes:
+    breathe()
     return digest("call", call.name, canonical_arguments(call.arguments))

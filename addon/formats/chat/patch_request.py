@@ -18,6 +18,7 @@ from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.malformed import refuse_malformed_one
 from addon.formats.tolerant.parts import arguments_of
 from addon.formats.wire.lenient import as_dict, as_int, as_str, dicts_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -288,6 +289,7 @@ def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
 
 
 def _message(raw: bytes, place: str) -> Message:
+    breathe()
     wire = _wire(raw)
     refuse_malformed_one(_outline(raw, wire), place)
     calls = dicts_in(wire.tool_calls)
@@ -372,5 +374,6 @@ def _calls(raw_calls: list[dict[str, Any]], legacy: Any) -> tuple[ToolCall, ...]
 
 
 def _call(call_id: Any, function: dict[str, Any]) -> ToolCall:
+    breathe()
     arguments = arguments_of(function.get("arguments"))
     return ToolCall(as_str(call_id), as_str(function.get("name")), arguments)

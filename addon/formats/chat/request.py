@@ -46,6 +46,7 @@ from addon.formats.wire.lenient import (
     dicts_in,
     strings_in,
 )
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import scalar_text, value
 
 __all__ = ("decode", "decoded", "encode")
@@ -236,6 +237,7 @@ def _response_format(wanted: OutputFormat | None) -> dict[str, Any] | None:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    breathe()
     members: dict[str, Any] = {"name": tool.name, "description": tool.description}
     if not tool.custom:
         members |= {"parameters": tool.parameters, "strict": tool.strict}
@@ -317,6 +319,7 @@ def _flat(parts: tuple[Part, ...], between: str) -> str:
 
 def _content(message: Message) -> Any:
     """A message's content; a system message is one text with its parts as paragraphs."""
+    breathe()
     if message.role == "system":
         return _flat(message.parts, "\n\n")
     if len(message.parts) == 1 and isinstance(message.parts[0], Text):
@@ -325,6 +328,7 @@ def _content(message: Message) -> Any:
 
 
 def _part(part: Part) -> dict[str, Any]:
+    breathe()
     match part:
         case Text():
             return {"type": "text", "text": part.text}
@@ -347,6 +351,7 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _assistant(message: Message) -> dict[str, Any]:
+    breathe()
     visible = _flat(message.parts, "")
     calls = [_call(call) for call in message.calls]
     members: dict[str, Any] = {"role": "assistant", "content": visible}
@@ -400,6 +405,7 @@ def _carry(members: dict[str, Any], part: Reasoning, calls: list[dict[str, Any]]
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
+    breathe()
     if call.custom:
         return {
             "id": call.id,

@@ -26,6 +26,7 @@ from addon.formats.neutral.turn import (
     ToolCall,
 )
 from addon.formats.wire.lenient import as_str
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = ("REGISTERED", "cache_control", "conversation", "input_of", "valid_id")
@@ -84,6 +85,7 @@ def input_of(arguments: str) -> dict[str, Any]:
     """A call's arguments as an object; other text becomes its one member, as for a lowered
     tool.
     """
+    breathe()
     decoded = _decoded(arguments)
     if isinstance(decoded, dict):
         return decoded
@@ -102,6 +104,7 @@ def _decoded(arguments: str) -> Any:
 
 
 def _add(turns: list[_Turn], message: Message, abilities: Abilities) -> None:
+    breathe()
     blocks = _blocks(message.parts, abilities)
     if not blocks and message.role != "tool":
         return
@@ -145,6 +148,7 @@ def _blocks(parts: Iterable[Part], abilities: Abilities) -> list[dict[str, Any]]
 
 def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
     """The block of a part; None for a part to leave out."""
+    breathe()
     match part:
         case Text():
             return _text(part.text, part.cache)

@@ -23,6 +23,7 @@ from addon.formats.neutral.turn import Message, Part, Reasoning, message_of
 from addon.formats.tolerant.history import messages_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import array_text, with_members
 
 __all__ = ("RawMessage", "read_message")
@@ -77,6 +78,7 @@ class RawMessage(msgspec.Struct):
 
     def fitted(self, fitting: Fitting) -> bytes | None:
         """Its text for the upstream; None when it must not go out. Raises RequestError."""
+        breathe()
         indices = range(self.first, self.first + len(self.messages))
         thinks = any(block.came is not None for block in self.blocks)
         if not (self.odd or thinks) and fitting.edits.keys().isdisjoint(indices):
@@ -151,6 +153,7 @@ def read_message(raw: bytes, item: Any, first: int, unseal: Unseal) -> RawMessag
 
     None for one that is written in another format. Raises RequestError.
     """
+    breathe()
     if not _is_own(item):
         return None
     content = item["content"]

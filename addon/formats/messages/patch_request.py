@@ -31,6 +31,7 @@ from addon.formats.neutral.request import Request, refuse_duplicates, refuse_par
 from addon.formats.neutral.schemas import CHOICES, flat
 from addon.formats.tolerant.client_tools import as_function
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -347,6 +348,7 @@ def _once(tools: list[bytes]) -> list[bytes]:
 
 
 def _typed_tool(tool: bytes) -> bytes:
+    breathe()
     if not tool.startswith(b"{"):
         return tool
     return changed(tool, ("input_schema",), _typed)

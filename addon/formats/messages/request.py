@@ -30,6 +30,7 @@ from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import as_dict, as_int, as_number, as_str, bool_member, strings_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import Members, members, object_text, scalar_text
 
 __all__ = ("decode", "described", "encode", "items_of", "query_of", "request_of")
@@ -300,6 +301,7 @@ def _forces_one(choice: ToolChoice) -> bool:
 
 
 def _tool(tool: Tool, *, own: bool) -> dict[str, Any]:
+    breathe()
     if tool.declared:
         return tool.declared
     declared = described(tool)

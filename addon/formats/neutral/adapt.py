@@ -33,6 +33,7 @@ from addon.formats.neutral.turn import (
     turn_of,
 )
 from addon.formats.wire.lenient import as_dict, as_str, is_object_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = (
@@ -289,6 +290,7 @@ class _Fitting:
                 yield tool
 
     def tool(self, tool: Tool) -> Tool:
+        breathe()
         tool = _with_typed_schema(tool)
         if tool.parameters is not None:
             fitting = self._abilities.schema(tool.parameters)
@@ -319,6 +321,7 @@ class _Fitting:
         return message_of(message.role, parts, failed=message.failed, **held)
 
     def _part(self, at: int, part: Part) -> Part:
+        breathe()
         match part:
             case ToolCall():
                 call = self._call(_raised_part(part, self._declared))

@@ -26,6 +26,7 @@ __all__ = (
     "refuse_parts",
     "refused",
     "too_many",
+    "too_much_in_it",
     "unsupported_tool",
 )
 
@@ -217,6 +218,12 @@ def refuse_duplicates(parts: Members) -> None:
 def too_many(what: str, count: int, most: int, remedy: str) -> RequestError:
     """The error for a request that has more of something than the gateway takes."""
     message = f"The request has {count:,} {what}, and at most {most:,} are taken: {remedy}."
+    return RequestError(Problem(status=413, message=message, code="request_too_large"))
+
+
+def too_much_in_it(most: int, remedy: str) -> RequestError:
+    """The error for a request with more JSON values than the gateway takes."""
+    message = f"The request has too many JSON values, and at most {most:,} are taken: {remedy}."
     return RequestError(Problem(status=413, message=message, code="request_too_large"))
 
 

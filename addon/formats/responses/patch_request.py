@@ -27,6 +27,7 @@ from addon.formats.tolerant.history import messages_and_sources
 from addon.formats.tolerant.items import item_parts
 from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in, strings_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -244,6 +245,7 @@ def _given_items(given: bytes) -> list[bytes]:
 
 def _own_item(raw: bytes, item: dict[str, Any], past: Past | None) -> _Item:
     """The item, or the stored one that it refers to."""
+    breathe()
     stored = referred(item, past)
     if stored is item:
         return _Item(raw, item)
@@ -342,6 +344,7 @@ def _with_effort(given: bytes, effort: str) -> bytes:
 
 def _texts(item: _Item, ids: Mapping[str, str], unusable: frozenset[str]) -> list[bytes]:
     """The item for an upstream: one text, or none for unusable reasoning."""
+    breathe()
     changes: dict[str, bytes] = {}
     if item.is_thought:
         thought = item.thought and _usable(item.thought, unusable)
@@ -430,6 +433,7 @@ def _fitted(item: bytes, at: int, abilities: Abilities, notes: list[str]) -> byt
     """The item with noted remarks in the place of parts that the upstream does not take. Raises
     RequestError.
     """
+    breathe()
     found = as_dict(value(item))
     for name in ("content", "output"):
         if any(part.get("type") in _PICTURES for part in dicts_in(found.get(name))):

@@ -30,6 +30,7 @@ from addon.formats.wire.lenient import (
     bool_member,
     strings_in,
 )
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import Members, scalar_text
 
 __all__ = (
@@ -288,6 +289,7 @@ def _chosen(name: str, request: Request) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    breathe()
     if tool.custom:
         members = {"description": tool.description, "format": tool.grammar or None}
         return {"type": "custom", "name": tool.name, **_given(members)}

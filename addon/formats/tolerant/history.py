@@ -14,6 +14,7 @@ from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.items import call_id_of, is_result, item_parts, result_parts
 from addon.formats.tolerant.parts import arguments_of, cache_of, parts_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
+from addon.formats.wire.pace import breathe
 
 __all__ = ("messages_and_sources", "messages_of")
 
@@ -82,6 +83,7 @@ class _Reading:
 
     def take(self, item: dict[str, Any], at: int) -> None:
         """Read the message or item at this position."""
+        breathe()
         kind = item.get("type", "message")
         if kind == "item_reference":
             raise _unknown(item)

@@ -20,6 +20,7 @@ from addon.formats.neutral.turn import (
 from addon.formats.tolerant.client_tools import runs_here
 from addon.formats.tolerant.parts import arguments_of, parts_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("call_id_of", "call_of", "is_result", "item_parts", "result_parts")
@@ -40,6 +41,7 @@ _RESULTS = frozenset(
 
 def item_parts(item: dict[str, Any]) -> list[Part]:
     """The parts of an item of an assistant's turn; an unknown item is one part, as it is."""
+    breathe()
     match item.get("type"):
         case "message":
             return _message_parts(dicts_in(item.get("content")))

@@ -1,7 +1,9 @@
 """How long a request is, counted before it is read."""
 
-from addon.formats.neutral.request import refused, too_many
+from addon.formats.neutral.request import refused, too_many, too_much_in_it
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson, Members, count, members
+from addon.formats.wire.weight import count_values, has_more
 
 __all__ = ("refuse_long",)
 
@@ -9,13 +11,24 @@ _CONVERSATION = ("messages", "input")
 _TOOLS = ("tools", "functions")
 _REMEDY = "start a new chat, or raise max_messages"
 
+VALUES_OF_A_MESSAGE = 12
+"""JSON values that a message may have on average: a tool call has eight with its message."""
+
+FEWEST_VALUES = 100_000
+"""JSON values that any request may have: a hundred tools have some ten thousand."""
+
 
 def refuse_long(body: bytes, most: int) -> None:
     """Raise RequestError for a body of any format with more than `most` messages and items,
     or tools.
     """
-    if body.count(b",") < most:
+    allowed = max(FEWEST_VALUES, VALUES_OF_A_MESSAGE * most)
+    values = count_values(body, allowed)
+    if values > allowed:
+        raise too_much_in_it(allowed, _REMEDY)
+    if not has_more(body, b",", most):
         return  # that many elements have one comma less between them, and counting commas is quick
+    breathe()
     try:
         parts = members(body)
         conversation, tools = _count(parts, _CONVERSATION, most), _count(parts, _TOOLS, most)

@@ -26,6 +26,7 @@ from addon.formats.neutral.turn import (
 )
 from addon.formats.tolerant.content import thought_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("arguments_of", "cache_of", "filled", "parts_of")
@@ -54,6 +55,7 @@ def parts_of(content: Any, foreign: str = "") -> list[Part]:
 
 def arguments_of(arguments: Any) -> str:
     """A call's arguments as the string the model wrote; Messages has an object in their place."""
+    breathe()
     if arguments is None:
         return ""
     if isinstance(arguments, str):
@@ -86,6 +88,7 @@ def _bare_text(words: str) -> list[Part]:
 
 
 def _part(raw: Any, foreign: str) -> list[Part]:
+    breathe()
     if isinstance(raw, str):
         return _bare_text(raw)
     block = as_dict(raw)

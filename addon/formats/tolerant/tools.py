@@ -15,6 +15,7 @@ from addon.formats.neutral.request import Hosted, Tool, ToolChoice, WireFormat
 from addon.formats.tolerant.client_tools import as_function
 from addon.formats.tolerant.parts import cache_of
 from addon.formats.wire.lenient import as_dict, as_str, bool_member, dicts_in
+from addon.formats.wire.pace import breathe
 
 __all__ = ("choice_of", "tools_of", "tools_within")
 
@@ -125,6 +126,7 @@ def _name(tool: dict[str, Any]) -> str:
 
 
 def _tool(raw: dict[str, Any]) -> Tool | None:
+    breathe()
     kind = raw.get("type")
     if "input_schema" in raw and kind in (None, "custom"):
         tool = _function(raw, raw.get("input_schema"))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from addon.exchange.intake import Intake
+from addon.exchange.verdict import Reply
 from addon.formats.neutral.problem import Problem
 from addon.recall.identity import mint, new_token
 from shared.config.schema import Server
@@ -268,7 +269,8 @@ def test_a_few_messages_cannot_hold_more_pieces_than_a_long_conversation(
     desk: Desk, kind: str
 ) -> None:
     problem = refusal(desk, *PIECES[kind])
-    assert (problem.status, "at most 100,000 are taken" in problem.message) == (413, True)
+    most = "240,000" if kind in ("calls", "blocks") else "100,000"  # of the values they are made of
+    assert (problem.status, f"at most {most} are taken" in problem.message) == (413, True)
 
 
 def test_a_message_with_more_members_than_any_has_is_refused_in_words(desk: Desk) -> None:
@@ -279,3 +281,19 @@ def test_a_message_with_more_members_than_any_has_is_refused_in_words(desk: Desk
     said[1] |= {"reasoning": "trimmed"} | dict.fromkeys(map(str, range(10_000)), 1)
     with pytest.raises(Refused, match="more than 10,000 members"):
         desk.open(said)
+
+
+@pytest.mark.parametrize("filler", ["[]", "1", '{"a":1}', '"x"'])
+def test_a_request_of_more_values_than_any_conversation_has_is_refused_before_it_is_read(
+    desk: Desk, filler: str
+) -> None:
+    values = ",".join([filler] * 240_001)
+    asked = f'{{"model":"m","messages":[{{"role":"user","content":"hi"}}],"stop":[{values}]}}'
+    reply = desk.intake().open(asked.encode())
+    assert isinstance(reply, Reply)
+    assert reply.status == 413
+    assert b"at most 240,000 are taken" in reply.body
+
+
+def test_a_long_text_may_have_as_many_signs_as_it_likes(desk: Desk) -> None:
+    desk.open([{"role": "user", "content": ",[{" * 200_000}])
