@@ -32,11 +32,15 @@ class OpenByAddress:
 
     def take(self, address: str, *, per_address: int, per_network: int) -> bool:
         """Count one more, unless that is too many."""
-        own, network = places_of(address)
-        if self._open[own] >= per_address or self._open[network] >= per_network:
+        if not self.has_room(address, per_address=per_address, per_network=per_network):
             return False
-        self._open.update({own, network})
+        self._open.update(set(places_of(address)))
         return True
+
+    def has_room(self, address: str, *, per_address: int, per_network: int) -> bool:
+        """Whether one more would not be too many."""
+        own, network = places_of(address)
+        return self._open[own] < per_address and self._open[network] < per_network
 
     def give_back(self, address: str) -> None:
         """One that was taken has ended."""

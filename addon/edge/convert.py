@@ -3,7 +3,6 @@
 import re
 
 from mitmproxy import http
-from mitmproxy.connection import Client
 from mitmproxy.proxy.layers.http import GetHttpConnection
 
 from addon.admission import problems
@@ -115,14 +114,14 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 def peer_address(flow: http.HTTPFlow) -> str:
     """The address at the other end of the client's connection; a proxy's when one is in front."""
-    return address_of(flow.client_conn)
+    return address_of(flow.client_conn.peername)
 
 
-def address_of(client: Client) -> str:
+def address_of(peername: tuple[str, int] | None) -> str:
     """The address at the other end of a connection."""
-    if client.peername is None:
+    if peername is None:
         return ""
-    return client.peername[0].removeprefix("::ffff:")
+    return peername[0].removeprefix("::ffff:")
 
 
 def connect_words(error: str) -> str:

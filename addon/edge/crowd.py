@@ -6,9 +6,12 @@ import asyncio
 import logging
 import resource
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.utils import asyncio_utils
 
 from addon.admission.addresses import OpenByAddress
@@ -20,6 +23,7 @@ from shared.config.schema import Server
 
 __all__ = ("Crowd",)
 
+OF_ADDRESS = "too many connections of its address"
 OTHER_DESCRIPTORS = 128
 """File descriptors for everything else than clients and their upstreams."""
 
@@ -50,17 +54,46 @@ class Crowd:
         self._requests = OpenByAddress()
         self._forwarded: WeakKeyDictionary[http.HTTPFlow, str] = WeakKeyDictionary()
 
+    def load(self, loader: Loader) -> None:
+        """Turn away a connection before mitmproxy makes anything of it: that is most of what
+        a flood of them costs.
+        """
+        serve = ServerInstance.handle_stream
+        crowd = self
+
+        async def handle_stream(
+            instance: ServerInstance[Any],
+            reader: asyncio.StreamReader,
+            writer: asyncio.StreamWriter | None = None,
+        ) -> None:
+            if writer is not None and not crowd.has_room(writer.get_extra_info("peername")):
+                writer.transport.abort()
+                return
+            await serve(instance, reader, writer)
+
+        ServerInstance.handle_stream = handle_stream  # type: ignore[method-assign, assignment]
+
+    def has_room(self, peername: tuple[str, int] | None) -> bool:
+        """Whether a connection from there would be let in; says so if not."""
+        address = address_of(peername)
+        if is_trusted(address, self._server().trusted_proxies):
+            return True
+        if self._connections.has_room(address, **self._caps()):
+            return True
+        self._tell(address, OF_ADDRESS)
+        return False
+
     def client_connected(self, client: connection.Client) -> None:
         if len(self._clients) >= self._limit:
             self._turn_away(client, "too many connections")
             return
-        address = address_of(client)
+        address = address_of(client.peername)
         if is_trusted(address, self._server().trusted_proxies):
             self._clients[client.id] = ""
         elif self._take(self._connections, address):
             self._clients[client.id] = address
         else:
-            self._turn_away(client, "too many connections of its address")
+            self._turn_away(client, OF_ADDRESS)
 
     def client_disconnected(self, client: connection.Client) -> None:
         if address := self._clients.pop(client.id, ""):
@@ -70,7 +103,7 @@ class Crowd:
         """Whether a request of the client at this address may go on; those that come without
         a proxy are counted by their connections.
         """
-        if address == address_of(flow.client_conn) or is_trusted(
+        if address == address_of(flow.client_conn.peername) or is_trusted(
             address, self._server().trusted_proxies
         ):
             return True
@@ -113,15 +146,19 @@ class Crowd:
             _log.warning("%d lines of strangers were left out: %s", total, told)
 
     def _take(self, counted: OpenByAddress, address: str) -> bool:
+        return counted.take(address, **self._caps())
+
+    def _caps(self) -> dict[str, int]:
         server = self._server()
-        return counted.take(
-            address,
-            per_address=min(server.max_connections_per_address, self._limit // 2),
-            per_network=min(server.max_connections_per_network, self._limit * 3 // 4),
-        )
+        return {
+            "per_address": min(server.max_connections_per_address, self._limit // 2),
+            "per_network": min(server.max_connections_per_network, self._limit * 3 // 4),
+        }
 
     def _turn_away(self, client: connection.Client, why: str) -> None:
         client.error = why
-        address = address_of(client)
+        self._tell(address_of(client.peername), why)
+
+    def _tell(self, address: str, why: str) -> None:
         if self.may_log(address):
             _log.warning("a connection of %s is closed: %s", address, why)

@@ -59,7 +59,7 @@ class GatewayHttpLayer(HttpLayer):
 
         self._next_alarm = math.inf
         server = planner.server
-        trusted = is_trusted(address_of(context.client), server.trusted_proxies)
+        trusted = is_trusted(address_of(context.client.peername), server.trusted_proxies)
         self._client = ClientHttp1(
             context.fork(), planner.clock, server, planner.room, trusted=trusted
         )

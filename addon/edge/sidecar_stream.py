@@ -33,7 +33,7 @@ class SidecarStream:
         self._request: http.Request = plan.request
         self._opened_at = client.clock.monotonic()
         self._connected = False
-        owner = places_of(address_of(client.context.client))[0]
+        owner = places_of(address_of(client.context.client.peername))[0]
         client.coming = Coming(client.planner, owner)
 
     def take(self, event: events.Event) -> CommandGenerator[None]:

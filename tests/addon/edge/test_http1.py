@@ -8,6 +8,7 @@ from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import _events, _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.mode_specs import ProxyMode
@@ -43,6 +44,7 @@ class Clock:
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classes in mitmproxy's place, for the test's duration."""
     for module, name in (
+        (modes, "ReverseProxy"),
         (http_layers, "Http1Client"),
         (_http1, "ChunkedReader"),
         (_http1, "make_error_response"),
