@@ -11,15 +11,21 @@ from addon.formats.wire.pace import Work
 
 __all__ = ("Coming",)
 
+BLOCK = 512 * 1024
+"""Bytes of a body that are kept as one: a buffer that grows to the whole grows within the heap,
+which can't give it back as long as something lies above it.
+"""
+
 
 class Coming:
     """One body."""
 
     def __init__(self, planner: Planner, owner: str) -> None:
         self._planner = planner
-        self._body = bytearray()
-        # mitmproxy's own buffer keeps each piece: one of two bytes takes forty.
-        self._held = Held(owner, self._body.clear)
+        self._blocks: list[bytes] = []
+        self._tail = bytearray()
+        self._size = 0
+        self._held = Held(owner, self._let_go)
         self._work: Work[UpstreamCall | Reply] | None = None
 
     @property
@@ -34,11 +40,16 @@ class Coming:
 
     def add(self, piece: bytes) -> bool:
         """Hold another piece, if there is room."""
-        self._body += piece
+        # mitmproxy's own buffer keeps each piece: one of two bytes takes forty.
+        self._tail += piece
+        self._size += len(piece)
+        if len(self._tail) >= BLOCK:
+            self._blocks.append(bytes(self._tail))
+            self._tail.clear()
         server = self._planner.server
         return self._planner.room.hold(
             self._held,
-            len(self._body),
+            self._size,
             most=server.waiting_bytes,
             most_of_owner=server.waiting_bytes_of_one,
         )
@@ -46,12 +57,12 @@ class Coming:
     @property
     def size(self) -> int:
         """Bytes that have come."""
-        return len(self._body)
+        return self._size
 
     def take(self) -> bytes:
         """The whole body; it goes on holding its room."""
-        body = bytes(self._body)
-        self._body.clear()
+        body = b"".join([*self._blocks, self._tail])
+        self._let_go()
         return body
 
     def begin(self, take_in: Callable[[], UpstreamCall | Reply]) -> None:
@@ -72,8 +83,13 @@ class Coming:
     def leave(self) -> None:
         """It was let in, or its request has ended; a second time does nothing."""
         self._planner.room.leave(self._held)
+        self._let_go()
         if self._work is not None:
             work, self._work = self._work, None
             self._planner.slices.workers -= 1
             if not work.done:
                 work.stop()
+
+    def _let_go(self) -> None:
+        self._blocks.clear()
+        self._tail.clear()

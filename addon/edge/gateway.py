@@ -24,6 +24,7 @@ from addon.edge.convert import fault, header_map, peer_address, response_of
 from addon.edge.crowd import Crowd
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.lifecycle import Lifecycle
+from addon.edge.memory import give_back_soon
 from addon.edge.plan import FAULT, LlmCall, Plan, Planner, Slices, ToSidecar
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.exchange import local_answers
@@ -91,8 +92,11 @@ class Gateway(Planner):
         status = "500" if flow.response is None else str(flow.response.status_code)
         failed = flow.error is not None and flow.error.msg == FAULT
         self._request_log.settle(flow, status, cut="gateway_error" if failed else "")
+        if not self.watched:
+            flow.request.data.content = b""  # a flow is a cycle: it stays until a collection
 
     def running(self) -> None:
+        give_back_soon()
         self.watched = ctx.master.addons.get("view") is not None or len(ctx.options.scripts) > 1
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:

@@ -21,7 +21,10 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
     RequestHeaders,
+    RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseProtocolError,
@@ -44,6 +47,12 @@ MAX_HEAD = 64 * 1024
 
 MAX_PIPELINED = 64 * 1024
 """Bytes a client may send ahead while it waits for an answer, or as a chunk's header."""
+
+STRANGER_BYTES = 8 * 1024 * 1024
+"""What the heads of one address that are coming may hold."""
+
+BUFFERS = 2
+"""A head is held here, and asyncio's reader has a buffer of the size of what it has read."""
 
 MOST_CHUNKS = 4096
 """Chunks within the 64 KiB that are read at a time: each costs some microseconds."""
@@ -129,9 +138,9 @@ class ClientHttp1(Http1Server):
         elif isinstance(event, events.DataReceived):
             yield from self._take(event.data)
         else:
+            yield from self._usable(super()._handle_event(event))
             if isinstance(event, events.ConnectionClosed):
                 self.leave()
-            yield from self._usable(super()._handle_event(event))
 
     def _usable(self, work: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
         """What is to be done, without requests that have just been refused and without
@@ -171,14 +180,16 @@ class ClientHttp1(Http1Server):
         """Hold room for what is kept of a head, or of requests that were sent ahead."""
         return self._room.hold(
             self._coming,
-            len(self.buf),
+            BUFFERS * len(self.buf),
             most=self._server.waiting_bytes,
-            most_of_owner=self._server.waiting_bytes_of_one,
+            most_of_owner=STRANGER_BYTES,
         )
 
     def leave(self) -> None:
-        """Hold no room any more; a second time does nothing."""
+        """Hold nothing any more; a second time does nothing."""
         self._room.leave(self._coming)
+        # mitmproxy's layers are cycles: what they keep stays until a collection.
+        self._let_go()
 
     def _let_go(self) -> None:
         self.buf = ReceiveBuffer()
@@ -210,6 +221,28 @@ class ClientHttp1(Http1Server):
             yield commands.RequestWakeup(0)
         else:
             yield from super().read_headers(event)
+
+    def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Take all chunks that have come as one: each would pass through all layers."""
+        pieces: list[bytes] = []
+        for command in super().read_body(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, RequestData):
+                pieces.append(command.event.data)
+                if len(pieces) > MOST_CHUNKS:
+                    yield from self._give_up_body("too many chunks of a few bytes")
+                    return
+                continue
+            if pieces:
+                yield ReceiveHttp(RequestData(self.stream_id, b"".join(pieces)))
+                pieces = []
+            yield command
+        if pieces:
+            yield ReceiveHttp(RequestData(self.stream_id, b"".join(pieces)))
+
+    def _give_up_body(self, why: str) -> layer.CommandGenerator[None]:
+        yield commands.CloseConnection(self.conn)
+        code = ErrorCode.GENERIC_CLIENT_ERROR
+        yield ReceiveHttp(RequestProtocolError(self.stream_id, why, code))
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         # The body of an answer to HEAD would be read as the next answer's head.
@@ -282,23 +315,11 @@ class UpstreamHttp1(Http1Client):
 
 
 class _ChunkedReader(ChunkedReader):
-    """Takes all chunks that have come as one: mitmproxy passes each through all its layers.
-    Drops trailers: nothing in an LLM exchange is said in them.
-    """
-
-    _ended = False
+    """Drops trailers: nothing in an LLM exchange is said in them."""
 
     def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
-        pieces = []
-        while not self._ended and isinstance(found := super().__call__(buf), h11.Data):
-            pieces.append(bytes(found.data))
-            if len(pieces) > MOST_CHUNKS:
-                raise h11.RemoteProtocolError("too many chunks of a few bytes")
-        if not pieces:
-            ends = self._ended or isinstance(found, h11.EndOfMessage)
-            return h11.EndOfMessage() if ends else None
-        self._ended = isinstance(found, h11.EndOfMessage)
-        return h11.Data(data=b"".join(pieces))
+        found = super().__call__(buf)
+        return h11.EndOfMessage() if isinstance(found, h11.EndOfMessage) else found
 
 
 def make_error_response(status_code: int, message: str = "") -> bytes:

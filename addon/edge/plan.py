@@ -90,4 +90,6 @@ class Planner(Protocol):
         """
 
     def let_go(self, flow: http.HTTPFlow) -> None:
-        """Close what is still open of a flow that has ended, as the hook of its end failed."""
+        """Close what is still open of a flow that has ended, as the hook of its end may have
+        failed, and keep no body of it.
+        """

@@ -139,9 +139,10 @@ class Intake:
             self.call.storing.add(commit)
 
     def close(self) -> None:
-        """Give back what the request holds of its caller's limits, however it has ended, and
-        close it in the books unless that is done.
+        """Give back what the request holds of its caller's limits, however it has ended, close
+        it in the books unless that is done, and let go of all that was made of it.
         """
+        self.call = self.request = None
         meter = self._arrival.services.meter
         try:
             if self.opened is not None:

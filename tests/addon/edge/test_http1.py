@@ -378,7 +378,7 @@ def test_heads_that_are_coming_have_room_until_they_are_whole(clock: Clock) -> N
     here, room = context(), BodyRoom()
     side = Side(ClientHttp1(here, clock, SERVER, room), here.client)
     side.get(HEAD)
-    assert room.total == len(HEAD)
+    assert room.total == 2 * len(HEAD)
     side.get(b"Content-Length: 0\r\n\r\n")
     assert room.total == 0
     answered(side).get(HEAD).lose()
@@ -388,7 +388,7 @@ def test_heads_that_are_coming_have_room_until_they_are_whole(clock: Clock) -> N
 def test_a_head_that_finds_no_room_is_refused(clock: Clock) -> None:
     here, room = context(), BodyRoom()
     side = Side(ClientHttp1(here, clock, SERVER, room), here.client)
-    most = SERVER.waiting_bytes_of_one
+    most = http1.STRANGER_BYTES
     room.hold(Held("127.0.0.1", lambda: None), most, most=2 * most, most_of_owner=most)
     assert side.get(HEAD).sent.startswith(b"HTTP/1.1 503")
     assert side.closed
