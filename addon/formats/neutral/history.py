@@ -5,12 +5,13 @@ Clients let the user speak between a call and its result, compact one of the two
 the calls of each turn anew; OpenAI, Anthropic and most others refuse that.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from addon.formats.neutral.turn import Message, Part, Text, ToolCall, message_of
+from addon.formats.wire.pace import breathe
 
 __all__ = ("well_formed",)
 
@@ -40,6 +41,8 @@ class _Arranged:
                 self._results[message.result_of].append(at)
         self._taken: set[int] = set()
         self._ids: set[str] = set()
+        self._copies: Counter[str] = Counter()
+        """How many calls have had an id: the next looks for a free name from there on."""
 
     def messages(self) -> Iterator[Message]:
         for at, message in enumerate(self._messages):
@@ -65,10 +68,11 @@ class _Arranged:
             yield result
 
     def _id(self, call: ToolCall) -> str:
-        call_id, copies = call.id, 1
+        breathe()
+        call_id = call.id
         while self._unique_ids and call_id in self._ids:
-            copies += 1
-            call_id = f"{call.id}_{copies}"
+            self._copies[call.id] += 1
+            call_id = f"{call.id}_{self._copies[call.id] + 1}"
         self._ids.add(call_id)
         return call_id
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addon.formats.neutral.history import well_formed
+from addon.formats.neutral.history import _Arranged, well_formed
 from addon.formats.neutral.turn import Image, Message, Text, ToolCall, message_of
 
 LOST = "[The result of this tool call is not in the conversation.]"
@@ -101,3 +101,22 @@ def test_all_but_the_id_of_a_call_stays() -> None:
     assert found == message_of(
         "assistant", [thought, ToolCall("a_2", "f", "text", custom=True, cache="1h")]
     )
+
+
+class Looked(set[str]):
+    """Counts how often it is asked whether something is in it."""
+
+    times = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.times += 1
+        return super().__contains__(name)
+
+
+def test_calls_that_all_have_one_id_get_their_names_in_linear_time() -> None:
+    arranging = _Arranged([calling("a") for _ in range(500)], unique_ids=True)
+    arranging._ids = looked = Looked()
+    ids = [call.id for message in arranging.messages() for call in message.calls]
+    assert ids[:3] == ["a", "a_2", "a_3"]
+    assert len(set(ids)) == 500
+    assert looked.times <= 3 * 500
