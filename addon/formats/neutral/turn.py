@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = (
@@ -233,6 +234,7 @@ def message_of(
     role: Role, parts: Iterable[Part], *, result_of: str = "", failed: bool = False, cache: str = ""
 ) -> Message:
     """The neutral message of these parts."""
+    breathe()
     parts = tuple(parts)
     return Message(
         role,
@@ -287,6 +289,7 @@ def edited(message: Message, edit: Edit) -> Message:
 
 def opened_message(message: Message, unseal: Callable[[Reasoning], Reasoning | None]) -> Message:
     """The message with the reasoning of its sealed copies; an unusable copy is left out."""
+    breathe()
     if not any(isinstance(part, Reasoning) and part.opaque for part in message.parts):
         return message
     parts: list[Part] = []

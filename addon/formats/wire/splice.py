@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from addon.formats.wire.pace import breathe
+
 __all__ = (
     "MalformedJson",
     "Members",
@@ -265,6 +267,7 @@ def _scan_array(text: str, most: int | None = None) -> list[bytes]:
 
 def _span(text: str, at: int) -> tuple[str, int]:
     """The text of the value that starts at `at`, and where the next token starts."""
+    breathe()
     try:
         _, end = _SKIP.raw_decode(text, at)
     except RecursionError as error:
