@@ -248,7 +248,8 @@ def test_keys_are_never_echoed(desk: Desk, status: int) -> None:
 def test_a_compressed_refusal_is_read_and_passed_on_plain(desk: Desk, coding: str) -> None:
     packed = gzip.compress(error("no")) if coding == "gzip" else error("no")
     reply = desk.open().refused(400, {"content-encoding": coding}, packed)
-    assert reply == Reply(400, {}, error("no"), "upstream_400")
+    label = {"content-type": "application/json"}
+    assert reply == Reply(400, label, error("no"), "upstream_400")
 
 
 # -- answers ---------------------------------------------------------------------------------------
