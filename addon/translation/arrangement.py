@@ -12,6 +12,7 @@ from addon.formats.neutral.request import WireFormat
 from addon.formats.neutral.turn import Message, Text, ToolCall, message_of
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import (
     array_elements,
     array_text,
@@ -67,6 +68,7 @@ def _words(message: Message) -> str:
 
 
 def _chat_piece(raw: bytes, found: dict[str, Any]) -> Iterator[_Piece]:
+    breathe()
     role = as_str(found.get("role"))
     if role == "tool":
         content = parts_of(found.get("content"), "chat")
@@ -90,6 +92,7 @@ def _chat_text(message: Message) -> bytes:
 
 
 def _item_piece(raw: bytes, found: dict[str, Any]) -> Iterator[_Piece]:
+    breathe()
     kind, call_id = as_str(found.get("type")), as_str(found.get("call_id"))
     if kind in _RESULTS:
         output = parts_of(found.get("output"), "responses")
@@ -112,6 +115,7 @@ def _item_text(message: Message) -> bytes:
 
 def _message_pieces(raw: bytes, found: dict[str, Any]) -> Iterator[_Piece]:
     """An assistant's message is one piece; of the user's each result is one, and the rest."""
+    breathe()
     blocks = dicts_in(found.get("content"))
     if as_str(found.get("role")) == "assistant":
         ids = [as_str(one.get("id")) for one in blocks if one.get("type") == "tool_use"]

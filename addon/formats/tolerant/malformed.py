@@ -7,6 +7,7 @@ from typing import Any
 
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import refused
+from addon.formats.wire.pace import breathe
 
 __all__ = ("refuse_malformed", "refuse_malformed_one")
 
@@ -22,6 +23,7 @@ def refuse_malformed(items: Iterable[Any], name: str) -> None:
 
 def refuse_malformed_one(item: Any, place: str) -> None:
     """The same for one that stands at this place of the request."""
+    breathe()
     if not isinstance(item, dict):
         raise _malformed(place, "is no object")
     _refuse_calls(item.get("tool_calls"), f"{place}.tool_calls")
