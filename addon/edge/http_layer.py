@@ -122,8 +122,8 @@ class GatewayHttpLayer(HttpLayer):
                 yield from self.event_to_child(child, Tick())
         else:
             yield from super()._handle_event(event)
-            if not (self.streams or self._client.pieces):
-                self._stream = None  # its bodies would stay as long as the client is connected
+        if not (self.streams or self._client.pieces):
+            self._stream = None  # its bodies would stay as long as the client is connected
         yield from self._set_alarm()
 
     def _set_alarm(self) -> layer.CommandGenerator[None]:
