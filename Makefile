@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run web start stop restart status log test test-fast harden harden-long fmt lint structure check bench release vendor screenshots
+.PHONY: help install run tunnel web start stop restart status log test test-fast harden harden-long fmt lint structure check bench release vendor screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-12s %s\n' "$$verb" "$$text"; done
@@ -18,6 +18,9 @@ install: .venv/.installed ## Install what the gateway needs into .venv
 
 run: .venv/.installed ## Start the gateway here; Ctrl-C stops it
 	@exec $(THINKBACK) up
+
+tunnel: .venv/.installed ## The same with a tunnel, so that Cursor reaches it
+	@exec $(THINKBACK) up --tunnel
 
 web: .venv/.installed ## The same under mitmweb, to watch the traffic in a browser
 	@exec $(THINKBACK) up --web

@@ -61,12 +61,16 @@ def listen(address: str) -> list[socket.socket]:
     return opened
 
 
-async def is_healthy(url: str) -> bool:
-    """Whether `/healthz` of the program at this address answers 200 within 2 s."""
+async def is_healthy(url: str, seconds: float = 2) -> bool:
+    """Whether `/healthz` of the program at this URL answers 200 within so many seconds."""
     parts = urlsplit(url)
+    encrypted = parts.scheme == "https"
+    port = parts.port or (443 if encrypted else 80)
     try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_connection(
+                parts.hostname, port, ssl=encrypted or None
+            )
             try:
                 head = f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
                 writer.write(head.encode())

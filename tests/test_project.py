@@ -15,6 +15,7 @@ VERBS = {
     "help",
     "install",
     "run",
+    "tunnel",
     "web",
     "start",
     "stop",

@@ -17,7 +17,7 @@ import msgspec
 
 from shared.lifeline import BEAT_SECONDS, LIFELINE, SOCKETS, STACKS
 
-__all__ = ("Child", "Known", "Program", "Say", "spawn")
+__all__ = ("Child", "Known", "Program", "Say", "child_of", "ending", "reap", "spawn")
 
 STARTING_BEATS = 120
 """Missed beats after which a process hangs that has not said yet that it works: a slow disk, a
@@ -140,7 +140,7 @@ class Child:
             missed = 0
             self._hear(line.decode().split())
         transport.close()
-        code = await self._reap()
+        code = await reap(self.known.pid)
         self.released.set()
         return code
 
@@ -179,13 +179,6 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.known.pid, number)
 
-    async def _reap(self) -> int:
-        while True:
-            pid, status = os.waitpid(self.known.pid, os.WNOHANG)  # noqa: ASYNC222 - returns at once
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            await asyncio.sleep(_POLL_SECONDS)
-
 
 def spawn(program: Program, group: asyncio.TaskGroup, *, say: Say, patience: float) -> Child:
     """Start a process of a program. Raises OSError when it can't be run."""
@@ -198,7 +191,7 @@ def spawn(program: Program, group: asyncio.TaskGroup, *, say: Say, patience: flo
             env={**program.environ, **handed},
             stdin=subprocess.DEVNULL,
             pass_fds=[*sockets, *program.passed_files, writing],
-            preexec_fn=_child_of(os.getpid()),
+            preexec_fn=child_of(os.getpid()),
         )
     except OSError:
         os.close(reading)
@@ -210,8 +203,17 @@ def spawn(program: Program, group: asyncio.TaskGroup, *, say: Say, patience: flo
     return Child(known, group, say=say, patience=patience)
 
 
-def _child_of(parent: int) -> Callable[[], None]:
-    """Return what the child runs before its program."""
+async def reap(pid: int) -> int:
+    """Wait for the end of a child; return its exit code, negative for a signal."""
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222 - returns at once
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def child_of(parent: int) -> Callable[[], None]:
+    """Return what a child runs before its program, so that it ends with this process."""
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:
@@ -224,3 +226,10 @@ def _child_of(parent: int) -> Callable[[], None]:
                 os._exit(1)
 
     return prepare
+
+
+def ending(code: int) -> str:
+    """Say how a process with this exit code has ended."""
+    if code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"

@@ -20,6 +20,7 @@ from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.handover import take_over
+from manage_api.command.tunnel_command import client_wanted, tunnel, tunnel_options
 from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
@@ -72,11 +73,14 @@ def main() -> None:
 @click.option("--web", is_flag=True, help="Run under mitmweb, to watch the traffic in a browser.")
 @click.option("--background", is_flag=True, hidden=True)
 @click.option("--rehearse", is_flag=True, hidden=True, help="Only see whether it could start.")
+@tunnel_options
 @click.pass_context
-def up(ctx: click.Context, web: bool, background: bool, rehearse: bool) -> None:
+def up(ctx: click.Context, /, web: bool, background: bool, rehearse: bool, **options: Any) -> None:
     """Start the gateway in the foreground; Ctrl-C stops it."""
     handover = take_over(os.environ)
-    prepared = launcher.prepare(os.environ, web=web, held=handover.sockets.keys())
+    client = client_wanted(load(os.environ), **options)
+    held = handover.sockets.keys()
+    prepared = launcher.prepare(os.environ, web=web, held=held, client=client)
     _show_first_account(prepared.first_account)
     if rehearse:
         return
@@ -87,6 +91,9 @@ def up(ctx: click.Context, web: bool, background: bool, rehearse: bool) -> None:
     with daemon.hold(handover.lock):
         code = asyncio.run(run(daemon=daemon))
     ctx.exit(code)
+
+
+main.add_command(tunnel)
 
 
 @main.command()

@@ -15,6 +15,7 @@ import msgspec
 
 from manage_api.addresses import listen
 from manage_api.command.child import Known
+from manage_api.command.tunnel import KeptTunnel
 
 __all__ = ("SIGNALS", "Handover", "run_anew", "take_over")
 
@@ -33,6 +34,8 @@ class Handover(msgspec.Struct):
     processes: list[Known] = []
     lock: int | None = None
     """The descriptor that holds the lock of the background process."""
+
+    tunnel: KeptTunnel | None = None
 
     def open_sockets(self, address: str) -> tuple[socket.socket, ...]:
         """The sockets that listen on `address`, opened unless they were handed over; OSError
@@ -61,6 +64,8 @@ def run_anew(handover: Handover, environ: Mapping[str, str]) -> None:
     kept = [fd for fds in handover.sockets.values() for fd in fds]
     kept += [known.lifeline for known in handover.processes]
     kept += [] if handover.lock is None else [handover.lock]
+    if handover.tunnel:
+        kept += [handover.tunnel.output, handover.tunnel.lock]
     for fd in kept:
         os.set_inheritable(fd, True)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

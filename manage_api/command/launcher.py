@@ -23,10 +23,13 @@ from manage_api.command.child import Program, Say
 from manage_api.command.daemon import Daemon
 from manage_api.command.handover import SIGNALS, Handover, command, left_to, run_anew
 from manage_api.command.supervise import Supervisor
+from manage_api.command.tunnel import Tunnel, open_tunnel, with_tunnel_file
+from manage_api.command.tunnel_client import TunnelClient
 from manage_api.domains.system.risks import refusal, unresolved
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import MitmSettings, find_mitm, load_safe_mitm
+from shared.config.overrides import Overrides
 from shared.config.passed import Passed, passing
 from shared.config.schema import Snapshot
 from shared.errors import StoreError, ThinkbackError
@@ -37,7 +40,14 @@ from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
 
-__all__ = ("LaunchError", "Prepared", "prepare", "refuse_unsafe", "run")
+__all__ = (
+    "LaunchError",
+    "Prepared",
+    "prepare",
+    "refuse_unsafe",
+    "refuse_well_known_passwords",
+    "run",
+)
 
 _OURS = ("--set", "server=false")
 """mitmproxy does not listen: the addon does, on the sockets that are handed to it."""
@@ -58,16 +68,28 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """What the programs need in order to start."""
 
     snapshot: Snapshot
+    overrides: Overrides
+    """What the snapshot has from the database."""
+
     mitm: MitmSettings
+    client: TunnelClient | None
+    """What opens a tunnel, if one is wanted."""
+
     first_account: FirstAccount | None
     """Set when this start created the account `admin`: its secrets are known only here."""
 
 
-def prepare(environ: Mapping[str, str], *, web: bool, held: Collection[str] = ()) -> Prepared:
+def prepare(
+    environ: Mapping[str, str],
+    *,
+    web: bool,
+    held: Collection[str] = (),
+    client: TunnelClient | None = None,
+) -> Prepared:
     """Read the configuration, check the addresses, create database and first account.
 
-    Addresses that are `held` are our own. Raises ConfigError, LaunchError or StoreError. A
-    faulty configuration changes nothing.
+    Addresses that are `held` are our own; a `client` will expose the gateway by a tunnel.
+    Raises ConfigError, LaunchError or StoreError. A faulty configuration changes nothing.
     """
     snapshot = load(environ)
     mitm = load_safe_mitm(find_mitm(), web=web)
@@ -83,12 +105,14 @@ def prepare(environ: Mapping[str, str], *, web: bool, held: Collection[str] = ()
             _await_free(address, remedy)
     with closing(open_engine(snapshot.database_url)) as engine:
         account = ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
-        snapshot = load(
-            environ, read_overrides(engine, load_secret(data_directory(snapshot.database_url)))
-        )
-        if snapshot.server.is_exposed:
-            _refuse_well_known_passwords(engine)
-    return Prepared(snapshot=snapshot, mitm=mitm, first_account=account)
+        database_url = snapshot.database_url
+        overrides = read_overrides(engine, load_secret(data_directory(database_url)))
+        snapshot = load(with_tunnel_file(environ, database_url), overrides)
+        if client or snapshot.server.is_exposed:
+            refuse_well_known_passwords(engine)
+    return Prepared(
+        snapshot=snapshot, overrides=overrides, mitm=mitm, client=client, first_account=account
+    )
 
 
 def refuse_unsafe(snapshot: Snapshot) -> None:
@@ -110,21 +134,27 @@ async def run(
 
     The first of them lets running answers end, the second cuts them. SIGHUP has the programs
     read their configuration again; SIGUSR2 runs all anew, with the code and the configuration
-    that are there by then.
+    that are there by then. A tunnel is open until all answers have ended.
     """
     if daemon:
         say = _said_and_noted(say, daemon)
+    environ = with_tunnel_file(environ, prepared.snapshot.database_url)
+    tunnel = _tunnel(prepared, environ, handover, say)
     _raise_file_limit()
     with passing(environ) as passed:
         programs, mitmweb_url = _programs(prepared, passed, handover, web=web)
         supervisor = Supervisor(
             programs, say=say, clock=SystemClock(), predecessors=handover.processes
         )
-        ready = report.ready(prepared.snapshot, version("thinkback"), mitmweb_url)
+        ready = report.ready(
+            prepared.snapshot, version("thinkback"), mitmweb_url, tunnelled=tunnel is not None
+        )
         async with asyncio.TaskGroup() as group:
-            restart = _Restart(supervisor, prepared, environ, say)
+            restart = _Restart(supervisor, prepared, environ, say, tunnel)
             _answer_signals(supervisor, lambda: group.create_task(restart()))
             tending = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
+            if tunnel:
+                tending.append(group.create_task(tunnel.keep()))
             if daemon:
                 restart.lock = daemon.lock
                 works = (daemon.keep_log_small(), daemon.beat())
@@ -134,6 +164,14 @@ async def run(
                 task.cancel()
     _checkpoint(prepared.snapshot.database_url)
     return code
+
+
+def _tunnel(
+    prepared: Prepared, environ: Mapping[str, str], handover: Handover, say: Say
+) -> Tunnel | None:
+    if not prepared.client:
+        return None
+    return open_tunnel(prepared.client, environ, prepared.overrides, say=say, kept=handover.tunnel)
 
 
 async def _tell_unresolved(snapshot: Snapshot, say: Say) -> None:
@@ -169,7 +207,12 @@ class _Restart:
     """Runs the launcher anew, when what is installed and configured now can be used."""
 
     def __init__(
-        self, supervisor: Supervisor, prepared: Prepared, environ: Mapping[str, str], say: Say
+        self,
+        supervisor: Supervisor,
+        prepared: Prepared,
+        environ: Mapping[str, str],
+        say: Say,
+        tunnel: Tunnel | None,
     ) -> None:
         self.lock: int | None = None
         """The descriptor that holds the lock of the background process."""
@@ -178,6 +221,7 @@ class _Restart:
         self._prepared = prepared
         self._environ = environ
         self._say = say
+        self._tunnel = tunnel
         self._under_way = asyncio.Lock()
 
     async def __call__(self) -> None:
@@ -205,6 +249,7 @@ class _Restart:
         if self._supervisor.leaving:
             return  # it was stopped meanwhile
         handover.processes = self._supervisor.known()
+        handover.tunnel = self._tunnel.kept if self._tunnel else None
         run_anew(handover, self._environ)
 
 
@@ -295,7 +340,7 @@ def _await_free(address: str, remedy: str) -> None:
     )
 
 
-def _refuse_well_known_passwords(engine: Engine) -> None:
+def refuse_well_known_passwords(engine: Engine) -> None:
     """Refuse to start an exposed gateway whose admin's password anybody would guess."""
     if names := admins_to_change_password(engine):
         raise LaunchError(

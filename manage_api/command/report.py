@@ -11,7 +11,7 @@ from shared.routes import known_models
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
-__all__ = ("NOT_RESTARTED", "RUNNING", "checked", "reachability", "ready")
+__all__ = ("NOT_RESTARTED", "RUNNING", "checked", "reachability", "ready", "tunnel")
 
 RUNNING = "is running."
 """How the first line ends that says so."""
@@ -33,8 +33,8 @@ def reachability(snapshot: Snapshot) -> str:
         return ""
     return (
         "Programs on this machine can use this base URL. Cursor can't: the calls come from its "
-        "servers, not from your computer. Put a reverse proxy without response buffering in "
-        "front, and set PUBLIC_URL (docs/operating.md)."
+        "servers, not from your computer. Open a tunnel (`thinkback tunnel`), or put a reverse "
+        "proxy without response buffering in front and set PUBLIC_URL (docs/operating.md)."
     )
 
 
@@ -58,22 +58,35 @@ def next_step(snapshot: Snapshot) -> str:
     )
 
 
-def ready(snapshot: Snapshot, version: str, mitmweb_url: str = "") -> str:
+def ready(
+    snapshot: Snapshot, version: str, mitmweb_url: str = "", *, tunnelled: bool = False
+) -> str:
     """Return the block that says the gateway works and how to use it."""
-    models = ", ".join(known_models(snapshot.upstreams))
-    if snapshot.upstreams and not models:
-        models = "every model of the upstream"
     rows = {
         "Base URL": base_url(snapshot),
-        "Models": models,
+        "Models": _models(snapshot),
         "Upstreams": ", ".join(
             f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams
         ),
         "Web pages": web_pages(snapshot),
         "mitmweb": mitmweb_url,
     }
-    notes = _paragraphs(next_step(snapshot), reachability(snapshot), *risks(snapshot))
+    reach = reachability(snapshot)
+    if tunnelled and reach:
+        reach = "A tunnel is being opened: the address for Cursor follows."
+    notes = _paragraphs(next_step(snapshot), reach, *risks(snapshot))
     return "\n".join([f"Thinkback {version} {RUNNING}", *_rows(rows), *notes])
+
+
+def tunnel(snapshot: Snapshot, program: str, note: str) -> str:
+    """Return what to enter in Cursor, once a tunnel's address is the public one."""
+    rows = {
+        "Base URL": base_url(snapshot),
+        "API key": "a virtual key, sk-… (thinkback key new USER, or the page Keys)",
+        "Model": _models(snapshot) or "none yet: add an upstream",
+    }
+    head = f"The tunnel ({program}) works. In Cursor, under Settings → Models, enter:"
+    return "\n".join([head, *_rows(rows), *_paragraphs(note, *risks(snapshot))])
 
 
 def first_account(account: FirstAccount) -> str:
@@ -103,6 +116,13 @@ def checked(snapshot: Snapshot) -> str:
     ]
     notes = (next_step(snapshot), *risks(snapshot), *unresolved(snapshot.upstreams))
     return "\n".join([*_rows(rows), *upstreams, *_paragraphs(*notes)])
+
+
+def _models(snapshot: Snapshot) -> str:
+    models = ", ".join(known_models(snapshot.upstreams))
+    if snapshot.upstreams and not models:
+        return "every model of the upstream"
+    return models
 
 
 def _upstream(snapshot: Snapshot, upstream: Upstream) -> list[str]:

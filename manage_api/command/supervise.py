@@ -1,12 +1,11 @@
 """Keeps child processes running; they never outlive this one."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakSet
 
-from manage_api.command.child import Child, Known, Program, Say, spawn
+from manage_api.command.child import Child, Known, Program, Say, ending, spawn
 from shared.clock import Clock
 
 __all__ = ("Supervisor",)
@@ -141,13 +140,12 @@ class _Keeper:
             failures += 1
             if failures >= _FIRST_TRIES and not (self.answered.is_set() or self.children):
                 self._say(
-                    f"The {self.program.name} does not start ({_ending(code)}): "
-                    "see the lines above."
+                    f"The {self.program.name} does not start ({ending(code)}): see the lines above."
                 )
                 return max(code, 1)
             delay = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10))
             self._say(
-                f"The {self.program.name} ended ({_ending(code)}); restarting it in {delay:g} s."
+                f"The {self.program.name} ended ({ending(code)}); restarting it in {delay:g} s."
             )
             await asyncio.sleep(delay)
 
@@ -188,9 +186,3 @@ class _Keeper:
         if child not in self._leaving:
             self._leaving.add(child)
             group.create_task(child.leave(self._cut))
-
-
-def _ending(code: int) -> str:
-    if code < 0:
-        return signal.Signals(-code).name
-    return f"exit code {code}"

@@ -7,6 +7,7 @@ from shared.config.draft import Draft
 from shared.config.layers import Base, combine
 from shared.config.overrides import Overrides
 from shared.config.schema import Snapshot
+from shared.config.tunnel import announced
 from shared.errors import ConfigError, Problem
 
 __all__ = ("config_path", "load", "read_base")
@@ -22,7 +23,12 @@ def load(environ: Mapping[str, str], overrides: Overrides = Overrides()) -> Snap
 
 
 def read_base(environ: Mapping[str, str]) -> Base:
-    """Read the file and the environment; raises as `load` does."""
+    """Read the file and the environment; raises as `load` does.
+
+    The URL of a tunnel that is kept now takes the place of `PUBLIC_URL`.
+    """
+    if url := announced(environ):
+        environ = {**environ, "PUBLIC_URL": url}
     draft = begin(environ)
     draft.complete()
     if problems := draft.check():

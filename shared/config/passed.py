@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-__all__ = ("Passed", "passing", "received")
+__all__ = ("SECRETS", "Passed", "passing", "received")
 
 SECRETS = ("JWT_SECRET", "UPSTREAM_API_KEY")
 VARIABLE = "THINKBACK_SECRETS_FD"

@@ -10,6 +10,7 @@ from shared.config.layers import Source, combine, decide_registration
 from shared.config.load import config_path, read_base
 from shared.config.overrides import Overrides
 from shared.config.schema import Snapshot
+from shared.config.tunnel import announced
 from shared.errors import ConfigError, Problem
 
 __all__ = ("RESTART_SETTINGS", "Watch")
@@ -34,6 +35,7 @@ class Watch:
         self._environ = dict(environ)
         # Taken before reading, so that the next poll notices an edit in between.
         self._seen = self._loaded = self._stamp()
+        self._tunnel = announced(environ)
         self._base = read_base(environ)
         self._overrides = Overrides()
         self._effective = combine(self._base, self._overrides)
@@ -51,10 +53,14 @@ class Watch:
         return self._effective.sources
 
     def poll(self) -> Snapshot | None:
-        """Read the file again if it was edited; the new snapshot when settings changed.
+        """Read the file again if it was edited, or a tunnel has another URL; the new snapshot
+        when settings changed.
 
-        Costs one `os.stat`, so call it each second.
+        Costs few system calls, so call it each second.
         """
+        before_tunnel, self._tunnel = self._tunnel, announced(self._environ)
+        if self._tunnel != before_tunnel:
+            return self._reload()
         before, self._seen = self._seen, self._stamp()
         if self._seen == self._loaded or (is_blank(self._seen) and self._seen != before):
             return None

@@ -111,7 +111,7 @@ class Gateway:
         self.port = free_port()
         self._log: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
             "LANG": "C.UTF-8",
@@ -171,7 +171,7 @@ class Gateway:
         self._process = subprocess.Popen(
             [self._program, "up", *self._arguments],
             cwd=self.directory,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -218,7 +218,7 @@ class Gateway:
         done = subprocess.run(
             [self._program, *arguments],
             cwd=self.directory,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=START_SECONDS,
