@@ -93,6 +93,21 @@ def test_the_live_feed_shows_a_streamed_request_as_it_happens(
     ).to_be_visible()
 
 
+def test_the_feed_is_asked_for_where_a_tunnel_buffers_its_events(
+    walk: Walk, gateway: Gateway, admin: Admin
+) -> None:
+    user = admin.add_user(new_name("ada"))
+    walker = walk()
+    walker.page.route("**/api/admin/requests/live*", lambda _route: None)
+    walker.page.clock.install()
+    page = as_admin(walker, "/admin")
+    write(gateway, at=admin.now_ms(), user_id=user["id"], username=user["username"], model="m")
+    page.clock.run_for(6_000)
+    expect(requests_of(page, user["username"])).to_have_count(1)
+    page.clock.run_for(20_000)
+    expect(page.get_by_text("Every 5 seconds")).to_be_visible()
+
+
 def test_the_feed_pauses_and_filters_and_keeps_its_filters_in_the_address(
     walk: Walk, gateway: Gateway, admin: Admin
 ) -> None:

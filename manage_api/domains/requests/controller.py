@@ -121,7 +121,7 @@ class RequestsController(Controller):
         """Stream exchanges as they happen, as server-sent events.
 
         `opened`: an exchange runs; `settled`: one has ended, with the id of its entry. The
-        data of both is an item of the list.
+        data of both is an item of the list. `alive`: nothing has happened for 15 seconds.
         """
         if feed.full:
             raise TooManyRequestsException(

@@ -30,7 +30,12 @@ _TICK_SECONDS = 0.3
 """People call that live; a tick without a change costs one read of a counter."""
 
 _SILENCE_SECONDS = 15
-"""Proxies cut connections that stay silent for 30 s or more."""
+"""Proxies cut connections that stay silent for 30 s or more, and buffer some for ever: a page that
+hears nothing for longer asks by itself (`web/static/app/live.js`).
+"""
+
+_ALIVE = b"event: alive\ndata: {}\n\n"
+"""An event and no comment, which a page would not see."""
 
 _CHECK_SECONDS = 5
 """A disabled admin sees nothing more after that."""
@@ -99,7 +104,7 @@ class Feed:
                         yield event
                 if now - spoke >= _SILENCE_SECONDS:
                     spoke = now
-                    yield b":\n\n"
+                    yield _ALIVE
                 await self._ticked.wait()
 
     @contextmanager

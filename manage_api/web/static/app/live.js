@@ -1,8 +1,11 @@
 // Follows the server-sent events at the address in [data-live] and refreshes that htmx region when one tells something
-// new, once a second at most; the button [data-live-pause] holds it, and #live-state says how it stands.
+// new, once a second at most; the button [data-live-pause] holds it, and #live-state says how it stands. While nothing is
+// heard (a proxy or a tunnel buffers the events), it refreshes the region every few seconds.
 
 const EACH = 1000;
 const AGAIN = 10_000;
+const POLL = 5000;
+const SILENT = 20_000; // the gateway says something every 15 s
 
 const pause = document.querySelector("[data-live-pause]");
 const said = document.querySelector("#live-state");
@@ -13,6 +16,8 @@ let paused = false;
 let missed = 0;
 let due = 0;
 let last = 0;
+let heard = 0;
+const begun = Date.now();
 
 function say(kind, text) {
   if (said.textContent === text) return;
@@ -22,6 +27,7 @@ function say(kind, text) {
 
 function show() {
   if (paused) say("warn", missed ? `Paused, ${missed} new` : "Paused");
+  else if (Date.now() - Math.max(heard, begun) > SILENT) say("idle", "Every 5 seconds");
   else if (source?.readyState === EventSource.OPEN) say("ok", "Live");
   else say("idle", "Connecting");
 }
@@ -35,6 +41,7 @@ function refresh() {
 }
 
 function hear() {
+  heard = Date.now();
   if (paused) missed += 1;
   else refresh();
   show();
@@ -48,6 +55,10 @@ function follow() {
   source = new EventSource(address);
   source.addEventListener("opened", hear);
   source.addEventListener("settled", hear);
+  source.addEventListener("alive", () => {
+    heard = Date.now();
+    show();
+  });
   source.onopen = () => {
     if (!paused) refresh(); // what happened before it was open is not told
     show();
@@ -67,6 +78,11 @@ pause.addEventListener("click", () => {
   missed = 0;
   show();
 });
+setInterval(() => {
+  if (paused || document.hidden || Date.now() - heard < SILENT) return;
+  refresh();
+  show();
+}, POLL);
 document.addEventListener("htmx:after:swap", follow); // other filters bring another address
 addEventListener("pagehide", () => source?.close());
 addEventListener("pageshow", (event) => event.persisted && follow());

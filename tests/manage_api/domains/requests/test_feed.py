@@ -157,11 +157,13 @@ async def test_callers_with_an_upstreams_key_can_be_followed(
         assert sorted(await told(listener, 2)) == [("opened", "runs"), ("settled", "over")]
 
 
-async def test_silence_is_broken_by_comments(app: Litestar, admin: str, clock: ManualClock) -> None:
+async def test_silence_is_broken_by_events_that_pages_hear(
+    app: Litestar, admin: str, clock: ManualClock
+) -> None:
     async with app.lifespan(), Listener(app, admin) as listener:
         for _ in range(2):
             clock.seconds += 15
-            assert (await listener.event()).name == ""
+            assert (await listener.event()).name == "alive"
 
 
 def disable(store: Engine, root: Person, admin: str) -> None:
