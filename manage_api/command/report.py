@@ -82,10 +82,10 @@ def tunnel(snapshot: Snapshot, program: str, note: str) -> str:
     """Return what to enter in Cursor, once a tunnel's address is the public one."""
     rows = {
         "Base URL": base_url(snapshot),
-        "API key": "a virtual key, sk-… (thinkback key new USER, or the page Keys)",
+        "API key": "a virtual key, sk-… (from the dashboard, or thinkback key new USER)",
         "Model": _models(snapshot) or "none yet: add an upstream",
     }
-    head = f"The tunnel ({program}) works. In Cursor, under Settings → Models, enter:"
+    head = f"The tunnel ({program}) is open. In Cursor, under Settings → Models, enter:"
     return "\n".join([head, *_rows(rows), *_paragraphs(note, *risks(snapshot))])
 
 

@@ -160,8 +160,8 @@ class Tunnel:
             self._say(self._describe())
         else:
             self._say(
-                f"{url} does not answer from here, or something else does: see what "
-                f"{self._client.program} says.{self._shown()}\n{self._describe()}"
+                f"{url} does not answer from here yet. What {self._client.program} says:"
+                f"{self._shown()}\n{self._describe()}"
             )
 
     def _shown(self) -> str:

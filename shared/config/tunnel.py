@@ -29,11 +29,17 @@ class Announcement:
 
     def __init__(self, path: str, lock: int | None = None) -> None:
         """`lock` is the descriptor by which an earlier life of this process holds the file.
-        Raises ThinkbackError when another process keeps a tunnel.
+        Raises ThinkbackError when another process keeps a tunnel, or the file can't be
+        written.
         """
-        if lock is None:
-            lock = _locked(path)
-        self.lock = lock
+        if lock is not None:
+            self.lock = lock
+            return
+        try:
+            self.lock = _locked(path)
+            self.tell("")  # what a crash has left would count from here on
+        except OSError as error:
+            raise ThinkbackError(f"Can't write {path}: {error.strerror}.") from error
 
     def tell(self, url: str) -> None:
         """Have the programs use this URL, within a second or two."""

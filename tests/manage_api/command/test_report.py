@@ -35,6 +35,28 @@ def test_a_public_name_needs_no_warning() -> None:
     assert "unencrypted" not in text
 
 
+def test_a_tunnel_tells_the_three_lines_for_cursor_and_the_risks() -> None:
+    opened = Snapshot(
+        server=Server(public_url="https://a.ts.net"),
+        registration=Registration(allowed=True),
+        upstreams=(UPSTREAM,),
+    )
+    _, *lines = report.tunnel(opened, "tailscale", "A note.").splitlines()
+
+    assert [line.split()[0] for line in lines[:3]] == ["Base", "API", "Model"]
+    assert lines[0].endswith("https://a.ts.net/v1")
+    assert lines[2].endswith("deepseek-v4-pro, gpt-5")
+    assert "A note." in lines
+    assert any("can register" in line for line in lines)
+
+
+def test_while_a_tunnel_is_being_opened_nobody_is_told_to_open_one() -> None:
+    text = report.ready(CONFIGURED, "1.0", tunnelled=True)
+
+    assert "Cursor can't" not in text
+    assert "the address for Cursor follows" in text
+
+
 def test_keys_in_clear_are_warned_of() -> None:
     assert "unencrypted" in report.ready(at("http://think.example.com"), "1.0")
 

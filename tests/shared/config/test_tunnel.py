@@ -31,6 +31,14 @@ def test_the_url_counts_while_the_tunnel_is_kept(environ: dict[str, str]) -> Non
 def test_what_a_crash_has_left_counts_for_nothing(environ: dict[str, str]) -> None:
     Path(environ[TUNNEL_FILE]).write_text(URL)
     assert announced(environ) == ""
+    kept = announcement(environ)
+    assert announced(environ) == ""
+    kept.close()
+
+
+def test_a_file_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ThinkbackError, match="nowhere"):
+        Announcement(str(tmp_path / "nowhere" / "tunnel"))
 
 
 def test_without_a_file_there_is_no_tunnel(environ: dict[str, str]) -> None:
