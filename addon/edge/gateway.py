@@ -286,7 +286,6 @@ def _refuse(
     _answer(flow, local_answers.problem_reply(problem, wire_format, agent))
 
 
-
 def _is_large(headers: Mapping[str, str]) -> bool:
     """Whether the body of a request to the sidecar may be more than is read first."""
     length = headers.get("content-length", "0")

@@ -27,9 +27,10 @@ from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
 from shared.clock import SystemClock
+from shared.config.dotenv import read_env_file
 from shared.config.load import load
 from shared.config.mitm import find_mitm, load_safe_mitm
-from shared.config.places import places
+from shared.config.places import env_file, places
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
@@ -66,7 +67,9 @@ password_option = click.option("--password", help="Default: a random one, shown 
 @click.version_option(package_name="thinkback")
 def main() -> None:
     """A self-hosted gateway that gives thinking models their own reasoning back."""
-    os.environ.update(places(os.environ, Path.cwd()))
+    here = Path.cwd()
+    os.environ.update(read_env_file(env_file(os.environ, here), os.environ))
+    os.environ.update(places(os.environ, here))
 
 
 @main.command()

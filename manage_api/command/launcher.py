@@ -36,7 +36,7 @@ from shared.errors import StoreError, ThinkbackError
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import admins_to_change_password
-from shared.store.bootstrap import FirstAccount, ensure_admin
+from shared.store.bootstrap import FirstAccount, ensure_admin, ensure_key
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
 
@@ -104,7 +104,10 @@ def prepare(
         if address not in held:
             _await_free(address, remedy)
     with closing(open_engine(snapshot.database_url)) as engine:
-        account = ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
+        now = SystemClock().now_ms()
+        account = ensure_admin(engine, password=snapshot.admin_password, now=now)
+        if snapshot.auth_token:
+            ensure_key(engine, snapshot.auth_token, now=now)
         database_url = snapshot.database_url
         overrides = read_overrides(engine, load_secret(data_directory(database_url)))
         snapshot = load(with_tunnel_file(environ, database_url), overrides)
@@ -261,7 +264,8 @@ def _programs(
     confdir = data_directory(snapshot.database_url) / "mitmproxy"
     token = _make_confdir(confdir, with_token=web and not mitm.web.get("web_password"))
     inherited = {**passed.environ, "PYTHONUNBUFFERED": "1"}
-    inherited.pop("ADMIN_PASSWORD", None)
+    for name in ("ADMIN_PASSWORD", "ANTHROPIC_AUTH_TOKEN"):
+        inherited.pop(name, None)
     sidecar = Program(
         name="sidecar",
         command=(sys.executable, "-m", "manage_api"),

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from msgspec import inspect
 
+from shared.config.azure import AZURE_ENVIRONMENT, TIER_EFFORT, azure_upstream
 from shared.config.check import check
 from shared.config.document import Document
 from shared.config.lines import KeyPath
@@ -20,6 +21,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "DATABASE_URL": "database_url",
     "JWT_SECRET": "jwt_secret",
     "ADMIN_PASSWORD": "admin_password",
+    "ANTHROPIC_AUTH_TOKEN": "auth_token",
     "LISTEN_ADDR": "server.listen_addr",
     "ADMIN_LISTEN_ADDR": "server.admin_addr",
     "PUBLIC_URL": "server.public_url",
@@ -93,6 +95,7 @@ class Draft:
         self._spread_single_keys()
         self._apply_upstream_environment()
         self._apply_environment()
+        self._apply_azure()
 
     def check(self) -> list[Problem]:
         """Return every problem, those of the file first and in its order."""
@@ -177,6 +180,24 @@ class Draft:
                 for key in section:
                     table, kind = table.setdefault(key, {}), field_type(kind, key)
                 self._override(name, table, kind, path)
+
+    def _apply_azure(self) -> None:
+        """Define the upstream of AzureGptProxy's variables, which other programs use too: only
+        when nothing else defines upstreams.
+        """
+        if "AZURE_OPENAI_ENDPOINT" not in self._environ or self.tree.get("upstreams"):
+            self.tree.pop("auth_token", None)  # Claude Code's own
+            return
+        if "AZURE_OPENAI_API_KEY" not in self._environ:
+            message = "is missing: set it, or unset AZURE_OPENAI_ENDPOINT"
+            self._problems.append(Problem("AZURE_OPENAI_API_KEY", message, source="environment"))
+        self.tree["upstreams"] = [azure_upstream(self._environ)]
+        for name, key in AZURE_ENVIRONMENT.items():
+            self._overridden["upstreams", 0, key] = name
+        tiers = self.tree.get("tiers", {})
+        for size in ("small", "big"):
+            if isinstance(tiers, dict) and tiers.get(f"{size}_model"):
+                tiers.setdefault(f"{size}_effort", TIER_EFFORT)
 
     def _override(self, name: str, table: Any, kind: inspect.Type, path: KeyPath) -> None:
         """Put the environment's text under the last key of the path, if the table is one."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-__all__ = ("places",)
+__all__ = ("env_file", "places")
 
 _CHECKOUT = Path(__file__).parents[2] / "pyproject.toml"
 """A wheel doesn't have it."""
@@ -21,13 +21,31 @@ def places(
     `config.toml` or a database keep their own; an installed program takes the user's data
     directory (specifications.freedesktop.org/basedir-spec on Linux).
     """
-    if environ.get("DATA_DIR"):
-        directory = Path(environ["DATA_DIR"])
-    elif is_checkout or (here / "config.toml").exists() or (here / "data/adapter.db").exists():
+    directory = _directory(environ, here, is_checkout=is_checkout)
+    if directory is None:
         return {}
-    else:
-        directory = user_data_path("thinkback", appauthor=False)
     return {name: text for name, text in _within(directory, here).items() if not environ.get(name)}
+
+
+def env_file(
+    environ: Mapping[str, str], here: Path, *, is_checkout: bool = _CHECKOUT.is_file()
+) -> Path:
+    """The path of the file `.env` beside the configuration, which may be missing."""
+    if config := environ.get("CONFIG_PATH"):
+        return here / Path(config).with_name(".env")
+    directory = _directory(environ, here, is_checkout=is_checkout)
+    if directory is None or (here / "config.toml").exists():
+        directory = here
+    return directory / ".env"
+
+
+def _directory(environ: Mapping[str, str], here: Path, *, is_checkout: bool) -> Path | None:
+    """Where the state is; None: in the current directory."""
+    if environ.get("DATA_DIR"):
+        return Path(environ["DATA_DIR"])
+    if is_checkout or (here / "config.toml").exists() or (here / "data/adapter.db").exists():
+        return None
+    return user_data_path("thinkback", appauthor=False)
 
 
 def _within(directory: Path, here: Path) -> dict[str, str]:

@@ -285,6 +285,11 @@ def admin_password(password: str) -> Iterator[Finding]:
         yield Finding("must be at most 72 bytes of UTF-8, the limit of bcrypt")
 
 
+def auth_token(token: str) -> Iterator[Finding]:
+    if not re.fullmatch(r"[!-~]{8,512}", token):
+        yield Finding("must be 8 to 512 ASCII characters without spaces, as it is a key")
+
+
 def size(secret: str) -> int:
     """Count the bytes in UTF-8; 0 for what the environment has in another encoding."""
     try:
@@ -347,5 +352,6 @@ RULES: Mapping[str, Rule] = {
     "database_url": database_url,
     "jwt_secret": jwt_secret,
     "admin_password": admin_password,
+    "auth_token": auth_token,
 }
 """Numbers without a line here must be 0 or more."""

@@ -364,6 +364,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     admin_password: str = ""
     """`ADMIN_PASSWORD`: the password of the account `admin` when it is created."""
 
+    auth_token: str = ""
+    """`ANTHROPIC_AUTH_TOKEN` of AzureGptProxy: a key that the first admin has too."""
+
     config_path: str = "./config.toml"
 
     @cached_property

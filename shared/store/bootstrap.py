@@ -13,10 +13,18 @@ from shared.store.accounts import find_user_by_name, insert_user, require_new_pa
 from shared.store.engine import Engine, Transaction
 from shared.store.virtual_keys import insert_key
 
-__all__ = ("FirstAccount", "ensure_admin")
+__all__ = ("FirstAccount", "ensure_admin", "ensure_key")
 
 USERNAME = "admin"
+KEY_NAME = "ANTHROPIC_AUTH_TOKEN"
+"""The name of the key that the environment gives."""
+
 _NO_ACCOUNT = "SELECT 1 FROM users LIMIT 1"
+_FIRST_ADMIN = "SELECT id FROM users WHERE role = 'admin' ORDER BY id LIMIT 1"
+_REVOKE_OTHERS = """
+    UPDATE virtual_keys SET revoked_at = :now
+    WHERE name = :name AND digest <> :digest AND revoked_at IS NULL
+"""
 
 
 class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +70,31 @@ def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | N
     if not engine.transact(work):
         return None
     return first
+
+
+def ensure_key(engine: Engine, key: str, *, now: int) -> None:
+    """Let the first admin have this key of the environment's, and no longer an earlier one.
+
+    A key that anyone has, or that was revoked, stays as it is.
+    """
+
+    def work(transaction: Transaction) -> None:
+        params = {"digest": digest(key), "name": KEY_NAME, "now": now}
+        transaction.run(_REVOKE_OTHERS, params)
+        if transaction.run("SELECT 1 FROM virtual_keys WHERE digest = :digest", params):
+            return
+        for (user_id,) in transaction.run(_FIRST_ADMIN):
+            insert_key(
+                transaction,
+                user_id=user_id,
+                name=KEY_NAME,
+                scope="inference",
+                digest=digest(key),
+                suffix=suffix(key),
+                now=now,
+            )
+
+    engine.transact(work)
 
 
 def _refuse_well_known(engine: Engine, password: str) -> None:

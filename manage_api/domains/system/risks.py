@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 from manage_api.addresses import base_url, is_public
 from shared.config.address import is_loopback, split_address
+from shared.config.dotenv import read_secrets
 from shared.config.schema import Snapshot, Upstream
+from shared.errors import ConfigError
 
 __all__ = ("refusal", "risks", "unresolved")
 
@@ -109,11 +111,15 @@ def _open_to_strangers(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _readable(config: Path) -> Iterator[str]:
-    try:
-        if config.stat().st_mode & stat.S_IROTH and _holds_secrets(config):
-            yield f"All users of this machine can read the keys in {config}: run chmod 600 on it."
-    except (OSError, ValueError):
-        return  # What can't be read is a problem of the configuration, which is told as such.
+    for file, holds_secrets in {
+        config: _holds_secrets,
+        config.with_name(".env"): read_secrets,
+    }.items():
+        try:
+            if file.stat().st_mode & stat.S_IROTH and holds_secrets(file):
+                yield f"All users of this machine can read the keys in {file}: run chmod 600 on it."
+        except (OSError, ValueError, ConfigError):
+            continue  # What can't be read is a problem of the configuration, told as such.
 
 
 def _holds_secrets(config: Path) -> bool:

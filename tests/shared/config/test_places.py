@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.config.load import load
-from shared.config.places import places
+from shared.config.places import env_file, places
 
 
 @pytest.fixture
@@ -47,3 +47,13 @@ def test_data_dir_names_the_directory_and_what_is_set_is_left_alone(tmp_path: Pa
     environ = {"DATA_DIR": "/srv/think"}
     assert places(environ, tmp_path) == {"DATABASE_URL": "sqlite:/srv/think/adapter.db"}
     assert places(environ | {"DATABASE_URL": "sqlite:/a.db"}, tmp_path) == {}
+
+
+def test_the_env_file_is_beside_the_configuration(tmp_path: Path, home: Path) -> None:
+    assert env_file({}, tmp_path) == tmp_path / ".env"
+    assert env_file({"CONFIG_PATH": "/etc/t/mine.toml"}, tmp_path) == Path("/etc/t/.env")
+    assert env_file({"DATA_DIR": "/srv/think"}, tmp_path) == Path("/srv/think/.env")
+    installed = env_file({}, tmp_path, is_checkout=False)
+    assert installed == home / "thinkback/.env", "no other program's, whose directory it is"
+    (tmp_path / "config.toml").touch()
+    assert env_file({"DATA_DIR": "/srv/think"}, tmp_path) == tmp_path / ".env"

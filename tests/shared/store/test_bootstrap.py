@@ -7,9 +7,9 @@ import pytest
 from shared.security.keys import digest
 from shared.security.passwords import check_password, hash_password
 from shared.store.accounts import create_user, find_user_by_name, list_users
-from shared.store.bootstrap import ensure_admin
+from shared.store.bootstrap import ensure_admin, ensure_key
 from shared.store.engine import Engine
-from shared.store.virtual_keys import find_key
+from shared.store.virtual_keys import find_key, revoke_key
 from tests.shared.processes import run_together
 
 
@@ -71,10 +71,35 @@ def test_of_programs_that_start_at_once_one_makes_the_admin(path: Path) -> None:
     code = """
 import sys
 from shared.store import open_engine
-from shared.store.bootstrap import ensure_admin
+from shared.store.bootstrap import ensure_admin, ensure_key
 engine = open_engine(sys.argv[1])
 begin()
 print(ensure_admin(engine, password="", now=1) is not None)
 engine.close()
 """
     assert sorted(run_together(3, code, f"sqlite:{path}")) == ["False\n", "False\n", "True\n"]
+
+
+def test_the_environments_key_is_the_first_admins_and_replaces_an_earlier_one(
+    engine: Engine,
+) -> None:
+    ensure_admin(engine, password="correct horse", now=1)
+    for key in ("first-token", "first-token", "second-token"):
+        ensure_key(engine, key, now=2)
+
+    found = [find_key(engine, digest(key)) for key in ("first-token", "second-token")]
+    assert [(owner.username, key.scope, key.revoked_at) for key, owner in found] == [
+        ("admin", "inference", 2),
+        ("admin", "inference", None),
+    ]
+
+
+def test_a_key_of_the_environment_that_was_revoked_stays_so(engine: Engine) -> None:
+    ensure_admin(engine, password="correct horse", now=1)
+    ensure_key(engine, "the-token", now=2)
+    key, _ = find_key(engine, digest("the-token"))
+    revoke_key(engine, key.id, 3)
+    ensure_key(engine, "the-token", now=4)
+
+    key, _ = find_key(engine, digest("the-token"))
+    assert key.revoked_at == 3

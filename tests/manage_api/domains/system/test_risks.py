@@ -106,6 +106,25 @@ def test_keys_in_a_file_that_everybody_reads_are_told(
     ] * is_told
 
 
+@pytest.mark.parametrize(
+    ("text", "mode", "is_told"),
+    [
+        ("AZURE_OPENAI_API_KEY=k", 0o644, True),
+        ("UPSTREAM_API_KEY=k", 0o640, False),
+        ("LOG_LEVEL=debug", 0o644, False),
+    ],
+)
+def test_keys_in_an_env_file_that_everybody_reads_are_told(
+    tmp_path: Path, text: str, mode: int, is_told: bool
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(text)
+    path.chmod(mode)
+
+    said = told(Snapshot(config_path=str(tmp_path / "config.toml")))
+    assert [str(path) in each for each in said] == [True] * is_told
+
+
 def test_a_name_that_nobody_can_resolve_is_told() -> None:
     upstreams = [
         Upstream(name="typo", base_url="https://api.deepseek.invalid"),
