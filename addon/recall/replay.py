@@ -200,7 +200,7 @@ class Replay:
         if place.minted:
             # From now on the same calls under other ids are another model's.
             self._recall.drop_keys(token, keys.of_calls(place))
-        elif token and (results := keys.of_results(place, self._messages)):
+        elif place.rule != "id" and token and (results := keys.of_results(place, self._messages)):
             self._recall.drop_keys(token, map(keys.call, place.marks))
             self._recall.add_keys(token, results)
 

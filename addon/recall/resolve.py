@@ -6,7 +6,8 @@ turns that may be meant are looked up first, and each rule must leave no doubt a
 turn fits, or all that fit have the same reasoning. What several turns left open stays open until
 something is known of each of them that tells them apart. The rules in their order:
 
-id         one of the message's tool-call ids is ours, or of the messages it was split from
+id         one of the message's tool-call ids is ours, or of the messages it was split from; or they
+           are the upstream's own, of a turn that another gateway remembered
 anchor     text or calls, and what stood before: the last id of ours, else the conversation so far
 stop       the turn at this place began with this text
 result     the same calls had the same results, in a client that replaces ids
@@ -19,7 +20,7 @@ again      an earlier request went out with this choice, which the rules no long
 
 from collections.abc import Callable, Collection, Sequence
 
-from addon.formats.neutral.turn import Message, ToolCall
+from addon.formats.neutral.turn import Message
 from addon.recall.carried import copied
 from addon.recall.evidence import (
     ENOUGH,
@@ -36,7 +37,7 @@ from addon.recall.prefixes import prefixes
 from addon.recall.reasons import explain
 from addon.recall.resolution import Resolution
 from addon.recall.search import Lookup, Search
-from addon.recall.turn_keys import LONG_TEXT, Keys, Place, results_after
+from addon.recall.turn_keys import LONG_TEXT, Keys, Place, is_unique, results_after
 
 __all__ = ("AGAIN", "SURE", "resolve")
 
@@ -48,9 +49,6 @@ SURE = ("id", "neighbour", "chain")
 
 _SOME_RESULT = 16
 """Characters of results below which they say no more than `OK`."""
-
-_UNIQUE = 12
-"""Letters and digits from which an id is random, and no number with a prefix."""
 
 AGAIN = "again"
 """The rule of a choice that is no longer made, but stays as it was."""
@@ -88,6 +86,8 @@ def _by_id(found: Resolution) -> None:
         record = found.search.turn(next(iter(tokens), ""))
         if record is not None and len(tokens) == 1:
             found.take(order, "id", record)
+    for order, record in found.search.given({at: found.places[at] for at in found.open()}).items():
+        found.take(order, "id", record)
     for order in found.open():
         _join(found, order, order + 1)
         _join(found, order, order - 1)
@@ -372,7 +372,7 @@ def _may_be_new(found: Resolution, order: int, token: str) -> bool:
     ids are numbers, its conversation may be the same to the letter.
     """
     place, before = found.places[order], found.places[order - 1] if order else None
-    if not place.message.calls or all(map(_is_unique, place.message.calls)):
+    if not place.message.calls or all(map(is_unique, place.message.calls)):
         return False
     if before is not None and before.at + 1 == place.at:
         return False  # no model answers what a model has said
@@ -388,11 +388,6 @@ def _may_follow(record: Record, found: Resolution, order: int) -> bool:
     if record.parent is None or before is None or not before.token:
         return record.parent != ""
     return record.parent == before.token
-
-
-def _is_unique(call: ToolCall) -> bool:
-    """Whether no other call has this id, as far as can be seen."""
-    return sum(map(str.isalnum, call.id.replace(call.name, ""))) >= _UNIQUE
 
 
 def _differ(one: Record, other: Record) -> bool:

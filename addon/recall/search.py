@@ -14,7 +14,7 @@ from addon.recall.carried import contradicts
 from addon.recall.evidence import Candidate, Results, weigh
 from addon.recall.identity import normal_text
 from addon.recall.memory import MAX_CANDIDATES, Record
-from addon.recall.turn_keys import Keys, Lead, Place
+from addon.recall.turn_keys import Keys, Lead, Place, is_unique
 
 __all__ = ("Found", "Lookup", "Search")
 
@@ -69,6 +69,27 @@ class Search:
         if record.token not in self._texts:
             self._texts[record.token] = normal_text(record.text)
         return self._texts[record.token]
+
+    def given(self, places: Mapping[int, Place]) -> dict[int, Record]:
+        """The turns whose calls came to the client with the ids of the place's, by its order."""
+        keys = {
+            at: [self._keys.given(call.id) for call in place.message.calls]
+            for at, place in places.items()
+            if place.message.calls and all(map(is_unique, place.message.calls))
+        }
+        if not keys:
+            return {}
+        tokens = self._lookup.tokens(chain(*keys.values()))
+        common = {at: _common([tokens[key] for key in ways]) for at, ways in keys.items()}
+        self.read(chain(*common.values()))
+        found: dict[int, Record] = {}
+        for at, names in common.items():
+            ids = tuple(call.id for call in places[at].message.calls)
+            turns = [turn for turn in map(self.turn, names) if turn is not None]
+            whole = [turn for turn in turns if turn.ids == ids] or turns
+            if len(whole) == 1:
+                found[at] = whole[0]
+        return found
 
     def look(self, places: Mapping[int, Place]) -> dict[int, Found]:
         """What is found for each place, by its order."""

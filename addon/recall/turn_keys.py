@@ -31,12 +31,16 @@ __all__ = (
     "Keys",
     "Lead",
     "Place",
+    "is_unique",
     "places_of",
     "results_after",
 )
 
 LONG_TEXT = 64
 """Characters from which a text alone identifies a turn."""
+
+_UNIQUE = 12
+"""Letters and digits from which an id is random, and no number with a prefix."""
 
 _FRAME = (16).to_bytes(8)
 """What `frame` puts before a digest."""
@@ -230,6 +234,10 @@ class Keys:
         """Key of a call at any place, as long as its turn's results are not known."""
         return digest_of(self._call + _FRAME + mark)
 
+    def given(self, call_id: str) -> bytes:
+        """Key of a call by the id that its upstream gave it, and that the client got."""
+        return digest(self._namespace, "given-id", call_id)
+
     def sent(self, place: Place) -> bytes:
         """Key of the treatment of a place whose turn was not found."""
         breathe()
@@ -268,6 +276,11 @@ def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Pla
             answers.append(Place(at, message, minted, before, asked))
             places.append(answers[-1])
     return places, Place(len(messages), Message("assistant"), {}, after, asked)
+
+
+def is_unique(call: ToolCall) -> bool:
+    """Whether no other call has this id, as far as can be seen."""
+    return sum(map(str.isalnum, call.id.replace(call.name, ""))) >= _UNIQUE
 
 
 def _context(before: bytes, answers: list[Place]) -> bytes:

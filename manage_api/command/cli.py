@@ -20,6 +20,7 @@ from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.handover import take_over
+from manage_api.command.importing import import_command
 from manage_api.command.tunnel_command import client_wanted, tunnel, tunnel_options
 from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
@@ -249,6 +250,9 @@ def export(file: Path | None, with_keys: bool) -> None:
     click.echo(f"Wrote the configuration to {file}.")
     if not with_keys:
         click.echo("Replace the placeholders in it by your keys.")
+
+
+main.add_command(import_command)
 
 
 @main.group()
