@@ -21,6 +21,7 @@ from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.handover import take_over
 from manage_api.command.importing import import_command
+from manage_api.command.new_file import write_new
 from manage_api.command.tunnel_command import client_wanted, tunnel, tunnel_options
 from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
@@ -246,7 +247,7 @@ def export(file: Path | None, with_keys: bool) -> None:
     if file is None:
         click.echo(text, nl=False)
         return
-    _write_new(file, text)
+    write_new(file, text)
     click.echo(f"Wrote the configuration to {file}.")
     if not with_keys:
         click.echo("Replace the placeholders in it by your keys.")
@@ -386,18 +387,6 @@ def _store() -> Iterator[Engine]:
             ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
         )
         yield engine
-
-
-def _write_new(file: Path, text: str) -> None:
-    """Create the file, readable by its owner only."""
-    try:
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise ThinkbackError(f"{file} already exists: choose another name.") from None
-    except OSError as error:
-        raise ThinkbackError(f"Can't write {file}: {error.strerror}.") from error
 
 
 @contextmanager

@@ -1,21 +1,35 @@
 """`thinkback import`: takes over what another gateway has, and says what it can't take."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+import tomlkit
 from pysqlite3 import dbapi2
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from manage_api.command.channels import read_channels
+from manage_api.command.foreign import Found
+from manage_api.command.litellm import read_litellm
+from manage_api.command.new_file import write_new
+from manage_api.domains.settings.export import plain
 from shared.clock import SystemClock
 from shared.config.load import load
+from shared.config.schema import Upstream
 from shared.errors import ThinkbackError
-from shared.store import open_engine
+from shared.security.secrets import load_secret
+from shared.store import data_directory, open_engine
 from shared.store.accounts import find_user_by_name
+from shared.store.upstreams import add_upstream, list_upstreams
 
 __all__ = ("Report", "import_command")
 
@@ -42,19 +56,26 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     """The account that gets remembered reasoning."""
 
+    toml: Path | None
+    """Where upstreams are written to; None: into the database."""
+
     dry_run: bool
 
 
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--user", default="admin", show_default=True, help="Whose conversations they are.")
+@click.option("--toml", type=click.Path(path_type=Path), help="Write upstreams to this new file.")
 @click.option("--dry-run", is_flag=True, help="Only say what would come over.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def import_command(source: Path, user: str, dry_run: bool, as_json: bool) -> None:
-    """Take over what another gateway has in the file SOURCE: the reasoning that
-    deepseek-cursor-proxy remembers.
+def import_command(
+    source: Path, user: str, toml: Path | None, dry_run: bool, as_json: bool
+) -> None:
+    """Take over what another gateway has in the file SOURCE.
+
+    That is the cache of deepseek-cursor-proxy, LiteLLM's config.yaml or the channels of new-api.
     """
-    wanted = Wanted(file=source, user=user, dry_run=dry_run)
+    wanted = Wanted(file=source, user=user, toml=toml, dry_run=dry_run)
     report = _reader(source)(wanted)
     if as_json:
         click.echo(msgspec.json.encode(report))
@@ -68,6 +89,14 @@ def _reader(source: Path) -> Callable[[Wanted], Report]:
         is_database = file.read(len(_SQLITE)) == _SQLITE
     if is_database and "reasoning_cache" in _tables(source):
         return _take_cache
+    if source.name.endswith(".env"):
+        raise ThinkbackError(f"Put {source} beside config.toml: it is read there as it is.")
+    if source.suffix == ".toml":
+        return _check_toml
+    if source.suffix in (".yaml", ".yml"):
+        return _take_litellm
+    if source.suffix == ".json":
+        return _take_channels
     raise ThinkbackError(f"{source} is nothing that Thinkback can take over (docs/operating.md).")
 
 
@@ -88,6 +117,66 @@ def _words(report: Report, *, dry_run: bool) -> str:
         if sentences:
             lines += [head, *(f"  {sentence}" for sentence in sentences)]
     return "\n".join(lines)
+
+
+def _check_toml(wanted: Wanted) -> Report:
+    """See that a configuration of the original adapter's, or ours, can be used as it is."""
+    upstreams = load({"CONFIG_PATH": str(wanted.file)}).upstreams
+    taken = [f"upstream {each.name} ({each.base_url})" for each in upstreams]
+    taken.append("All of it, as it is: make it config.toml, or name it in CONFIG_PATH")
+    return Report(source="a config.toml that Thinkback reads", taken=taken)
+
+
+def _take_litellm(wanted: Wanted) -> Report:
+    found = _read(
+        wanted.file, YAML(typ="safe", pure=True).load, partial(read_litellm, environ=os.environ)
+    )
+    return _add_upstreams("a configuration of LiteLLM", found, wanted)
+
+
+def _take_channels(wanted: Wanted) -> Report:
+    return _add_upstreams(
+        "new-api's channels", _read(wanted.file, json.loads, read_channels), wanted
+    )
+
+
+def _read(file: Path, parse: Callable[[str], Any], read: Callable[[Any], Found]) -> Found:
+    try:
+        return read(parse(file.read_text("utf-8-sig")))
+    except (ValueError, YAMLError, RecursionError) as error:
+        raise ThinkbackError(f"Can't take over {file}: {error}.") from error
+
+
+def _add_upstreams(source: str, found: Found, wanted: Wanted) -> Report:
+    """Add the upstreams to the database, or write them to a file."""
+    report = Report(source=source, left_out=found.left_out)
+    if wanted.toml:
+        _note(report, found.upstreams)
+        if not wanted.dry_run:
+            write_new(wanted.toml, tomlkit.dumps({"upstreams": list(map(plain, found.upstreams))}))
+        return report
+    snapshot = load(os.environ)
+    secret, now = load_secret(data_directory(snapshot.database_url)), SystemClock().now_ms()
+    with closing(open_engine(snapshot.database_url)) as engine:
+        known = {each.name.casefold() for each in snapshot.upstreams}
+        known |= {row.name.casefold() for row in list_upstreams(engine, secret)}
+        for upstream in found.upstreams:
+            if upstream.name.casefold() in known:
+                report.left_out.append(f"{upstream.name}: there is an upstream of this name")
+                continue
+            if upstream.scheme != "https" and not snapshot.server.allow_private_upstreams:
+                report.left_out.append(f"{upstream.name}: without TLS only in a file (--toml)")
+                continue
+            _note(report, [upstream])
+            if not wanted.dry_run:
+                add_upstream(engine, secret, upstream, now)
+    return report
+
+
+def _note(report: Report, upstreams: list[Upstream]) -> None:
+    for each in upstreams:
+        names = dict.fromkeys([*(one.from_ for one in each.model_rewrites), *each.models])
+        report.taken.append(f"upstream {each.name} ({each.base_url}): {', '.join(names)}")
 
 
 class _Line(msgspec.Struct):

@@ -16,7 +16,7 @@ from shared.config.schema import Snapshot, Upstream
 from shared.errors import ThinkbackError
 from shared.security.keys import suffix
 
-__all__ = ("export_config",)
+__all__ = ("export_config", "plain")
 
 _BEGINNING = "# Thinkback's configuration; docs/configuration.md explains every setting.\n"
 
@@ -31,9 +31,7 @@ def export_config(
     """
     document = tomlkit.parse(text or _BEGINNING)
     stored = [
-        _plain(upstream)
-        for upstream in snapshot.upstreams
-        if isinstance(upstream, DatabaseUpstream)
+        plain(upstream) for upstream in snapshot.upstreams if isinstance(upstream, DatabaseUpstream)
     ]
     if not with_keys:
         for upstream in [*_upstreams_in(document), *stored]:
@@ -66,7 +64,7 @@ def _checked(text: str, wanted: Mapping[str, Any]) -> str:
     )
 
 
-def _plain(upstream: Upstream) -> dict[str, Any]:
+def plain(upstream: Upstream) -> dict[str, Any]:
     """Return the upstream as a person would write it, without defaults."""
     defaults = _as_file(Upstream(name="", base_url=""))
     return {

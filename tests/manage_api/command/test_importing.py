@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from manage_api.command.cli import main
 from tests.manage_api.command.running import Command
 from tests.support.reasoning_cache import write_cache
 from tests.support.turns import FIELD, Json
@@ -55,15 +57,12 @@ def test_a_cache_is_taken_for_one_user(thinkback: Command, tmp_path: Path) -> No
         (b"SQLite format 3\0 but no more", "Can't read the database"),
     ],
 )
-def test_another_file_is_refused_in_words(
-    thinkback: Command, tmp_path: Path, content: bytes, said: str
-) -> None:
+def test_another_file_is_refused_in_words(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "other").write_bytes(content)
-    done = thinkback("import", "other")
+    done = CliRunner().invoke(main, ["import", str(tmp_path / "other")])
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert said in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_account_is_named(thinkback: Command, tmp_path: Path) -> None:
@@ -72,3 +71,93 @@ def test_an_unknown_account_is_named(thinkback: Command, tmp_path: Path) -> None
 
     assert done.returncode == 1
     assert "no account “eve”" in done.stderr
+
+
+LITELLM = """
+model_list:
+  - model_name: gpt-4o
+    litellm_params:
+      model: azure/gpt-4o-eu
+      api_base: https://my-endpoint-europe.openai.azure.com/
+      api_key: os.environ/AZURE_API_KEY_EU
+      api_version: "2024-10-21"
+      rpm: 6
+  - model_name: local
+    litellm_params:
+      model: openai/qwen3
+      api_base: http://127.0.0.1:8000/v1
+      api_key: none
+"""
+
+
+def test_litellms_upstreams_are_added_once(thinkback: Command, tmp_path: Path) -> None:
+    (tmp_path / "litellm.yaml").write_text(LITELLM)
+    added = [
+        "upstream azure (https://my-endpoint-europe.openai.azure.com/openai/deployments/{model}): "
+        "gpt-4o, gpt-4o-eu"
+    ]
+    arguments = ("litellm.yaml",)
+    dry = report_of(thinkback, *arguments, "--dry-run", AZURE_API_KEY_EU="k-1")
+    report = report_of(thinkback, *arguments, AZURE_API_KEY_EU="k-1")
+
+    assert dry == report
+    assert report["taken"] == added
+    assert report["left_out"] == ["gpt-4o: rpm", "openai: without TLS only in a file (--toml)"]
+    again = report_of(thinkback, *arguments, AZURE_API_KEY_EU="k-1")
+    assert (again["taken"], again["left_out"][1]) == (
+        [],
+        "azure: there is an upstream of this name",
+    )
+    assert "gpt-4o-eu" in thinkback("export").stdout
+
+
+def test_upstreams_are_written_to_a_file_that_is_a_configuration(
+    thinkback: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "litellm.yaml").write_text(LITELLM)
+    report = report_of(thinkback, "litellm.yaml", "--toml", "config.toml")
+
+    assert len(report["taken"]) == 2
+    checked = thinkback("check")
+    assert checked.returncode == 0, checked.stderr
+    assert "http://127.0.0.1:8000/v1" in checked.stdout
+
+
+def test_new_apis_channels_are_added(thinkback: Command, tmp_path: Path) -> None:
+    channel = {"type": 43, "name": "Deep", "key": "sk-1", "models": "deepseek-chat", "status": 1}
+    (tmp_path / "channels.json").write_text(json.dumps({"data": {"items": [channel]}}))
+
+    assert report_of(thinkback, "channels.json")["taken"] == [
+        "upstream Deep (https://api.deepseek.com/v1): deepseek-chat"
+    ]
+
+
+def test_the_original_adapters_config_is_used_as_it_is(thinkback: Command, tmp_path: Path) -> None:
+    (tmp_path / "old.toml").write_text(
+        '[server]\nlisten_addr = "127.0.0.1:9"\n[upstream]\nbase_url = "https://a.b"\napi_key = "k"\n'
+    )
+    report = report_of(thinkback, "old.toml")
+
+    assert report["taken"][0] == "upstream upstream (https://a.b)"
+    assert thinkback("check", CONFIG_PATH="old.toml").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.yaml", "model_list: [", "Can't take over "),
+        ("a.yaml", "x: 1", "it has no model_list"),
+        ("a.json", "{}", "it has no list of channels"),
+        ("a.json", "{", "Can't take over "),
+        ("b.toml", "[servr]", "servr"),
+        (".env", "BIG_MODEL=x", "beside config.toml"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_refused(
+    tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    done = CliRunner().invoke(main, ["import", str(tmp_path / name)])
+
+    assert done.exit_code in (1, 2)
+    assert said in done.stderr
