@@ -54,11 +54,14 @@ test: .venv/.installed-dev ## Run all tests, or FILE=path: one file, folder or t
 test-fast: .venv/.installed-dev ## Run the unit tests, in a minute
 	@.venv/bin/pytest $(WORKERS) $(UNITS)
 
+# `make harden TABLE=docs/security.md` writes what was measured into the table there.
+WRITE = $(if $(TABLE),--write $(TABLE))
+
 harden: .venv/.installed-dev ## Measure what is promised on a public address, or FILE=module of tests/harden
-	@HARDEN=1 .venv/bin/python -m tests.harden $(FILE)
+	@HARDEN=1 .venv/bin/python -m tests.harden $(WRITE) $(FILE)
 
 harden-long: .venv/.installed-dev ## The same at full scale, with all kills and every coding agent: hours
-	@HARDEN=long .venv/bin/python -m tests.harden
+	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
 	@HARDEN=long .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py
 
 fmt: .venv/.installed-dev ## Format the code and mend what can be mended

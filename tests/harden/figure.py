@@ -33,10 +33,13 @@ class Figure(msgspec.Struct, frozen=True):
 
     ok: bool
 
+    @property
+    def verdict(self) -> str:
+        return "holds" if self.ok else "MISSED"
+
     def line(self) -> str:
         """The figure for a person at a terminal."""
-        verdict = "holds" if self.ok else "MISSED"
-        return f"{self.name:4} {self.scale}: {self.measured} (bound {self.bound}) {verdict}"
+        return f"{self.name:4} {self.scale}: {self.measured} (bound {self.bound}) {self.verdict}"
 
 
 def at_scale[T](suite: T, full: T, long: T | None = None) -> T:
