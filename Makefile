@@ -57,10 +57,10 @@ test-fast: .venv/.installed-dev ## Run the unit tests, in a minute
 # `make harden TABLE=docs/security.md` writes what was measured into the table there.
 WRITE = $(if $(TABLE),--write $(TABLE))
 
-harden: .venv/.installed-dev ## Measure what is promised on a public address, or FILE=module of tests/harden
+harden: .venv/.installed-fuzz ## Measure what is promised on a public address, or FILE=module of tests/harden
 	@HARDEN=1 .venv/bin/python -m tests.harden $(WRITE) $(FILE)
 
-harden-long: .venv/.installed-dev ## The same at full scale, with all kills and every coding agent: hours
+harden-long: .venv/.installed-fuzz ## The same at full scale, with all kills and every coding agent: hours
 	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
 	@HARDEN=long .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py
 
@@ -108,6 +108,11 @@ SYNC = python=$(PYTHON) && $(UV) sync --quiet --frozen --inexact --python "$$pyt
 	@echo 'Installing what Thinkback and its tests need into .venv' >&2
 	@$(SYNC)
 	@touch $@ .venv/.installed
+
+.venv/.installed-fuzz: pyproject.toml uv.lock | $(UV)
+	@echo 'Installing what Thinkback, its tests and their fuzzer need into .venv' >&2
+	@$(SYNC) --group fuzz
+	@touch $@ .venv/.installed .venv/.installed-dev
 
 # Written with alternatives because a pyenv shim for a version that is not installed is no Python at all.
 .uv/bin/uv:

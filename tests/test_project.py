@@ -115,6 +115,13 @@ def test_nothing_is_installed_twice(checkout: Checkout) -> None:
     assert ["--no-dev" in call for call in checkout.synced()] == [True, False]
 
 
+def test_the_fuzzer_is_installed_where_it_is_used(checkout: Checkout) -> None:
+    checkout.make("--ignore-errors", "harden")
+    checkout.make("test")
+
+    assert ["--group fuzz" in call for call in checkout.synced()] == [True]
+
+
 def test_tools_for_tests_stay_installed_when_the_gateway_is_run(checkout: Checkout) -> None:
     checkout.make("test")
     checkout.make("run")

@@ -9,6 +9,7 @@ gateway have the same. Steps join as in OpenRouter's own client
 from collections.abc import Iterable
 from typing import Any
 
+from addon.formats.wire.lenient import as_str
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("Details", "identity_of", "is_secret", "is_sendable", "secrets_of", "text_of")
@@ -55,13 +56,13 @@ class Details:
 
     def _candidate(self, item: dict[str, Any]) -> Any:
         """The item that this may be more of: the last of its index, or its text neighbour."""
-        index, kind = item.get("index"), item.get("type")
+        index, kind = item.get("index"), as_str(item.get("type"))
         if index is None:
             if kind in _TEXTS and self._items:
                 return self._items[-1]
             return None
         for before in reversed(self._items):
-            if isinstance(before, dict) and (before.get("index"), before.get("type")) == (
+            if isinstance(before, dict) and (before.get("index"), as_str(before.get("type"))) == (
                 index,
                 kind,
             ):

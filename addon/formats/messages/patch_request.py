@@ -210,7 +210,7 @@ def _read(body: bytes, parts: Members, unseal: Unseal) -> PatchableRequest | Non
 
 
 def _is_others_tool(tool: dict[str, Any]) -> bool:
-    kind = tool.get("type")
+    kind = as_str(tool.get("type"))
     return (
         kind in _OTHERS_TOOLS
         or "function" in tool

@@ -295,7 +295,7 @@ def _is_foreign(item: dict[str, Any]) -> bool:
         return False
     if item.get("role") in ("tool", "function") or not _FOREIGN_MEMBERS.isdisjoint(item):
         return True
-    return any(part.get("type") in _FOREIGN_PARTS for part in dicts_in(item.get("content")))
+    return any(as_str(part.get("type")) in _FOREIGN_PARTS for part in dicts_in(item.get("content")))
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -436,7 +436,7 @@ def _fitted(item: bytes, at: int, abilities: Abilities, notes: list[str]) -> byt
     breathe()
     found = as_dict(value(item))
     for name in ("content", "output"):
-        if any(part.get("type") in _PICTURES for part in dicts_in(found.get(name))):
+        if any(as_str(part.get("type")) in _PICTURES for part in dicts_in(found.get(name))):
             fit = partial(_fitted_parts, at=at, abilities=abilities, notes=notes)
             item = changed(item, (name,), fit)
     return item

@@ -88,7 +88,7 @@ def call_id_of(item: dict[str, Any]) -> str:
 
 def is_result(item: dict[str, Any]) -> bool:
     """Whether an item holds the result of a call that the client has run."""
-    return item.get("type") in _RESULTS and item.get("execution") != "server"
+    return as_str(item.get("type")) in _RESULTS and item.get("execution") != "server"
 
 
 def result_parts(item: dict[str, Any], foreign: str) -> list[Part]:

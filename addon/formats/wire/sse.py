@@ -32,6 +32,8 @@ MAX_EVENT = 16 * 1024 * 1024
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
+_DATA = re.compile(rb"(?:^|[\r\n])data: ?")
+
 _FIELD = re.compile(rb"\s*(?::|(?:data|event|id|retry):)")
 """How events begin, after blank lines."""
 
@@ -157,9 +159,9 @@ def event(data: bytes, name: str = "") -> bytes:
 
 def with_data(raw: bytes, data: bytes, new: bytes) -> bytes:
     """The raw event with `new` for its `data`; its other lines keep their bytes."""
-    head, found, tail = raw.partition(data)
-    if found:
-        return head + new + tail
+    first = _DATA.search(raw)
+    if first and b"\n" not in data and raw.startswith(data, first.end()):
+        return raw[: first.end()] + new + raw[first.end() + len(data) :]
     lines = _LINE.split(raw.removeprefix(BOM))  # the data stands in several of them
     others = [line + b"\n" for line in lines if line and line.partition(b":")[0] != b"data"]
     return b"".join(others) + event(new)

@@ -128,8 +128,14 @@ def test_each_line_of_the_data_is_one_of_the_event() -> None:
         (b'id: 7\r\ndata:{"a":1}\r\n\r\n', b'id: 7\r\ndata:{"a":2}\r\n\r\n'),
         (b': hm\ndata: {"a":\ndata: 1}\nid: 7\n\n', b': hm\nid: 7\ndata: {"a":2}\n\n'),
         (b'\xef\xbb\xbfdata: {"a":\ndata: 1}\n\n', b'data: {"a":2}\n\n'),
+        (b"id: {}\nevent: {}\ndata: {}\n\n", b'id: {}\nevent: {}\ndata: {"a":2}\n\n'),
+        (b"data: a\n\n", b'data: {"a":2}\n\n'),
+        (b"data: 1\ndata\n\n", b'data: {"a":2}\n\n'),
     ],
-    ids=["one line", "several lines", "byte order mark"],
+    ids=[
+        *("one line", "several lines", "byte order mark"),
+        *("the same elsewhere", "within the name", "an empty line"),
+    ],
 )
 def test_an_event_with_other_data_keeps_its_other_lines(raw: bytes, expected: bytes) -> None:
     data = data_of(raw)

@@ -1,0 +1,1 @@
+"""Parsers of what strangers and upstreams send, given any bytes."""
