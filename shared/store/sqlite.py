@@ -41,6 +41,11 @@ log = logging.getLogger("thinkback.store")
 
 PATIENCE_MS = 5_000
 CHECKPOINT_STATEMENTS = 1000
+LONG_LOG_PAGES = 4_000
+"""From here on (16 MB) the log is to begin anew. SQLite does that at a write before which all
+pages are moved (https://www.sqlite.org/wal.html#ckpt), which never comes while others write beside
+each checkpoint.
+"""
 
 _BUSY = frozenset({dbapi2.SQLITE_BUSY, dbapi2.SQLITE_LOCKED})
 _PASSING = _BUSY | {
@@ -349,11 +354,18 @@ class SqliteEngine:
             return
         self._unchecked = 0
         try:
-            self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if self._move_log() > LONG_LOG_PAGES:
+                with self._writing:  # few pages are left by now
+                    self._move_log()
         except dbapi2.Error as error:
             log.warning(
                 "The write-ahead log could not be moved into the database (%s).", _reason(error)
             )
+
+    def _move_log(self) -> int:
+        """Move what can be moved into the database; how many pages the log has."""
+        _, pages, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return int(pages)
 
 
 def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> int:

@@ -221,6 +221,13 @@ def test_the_log_is_moved_into_the_database_without_the_loops_help(path: Path) -
     assert pages - moved < 3000
 
 
+def test_the_log_begins_anew_although_writes_never_pause(path: Path) -> None:
+    with closing(open_engine(f"sqlite:{path}")) as engine:
+        for number in range(20_000):
+            engine.transact(lambda work, row=learn(str(number), "x" * 2000): work.run(*row))
+        assert Path(f"{path}-wal").stat().st_size < 130_000_000  # half of what was written
+
+
 def test_the_log_is_flushed_to_the_disk_once_for_all_that_was_committed(
     engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
