@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tunnel web start stop restart status log test test-fast harden harden-long fmt lint structure check bench release vendor screenshots
+.PHONY: help install run tunnel web start stop restart status log test test-fast harden harden-long coverage fmt lint structure check bench release vendor screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-12s %s\n' "$$verb" "$$text"; done
@@ -63,6 +63,9 @@ harden: .venv/.installed-fuzz ## Measure what is promised on a public address, o
 harden-long: .venv/.installed-fuzz ## The same at full scale, with all kills and every coding agent: hours
 	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
 	@HARDEN=long .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py
+
+coverage: .venv/.installed-dev ## Measure which branches the unit and property tests take, in some minutes
+	@.venv/bin/python -m tests.harden $(WRITE) covered
 
 fmt: .venv/.installed-dev ## Format the code and mend what can be mended
 	.venv/bin/ruff check --fix-only

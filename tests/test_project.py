@@ -29,7 +29,7 @@ VERBS = {
     "lint",
     "check",
 }
-VERBS |= {"harden-long", "bench", "release", "screenshots", "structure", "vendor"}
+VERBS |= {"coverage", "harden-long", "bench", "release", "screenshots", "structure", "vendor"}
 
 FAKE_UV = """#!/bin/sh
 case "$1 $2" in

@@ -18,7 +18,7 @@ __all__ = ("measured", "modules")
 
 FOLDER = Path(__file__).parent
 
-APART = {"covered", "mutants"}
+APART = {"covered"}
 """They take as long as all others together: measured when they are named, and at full length."""
 
 
