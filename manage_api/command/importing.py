@@ -17,6 +17,7 @@ from pysqlite3 import dbapi2
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from manage_api.command.adapter_accounts import FoundAccount, find_accounts
 from manage_api.command.channels import read_channels
 from manage_api.command.foreign import Found
 from manage_api.command.litellm import read_litellm
@@ -26,10 +27,13 @@ from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.schema import Upstream
 from shared.errors import ThinkbackError
+from shared.security.keys import digest, mask, suffix
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
-from shared.store.accounts import find_user_by_name
+from shared.store.accounts import NameTaken, find_user_by_name, insert_user
+from shared.store.engine import Transaction
 from shared.store.upstreams import add_upstream, list_upstreams
+from shared.store.virtual_keys import insert_key
 
 __all__ = ("Report", "import_command")
 
@@ -47,6 +51,8 @@ class Report(msgspec.Struct, kw_only=True):
 
     taken: list[str] = []
     left_out: list[str] = []
+    asks: bool = False
+    """Nothing was taken: the person must first say that it is right (`--yes`)."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +66,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Where upstreams are written to; None: into the database."""
 
     dry_run: bool
+    yes: bool
+    """Accounts that were found by what columns hold are the ones that are meant."""
 
 
 @click.command("import")
@@ -67,20 +75,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--user", default="admin", show_default=True, help="Whose conversations they are.")
 @click.option("--toml", type=click.Path(path_type=Path), help="Write upstreams to this new file.")
 @click.option("--dry-run", is_flag=True, help="Only say what would come over.")
+@click.option("--yes", is_flag=True, help="Take the accounts that were shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def import_command(
-    source: Path, user: str, toml: Path | None, dry_run: bool, as_json: bool
+    source: Path, user: str, toml: Path | None, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
     """Take over what another gateway has in the file SOURCE.
 
-    That is the cache of deepseek-cursor-proxy, LiteLLM's config.yaml or the channels of new-api.
+    That is the cache of deepseek-cursor-proxy, LiteLLM's config.yaml, the channels of
+    new-api, or another gateway's database with accounts.
     """
-    wanted = Wanted(file=source, user=user, toml=toml, dry_run=dry_run)
+    wanted = Wanted(file=source, user=user, toml=toml, dry_run=dry_run, yes=yes)
     report = _reader(source)(wanted)
     if as_json:
         click.echo(msgspec.json.encode(report))
         return
-    click.echo(_words(report, dry_run=dry_run))
+    click.echo(_words(report, dry_run=dry_run or report.asks))
 
 
 def _reader(source: Path) -> Callable[[Wanted], Report]:
@@ -89,6 +99,8 @@ def _reader(source: Path) -> Callable[[Wanted], Report]:
         is_database = file.read(len(_SQLITE)) == _SQLITE
     if is_database and "reasoning_cache" in _tables(source):
         return _take_cache
+    if is_database:
+        return _take_accounts
     if source.name.endswith(".env"):
         raise ThinkbackError(f"Put {source} beside config.toml: it is read there as it is.")
     if source.suffix == ".toml":
@@ -117,6 +129,50 @@ def _words(report: Report, *, dry_run: bool) -> str:
         if sentences:
             lines += [head, *(f"  {sentence}" for sentence in sentences)]
     return "\n".join(lines)
+
+
+def _take_accounts(wanted: Wanted) -> Report:
+    """Take accounts with their passwords and keys, once the person has seen them."""
+    report = Report(source="a database of another program", asks=not wanted.yes)
+    if report.asks:
+        report.left_out.append("Anything yet: if these are its accounts, repeat it with --yes")
+    with closing(open_engine(load(os.environ).database_url)) as engine:
+        for account in find_accounts(wanted.file):
+            try:
+                if wanted.yes and not wanted.dry_run:
+                    engine.transact(partial(_add_account, account, SystemClock().now_ms()))
+                elif find_user_by_name(engine, account.name):
+                    raise NameTaken("there is already an account of this name")
+            except (NameTaken, ValueError) as error:
+                report.left_out.append(f"{account.name}: {error}")
+                continue
+            keys = ", ".join(map(mask, account.keys)) or "none"
+            report.taken.append(f"account {account.name} ({account.found_in}), keys: {keys}")
+    return report
+
+
+def _add_account(account: FoundAccount, now: int, transaction: Transaction) -> None:
+    user = insert_user(
+        transaction,
+        username=account.name,
+        password_hash=account.password_hash,
+        role="user",
+        must_change_password=False,
+        now=now,
+    )
+    for key in account.keys:
+        params = {"digest": digest(key)}
+        if transaction.run("SELECT 1 FROM virtual_keys WHERE digest = :digest", params):
+            continue
+        insert_key(
+            transaction,
+            user_id=user.id,
+            name="imported",
+            scope="inference",
+            digest=digest(key),
+            suffix=suffix(key),
+            now=now,
+        )
 
 
 def _check_toml(wanted: Wanted) -> Report:
@@ -224,12 +280,12 @@ def _run(arguments: list[str], environ: Mapping[str, str]) -> Iterator[_Line]:
 
 def _cache_report(tally: _Line, user: str) -> Report:
     report = Report(source="a cache of deepseek-cursor-proxy")
-    report.taken.append(f"{tally.turns} turns with their reasoning, for {user}")
+    report.taken.append(f"Turns with their reasoning, for {user}: {tally.turns}")
     if tally.short:
         report.left_out.append(
-            f"{tally.short} turns without an id of their own and with little text: they could be "
-            "mistaken for others"
+            "Turns without an id of their own and with little text, which could be mistaken for "
+            f"others: {tally.short}"
         )
     if tally.unreadable:
-        report.left_out.append(f"{tally.unreadable} damaged rows")
+        report.left_out.append(f"Damaged rows: {tally.unreadable}")
     return report

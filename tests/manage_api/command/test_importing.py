@@ -1,16 +1,24 @@
 """`thinkback import` says what came over from another gateway, and what did not."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pysqlite3 import dbapi2
 
 from manage_api.command.cli import main
+from shared.security.keys import digest
+from shared.security.passwords import hash_password
+from shared.store import open_engine
+from shared.store.accounts import find_user_by_name
+from shared.store.virtual_keys import find_key
 from tests.manage_api.command.running import Command
 from tests.support.reasoning_cache import write_cache
 from tests.support.turns import FIELD, Json
 
+HASH = hash_password("correct horse battery")
 LONG = "I have read the whole file and changed the three places that were wrong in it."
 
 
@@ -33,11 +41,12 @@ def test_a_cache_is_taken_for_one_user(thinkback: Command, tmp_path: Path) -> No
     write_cache(tmp_path / "cache.sqlite3", [said("thought", LONG), said("thought", "OK.")])
     report = {
         "source": "a cache of deepseek-cursor-proxy",
-        "taken": ["1 turns with their reasoning, for admin"],
+        "taken": ["Turns with their reasoning, for admin: 1"],
         "left_out": [
-            "1 turns without an id of their own and with little text: they could be mistaken for "
-            "others"
+            "Turns without an id of their own and with little text, which could be mistaken for "
+            "others: 1"
         ],
+        "asks": False,
     }
     thinkback("user", "list")
 
@@ -161,3 +170,28 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(
 
     assert done.exit_code in (1, 2)
     assert said in done.stderr
+
+
+def test_accounts_are_shown_first_and_taken_when_they_are_right(
+    thinkback: Command, tmp_path: Path
+) -> None:
+    key = "sk-0123456789abcdefghij"
+    with closing(dbapi2.connect(tmp_path / "old.db")) as opened, opened:
+        opened.execute("CREATE TABLE users (name TEXT, hash TEXT, token TEXT)")
+        row = [("ada", HASH, key), ("admin", HASH, key + "2")]
+        opened.executemany("INSERT INTO users VALUES (?, ?, ?)", row)
+    thinkback("user", "list")
+    shown = report_of(thinkback, "old.db")
+    assert shown["taken"] == ["account ada (users.name, users.hash), keys: …ghij"]
+    assert [line.partition(":")[0] for line in shown["left_out"]] == ["Anything yet", "admin"]
+    engine = open_engine(f"sqlite:{tmp_path}/data/adapter.db")
+    assert find_user_by_name(engine, "ada") is None
+
+    taken = report_of(thinkback, "old.db", "--yes")
+    found = find_user_by_name(engine, "ada")
+    owned = find_key(engine, digest(key))
+    engine.close()
+    assert taken["taken"] == shown["taken"]
+    assert found is not None
+    assert owned is not None
+    assert (found[0].role, found[1], owned[1].username) == ("user", HASH, "ada")
