@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -20,7 +20,7 @@ from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.handover import take_over
-from manage_api.command.importing import import_command
+from manage_api.command.importing import import_command, open_store, show_first_account
 from manage_api.command.new_file import write_new
 from manage_api.command.tunnel_command import client_wanted, tunnel, tunnel_options
 from manage_api.domains.limits import limits_words
@@ -39,9 +39,8 @@ from shared.errors import ConfigError, ThinkbackError
 from shared.model import Limits, Role, Scope, User, VirtualKey
 from shared.security.passwords import hash_new_password
 from shared.security.secrets import load_secret
-from shared.store import data_directory, open_engine
+from shared.store import data_directory
 from shared.store.accounts import find_user_by_name, list_users, set_disabled, set_password
-from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
 from shared.store.second_factors import remove_second_factor
@@ -86,7 +85,7 @@ def up(ctx: click.Context, /, web: bool, background: bool, rehearse: bool, **opt
     client = client_wanted(load(os.environ), **options)
     held = handover.sockets.keys()
     prepared = launcher.prepare(os.environ, web=web, held=held, client=client)
-    _show_first_account(prepared.first_account)
+    show_first_account(prepared.first_account)
     if rehearse:
         return
     run = partial(launcher.run, prepared, os.environ, web=web, handover=handover, say=click.echo)
@@ -108,7 +107,7 @@ def start() -> None:
     if pid := daemon.pid():
         raise DaemonError(f"Thinkback is already running in the background as process {pid}.")
     prepared = launcher.prepare(os.environ, web=False)
-    _show_first_account(prepared.first_account)
+    show_first_account(prepared.first_account)
     pid = daemon.start(os.environ, list(_programs(prepared.snapshot).values()))
     click.echo(report.ready(prepared.snapshot, version("thinkback")))
     click.echo(f"It runs in the background as process {pid}; log: {daemon.log}.")
@@ -183,7 +182,7 @@ def check() -> None:
 def backup(file: Path, without_secret: bool) -> None:
     """Copy the database to a new FILE, even while the gateway runs, and its secret beside it."""
     secret = None
-    with _store() as store:
+    with open_store() as store:
         if not without_secret:
             secret = load_secret(_directory())
         back_up(store, file, secret)
@@ -236,7 +235,7 @@ def rotate_secret() -> None:
 def export(file: Path | None, with_keys: bool) -> None:
     """Write config.toml plus the settings made in the web pages to FILE, or to the terminal."""
     watch = Watch(os.environ)
-    with _store() as store:
+    with open_store() as store:
         secret = load_secret(data_directory(watch.snapshot.database_url))
         watch.override(read_overrides(store, secret))
     config = Path(watch.snapshot.config_path)
@@ -270,7 +269,7 @@ def add_user(name: str, password: str | None, admin: bool, as_json: bool) -> Non
     """Create an account with its first virtual key."""
     new_password = password or _random_password()
     role: Role = "admin" if admin else "user"
-    with _store() as store, _refusals_as_errors():
+    with open_store() as store, _refusals_as_errors():
         account, key = open_account(
             store,
             username=name,
@@ -288,7 +287,7 @@ def add_user(name: str, password: str | None, admin: bool, as_json: bool) -> Non
 @as_json
 def show_users(as_json: bool) -> None:
     """List accounts."""
-    with _store() as store:
+    with open_store() as store:
         _list([_user_row(user) for user in _every(partial(list_users, store))], as_json)
 
 
@@ -299,7 +298,7 @@ def show_users(as_json: bool) -> None:
 def change_password(name: str, password: str | None, as_json: bool) -> None:
     """Set a new password and end the account's sessions."""
     new_password = password or _random_password()
-    with _store() as store, _refusals_as_errors():
+    with open_store() as store, _refusals_as_errors():
         user = _find(store, name)
         password_hash = hash_new_password(new_password, user.username)
         set_password(store, user.id, password_hash, must_change_password=False)
@@ -313,7 +312,7 @@ def change_password(name: str, password: str | None, as_json: bool) -> None:
 @click.argument("name")
 def reset_second_factor(name: str) -> None:
     """Let an account sign in with its password alone again."""
-    with _store() as store:
+    with open_store() as store:
         if not remove_second_factor(store, _find(store, name).id):
             raise ThinkbackError(f"{name} has no second factor.")
     click.echo(f"Removed the second factor of {name}.")
@@ -323,7 +322,7 @@ def reset_second_factor(name: str) -> None:
 @click.argument("name")
 def disable_user(name: str) -> None:
     """Refuse an account's sessions and keys immediately."""
-    with _store() as store:
+    with open_store() as store:
         set_disabled(store, _find(store, name).id, True)
     click.echo(f"Disabled {name}.")
 
@@ -332,7 +331,7 @@ def disable_user(name: str) -> None:
 @click.argument("name")
 def enable_user(name: str) -> None:
     """Let an account in again."""
-    with _store() as store:
+    with open_store() as store:
         set_disabled(store, _find(store, name).id, False)
     click.echo(f"Enabled {name}.")
 
@@ -351,7 +350,7 @@ def key() -> None:
 @as_json
 def new_key(username: str, name: str, scope: Scope, as_json: bool) -> None:
     """Create a virtual key for an account; it is shown once."""
-    with _store() as store:
+    with open_store() as store:
         owner = _find(store, username)
         new, secret = give_key(
             store, user_id=owner.id, name=name, scope=scope, now=SystemClock().now_ms()
@@ -363,7 +362,7 @@ def new_key(username: str, name: str, scope: Scope, as_json: bool) -> None:
 @as_json
 def show_keys(as_json: bool) -> None:
     """List virtual keys."""
-    with _store() as store:
+    with open_store() as store:
         names = {user.id: user.username for user in _every(partial(list_users, store))}
         keys = _every(partial(list_keys, store))
         _list([_key_row(key, names[key.user_id]) for key in keys], as_json)
@@ -373,20 +372,10 @@ def show_keys(as_json: bool) -> None:
 @click.argument("key_id", metavar="ID", type=int)
 def drop_key(key_id: int) -> None:
     """Revoke a virtual key for good."""
-    with _store() as store:
+    with open_store() as store:
         if not revoke_key(store, key_id, SystemClock().now_ms()):
             raise ThinkbackError(f"There is no valid key {key_id}: see `thinkback key list`.")
     click.echo(f"Revoked key {key_id}.")
-
-
-@contextmanager
-def _store() -> Iterator[Engine]:
-    snapshot = load(os.environ)
-    with closing(open_engine(snapshot.database_url)) as engine:
-        _show_first_account(
-            ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
-        )
-        yield engine
 
 
 @contextmanager
@@ -484,11 +473,6 @@ def _text(name: str, value: Any) -> str:
         case int() if name.endswith("_at"):
             return f"{datetime.fromtimestamp(value // 1000, UTC):%Y-%m-%d %H:%M:%S}"
     return str(value)
-
-
-def _show_first_account(account: FirstAccount | None) -> None:
-    if account:
-        click.echo(report.first_account(account), err=True)
 
 
 if __name__ == "__main__":

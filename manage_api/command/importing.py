@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pysqlite3 import dbapi2
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from manage_api.command import report as words
 from manage_api.command.adapter_accounts import FoundAccount, find_accounts
 from manage_api.command.channels import read_channels
 from manage_api.command.foreign import Found
@@ -31,11 +32,12 @@ from shared.security.keys import digest, mask, suffix
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import NameTaken, find_user_by_name, insert_user
-from shared.store.engine import Transaction
+from shared.store.bootstrap import FirstAccount, ensure_admin
+from shared.store.engine import Engine, Transaction
 from shared.store.upstreams import add_upstream, list_upstreams
 from shared.store.virtual_keys import insert_key
 
-__all__ = ("Report", "import_command")
+__all__ = ("Report", "import_command", "open_store", "show_first_account")
 
 _SQLITE = b"SQLite format 3\0"
 """How its files begin (https://www.sqlite.org/fileformat.html)."""
@@ -136,7 +138,7 @@ def _take_accounts(wanted: Wanted) -> Report:
     report = Report(source="a database of another program", asks=not wanted.yes)
     if report.asks:
         report.left_out.append("Anything yet: if these are its accounts, repeat it with --yes")
-    with closing(open_engine(load(os.environ).database_url)) as engine:
+    with open_store() as engine:
         for account in find_accounts(wanted.file):
             try:
                 if wanted.yes and not wanted.dry_run:
@@ -213,7 +215,7 @@ def _add_upstreams(source: str, found: Found, wanted: Wanted) -> Report:
         return report
     snapshot = load(os.environ)
     secret, now = load_secret(data_directory(snapshot.database_url)), SystemClock().now_ms()
-    with closing(open_engine(snapshot.database_url)) as engine:
+    with open_store() as engine:
         known = {each.name.casefold() for each in snapshot.upstreams}
         known |= {row.name.casefold() for row in list_upstreams(engine, secret)}
         for upstream in found.upstreams:
@@ -235,6 +237,23 @@ def _note(report: Report, upstreams: list[Upstream]) -> None:
         report.taken.append(f"upstream {each.name} ({each.base_url}): {', '.join(names)}")
 
 
+@contextmanager
+def open_store() -> Iterator[Engine]:
+    """Open the database, with the first account in it, which is shown when it is made."""
+    snapshot = load(os.environ)
+    with closing(open_engine(snapshot.database_url)) as engine:
+        show_first_account(
+            ensure_admin(engine, password=snapshot.admin_password, now=SystemClock().now_ms())
+        )
+        yield engine
+
+
+def show_first_account(account: FirstAccount | None) -> None:
+    """Print the secrets of an account that was made."""
+    if account:
+        click.echo(words.first_account(account), err=True)
+
+
 class _Line(msgspec.Struct):
     """A line of the program's output: `addon/recall/cache_import.py` says which."""
 
@@ -248,7 +267,7 @@ class _Line(msgspec.Struct):
 def _take_cache(wanted: Wanted) -> Report:
     """Have the data plane's own program take the turns, as only that knows how they are kept."""
     database_url = load(os.environ).database_url
-    with closing(open_engine(database_url)) as engine:
+    with open_store() as engine:
         owner = find_user_by_name(engine, wanted.user)
     if owner is None:
         raise ThinkbackError(f"There is no account “{wanted.user}”: see `thinkback user list`.")
@@ -267,7 +286,8 @@ def _take_cache(wanted: Wanted) -> Report:
 
 def _run(arguments: list[str], environ: Mapping[str, str]) -> Iterator[_Line]:
     """Run the program and yield its lines; raises ThinkbackError with its words."""
-    command = [sys.executable, "-m", "addon.recall.cache_import", *arguments]
+    # -P: a folder `addon` in the current directory is not ours.
+    command = [sys.executable, "-P", "-m", "addon.recall.cache_import", *arguments]
     with subprocess.Popen(
         command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:

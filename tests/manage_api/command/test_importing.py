@@ -48,7 +48,6 @@ def test_a_cache_is_taken_for_one_user(thinkback: Command, tmp_path: Path) -> No
         ],
         "asks": False,
     }
-    thinkback("user", "list")
 
     assert report_of(thinkback, "cache.sqlite3", "--dry-run") == report
     assert report_of(thinkback, "cache.sqlite3") == report
@@ -57,6 +56,14 @@ def test_a_cache_is_taken_for_one_user(thinkback: Command, tmp_path: Path) -> No
         "This is a cache of deepseek-cursor-proxy.",
         "Would come over:",
     ]
+
+
+def test_a_folder_that_is_named_like_ours_is_not_run(thinkback: Command, tmp_path: Path) -> None:
+    write_cache(tmp_path / "cache.sqlite3", [said("thought", LONG)])
+    (tmp_path / "addon").mkdir()
+    (tmp_path / "addon/__init__.py").write_text("raise SystemExit('not ours')")
+
+    assert report_of(thinkback, "cache.sqlite3", "--dry-run")["taken"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +187,6 @@ def test_accounts_are_shown_first_and_taken_when_they_are_right(
         opened.execute("CREATE TABLE users (name TEXT, hash TEXT, token TEXT)")
         row = [("ada", HASH, key), ("admin", HASH, key + "2")]
         opened.executemany("INSERT INTO users VALUES (?, ?, ?)", row)
-    thinkback("user", "list")
     shown = report_of(thinkback, "old.db")
     assert shown["taken"] == ["account ada (users.name, users.hash), keys: …ghij"]
     assert [line.partition(":")[0] for line in shown["left_out"]] == ["Anything yet", "admin"]
