@@ -121,7 +121,7 @@ def test_the_password_is_changed_and_the_key_gets_another_secret(walk: Walk, adm
         page.evaluate("navigator.clipboard.readText()") == page.locator("#secret-key").inner_text()
     )
     page.get_by_role("button", name="Done").click()
-    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_role("region", name="Password").get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("another long password")
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_text("all other sessions have ended")).to_be_visible()
