@@ -80,3 +80,14 @@ def test_of_an_endless_conversation_the_end_is_kept(desk: Desk) -> None:
     kept = json.loads(zlib.decompress(record.conversation))["messages"]
     assert 30 < len(kept) < 60
     assert kept[-1]["text"].startswith("59x")
+
+
+def test_an_answer_without_reasoning_shows_none(desk: Desk) -> None:
+    exchange = desk.open(ASKED, principal=CALLER)
+    choice = {"message": {"role": "assistant", "content": "Done."}, "finish_reason": "stop"}
+    exchange.whole(200, {}, json.dumps({"choices": [choice]}).encode())
+    record = recorded(desk, exchange, "full")
+    assert record is not None
+    assert record.conversation is not None
+    answer = json.loads(zlib.decompress(record.conversation))["answer"]
+    assert answer == {"text": "Done.", "calls": []}

@@ -4,18 +4,19 @@ import json
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.verdict import Again
 from addon.formats.wire import sse
-from addon.ledger.entry import learned_from
+from addon.ledger.entry import entry_unread, learned_from
 from shared.model import Limits
 from shared.pricing import Price
 from shared.store.ledger import Ratio, learn_ratio
 from shared.store.prices import add_price
 from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, Desk, Refused, body, open_exchange, streamed, upstream, whole
-from tests.addon.ledger.ended import CALLER, CALLING, PASSING, SAYING, entered
+from tests.addon.ledger.ended import CALLER, CALLING, PASSING, SAYING, delivery, entered
 from tests.addon.recall.chat import Json
 from tests.support.turns import Turn, events
 
@@ -316,3 +317,34 @@ def test_what_was_not_counted_teaches_nothing(desk: Desk) -> None:
     exchange = desk.open(principal=CALLER, stream=True)
     without_usage(exchange, SAYING)
     assert learned_from(exchange.outcome()) is None
+
+
+# -- when nothing can be read ----------------------------------------------------------------------
+
+
+def test_what_the_upstream_counted_stands_though_nothing_can_be_read(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER)
+    whole(exchange, SAYING)
+    guess = replace(entered(desk, exchange), prompt_tokens=1, completion_tokens=1)
+    usage = exchange.outcome().usage
+    assert usage is not None
+    entry = entry_unread(exchange.outcome(), delivery(), guess)
+    assert (entry.prompt_tokens, entry.completion_tokens) == (
+        usage.prompt_tokens,
+        usage.completion_tokens,
+    )
+
+
+def test_what_was_guessed_stands_for_what_nobody_counted(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER, stream=True)
+    without_usage(exchange, SAYING)
+    guess = replace(entered(desk, exchange), prompt_tokens=4321, cost_micros=9)
+    entry = entry_unread(exchange.outcome(), delivery(), guess)
+    assert (entry.prompt_tokens, entry.cost_micros) == (4321, 9)
+
+
+def test_nothing_is_guessed_for_what_was_never_sent(desk: Desk) -> None:
+    intake = desk.intake()
+    guess = replace(intake.outcome().entry, prompt_tokens=4321, cost_micros=9)
+    entry = entry_unread(intake.outcome(), delivery("400"), guess)
+    assert (entry.prompt_tokens, entry.cost_micros) == (0, None)

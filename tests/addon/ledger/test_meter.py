@@ -365,3 +365,20 @@ def test_what_is_settled_stays_as_it_is(desk: Desk) -> None:
     settle(desk, one)
     desk.meter.settle_untold(one)
     assert balance(desk) == Balance(tokens=130)
+
+
+def test_what_was_never_opened_is_in_the_ledger_too(desk: Desk) -> None:
+    desk.meter.settle(begun(desk), None, None)
+    desk.memory.engine.flush()
+    rows = desk.memory.engine.read("SELECT exchange, status FROM ledger")
+    assert rows == [("x1", 200)]
+
+
+def test_a_node_shows_that_it_lives_every_few_seconds_only(desk: Desk) -> None:
+    desk.meter.each_second()
+    desk.memory.engine.flush()
+    shown = desk.memory.engine.read("SELECT seen_at FROM nodes")
+    desk.memory.clock.ms += 1000
+    desk.meter.each_second()
+    desk.memory.engine.flush()
+    assert desk.memory.engine.read("SELECT seen_at FROM nodes") == shown
