@@ -11,19 +11,22 @@ import msgspec
 
 from tests.harden.figure import Figure, at_scale
 from tests.support.counting import CountingProvider, ask
-from tests.support.gateway import Gateway, eventually, upstream_environment
+from tests.support.gateway import Gateway, eventually, upstream_table
 
 __all__ = ("figures",)
 
-WARM_SECONDS = at_scale(5, 36, 360)
+WARM_SECONDS = at_scale(5, 54, 360)
 """Until caches and pools are full: what is taken after that is growth."""
 
-SECONDS = at_scale(5, 54, 1_440)
+SECONDS = at_scale(5, 36, 1_440)
 STREAMS = 64
 STEPS = 3
 """Rests at which is measured."""
 
 FATES = cycle(("whole", "whole", "left", "uncounted", "cut", "plain"))
+
+CONFIG = "[recall]\nmemory_mib = 1\n"
+"""The cache of what is remembered is full soon: it grows up to this by design."""
 
 MOST_MB = 5
 MOST_MORE = 3
@@ -65,7 +68,9 @@ def figures() -> Iterable[Figure]:
         TemporaryDirectory() as folder,
         CountingProvider() as provider,
         Gateway(
-            Path(folder), upstream_environment(provider.base_url) | {"LOG_LEVEL": "warning"}
+            Path(folder),
+            {"LOG_LEVEL": "warning"},
+            config=upstream_table("one", provider.base_url) + CONFIG,
         ) as gateway,
     ):
         key = gateway.new_user("ada")
