@@ -33,6 +33,7 @@ _TROUBLE = {
         "No upstream serves a model with this name: check the spelling, or add a rewrite."
     ),
     "no_upstream": "No upstream was configured yet.",
+    "overloaded": "So many requests were coming in that there was no room for one of this size.",
     "previous_response_not_found": (
         "The request continues an answer that is not stored here, or no longer."
     ),

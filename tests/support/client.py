@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
-import httpx2 as httpx
 import msgspec
 from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests.support.rawhttp import Received
 from tests.support.turns import FIELD, Json
-from tests.support.well_formed.transport import Checking
+from tests.support.well_formed import transport
 
 __all__ = (
     "CLIENTS",
@@ -136,9 +135,8 @@ def sdk(base_url: str, key: str, *, checks: bool = True) -> OpenAI:
     """An openai client that never retries by itself and `checks` all that it is streamed; close
     it.
     """
-    transport = Checking() if checks else httpx.HTTPTransport()
-    through = httpx.Client(transport=transport, timeout=30)
-    return OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30, http_client=through)
+    http = transport.client(checks=checks)
+    return OpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30, http_client=http)
 
 
 def replay(reply: Reply, habits: Habits) -> Json:

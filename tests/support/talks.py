@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-import httpx2 as httpx
 import msgspec
 from anthropic import Anthropic
 from openai import OpenAI
@@ -14,7 +13,7 @@ from openai.lib.streaming.responses import ResponseStream
 
 from tests.support.client import CURSOR, Conversation, Habits, replay, result_of
 from tests.support.turns import TOOLS, Json
-from tests.support.well_formed.transport import Checking
+from tests.support.well_formed import transport
 
 __all__ = (
     "Called",
@@ -221,5 +220,5 @@ def anthropic_sdk(origin: str, key: str) -> Anthropic:
     """An anthropic client that never retries by itself and checks all that it is streamed; close
     it.
     """
-    checking = httpx.Client(transport=Checking(), timeout=30)
+    checking = transport.client()
     return Anthropic(base_url=origin, api_key=key, max_retries=0, timeout=30, http_client=checking)

@@ -8,7 +8,7 @@ import httpx2 as httpx
 from addon.formats.neutral.request import WireFormat
 from tests.support.well_formed import check_stream
 
-__all__ = ("Checking",)
+__all__ = ("Checking", "client")
 
 _FORMATS: dict[str, WireFormat] = {
     "/chat/completions": "chat",
@@ -46,6 +46,19 @@ class Checking(httpx.HTTPTransport):
             assert isinstance(response.stream, httpx.SyncByteStream)
             response.stream = _Checked(response.stream, found[0], _usage_asked(request))
         return response
+
+
+class _Client(httpx.Client):
+    """Closes itself as the SDKs' own do, for those who don't close the SDK's."""
+
+    def __del__(self) -> None:
+        if not self.is_closed:
+            self.close()
+
+
+def client(*, checks: bool = True) -> httpx.Client:
+    """What an SDK sends by; `checks` all that is streamed to it."""
+    return _Client(transport=Checking() if checks else httpx.HTTPTransport(), timeout=30)
 
 
 def _last_event(stream: bytearray) -> bytes:
