@@ -60,6 +60,7 @@ def build(stage: Stage, root: Path, base: Mapping[str, str]) -> None:
                 directory.mkdir(parents=True)
             case "ENV":
                 environment |= dict(word.partition("=")[::2] for word in words)
+                environment.pop("UV_COMPILE_BYTECODE", None)  # takes long, and Python does it too
             case "COPY":
                 _copy(words[:-1], directory / words[-1])
             case "RUN":

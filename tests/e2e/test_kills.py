@@ -22,7 +22,7 @@ from tests.support.gateway import Gateway, Served, upstream_environment
 from tests.support.provider import StrictProvider
 
 MODEL = "deepseek-v4-pro"
-KILLS = 200 if os.environ.get("HARDEN") else 10
+KILLS = 200 if os.environ.get("HARDEN") else 6
 """Each costs a start of the gateway."""
 
 AT_ONCE = 4

@@ -17,7 +17,7 @@ import pytest
 from tests.properties.recall.stories import ALTERATIONS, CELLS, Story, cell_of
 from tests.properties.recall.truth import MARK
 
-SEEDS = int(os.environ.get("SEEDS", "500"))
+SEEDS = int(os.environ.get("SEEDS", "300"))
 ALONE = os.environ.get("SEED", "")
 TOGETHER = 20
 """Stories of one test."""
