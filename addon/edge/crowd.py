@@ -143,7 +143,7 @@ class Crowd:
             told = ", ".join(
                 f"{count} of {address}" for address, count in left_out[:TOLD_ADDRESSES]
             )
-            _log.warning("%d lines of strangers were left out: %s", total, told)
+            _log.warning("log lines of callers without a key left out: %d (%s)", total, told)
 
     def _take(self, counted: OpenByAddress, address: str) -> bool:
         return counted.take(address, **self._caps())

@@ -95,7 +95,8 @@ def test_who_is_turned_away_stands_in_the_log_as_far_as_that_has_room(
     )
     clock.seconds += 61
     crowd.tell_left_out()
-    assert caplog.records[-1].getMessage() == ("2 lines of strangers were left out: 2 of 192.0.2.7")
+    told = "log lines of callers without a key left out: 2 (2 of 192.0.2.7)"
+    assert caplog.records[-1].getMessage() == told
 
 
 def test_a_connection_too_many_is_known_before_mitmproxy_makes_anything_of_it() -> None:

@@ -94,4 +94,4 @@ def test_strangers_have_a_budget_of_lines_and_callers_are_always_told(
     assert len(written) == 2 * LINES_OF_AN_ADDRESS
     clock.seconds += 61
     crowd.tell_left_out()
-    assert "7 lines of strangers were left out: 7 of 127.0.0.1" in caplog.text
+    assert "callers without a key left out: 7 (7 of 127.0.0.1)" in caplog.text

@@ -16,13 +16,6 @@ from shared.store import data_directory, open_engine
 from shared.store.bootstrap import ensure_admin
 from shared.store.engine import Engine
 from shared.store.upstreams import add_upstream, list_upstreams
-from tests.support.database import place_database
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    place_database(tmp_path / "data" / "adapter.db")
-    return f"sqlite:{tmp_path}/data/adapter.db"
 
 
 @pytest.fixture

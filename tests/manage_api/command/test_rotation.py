@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +14,6 @@ from shared.store.accounts import create_user
 from shared.store.engine import Engine
 from shared.store.second_factors import begin_second_factor, find_second_factor
 from shared.store.upstreams import add_upstream, list_upstreams
-from tests.support.database import place_database
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    place_database(tmp_path / "data" / "adapter.db")
-    return f"sqlite:{tmp_path}/data/adapter.db"
 
 
 @pytest.fixture
