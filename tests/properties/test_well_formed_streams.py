@@ -299,7 +299,9 @@ def spoken(client: WireFormat, body: bytes) -> Any:
             turn.text,
             "".join(part.text for part in turn.ordered if isinstance(part, Refusal)),
             "".join(part.text for part in turn.ordered if isinstance(part, Reasoning)).split(),
-            [(call.name, call.arguments) for call in turn.calls],
+            # A custom call's empty input is streamed to chat clients as a function's arguments,
+            # where no text is read as an empty object.
+            [(call.name, call.arguments or "{}") for call in turn.calls],
             turn.finish_reason,
             turn.stop_sequence,
         )
