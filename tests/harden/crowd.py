@@ -31,7 +31,6 @@ TOLD = re.compile(rb"at (\d+\.\d+) ")
 
 
 def figures() -> Iterator[Figure]:
-    """F8 and the crowd."""
     with arena() as stage:
         alone, crowded, closed, fds = [], [], [], []
         refused = 0
@@ -48,7 +47,7 @@ def figures() -> Iterator[Figure]:
     scale = f"{HEADS} slow heads, {BODIES} slow bodies, {SILENT} silent, hostile {MIB} MiB"
     without, within = _p99(alone), _p99(crowded)
     yield Figure(
-        "crowd",
+        "F8",
         f"{scale}; delta p99 of another user, {len(crowded)} deltas",
         f"{within:.1f} ms, without {without:.1f} ms, {refused} refused",
         "≤ 2 × without, 0 refused",

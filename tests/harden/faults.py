@@ -45,9 +45,10 @@ def _cases() -> Iterator[FaultCase]:
 
 def _wrong(gateway: Gateway, key: str, provider: StrictProvider, case: FaultCase) -> Iterator[str]:
     """What is not as it should be with a request that meets the fault on a new connection:
-    one that is lost when it is used again is made anew.
+    one that is lost when it is used again is made anew. Some faults leave what is no whole turn
+    and no error either, so the stream is not checked.
     """
-    with sdk(gateway.base_url, key) as client:
+    with sdk(gateway.base_url, key, checks=False) as client:
         yield from _met(client, provider, case)
 
 
