@@ -31,7 +31,6 @@ WITHOUT_TWIN = {
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
     "addon/formats/responses/output_items.py": "test_writer.py reads what the items say",
     "addon/edge/leaving.py": "test_restarts.py in tests/e2e has a real gateway leave",
-    "addon/edge/listening.py": "test_restarts.py in tests/e2e listens through it",
     "addon/main.py": RUNS,
     "addon/ledger/outcome.py": DECLARES,
     "addon/formats/neutral/member_rules.py": DECLARES,

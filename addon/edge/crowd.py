@@ -6,18 +6,16 @@ import asyncio
 import logging
 import resource
 from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from mitmproxy import connection, http
-from mitmproxy.addonmanager import Loader
-from mitmproxy.proxy.mode_servers import ServerInstance
+from mitmproxy import http
 from mitmproxy.utils import asyncio_utils
 
 from addon.admission.addresses import OpenByAddress
 from addon.admission.client import is_trusted
 from addon.admission.log_budget import LogBudget
 from addon.edge.convert import address_of
+from addon.edge.http1 import PROXY_IDLE_SECONDS
 from shared.clock import Clock
 from shared.config.schema import Server
 
@@ -47,65 +45,43 @@ class Crowd:
         # Two descriptors a client, its own and its upstream's.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._limit = max(64, (descriptors - OTHER_DESCRIPTORS) // 2)
-        self._clients: dict[str, str] = {}
-        """Addresses of the connections, by their ids; empty for trusted proxies."""
+        self.connected = 0
+        """Connections in all, those of trusted proxies too."""
 
         self._connections = OpenByAddress()
         self._requests = OpenByAddress()
         self._forwarded: WeakKeyDictionary[http.HTTPFlow, str] = WeakKeyDictionary()
 
-    def load(self, loader: Loader) -> None:
-        """Turn away a connection before mitmproxy makes anything of it: that is most of what
-        a flood of them costs.
-        """
-        serve = ServerInstance.handle_stream
-        crowd = self
-
-        async def handle_stream(
-            instance: ServerInstance[Any],
-            reader: asyncio.StreamReader,
-            writer: asyncio.StreamWriter | None = None,
-        ) -> None:
-            if writer is not None and not crowd.has_room(writer.get_extra_info("peername")):
-                writer.transport.abort()
-                return
-            await serve(instance, reader, writer)
-
-        ServerInstance.handle_stream = handle_stream  # type: ignore[method-assign, assignment]
-
-    def has_room(self, peername: tuple[str, int] | None) -> bool:
-        """Whether a connection from there would be let in; says so if not."""
-        address = address_of(peername)
-        if is_trusted(address, self._server().trusted_proxies):
+    def enter(self, address: str) -> bool:
+        """Whether a connection from there is let in, which counts until it leaves."""
+        trusted = self._is_trusted(address)
+        if self.connected >= self._limit:
+            self._tell(address, "too many connections")
+        elif not (trusted or self._take(self._connections, address)):
+            self._tell(address, OF_ADDRESS)
+        else:
+            self.connected += 1
             return True
-        if self._connections.has_room(address, **self._caps()):
-            return True
-        self._tell(address, OF_ADDRESS)
         return False
 
-    def client_connected(self, client: connection.Client) -> None:
-        if len(self._clients) >= self._limit:
-            self._turn_away(client, "too many connections")
-            return
-        address = address_of(client.peername)
-        if is_trusted(address, self._server().trusted_proxies):
-            self._clients[client.id] = ""
-        elif self._take(self._connections, address):
-            self._clients[client.id] = address
-        else:
-            self._turn_away(client, OF_ADDRESS)
-
-    def client_disconnected(self, client: connection.Client) -> None:
-        if address := self._clients.pop(client.id, ""):
+    def leave(self, address: str) -> None:
+        """A connection that was let in has ended."""
+        self.connected -= 1
+        if not self._is_trusted(address):
             self._connections.give_back(address)
+
+    def patience(self, address: str, *, within_head: bool) -> float:
+        """Seconds that a connection may take until its first request, or to the end of its head."""
+        server = self._server()
+        if within_head or not self._is_trusted(address):
+            return server.head_seconds
+        return max(PROXY_IDLE_SECONDS, server.idle_seconds)
 
     def begin(self, flow: http.HTTPFlow, address: str) -> bool:
         """Whether a request of the client at this address may go on; those that come without
         a proxy are counted by their connections.
         """
-        if address == address_of(flow.client_conn.peername) or is_trusted(
-            address, self._server().trusted_proxies
-        ):
+        if address == address_of(flow.client_conn.peername) or self._is_trusted(address):
             return True
         if not self._take(self._requests, address):
             return False
@@ -155,9 +131,8 @@ class Crowd:
             "per_network": min(server.max_connections_per_network, self._limit * 3 // 4),
         }
 
-    def _turn_away(self, client: connection.Client, why: str) -> None:
-        client.error = why
-        self._tell(address_of(client.peername), why)
+    def _is_trusted(self, address: str) -> bool:
+        return is_trusted(address, self._server().trusted_proxies)
 
     def _tell(self, address: str, why: str) -> None:
         if self.may_log(address):

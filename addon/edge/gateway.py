@@ -57,7 +57,7 @@ class Gateway(Planner):
         self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
         self._crowd = Crowd(lambda: node.snapshot.server, node.clock)
         self._request_log = RequestLog(node, self._crowd.may_log)
-        lifecycle = Lifecycle(node)
+        lifecycle = Lifecycle(node, self._crowd)
         self._leaving = lifecycle.leaving
         self.addons = (lifecycle, self._crowd, UpstreamConnections(lambda: node.snapshot))
         """mitmproxy calls their hooks too."""

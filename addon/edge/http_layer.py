@@ -1,22 +1,16 @@
-"""The client's side of a connection: mitmproxy's HTTP layer with our streams in it, and the
-sockets it comes in by.
+"""The client's side of a connection: mitmproxy's HTTP layer with our streams in it.
 
 Private parts of mitmproxy 12 are used: `tests/addon/edge/test_canary.py` fails when one of
 them changes.
 """
 
-import asyncio
 import logging
 import math
-import socket
-from collections.abc import Iterable
-from typing import Any
 
 from mitmproxy.net.http.http1 import assemble_response
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
-from mitmproxy.proxy.mode_servers import AsyncioServerInstance, ServerInstance
 
 from addon.admission.client import is_trusted
 from addon.edge.convert import address_of, fault
@@ -27,12 +21,7 @@ from addon.edge.plan import LlmCall, Plan, Planner, ToSidecar
 from addon.edge.sidecar_stream import SidecarStream
 from addon.edge.stream import CutOff, GatewayStream, UpstreamHalf
 
-__all__ = ("BACKLOG", "GatewayHttpLayer", "widen_backlog")
-
-BACKLOG = 1024
-"""Connections that may wait to be accepted. With asyncio's 100, a burst of clients has the
-kernel drop connections, which come a second later or never.
-"""
+__all__ = ("GatewayHttpLayer",)
 
 SLACK_SECONDS = 0.01
 """How long after a client's time is up that is noticed: then it is over, not just so."""
@@ -164,21 +153,3 @@ def half_for(client: GatewayStream, plan: Plan) -> UpstreamHalf:
             return LlmStream(client, plan, TABLE)
         case ToSidecar():
             return SidecarStream(client, plan)
-
-
-def widen_backlog(instances: Iterable[ServerInstance[Any]]) -> None:
-    """Let BACKLOG connections wait at each listening socket: a second `listen` changes the
-    number.
-    """
-    for instance in instances:
-        if isinstance(instance, AsyncioServerInstance):
-            for server in instance._servers:
-                _widen(server)
-
-
-def _widen(server: object) -> None:
-    if not isinstance(server, asyncio.Server):
-        return
-    for listening in server.sockets:
-        with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
-            same.listen(BACKLOG)

@@ -12,7 +12,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import asyncio_utils
 
 from addon.edge import http1
-from addon.edge.http_layer import widen_backlog
+from addon.edge.accept_filter import Door
 from addon.edge.leaving import Leaving
 from addon.edge.listening import Port
 from addon.node import Node
@@ -38,9 +38,9 @@ _log = logging.getLogger("thinkback")
 class Lifecycle:
     """A mitmproxy addon that starts the gateway, does its periodic work and ends it."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, door: Door) -> None:
         self._node = node
-        self._port = Port(handed_sockets(os.environ))
+        self._port = Port(handed_sockets(os.environ), door)
         self._lifeline = Lifeline(os.environ)
         self.leaving = Leaving(self._port, self._lifeline, node.clock)
         self._ticking: asyncio.Task[None] | None = None
@@ -50,7 +50,6 @@ class Lifecycle:
 
     def running(self) -> None:
         _refuse_other_options()
-        widen_backlog(ctx.master.addons.get("proxyserver").servers)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):  # mitmproxy's own cut every stream
             loop.add_signal_handler(number, self._leave)

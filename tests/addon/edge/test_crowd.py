@@ -20,15 +20,8 @@ def client(address: str = "192.0.2.7") -> Client:
     return Client(peername=(address, 1), sockname=("127.0.0.1", 8787), timestamp_start=0)
 
 
-def connect(crowd: Crowd, *addresses: str) -> list[Client]:
-    clients = [client(address) for address in addresses]
-    for connected in clients:
-        crowd.client_connected(connected)
-    return clients
-
-
-def refused(clients: list[Client]) -> list[bool]:
-    return [connected.error is not None for connected in clients]
+def enter(crowd: Crowd, *addresses: str) -> list[bool]:
+    return [crowd.enter(address) for address in addresses]
 
 
 def test_clients_beyond_what_descriptors_allow_are_turned_away(
@@ -36,12 +29,10 @@ def test_clients_beyond_what_descriptors_allow_are_turned_away(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
     crowd = Crowd(Server, Clock())
-    clients = connect(crowd, *[f"10.0.{n}.1" for n in range(66)])
-    assert refused(clients) == [False] * 64 + [True] * 2
-    crowd.client_disconnected(clients[-1])
-    assert refused(connect(crowd, "10.1.0.1")) == [True]
-    crowd.client_disconnected(clients[0])
-    assert refused(connect(crowd, "10.1.0.1")) == [False]
+    assert enter(crowd, *[f"10.0.{n}.1" for n in range(66)]) == [True] * 64 + [False] * 2
+    assert crowd.connected == 64
+    crowd.leave("10.0.0.1")
+    assert enter(crowd, "10.1.0.1", "10.1.0.1") == [True, False]
 
 
 def test_one_address_leaves_half_of_the_descriptors_to_others(
@@ -49,24 +40,23 @@ def test_one_address_leaves_half_of_the_descriptors_to_others(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
     crowd = Crowd(Server, Clock())
-    assert sum(refused(connect(crowd, *["192.0.2.7"] * 60))) == 28
-    assert sum(refused(connect(crowd, *[f"192.0.2.{n}" for n in range(60)]))) == 44
-    assert sum(refused(connect(crowd, *[f"10.0.{n}.1" for n in range(16)]))) == 0
+    assert sum(enter(crowd, *["192.0.2.7"] * 60)) == 32
+    assert sum(enter(crowd, *[f"192.0.2.{n}" for n in range(60)])) == 16
+    assert sum(enter(crowd, *[f"10.0.{n}.1" for n in range(16)])) == 16
 
 
 def test_an_address_and_a_network_have_their_caps() -> None:
     crowd = Crowd(lambda: FEW, Clock())
-    clients = connect(crowd, *["192.0.2.7"] * 4, *["192.0.2.8"] * 3, "198.51.100.1")
-    assert refused(clients) == [False, False, False, True, False, False, True, False]
-    crowd.client_disconnected(clients[0])
-    assert refused(connect(crowd, "192.0.2.7")) == [False]
+    assert enter(crowd, *["192.0.2.7"] * 4) == [True, True, True, False]
+    assert enter(crowd, *["192.0.2.8"] * 3, "198.51.100.1") == [True, True, False, True]
+    crowd.leave("192.0.2.7")
+    assert enter(crowd, "192.0.2.7") == [True]
 
 
 def test_a_trusted_proxy_is_not_counted_but_those_that_it_forwards_for_are() -> None:
     crowd = Crowd(lambda: FEW, Clock())
-    proxies = connect(crowd, *["127.0.0.1"] * 9)
-    assert not any(refused(proxies))
-    flows = [tflow.tflow(client_conn=proxy) for proxy in proxies]
+    assert all(enter(crowd, *["127.0.0.1"] * 9))
+    flows = [tflow.tflow(client_conn=client("127.0.0.1")) for _ in range(9)]
     assert [crowd.begin(flow, "203.0.113.5") for flow in flows[:4]] == [True, True, True, False]
     assert crowd.begin(flows[4], "198.51.100.9")
     for flow in flows[:4]:
@@ -86,7 +76,7 @@ def test_who_is_turned_away_stands_in_the_log_as_far_as_that_has_room(
 ) -> None:
     clock = Clock()
     crowd = Crowd(lambda: FEW, clock)
-    connect(crowd, *["192.0.2.7"] * (3 + LINES_OF_AN_ADDRESS + 2))
+    enter(crowd, *["192.0.2.7"] * (3 + LINES_OF_AN_ADDRESS + 2))
     told = [record.getMessage() for record in caplog.records]
     assert (
         told
@@ -99,9 +89,11 @@ def test_who_is_turned_away_stands_in_the_log_as_far_as_that_has_room(
     assert caplog.records[-1].getMessage() == told
 
 
-def test_a_connection_too_many_is_known_before_mitmproxy_makes_anything_of_it() -> None:
-    crowd = Crowd(lambda: FEW, Clock())
-    connect(crowd, *["192.0.2.7"] * 3)
-    assert not crowd.has_room(("192.0.2.7", 5))
-    assert crowd.has_room(("192.0.2.8", 5))
-    assert crowd.has_room(("127.0.0.1", 5))
+def test_a_stranger_has_less_time_for_a_request_than_a_trusted_proxy() -> None:
+    crowd = Crowd(Server, Clock())
+    seconds = [
+        crowd.patience(address, within_head=within)
+        for address in ("192.0.2.7", "127.0.0.1")
+        for within in (False, True)
+    ]
+    assert seconds == [10, 10, 330, 10]
