@@ -7,6 +7,7 @@ what was measured into the table there. The exit status is 1 when a figure is mi
 import argparse
 import importlib
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -64,10 +65,12 @@ def main() -> int:
     figures: list[Figure] = []
     try:
         for module in modules(asked.modules):
+            began = time.monotonic()
             for figure in measured(module):
                 sys.stdout.write(f"{figure.line()}\n")
                 sys.stdout.flush()
                 figures.append(figure)
+            sys.stderr.write(f"     {module.stem} took {time.monotonic() - began:.0f} s\n")
     finally:
         if asked.write and figures:
             page = written(asked.write.read_text("utf-8"), figures, here_and_today())
