@@ -7,9 +7,17 @@ from importlib.resources import files
 
 import msgspec
 
-__all__ = ("Price", "cost_micros", "list_price", "list_prices", "list_prices_day")
+__all__ = (
+    "Price",
+    "completion_tokens_for",
+    "cost_micros",
+    "list_price",
+    "list_prices",
+    "list_prices_day",
+)
 
 _MILLION = 1_000_000
+_ANY_NUMBER = 2**53
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -38,6 +46,19 @@ def cost_micros(
         + completion_tokens * price.output_micros
     )
     return (total + _MILLION // 2) // _MILLION
+
+
+def completion_tokens_for(price: Price, micros: int, *, prompt_tokens: int) -> int:
+    """Return the most completion tokens that cost no more than `micros` beside an uncached prompt;
+    below 0 when the prompt alone costs more, 2**53 when they cost nothing.
+    """
+    least_too_much = (micros + 1) * _MILLION - _MILLION // 2  # half of one is rounded up
+    room = least_too_much - 1 - prompt_tokens * price.input_micros
+    if room < 0:
+        return -1
+    if not price.output_micros:
+        return _ANY_NUMBER
+    return room // price.output_micros
 
 
 def list_price(host: str, model: str) -> Price | None:

@@ -41,6 +41,7 @@ __all__ = (
     "sidecar_down",
     "status_for",
     "told_by_upstream",
+    "too_dear",
     "too_large",
     "too_many",
     "too_much_at_once",
@@ -247,6 +248,15 @@ def unpriced(called: str, model: str) -> Problem:
     message = (
         f"The model '{model[:_LONGEST_NAME]}' has no price, so it can't be charged to the budget "
         f"of {called}: ask the administrator to set one."
+    )
+    return _insufficient(message)
+
+
+def too_dear(model: str) -> Problem:
+    """The budget has no room for an answer at the price of the model where it would be asked."""
+    message = (
+        f"What is left of the budget is too little for the model '{model[:_LONGEST_NAME]}' at the "
+        "upstream that would answer: ask the administrator for more, or use another model."
     )
     return _insufficient(message)
 

@@ -39,6 +39,10 @@ class CurrentAttempt:
             return True
         return False
 
+    def renew(self) -> None:
+        """Take the body that fits what has been reserved since it was made. Raises RequestError."""
+        self.body = self._bodies.make(self.candidate, self.body)
+
     def repair(self, complaint: str, words: str) -> bool:
         """Take the same candidate once more, if what its error says in full (`full_text`)
         can be mended; `words` is that for people.

@@ -68,6 +68,8 @@ class Exchange:
         """Try again to reserve what it may use; the reply when that is refused, or given up."""
         try:
             self._arrival.services.meter.reserve(self.opened, give_up=give_up)
+            if self.reserved:
+                self._current.renew()
         except RequestError as error:
             return self._reply(error.problem)
         return None

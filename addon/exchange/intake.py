@@ -22,6 +22,7 @@ from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.protocols import Head, Keep
 from addon.formats.neutral.request import Request
 from addon.formats.paths import Endpoint
+from addon.formats.responses.request import LEAST_LIMIT
 from addon.formats.tolerant.length import refuse_long
 from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable
 from addon.formats.wire.pace import breathe
@@ -242,7 +243,16 @@ class Intake:
             found,
             size=understood.size,
             max_tokens=request.max_tokens,
+            choices=request.choices,
+            least=_least_limit(understood.candidates),
+            candidates=understood.candidates,
         )
+
+    def _longest(self, candidate: Candidate) -> int | None:
+        """The most tokens that a candidate's answer may have. Raises RequestError."""
+        if self.opened is None:
+            return None
+        return self.opened.longest(candidate)
 
     def _prepare(self, understood: _Understood) -> Prepared:
         """Find the replayed turns, and make the first attempt: at an account that has the
@@ -262,6 +272,7 @@ class Intake:
             copies=understood.copies,
             at=arrival.at,
             counts=not self.kept,
+            longest=self._longest,
         )
         self._attempts = Attempts(bodies.ordered(understood.candidates), services.keyring)
         return Prepared(
@@ -281,6 +292,13 @@ def _keep_for(arrival: Arrival, storing: Storing) -> Keep:
         storing.add(answers.keep(arrival.principal.id, request, answer_id, response))
 
     return keep
+
+
+def _least_limit(candidates: list[Candidate]) -> int:
+    """The lowest limit of an answer's tokens that all of them take."""
+    if any(one.upstream.api == "responses" for one in candidates):
+        return LEAST_LIMIT
+    return 1
 
 
 def _candidates(arrival: Arrival, model: str) -> list[Candidate]:

@@ -1,5 +1,6 @@
 """Builds the request body for each candidate and, if it is rejected, a repaired one."""
 
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -69,10 +70,14 @@ class UpstreamBody(msgspec.Struct, frozen=True):
     known: Policy | None = None
     """What the endpoint is known to take, where this body tries something milder."""
 
+    longest: int | None = None
+    """The most tokens that the answer may have, as in `Wanted`."""
+
 
 class UpstreamBodies:
     """Builds the bodies of one request, which came `at` (epoch ms); `copies` are those that the
-    client carries. It `counts` where upstreams are asked for the tokens of the request.
+    client carries. It `counts` where upstreams are asked for the tokens of the request. `longest`
+    is as in `Opened.longest`.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class UpstreamBodies:
         copies: Copies,
         at: int,
         counts: bool,
+        longest: Callable[[Candidate], int | None],
     ) -> None:
         self._snapshot = snapshot
         self._pair = pair
@@ -95,6 +101,7 @@ class UpstreamBodies:
         self._copies = copies
         self._at = at
         self._counts = counts
+        self._longest = longest
         self._steps = ConversationSteps(recall, replay, at)
         self._refused: set[tuple[Endpoint, bytes]] = set()
         """The bodies that were refused, by their digests."""
@@ -114,9 +121,10 @@ class UpstreamBodies:
         endpoint = candidate.upstream.name, candidate.model
         profile = self._profile_of(candidate)
         if before is not None and before.endpoint == endpoint:
-            if before.origin == self._origin_of(candidate):
+            same_account = before.origin == self._origin_of(candidate)
+            if same_account and before.longest == self._longest(candidate):
                 return before
-            # Another key: what the upstream has taught in this request holds.
+            # Another key, or length: what the upstream has taught in this request holds.
             return self._build(
                 candidate,
                 endpoint,
@@ -319,7 +327,7 @@ class UpstreamBodies:
         changes: tuple[Change, ...] = (),
         known: Policy | None = None,
     ) -> UpstreamBody:
-        origin = self._origin_of(candidate)
+        longest, origin = self._longest(candidate), self._origin_of(candidate)
         restore = partial(
             self._replay.restore,
             profile,
@@ -353,6 +361,7 @@ class UpstreamBodies:
             allows_consecutive_user_messages=policy.allows_consecutive_user_messages,
             rules=policy.members,
             counts=self._counts and candidate.upstream.api != "chat",
+            longest=longest,
         )
         try:
             encoded = self._pair.body_for(wanted)
@@ -360,7 +369,11 @@ class UpstreamBodies:
             raise malformed(error) from error
         self._copies.account, self._copies.family = origin, profile.family
         return UpstreamBody(
-            endpoint, origin, encoded, profile, policy, restoration, repaired, changes, known
+            *(endpoint, origin, encoded, profile, policy, restoration),
+            repaired=repaired,
+            changes=changes,
+            known=known,
+            longest=longest,
         )
 
     def _lesson(self, refused: UpstreamBody, kind: Kind, words: str, member: str = "") -> Lesson:

@@ -1,7 +1,7 @@
 """The books of one node: exchanges are opened before they are sent, and settled once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from addon.admission.limits import Limiter, Refusal, Ticket
 from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, spent, subjects_of
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.recall.commits import Commit, Commits
+from addon.routing.candidates import Candidate
 from shared.clock import Clock
 from shared.errors import Busy, StoreError
 from shared.model import Principal
@@ -47,10 +48,27 @@ class Opened(msgspec.Struct):
     subjects: tuple[Subject, ...]
     demand: Demand
     ticket: Ticket
+    prices: Mapping[tuple[str, str], Price | None] = {}
+    """By upstream and model, where not all that may answer take what the demand says."""
+
+    granted: Grant | None = None
+    """What is reserved for a caller with a quota."""
+
     reserved: bool = False
     """Whether it may be sent."""
 
     settled: bool = False
+
+    def longest(self, candidate: Candidate) -> int | None:
+        """The most tokens that each choice of a candidate's answer may have; None: no quota
+        limits it further than the request does. Raises RequestError when it is too dear.
+        """
+        if self.granted is None:
+            return None
+        price = self.prices.get((candidate.upstream.name, candidate.model), self.demand.price)
+        if price not in self.granted.lengths:
+            raise RequestError(problems.too_dear(candidate.model))
+        return self.granted.lengths[price]
 
 
 class Meter:
@@ -128,15 +146,29 @@ class Meter:
         *,
         size: int,
         max_tokens: int | None,
+        choices: int = 1,
+        least: int = 1,
+        candidates: Sequence[Candidate] = (),
     ) -> Opened:
-        """Enter an admitted exchange whose first candidate gets a body of `size` bytes;
-        price and ratio of its model are `known`.
+        """Enter an admitted exchange whose first candidate gets a body of `size` bytes; price and
+        ratio of its model are `known`, the rest is as for `demand_of`.
 
         Raises RequestError when the tokens are too many for a minute. What is opened has to
         be settled, and may be sent once `reserve` has reserved what it may use.
         """
-        demand = demand_of(size, max_tokens, known.ratio, entry.upstream_model, known.price)
-        subjects = subjects_of(principal)
+        subjects, prices = subjects_of(principal), {}
+        if any(subject.limits.quota_cost_micros is not None for subject in subjects):
+            prices = _prices(self, candidates, entry.at)
+        demand = demand_of(
+            size,
+            max_tokens,
+            known.ratio,
+            entry.upstream_model,
+            known.price,
+            choices=choices,
+            least=least,
+            other_prices=tuple({*prices.values()} - {known.price}),
+        )
         if refusal := self._limiter.add_tokens(
             ticket, demand.prompt_tokens, self._clock.monotonic()
         ):
@@ -147,7 +179,7 @@ class Meter:
             cost_micros=demand.cost(0) if known.price else None,
             attempts=1,
         )
-        return Opened(guess, subjects, demand, ticket)
+        return Opened(guess, subjects, demand, ticket, prices)
 
     def reserve(self, opened: Opened, *, give_up: bool = False) -> None:
         """Enter the exchange into the books, with what it may use, so that it may be sent.
@@ -256,6 +288,7 @@ class Meter:
             if isinstance(granted, Problem):
                 return granted
             transaction.run(*open_exchange(self._opening(opened, granted)))
+            opened.granted = granted
             return None
 
         return work
@@ -273,6 +306,17 @@ class Meter:
 
     def _beat_statement(self) -> Statement:
         return beat(self._node, self._version, self._started_at, self._clock.now_ms())
+
+
+def _prices(
+    meter: Meter, candidates: Sequence[Candidate], at: int
+) -> dict[tuple[str, str], Price | None]:
+    """What each model of the candidates costs, by upstream and model."""
+    asked = {(one.upstream.name, one.model): one.upstream for one in candidates}
+    return {
+        (name, model): meter.price(name, upstream.host, model, at)
+        for (name, model), upstream in asked.items()
+    }
 
 
 def _too_many(refusal: Refusal) -> Problem:

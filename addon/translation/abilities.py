@@ -17,7 +17,7 @@ from addon.formats.neutral.request import WireFormat
 from addon.formats.responses.listing import question_of
 from addon.translation.arrangement import arranged
 from addon.translation.ending import as_prefill, ended_by_user
-from addon.translation.member_fit import fitted_members
+from addon.translation.member_fit import fitted_members, shortened
 from addon.translation.pair import ClientRequest, Encoded, Wanted
 from shared.config.schema import Upstream
 
@@ -91,6 +91,8 @@ def is_openai(upstream: Upstream) -> bool:
 
 def fit(encoded: Encoded, wanted: Wanted, request: ClientRequest) -> Encoded:
     """The body without what its upstream is known to refuse, and notes on that."""
+    if wanted.longest is not None:
+        encoded = _shortened(encoded, wanted, wanted.longest)
     rules = _rules_of(wanted)
     if rules != MemberRules():
         body = fitted_members(encoded.body, wanted.upstream.api, rules)
@@ -113,6 +115,15 @@ def fit(encoded: Encoded, wanted: Wanted, request: ClientRequest) -> Encoded:
         allows_consecutive_user_messages=wanted.allows_consecutive_user_messages,
     )
     return replace(encoded, body=body, notes=(*encoded.notes, *notes))
+
+
+def _shortened(encoded: Encoded, wanted: Wanted, longest: int) -> Encoded:
+    """The body of a request whose answer is no longer than its caller's quota allows."""
+    body = shortened(encoded.body, wanted.upstream.api, longest, limit_name(wanted))
+    if body is encoded.body:
+        return encoded
+    note = f"an answer of more than {longest:,} tokens: the quota has no room for it"
+    return replace(encoded, body=body, notes=(*encoded.notes, note))
 
 
 def _rules_of(wanted: Wanted) -> MemberRules:

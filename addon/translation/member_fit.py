@@ -18,7 +18,7 @@ from addon.formats.wire.splice import (
     with_members,
 )
 
-__all__ = ("effort_in", "fitted_members", "limit_in", "nearest", "optional_in")
+__all__ = ("effort_in", "fitted_members", "limit_in", "nearest", "optional_in", "shortened")
 
 _OTHER_NAMES = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 """Names of the limit of a chat answer's tokens, each with its other one."""
@@ -71,6 +71,13 @@ _OPTIONAL: dict[WireFormat, tuple[str, ...]] = {
 the same without: where an upstream does not take one, the request goes without it.
 """
 
+_LEAST_BUDGET = 1024
+"""The least budget of thinking that Messages takes
+(https://platform.claude.com/docs/en/build-with-claude/extended-thinking).
+"""
+
+_NO_THINKING = b'{"type":"disabled"}'
+
 _STRENGTHS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -117,6 +124,27 @@ def fitted_members(body: bytes, api: WireFormat, rules: MemberRules) -> bytes:
     return body
 
 
+def shortened(body: bytes, api: WireFormat, longest: int, name: str = "") -> bytes:
+    """The body of a request whose answer has no more than `longest` tokens; one that sets no limit
+    gets it under this name, or the one that most upstreams know.
+    """
+    given = limit_in(body, api)
+    if given is None or given < 0:
+        return with_members(body, {name or _LIMITS[api][-1]: scalar_text(longest)})
+    body = _limited(body, api, longest)
+    if longest > _LEAST_BUDGET:
+        return body
+    return changed(body, ("thinking",), _without_budget)
+
+
+def _without_budget(thinking: bytes) -> bytes:
+    """No thinking, where it has a budget that leaves no room for an answer."""
+    given = value(thinking)
+    if isinstance(given, dict) and as_int(given.get("budget_tokens")) is not None:
+        return _NO_THINKING
+    return thinking
+
+
 def _holds(found: Mapping[str, bytes], name: str) -> bool:
     if name == ENCRYPTED:
         return ENCRYPTED.encode() in found.get("include", b"")
@@ -152,7 +180,10 @@ def _less(budget: bytes, most: int) -> bytes:
     given = as_int(value(budget))
     if given is None or given < most:
         return budget
-    return scalar_text(most * 4 // 5)
+    fitting = most * 4 // 5
+    if most > _LEAST_BUDGET:
+        fitting = max(fitting, _LEAST_BUDGET)
+    return scalar_text(fitting)
 
 
 def _offered(effort: bytes, offered: tuple[str, ...]) -> bytes:

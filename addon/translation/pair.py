@@ -42,6 +42,9 @@ class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
     has_tools: bool
     messages: list[Message]
     max_tokens: int | None
+    choices: int
+    """Answers to choose from, each of which may be so long."""
+
     usage_asked: bool
     """Whether the client wants to see the streamed usage."""
 
@@ -86,6 +89,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     counts: bool = False
     """The upstream is asked to count the tokens of the request, not to answer it."""
+
+    longest: int | None = None
+    """The most tokens that its caller's quota leaves for the answer; None: the request's own limit
+    is enough.
+    """
 
 
 class Encoded(msgspec.Struct, frozen=True):

@@ -136,6 +136,7 @@ def _chat_request(chat: ChatRequest) -> ClientRequest:
         has_tools=chat.has_tools,
         messages=chat.messages,
         max_tokens=chat.max_tokens,
+        choices=chat.choices,
         usage_asked=chat.usage_asked,
         structured=b"json" in found.get("response_format", b""),
         metadata=decode_leniently(_OBJECT, found.get("metadata", b"null")) or {},
@@ -144,13 +145,17 @@ def _chat_request(chat: ChatRequest) -> ClientRequest:
 
 
 def _request_of(wire_format: WireFormat, neutral: Request) -> ClientRequest:
+    limit = neutral.max_tokens
+    if limit is not None and limit < 0:  # some servers take -1 for no limit
+        limit = None
     return ClientRequest(
         wire_format=wire_format,
         model=neutral.model,
         stream=neutral.stream,
         has_tools=bool(neutral.tools or neutral.loaded or neutral.hosted),
         messages=neutral.messages,
-        max_tokens=neutral.max_tokens,
+        max_tokens=limit,
+        choices=1,
         usage_asked=neutral.usage_asked,
         structured=neutral.output_format is not None,
         metadata=neutral.metadata or as_dict(neutral.extra.get("metadata")),

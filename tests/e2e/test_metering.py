@@ -218,24 +218,66 @@ def spent(books: Engine, name: str) -> int:
     return int(books.read(sql, {"name": name})[0][0])
 
 
-def test_of_100_requests_at_once_10_pass_a_quota_for_10(tmp_path: Path) -> None:
-    with (
-        CountingProvider(COUNT) as provider,
-        Gateway(tmp_path, upstream_environment(provider.base_url)) as gateway,
-    ):
-        key = gateway.new_user("ada")
-        with closing(open_engine(f"sqlite:{tmp_path}/adapter.db")) as books:
-            give_quota(books, "ada", 10 * (COUNT.prompt + COUNT.completion))
-            seen = ask_all(
-                gateway.port, key, [f"whole {n}" for n in range(100)], size=SIZE, max_tokens=40
-            )
-            refused = [answer for answer in seen if answer.status != 200]
-            assert (len(refused), len(provider.books)) == (90, 10)
-            messages = [json.loads(answer.body)["error"] for answer in refused]
-            assert {message["code"] for message in messages} == {"insufficient_quota"}
-            assert all("of 1,000 tokens are used" in message["message"] for message in messages)
-            assert settled(books, 100, audited=10)
-            assert spent(books, "ada") == 1000
+@pytest.fixture(scope="module")
+def filling() -> Iterator[CountingProvider]:
+    """An upstream that answers with as many tokens as it may."""
+    with CountingProvider(COUNT, fills=True) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def selling(
+    filling: CountingProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("selling")
+    with Gateway(folder, upstream_environment(filling.base_url)) as running:
+        yield running
+
+
+@pytest.fixture
+def sales(selling: Gateway) -> Iterator[Engine]:
+    with closing(open_engine(f"sqlite:{selling.directory}/adapter.db")) as engine:
+        yield engine
+
+
+def test_of_100_requests_at_once_10_pass_a_quota_for_10(
+    selling: Gateway, filling: CountingProvider, sales: Engine
+) -> None:
+    key = selling.new_user("ada")
+    give_quota(sales, "ada", 10 * (COUNT.prompt + COUNT.completion))
+    asked = [f"whole ada {n}" for n in range(100)]
+    seen = ask_all(selling.port, key, asked, size=SIZE, max_tokens=40)
+    refused = [answer for answer in seen if answer.status != 200]
+    assert (len(refused), len(filling.books.keys() & asked)) == (90, 10)
+    messages = [json.loads(answer.body)["error"] for answer in refused]
+    assert {message["code"] for message in messages} == {"insufficient_quota"}
+    assert all("of 1,000 tokens are used" in message["message"] for message in messages)
+    assert settled(sales, 100, audited=10)
+    assert spent(sales, "ada") == 1000
+
+
+def test_answers_as_long_as_they_may_be_overdraw_no_quota(selling: Gateway, sales: Engine) -> None:
+    """In three rounds the last tokens are spent: each round is for a model that nothing is known
+    of, so that the tokens of prompts are guessed as they are counted.
+    """
+    key, quota = selling.new_user("bob"), 50_000
+    give_quota(sales, "bob", quota)
+    rounds = [asyncio.run(fill(selling, key, f"m{n}")) for n in range(3)]
+    assert rounds[0] >= 4
+    assert eventually(lambda: not rows(sales, "open_exchanges"), 15)
+    assert quota - 2 * (COUNT.prompt + 4096) <= spent(sales, "bob") <= quota
+    told = sales.read("SELECT details FROM ledger WHERE upstream_model = 'm0' AND status = 200")
+    assert any("the quota has no room for it" in details for (details,) in told)
+
+
+async def fill(gateway: Gateway, key: str, model: str) -> int:
+    """Answers to many requests at once, some of which may be long."""
+    asking = (
+        ask(gateway.port, key, f"whole {model} {n}", model=model, size=SIZE, max_tokens=most)
+        for n in range(4)
+        for most in (64_000, 9000, 4096, None)
+    )
+    return sum(answer.whole for answer in await asyncio.gather(*asking))
 
 
 def test_two_data_planes_over_one_database_sell_a_quota_once(tmp_path: Path) -> None:

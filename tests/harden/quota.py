@@ -1,4 +1,6 @@
-"""F4: however many requests come at once, a quota that is nearly spent is sold once."""
+"""F4: however many requests come at once, a quota that is nearly spent is sold once, and an
+upstream that keeps to the limits that it is sent overdraws none.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,6 +24,10 @@ SIZE = 240
 
 COUNT = Count(prompt=60, completion=40)
 EACH = COUNT.prompt + COUNT.completion
+
+MOST_LEFT = 100_000
+ASKED = (None, 1, COUNT.completion, 4096, 5000, 64_000)
+"""Limits of answers; None: the request says nothing."""
 
 
 async def _round(port: int, key: str, number: int) -> int:
@@ -48,6 +54,11 @@ def _spent(books: Engine) -> int:
 
 
 def figures() -> Iterable[Figure]:
+    yield _sold_once()
+    yield _kept()
+
+
+def _sold_once() -> Figure:
     rng, wrong, overshoot = Random(4), 0, 0
     with (
         TemporaryDirectory() as folder,
@@ -62,10 +73,44 @@ def figures() -> Iterable[Figure]:
             _limit(books, quota)
             wrong += asyncio.run(_round(gateway.port, key, number)) != fit
             overshoot += max(0, _spent(books) - quota)
-    yield Figure(
+    return Figure(
         "F4",
         f"{AT_ONCE} requests at once at a nearly spent quota, {ROUNDS} times",
         f"{wrong} rounds let more or fewer through than fit; {overshoot} tokens beyond the quota",
         "0; 0",
         wrong == overshoot == 0,
     )
+
+
+def _kept() -> Figure:
+    rng, overshoot, answers = Random(4), 0, 0
+    with (
+        TemporaryDirectory() as folder,
+        CountingProvider(COUNT, fills=True) as provider,
+        Gateway(Path(folder), upstream_environment(provider.base_url)) as gateway,
+        closing(open_engine(f"sqlite:{folder}/adapter.db")) as books,
+    ):
+        key = gateway.new_user("ada")
+        for number in range(ROUNDS):
+            quota = _spent(books) + rng.randrange(MOST_LEFT)
+            _limit(books, quota)
+            asked = [rng.choice(ASKED) for _ in range(AT_ONCE)]
+            answers += asyncio.run(_fill(gateway.port, key, number, asked))
+            overshoot += max(0, _spent(books) - quota)
+    return Figure(
+        "F4",
+        f"an upstream that answers with all that it may, to {AT_ONCE} requests at once for up to "
+        f"{max(filter(None, ASKED)):,} tokens, {ROUNDS} times",
+        f"{overshoot} tokens beyond the quota; {answers} answers",
+        "0; one in each round",
+        overshoot == 0 and answers >= ROUNDS,
+    )
+
+
+async def _fill(port: int, key: str, number: int, asked: list[int | None]) -> int:
+    """How many of the requests, for so many tokens each, got an answer."""
+    asking = [
+        ask(port, key, f"whole {number}.{at}", model=f"m{number}", size=SIZE, max_tokens=most)
+        for at, most in enumerate(asked)
+    ]
+    return sum(answer.whole for answer in await asyncio.gather(*asking))

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.pricing import Price, cost_micros, list_price, list_prices, list_prices_day
+from shared.pricing import (
+    Price,
+    completion_tokens_for,
+    cost_micros,
+    list_price,
+    list_prices,
+    list_prices_day,
+)
 
 PRO = Price(435_000, 870_000, 3_625)
 TOKENS = st.integers(0, 10**12)
@@ -72,6 +79,25 @@ def test_a_price_is_published_for_a_providers_own_host() -> None:
     assert list_price("api.deepseek.com", "deepseek-v4-pro") == PRO
     assert list_price("API.DeepSeek.com", "deepseek-v4-pro") == PRO
     assert list_prices("api.deepseek.com").keys() == {"deepseek-v4-pro", "deepseek-v4-flash"}
+
+
+@given(MICROS, MICROS, TOKENS, st.integers(0, 10**15))
+def test_as_many_completion_tokens_are_paid_for_as_money_is_there(
+    input_micros: int, output_micros: int, prompt: int, micros: int
+) -> None:
+    price = Price(input_micros, output_micros)
+
+    def cost(completion: int) -> int:
+        return cost_micros(
+            price, prompt_tokens=prompt, completion_tokens=completion, cached_tokens=0
+        )
+
+    most = completion_tokens_for(price, micros, prompt_tokens=prompt)
+    if most < 0:
+        assert cost(0) > micros
+    else:
+        assert cost(most) <= micros
+        assert not output_micros or cost(most + 1) > micros
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ by the upstream in the midst; `left`: the client hangs up in the middle.
 """
 
 WORDS = 20
+A_LOT = 30_000
+"""Tokens of an answer that nothing limits."""
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -35,8 +37,10 @@ class CountingProvider(Loopback):
     counted, by name.
     """
 
-    def __init__(self, count: Count | None = None) -> None:
+    def __init__(self, count: Count | None = None, *, fills: bool = False) -> None:
+        """With `fills` it answers with all tokens that a request allows, or with a lot."""
         super().__init__()
+        self._fills = fills
         self.books: dict[str, Count | None] = {}
         """Every request that came; None: its usage was not told."""
 
@@ -49,6 +53,8 @@ class CountingProvider(Loopback):
         count = self._count or Count(
             prompt=50 + len(self.books) % 7, completion=WORDS + len(self.books) % 5
         )
+        if self._fills:
+            count = Count(prompt=count.prompt, completion=body.get("max_tokens", A_LOT))
         self.books[name] = count if fate in ("whole", "plain") else None
         return (
             _plain(body["model"], count)

@@ -96,13 +96,18 @@ class ChatRequest(msgspec.Struct):
 
     @property
     def max_tokens(self) -> int | None:
-        """The client's limit of the answer's tokens, or None."""
+        """The client's limit of the answer's tokens, the larger one under both names, as upstreams
+        differ in which they know; or None.
+        """
         found = dict(self.parts)
-        for name in ("max_completion_tokens", "max_tokens"):
-            limit = as_int(value(found.get(name, b"null")))
-            if limit is not None and limit >= 0:
-                return limit
-        return None
+        names = ("max_completion_tokens", "max_tokens")
+        limits = [as_int(value(found.get(name, b"null"))) for name in names]
+        return max((one for one in limits if one is not None and one >= 0), default=None)
+
+    @property
+    def choices(self) -> int:
+        """How many answers the client wants to choose from."""
+        return max(1, as_int(value(dict(self.parts).get("n", b"null"))) or 1)
 
 
 def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> ChatRequest:

@@ -110,20 +110,104 @@ def test_tokens_are_guessed_from_bytes(size: int, counted: tuple[int, int], toke
     assert tokens_in(size, *counted) == tokens
 
 
-@pytest.mark.parametrize(("asked", "held"), [(None, 2048), (16, 16), (0, 0), (100_000, 4096)])
-def test_no_more_is_held_for_an_answer_than_is_useful(asked: int | None, held: int) -> None:
-    wanted = 0 if asked is None else held
-    assert demand_of(400, asked, Ratio(), "m", None) == Demand(100, held, "m", None, wanted)
+@pytest.mark.parametrize(
+    ("asked", "choices", "held", "wanted", "most"),
+    [
+        (None, 1, 2048, 1, None),
+        (None, 3, 2048, 3, None),
+        (-1, 1, 0, 0, 0),
+        (16, 1, 16, 16, 16),
+        (0, 1, 0, 0, 0),
+        (100_000, 1, 4096, 4096, 100_000),
+        (100, 3, 300, 300, 300),
+        (2, 5000, 5000, 5000, 10_000),
+        (8, 1, 8, 8, 8),
+    ],
+)
+def test_an_answer_must_have_what_it_may_take_up_to_a_long_message(
+    asked: int | None, choices: int, held: int, wanted: int, most: int | None
+) -> None:
+    demand = demand_of(400, asked, Ratio(), "m", None, choices=choices)
+    assert demand == Demand(100, held, "m", None, wanted, most, choices)
+
+
+def test_an_upstream_that_takes_no_lower_limit_may_answer_with_as_much() -> None:
+    few = demand_of(400, 8, Ratio(), "m", None, least=16, choices=2)
+    assert (few.wanted_tokens, few.most_tokens) == (32, 32)
+    assert demand_of(400, None, Ratio(), "m", None, least=16).wanted_tokens == 16
+    assert demand_of(400, 0, Ratio(), "m", None, least=16).most_tokens == 0
 
 
 def test_without_a_quota_all_that_is_wanted_is_noted() -> None:
-    assert grant(DEMAND, [], NOON) == Grant(150, 200)
+    assert grant(DEMAND, [], NOON) == Grant(150, 200, {PRICE: None})
 
 
 def test_the_answer_gets_what_is_left() -> None:
     limits = subject(quota_tokens=1000, quota_cost_micros=1000)
     balance = Balance(tokens=600, reserved_tokens=290, cost_micros=500, reserved_cost_micros=380)
-    assert grant(DEMAND, [(limits, balance)], NOON) == Grant(110, 120)
+    assert grant(DEMAND, [(limits, balance)], NOON) == Grant(110, 120, {PRICE: 10})
+
+
+def test_an_agents_long_answer_gets_a_quarter_of_what_is_left_beyond_the_prompt() -> None:
+    demand = demand_of(400, 32_000, Ratio(), "m", PRICE)
+    for left, held, length in (
+        (128_100, 32_000, None),
+        (128_099, 31_999, 31_999),
+        (16_388, 4096, 4096),
+        (4196, 4096, 4096),
+    ):
+        quota = (subject(quota_tokens=left), Balance())
+        assert grant(demand, [quota], NOON) == Grant(100 + held, demand.cost(held), {PRICE: length})
+        budget = (subject(quota_cost_micros=demand.cost(left - 100)), Balance())
+        assert grant(demand, [budget], NOON) == Grant(
+            100 + held, demand.cost(held), {PRICE: length}
+        )
+
+
+def test_several_long_answers_at_once_leave_room_for_more() -> None:
+    limits, held = subject(quota_tokens=200_000), 0
+    for _ in range(10):
+        granted = grant(
+            demand_of(4000, 64_000, Ratio(), "m", None),
+            [(limits, Balance(reserved_tokens=held))],
+            NOON,
+        )
+        assert isinstance(granted, Grant)
+        held += granted.tokens
+
+
+def test_an_answer_of_any_length_is_limited_when_little_is_left() -> None:
+    demand = demand_of(400, None, Ratio(), "m", PRICE)
+    for left, held, length in (
+        (131_172, 2048, None),
+        (131_171, 32_767, 32_767),
+        (8000, 2048, 2048),
+        (600, 500, 500),
+        (101, 1, 1),
+    ):
+        quota = (subject(quota_tokens=left), Balance())
+        assert grant(demand, [quota], NOON) == Grant(100 + held, demand.cost(held), {PRICE: length})
+
+
+def test_each_of_several_choices_may_be_as_long() -> None:
+    demand = demand_of(400, 10_000, Ratio(), "m", None, choices=3)
+    granted = grant(demand, [(subject(quota_tokens=40_100), Balance())], NOON)
+    assert granted == Grant(10_100, 0, {None: 3333})
+
+
+def test_whoever_answers_costs_no_more_than_is_held() -> None:
+    dear, free = Price(1_000_000, 20_000_000), None
+    demand = demand_of(400, 5000, Ratio(), "m", PRICE, other_prices=(dear, free))
+    plenty = (subject(quota_cost_micros=440_100), Balance())
+    assert grant(demand, [plenty], NOON) == Grant(5100, 100_100, {PRICE: None, dear: None})
+    enough = (subject(quota_cost_micros=90_100), Balance())
+    assert grant(demand, [enough], NOON) == Grant(5100, 82_020, {PRICE: None, dear: 4096})
+    little = (subject(quota_cost_micros=80_000), Balance())
+    assert grant(demand, [little], NOON) == Grant(5100, 10_100, {PRICE: None})
+    quota = (subject(quota_tokens=80_000), Balance())
+    granted = grant(demand, [quota], NOON)
+    assert isinstance(granted, Grant)
+    assert granted.lengths == {PRICE: None, dear: None, free: None}
 
 
 @pytest.mark.parametrize(
@@ -138,19 +222,61 @@ def test_an_answer_that_may_be_longer_than_what_is_left_is_not_begun(
         assert isinstance(grant(demand, [(subject(**limits), balance)], NOON), Grant) == fits
 
 
+PRICES = (Price(1_500_000, 7_300_000), Price(270_000, 1_100_000), Price(0, 0), Price(1, 3))
+
+ASKED = st.tuples(
+    st.integers(0, 3000),
+    st.none() | st.integers(0, 64_000),
+    st.integers(1, 3),
+    st.sampled_from(PRICES),
+    st.floats(0, 1),
+    st.integers(0, 3),
+)
+"""Tokens of the prompt, the limit, choices, the price of who answers, how much of what it may have
+the answer has, and how many that run end before.
+"""
+
+
 @given(
-    st.integers(0, 5000),
-    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 4096), st.floats(0, 1)), max_size=40),
+    st.integers(0, 120_000),
+    st.none() | st.integers(0, 900_000),
+    st.integers(0, 900_000),
+    st.lists(ASKED, max_size=40),
 )
 def test_no_quota_is_overdrawn_by_answers_that_keep_to_what_they_may_take(
-    quota: int, asked: list[tuple[int, int, float]]
+    quota: int, budget: int | None, key_budget: int, asked: list[Any]
 ) -> None:
-    limits, used = subject(quota_tokens=quota), 0
-    for prompt, most, share in asked:
-        demand = demand_of(4 * prompt, most, Ratio(), "m", None)
-        if isinstance(grant(demand, [(limits, Balance(tokens=used))], NOON), Grant):
-            used += prompt + round(most * share)
-    assert used <= quota
+    """However grants and ends of answers follow each other."""
+    limited = [
+        subject(quota_tokens=quota, quota_cost_micros=budget),
+        subject(quota_cost_micros=key_budget),
+    ]
+    tokens = cost = 0
+    running: list[tuple[Grant, int, int]] = []
+    for prompt, most, choices, price, part, ended in asked:
+        tokens += sum(used for _, used, _ in running[:ended])
+        cost += sum(spent for _, _, spent in running[:ended])
+        running = running[ended:]
+        balance = Balance(
+            tokens=tokens,
+            cost_micros=cost,
+            reserved_tokens=sum(held.tokens for held, _, _ in running),
+            reserved_cost_micros=sum(held.cost_micros for held, _, _ in running),
+        )
+        demand = demand_of(
+            4 * prompt, most, Ratio(), "m", PRICES[0], choices=choices, other_prices=PRICES[1:]
+        )
+        granted = grant(demand, [(one, balance) for one in limited], NOON)
+        if isinstance(granted, Grant) and price in granted.lengths:
+            longest = granted.lengths[price]
+            if longest is None:
+                longest = most or 0
+            answer = round(longest * choices * part)
+            running.append((granted, prompt + answer, demand.cost_at(price, answer)))
+    tokens += sum(used for _, used, _ in running)
+    cost += sum(spent for _, _, spent in running)
+    assert tokens <= quota
+    assert cost <= min(key_budget, key_budget if budget is None else budget)
 
 
 def test_the_smallest_rest_of_all_quotas_counts() -> None:
@@ -158,7 +284,7 @@ def test_the_smallest_rest_of_all_quotas_counts() -> None:
     assert (
         grant(DEMAND, [large, small], NOON)
         == grant(DEMAND, [small, large], NOON)
-        == Grant(120, 200)
+        == Grant(120, 140, {PRICE: 20})
     )
 
 

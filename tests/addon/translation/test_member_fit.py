@@ -12,6 +12,7 @@ from addon.translation.member_fit import (
     limit_in,
     nearest,
     optional_in,
+    shortened,
 )
 
 
@@ -90,6 +91,44 @@ def test_a_limit_is_lowered_to_what_the_model_has(
         expected = body | {"max_tokens": 50}
     found = fitted_members(json.dumps(body).encode(), api, MemberRules(most_tokens=50))
     assert json.loads(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("api", "name", "body", "expected"),
+    [
+        ("chat", "", {}, {"max_tokens": 500}),
+        ("chat", "max_completion_tokens", {}, {"max_completion_tokens": 500}),
+        ("chat", "", {"max_tokens": None}, {"max_tokens": 500}),
+        ("chat", "", {"max_tokens": -1}, {"max_tokens": 500}),
+        ("chat", "", {"max_tokens": 499}, {"max_tokens": 499}),
+        ("chat", "", {"max_completion_tokens": 501}, {"max_completion_tokens": 500}),
+        ("responses", "", {}, {"max_output_tokens": 500}),
+        (
+            "messages",
+            "",
+            {"max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 8000}},
+            {"max_tokens": 500, "thinking": {"type": "disabled"}},
+        ),
+        (
+            "messages",
+            "",
+            {"max_tokens": 9000, "thinking": {"type": "adaptive"}},
+            {"max_tokens": 500, "thinking": {"type": "adaptive"}},
+        ),
+    ],
+    ids=str,
+)
+def test_an_answer_is_limited_whether_or_not_its_client_limits_it(
+    api: WireFormat, name: str, body: dict[str, object], expected: dict[str, object]
+) -> None:
+    assert json.loads(shortened(json.dumps(body).encode(), api, 500, name)) == expected
+
+
+@pytest.mark.parametrize(("longest", "budget"), [(1025, 1024), (1280, 1024), (5000, 4000)])
+def test_a_budget_of_thinking_leaves_room_for_the_answer(longest: int, budget: int) -> None:
+    body = {"max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 8000}}
+    found = json.loads(shortened(json.dumps(body).encode(), "messages", longest))
+    assert found["thinking"]["budget_tokens"] == budget
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,13 @@ def test_a_request_with_tools_is_known(more: str, has_tools: bool) -> None:
     assert request(more=more).has_tools is has_tools
 
 
+def test_an_answer_may_be_as_long_as_the_largest_limit_says() -> None:
+    both = request(more=',"max_completion_tokens":7,"max_tokens":9,"n":3')
+    assert (both.max_tokens, both.choices) == (9, 3)
+    neither = request(more=',"max_completion_tokens":"7","max_tokens":-1,"n":0')
+    assert (neither.max_tokens, neither.choices) == (None, 1)
+
+
 @pytest.mark.parametrize(
     ("more", "stream"),
     [
