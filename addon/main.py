@@ -2,5 +2,9 @@
 
 from addon.edge.gateway import Gateway
 from addon.node import Node
+from shared.errors import ThinkbackError
 
-addons = [Gateway(Node())]
+try:
+    addons = [Gateway(Node())]
+except ThinkbackError as error:
+    raise SystemExit(str(error)) from None

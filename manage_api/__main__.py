@@ -12,8 +12,9 @@ from manage_api.app import create_app
 from shared.config.address import split_address
 from shared.config.passed import received
 from shared.config.watch import Watch
-from shared.errors import ConfigError
+from shared.errors import ConfigError, StoreError
 from shared.lifeline import Lifeline, handed_sockets
+from shared.store import open_engine
 
 __all__ = ("main",)
 
@@ -21,7 +22,9 @@ log = logging.getLogger("thinkback.sidecar")
 
 
 def main() -> None:
-    """Serve until a signal; exit with code 2 if the configuration can't be used."""
+    """Serve until a signal; exit with code 2 if the configuration can't be used, 1 if the
+    database can't.
+    """
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s sidecar %(levelname)s %(message)s",
@@ -30,9 +33,13 @@ def main() -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         watch = Watch(received(os.environ))
+        open_engine(watch.snapshot.database_url).close()  # while it can be said in words
     except ConfigError as error:
         log.error("Can't use the configuration: %s", error)
         sys.exit(2)
+    except StoreError as error:
+        log.error("%s", error)
+        sys.exit(1)
     host, port = split_address(watch.snapshot.server.admin_addr)
     config = uvicorn.Config(
         answering_head(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 import msgspec
 
@@ -37,6 +38,9 @@ __all__ = ("Meter", "Opened")
 _log = logging.getLogger("thinkback.books")
 
 _BEAT_SECONDS = DEAD_AFTER_MS / 4000
+
+_TELL_SECONDS = 60
+"""How often the log says that requests go on unwritten: a failing disk takes some writes."""
 
 
 class Opened(msgspec.Struct):
@@ -77,19 +81,26 @@ class Meter:
     """
 
     def __init__(self, engine: Engine, clock: Clock, *, node: str, version: str) -> None:
-        """Makes the node known; blocks."""
+        """Makes the node known, at the first reservation if that can't be written now; blocks."""
         self._engine = engine
         self._clock = clock
         self._node = node
         self._version = version
         self._limiter = Limiter()
         self._commits = Commits(engine, clock, _log)
-        self._goes_unwritten = False
-        """Whether the log says that exchanges go on without having been written."""
+        self._told_at = -inf
+        """When the log last said that exchanges go on without having been written."""
 
         self._started_at = clock.now_ms()
         self._beaten_at = clock.monotonic()
-        engine.transact(self._beat)
+        self._is_known = False
+        """Whether the node is in the database, without which nothing that it holds counts."""
+
+        try:
+            engine.transact(self._beat)
+            self._is_known = True
+        except StoreError as error:
+            _log.error("The node is not in the database yet. %s", error)
 
     def price(self, upstream: str, host: str, model: str, at: int) -> Price | None:
         """What a model costs at an upstream on the day of that time (epoch ms)."""
@@ -197,7 +208,7 @@ class Meter:
         except StoreError:
             self._go_on_unwritten(opened, problems.books_unwritable())
             return
-        self._goes_unwritten = False
+        self._is_known = True
         if problem is not None:
             raise RequestError(problem)
         opened.reserved = True
@@ -263,8 +274,9 @@ class Meter:
         """Queue the opening, unless a quota depends on it: then the problem is raised."""
         if any(subject.has_quota for subject in opened.subjects):
             raise RequestError(problem)
-        if not self._goes_unwritten:
-            self._goes_unwritten = True
+        now = self._clock.monotonic()
+        if now - self._told_at >= _TELL_SECONDS:
+            self._told_at = now
             _log.error(
                 "The database can't be written: requests of callers without a "
                 "quota go on, and are entered when it can."
@@ -279,6 +291,8 @@ class Meter:
         now = self._clock.now_ms()
 
         def work(transaction: Transaction) -> Problem | None:
+            if not self._is_known:
+                self._beat(transaction)
             balances = [
                 (subject, balance_in(transaction, subject.name, subject.limits.period, now))
                 for subject in opened.subjects

@@ -7,7 +7,7 @@ from pysqlite3 import dbapi2
 from shared.errors import StoreError
 from shared.store.engine import Engine
 from shared.store.migrations import migrate
-from shared.store.sqlite import SqliteEngine, database_path, prepare_file
+from shared.store.sqlite import SqliteEngine, database_path, prepare_file, remedy
 
 __all__ = ("data_directory", "open_engine")
 
@@ -26,7 +26,8 @@ def open_engine(database_url: str) -> Engine:
     except OSError as error:
         raise StoreError(f"Can't open the database {path}: {error.strerror}.") from error
     except dbapi2.Error as error:
-        raise StoreError(f"Can't open the database {path}: {error}.") from error
+        words = f"Can't open the database {path}: {error}. {remedy(error)}"
+        raise StoreError(words.rstrip()) from error
 
 
 def data_directory(database_url: str) -> Path:

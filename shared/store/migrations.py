@@ -413,6 +413,8 @@ def migrate(path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         _refuse_newer(database, path)
         MIGRATIONS.apply(database)
+        # SQLite opens a file that it can't write all the same, and says so at the first write.
+        connection.execute("DELETE FROM _sqlite_migrations WHERE 0")
         connection.execute("COMMIT")
     finally:
         connection.close()

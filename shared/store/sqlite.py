@@ -35,7 +35,7 @@ from shared.store.engine import NO_PARAMS, Params, Row, Statement, Transaction
 from shared.store.write_queue import Write, WriteQueue
 from shared.store.writer import Failure, Writer
 
-__all__ = ("SqliteEngine", "connect", "database_path", "prepare_file")
+__all__ = ("SqliteEngine", "connect", "database_path", "prepare_file", "remedy")
 
 log = logging.getLogger("thinkback.store")
 
@@ -57,10 +57,15 @@ _PASSING = _BUSY | {
 }
 """Failures of the surroundings, not of the statement: the same write may work later."""
 
-_FAILING = _PASSING | {dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB}
-"""With failures of the file: no fault of the caller's either, but the same write will not
-work later.
-"""
+_DAMAGED = frozenset({dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB})
+"""Failures of the file: no fault of the caller's either, but the same write will not work later."""
+
+_FAILING = _PASSING | _DAMAGED
+
+_REMEDIES = {
+    **dict.fromkeys(_DAMAGED, "“thinkback restore” puts a backup in its place."),
+    dbapi2.SQLITE_READONLY: "Thinkback must be able to write the file and its folder.",
+}
 
 
 def database_path(database_url: str) -> Path:
@@ -206,12 +211,14 @@ class SqliteEngine:
 
     def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
         self._check_owner()
-        rows: list[Row] = self._reader.execute(sql, params).fetchall()
+        with _told("read"):
+            rows: list[Row] = self._reader.execute(sql, params).fetchall()
         return rows
 
     def version(self) -> int:
         self._check_owner()
-        (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+        with _told("read"):
+            (version,) = self._reader.execute("PRAGMA data_version").fetchone()
         return int(version)
 
     def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
@@ -246,16 +253,8 @@ class SqliteEngine:
         if not self._writing.acquire(timeout=patience_ms / 1000):
             raise Busy("The database is busy with another write: try again.")
         try:
-            with self._transaction(patience_ms=patience_ms) as connection:
+            with _told("written"), self._transaction(patience_ms=patience_ms) as connection:
                 result = work(_Work(connection))
-        except dbapi2.DatabaseError as error:
-            if _code(error) in _BUSY:
-                raise Busy(f"The database is busy ({error}): try again.") from error
-            if _code(error) in _FAILING:
-                raise StoreError(
-                    f"The database can't be written now ({error}): try again."
-                ) from error
-            raise
         finally:
             self._writing.release()
         self._count(1)
@@ -368,6 +367,21 @@ class SqliteEngine:
         return int(pages)
 
 
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raise StoreError, in words, where the database can't be read or written."""
+    try:
+        yield
+    except dbapi2.DatabaseError as error:
+        if _code(error) in _BUSY:
+            raise Busy(f"The database is busy ({error}): try again.") from error
+        if _code(error) in _FAILING:
+            words = f"The database can't be {what} now ({error})"
+            advice = remedy(error)
+            raise StoreError(f"{words}. {advice}" if advice else f"{words}: try again.") from error
+        raise
+
+
 def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> int:
     """Execute the statements; how many they were."""
     count = 0
@@ -382,6 +396,11 @@ def _code(error: Exception) -> int:
     (https://www.sqlite.org/rescode.html).
     """
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def remedy(error: Exception) -> str:
+    """What an operator can do about a failure; empty: nothing that is known."""
+    return _REMEDIES.get(_code(error), "")
 
 
 def _judge(error: Exception) -> tuple[Failure, str]:

@@ -5,13 +5,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from pysqlite3 import dbapi2
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.intake import Intake
 from addon.formats.paths import classify
 from addon.node import Node
 from addon.recall.memory import Record
+from shared.errors import StoreError
 from shared.model import Limits
 from shared.security.secrets import mint_secret, replace_secret
 from shared.store.recall import kept_bytes
@@ -115,7 +115,7 @@ def test_a_start_reads_no_turns_however_many_there_are(node: Node, tmp_path: Pat
     started = Node(node_environment(tmp_path))
     try:
         assert started.store_answers()
-        with pytest.raises(dbapi2.DatabaseError):
+        with pytest.raises(StoreError, match="malformed"):
             started.recall.turns(b"namespace", [f"token{0:011}"])
     finally:
         started.engine.close()

@@ -47,12 +47,16 @@ def books(gateway: Gateway) -> Iterator[Engine]:
 
 @contextmanager
 def full_disk(gateway: Gateway) -> Iterator[None]:
-    """The data plane's commits fail meanwhile."""
-    process = gateway.data_plane()
-    limits = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (FULL_AT, limits[1]))
+    """The data plane's commits fail meanwhile, also those of one that is started anew."""
+    limits = gateway.data_plane().rlimit(psutil.RLIMIT_FSIZE)
+    bound_files(gateway, (FULL_AT, limits[1]))
     yield
-    process.rlimit(psutil.RLIMIT_FSIZE, limits)
+    bound_files(gateway, limits)
+
+
+def bound_files(gateway: Gateway, limits: tuple[int, int]) -> None:
+    for process in (gateway.processes()[0], gateway.data_plane()):
+        process.rlimit(psutil.RLIMIT_FSIZE, limits)
 
 
 @contextmanager
@@ -64,9 +68,9 @@ def locked(gateway: Gateway) -> Iterator[None]:
         other.execute("COMMIT")
 
 
-def limit(books: Engine, name: str) -> None:
-    sql = "UPDATE users SET quota_tokens = 1000000, concurrency = 1 WHERE username = :name"
-    books.transact(lambda work: work.run(sql, {"name": name}))
+def limit(books: Engine, name: str, *, concurrency: int | None = 1) -> None:
+    sql = "UPDATE users SET quota_tokens = 1000000, concurrency = :most WHERE username = :name"
+    books.transact(lambda work: work.run(sql, {"name": name, "most": concurrency}))
 
 
 def post(
@@ -108,6 +112,23 @@ def test_callers_without_a_quota_are_served_and_entered_later(
     assert eventually(lambda: rows(books, "ledger") == 8, 15)
     assert rows(books, "open_exchanges") == 0
     assert gateway.log.count("callers without a quota go on") == 1
+    assert "Traceback" not in gateway.log
+
+
+def test_a_data_plane_that_starts_on_a_full_disk_serves_those_without_a_quota(
+    gateway: Gateway, books: Engine
+) -> None:
+    free, limited = gateway.new_user("ada"), gateway.new_user("bob")
+    limit(books, "bob")
+    with full_disk(gateway):
+        before = gateway.data_plane()
+        before.kill()
+        before.wait(15)
+        assert post(gateway, free, "/v1/chat/completions", messages=message("plain 1"))[0] == 200
+        assert post(gateway, limited, "/v1/chat/completions", messages=message("plain 2"))[0] == 503
+        assert rows(books, "ledger") == 0
+    assert eventually(lambda: rows(books, "ledger") == 2, 15)
+    assert post(gateway, limited, "/v1/chat/completions", messages=message("plain 3"))[0] == 200
     assert "Traceback" not in gateway.log
 
 

@@ -1,5 +1,6 @@
 """Migrated databases without a migration each: one is made in every test process and copied from then on."""
 
+import ctypes
 import resource
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +12,10 @@ from shared.store import open_engine
 from shared.store.engine import Engine
 from shared.store.sqlite import connect, prepare_file
 
-__all__ = ("full_disk", "make_unreadable", "open_database", "place_database")
+__all__ = ("full_disk", "make_unreadable", "open_database", "place_database", "without_override")
+
+_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
+"""From linux/prctl.h and linux/capability.h."""
 
 _FULL_AT = 4096
 """Bytes: less than the first frame of a write-ahead log, more than a test writes to its log."""
@@ -54,6 +58,11 @@ def make_unreadable(path: Path, *tables: str) -> None:
             if table in tables:
                 file.seek((root - 1) * _PAGE_BYTES)
                 file.write(b"\xff" * _PAGE_BYTES)
+
+
+def without_override() -> None:
+    """Run in a child before its program, it has the modes of files bind that also for root."""
+    ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE)
 
 
 @cache

@@ -24,6 +24,7 @@ import tomlkit
 
 __all__ = (
     "ADMIN_PASSWORD",
+    "THINKBACK",
     "Gateway",
     "Served",
     "eventually",

@@ -27,9 +27,10 @@ def back_up(engine: Engine, target: Path, secret: bytes | None = None) -> None:
         engine.read("VACUUM INTO :target", {"target": str(target)})
         if secret is not None:
             _write_new(secret_beside(target), secret)
-    except (OSError, dbapi2.Error) as error:
+    except (OSError, StoreError, dbapi2.Error) as error:
         target.unlink(missing_ok=True)
-        raise StoreError(f"Can't write the copy {target}: {error}.") from error
+        # SQLite's own words: the disk of the copy may be full, not the database's.
+        raise StoreError(f"Can't write the copy {target}: {error.__cause__ or error}.") from error
 
 
 def secret_beside(target: Path) -> Path:

@@ -21,6 +21,7 @@ from manage_api.domains.system.schemas import (
     RecallView,
 )
 from manage_api.sidecar import Sidecar
+from shared.errors import StoreError
 from shared.store import data_directory, open_engine
 from shared.store.engine import Engine
 from shared.store.ledger import DEAD_AFTER_MS
@@ -65,7 +66,7 @@ def check_integrity(database_url: str) -> str:
     with closing(open_engine(database_url)) as engine:
         try:
             rows = engine.read(f"PRAGMA quick_check({_MAX_FINDINGS})")
-        except dbapi2.DatabaseError as error:
+        except StoreError as error:
             return str(error)
     return "; ".join(str(finding) for (finding,) in rows)
 

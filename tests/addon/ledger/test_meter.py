@@ -133,6 +133,15 @@ def test_a_locked_database_holds_a_caller_without_a_quota_up_but_not_for_good(de
     assert balance(desk) == Balance(tokens=100)
 
 
+def test_a_node_that_started_on_a_full_disk_holds_what_it_reserves(desk: Desk) -> None:
+    with desk.memory.full_disk():
+        desk.meter = desk.new_meter("node-2")
+        assert refusal(desk, caller(quota_tokens=160)).code == "usage_not_recorded"
+    assert opened(desk, caller(quota_tokens=160), "x3").reserved
+    assert balance(desk) == Balance(reserved_tokens=150)
+    assert refusal(desk, caller(quota_tokens=160), "x4").code == "insufficient_quota"
+
+
 def test_a_settlement_that_overtakes_its_opening_leaves_nothing_open(desk: Desk) -> None:
     with desk.memory.full_disk():
         one = opened(desk, caller())

@@ -375,6 +375,11 @@ def test_a_damaged_file_refuses_a_transaction_in_words(damaged: SqliteEngine) ->
         damaged.transact(lambda work: work.run(*learn("a")), wait=False)
 
 
+def test_a_damaged_file_is_told_to_whoever_reads_it(damaged: SqliteEngine) -> None:
+    with pytest.raises(StoreError, match=r"can't be read now .*malformed.*thinkback restore"):
+        damaged.read("SELECT * FROM learned")
+
+
 def test_a_damaged_table_costs_only_its_own_writes(
     damaged: SqliteEngine, caplog: pytest.LogCaptureFixture
 ) -> None:

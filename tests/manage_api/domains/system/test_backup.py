@@ -9,6 +9,7 @@ from shared.store import open_engine
 from shared.store.accounts import find_user_by_name
 from shared.store.engine import Engine
 from tests.manage_api.world import Person
+from tests.support.database import full_disk
 
 
 def test_the_copy_is_a_whole_database_that_only_its_owner_can_read(
@@ -33,3 +34,10 @@ def test_an_existing_file_is_never_replaced(store: Engine, tmp_path: Path) -> No
 def test_a_place_that_cannot_be_written_is_said(store: Engine, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="Can't write"):
         back_up(store, tmp_path / "nowhere" / "copy.db")
+
+
+def test_a_copy_for_which_there_is_no_room_leaves_nothing(store: Engine, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with full_disk(), pytest.raises(StoreError, match=r"Can't write the copy .*: disk I/O error\."):
+        back_up(store, copy)
+    assert not copy.exists()
