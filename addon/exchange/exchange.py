@@ -71,6 +71,7 @@ class Exchange:
             if self.reserved:
                 self._current.renew()
         except RequestError as error:
+            self.opened.reserved = False
             return self._reply(error.problem)
         return None
 

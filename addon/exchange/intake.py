@@ -274,7 +274,10 @@ class Intake:
             counts=not self.kept,
             longest=self._longest,
         )
-        self._attempts = Attempts(bodies.ordered(understood.candidates), services.keyring)
+        ordered = bodies.ordered(understood.candidates)
+        if self.opened is not None:
+            ordered = list(filter(self.opened.affords, ordered))
+        self._attempts = Attempts(ordered, services.keyring)
         return Prepared(
             pair=pair,
             replay=replay,

@@ -63,16 +63,22 @@ class Opened(msgspec.Struct):
 
     settled: bool = False
 
+    def affords(self, candidate: Candidate) -> bool:
+        """Whether what is reserved is enough for an answer at a candidate's price."""
+        return self.granted is None or self._price(candidate) in self.granted.lengths
+
     def longest(self, candidate: Candidate) -> int | None:
         """The most tokens that each choice of a candidate's answer may have; None: no quota
         limits it further than the request does. Raises RequestError when it is too dear.
         """
+        if not self.affords(candidate):
+            raise RequestError(problems.too_dear(candidate.model))
         if self.granted is None:
             return None
-        price = self.prices.get((candidate.upstream.name, candidate.model), self.demand.price)
-        if price not in self.granted.lengths:
-            raise RequestError(problems.too_dear(candidate.model))
-        return self.granted.lengths[price]
+        return self.granted.lengths[self._price(candidate)]
+
+    def _price(self, candidate: Candidate) -> Price | None:
+        return self.prices.get((candidate.upstream.name, candidate.model), self.demand.price)
 
 
 class Meter:

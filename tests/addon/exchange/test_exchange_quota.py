@@ -14,6 +14,8 @@ from shared.pricing import Price
 from shared.store.prices import add_price
 from tests.addon.callers import principal, user
 from tests.addon.desk import Desk, error, open_exchange, reply_of, upstream
+from tests.addon.exchange.dialogue import Dialogue
+from tests.addon.exchange.test_exchange_state import WITH_STATE
 from tests.addon.translation.clients import PATHS, Json, asking
 
 PAIRS = [(client, api) for client in PATHS for api in PATHS]
@@ -187,3 +189,21 @@ def test_a_quota_in_tokens_alone_asks_for_no_price(desk: Desk) -> None:
     exchange = opened(desk, "chat", caller(quota_tokens=LEFT), members={"max_tokens": 20_000})
     limit = (LEFT - exchange.opened.demand.prompt_tokens) // 4
     assert next_limits(exchange) == [("one", limit), ("two", limit)]
+
+
+def test_a_conversation_leaves_an_account_that_has_become_too_dear(desk: Desk) -> None:
+    """Although that has the state of its latest turn."""
+    dear = upstream("dear", profile="gemini")
+    desk.upstreams = (dear,)
+    talk = Dialogue(desk, "chat")
+    talk.hear(talk.open(), WITH_STATE["gemini"])
+    priced(desk, cheap=1_000_000, dear=100_000_000)
+    desk.upstreams = (upstream("cheap", profile="gemini"), dear)
+    asked = {"model": "m", "messages": talk.items, "max_tokens": 20_000}
+    seen = []
+    for budget in (10_000_000, 40_000):
+        by = principal(user(id=1, limits=Limits(quota_cost_micros=budget)))
+        exchange = open_exchange(desk.intake(principal=by), json.dumps(asked).encode())
+        seen.append(exchange.candidate.upstream.name)
+        desk.meter.settle_untold(exchange.opened)
+    assert seen == ["dear", "cheap"]
