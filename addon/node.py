@@ -34,6 +34,7 @@ from shared.store.ledger import drop_old, drop_old_conversations, note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
 from shared.store.overrides import read_overrides
 from shared.store.room import room_for_turns
+from shared.store.upstream_models import listed_models
 
 __all__ = ("Node",)
 
@@ -153,6 +154,10 @@ class Node:
         except StoreError:
             return False
         return True
+
+    def listed_models(self) -> dict[str, tuple[str, ...]]:
+        """What the upstreams list as their models, by upstream."""
+        return listed_models(self.engine, self.snapshot.upstreams)
 
     def _take_over(self) -> None:
         """Tell those who keep a setting that it may have changed."""

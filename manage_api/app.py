@@ -33,6 +33,7 @@ from manage_api.domains.settings.controller import SettingsController
 from manage_api.domains.system.controller import InstallationController, SystemController
 from manage_api.domains.system.schedule import make_backups
 from manage_api.domains.upstreams.controller import RoutesController, UpstreamsController
+from manage_api.domains.upstreams.model_lists import ModelLists
 from manage_api.domains.usage.controller import MyUsageController, UsageController
 from manage_api.domains.users.controller import UsersController
 from manage_api.openapi import ClosedStructs, Description, describe
@@ -156,6 +157,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
                 group.create_task(state.sidecar.follow_configuration()),
                 group.create_task(state.feed.follow()),
                 group.create_task(make_backups(state.sidecar)),
+                group.create_task(ModelLists(state.sidecar).follow()),
             ]
             if state.lifeline is not None:
                 _reload_when_told(state.sidecar)

@@ -10,9 +10,11 @@ from shared.clock import Clock
 from shared.config.live import LiveConfiguration
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
+from shared.routes import known_models
 from shared.security.secrets import derive
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
+from shared.store.upstream_models import listed_models
 
 __all__ = ("Sidecar",)
 
@@ -61,6 +63,14 @@ class Sidecar:
     def token_secret(self) -> str | bytes:
         """The key that signs session tokens; the data plane derives the same one."""
         return self.snapshot.jwt_secret or derive(self.secret, "jwt")
+
+    def listed_models(self) -> dict[str, tuple[str, ...]]:
+        """Return what the upstreams list as models that clients may request, by upstream."""
+        return listed_models(self.store, self.snapshot.upstreams)
+
+    def known_models(self) -> list[str]:
+        """List the models that clients may request: configured, or listed by upstreams."""
+        return known_models(self.snapshot.upstreams, self.listed_models())
 
     async def hash[**P, R](self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function of `shared.security.passwords` off the loop, two at a time."""

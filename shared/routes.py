@@ -1,14 +1,14 @@
 """Finds the upstreams that serve a requested model, in their configured order."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from shared.config.schema import ModelRewrite, Tiers, Upstream
 
-__all__ = ("Route", "known_models", "rewrite_for", "routes", "stand_in")
+__all__ = ("Route", "known_models", "model_owners", "rewrite_for", "routes", "stand_in")
 
 # The families of Claude's models, in any version.
 _SMALL = re.compile("haiku", re.IGNORECASE)
@@ -16,6 +16,7 @@ _BIG = re.compile("sonnet|opus|fable", re.IGNORECASE)
 _SUFFIXED = re.compile(r"(.+)([-:])(none|off|nothink|minimal|low|medium|high|xhigh|max)")
 _EFFORTS = {"off": "none", "nothink": "none"}
 _GROUP = re.compile(r"\{(\d+)\}")
+_NOTHING: Mapping[str, Sequence[str]] = {}
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -90,15 +91,31 @@ def rewrite_for(upstream: Upstream, model: str) -> tuple[ModelRewrite, str] | No
     return None
 
 
-def known_models(upstreams: Iterable[Upstream]) -> list[str]:
-    """List the configured names that clients may request: models and exact rewrites."""
-    names: dict[str, None] = {}
+def model_owners(
+    upstreams: Sequence[Upstream], listed: Mapping[str, Sequence[str]] = _NOTHING
+) -> dict[str, str]:
+    """Return the names that clients may request, each with the first upstream that has it.
+
+    First what is configured: models and exact rewrites. Then what upstreams without
+    configured models list themselves: `listed`, by upstream.
+    """
+    owners: dict[str, str] = {}
     for upstream in upstreams:
-        names |= dict.fromkeys(upstream.models)
-        names |= dict.fromkeys(
-            rewrite.from_ for rewrite in upstream.model_rewrites if rewrite.from_
-        )
-    return list(names)
+        aliases = (rewrite.from_ for rewrite in upstream.model_rewrites if rewrite.from_)
+        for name in (*upstream.models, *aliases):
+            owners.setdefault(name, upstream.name)
+    for upstream in upstreams:
+        if not upstream.models:
+            for name in listed.get(upstream.name, ()):
+                owners.setdefault(name, upstream.name)
+    return owners
+
+
+def known_models(
+    upstreams: Sequence[Upstream], listed: Mapping[str, Sequence[str]] = _NOTHING
+) -> list[str]:
+    """List the names that clients may request, as `model_owners` does."""
+    return list(model_owners(upstreams, listed))
 
 
 def _filled(rewrite: ModelRewrite, match: re.Match[str]) -> str:

@@ -57,8 +57,10 @@ def log(tmp_path: Path) -> str:
 
 
 def environment(base_url: str) -> dict[str, str]:
-    """As in the README: the first password is a random one."""
-    return upstream_environment(base_url) | {"ADMIN_PASSWORD": ""}
+    """As in the README: the first password is a random one, and the upstream is asked for its
+    models.
+    """
+    return upstream_environment(base_url) | {"ADMIN_PASSWORD": "", "MODELS_REFRESH_SECONDS": ""}
 
 
 def ask(gateway: Gateway, messages: list[dict[str, object]]) -> dict[str, object]:

@@ -229,11 +229,13 @@ class Gateway(Planner):
         services, agent = self._node.services, headers.get("user-agent", "")
         if refusal := local_answers.counted(services.meter, caller, endpoint, agent):
             return refusal
+        method, target, node = flow.request.method, flow.request.path, self._node
         if endpoint.kind == "models":
-            return local_answers.models(self._node.snapshot, caller, headers, flow.request.path)
+            listed = node.listed_models()
+            return local_answers.models(node.snapshot, caller, headers, target, listed)
         if endpoint.kind == "model":
-            return local_answers.model(self._node.snapshot, caller, headers, endpoint.id)
-        method, target = flow.request.method, flow.request.path
+            listed = node.listed_models()
+            return local_answers.model(node.snapshot, caller, headers, endpoint.id, listed)
         return local_answers.stored(services.answers, caller, endpoint, method, target, agent)
 
     def _plan_sidecar(

@@ -1,6 +1,6 @@
 """What is answered from a request's headers alone, without an upstream."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,7 +15,7 @@ from addon.formats.paths import Endpoint
 from addon.ledger.meter import Meter
 from shared.config.schema import Snapshot
 from shared.model import Principal
-from shared.routes import known_models
+from shared.routes import model_owners, routes
 
 __all__ = (
     "counted",
@@ -27,6 +27,11 @@ __all__ = (
     "readiness",
     "stored",
 )
+
+type Listed = Mapping[str, Sequence[str]]
+"""What the upstreams list as their models, by upstream."""
+
+_NOTHING: Listed = {}
 
 CORS = {"access-control-allow-origin": "*"}
 _JSON = {"content-type": "application/json"}
@@ -61,44 +66,70 @@ def readiness(*, store_answers: bool, upstreams: int, leaving: bool = False) -> 
 
 
 def models(
-    snapshot: Snapshot, caller: Principal, headers: Mapping[str, str], target: str = ""
+    snapshot: Snapshot,
+    caller: Principal,
+    headers: Mapping[str, str],
+    target: str = "",
+    listed: Listed = _NOTHING,
 ) -> Reply:
-    """The models the caller may use as configured, in the shape that its library reads;
-    `target` is path and query, which may ask for a page.
+    """The models the caller may use, in the shape that its library reads; `target` is path
+    and query, which may ask for a page.
 
     https://platform.openai.com/docs/api-reference/models/list,
     https://platform.claude.com/docs/en/api/models-list.
     """
-    names = _usable(snapshot, caller)
+    owners = _usable(snapshot, caller, listed)
     if _is_anthropics(headers):
         try:
             page = listing.page_of(target.partition("?")[2])
-            return Reply(200, CORS | _JSON, listing.encode_models(names, 0, page))
+            return Reply(200, CORS | _JSON, listing.encode_models(owners, 0, page))
         except RequestError as error:
             return problem_reply(error.problem, "messages", headers.get("user-agent", ""))
-    listed = [_model(name) for name in names]
-    return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": listed}))
+    entries = [_model(name, owner) for name, owner in owners.items()]
+    return Reply(200, CORS | _JSON, msgspec.json.encode({"object": "list", "data": entries}))
 
 
-def model(snapshot: Snapshot, caller: Principal, headers: Mapping[str, str], name: str) -> Reply:
+def model(
+    snapshot: Snapshot,
+    caller: Principal,
+    headers: Mapping[str, str],
+    name: str,
+    listed: Listed = _NOTHING,
+) -> Reply:
     """One of these models.
 
     https://platform.openai.com/docs/api-reference/models/retrieve,
     https://platform.claude.com/docs/en/api/models.
     """
-    names, wire_format = _usable(snapshot, caller), "chat"
+    owners, wire_format = _usable(snapshot, caller, listed), "chat"
     if _is_anthropics(headers):
         wire_format = "messages"
-    if name not in names:
+    if name not in owners:
         problem = problems.no_such_model(name)
         return problem_reply(problem, wire_format, headers.get("user-agent", ""))
     if wire_format == "messages":
         return Reply(200, CORS | _JSON, listing.encode_model(name, 0))
-    return Reply(200, CORS | _JSON, msgspec.json.encode(_model(name)))
+    return Reply(200, CORS | _JSON, msgspec.json.encode(_model(name, owners[name])))
 
 
-def _usable(snapshot: Snapshot, caller: Principal) -> list[str]:
-    return [name for name in known_models(snapshot.upstreams) if may_use(caller, name)]
+def _usable(snapshot: Snapshot, caller: Principal, listed: Listed) -> dict[str, str]:
+    """The models that the caller may use, with the upstream of each: those configured, those
+    that upstreams list, and those that the caller's own limits name.
+    """
+    upstreams = snapshot.upstreams
+    if caller.upstream is not None:
+        upstreams = tuple(each for each in upstreams if each.name == caller.upstream)
+    owners = model_owners(upstreams, listed)
+    for name in _named(caller):
+        if name not in owners and (found := routes(upstreams, name, snapshot.tiers)):
+            owners[name] = found[0].upstream.name
+    return {name: owner for name, owner in owners.items() if may_use(caller, name)}
+
+
+def _named(caller: Principal) -> list[str]:
+    """The models that the caller's own limits name in full."""
+    limits = [owner.models for owner in (caller.user, caller.key) if owner is not None]
+    return [name for names in limits for name in names if "*" not in name]
 
 
 def _is_anthropics(headers: Mapping[str, str]) -> bool:
@@ -106,8 +137,8 @@ def _is_anthropics(headers: Mapping[str, str]) -> bool:
     return "anthropic-version" in headers
 
 
-def _model(name: str) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "thinkback"}
+def _model(name: str, owner: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
 
 
 def counted(meter: Meter, caller: Principal, endpoint: Endpoint, user_agent: str) -> Reply | None:

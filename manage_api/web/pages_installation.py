@@ -54,6 +54,10 @@ _ABOUT = {
     "backup.every_hours": "How often a backup is made by itself, in hours; 0: never.",
     "backup.keep": "How many of these backups are kept.",
     "backup.directory": "Where they are; empty: backups/ beside the database.",
+    "models.refresh_seconds": (
+        "How often each upstream is asked for its models, in seconds, besides at start and on "
+        "change; 0: never."
+    ),
     "recall.memory_mib": "The memory that each data plane uses to cache reasoning, in MiB.",
 }
 """The purpose of settings that can't be changed in the pages."""
@@ -63,6 +67,7 @@ _TITLES = {
     "logging": "Log",
     "recall": "Reasoning recall",
     "registration": "Registration",
+    "models": "Models",
     "tiers": "Claude’s models",
     "ledger": "Requests",
     "audit": "Audit",

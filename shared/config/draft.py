@@ -31,6 +31,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "LOG_BODY_MAX_CHARS": "logging.body_max_chars",
     "MESSAGE_LOG_MAX_CHARS": "logging.message_max_chars",
     "ALLOW_REGISTRATION": "registration.allowed",
+    "MODELS_REFRESH_SECONDS": "models.refresh_seconds",
     "SMALL_MODEL": "tiers.small_model",
     "SMALL_EFFORT": "tiers.small_effort",
     "BIG_MODEL": "tiers.big_model",

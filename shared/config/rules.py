@@ -16,6 +16,7 @@ from shared.security.passwords import is_well_known
 
 __all__ = ("RULES",)
 
+MINUTE = 60
 DAY = 86400
 WIDEST = 8
 """Bits of the widest private networks, 10.0.0.0/8 and fd00::/8: no proxies take more."""
@@ -231,6 +232,11 @@ def effort(name: str) -> Iterator[Finding]:
         yield Finding(f"must be one of {', '.join(EFFORTS)}{closest(name, EFFORTS)}")
 
 
+def refresh(seconds: int) -> Iterator[Finding]:
+    if seconds and not MINUTE <= seconds <= 30 * DAY:
+        yield Finding(f"must be 0, or from {MINUTE} to {30 * DAY}")
+
+
 def version(text: str) -> Iterator[Finding]:
     if text and not re.fullmatch(r"[\w.-]+", text, re.ASCII):
         yield Finding("must be a version like 2025-04-01-preview")
@@ -327,6 +333,7 @@ RULES: Mapping[str, Rule] = {
     "backup.every_hours": between(0, 24 * 366),
     "backup.keep": between(1, 10_000),
     "backup.directory": directory,
+    "models.refresh_seconds": refresh,
     "tiers.small_effort": effort,
     "tiers.big_effort": effort,
     "upstreams": names_differ,

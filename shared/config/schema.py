@@ -3,7 +3,7 @@
 import re
 from functools import cached_property
 from typing import Any, Literal
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import msgspec
 
@@ -20,6 +20,7 @@ __all__ = (
     "Ledger",
     "Logging",
     "ModelRewrite",
+    "Models",
     "Recall",
     "Registration",
     "Responses",
@@ -182,6 +183,15 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     total: float = 0
 
 
+class Models(msgspec.Struct, frozen=True, kw_only=True):
+    """`[models]`: what is asked of upstreams unasked."""
+
+    refresh_seconds: int = 3600
+    """How often their lists of models are requested, besides at start and on change; 0: never,
+    not then either.
+    """
+
+
 class Tiers(msgspec.Struct, frozen=True, kw_only=True):
     """`[tiers]`: the models that replace Claude's, for clients that only know those."""
 
@@ -296,6 +306,11 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             base += "/v1"
         return base + _PATHS[self.api]
 
+    @property
+    def endpoint(self) -> str:
+        """Where requests go, for messages and to tell places apart."""
+        return urljoin(self.base_url, self.request_path)
+
     def target(self, model: str) -> str:
         """Return the request target, path and query, for a model."""
         path = self.request_path.replace("{model}", quote(model, safe=""))
@@ -352,6 +367,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     audit: Audit = Audit()
     responses: Responses = Responses()
     backup: Backup = Backup()
+    models: Models = Models()
     tiers: Tiers = Tiers()
     profiles: dict[str, dict[str, Any]] = {}
     """`[profiles.<name>]`: added or changed rows of `shared/profiles.toml`."""

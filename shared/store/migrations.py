@@ -400,6 +400,23 @@ def second_factors(db: Database) -> None:
     """)
 
 
+@MIGRATIONS()
+def upstream_models(db: Database) -> None:
+    # `models`, a JSON list, is the last list that came from the endpoint at `listed_at`; fault
+    # and status are of the latest attempt.
+    db.execute("""
+        CREATE TABLE upstream_models (
+            upstream TEXT NOT NULL PRIMARY KEY,
+            endpoint TEXT NOT NULL,
+            asked_at INTEGER NOT NULL,
+            listed_at INTEGER,
+            models TEXT NOT NULL,
+            fault TEXT NOT NULL,
+            status INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

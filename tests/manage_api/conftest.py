@@ -44,6 +44,7 @@ def environ(tmp_path: Path, toml: str, request: pytest.FixtureRequest) -> dict[s
     paths = {
         "DATABASE_URL": f"sqlite:{tmp_path}/data/adapter.db",
         "CONFIG_PATH": str(tmp_path / "config.toml"),
+        "MODELS_REFRESH_SECONDS": "0",
     }
     return paths | getattr(request, "param", {})
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.config.schema import ModelRewrite, Tiers, Upstream
-from shared.routes import Route, known_models, rewrite_for, routes, stand_in
+from shared.routes import Route, known_models, model_owners, rewrite_for, routes, stand_in
 
 
 def exact(source: str, to: str) -> ModelRewrite:
@@ -78,6 +78,19 @@ def test_the_models_there_are_are_those_that_can_be_asked_for_by_name() -> None:
     first = upstream(exact("alias", "b"), pattern("^gpt-", "b"), models=("b", "a"))
     second = upstream(exact("alias", "c"), exact("other", "c"), models=("a",))
     assert known_models((first, second, upstream())) == ["b", "a", "alias", "other"]
+
+
+def test_an_upstream_without_configured_models_offers_what_it_lists() -> None:
+    named = upstream(exact("alias", "b"), name="named", models=("b",))
+    open_one = upstream(exact("mine", "c"), name="open")
+    listed = {"named": ("x",), "open": ("c", "b"), "gone": ("z",)}
+    assert model_owners((named, open_one), listed) == {
+        "b": "named",
+        "alias": "named",
+        "mine": "open",
+        "c": "open",
+    }
+    assert known_models((named, open_one), listed) == ["b", "alias", "mine", "c"]
 
 
 def test_the_rewrite_that_matched_is_told() -> None:

@@ -121,6 +121,8 @@ class Gateway:
             "DATABASE_URL": f"sqlite:{directory}/adapter.db?mode=rwc",
             "ADMIN_PASSWORD": ADMIN_PASSWORD,
             "LOG_COLOR": "never",
+            # Upstreams of tests count what is asked of them.
+            "MODELS_REFRESH_SECONDS": "0",
             **(environment or {}),
         }
         if config:

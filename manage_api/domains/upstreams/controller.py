@@ -9,6 +9,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from manage_api.access.guards import admin_only
+from manage_api.domains.upstreams.model_lists import keep
 from manage_api.domains.upstreams.outbound import OutboundError
 from manage_api.domains.upstreams.probe import probe, trust
 from manage_api.domains.upstreams.schemas import (
@@ -116,13 +117,16 @@ class UpstreamsController(Controller):
     async def test(
         self, upstream_id: UpstreamId, sidecar: NamedDependency[Sidecar]
     ) -> UpstreamReport:
-        """Test an upstream: request its models with each key."""
+        """Test an upstream: request its models with each key, and keep what it lists."""
         upstream: UpstreamRow | Upstream | None = find(sidecar, upstream_id)
         if isinstance(upstream, UpstreamRow):
             upstream = upstream.upstream
         if upstream is None:
             raise Conflict("This upstream can't be used: replace or remove it.")
-        return await _report(sidecar, upstream, guarded=upstream.guarded and is_guarded(sidecar))
+        guarded = upstream.guarded and is_guarded(sidecar)
+        report = await _report(sidecar, upstream, guarded=guarded)
+        await keep(sidecar, upstream, report)
+        return report
 
     @post("/{upstream_id:str}/move", status_code=HTTP_200_OK, raises=[Conflict])
     async def move(

@@ -17,8 +17,8 @@ from shared.security.addresses import is_public_address
 
 __all__ = ("MAX_BYTES", "Answer", "OutboundError", "fetch", "refuse_private", "tls_context")
 
-MAX_BYTES = 1024 * 1024
-"""The longest list of models seen has a fifth of that."""
+MAX_BYTES = 4 * 1024 * 1024
+"""A list that describes and prices each of hundreds of models may have a MiB."""
 
 _RESOLVE_SECONDS = 5
 _CONNECT_SECONDS = 3

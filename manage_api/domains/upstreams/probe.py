@@ -1,8 +1,11 @@
 """Requests an upstream's list of models with each of its keys, and reports the results."""
 
 import asyncio
+import re
 import ssl
-from urllib.parse import quote, urlsplit
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Annotated
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -11,14 +14,17 @@ from manage_api.domains.upstreams.outbound import Answer, OutboundError, fetch, 
 from manage_api.domains.upstreams.schemas import KeyReport, UpstreamReport
 from shared.clock import Clock
 from shared.config.mitm import find_mitm, load_mitm
-from shared.config.schema import Upstream
+from shared.config.schema import Snapshot, Upstream
 from shared.errors import ConfigError
 from shared.security.keys import mask
 
-__all__ = ("probe", "trust")
+__all__ = ("count_models", "fault_of", "probe", "probe_all", "trust")
 
 _CONCURRENCY = 8
 """Keys tried at a time: an upstream with a hundred keys is no reason to flood it."""
+
+_MAX_KEYS_NAMED = 3
+"""In a sentence about keys that fail."""
 
 _MAX_MODELS = 2048
 _MAX_NAME = 256
@@ -26,6 +32,23 @@ _MAX_NAME = 256
 
 _MAX_PAGE = 1000
 """Of Anthropic's list, which otherwise has 20 models."""
+
+_MAX_PAGES = 4
+"""More than `_MAX_MODELS` names."""
+
+_PREFIX = "models/"
+"""Gemini lists `models/gemini-…`, and everybody requests `gemini-…`
+(https://ai.google.dev/gemini-api/docs/openai).
+"""
+
+
+_NO_CHAT = re.compile(
+    "embed|rerank|moderation|whisper|transcri|tts|speech|audio|realtime|image|dall-e|sora|veo|ocr",
+    re.IGNORECASE,
+)
+"""Lists seldom say what a model does: these are words in the names of OpenAI's, Google's,
+Mistral's and Alibaba's models for other endpoints.
+"""
 
 
 class _Model(msgspec.Struct):
@@ -36,10 +59,27 @@ class _Models(msgspec.Struct):
     """The response of `GET /models`: what OpenAI's and Anthropic's have in common.
 
     https://platform.openai.com/docs/api-reference/models,
-    https://platform.claude.com/docs/en/api/models/list
+    https://platform.claude.com/docs/en/api/models/list; null: Ollama without a model.
     """
 
-    data: list[_Model]
+    data: list[_Model] | None
+    has_more: bool | None = False
+    last_id: str | None = None
+
+
+type _Bare = Annotated[list[_Model], msgspec.Meta(min_length=1)]
+"""Together's response (https://docs.together.ai/reference/models)."""
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """What one response says, or all pages together."""
+
+    fault: str = ""
+    """Why it is no list; empty: it is one."""
+
+    models: list[str] = []
+    after: str = ""
+    """The model that the next page follows; empty: this is the last page."""
 
 
 class _Trial(msgspec.Struct, frozen=True):
@@ -47,6 +87,13 @@ class _Trial(msgspec.Struct, frozen=True):
 
     report: KeyReport
     models: list[str] = []
+
+
+def count_models(models: Sequence[str]) -> str:
+    """Say how many there are, like `1 model`."""
+    if len(models) == 1:
+        return "1 model"
+    return f"{len(models)} models"
 
 
 def trust() -> ssl.SSLContext:
@@ -78,6 +125,41 @@ async def probe(
     return _summary(trials)
 
 
+async def probe_all(snapshot: Snapshot, clock: Clock) -> dict[str, UpstreamReport]:
+    """Try every key of every upstream; return the reports by name. Raises OutboundError.
+
+    Nobody is asked where `[models] refresh_seconds` is 0.
+    """
+    if not snapshot.models.refresh_seconds:
+        return {}
+    tls, gate = await asyncio.to_thread(trust), asyncio.Semaphore(_CONCURRENCY)
+
+    async def one(upstream: Upstream) -> UpstreamReport:
+        guarded = upstream.guarded and not snapshot.server.allow_private_upstreams
+        async with gate:
+            return await probe(upstream, guarded=guarded, tls=tls, clock=clock)
+
+    reports = await asyncio.gather(*map(one, snapshot.upstreams))
+    return {each.name: report for each, report in zip(snapshot.upstreams, reports, strict=True)}
+
+
+def fault_of(report: UpstreamReport) -> str:
+    """Say what is wrong in a sentence or some; empty when every key works."""
+    if report.works:
+        return ""
+    if len({key.message for key in report.keys}) == 1:
+        return report.keys[0].message
+    return " ".join(_failing(report.keys))
+
+
+def _failing(keys: list[KeyReport]) -> Iterator[str]:
+    failing = [key for key in keys if not key.works]
+    for key in failing[:_MAX_KEYS_NAMED]:
+        yield f"Key {key.key}: {key.message}"
+    if len(failing) > _MAX_KEYS_NAMED:
+        yield f"{len(failing) - _MAX_KEYS_NAMED} more of its keys don't work."
+
+
 def _summary(trials: list[_Trial]) -> UpstreamReport:
     reports = [trial.report for trial in trials]
     working = [report for report in reports if report.works]
@@ -95,26 +177,47 @@ def _summary(trials: list[_Trial]) -> UpstreamReport:
 async def _try(
     upstream: Upstream, key: str, *, guarded: bool, tls: ssl.SSLContext, clock: Clock
 ) -> _Trial:
+    async def ask(after: str) -> Answer:
+        target, headers = _target(upstream, after), _headers(upstream, key)
+        return await fetch(upstream, target, headers, guarded=guarded, tls=tls)
+
     started = clock.monotonic()
     status: int | None = None
-    models: list[str] = []
     try:
-        answer = await fetch(
-            upstream, _target(upstream), _headers(upstream, key), guarded=guarded, tls=tls
-        )
-        status = answer.status
-        works, message, models = _judge(answer, key)
+        status, page = await _all_pages(ask, key)
     except OutboundError as error:
-        works, message = False, str(error)
-    latency_ms = round((clock.monotonic() - started) * 1000)
-    report = KeyReport(key="", works=works, status=status, latency_ms=latency_ms, message=message)
+        page = _Page(fault=str(error))
+    report = KeyReport(
+        key="",
+        works=not page.fault,
+        status=status,
+        latency_ms=round((clock.monotonic() - started) * 1000),
+        message=page.fault or f"It works and lists {count_models(page.models)}.",
+    )
     if key:
         report = replace(report, key=mask(key))
-    return _Trial(report, models)
+    return _Trial(report, page.models)
 
 
-def _target(upstream: Upstream) -> str:
-    """Return the list's path beside the requests' path; above Azure's deployments."""
+async def _all_pages(ask: Callable[[str], Awaitable[Answer]], key: str) -> tuple[int, _Page]:
+    """Request page after page; return the last status, and what all of them say."""
+    page, models = _Page(), list[str]()
+    for _ in range(_MAX_PAGES):
+        answer = await ask(page.after)
+        page = _judge(answer, key)
+        models += page.models
+        if not page.after:
+            break
+    if page.fault:
+        return answer.status, page
+    return answer.status, _Page(models=_shown(models))
+
+
+def _target(upstream: Upstream, after: str) -> str:
+    """Return the list's path beside the requests' path; above Azure's deployments.
+
+    Only Anthropic's has pages, which follow the model `after`.
+    """
     is_messages = upstream.api == "messages"
     if not is_messages:
         # The path of Chat Completions has two parts, that of Responses one after the same base.
@@ -123,9 +226,12 @@ def _target(upstream: Upstream) -> str:
     path = sibling.rpartition("/")[0].partition("/deployments/")[0] + "/models"
     if upstream.version:
         return f"{path}?api-version={quote(upstream.version)}"
-    if is_messages:
-        return f"{path}?limit={_MAX_PAGE}"
-    return path
+    if not is_messages:
+        return path
+    query = {"limit": str(_MAX_PAGE)}
+    if after:
+        query["after_id"] = after
+    return f"{path}?{urlencode(query)}"
 
 
 def _headers(upstream: Upstream, key: str) -> list[tuple[str, str]]:
@@ -146,22 +252,37 @@ def _headers(upstream: Upstream, key: str) -> list[tuple[str, str]]:
     return list((ours | own).items())
 
 
-def _judge(answer: Answer, key: str) -> tuple[bool, str, list[str]]:
-    """Return whether it works, a message, and the models.
-
-    Of what the upstream wrote, only the models' names are shown.
-    """
+def _judge(answer: Answer, key: str) -> _Page:
+    """Read a response; of what the upstream wrote, only the models' names are shown."""
     if answer.status != 200:
-        return False, _words(answer.status, key), []
+        return _Page(fault=_words(answer.status, key))
     try:
-        data = msgspec.json.decode(answer.body, type=_Models).data
+        listed = msgspec.json.decode(answer.body, type=_Models | _Bare)
     except msgspec.ValidationError:
-        return False, "The response is not a list of models: check base_url.", []
+        return _Page(fault="The response is not a list of models: check base_url.")
     except (ValueError, RecursionError):
-        return False, "The response is not JSON: base_url may lead to a web page.", []
-    names = [model.id for model in data if model.id.isprintable() and len(model.id) <= _MAX_NAME]
-    models = list(dict.fromkeys(names))[:_MAX_MODELS]
-    return True, f"It works and lists {len(models)} models.", models
+        return _Page(fault="The response is not JSON: base_url may lead to a web page.")
+    if isinstance(listed, list):
+        return _Page(models=[model.id for model in listed])
+    names, after = [model.id for model in listed.data or ()], ""
+    if listed.has_more:
+        after = listed.last_id or ""
+    return _Page(models=names, after=after)
+
+
+def _shown(names: list[str]) -> list[str]:
+    """Return the names as clients request them, without those that can't be shown.
+
+    What probably takes part in no conversation comes last: instructions show the first ones.
+    """
+    if all(name.startswith(_PREFIX) for name in names):
+        names = [name.removeprefix(_PREFIX) for name in names]
+    fit = (name for name in names if name and name.isprintable() and len(name) <= _MAX_NAME)
+    return sorted(dict.fromkeys(fit), key=_is_no_chat)[:_MAX_MODELS]
+
+
+def _is_no_chat(name: str) -> bool:
+    return _NO_CHAT.search(name) is not None
 
 
 def _words(status: int, key: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import msgspec
 from litestar.exceptions import NotFoundException, ValidationException
@@ -233,7 +233,7 @@ def _view(
 ) -> UpstreamView:
     endpoint = ""
     if upstream.base_url:
-        endpoint = urljoin(upstream.base_url, upstream.request_path)
+        endpoint = upstream.endpoint
     return UpstreamView(
         id=shown_id,
         provisioned=provisioned,

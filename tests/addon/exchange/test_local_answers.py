@@ -7,7 +7,8 @@ import pytest
 from addon.admission.problems import too_large
 from addon.exchange import local_answers as front
 from shared.config.schema import ModelRewrite, Snapshot, Upstream
-from tests.addon.callers import principal, user
+from shared.model import Principal
+from tests.addon.callers import principal, user, virtual_key
 
 UP = Upstream(
     name="up",
@@ -74,6 +75,39 @@ def test_one_model_can_be_asked_for(
     for caller, name in ((CALLER, "nobody"), (limited, "alias")):
         reply = front.model(Snapshot(upstreams=(UP,)), caller, headers, name)
         assert (reply.status, json.loads(reply.body)[error[0]][error[1]]) == (404, error[2])
+
+
+OPEN = Upstream(name="open", base_url="https://open.example")
+LISTED = {"open": ("x", "y"), "up": ("never",)}
+
+
+def ids(caller: Principal, *upstreams: Upstream) -> list[str]:
+    reply = front.models(Snapshot(upstreams=upstreams), caller, {}, listed=LISTED)
+    return [model["id"] for model in json.loads(reply.body)["data"]]
+
+
+def test_the_model_list_has_what_an_upstream_lists_that_takes_every_model() -> None:
+    reply = front.models(Snapshot(upstreams=(UP, OPEN)), CALLER, {}, listed=LISTED)
+    owners = {model["id"]: model["owned_by"] for model in json.loads(reply.body)["data"]}
+    assert owners == {"b": "up", "a": "up", "alias": "up", "x": "open", "y": "open"}
+    one = front.model(Snapshot(upstreams=(OPEN,)), CALLER, {}, "x", LISTED)
+    assert (one.status, json.loads(one.body)["owned_by"]) == (200, "open")
+
+
+def test_what_an_upstream_lists_is_limited_like_what_is_configured() -> None:
+    limited = principal(user(models=("x", "b")), virtual_key(models=("x", "y")))
+    assert ids(limited, UP, OPEN) == ["x"]
+
+
+def test_a_model_that_the_callers_limits_name_is_listed_if_it_is_served() -> None:
+    caller = principal(user(models=("z", "b-high", "q*")))
+    assert ids(caller, OPEN) == ["z", "b-high"]
+    assert ids(caller, UP) == ["b-high"]
+
+
+def test_who_shows_an_upstreams_key_is_told_the_models_of_that_upstream() -> None:
+    through = Principal(id="upstream:x", name="passthrough", key_suffix="x", upstream="open")
+    assert ids(through, UP, OPEN) == ["x", "y"]
 
 
 def test_without_upstreams_the_model_list_is_empty() -> None:

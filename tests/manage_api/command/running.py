@@ -25,6 +25,7 @@ class Command:
             "LANG": "C.UTF-8",
             "LISTEN_ADDR": self.listen_addr,
             "ADMIN_LISTEN_ADDR": f"127.0.0.1:{free_port()}",
+            "MODELS_REFRESH_SECONDS": "0",
         }
 
     def __call__(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -37,6 +37,7 @@ allowed = true
         ("LOG_BODY_MAX_CHARS", "0", 0),
         ("MESSAGE_LOG_MAX_CHARS", " 7 ", 7),
         ("ALLOW_REGISTRATION", "False", False),
+        ("MODELS_REFRESH_SECONDS", "0", 0),
         ("DATABASE_URL", "sqlite:/srv/a.db", "sqlite:/srv/a.db"),
         ("JWT_SECRET", "x" * 32, "x" * 32),
         ("ADMIN_PASSWORD", " p w ", " p w "),

@@ -108,6 +108,10 @@ REFUSED = {
         ("max_mib = -1", "must be from 0 to 1048576"),
         ("memory_mib = 0", "must be from 1 to 65536"),
     ],
+    "models": [
+        ("refresh_seconds = 59", "must be 0, or from 60 to 2592000"),
+        ("refresh_seconds = 2592001", "must be 0, or from 60 to 2592000"),
+    ],
     "registration": [
         ("quota_tokens = -1", "must be 0 or more"),
         ('invite_codes = [""]', "must not be empty or hold control characters"),

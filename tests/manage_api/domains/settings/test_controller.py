@@ -81,6 +81,7 @@ async def test_what_concerns_safety_is_shown_and_not_editable(admin: Admin) -> N
     assert shown["server.trusted_proxies"]["value"] == ["127.0.0.1", "::1"]
 
 
+@pytest.mark.parametrize("environ", [{"MODELS_REFRESH_SECONDS": ""}], indirect=True)
 async def test_every_editable_setting_is_changed_and_put_back(admin: Admin, store: Engine) -> None:
     assert NEW.keys() == EDITABLE.keys()
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from manage_api.domains.upstreams.outbound import OutboundError, tls_context
-from manage_api.domains.upstreams.probe import probe, trust
-from manage_api.domains.upstreams.schemas import UpstreamReport
-from shared.config.schema import Upstream
+from manage_api.domains.upstreams.probe import fault_of, probe, probe_all, trust
+from manage_api.domains.upstreams.schemas import KeyReport, UpstreamReport
+from shared.config.schema import Models, Snapshot, Upstream
 from tests.manage_api.world import ManualClock
 from tests.support.gateway import free_port
 from tests.support.rawhttp import RESET, RawServer, Received, Reply, json_reply
@@ -34,9 +35,12 @@ class Provider:
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {GOOD: models("a", "b")}
+        self.by_target: dict[str, Reply] = {}
         self.raw = RawServer(self._answer)
 
     async def _answer(self, request: Received) -> Reply:
+        if request.target in self.by_target:
+            return self.by_target[request.target]
         return self.replies.get(
             request.key, json_reply(b'{"error": "secret words of the upstream"}', 401)
         )
@@ -140,6 +144,64 @@ async def test_an_endpoint_for_messages_without_a_list_says_so(provider: Provide
     )
 
 
+async def test_anthropic_s_list_is_read_page_by_page(provider: Provider) -> None:
+    def page(*names: str, more: bool) -> Reply:
+        models = [{"type": "model", "id": name} for name in names]
+        return json_reply(
+            json.dumps({"data": models, "has_more": more, "last_id": names[-1]}).encode()
+        )
+
+    pages = {
+        "/v1/models?limit=1000": page("a", "b/c", more=True),
+        "/v1/models?limit=1000&after_id=b%2Fc": page("d", more=False),
+    }
+    provider.by_target = pages
+
+    report = await provider.asked(GOOD, api="messages")
+
+    assert (report.works, report.models) == (True, ["a", "b/c", "d"])
+    assert [request.target for request in provider.raw.requests] == list(pages)
+
+
+async def test_pages_without_an_end_are_not_followed_for_ever(provider: Provider) -> None:
+    provider.replies[GOOD] = json_reply(b'{"data":[{"id":"a"}],"has_more":true,"last_id":"a"}')
+
+    report = await provider.asked(GOOD, api="messages")
+
+    assert (report.models, len(provider.raw.requests)) == (["a"], 4)
+
+
+SHAPES = {
+    "Together": (b'[{"id": "a", "type": "chat"}, {"id": "b"}]', ["a", "b"]),
+    "Ollama": (b'{"object": "list", "data": null}', []),
+    "Gemini": (
+        b'{"object": "list", "data": [{"id": "models/gemini-a"}, {"id": "models/gemini-b"}]}',
+        ["gemini-a", "gemini-b"],
+    ),
+    "a prefix of one": (b'{"data": [{"id": "models/a"}, {"id": "b"}]}', ["models/a", "b"]),
+    "OpenAI": (
+        b'{"data": [{"id": "text-embedding-3-small"}, {"id": "gpt-5.5"}, {"id": "dall-e-3"},'
+        b' {"id": "gpt-5"}]}',
+        ["gpt-5.5", "gpt-5", "text-embedding-3-small", "dall-e-3"],
+    ),
+    "OpenRouter": (
+        b'{"data": [{"id": "deepseek/deepseek-v4-pro", "pricing": {"prompt": "0.1"}}]}',
+        ["deepseek/deepseek-v4-pro"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "listed"), SHAPES.values(), ids=SHAPES)
+async def test_the_lists_of_all_kinds_of_providers_are_read(
+    provider: Provider, body: bytes, listed: list[str]
+) -> None:
+    provider.replies[GOOD] = json_reply(body)
+
+    report = await provider.asked(GOOD)
+
+    assert (report.works, report.models) == (True, listed)
+
+
 async def test_every_key_is_tried(provider: Provider) -> None:
     report = await provider.asked("sk-bad-key-0000", GOOD, OTHER)
 
@@ -149,6 +211,35 @@ async def test_every_key_is_tried(provider: Provider) -> None:
         ("…2222", False, 401),
     ]
     assert (report.works, report.message, report.models) == (False, "1 of 3 keys work.", ["a", "b"])
+
+
+def test_of_many_keys_that_fail_some_are_named() -> None:
+    keys = [
+        KeyReport(
+            key=f"…{n}", works=not n, status=401, latency_ms=1, message="Yes." if not n else "No."
+        )
+        for n in range(6)
+    ]
+    report = UpstreamReport(works=False, message="", models=[], keys=keys)
+
+    assert fault_of(report) == "Key …1: No. Key …2: No. Key …3: No. 2 more of its keys don't work."
+
+
+async def test_all_upstreams_are_tried_unless_nobody_is_to_be_asked(provider: Provider) -> None:
+    url = f"http://127.0.0.1:{provider.raw.port}"
+    upstreams = (
+        Upstream(name="a", base_url=url, api_keys=(GOOD,)),
+        Upstream(name="b", base_url=url, api_keys=(OTHER,)),
+    )
+    asked = Snapshot(upstreams=upstreams)
+
+    reports = await probe_all(asked, ManualClock())
+
+    assert {name: fault_of(report) for name, report in reports.items()} == {
+        "a": "",
+        "b": "The upstream rejects this key (401).",
+    }
+    assert await probe_all(replace(asked, models=Models(refresh_seconds=0)), ManualClock()) == {}
 
 
 async def test_an_upstream_without_a_key_is_asked_without_one(provider: Provider) -> None:
