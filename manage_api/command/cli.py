@@ -26,6 +26,7 @@ from manage_api.command.tunnel_command import client_wanted, tunnel, tunnel_opti
 from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
+from manage_api.domains.upstreams.probe import probe_all
 from manage_api.domains.users.schemas import UserView
 from manage_api.domains.users.service import give_key, open_account
 from shared.clock import SystemClock
@@ -109,7 +110,10 @@ def start() -> None:
     prepared = launcher.prepare(os.environ, web=False)
     show_first_account(prepared.first_account)
     pid = daemon.start(os.environ, list(_programs(prepared.snapshot).values()))
-    click.echo(report.ready(prepared.snapshot, version("thinkback")))
+    click.echo(report.ready(prepared.snapshot, version("thinkback"), listed=prepared.listed))
+    tried = asyncio.run(probe_all(prepared.snapshot, SystemClock()))
+    for sentence in report.faults(tried):
+        click.echo(sentence)
     click.echo(f"It runs in the background as process {pid}; log: {daemon.log}.")
 
 
@@ -168,12 +172,16 @@ def log(follow: bool) -> None:
 
 
 @main.command()
-def check() -> None:
-    """Show the configuration in force, or what is wrong with it."""
+@click.option("--offline", is_flag=True, help="Don't try the upstreams' keys.")
+def check(offline: bool) -> None:
+    """Show the configuration in force, or what is wrong with it; try the upstreams' keys."""
     snapshot = load(os.environ)
     load_safe_mitm(find_mitm(), web=True)
     launcher.refuse_unsafe(snapshot)
-    click.echo(report.checked(snapshot))
+    tried = {}
+    if not offline:
+        tried = asyncio.run(probe_all(snapshot, SystemClock()))
+    click.echo(report.checked(snapshot, tried))
 
 
 @main.command()

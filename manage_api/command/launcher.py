@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,7 @@ from shared.store.accounts import admins_to_change_password
 from shared.store.bootstrap import FirstAccount, ensure_admin, ensure_key
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
+from shared.store.upstream_models import listed_models
 
 __all__ = (
     "LaunchError",
@@ -74,6 +75,9 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     mitm: MitmSettings
     client: TunnelClient | None
     """What opens a tunnel, if one is wanted."""
+
+    listed: Mapping[str, Sequence[str]]
+    """What the upstreams listed as their models before, by upstream."""
 
     first_account: FirstAccount | None
     """Set when this start created the account `admin`: its secrets are known only here."""
@@ -113,8 +117,14 @@ def prepare(
         snapshot = load(with_tunnel_file(environ, database_url), overrides)
         if client or snapshot.server.is_exposed:
             refuse_well_known_passwords(engine)
+        listed = listed_models(engine, snapshot.upstreams)
     return Prepared(
-        snapshot=snapshot, overrides=overrides, mitm=mitm, client=client, first_account=account
+        snapshot=snapshot,
+        overrides=overrides,
+        mitm=mitm,
+        client=client,
+        listed=listed,
+        first_account=account,
     )
 
 
@@ -150,7 +160,11 @@ async def run(
             programs, say=say, clock=SystemClock(), predecessors=handover.processes
         )
         ready = report.ready(
-            prepared.snapshot, version("thinkback"), mitmweb_url, tunnelled=tunnel is not None
+            prepared.snapshot,
+            version("thinkback"),
+            mitmweb_url,
+            tunnelled=tunnel is not None,
+            listed=prepared.listed,
         )
         async with asyncio.TaskGroup() as group:
             restart = _Restart(supervisor, prepared, environ, say, tunnel)
@@ -178,7 +192,12 @@ def _tunnel(
 
 
 async def _tell_unresolved(snapshot: Snapshot, say: Say) -> None:
-    """Say which upstreams' names can't be resolved, while the programs start."""
+    """Say which upstreams' names can't be resolved, while the programs start.
+
+    The sidecar says it, and more, where it asks upstreams for their models.
+    """
+    if snapshot.models.refresh_seconds:
+        return
     for sentence in await asyncio.to_thread(unresolved, snapshot.upstreams):
         say(sentence)
 

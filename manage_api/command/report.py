@@ -1,23 +1,35 @@
 """The plain text that the launcher and `thinkback check` print."""
 
 import textwrap
-from urllib.parse import urljoin, urlsplit
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from manage_api.addresses import base_url, is_public, local_url
 from manage_api.domains.system.risks import risks, unresolved
+from manage_api.domains.upstreams.probe import fault_of
+from manage_api.domains.upstreams.schemas import UpstreamReport
 from shared.config.schema import Snapshot, Upstream
 from shared.profiles import Decided
 from shared.routes import known_models
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
-__all__ = ("NOT_RESTARTED", "RUNNING", "checked", "reachability", "ready", "tunnel")
+__all__ = ("NOT_RESTARTED", "RUNNING", "checked", "faults", "reachability", "ready", "tunnel")
 
 RUNNING = "is running."
 """How the first line ends that says so."""
 
 NOT_RESTARTED = "Not restarted:"
 """How the line begins that says so."""
+
+type Listed = Mapping[str, Sequence[str]]
+"""What upstreams list as their models, by upstream."""
+
+_NOTHING: Listed = {}
+_UNTRIED: Mapping[str, UpstreamReport] = {}
+
+_MAX_NAMED = 20
+"""Models that a line names: a provider may have hundreds."""
 
 
 def web_pages(snapshot: Snapshot) -> str:
@@ -59,12 +71,19 @@ def next_step(snapshot: Snapshot) -> str:
 
 
 def ready(
-    snapshot: Snapshot, version: str, mitmweb_url: str = "", *, tunnelled: bool = False
+    snapshot: Snapshot,
+    version: str,
+    mitmweb_url: str = "",
+    *,
+    tunnelled: bool = False,
+    listed: Listed = _NOTHING,
 ) -> str:
-    """Return the block that says the gateway works and how to use it."""
+    """Return the block that says the gateway works and how to use it; `listed` is what the
+    upstreams have listed before.
+    """
     rows = {
         "Base URL": base_url(snapshot),
-        "Models": _models(snapshot),
+        "Models": _models(snapshot, listed),
         "Upstreams": ", ".join(
             f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams
         ),
@@ -100,8 +119,16 @@ def first_account(account: FirstAccount) -> str:
     return "\n".join([head, *_rows(rows)])
 
 
-def checked(snapshot: Snapshot) -> str:
-    """Return the configuration in force, with keys masked."""
+def faults(tried: Mapping[str, UpstreamReport]) -> list[str]:
+    """Say what is wrong with upstreams, as their test found."""
+    found = {name: fault_of(outcome) for name, outcome in tried.items()}
+    return [f"Upstream {name}: {fault}" for name, fault in found.items() if fault]
+
+
+def checked(snapshot: Snapshot, tried: Mapping[str, UpstreamReport] = _UNTRIED) -> str:
+    """Return the configuration in force, with keys masked, and what a test of the upstreams
+    has found, by their names.
+    """
     rows = {
         "Configuration": snapshot.config_path,
         "Database": snapshot.database_url,
@@ -112,22 +139,31 @@ def checked(snapshot: Snapshot) -> str:
     }
     upstreams = [
         "",
-        *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream)),
+        *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream, tried)),
     ]
-    notes = (next_step(snapshot), *risks(snapshot), *unresolved(snapshot.upstreams))
+    untried = [upstream for upstream in snapshot.upstreams if upstream.name not in tried]
+    notes = (next_step(snapshot), *risks(snapshot), *unresolved(untried))
     return "\n".join([*_rows(rows), *upstreams, *_paragraphs(*notes)])
 
 
-def _models(snapshot: Snapshot) -> str:
-    models = ", ".join(known_models(snapshot.upstreams))
+def _models(snapshot: Snapshot, listed: Listed = _NOTHING) -> str:
+    models = known_models(snapshot.upstreams, listed)
     if snapshot.upstreams and not models:
         return "every model of the upstream"
-    return models
+    return _some(models)
 
 
-def _upstream(snapshot: Snapshot, upstream: Upstream) -> list[str]:
+def _some(models: Sequence[str]) -> str:
+    if len(models) > _MAX_NAMED:
+        return f"{', '.join(models[:_MAX_NAMED])} and {len(models) - _MAX_NAMED} more"
+    return ", ".join(models)
+
+
+def _upstream(
+    snapshot: Snapshot, upstream: Upstream, tried: Mapping[str, UpstreamReport]
+) -> list[str]:
     rows = {
-        "endpoint": urljoin(upstream.base_url, upstream.request_path),
+        "endpoint": upstream.endpoint,
         "keys": ", ".join(map(mask, upstream.api_keys)) or "none",
         "models": ", ".join(upstream.models) or "all",
         "rewrites": ", ".join(
@@ -136,6 +172,8 @@ def _upstream(snapshot: Snapshot, upstream: Upstream) -> list[str]:
         ),
         "profile": _profiles(snapshot, upstream),
     }
+    if outcome := tried.get(upstream.name):
+        rows |= {"test": fault_of(outcome) or outcome.message, "lists": _some(outcome.models)}
     return [f"Upstream {upstream.name}", *_rows(rows)]
 
 

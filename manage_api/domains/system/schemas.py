@@ -2,7 +2,15 @@
 
 import msgspec
 
-__all__ = ("DatabaseView", "Health", "HealthReport", "NodeView", "ProblemView", "PublicConfig")
+__all__ = (
+    "DatabaseView",
+    "Health",
+    "HealthReport",
+    "NodeView",
+    "ProblemView",
+    "PublicConfig",
+    "UpstreamState",
+)
 
 
 class PublicConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +77,23 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     alive: bool
 
 
+class UpstreamState(msgspec.Struct, frozen=True, kw_only=True):
+    """How an upstream answered when it was last asked for its models."""
+
+    name: str
+    works: bool
+    """Whether all of its keys do; also true if it only has no list of models."""
+
+    message: str
+    """What is wrong, or that it has no list; else empty."""
+
+    models: int
+    """How many its last list has."""
+
+    asked_at: int
+    """Epoch milliseconds."""
+
+
 class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
     """A fault in the configuration, which is therefore not applied."""
 
@@ -92,6 +117,9 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     recall: RecallView
     nodes: list[NodeView]
     """The most recently seen first."""
+
+    upstreams: list[UpstreamState]
+    """Those that were asked for their models; `[models] refresh_seconds` says how often."""
 
     problems: list[ProblemView]
     risks: list[str]

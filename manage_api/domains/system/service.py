@@ -19,6 +19,7 @@ from manage_api.domains.system.schemas import (
     NodeView,
     ProblemView,
     RecallView,
+    UpstreamState,
 )
 from manage_api.sidecar import Sidecar
 from shared.errors import StoreError
@@ -28,6 +29,7 @@ from shared.store.ledger import DEAD_AFTER_MS
 from shared.store.recall import turns_kept
 from shared.store.room import room_for_turns
 from shared.store.sqlite import database_path
+from shared.store.upstream_models import listings
 
 __all__ = ("check_integrity", "copy_database", "report")
 
@@ -53,6 +55,7 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
         ),
         recall=_recall(sidecar),
         nodes=_nodes(sidecar.store, sidecar.clock.now_ms()),
+        upstreams=_upstreams(sidecar),
         problems=msgspec.convert(
             sidecar.configuration.problems, list[ProblemView], from_attributes=True
         ),
@@ -115,6 +118,19 @@ def _nodes(store: Engine, now: int) -> list[NodeView]:
             alive=seen > now - DEAD_AFTER_MS,
         )
         for node, node_version, started, seen in rows
+    ]
+
+
+def _upstreams(sidecar: Sidecar) -> list[UpstreamState]:
+    return [
+        UpstreamState(
+            name=listing.upstream,
+            works=not listing.fault or listing.has_no_list,
+            message=listing.fault,
+            models=len(listing.models),
+            asked_at=listing.asked_at,
+        )
+        for listing in listings(sidecar.store, sidecar.snapshot.upstreams).values()
     ]
 
 

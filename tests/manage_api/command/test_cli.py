@@ -16,6 +16,7 @@ from shared.store import open_engine
 from shared.store.settings import change_settings
 from shared.store.upstreams import add_upstream
 from tests.manage_api.command.running import Command
+from tests.support.provider import StrictProvider
 
 
 @pytest.fixture
@@ -316,6 +317,22 @@ def test_the_check_tells_risks_and_names_that_nobody_can_resolve(thinkback: Comm
     assert done.returncode == 0
     assert "can't be found" in done.stdout
     assert "cross the Internet unencrypted" in done.stdout.replace("\n", " ")
+
+
+def test_the_check_tries_the_keys_unless_it_is_told_not_to(thinkback: Command) -> None:
+    with StrictProvider() as provider:
+        environ = {
+            "UPSTREAM_BASE_URL": provider.base_url,
+            "UPSTREAM_API_KEY": "sk-wrong-key-1111",
+            "MODELS_REFRESH_SECONDS": "60",
+        }
+        told = thinkback("check", **environ)
+        offline = thinkback("check", "--offline", **environ)
+
+    assert (told.returncode, offline.returncode) == (0, 0)
+    assert "The upstream rejects this key (401)." in told.stdout
+    assert "rejects" not in offline.stdout
+    assert len(provider.requests) == 1
 
 
 def test_a_secret_is_replaced_by_a_command(thinkback: Command) -> None:

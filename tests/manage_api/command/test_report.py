@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from manage_api.command import report
+from manage_api.domains.upstreams.schemas import KeyReport, UpstreamReport
 from shared.config.schema import ModelRewrite, Registration, Server, Snapshot, Upstream
 from shared.store.bootstrap import FirstAccount
 
@@ -127,3 +128,28 @@ def test_a_given_password_is_not_repeated() -> None:
     assert "made-up" in generated
     assert "ADMIN_PASSWORD" in given
     assert "sk-1" in given
+
+
+def tried(*models: str, message: str = "It works.", works: bool = True) -> UpstreamReport:
+    key = KeyReport(key="…-one", works=works, status=200, latency_ms=1, message=message)
+    return UpstreamReport(works=works, message=message, models=list(models), keys=[key])
+
+
+def test_ready_tells_what_upstreams_have_listed_but_not_hundreds() -> None:
+    open_one = Snapshot(upstreams=(Upstream(name="open", base_url="https://o.example"),))
+    listed = [f"m{number}" for number in range(22)]
+
+    assert "every model of the upstream" in report.ready(open_one, "1.0")
+    assert "m0, m1\n" in report.ready(open_one, "1.0", listed={"open": listed[:2]})
+    assert "m19 and 2 more\n" in report.ready(open_one, "1.0", listed={"open": listed})
+
+
+def test_the_check_tells_what_a_test_of_each_upstream_has_found() -> None:
+    good = report.checked(CONFIGURED, {"deepseek": tried("a", "b")})
+    bad = {"deepseek": tried(message="The upstream rejects this key (401).", works=False)}
+
+    assert "It works." in good
+    assert "a, b" in good
+    assert "rejects this key (401)" in report.checked(CONFIGURED, bad)
+    assert report.faults(bad) == ["Upstream deepseek: The upstream rejects this key (401)."]
+    assert report.faults({"deepseek": tried("a")}) == []

@@ -2,11 +2,13 @@ from typing import Any
 
 import pytest
 from litestar.testing import AsyncTestClient
+from msgspec.structs import replace
 
 from manage_api.web.pages_installation import span
 from shared.config.layers import SETTINGS
 from shared.config.overrides import EDITABLE
 from shared.store.engine import Engine
+from shared.store.upstream_models import Listing, keep_listing
 from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import ManualClock, bearer, remember
 
@@ -86,6 +88,34 @@ async def test_health_tells_what_is_less_safe_than_it_could_be(
     text = await text_of(client, admin_session, "/admin/health")
 
     assert "The keys of upstream plain" in text
+
+
+@pytest.mark.parametrize(
+    "toml", ['[[upstreams]]\nname = "<b>"\nbase_url = "https://api.example.com"\n'], indirect=True
+)
+async def test_health_tells_how_upstreams_answer(
+    client: AsyncTestClient, admin_session: str, store: Engine, clock: ManualClock
+) -> None:
+    listing = Listing(
+        upstream="<b>",
+        endpoint="https://api.example.com/v1/chat/completions",
+        asked_at=clock.now_ms() - 120_000,
+        listed_at=None,
+        fault="The upstream rejects this key (401).",
+        status=401,
+    )
+    unasked = await text_of(client, admin_session, "/admin/health")
+    store.transact(lambda work: work.run(*keep_listing(listing)))
+    failing = await text_of(client, admin_session, "/admin/health")
+    store.transact(lambda work: work.run(*keep_listing(replace(listing, status=404))))
+    without_list = await text_of(client, admin_session, "/admin/health")
+
+    assert "upstreams-title" not in unasked
+    assert "1 of 1 fail" in failing
+    assert "<bdi>&lt;b&gt;</bdi>" in failing
+    assert "The upstream rejects this key (401)." in failing
+    assert "2 minutes ago" in failing
+    assert "all answer" in without_list
 
 
 async def test_health_tells_versions_and_the_data_planes(

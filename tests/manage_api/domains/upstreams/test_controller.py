@@ -267,6 +267,19 @@ async def test_an_upstream_is_tested_before_and_after_it_is_stored(
     assert after.json() == before.json()
 
 
+@pytest.mark.parametrize("toml", [PRIVATE], indirect=True, ids=["private"])
+async def test_what_a_test_finds_of_a_stored_upstream_is_kept(
+    admin: Admin, provider: str, client: AsyncTestClient, store: Engine
+) -> None:
+    await admin("POST", body={"name": "local", "base_url": provider})
+    await admin("POST", "/1/test")
+
+    shown = await admin("GET", "/../health")
+
+    [state] = shown.json()["upstreams"]
+    assert (state["name"], state["works"], state["models"]) == ("local", True, 1)
+
+
 @pytest.mark.parametrize(
     "toml",
     ['[[upstreams]]\nname = "local"\nbase_url = "https://127.0.0.1:1"\n'],
