@@ -14,7 +14,7 @@ from shared.routes import known_models
 from shared.security.secrets import derive
 from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
-from shared.store.upstream_models import listed_models
+from shared.store.upstream_models import Listing, listed_models, listings
 
 __all__ = ("Sidecar",)
 
@@ -63,6 +63,10 @@ class Sidecar:
     def token_secret(self) -> str | bytes:
         """The key that signs session tokens; the data plane derives the same one."""
         return self.snapshot.jwt_secret or derive(self.secret, "jwt")
+
+    def listings(self) -> dict[str, Listing]:
+        """Return what came of asking the upstreams for their models, by upstream."""
+        return listings(self.store, self.snapshot.upstreams)
 
     def listed_models(self) -> dict[str, tuple[str, ...]]:
         """Return what the upstreams list as models that clients may request, by upstream."""

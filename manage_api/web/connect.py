@@ -1,6 +1,7 @@
 """What people enter into their clients, and whether those can reach the gateway."""
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,8 +12,9 @@ from shared.config.schema import Snapshot, Tiers
 from shared.model import fits
 from shared.routes import known_models
 
-__all__ = ("Connection", "base_url_for", "connection_for")
+__all__ = ("Connection", "allowed_of", "base_url_for", "connection_for")
 
+_NOTHING: Mapping[str, Sequence[str]] = {}
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?", re.ASCII)
 
 
@@ -24,7 +26,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """The origin and `/v1`: what Cursor and the SDKs want."""
 
     models: tuple[str, ...]
-    """The configured names; empty: those of the upstream."""
+    """The known names; empty: those of the upstream."""
 
     public: bool
     """Whether Cursor's servers can reach it, judging by the host."""
@@ -34,28 +36,34 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """The models that Claude's are mapped to."""
 
 
-def connection_for(request: AnyRequest, snapshot: Snapshot, allowed: tuple[str, ...]) -> Connection:
+def connection_for(
+    request: AnyRequest,
+    snapshot: Snapshot,
+    allowed: tuple[str, ...],
+    listed: Mapping[str, Sequence[str]] = _NOTHING,
+) -> Connection:
     """Describe how the caller reaches the gateway.
 
-    `allowed` are patterns of models; none means every model.
+    `allowed` are patterns of models; none means every model. `listed` is what the upstreams
+    list as theirs.
     """
     url = base_url_for(request, snapshot)
     split = urlsplit(url)
     return Connection(
         origin=url.removesuffix("/v1"),
         base_url=url,
-        models=_names(snapshot, allowed),
+        models=tuple(allowed_of(known_models(snapshot.upstreams, listed), allowed)),
         public=is_public(split.hostname or ""),
         encrypted=split.scheme == "https",
         tiers=snapshot.tiers,
     )
 
 
-def _names(snapshot: Snapshot, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    names = known_models(snapshot.upstreams)
-    return tuple(
+def allowed_of(names: Iterable[str], allowed: Sequence[str]) -> list[str]:
+    """Keep the models that fit one of the patterns; without any, all."""
+    return [
         name for name in names if not allowed or any(fits(pattern, name) for pattern in allowed)
-    )
+    ]
 
 
 def base_url_for(request: AnyRequest, snapshot: Snapshot) -> str:

@@ -83,7 +83,9 @@ class DashboardPages(Pages):
             quota=QuotaView.of(user, balance, now),
             shown=_totals(sidecar, user, days),
             missed=_missed(sidecar, user),
-            connection=connection_for(request, sidecar.snapshot, user.models),
+            connection=connection_for(
+                request, sidecar.snapshot, user.models, sidecar.listed_models()
+            ),
             keys=_keys(sidecar, user),
             has_upstream=bool(sidecar.snapshot.upstreams),
             **await _requests(request, sidecar, status, key_id, cursor),

@@ -13,12 +13,8 @@ from manage_api.domains.settings.service import views
 from manage_api.domains.system.service import check_integrity, report
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
-from shared.routes import known_models
 
 __all__ = ("InstallationPages",)
-
-_MAX_SUGGESTED = 50
-"""Model names that a field suggests."""
 
 _ABOUT = {
     "server.listen_addr": (
@@ -91,7 +87,6 @@ class InstallationPages(Pages):
             "admin/settings.html",
             sections=_sections(views(sidecar)),
             about=_ABOUT,
-            known=known_models(sidecar.snapshot.upstreams)[:_MAX_SUGGESTED],
             config_path=sidecar.snapshot.config_path,
         )
 

@@ -48,7 +48,9 @@ class SetupPages(Pages):
             presets=presets(),
             upstreams=sidecar.snapshot.upstreams,
             private_allowed=sidecar.snapshot.server.allow_private_upstreams,
-            connection=connection_for(request, sidecar.snapshot, request.user.models),
+            connection=connection_for(
+                request, sidecar.snapshot, request.user.models, sidecar.listed_models()
+            ),
             public_url=next(each for each in views(sidecar) if each.name == _PUBLIC_URL),
             newest=_newest(sidecar),
         )

@@ -30,7 +30,7 @@ from shared.store.prices import find_price, list_set_prices
 __all__ = ("UpstreamPages",)
 
 _PER_PAGE = 100
-_MAX_SUGGESTED = 50
+_MAX_SUGGESTED = 500
 """Model names that a field suggests."""
 
 UpstreamId = Annotated[str, PathParameter(max_length=1024)]
@@ -80,6 +80,7 @@ class UpstreamPages(Pages):
             request,
             "admin/upstreams.html",
             cards=_cards(sidecar),
+            listings=sidecar.listings(),
             lessons=[LessonView.of(lesson) for lesson in read_lessons(sidecar.store)],
             config_path=sidecar.snapshot.config_path,
             usd=dollars,
@@ -141,8 +142,13 @@ class UpstreamPages(Pages):
         price: PriceView | dict[str, Any] = _draft(sidecar, upstream or "", model or "")
         if price_id:
             price = _own_price(sidecar, price_id)
-        names = [each.name for each in sidecar.snapshot.upstreams]
-        return page(request, "admin/upstreams_price.html", price=price, upstreams=names)
+        return page(
+            request,
+            "admin/upstreams_price.html",
+            price=price,
+            upstreams=[each.name for each in sidecar.snapshot.upstreams],
+            models=_models_there(sidecar),
+        )
 
     @get("/admin/rewrites")
     async def show_rewrites(
@@ -159,7 +165,9 @@ class UpstreamPages(Pages):
             upstreams=views(sidecar),
             asked=model,
             tried=routes,
-            known=known_models(sidecar.snapshot.upstreams)[:_MAX_SUGGESTED],
+            known=known_models(sidecar.snapshot.upstreams, sidecar.listed_models())[
+                :_MAX_SUGGESTED
+            ],
         )
 
 
@@ -179,9 +187,16 @@ def _form(
         presets=presets(),
         profiles={name: name for name in sidecar.snapshot.known_profiles.names},
         efforts=EFFORTS,
+        listed=_listed(sidecar, shown),
         config_path=sidecar.snapshot.config_path,
         private_allowed=sidecar.snapshot.server.allow_private_upstreams,
     )
+
+
+def _listed(sidecar: Sidecar, shown: UpstreamView | UpstreamBody) -> tuple[str, ...]:
+    """Return the models that a stored upstream lists."""
+    listing = sidecar.listings().get(shown.name)
+    return listing.models if listing and isinstance(shown, UpstreamView) else ()
 
 
 def _cards(sidecar: Sidecar) -> list[Card]:
@@ -238,6 +253,17 @@ def _is_replaced(sidecar: Sidecar, listed: PriceView) -> bool:
         sidecar.store, upstream=listed.upstream, host="", model=listed.model, day=_today(sidecar)
     )
     return own is not None
+
+
+def _models_there(sidecar: Sidecar) -> list[str]:
+    """List the models by their names at the upstreams, as far as they are known."""
+    names: list[str] = []
+    for upstream in sidecar.snapshot.upstreams:
+        names += upstream.models
+        names += (rewrite.to for rewrite in upstream.model_rewrites if rewrite.to)
+    for listing in sidecar.listings().values():
+        names += listing.models
+    return list(dict.fromkeys(names))[:_MAX_SUGGESTED]
 
 
 def _own_price(sidecar: Sidecar, price_id: int) -> PriceView:

@@ -6,13 +6,14 @@ through the same services as the API's controllers. Changes go from the browser 
 the JSON API (`static/app/forms.js`), so nothing is posted to a page.
 
 Templates escape everything, and an undefined name is an error. They have the globals `user`
-(None without a session), `here` (the path), `asset`, `version`, `setup_open`, and the
-filters below. `macros.html` has what pages share.
+(None without a session), `here` (the path), `asset`, `version`, `setup_open`,
+`known_models` (a function without arguments), and the filters below. `macros.html` has what
+pages share.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from manage_api.domains.limits import limits_words
 from manage_api.problems import Problem, http_problem, store_problem, unexpected_problem
 from manage_api.sidecar import Sidecar
 from manage_api.web.assets import asset
+from manage_api.web.connect import allowed_of
 from manage_api.web.words import agent, lesson_words, outcome, rule_words, trouble
 from shared.errors import StoreError
 from shared.model import User
@@ -53,6 +55,9 @@ POLICY = (
     "font-src 'self';"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_MAX_SUGGESTED = 500
+"""Models that a field suggests: a provider may have hundreds, a page need not have thousands."""
+
 _FOLDER = Path(__file__).with_name("templates")
 
 
@@ -68,12 +73,21 @@ def page(
         .render(
             user=user,
             here=request.url.path,
+            known_models=partial(_known_models, sidecar, user),
             setup_open=bool(user and user.role == "admin" and not sidecar.snapshot.upstreams),
             **shown,
         )
     )
     headers = {"Content-Security-Policy": POLICY, "Vary": "HX-Request"}
     return Response(text, media_type=MediaType.HTML, status_code=http_status, headers=headers)
+
+
+def _known_models(sidecar: Sidecar, user: User | None) -> list[str]:
+    """List the models that the user may give to keys, as many as a field suggests."""
+    allowed: tuple[str, ...] = ()
+    if user and user.role != "admin":
+        allowed = user.models
+    return allowed_of(sidecar.known_models(), allowed)[:_MAX_SUGGESTED]
 
 
 def go(path: str) -> Redirect:

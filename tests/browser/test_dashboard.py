@@ -55,6 +55,8 @@ def test_a_new_user_makes_a_key_and_sees_the_own_request(
     [user] = admin.send("GET", f"/api/admin/users?q={name}")["items"]
     admin.send("POST", f"/api/admin/users/{user['id']}/quota", {"quota_tokens": 1_000_000})
     key = make_key(page, "laptop")
+    expect(page.locator("#connect-key")).to_have_text(key)
+    expect(page.locator("#connect-curl")).to_contain_text(f"Bearer {key}")
     with sdk(gateway.base_url, key) as client:
         Conversation(client, MODEL).run(2)
     rows = page.get_by_role("row").get_by_role("button", name=MODEL)
@@ -93,6 +95,9 @@ def test_limits_of_a_key_are_changed_in_place_and_a_wrong_one_is_told_at_its_fie
     expect(drawer.get_by_label("Tokens", exact=True)).to_have_attribute("aria-invalid", "true")
     drawer.get_by_label("Tokens", exact=True).fill("1,000,000")
     drawer.get_by_label("Cost in US dollars").fill("2.50")
+    drawer.get_by_label("Models").fill("gpt-*")
+    drawer.get_by_label("Add a known model").select_option(MODEL)
+    expect(drawer.get_by_label("Models")).to_have_value(f"gpt-*\n{MODEL}")
     drawer.get_by_role("button", name="Save").click()
     expect(
         page.get_by_role("row", name="first").get_by_text("1,000,000 tokens in total")

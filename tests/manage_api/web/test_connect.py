@@ -6,8 +6,10 @@ from litestar.testing import AsyncTestClient, RequestFactory
 
 from manage_api.web.connect import Connection, connection_for
 from shared.config.schema import ModelRewrite, Server, Snapshot, Upstream
+from shared.store.engine import Engine
+from shared.store.upstream_models import Listing, keep_listing
 from tests.manage_api.web.visits import signed_in
-from tests.manage_api.world import Person
+from tests.manage_api.world import People, Person
 
 UPSTREAM = Upstream(
     name="u",
@@ -42,6 +44,43 @@ def test_it_is_known_whom_an_address_serves(public_url: str, public: bool, encry
 def test_models_are_those_that_are_known_and_allowed() -> None:
     assert connection().models == ("deepseek-v4-pro", "glm-5", "gpt-5")
     assert connection(allowed=("g*",)).models == ("glm-5", "gpt-5")
+
+
+def test_models_that_upstreams_list_are_known_as_well() -> None:
+    upstream = Upstream(name="open", base_url="https://open.example")
+    request, snapshot = RequestFactory().get("/"), Snapshot(upstreams=(UPSTREAM, upstream))
+    listed = {"open": ("glm-6", "other"), "u": ("never",)}
+
+    assert connection_for(request, snapshot, (), listed).models == (
+        *("deepseek-v4-pro", "glm-5", "gpt-5"),
+        *("glm-6", "other"),
+    )
+    assert connection_for(request, snapshot, ("*-6",), listed).models == ("glm-6",)
+
+
+OPEN = '[[upstreams]]\nname = "open"\nbase_url = "https://open.example"\n'
+
+
+@pytest.mark.parametrize("toml", [OPEN], indirect=True)
+async def test_what_an_upstream_lists_is_in_the_instructions_and_offered_for_keys(
+    client: AsyncTestClient, people: People, store: Engine
+) -> None:
+    listing = Listing(
+        upstream="open",
+        endpoint="https://open.example/v1/chat/completions",
+        asked_at=1,
+        listed_at=1,
+        models=("glm-6", "other"),
+    )
+    store.transact(lambda work: work.run(*keep_listing(listing)))
+    page = await dashboard(client, people.add("grace", models=("glm*",)))
+
+    assert "claude --model glm-6" in page
+    assert 'model = "glm-6"' in page
+    assert '"model": "glm-6"' in page
+    assert "<option>glm-6</option>" in page
+    assert "other" not in page.split('id="connect-title"')[1].split("API keys")[0]
+    assert "<option>other</option>" not in page
 
 
 TIERS = '[tiers]\nbig_model = "glm-5"\nsmall_model = "glm-5-air"\n'

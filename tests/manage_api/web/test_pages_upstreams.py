@@ -18,6 +18,7 @@ PATHS = [
     "/admin/upstreams/prices/form",
     "/admin/rewrites",
 ]
+OFFERING = ("rewrites", "settings")
 FILE = """
 [[upstreams]]
 name = "a b <b>"
@@ -57,6 +58,31 @@ async def test_what_the_file_says_is_shown_as_text_and_can_t_be_changed(
     assert "<script>alert" not in text
     assert "sk-of-the-file" not in text
     assert "DELETE /api" not in text
+
+
+@pytest.mark.parametrize(
+    "toml", ['[[upstreams]]\nname = "open"\nbase_url = "https://open.example"\n'], indirect=True
+)
+async def test_what_an_upstream_lists_is_shown_and_offered(
+    client: AsyncTestClient, admin_session: str, store: Engine
+) -> None:
+    listing = (
+        "INSERT INTO upstream_models VALUES ('open', 'https://open.example/v1/chat/completions', "
+        "1, 1, '[\"glm-6\", \"<b>\"]', 'Key …1111: <i>.', 401)"
+    )
+    before = await text_of(client, admin_session, "/admin/upstreams")
+    store.transact(lambda work: work.run(listing))
+    after = await text_of(client, admin_session, "/admin/upstreams")
+    form = await text_of(client, admin_session, "/admin/upstreams/config%3Aopen")
+    price = await text_of(client, admin_session, "/admin/upstreams/prices/form")
+    pages = [await text_of(client, admin_session, f"/admin/{each}") for each in OFFERING]
+
+    assert "It lists" not in before
+    assert "It lists 2 models" in after
+    assert "glm-6, &lt;b&gt;" in after
+    assert "Key …1111: &lt;i&gt;." in after
+    assert "<option>glm-6</option>" in form
+    assert all('<option value="glm-6">' in each for each in (form, price, *pages))
 
 
 @IN_THE_FILE

@@ -10,6 +10,8 @@
 // data-then, in order: close (its dialog) · open:#id · show:#id · hide:#id · fill:#id (answers into [data-answer="key"])
 // · refresh:#id (an htmx region with hx-trigger="refresh") · say:Saved. · reset · reload · go:/path. The event `answered` carries the
 // answer in `detail` for what else a page does with it.
+//
+// What is chosen in a select with data-adds-to="models" becomes one more line of the form's control of that name.
 
 const WORDS = "Can't reach the gateway. Check your connection and try again.";
 
@@ -229,4 +231,11 @@ document.addEventListener("submit", (event) => {
   if (!form.matches("form[data-api]") && !event.submitter?.dataset.api) return;
   event.preventDefault();
   send(form, event.submitter);
+});
+
+document.addEventListener("change", ({ target }) => {
+  if (!target.dataset?.addsTo || !target.value) return;
+  const control = target.form.elements[target.dataset.addsTo];
+  control.value = [...new Set([...convert.list(control.value), target.value])].join("\n");
+  target.value = "";
 });
