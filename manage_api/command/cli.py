@@ -21,6 +21,7 @@ from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.handover import take_over
 from manage_api.command.importing import import_command, open_store, show_first_account
+from manage_api.command.models_command import models
 from manage_api.command.new_file import write_new
 from manage_api.command.tunnel_command import client_wanted, tunnel, tunnel_options
 from manage_api.domains.limits import limits_words
@@ -261,6 +262,7 @@ def export(file: Path | None, with_keys: bool) -> None:
 
 
 main.add_command(import_command)
+main.add_command(models)
 
 
 @main.group()

@@ -97,12 +97,14 @@ def ready(
     return "\n".join([f"Thinkback {version} {RUNNING}", *_rows(rows), *notes])
 
 
-def tunnel(snapshot: Snapshot, program: str, note: str) -> str:
-    """Return what to enter in Cursor, once a tunnel's address is the public one."""
+def tunnel(snapshot: Snapshot, program: str, note: str, listed: Listed = _NOTHING) -> str:
+    """Return what to enter in Cursor, once a tunnel's address is the public one; `listed` as
+    for `ready`.
+    """
     rows = {
         "Base URL": base_url(snapshot),
         "API key": "a virtual key, sk-… (from the dashboard, or thinkback key new USER)",
-        "Model": _models(snapshot) or "none yet: add an upstream",
+        "Model": _models(snapshot, listed) or "none yet: add an upstream",
     }
     head = f"The tunnel ({program}) is open. In Cursor, under Settings → Models, enter:"
     return "\n".join([head, *_rows(rows), *_paragraphs(note, *risks(snapshot))])

@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import closing
 
 import msgspec
 
@@ -20,9 +21,12 @@ from manage_api.command.tunnel_client import TunnelClient
 from shared.clock import Clock, SystemClock
 from shared.config.overrides import Overrides
 from shared.config.passed import SECRETS
+from shared.config.schema import Snapshot
 from shared.config.tunnel import TUNNEL_FILE, Announcement
 from shared.config.watch import Watch
-from shared.store import data_directory
+from shared.errors import StoreError
+from shared.store import data_directory, open_engine
+from shared.store.upstream_models import listed_models
 
 __all__ = ("KeptTunnel", "Tunnel", "open_tunnel", "with_tunnel_file")
 
@@ -193,10 +197,18 @@ def open_tunnel(
 
     def describe() -> str:
         watch.poll()
-        return report.tunnel(watch.snapshot, client.program, client.note)
+        settings = watch.snapshot
+        return report.tunnel(settings, client.program, client.note, _listed(settings))
 
     clock = SystemClock()
     return Tunnel(client, announcement, environ, describe=describe, say=say, clock=clock, kept=kept)
+
+
+def _listed(settings: Snapshot) -> dict[str, tuple[str, ...]]:
+    """Return what upstreams list as their models; nothing while the database can't be read."""
+    with contextlib.suppress(StoreError), closing(open_engine(settings.database_url)) as engine:
+        return listed_models(engine, settings.upstreams)
+    return {}
 
 
 def _spawn(command: tuple[str, ...], environ: Mapping[str, str]) -> KeptTunnel:

@@ -139,6 +139,9 @@ def test_ready_tells_what_upstreams_have_listed_but_not_hundreds() -> None:
     open_one = Snapshot(upstreams=(Upstream(name="open", base_url="https://o.example"),))
     listed = [f"m{number}" for number in range(22)]
 
+    opened = report.tunnel(open_one, "tailscale", "", {"open": ["m0", "m1"]})
+
+    assert opened.endswith("  m0, m1")
     assert "every model of the upstream" in report.ready(open_one, "1.0")
     assert "m0, m1\n" in report.ready(open_one, "1.0", listed={"open": listed[:2]})
     assert "m19 and 2 more\n" in report.ready(open_one, "1.0", listed={"open": listed})
