@@ -29,7 +29,11 @@ __all__ = (
 )
 
 
-EVERY_ANSWER = {"access-control-allow-origin": "*", "x-content-type-options": "nosniff"}
+EVERY_ANSWER = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "*",
+    "x-content-type-options": "nosniff",
+}
 """Headers of whatever is answered to programs. What upstreams say in an error, a browser must
 not take for a page of ours.
 """

@@ -44,6 +44,9 @@ SMALL_BODY = 64 * 1024
 that is just starting; a larger body is passed on as it comes.
 """
 
+EXCHANGE_HEADER = "x-thinkback-exchange"
+"""What `GET /api/my-requests` calls `exchange`: a client finds there what became of its request."""
+
 _MIB = 1024 * 1024
 _log = logging.getLogger("thinkback")
 
@@ -139,6 +142,7 @@ class Gateway(Planner):
             for name in ("server", "connection", "keep-alive"):
                 flow.response.headers.pop(name, None)
         self._leaving.send_elsewhere(flow)
+        _name_exchange(flow, self._plans.get(flow))
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._crowd.end(flow)
@@ -146,6 +150,7 @@ class Gateway(Planner):
             self._request_log.settle(flow, "500")
             return
         self._leaving.send_elsewhere(flow)
+        _name_exchange(flow, self._plans.get(flow))
         if flow.response.stream and isinstance(self._plans.get(flow), ToSidecar):
             flow.response.data.content = b""
             # The client has its session; whoever looks at the flow must not get it too.
@@ -279,6 +284,12 @@ def _answer(flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) ->
     # Nobody is asked to go on with a body that nobody reads.
     flow.request.headers.pop("expect", None)
     flow.response = response_of(replace(reply, headers={**reply.headers, **extra}))
+
+
+def _name_exchange(flow: http.HTTPFlow, plan: Plan | None) -> None:
+    """Tell the client by which name the books have its request."""
+    if flow.response is not None and isinstance(plan, LlmCall) and plan.intake.kept:
+        flow.response.headers[EXCHANGE_HEADER] = plan.intake.id
 
 
 def _refuse(

@@ -93,6 +93,11 @@ class Intake:
         """None when no upstream is asked."""
 
     @property
+    def id(self) -> str:
+        """The exchange's name in the books."""
+        return self._arrival.id
+
+    @property
     def kept(self) -> bool:
         """Whether it goes into the books."""
         return self._arrival.endpoint.kind not in ("count_tokens", "input_tokens")

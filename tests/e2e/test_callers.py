@@ -1,5 +1,6 @@
 """Who may call, with which key the upstream is called, and what never leaves the gateway."""
 
+import json
 import socket
 
 import openai
@@ -47,6 +48,18 @@ def test_a_wrong_key_is_refused_and_never_reaches_the_upstream(
     assert answer.status == 401
     assert answer.json["error"]["message"]
     assert not provider.requests
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_says_by_which_name_the_books_have_it(
+    gateway: Gateway, provider: StrictProvider, key: str, stream: bool
+) -> None:
+    body = BODY[:-1] + b',"stream":' + json.dumps(stream).encode() + b"}"
+    answer = post(gateway.origin, CHAT, body, key=key)
+    headers = {"Authorization": f"Bearer {key}"}
+    url = f"{gateway.origin}/api/my-requests?limit=1"
+    [newest] = fetch("GET", url, None, headers).json["items"]
+    assert answer.headers["x-thinkback-exchange"] == newest["exchange"]
 
 
 def test_a_wrong_key_is_refused_before_the_body_is_sent(gateway: Gateway) -> None:
