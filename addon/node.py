@@ -142,8 +142,10 @@ class Node:
         """The virtual key with this digest, and its user."""
         return look_up(self.engine, Wanted(key=digest)).key
 
-    def read_token(self, token: str) -> User | None:
-        """The user of a session token that is valid and has not been ended."""
+    def read_token(self, token: str) -> tuple[User, VirtualKey | None] | None:
+        """The user of a session token or call token that is valid and has not been ended, and
+        the key within whose limits.
+        """
         wanted = SessionWanted(token=token, secret=self._jwt_secret, now_ms=self.clock.now_ms())
         return look_up(self.engine, Wanted(session=wanted)).session
 

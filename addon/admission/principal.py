@@ -14,8 +14,10 @@ __all__ = ("credentials", "identify", "passthrough_principal", "user_principal")
 type FindKey = Callable[[str], tuple[VirtualKey, User] | None]
 """SHA-256 digest -> the virtual key and its user."""
 
-type ReadToken = Callable[[str], User | None]
-"""A session token (JWT) -> its user, when it is valid and not ended."""
+type ReadToken = Callable[[str], tuple[User, VirtualKey | None] | None]
+"""A session token or call token (JWT) -> its user and the key within whose limits, when it is
+valid and not ended.
+"""
 
 
 def credentials(headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -69,8 +71,9 @@ def _known(
         return _of_key(*found, now_ms)
     if principal := passthrough_principal(shown, upstreams):
         return principal
-    if shown.count(".") == 2 and (user := read_token(shown)):
-        return user_principal(user)
+    if shown.count(".") == 2 and (caller := read_token(shown)):
+        user, key = caller
+        return user_principal(user) if key is None else _of_key(key, user, now_ms)
     return None
 
 

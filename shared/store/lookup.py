@@ -16,7 +16,7 @@ from shared.store.engine import Engine
 from shared.store.ledger import Balance, Ratio, balance_of, read_ratio
 from shared.store.prices import find_price
 from shared.store.recall import find_sent, find_tokens, find_turns
-from shared.store.sessions import session_user
+from shared.store.sessions import token_caller
 from shared.store.virtual_keys import find_key
 
 __all__ = (
@@ -48,7 +48,7 @@ class AnswerWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """As for `session_user`."""
+    """As for `token_caller`."""
 
     token: str
     secret: str | bytes
@@ -93,7 +93,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of it."""
 
     key: tuple[VirtualKey, User] | None
-    session: User | None
+    session: tuple[User, VirtualKey | None] | None
     balances: list[Balance]
     """In the order in which they were wanted."""
 
@@ -117,7 +117,7 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
     if wanted.key:
         key = find_key(engine, wanted.key)
     if shown := wanted.session:
-        session = session_user(engine, shown.token, shown.secret, now_ms=shown.now_ms)
+        session = token_caller(engine, shown.token, shown.secret, now_ms=shown.now_ms)
     if ask := wanted.price:
         price = find_price(
             engine, upstream=ask.upstream, host=ask.host, model=ask.model, day=ask.day

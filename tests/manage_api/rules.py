@@ -41,6 +41,7 @@ ROUTES = {
         DELETE /api/keys/{key_id:int}
         PATCH /api/keys/{key_id:int}
         PATCH /api/me
+        POST /api/call-token
         POST /api/change-password
         POST /api/second-factor
         POST /api/second-factor/confirm

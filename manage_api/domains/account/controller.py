@@ -1,4 +1,4 @@
-"""`/api/me`, `/api/change-password` and `/api/regenerate-key`."""
+"""`/api/me`, `/api/call-token`, `/api/change-password` and `/api/regenerate-key`."""
 
 import asyncio
 from typing import Literal
@@ -10,10 +10,16 @@ from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 from msgspec.structs import asdict
 
-from manage_api.access.callers import UserRequest, client_address
+from manage_api.access.callers import UserRequest, bearer, client_address
 from manage_api.access.guards import WITH_ANY_PASSWORD, no_inference_key
-from manage_api.access.same_origin import session_cookie
-from manage_api.domains.account.schemas import Me, MeChanges, PasswordChange
+from manage_api.access.same_origin import read_cookie, session_cookie
+from manage_api.domains.account.schemas import (
+    CallToken,
+    CallTokenWish,
+    Me,
+    MeChanges,
+    PasswordChange,
+)
 from manage_api.domains.keys.schemas import KeySecret, KeyView
 from manage_api.domains.session.schemas import Token
 from manage_api.domains.session.service import hash_password_field, new_session, verify_password
@@ -22,8 +28,10 @@ from manage_api.domains.users.service import regenerate_key
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
 from shared.model import User, VirtualKey
+from shared.security.tokens import issue_call_token, read_token
 from shared.store.accounts import find_user, set_mirror, set_password
 from shared.store.ledger import Balance, balance_of, subject_of
+from shared.store.virtual_keys import find_key_by_id
 
 __all__ = ("AccountController",)
 
@@ -46,6 +54,25 @@ class AccountController(Controller):
         if not changed:
             raise NotAuthorizedException("The account has been deleted.")
         return _me(sidecar, changed, request.auth)
+
+    @post("/api/call-token", guards=[no_inference_key])
+    async def add_call_token(
+        self, data: JSONBody[CallTokenWish], request: UserRequest, sidecar: NamedDependency[Sidecar]
+    ) -> CallToken:
+        """Issue a token for requests to models, for ten minutes and within a key's limits.
+
+        It ends with the session that it was made in, and is good for nothing else.
+        """
+        if data.key_id is not None:
+            key = find_key_by_id(sidecar.store, data.key_id)
+            if key is None or key.user_id != request.user.id:
+                raise invalid("key_id", "You have no such key.")
+        now, secret = sidecar.clock.now_ms() // 1000, sidecar.token_secret
+        session = None
+        if request.auth is None:
+            session = read_token(bearer(request) or read_cookie(request), secret, now=now)
+        token = issue_call_token(request.user, secret, now=now, key_id=data.key_id, session=session)
+        return CallToken(token, read_token(token, secret, now=now).expires_at)
 
     @post(
         "/api/change-password",

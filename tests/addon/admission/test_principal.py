@@ -14,6 +14,7 @@ from tests.addon.callers import user, virtual_key
 NOW = 1_000_000
 KEY = keys.mint_key()
 TOKEN = "header.claims.signature"
+CALL_TOKEN = "header.call.signature"
 THEIRS = "tp-an-upstream-key-1234"
 
 
@@ -32,12 +33,14 @@ def shown(
     of: User | None = None,
     api_keys: tuple[str, ...] = (THEIRS,),
 ) -> Principal | Problem:
-    """What becomes of credentials; KEY is the known virtual key and TOKEN the known session."""
+    """What becomes of credentials; KEY is the known virtual key, TOKEN the known session and
+    CALL_TOKEN one of hers for that key.
+    """
     found = (key or virtual_key(), of or user())
     return identify(
         texts,
         find_key=lambda digest: found if digest == keys.digest(KEY) else None,
-        read_token=lambda token: found[1] if token == TOKEN else None,
+        read_token={TOKEN: (found[1], None), CALL_TOKEN: found[::-1]}.get,
         upstreams=upstreams(*api_keys),
         now_ms=NOW,
     )
@@ -98,6 +101,13 @@ def test_a_virtual_key_is_its_user() -> None:
 
 def test_a_session_is_its_user() -> None:
     assert shown(TOKEN) == Principal(id="user:7", name="ada", key_suffix="jwt", user=user())
+
+
+def test_a_call_token_is_its_user_within_the_limits_of_its_key() -> None:
+    assert shown(CALL_TOKEN) == shown(KEY)
+    for unusable in (virtual_key(revoked_at=1), virtual_key(expires_at=NOW)):
+        assert shown(CALL_TOKEN, key=unusable) == shown(KEY, key=unusable)
+        assert isinstance(shown(CALL_TOKEN, key=unusable), Problem)
 
 
 def test_an_upstreams_own_key_is_passed_through_to_that_upstream_only() -> None:

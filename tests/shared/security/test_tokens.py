@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model import User
-from shared.security.tokens import Claims, InvalidToken, issue_token, read_token
+from shared.security.tokens import (
+    Claims,
+    InvalidToken,
+    issue_call_token,
+    issue_token,
+    read_token,
+)
 
 SECRET = bytes(range(32))
 NOW = 1_000_000
@@ -55,6 +61,27 @@ def test_a_token_ends_by_the_callers_clock() -> None:
         read_token(token, SECRET, now=NOW + 60)
 
 
+def test_a_call_token_says_that_it_is_one_and_is_soon_over() -> None:
+    session = read_token(issue_token(USER, SECRET, now=NOW), SECRET, now=NOW)
+    claims = [
+        read_token(
+            issue_call_token(USER, SECRET, now=NOW, key_id=key_id, session=session), SECRET, now=NOW
+        )
+        for key_id in (None, 5)
+    ]
+    assert session.key_id is None
+    assert [each.key_id for each in claims] == [0, 5]
+    assert {(each.jti, each.expires_at) for each in claims} == {(session.jti, (NOW + 600) * 1000)}
+
+
+def test_a_call_token_lasts_no_longer_than_its_session() -> None:
+    session = read_token(issue_token(USER, SECRET, now=NOW, lifetime=60), SECRET, now=NOW)
+    token = issue_call_token(USER, SECRET, now=NOW + 50, key_id=None, session=session)
+    assert read_token(token, SECRET, now=NOW + 59)
+    with pytest.raises(InvalidToken, match="ended"):
+        read_token(token, SECRET, now=NOW + 60)
+
+
 def unsigned(claims: dict[str, object]) -> str:
     parts = (msgspec.json.encode(part) for part in ({"alg": "none", "typ": "JWT"}, claims))
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
@@ -88,6 +115,8 @@ def unsigned(claims: dict[str, object]) -> str:
         pytest.param(signed(CLAIMS | {"epoch": 10**30}), id="epoch-beyond-64-bits"),
         pytest.param(signed(CLAIMS | {"jti": "\ud800"}), id="jti-not-text"),
         pytest.param(signed(CLAIMS | {"jti": "x" * 65}), id="jti-long"),
+        pytest.param(signed(CLAIMS | {"key": -1}), id="key-negative"),
+        pytest.param(signed(CLAIMS | {"key": "1"}), id="key-not-a-number"),
     ],
 )
 def test_what_is_not_our_token_is_refused_in_words(token: str) -> None:

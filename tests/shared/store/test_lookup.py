@@ -90,7 +90,7 @@ def test_callers_and_what_they_have_spent_are_looked_up_too(engine: Engine) -> N
     )
     found = look_up(engine, wanted)
     assert found.key is not None
-    assert (found.key[0].name, found.key[1], found.session) == ("k", owner, owner)
+    assert (found.key[0].name, found.key[1], found.session) == ("k", owner, (owner, None))
     assert found.balances == [Balance(), Balance()]
     nobody = look_up(engine, Wanted(key="other", session=replace(shown, token="a.b.c")))
     assert (nobody.key, nobody.session, nobody.balances) == (None, None, [])

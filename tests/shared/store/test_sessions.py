@@ -6,11 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from shared.model import User
-from shared.security.tokens import issue_token
+from shared.security.tokens import issue_call_token, issue_token, read_token
 from shared.store import open_engine
 from shared.store.accounts import create_user, delete_user, set_disabled, set_password, update_user
 from shared.store.engine import Engine
-from shared.store.sessions import end_session, session_user
+from shared.store.sessions import end_session, session_user, token_caller
+from tests.support.keys import create_key
 
 SECRET = bytes(range(32))
 NOW = 1_800_000_000_000
@@ -37,6 +38,41 @@ def test_a_session_is_the_users_until_its_time_is_over(engine: Engine, user: Use
     token = session(user)
     assert session_user(engine, token, SECRET, now_ms=NOW + LIFETIME_MS - 1) == user
     assert session_user(engine, token, SECRET, now_ms=NOW + LIFETIME_MS) is None
+
+
+def call_token(user: User, session_token: str, key_id: int | None = None) -> str:
+    claims = read_token(session_token, SECRET, now=NOW // 1000)
+    return issue_call_token(user, SECRET, now=NOW // 1000, key_id=key_id, session=claims)
+
+
+def test_a_call_token_asks_models_and_is_no_session(engine: Engine, user: User) -> None:
+    token = session(user)
+    called = call_token(user, token)
+    assert token_caller(engine, token, SECRET, now_ms=NOW) == (user, None)
+    assert token_caller(engine, called, SECRET, now_ms=NOW) == (user, None)
+    assert session_user(engine, called, SECRET, now_ms=NOW) is None
+    end_session(engine, called, SECRET, now_ms=NOW)
+    assert session_user(engine, token, SECRET, now_ms=NOW) == user
+
+
+def test_a_call_token_ends_with_its_session(engine: Engine, user: User) -> None:
+    token = session(user)
+    called = call_token(user, token)
+    end_session(engine, token, SECRET, now_ms=NOW)
+    assert token_caller(engine, called, SECRET, now_ms=NOW) is None
+
+
+def test_a_call_token_carries_a_key_of_its_own_user_only(engine: Engine, user: User) -> None:
+    other = create_user(
+        engine, username="eve", password_hash="-", role="user", must_change_password=False, now=1
+    )
+    key = create_key(
+        engine, user_id=user.id, name="k", scope="inference", digest="d" * 64, suffix="abcd", now=1
+    )
+    own, anothers = (call_token(each, session(each), key.id) for each in (user, other))
+    assert token_caller(engine, own, SECRET, now_ms=NOW) == (user, key)
+    assert token_caller(engine, anothers, SECRET, now_ms=NOW) is None
+    assert token_caller(engine, call_token(user, session(user), 99), SECRET, now_ms=NOW) is None
 
 
 @pytest.mark.parametrize("token", ["", "a.b.c", "sk-abc"])

@@ -265,3 +265,33 @@ async def test_who_is_not_known_or_disabled_is_refused(
     ]
 
     assert [answer.status_code for answer in answers] == [401, 401, 401]
+
+
+async def call_token(client: AsyncTestClient, credential: str, **body: Any) -> Any:
+    answer = await client.post("/api/call-token", json=body, headers=bearer(credential))
+    return answer.json() | {"status": answer.status_code}
+
+
+async def test_a_call_token_is_good_for_nothing_here_and_ends_with_its_session(
+    client: AsyncTestClient, session: str, store: Engine, clock: ManualClock
+) -> None:
+    made = await call_token(client, session)
+
+    assert (made["status"], made["expires_at"]) == (201, clock.now_ms() + 600_000)
+    assert await status(client, made["token"]) == 401
+    await client.post("/api/logout", headers=bearer(made["token"]))
+    assert await status(client, session) == 200
+
+
+async def test_a_call_token_is_made_for_ones_own_keys_only(
+    client: AsyncTestClient, ada: Person, root: Person, session: str, people: People
+) -> None:
+    people.key(ada)
+    made = [await call_token(client, session, key_id=key_id) for key_id in (1, 2, 3, 99)]
+
+    assert [each["status"] for each in made] == [201, 400, 201, 400]
+    assert made[1]["fields"] == {"key_id": "You have no such key."}
+
+
+async def test_an_inference_key_makes_no_call_token(client: AsyncTestClient, ada: Person) -> None:
+    assert (await call_token(client, ada.key))["status"] == 403
