@@ -47,6 +47,7 @@ from manage_api.web.pages_dashboard import DashboardPages
 from manage_api.web.pages_installation import InstallationPages
 from manage_api.web.pages_overview import OverviewPages
 from manage_api.web.pages_setup import SetupPages
+from manage_api.web.pages_try import TryPages
 from manage_api.web.pages_upstreams import UpstreamPages
 from manage_api.web.pages_usage import UsagePages
 from manage_api.web.pages_users import KeysPages, UsersPages
@@ -107,6 +108,7 @@ def create_app(
             SettingsController,
             SetupPages,
             SystemController,
+            TryPages,
             UpstreamPages,
             UpstreamsController,
             UsageController,

@@ -62,9 +62,12 @@ _FOLDER = Path(__file__).with_name("templates")
 
 
 def page(
-    request: AnyRequest, template: str, *, http_status: int = 200, **shown: Any
+    request: AnyRequest, template: str, *, http_status: int = 200, reaches: str = "", **shown: Any
 ) -> Response[str]:
-    """Render a template; `shown` are its names besides the globals."""
+    """Render a template; `shown` are its names besides the globals.
+
+    `reaches` is an origin that its scripts may ask besides the page's own.
+    """
     sidecar: Sidecar = request.app.state.sidecar
     user: User | None = request.scope.get("user")
     text = (
@@ -78,7 +81,10 @@ def page(
             **shown,
         )
     )
-    headers = {"Content-Security-Policy": POLICY, "Vary": "HX-Request"}
+    policy = POLICY
+    if reaches:
+        policy = policy.replace("connect-src 'self'", f"connect-src 'self' {reaches}")
+    headers = {"Content-Security-Policy": policy, "Vary": "HX-Request"}
     return Response(text, media_type=MediaType.HTML, status_code=http_status, headers=headers)
 
 

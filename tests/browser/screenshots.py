@@ -50,6 +50,7 @@ PAGES = {
     "dashboard": ("lin", "/dashboard"),
     "conversations": ("lin", "/conversations"),
     "conversation": ("lin", f"/conversations/{TALK}"),
+    "try": ("lin", "/try"),
     "account": ("lin", "/account"),
     "overview": ("admin", "/admin"),
     "users": ("admin", "/admin/users"),

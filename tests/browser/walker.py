@@ -82,9 +82,9 @@ class Walker:
             self.faults.append(f"console: {message.text} {message.location}")
 
     def _is_refusal(self, message: ConsoleMessage) -> bool:
-        """Browsers log every 4xx; one of the API is how forms learn what is wrong."""
+        """Browsers log every 4xx; one of the API is how pages learn what is wrong."""
         address = urlsplit(str(message.location.get("url", "")))
-        return "status of 4" in message.text and address.path.startswith("/api/")
+        return "status of 4" in message.text and address.path.startswith(("/api/", "/v1/"))
 
     def _watch(self, request: Request) -> None:
         if not request.url.startswith((f"{self.gateway.origin}/", "data:", "about:")):

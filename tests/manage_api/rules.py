@@ -35,6 +35,7 @@ ROUTES = {
         GET /dashboard/keys/{key_id:int}
         GET /dashboard/requests
         GET /requests/{entry_id:int}
+        GET /try
         POST /api/regenerate-key
     """,
     "every caller but inference keys": """
