@@ -6,7 +6,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from manage_api.access.callers import UserRequest
+from manage_api.access.callers import UserRequest, is_local
 from manage_api.access.guards import WITH_ANY_PASSWORD, admin_only
 from manage_api.domains.requests.schemas import RequestView
 from manage_api.domains.settings.service import views
@@ -47,7 +47,7 @@ class SetupPages(Pages):
             done=done,
             presets=presets(),
             upstreams=sidecar.snapshot.upstreams,
-            private_allowed=sidecar.snapshot.server.allow_private_upstreams,
+            private_allowed=sidecar.snapshot.server.allow_private_upstreams or is_local(request),
             connection=connection_for(
                 request, sidecar.snapshot, request.user.models, sidecar.listed_models()
             ),

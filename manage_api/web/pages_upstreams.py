@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter, QueryParameter
 
-from manage_api.access.callers import UserRequest
+from manage_api.access.callers import UserRequest, is_local
 from manage_api.access.guards import admin_only
 from manage_api.domains.lessons.schemas import LessonView
 from manage_api.domains.prices.schemas import PriceView
@@ -189,7 +189,7 @@ def _form(
         efforts=EFFORTS,
         listed=_listed(sidecar, shown),
         config_path=sidecar.snapshot.config_path,
-        private_allowed=sidecar.snapshot.server.allow_private_upstreams,
+        private_allowed=sidecar.snapshot.server.allow_private_upstreams or is_local(request),
     )
 
 

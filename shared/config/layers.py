@@ -129,7 +129,8 @@ def _why_left_out(
     """Why an upstream from the database can't be used; empty when it can."""
     if upstream.name.casefold() in (each.name.casefold() for each in others):
         return "the file or the environment has an upstream of this name"
-    if upstream.scheme != "https" and not settings.server.allow_private_upstreams:
+    barred = upstream.guarded and not settings.server.allow_private_upstreams
+    if upstream.scheme != "https" and barred:
         return (
             "its base_url must start with https:// unless [server] allow_private_upstreams is true"
         )

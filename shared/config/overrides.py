@@ -54,10 +54,14 @@ class DatabaseUpstream(Upstream, frozen=True, kw_only=True, dict=True):
     """An upstream from the database."""
 
     id: int
+    local: bool = False
+    """Whether an admin on this machine put it where only they may: in a private network, or
+    without TLS.
+    """
 
     @property
     def guarded(self) -> bool:
-        return True
+        return not self.local
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):

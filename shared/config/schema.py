@@ -274,7 +274,9 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def guarded(self) -> bool:
-        """Whether it must not be in a private network, as it was added in the web pages."""
+        """Whether it must not be in a private network, as it was added in the web pages from
+        afar.
+        """
         return False
 
     @cached_property

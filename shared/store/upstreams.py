@@ -154,7 +154,9 @@ def _write(
     transaction: Transaction, secret: bytes, upstream_id: int, upstream: Upstream, now: int
 ) -> bool:
     plain = msgspec.to_builtins(upstream)
-    body = {key: value for key, value in plain.items() if key not in _SEALED}
+    body = {key: value for key, value in plain.items() if key not in _SEALED | {"id"}}
+    if not body.get("local"):
+        body.pop("local", None)  # an earlier version reads no such member
     hidden = msgspec.json.encode({key: plain[key] for key in _SEALED})
     sql = """
         UPDATE upstreams SET name = :name, body = :body, sealed = :sealed, updated_at = :now
@@ -182,13 +184,14 @@ def _opened(secret: bytes, row: Row) -> UpstreamRow:
         return UpstreamRow(id=upstream_id, name=name, problem=problem, is_sealed=True)
     except (msgspec.DecodeError, TypeError):
         return UpstreamRow(id=upstream_id, name=name, problem="its row can't be read")
+    own = {"id": upstream_id, "local": plain.pop("local", False) is True}
     if faults := upstream_faults(plain):
         problem = "; ".join(f"{key}: {message}" for key, message in faults.items())
         return UpstreamRow(id=upstream_id, name=name, problem=problem)
     return UpstreamRow(
         id=upstream_id,
         name=name,
-        upstream=msgspec.convert(plain | {"id": upstream_id}, DatabaseUpstream),
+        upstream=msgspec.convert(plain | own, DatabaseUpstream),
     )
 
 

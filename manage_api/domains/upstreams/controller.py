@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
+from manage_api.access.callers import UserRequest, is_local
 from manage_api.access.guards import admin_only
 from manage_api.domains.upstreams.model_lists import keep
 from manage_api.domains.upstreams.outbound import OutboundError
@@ -68,20 +69,20 @@ class UpstreamsController(Controller):
 
     @post(raises=[Conflict])
     async def add(
-        self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]
+        self, data: JSONBody[UpstreamBody], request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> UpstreamView:
         """Add an upstream after the others; the data plane uses it within two seconds."""
-        upstream_id = await store_new(sidecar, await parse_upstream(sidecar, data))
+        parsed = await parse_upstream(sidecar, data, is_local=is_local(request))
+        upstream_id = await store_new(sidecar, parsed)
         return view(sidecar, str(upstream_id))
 
     @post("/test", status_code=HTTP_200_OK, raises=[Conflict])
     async def test_unsaved(
-        self, data: JSONBody[UpstreamBody], sidecar: NamedDependency[Sidecar]
+        self, data: JSONBody[UpstreamBody], request: UserRequest, sidecar: NamedDependency[Sidecar]
     ) -> UpstreamReport:
         """Test an upstream that is not stored: request its models with each key."""
-        return await _report(
-            sidecar, await parse_upstream(sidecar, data), guarded=is_guarded(sidecar)
-        )
+        parsed = await parse_upstream(sidecar, data, is_local=is_local(request))
+        return await _report(sidecar, parsed, guarded=parsed.guarded and is_guarded(sidecar))
 
     @get("/{upstream_id:str}")
     async def show(
@@ -95,6 +96,7 @@ class UpstreamsController(Controller):
         self,
         upstream_id: UpstreamId,
         data: JSONBody[UpstreamBody],
+        request: UserRequest,
         sidecar: NamedDependency[Sidecar],
     ) -> UpstreamView:
         """Replace an upstream; omitted fields get their defaults.
@@ -103,7 +105,8 @@ class UpstreamsController(Controller):
         port.
         """
         row = row_of(sidecar, upstream_id)
-        await store_over(sidecar, row, await parse_upstream(sidecar, data, row.upstream))
+        parsed = await parse_upstream(sidecar, data, row.upstream, is_local=is_local(request))
+        await store_over(sidecar, row, parsed)
         return view(sidecar, upstream_id)
 
     @delete("/{upstream_id:str}", raises=[Conflict])

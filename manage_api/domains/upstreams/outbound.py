@@ -128,8 +128,9 @@ async def _resolve(host: str) -> list[str]:
 def _refuse_private(host: str, addresses: Sequence[str]) -> None:
     if not all(map(is_public_address, addresses)):
         raise OutboundError(
-            f"{host} is in a private network or this machine. Only upstreams in config.toml may "
-            "be there, unless [server] allow_private_upstreams is true."
+            f"{host} is in a private network or this machine. Only upstreams in config.toml, or "
+            "added in a browser on the gateway's own machine, may be there, unless [server] "
+            "allow_private_upstreams is true."
         )
 
 

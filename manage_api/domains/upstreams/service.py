@@ -102,18 +102,21 @@ def row_of(sidecar: Sidecar, upstream_id: str) -> UpstreamRow:
 
 
 async def parse_upstream(
-    sidecar: Sidecar, body: UpstreamBody, old: Upstream | None = None
-) -> Upstream:
+    sidecar: Sidecar, body: UpstreamBody, old: Upstream | None = None, *, is_local: bool = False
+) -> DatabaseUpstream:
     """Return the upstream that a body describes; raises ValidationException.
+
+    An admin who `is_local`, on this machine, may have it in a private network; whoever leaves
+    it at the origin of such an `old` one may, too.
 
     Masks stand for secrets of the `old` one only if the body keeps its origin: an admin may
     use keys, but not have them sent where they can be read.
     """
     plain = msgspec.to_builtins(body)
+    secrets = Upstream(name="", base_url="")
+    if old and _origin(old.base_url) == _origin(body.base_url):
+        secrets = old
     try:
-        secrets = Upstream(name="", base_url="")
-        if old and _origin(old.base_url) == _origin(body.base_url):
-            secrets = old
         plain["api_keys"] = unmask_keys(body.api_keys, secrets.api_keys)
         plain["headers"] = unmask_headers(body.headers, secrets.headers)
     except MaskError as error:
@@ -125,8 +128,13 @@ async def parse_upstream(
         raise ValidationException(
             extra=[{"key": key, "message": message} for key, message in faults.items()]
         )
-    upstream = msgspec.convert(plain, Upstream)
-    await _refuse_private(sidecar, upstream)
+    upstream = msgspec.convert(plain | {"id": 0}, DatabaseUpstream)
+    try:
+        await _refuse_private(sidecar, upstream)
+    except ValidationException:
+        if is_local or (secrets is old and not secrets.guarded):
+            return msgspec.structs.replace(upstream, local=True)
+        raise
     return upstream
 
 
@@ -170,7 +178,9 @@ async def _refuse_private(sidecar: Sidecar, upstream: Upstream) -> None:
         return
     if upstream.scheme != "https":
         raise invalid(
-            "base_url", "must start with https://, unless [server] allow_private_upstreams is true"
+            "base_url",
+            "must start with https://, unless you add it in a browser on the gateway's own machine "
+            "or [server] allow_private_upstreams is true",
         )
     try:
         await refuse_private(upstream.host)
@@ -187,7 +197,8 @@ def _refuse_provisioned_name(sidecar: Sidecar, name: str) -> None:
 
 
 def _provisioned(sidecar: Sidecar) -> Iterator[Upstream]:
-    return (upstream for upstream in sidecar.snapshot.upstreams if not upstream.guarded)
+    upstreams = sidecar.snapshot.upstreams
+    return (each for each in upstreams if not isinstance(each, DatabaseUpstream))
 
 
 def _config_id(upstream: Upstream) -> str:

@@ -113,6 +113,12 @@ def test_a_stored_upstream_in_clear_needs_the_permission(allowed: bool, names: l
     assert len(effective.problems) == (not allowed)
 
 
+def test_a_stored_upstream_in_clear_needs_none_if_an_admin_of_this_machine_added_it() -> None:
+    own = DatabaseUpstream(id=1, name="own", base_url="http://127.0.0.1:8000", local=True)
+
+    assert combine(NOTHING, Overrides(upstreams=(own,))).snapshot.upstreams == (own,)
+
+
 def test_rows_that_could_not_be_read_are_problems() -> None:
     problem = Problem("audit.mode", "can't be read", source="database")
 

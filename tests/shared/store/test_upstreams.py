@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict, replace
 
+from shared.config.overrides import DatabaseUpstream
 from shared.config.schema import ModelRewrite, Timeouts, Upstream
 from shared.store.engine import Engine
 from shared.store.upstreams import (
@@ -65,7 +66,20 @@ def test_an_upstream_is_had_back_whole(engine: Engine) -> None:
     assert row
     assert row.upstream
     assert (row.id, row.name, row.problem) == (upstream_id, "mimo", "")
-    assert asdict(row.upstream) == {"id": upstream_id, **asdict(WHOLE)}
+    assert asdict(row.upstream) == {"id": upstream_id, "local": False, **asdict(WHOLE)}
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_it_is_remembered_who_may_have_it_inside(engine: Engine, local: bool) -> None:
+    wanted = DatabaseUpstream(id=0, local=local, name="own", base_url="http://127.0.0.1:8000")
+
+    row = find_upstream(engine, SECRET, add_upstream(engine, SECRET, wanted, 1))
+
+    assert row
+    assert row.upstream
+    assert (row.upstream.local, row.upstream.guarded) == (local, not local)
+    [(body,)] = engine.read("SELECT body FROM upstreams")
+    assert ('"local"' in body) == local
 
 
 def test_no_secret_is_in_the_database_in_clear(engine: Engine) -> None:

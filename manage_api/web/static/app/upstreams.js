@@ -12,7 +12,7 @@ function choose(preset) {
   link.hidden = !keys;
   link.href = keys || "#";
   const barred = "private" in preset.dataset;
-  const told = "For a private network or plain http, set allow_private_upstreams = true under [server] in config.toml.";
+  const told = "For a private network or plain http, add it in a browser on the gateway’s own machine, or set allow_private_upstreams = true under [server] in config.toml.";
   form.querySelector("[data-preset-note]").textContent = barred ? `${note} ${told}` : note;
 }
 

@@ -31,6 +31,7 @@ PRIVATE = "[server]\nallow_private_upstreams = true\n"
 IN_THE_FILE = (
     '[[upstreams]]\nname = "deep seek"\nbase_url = "https://a.b"\napi_key = "sk-of-the-file-4444"\n'
 )
+FORWARDED = {"X-Forwarded-For": "203.0.113.5"}
 ROUTES = [
     ("GET", ""),
     ("POST", ""),
@@ -45,15 +46,16 @@ ROUTE_IDS = [f"{method} {path}" for method, path in ROUTES]
 
 
 class Admin:
-    """Calls the routes as an admin."""
+    """Calls the routes as an admin on the gateway's own machine, or one who comes `forwarded`."""
 
     def __init__(self, client: AsyncTestClient, key: str) -> None:
         self._client = client
         self._key = key
+        self.forwarded: dict[str, str] = {}
 
     async def __call__(self, method: str, path: str = "", body: Any = None) -> Response:
         return await self._client.request(
-            method, UPSTREAMS + path, json=body, headers=bearer(self._key)
+            method, UPSTREAMS + path, json=body, headers=bearer(self._key) | self.forwarded
         )
 
     async def names(self) -> list[str]:
@@ -292,8 +294,21 @@ async def test_a_provisioned_upstream_may_be_tested_inside(admin: Admin) -> None
     assert answer.json()["message"] == "The connection was refused: no server is listening there."
 
 
+async def test_an_admin_of_this_machine_may_have_one_on_it(admin: Admin, provider: str) -> None:
+    body = {"name": "own", "base_url": provider}
+
+    assert (await admin("POST", "/test", body)).json()["works"]
+    assert (await admin("POST", body=body)).json()["active"]
+    assert (await admin("POST", "/1/test")).json()["works"]
+    admin.forwarded = FORWARDED
+    assert (await admin("PUT", "/1", body | {"models": ["a"]})).json()["active"]
+    moved = await admin("PUT", "/1", body | {"base_url": "http://127.0.0.1:1"})
+    assert fields(moved).keys() == {"base_url"}
+
+
 @pytest.mark.parametrize("path", ["", "/test"], ids=["stored", "tested"])
 async def test_without_permission_none_leads_inside(admin: Admin, provider: str, path: str) -> None:
+    admin.forwarded = FORWARDED
     answers = [
         await admin("POST", path, {"name": "a", "base_url": url})
         for url in (provider, "https://localhost", "https://169.254.169.254")

@@ -243,3 +243,20 @@ async def test_one_whose_keys_cannot_be_opened_says_why_and_is_still_shown(
 
     assert (shown.name, shown.active, shown.api_keys) == ("mimo", False, [])
     assert "can't be opened" in shown.problem
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "https://10.0.0.1"])
+async def test_an_admin_of_this_machine_may_have_a_private_one(sidecar: Sidecar, url: str) -> None:
+    upstream = await parse_upstream(sidecar, body(base_url=url), is_local=True)
+
+    assert not upstream.guarded
+    row = row_of(sidecar, str(await store_new(sidecar, upstream)))
+    assert row.upstream
+    assert not row.upstream.guarded
+    from_afar = await parse_upstream(sidecar, body(base_url=url, models=["a"]), row.upstream)
+    assert not from_afar.guarded
+    assert "base_url" in await faults(sidecar, row.upstream, base_url="http://127.0.0.1:8001")
+
+
+async def test_a_public_one_stays_guarded_whoever_adds_it(sidecar: Sidecar) -> None:
+    assert (await parse_upstream(sidecar, body(), is_local=True)).guarded
