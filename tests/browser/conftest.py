@@ -26,6 +26,11 @@ expect.set_options(
     timeout=15_000
 )  # two cores are shared, and parts of pages are asked for anew every 5 s
 
+CLEAR_HOST = "clear.example.com"
+"""A name of the gateway under which it is not this machine's for the browser: without TLS it has
+no clipboard there.
+"""
+
 type Walk = Callable[..., Walker]
 
 
@@ -38,7 +43,10 @@ def browser() -> Iterator[Browser]:
     if not chromium:
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        running = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", f"--host-resolver-rules=MAP {CLEAR_HOST} 127.0.0.1"],
+        )
         yield running
         running.close()
 

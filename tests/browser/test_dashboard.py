@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from shared.store import open_engine
 from shared.store.ledger import Entry, settle
-from tests.browser.conftest import Walk
+from tests.browser.conftest import CLEAR_HOST, Walk
 from tests.browser.walker import LOOKS, violations
 from tests.support.admin import Admin
 from tests.support.client import Conversation, sdk
@@ -38,6 +38,28 @@ def make_key(page: Page, name: str) -> str:
     secret = page.locator("#secret-key").inner_text()
     page.get_by_role("button", name="Done").click()
     return secret
+
+
+def test_a_key_is_copied_also_without_tls(walk: Walk, admin: Admin) -> None:
+    user = admin.add_user(new_name("ida"))
+    page = walk(host=CLEAR_HOST).sign_in(user["username"], PASSWORD)
+    assert not page.evaluate("isSecureContext")
+    page.get_by_role("button", name="New key").click()
+    field = page.get_by_role("dialog").get_by_label("Name")
+    expect(field).to_be_focused()
+    field.fill("copied")
+    page.get_by_role("button", name="Create key").click()
+    expect(page.locator("#secret-key")).to_contain_text("sk-")
+    page.get_by_role("dialog").get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("dialog").get_by_text("Copied")).to_be_visible()
+    secret = page.locator("#secret-key").inner_text()
+    page.get_by_role("button", name="Done").click()
+    page.get_by_role("button", name="Edit copied").click()
+    field = page.get_by_role("dialog").get_by_label("Name")
+    expect(field).to_be_focused()
+    field.press("Control+a")
+    field.press("Control+v")
+    expect(field).to_have_value(secret)
 
 
 def test_a_new_user_makes_a_key_and_sees_the_own_request(

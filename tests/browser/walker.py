@@ -24,12 +24,20 @@ class Walker:
     """One browser context with one page; `faults` are what must stay empty."""
 
     def __init__(
-        self, browser: Browser, gateway: Gateway, scheme: str = "light", width: int = 1280
+        self,
+        browser: Browser,
+        gateway: Gateway,
+        scheme: str = "light",
+        width: int = 1280,
+        *,
+        host: str = "127.0.0.1",
     ) -> None:
+        """`host` is the name under which the browser finds the gateway."""
         self.gateway = gateway
+        self.origin = f"http://{host}:{gateway.port}"
         self.faults: list[str] = []
         self.context: BrowserContext = browser.new_context(
-            base_url=gateway.origin,
+            base_url=self.origin,
             color_scheme=scheme,  # type: ignore[arg-type]
             viewport={"width": width, "height": _HEIGHTS.get(width, 900)},
             reduced_motion="reduce",
@@ -87,7 +95,7 @@ class Walker:
         return "status of 4" in message.text and address.path.startswith(("/api/", "/v1/"))
 
     def _watch(self, request: Request) -> None:
-        if not request.url.startswith((f"{self.gateway.origin}/", "data:", "about:")):
+        if not request.url.startswith((f"{self.origin}/", "data:", "about:")):
             self.faults.append(f"request: {request.url}")
 
 

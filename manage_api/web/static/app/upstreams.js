@@ -75,12 +75,24 @@ async function check(place) {
   }
 }
 
+// A test says nothing of what has been changed since it began.
+function forget({ target: { form } }) {
+  const place = form && placeOf(form);
+  if (!place) return;
+  form.dataset.changed = "";
+  place.hidden = true;
+  place.replaceChildren();
+}
+
+document.addEventListener("input", forget);
+document.addEventListener("submit", (event) => delete event.target.dataset.changed);
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-preset]")) choose(event.target);
   if (event.target.matches("select[name=api]")) readdress(event.target);
 });
 document.addEventListener("answered", (event) => {
   const place = placeOf(event.target);
-  if (place && event.detail?.keys && "works" in event.detail) report(place, event.detail);
+  const asked = place && event.detail?.keys && "works" in event.detail;
+  if (asked && !("changed" in event.target.dataset)) report(place, event.detail);
 });
 document.querySelectorAll("[data-check]").forEach(check);

@@ -2,20 +2,38 @@
 //
 // data-open="#dialog" opens, empty until what its hx-get asks for has come; data-close closes; data-drawer="/fragment"
 // opens the drawer of base.html with what is there (whose heading has the id drawer-title); data-copy="#id" copies a text;
-// data-toggle="#id" shows and hides.
+// data-toggle="#id" shows and hides. A dialog with data-kept shows what is shown once: only its own button closes it.
 
 function say(text) {
   document.querySelector("#said").textContent = text;
 }
 
-async function copy(button) {
-  const source = document.querySelector(button.dataset.copy);
-  const text = source.value ?? source.textContent;
+// Without TLS there is no clipboard but on this machine; the older command copies what is selected.
+function copySelected(source, text) {
+  const give = (event) => {
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  };
+  getSelection().selectAllChildren(source);
+  document.addEventListener("copy", give);
+  const copied = document.execCommand("copy");
+  document.removeEventListener("copy", give);
+  if (copied) getSelection().removeAllRanges();
+  return copied;
+}
+
+async function isCopied(source, text) {
   try {
     await navigator.clipboard.writeText(text);
+    return true;
   } catch {
-    // Without TLS there is no clipboard but on this machine: the text is selected, to be copied by hand.
-    getSelection().selectAllChildren(source);
+    return copySelected(source, text);
+  }
+}
+
+async function copy(button) {
+  const source = document.querySelector(button.dataset.copy);
+  if (!(await isCopied(source, source.value ?? source.textContent))) {
     say("Selected: press Ctrl+C to copy.");
     return;
   }
@@ -30,6 +48,20 @@ async function copy(button) {
   }, 1500);
 }
 
+// The first field of a form in what has opened has the focus, not the button to close it.
+function focusFirst(dialog) {
+  const fields = dialog.querySelectorAll("form :is(input, select, textarea):not([type=hidden]):not(:disabled)");
+  const first = [...fields].find((field) => field.checkVisibility());
+  first?.focus();
+  return Boolean(first);
+}
+
+function focusWhenThere(dialog, place) {
+  new MutationObserver((_, watch) => {
+    if (!dialog.open || focusFirst(dialog)) watch.disconnect();
+  }).observe(place, { childList: true, subtree: true });
+}
+
 function openDrawer(opener) {
   const drawer = document.querySelector("#drawer");
   const title = document.createElement("h2");
@@ -37,13 +69,17 @@ function openDrawer(opener) {
   title.textContent = "…";
   document.querySelector("#drawer-body").replaceChildren(title); // what was shown last is not what was asked for
   drawer.showModal();
+  focusWhenThere(drawer, document.querySelector("#drawer-body"));
   htmx.ajax("GET", opener.dataset.drawer, { target: "#drawer-body", swap: "innerHTML" });
 }
 
 function openDialog(button) {
+  const dialog = document.querySelector(button.dataset.open);
   const asked = button.getAttribute("hx-target");
   if (asked) document.querySelector(asked).replaceChildren(); // the form of another account may still be in it
-  document.querySelector(button.dataset.open).showModal();
+  dialog.showModal();
+  if (asked) focusWhenThere(dialog, document.querySelector(asked));
+  else focusFirst(dialog);
 }
 
 const actions = {
@@ -58,14 +94,17 @@ const actions = {
 };
 
 document.addEventListener("click", (event) => {
-  if (event.target.matches("dialog")) event.target.close(); // outside of its content
+  if (event.target.matches("dialog:not([data-kept])")) event.target.close(); // outside of its content
   for (const [selector, act] of Object.entries(actions)) {
     const element = event.target.closest(selector);
     if (element) act(element);
   }
 });
 
+const isKept = (target) => target instanceof Element && target.closest("dialog[data-kept][open]");
+document.addEventListener("cancel", (event) => isKept(event.target) && event.preventDefault(), true);
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && document.querySelector("dialog[data-kept][open]")) event.preventDefault(); // a second Esc closes without asking
   const typing = event.target.closest("input, textarea, select, [contenteditable], dialog[open]");
   const search = document.querySelector("[data-search]");
   if (event.key !== "/" || typing || !search) return;
