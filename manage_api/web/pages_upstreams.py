@@ -26,6 +26,7 @@ from shared.pricing import Price, list_prices_day
 from shared.routes import known_models
 from shared.store.lessons import read_lessons
 from shared.store.prices import find_price, list_set_prices
+from shared.store.reports import asked_keys
 
 __all__ = ("UpstreamPages",)
 
@@ -64,6 +65,15 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     profiles: list[Detected]
     resting: int
     """The number of its keys that rest."""
+
+    asked: list[str]
+    """Those of its keys, masked, that requests were sent with."""
+
+    unasked: str
+    """What is said of the others."""
+
+    hides: list[str]
+    """The upstreams after it that are asked only when it fails, as it takes every model."""
 
 
 class UpstreamPages(Pages):
@@ -203,13 +213,29 @@ def _cards(sidecar: Sidecar) -> list[Card]:
     upstreams = views(sidecar)
     movable = [each.id for each in upstreams if not each.provisioned]
     places = {upstream_id: place for place, upstream_id in enumerate(movable, 1)}
+    asked, whole = asked_keys(sidecar.store)
+    unasked = "never asked" if whole else "not asked lately"
     return [
-        _card(sidecar, each, places.get(each.id), last=movable[-1:] == [each.id])
-        for each in upstreams
+        _card(
+            sidecar,
+            each,
+            place=places.get(each.id),
+            last=movable[-1:] == [each.id],
+            asked=[key.key for key in each.keys if (each.name, key.key[1:]) in asked],
+            unasked=unasked,
+            hides=_hidden_by(each, upstreams[at:]),
+        )
+        for at, each in enumerate(upstreams, 1)
     ]
 
 
-def _card(sidecar: Sidecar, shown: UpstreamView, place: int | None, *, last: bool) -> Card:
+def _hidden_by(one: UpstreamView, after: list[UpstreamView]) -> list[str]:
+    if one.models or not one.active:
+        return []
+    return [each.name for each in after if each.active]
+
+
+def _card(sidecar: Sidecar, shown: UpstreamView, **told: Any) -> Card:
     upstream = Upstream(
         name=shown.name, base_url=shown.base_url, api=shown.api, profile=shown.profile
     )
@@ -217,11 +243,10 @@ def _card(sidecar: Sidecar, shown: UpstreamView, place: int | None, *, last: boo
     names = list(dict.fromkeys([*shown.models, *targets]))
     return Card(
         view=shown,
-        place=place,
-        last=last,
         models=[Served(name=name, price=_price(sidecar, upstream, name)) for name in names],
         profiles=_profiles(sidecar, upstream, names),
         resting=sum(key.resting_until is not None for key in shown.keys),
+        **told,
     )
 
 

@@ -24,6 +24,7 @@ __all__ = (
     "Try",
     "TurnNote",
     "UsageFilter",
+    "asked_keys",
     "count_running",
     "daily_tokens",
     "entries_after",
@@ -46,6 +47,9 @@ _MAX_DAILY = 20_000
 
 _MAX_MEASURED = 5_000
 """Newest exchanges from which the health of upstreams is measured."""
+
+_MAX_LOOKED_AT = 5_000
+"""Newest exchanges in which keys of upstreams are looked for."""
 
 _MAX_EXPLAINED = 500
 """Newest exchanges with misses, whose details are decoded one by one."""
@@ -294,6 +298,21 @@ class Details(msgspec.Struct, frozen=True):
         return self.rules or dict(Counter(note.rule for note in self.turns))
 
 
+def asked_keys(engine: Engine) -> tuple[set[tuple[str, str]], bool]:
+    """Return upstreams with the last characters of their keys that the newest exchanges were
+    asked with, and whether no earlier exchange was ever in the ledger.
+    """
+    sql = f"""
+        SELECT id, upstream, upstream_key, CASE WHEN attempts > 1 THEN details ELSE '' END
+        FROM ledger ORDER BY id DESC LIMIT {_MAX_LOOKED_AT}
+    """  # noqa: S608 - constants
+    rows = engine.read(sql)
+    asked = {(upstream, key) for _, upstream, key, _ in rows}
+    for details in {row[3] for row in rows} - {""}:
+        asked |= {(each.upstream, each.key.removeprefix("…")) for each in _decoded(details).tries}
+    return asked, not rows or rows[-1][0] == 1
+
+
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which exchanges to find; None: any."""
 
@@ -362,8 +381,12 @@ def count_running(engine: Engine) -> int:
 
 def read_details(entry: Entry) -> Details:
     """Decode an entry's details; empty if another version wrote them in another shape."""
+    return _decoded(entry.details)
+
+
+def _decoded(details: str) -> Details:
     try:
-        return msgspec.json.decode(entry.details, type=Details)
+        return msgspec.json.decode(details, type=Details)
     except msgspec.ValidationError:
         return Details()
 

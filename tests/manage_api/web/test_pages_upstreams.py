@@ -8,8 +8,8 @@ from manage_api.domains.upstreams.schemas import RewriteBody, TimeoutsBody, Upst
 from shared.store.engine import Engine
 from shared.store.key_rests import rest
 from shared.store.lessons import Lesson, keep_lesson
-from tests.manage_api.web.visits import text_of, turned_away
-from tests.manage_api.world import ManualClock, bearer
+from tests.manage_api.web.visits import text_of, turned_away, write
+from tests.manage_api.world import ManualClock, Person, bearer
 
 PATHS = [
     "/admin/upstreams",
@@ -234,3 +234,48 @@ async def test_what_upstreams_taught_is_shown_with_a_button_to_forget_it(
     assert (await client.delete(path, headers=bearer(admin_session))).status_code == 204
     text = await text_of(client, admin_session, "/admin/upstreams")
     assert "Learned from rejections" not in text
+
+
+BOTH = """
+[[upstreams]]
+name = "all"
+base_url = "https://a.b"
+api_keys = ["sk-of-the-first-1111", "sk-of-the-first-2222"]
+
+[[upstreams]]
+name = "some"
+base_url = "https://c.d"
+models = ["m"]
+"""
+
+
+@pytest.mark.parametrize("toml", [BOTH], indirect=True, ids=["both"])
+async def test_a_key_is_in_use_once_it_was_asked(
+    client: AsyncTestClient, admin_session: str, store: Engine, ada: Person
+) -> None:
+    before = await text_of(client, admin_session, "/admin/upstreams")
+    write(store, ada, 1, upstream="all", upstream_key="2222")
+    after = await text_of(client, admin_session, "/admin/upstreams")
+    store.transact(lambda work: work.run("UPDATE ledger SET id = 2"))
+    later = await text_of(client, admin_session, "/admin/upstreams")
+
+    words = ("in use", "never asked", "not asked lately")
+    assert [[text.count(f">{word}<") for word in words] for text in (before, after, later)] == [
+        [0, 2, 0],
+        [1, 1, 0],
+        [1, 0, 1],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("toml", "warned"), [(BOTH, True), (FILE, False)], indirect=["toml"], ids=["all", "a list"]
+)
+async def test_an_upstream_that_takes_every_model_from_others_is_warned_of(
+    client: AsyncTestClient, admin_session: str, warned: bool
+) -> None:
+    shown = [
+        await text_of(client, admin_session, "/admin/upstreams"),
+        await text_of(client, admin_session, "/setup", step="upstream"),
+    ]
+
+    assert ["takes every model, so" in text for text in shown] == [warned, warned]

@@ -17,6 +17,7 @@ from shared.store.reports import (
     Try,
     TurnNote,
     UsageFilter,
+    asked_keys,
     daily_tokens,
     entries_after,
     largest_usage,
@@ -405,3 +406,14 @@ def test_health_reads_recent_exchanges_only(engine: Engine) -> None:
     watched = Explained(engine)
     read_health(watched, NOON)
     assert watched.plans == [["SEARCH ledger USING INDEX ledger_at (at>?)"]] * 2
+
+
+def test_keys_that_were_asked_are_known_also_where_another_answered(engine: Engine) -> None:
+    assert asked_keys(engine) == (set(), True)
+    tries = '{"tries": [{"upstream": "up", "key": "…1111", "outcome": "401"}]}'
+    settled(engine, upstream="up", upstream_key="2222", attempts=2, details=tries)
+    settled(engine, upstream="other", upstream_key="3333")
+
+    assert asked_keys(engine) == ({("up", "1111"), ("up", "2222"), ("other", "3333")}, True)
+    run(engine, ("DELETE FROM ledger WHERE id = 1", {}))
+    assert asked_keys(engine) == ({("other", "3333")}, False)
