@@ -53,7 +53,7 @@ PAYLOADS = [
     )
 ]
 PAGES = (
-    *("/dashboard", "/conversations", "/account", "/admin", "/admin/audit", "/admin/keys"),
+    *("/dashboard", "/conversations", "/try", "/account", "/admin", "/admin/audit", "/admin/keys"),
     *("/admin/users", "/admin/usage?by=model", "/admin/upstreams", "/admin/rewrites"),
     *("/admin/conversations", "/admin/health", "/admin/settings", "/admin/upstreams/prices"),
 )
