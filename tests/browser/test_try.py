@@ -36,12 +36,13 @@ def fresh(provider: StrictProvider) -> Iterator[None]:
     provider.reset()
 
 
-def enter(walk: Walk, admin: Admin, **look: Any) -> tuple[Page, Json]:
-    """The page as a new user has it, who may ask for models."""
-    user = admin.add_user(new_name("ada"))
-    page = walk(**look).sign_in(user["username"], PASSWORD, "/try")
+def enter(walk: Walk, user: Json, **look: Any) -> Page:
+    """The page as a user has it who may ask for models."""
+    walker = walk(**look)
+    walker.sign_in_quietly(user["username"], PASSWORD)
+    page = walker.go("/try")
     expect(page.get_by_label("Model")).to_have_value(MODEL)
-    return page, user
+    return page
 
 
 def say(page: Page, text: str) -> None:
@@ -66,7 +67,7 @@ def bodies_of(page: Page) -> list[Json]:
 def test_reasoning_streams_and_the_gateway_puts_it_back(
     walk: Walk, provider: StrictProvider, admin: Admin
 ) -> None:
-    page, _ = enter(walk, admin)
+    page = enter(walk, admin.add_user(new_name("ada")))
     sent, gate = bodies_of(page), Gate()
     provider.script(
         Answer(turn=CALL, fault=held(gate, before=-3)), Answer(turn=LATE), Answer(turn=AGAIN)
@@ -93,7 +94,7 @@ def test_reasoning_streams_and_the_gateway_puts_it_back(
 def test_what_was_stopped_goes_on_from_there(
     walk: Walk, provider: StrictProvider, admin: Admin
 ) -> None:
-    page, _ = enter(walk, admin)
+    page = enter(walk, admin.add_user(new_name("ada")))
     sent, gate = bodies_of(page), Gate()
     provider.script(Answer(turn=LATE, fault=held(gate, before=-3)), Answer(turn=AGAIN))
     say(page, "What time is it?")
@@ -106,37 +107,30 @@ def test_what_was_stopped_goes_on_from_there(
     assert sent[-1]["messages"][1] == {"role": "assistant", "content": "It is late in Tokyo."}
 
 
-def test_what_fails_is_told_in_words_and_can_be_tried_again(
+def test_the_limits_of_the_chosen_key_hold_and_what_fails_is_tried_again(
     walk: Walk, provider: StrictProvider, admin: Admin
 ) -> None:
-    page, _ = enter(walk, admin)
-    provider.script(Answer(turn=LATE))
-    page.get_by_label("Model").fill("no-such-model")
-    page.get_by_label("Your message").focus()
-    say(page, "Hi")
-    expect(page.get_by_role("alert").filter(has_text="no-such-model")).to_be_visible()
-    page.get_by_label("Model").fill(MODEL)
-    page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_text("It is late in Tokyo.", exact=True)).to_be_visible()
-    expect(page.get_by_role("alert").filter(has_text="no-such-model")).to_have_count(0)
-
-
-def test_the_limits_of_the_key_that_is_chosen_hold(walk: Walk, admin: Admin) -> None:
     user = admin.add_user(new_name("ada"))
     keys = f"/api/admin/users/{user['id']}/keys"
     key = admin.send("POST", keys, {"name": "narrow", "models": ["other-*"]})
-    page = walk().sign_in(user["username"], PASSWORD, "/try")
-    expect(page.get_by_label("Model")).to_have_value(MODEL)
+    page = enter(walk, user)
+    provider.script(Answer(turn=LATE))
     page.get_by_label("Key").select_option(label=f"narrow ({key['key']})")
     page.get_by_label("Your message").focus()
     say(page, "Hi")
-    expect(page.get_by_role("alert").filter(has_text="your account or key may use")).to_be_visible()
+    alert = page.get_by_role("alert").filter(has_text="your account or key may use")
+    expect(alert).to_be_visible()
+    page.get_by_label("Key").select_option(label="None: your account alone")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text(LATE.text, exact=True)).to_be_visible()
+    expect(alert).to_have_count(0)
 
 
 def test_the_same_conversation_runs_elsewhere(
     walk: Walk, provider: StrictProvider, admin: Admin
 ) -> None:
-    page, user = enter(walk, admin)
+    user = admin.add_user(new_name("ada"))
+    page = enter(walk, user)
     provider.script(*(Answer(turn=turn) for turn in (AGAIN, LATE, LATE)))
     say(page, "It's 'quoted'; $HOME \\ `x`")
     expect(page.get_by_text(AGAIN.text, exact=True)).to_be_visible()
@@ -160,14 +154,11 @@ def test_the_same_conversation_runs_elsewhere(
     assert asked[1][0]["content"] == "It's 'quoted'; $HOME \\ `x`"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
 def test_everybody_can_use_the_page(
     walk: Walk, provider: StrictProvider, admin: Admin, scheme: str, width: int
 ) -> None:
-    walker = walk(scheme=scheme, width=width)
-    walker.sign_in_quietly(admin.add_user(new_name("ada"))["username"], PASSWORD)
-    page = walker.go("/try")
+    page = enter(walk, admin.add_user(new_name("ada")), scheme=scheme, width=width)
     assert violations(page) == []
     provider.script(Answer(turn=CALL), Answer(turn=LATE))
     say(page, "What time is it in Tokyo?")
