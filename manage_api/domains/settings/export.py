@@ -70,7 +70,7 @@ def plain(upstream: Upstream) -> dict[str, Any]:
     return {
         key: value
         for key, value in _as_file(upstream).items()
-        if key != "id" and value != defaults.get(key)
+        if key not in ("id", "local") and value != defaults.get(key)
     }
 
 

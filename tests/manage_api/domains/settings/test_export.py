@@ -38,7 +38,10 @@ UPSTREAM = DatabaseUpstream(
 )
 STORED = Overrides(
     settings=SETTINGS,
-    upstreams=(UPSTREAM, DatabaseUpstream(id=8, name="bare", base_url="https://a.b")),
+    upstreams=(
+        UPSTREAM,
+        DatabaseUpstream(id=8, name="bare", base_url="http://127.0.0.1:8000", local=True),
+    ),
 )
 FILES = {
     "nothing": "",
