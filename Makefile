@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tunnel web start stop restart status log test test-fast harden harden-long coverage fmt lint structure check bench release vendor screenshots
+.PHONY: help install run tunnel web start stop restart status doctor log test test-fast harden harden-long coverage fmt lint structure check bench release vendor screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-12s %s\n' "$$verb" "$$text"; done
@@ -36,6 +36,9 @@ restart: .venv/.installed ## Run it anew, after an upgrade too: no answer is cut
 
 status: .venv/.installed ## Say what is running
 	@exec $(THINKBACK) status
+
+doctor: .venv/.installed ## Look for what is wrong, and say what to do
+	@$(THINKBACK) doctor
 
 log: .venv/.installed ## Follow the log of the gateway in the background
 	@exec $(THINKBACK) log -f

@@ -29,7 +29,16 @@ VERBS = {
     "lint",
     "check",
 }
-VERBS |= {"coverage", "harden-long", "bench", "release", "screenshots", "structure", "vendor"}
+VERBS |= {
+    "coverage",
+    "doctor",
+    "harden-long",
+    "bench",
+    "release",
+    "screenshots",
+    "structure",
+    "vendor",
+}
 
 FAKE_UV = """#!/bin/sh
 case "$1 $2" in

@@ -19,6 +19,7 @@ from manage_api.addresses import is_healthy, local_url
 from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command.daemon import Daemon, DaemonError
+from manage_api.command.doctor_command import doctor
 from manage_api.command.handover import take_over
 from manage_api.command.importing import import_command, open_store, show_first_account
 from manage_api.command.models_command import models
@@ -261,6 +262,7 @@ def export(file: Path | None, with_keys: bool) -> None:
         click.echo("Replace the placeholders in it by your keys.")
 
 
+main.add_command(doctor)
 main.add_command(import_command)
 main.add_command(models)
 

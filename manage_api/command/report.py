@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from manage_api.addresses import base_url, is_public, local_url
+from manage_api.domains.doctor.configuration import models_by_profile
 from manage_api.domains.system.risks import risks, unresolved
 from manage_api.domains.upstreams.probe import fault_of
 from manage_api.domains.upstreams.schemas import UpstreamReport
 from shared.config.schema import Snapshot, Upstream
-from shared.profiles import Decided
 from shared.routes import known_models
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
@@ -181,24 +181,10 @@ def _upstream(
 
 def _profiles(snapshot: Snapshot, upstream: Upstream) -> str:
     """Name the profile of each model, and what it was chosen by."""
-    targets = (rewrite.to for rewrite in upstream.model_rewrites if rewrite.to)
-    models_by_profile: dict[str, list[str]] = {}
-    for model in dict.fromkeys((*upstream.models, *targets)) or [""]:
-        profile, by = snapshot.decided_profile(upstream, model)
-        text = f"{profile.name}, {_CHOSEN_BY[by]}"
-        models_by_profile.setdefault(text, []).append(model)
-    if len(models_by_profile) == 1:
-        return next(iter(models_by_profile))
-    return "; ".join(f"{', '.join(models)}: {text}" for text, models in models_by_profile.items())
-
-
-_CHOSEN_BY: dict[Decided, str] = {
-    "api": "by its API format",
-    "default": "as neither its host nor the model's name is known",
-    "host": "by its host",
-    "model": "by the model's name",
-    "name": "as configured",
-}
+    found = models_by_profile(snapshot, upstream)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{', '.join(models)}: {text}" for text, models in found.items())
 
 
 def _rows(rows: dict[str, str]) -> list[str]:

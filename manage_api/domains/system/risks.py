@@ -17,7 +17,7 @@ from shared.config.dotenv import read_secrets
 from shared.config.schema import Snapshot, Upstream
 from shared.errors import ConfigError
 
-__all__ = ("refusal", "risks", "unresolved")
+__all__ = ("named_risks", "refusal", "risks", "unresolved")
 
 RESOLVE_SECONDS = 3.0
 """A name server that answers at all answers by then; a person waits for it."""
@@ -37,13 +37,21 @@ def refusal(snapshot: Snapshot) -> str:
 
 def risks(snapshot: Snapshot) -> list[str]:
     """List the risks that the operator took or doesn't know of."""
-    return [
-        *_unencrypted(snapshot),
-        *(_in_clear(each) for each in snapshot.upstreams if _is_in_clear(each)),
-        *_open_to_strangers(snapshot),
-        *_readable(Path(snapshot.config_path)),
-        *_as_root(snapshot),
-    ]
+    return [sentence for _, sentence in named_risks(snapshot)]
+
+
+def named_risks(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """List the same with a name for each; the remedy is what follows the last ": "."""
+    found = {
+        "encryption": _unencrypted(snapshot),
+        "upstream encryption": (
+            _in_clear(each) for each in snapshot.upstreams if _is_in_clear(each)
+        ),
+        "registration": _open_to_strangers(snapshot),
+        "file permissions": _readable(Path(snapshot.config_path)),
+        "root": _as_root(snapshot),
+    }
+    return [(name, sentence) for name, sentences in found.items() for sentence in sentences]
 
 
 def unresolved(upstreams: Iterable[Upstream], seconds: float = RESOLVE_SECONDS) -> list[str]:

@@ -43,6 +43,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
+    date: str = ""
+    """Its `Date`, when it has one."""
 
 
 async def refuse_private(host: str) -> None:
@@ -181,7 +183,7 @@ async def _connect(
 
 
 async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> Answer:
-    status, body, received = 0, bytearray(), 0
+    status, body, received, date = 0, bytearray(), 0, ""
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
@@ -192,9 +194,10 @@ async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> Ans
             connection.receive_data(piece)
         elif isinstance(event, h11.Response):
             status = event.status_code
+            date = dict(event.headers).get(b"date", b"").decode("latin-1")
         elif isinstance(event, h11.Data):
             body += event.data
         elif isinstance(event, h11.EndOfMessage):
-            return Answer(status, bytes(body))
+            return Answer(status, bytes(body), date)
         elif isinstance(event, h11.ConnectionClosed):
             raise OutboundError("The server closed the connection without a response.")
