@@ -23,6 +23,8 @@ from shared.config.live import LiveConfiguration
 from shared.config.passed import received
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
+from shared.doctor import DoctorToken
+from shared.doctor import read_token as read_doctor_token
 from shared.errors import StoreError
 from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_retired, load_secret
@@ -148,6 +150,10 @@ class Node:
         """
         wanted = SessionWanted(token=token, secret=self._jwt_secret, now_ms=self.clock.now_ms())
         return look_up(self.engine, Wanted(session=wanted)).session
+
+    def read_doctor_token(self, token: str) -> DoctorToken | None:
+        """What a token of this installation's doctor says, when it is valid."""
+        return read_doctor_token(token, self._secret, now=self.clock.now_ms() // 1000)
 
     def store_answers(self) -> bool:
         """Whether the database can be read."""

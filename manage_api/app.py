@@ -15,6 +15,7 @@ from manage_api.access.guards import own_password
 from manage_api.access.same_origin import SameOrigin, add_security_headers
 from manage_api.domains.account.controller import AccountController
 from manage_api.domains.audit.controller import AuditController
+from manage_api.domains.doctor.controller import StandInController
 from manage_api.domains.keys.controller import AllKeysController, KeysController, UserKeysController
 from manage_api.domains.lessons.controller import LessonsController
 from manage_api.domains.prices.controller import PricesController
@@ -107,6 +108,7 @@ def create_app(
             SessionController,
             SettingsController,
             SetupPages,
+            StandInController,
             SystemController,
             TryPages,
             UpstreamPages,

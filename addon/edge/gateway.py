@@ -19,6 +19,7 @@ from addon.admission import problems
 from addon.admission.admit import admit, unfit
 from addon.admission.body_room import BodyRoom
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
+from addon.admission.doctor import doctor_principal, snapshot_for
 from addon.edge.connect import UpstreamConnections
 from addon.edge.convert import fault, header_map, peer_address, response_of
 from addon.edge.crowd import Crowd
@@ -193,9 +194,11 @@ class Gateway(Planner):
             self._admit(flow, endpoint, headers)
 
     def _admit(self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]) -> None:
-        caller = admit(
+        snapshot = self._node.snapshot
+        doctor = doctor_principal(headers, snapshot.upstreams, self._node.read_doctor_token)
+        caller = doctor or admit(
             headers,
-            self._node.snapshot,
+            snapshot,
             find_key=self._node.find_key,
             read_token=self._node.read_token,
             now_ms=self.clock.now_ms(),
@@ -205,7 +208,7 @@ class Gateway(Planner):
             problem = caller
         else:
             self._request_log.note_caller(flow, caller)
-            max_body = self._node.snapshot.server.max_body_mib * _MIB
+            max_body = snapshot.server.max_body_mib * _MIB
             problem = unfit(endpoint, flow.request.method, headers, max_body)
             if problem is None:
                 self._plan_call(flow, endpoint, caller, headers)
@@ -215,7 +218,7 @@ class Gateway(Planner):
     def _plan_call(
         self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
     ) -> None:
-        snapshot = self._node.snapshot
+        snapshot = snapshot_for(caller, self._node.snapshot)
         if endpoint.kind == "models" or endpoint.id:
             _answer(flow, self._local_reply(flow, endpoint, caller, headers))
             return

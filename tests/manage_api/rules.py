@@ -9,6 +9,7 @@ ROUTES = {
     "anybody": """
         GET /
         GET /api/config
+        GET /doctor/stream
         GET /healthz
         GET /register
         GET /schema
@@ -18,6 +19,7 @@ ROUTES = {
         GET /static/{name:path}
         POST /api/login
         POST /api/logout
+        POST /doctor/v1/chat/completions
         POST /api/register
     """,
     "every caller": """
