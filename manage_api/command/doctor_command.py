@@ -42,10 +42,16 @@ _DATABASE_REMEDY = (
 
 
 @click.command()
+@click.option(
+    "--connect-to",
+    default="",
+    metavar="ADDRESS",
+    help="Reach the public name at this address, where it leads nowhere from here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Look for what is wrong, from the configuration to the upstreams, and say what to do.
+def doctor(ctx: click.Context, connect_to: str, as_json: bool) -> None:
+    """Look for what is wrong, from the configuration to Cursor, and say what to do.
 
     Exit code 1 if something does not work.
     """
@@ -55,18 +61,18 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         found.append(finding)
         click.echo(msgspec.json.encode(finding) if as_json else _line(finding))
 
-    asyncio.run(_look(show))
+    asyncio.run(_look(show, connect_to))
     if not as_json:
         click.echo(_summary(found))
     ctx.exit(int(worst(found) == "fault"))
 
 
-async def _look(show: Callable[[Finding], None]) -> None:
-    async for finding in _findings():
+async def _look(show: Callable[[Finding], None], connect_to: str) -> None:
+    async for finding in _findings(connect_to):
         show(finding)
 
 
-async def _findings() -> AsyncIterator[Finding]:
+async def _findings(connect_to: str) -> AsyncIterator[Finding]:
     try:
         snapshot = load(os.environ)
         load_safe_mitm(find_mitm(), web=True)
@@ -109,6 +115,7 @@ async def _findings() -> AsyncIterator[Finding]:
             secret=secret,
             clock=SystemClock(),
             version=version("thinkback"),
+            connect_to=connect_to,
         )
         # Other commands need not wait for an HTTP client to be loaded.
         from manage_api.domains.doctor.service import examine

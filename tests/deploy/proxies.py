@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from tests.support.gateway import eventually, free_port
-from tests.support.tls import make_certificate
+from tests.support.tls import PUBLIC_NAME, make_certificate
 
 __all__ = ("PROXIES", "Proxy", "Recipe", "installed")
 
@@ -71,7 +71,7 @@ PROXIES = {
         file="Caddyfile",
         check=("caddy", "validate", "--adapter", "caddyfile", "--config", "FILE"),
         run=("caddy", "run", "--adapter", "caddyfile", "--config", "FILE"),
-        before="{\nadmin off\nskip_install_trust\nauto_https disable_redirects\n}\n",
+        before="{\nadmin off\nskip_install_trust\nauto_https disable_redirects\nlocal_certs\n}\n",
         authority="caddy/pki/authorities/local/root.crt",
     ),
 }
@@ -101,6 +101,15 @@ class Proxy:
     def origin(self) -> str:
         return f"https://localhost:{self.port}"
 
+    @property
+    def public_url(self) -> str:
+        return f"https://{PUBLIC_NAME}:{self.port}"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that clients must trust."""
+        return self._directory / self._recipe.authority
+
     def check(self) -> None:
         """Raise CalledProcessError, with what the program says, when it refuses the file."""
         done = subprocess.run(
@@ -114,7 +123,7 @@ class Proxy:
 
     def client(self, address: str = "127.0.0.1") -> httpx.Client:
         """A client on this machine's address that trusts the proxy's certificate."""
-        context = ssl.create_default_context(cafile=self._directory / self._recipe.authority)
+        context = ssl.create_default_context(cafile=self.authority)
         transport = httpx.HTTPTransport(verify=context, local_address=address)
         return httpx.Client(transport=transport, timeout=30)
 
@@ -148,7 +157,7 @@ class Proxy:
         self._log.close()
 
     def _serves(self) -> bool:
-        if not (self._directory / self._recipe.authority).exists():
+        if not self.authority.exists():
             return False
         try:
             with self.client() as client:
@@ -178,6 +187,6 @@ class Proxy:
             "PATH": SBIN,
             "HOME": str(self._directory),
             "XDG_DATA_HOME": str(self._directory),
-            "THINKBACK_HOST": self.origin,
+            "THINKBACK_HOST": f"{self.origin}, {self.public_url}",
             "THINKBACK_ADDR": self._gateway,
         }

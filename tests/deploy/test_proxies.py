@@ -1,6 +1,7 @@
 """Behind each proxy of deploy/, a client notices nothing of it."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from openai import OpenAI
 from tests.deploy.proxies import PROXIES, Proxy, installed
 from tests.support.client import Conversation
 from tests.support.faults import held
-from tests.support.gateway import Gateway, Served, eventually, upstream_environment
+from tests.support.gateway import THINKBACK, Gateway, Served, eventually, upstream_environment
 from tests.support.provider import Answer, StrictProvider
 from tests.support.rawhttp import Gate
 
@@ -43,6 +44,31 @@ def proxy(
     proxy.check()
     with proxy:
         yield proxy
+
+
+OF_THE_MACHINE = ("disk", "root")
+"""What is found where tests run in a container: not what is tested."""
+
+
+def test_the_doctor_finds_nothing_there(proxy: Proxy, served: Served[StrictProvider]) -> None:
+    gateway = served.gateway
+    done = subprocess.run(
+        [THINKBACK, "doctor", "--json", "--connect-to", "127.0.0.1"],
+        cwd=gateway.directory,
+        env=gateway.environment
+        | {"PUBLIC_URL": proxy.public_url, "SSL_CERT_FILE": str(proxy.authority)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    wrong = [each for each in found if each["verdict"] != "ok"]
+    assert [each for each in wrong if each["check"] not in OF_THE_MACHINE] == []
+    assert {"TLS", "body size", "streaming by GET", "Cursor Plan"} <= {
+        each["check"] for each in found
+    }
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_conversation_streams_through_it_and_a_long_one_fits(

@@ -13,7 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ("TlsFront", "make_certificate")
+__all__ = ("PUBLIC_NAME", "TlsFront", "make_certificate")
+
+PUBLIC_NAME = "think.example.com"
+"""A name as an operator has one; what is told to ask for it here has to be told the address."""
 
 
 class TlsFront:
@@ -79,7 +82,9 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 def make_certificate(directory: Path, authority: Path) -> Path:
-    """Write a certificate for `localhost` with its key, and the authority that issued it."""
+    """Write a certificate for `localhost` and `PUBLIC_NAME` with its key, and the authority that
+    issued it.
+    """
     issuer_key, key = (
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
@@ -122,7 +127,8 @@ def _build(
         x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
     )
     builder = builder.add_extension(
-        x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+        x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.DNSName(PUBLIC_NAME)]),
+        critical=False,
     )
     return builder.sign(issuer_key, hashes.SHA256())
 

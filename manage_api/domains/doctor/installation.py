@@ -20,3 +20,6 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     version: str
     """Of what is installed now."""
+
+    connect_to: str = ""
+    """The address to ask in the place of the public one; empty: what its name resolves to."""

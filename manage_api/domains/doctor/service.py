@@ -2,16 +2,24 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from manage_api.addresses import local_url
 from manage_api.domains.doctor.configuration import check_configuration, check_problems
-from manage_api.domains.doctor.findings import Finding, ok
+from manage_api.domains.doctor.conversations import check_cursor
+from manage_api.domains.doctor.door import open_door
+from manage_api.domains.doctor.findings import Finding, ok, worst
 from manage_api.domains.doctor.installation import Installation
 from manage_api.domains.doctor.machine import check_machine
+from manage_api.domains.doctor.outside import check_outside
 from manage_api.domains.doctor.prices import check_prices
 from manage_api.domains.doctor.running import check_running
+from manage_api.domains.doctor.streaming import check_streaming
 from manage_api.domains.doctor.upstreams import check_upstreams
 from shared.errors import Problem
 
 __all__ = ("examine",)
+
+_NEEDED = ("TLS", "key", "reachable")
+"""Without these, nothing more can be seen from outside."""
 
 
 async def examine(
@@ -34,5 +42,25 @@ async def examine(
     yield check_prices(installation)
     async for finding in check_upstreams(installation):
         yield finding
-    async for finding in check_running(installation):
+    running = [finding async for finding in check_running(installation)]
+    for finding in running:
         yield finding
+    if worst(running) != "fault":
+        async for finding in _ask_as_clients_do(installation):
+            yield finding
+
+
+async def _ask_as_clients_do(installation: Installation) -> AsyncIterator[Finding]:
+    """Ask through the public address, or through the local one when there is none."""
+    server = installation.snapshot.server
+    origin = server.public_url.rstrip("/") or local_url(server.listen_addr)
+    async with open_door(origin, installation.connect_to) as door:
+        if server.public_url:
+            seen = [finding async for finding in check_outside(installation, door)]
+            for finding in seen:
+                yield finding
+            if any(finding.verdict == "fault" and finding.check in _NEEDED for finding in seen):
+                return
+        for part in (check_streaming, check_cursor):
+            async for finding in part(installation, door):
+                yield finding
