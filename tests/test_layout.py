@@ -46,6 +46,7 @@ WITHOUT_TWIN = {
     "manage_api/domains/doctor/conversations.py": "test_doctor.py in tests/e2e leads them",
     "manage_api/domains/doctor/door.py": "test_cursor.py and tests/e2e/test_doctor.py ask through it",
     "manage_api/domains/doctor/installation.py": DECLARES,
+    "manage_api/domains/doctor/live.py": "test_doctor.py in tests/e2e has a real gateway asked",
     "manage_api/domains/doctor/outside.py": "test_doctor.py in tests/e2e looks at a real gateway",
     "manage_api/domains/doctor/streaming.py": "test_doctor.py in tests/e2e looks at a real gateway",
     "manage_api/domains/doctor/service.py": "command/test_doctor_command.py runs all of it",

@@ -42,6 +42,7 @@ _DATABASE_REMEDY = (
 
 
 @click.command()
+@click.option("--live", is_flag=True, help="Also ask upstreams for answers: costs a few tokens.")
 @click.option(
     "--connect-to",
     default="",
@@ -50,7 +51,7 @@ _DATABASE_REMEDY = (
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
-def doctor(ctx: click.Context, connect_to: str, as_json: bool) -> None:
+def doctor(ctx: click.Context, live: bool, connect_to: str, as_json: bool) -> None:
     """Look for what is wrong, from the configuration to Cursor, and say what to do.
 
     Exit code 1 if something does not work.
@@ -61,18 +62,18 @@ def doctor(ctx: click.Context, connect_to: str, as_json: bool) -> None:
         found.append(finding)
         click.echo(msgspec.json.encode(finding) if as_json else _line(finding))
 
-    asyncio.run(_look(show, connect_to))
+    asyncio.run(_look(show, live=live, connect_to=connect_to))
     if not as_json:
         click.echo(_summary(found))
     ctx.exit(int(worst(found) == "fault"))
 
 
-async def _look(show: Callable[[Finding], None], connect_to: str) -> None:
-    async for finding in _findings(connect_to):
+async def _look(show: Callable[[Finding], None], *, live: bool, connect_to: str) -> None:
+    async for finding in _findings(live=live, connect_to=connect_to):
         show(finding)
 
 
-async def _findings(connect_to: str) -> AsyncIterator[Finding]:
+async def _findings(*, live: bool, connect_to: str) -> AsyncIterator[Finding]:
     try:
         snapshot = load(os.environ)
         load_safe_mitm(find_mitm(), web=True)
@@ -115,6 +116,7 @@ async def _findings(connect_to: str) -> AsyncIterator[Finding]:
             secret=secret,
             clock=SystemClock(),
             version=version("thinkback"),
+            live=live,
             connect_to=connect_to,
         )
         # Other commands need not wait for an HTTP client to be loaded.

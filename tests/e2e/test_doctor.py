@@ -5,18 +5,18 @@ proxy in front what that does.
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from manage_api.domains.doctor.conversations import check_cursor
 from manage_api.domains.doctor.door import open_door
 from manage_api.domains.doctor.findings import Finding
 from manage_api.domains.doctor.installation import Installation
+from manage_api.domains.doctor.live import check_live
 from manage_api.domains.doctor.outside import check_certificate, check_outside
 from manage_api.domains.doctor.streaming import check_streaming
 from shared.clock import SystemClock
@@ -24,44 +24,59 @@ from shared.config.load import load
 from shared.doctor import STAND_IN
 from shared.security.secrets import load_secret
 from shared.store import open_engine
-from tests.support.gateway import Gateway, Served, upstream_environment
+from tests.support.gateway import Gateway, Served, upstream_table
 from tests.support.meddling import Meddle, Meddler, Page, Passed
-from tests.support.provider import StrictProvider
+from tests.support.provider import Refusal, StrictProvider
 from tests.support.tls import TlsFront
 
-PARTS = {"outside": check_outside, "streaming": check_streaming, "cursor": check_cursor}
+PARTS = {
+    "outside": check_outside,
+    "streaming": check_streaming,
+    "cursor": check_cursor,
+    "live": check_live,
+}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served[StrictProvider]]:
     directory = tmp_path_factory.mktemp("gateway")
     with (
-        StrictProvider() as provider,
-        Gateway(directory, upstream_environment(provider.base_url)) as gateway,
+        StrictProvider(refused={"sk-poor": Refusal(402, "No credit.")}) as provider,
+        Gateway(
+            directory,
+            {"CONFIG_PATH": str(directory / "config.toml")},
+            config=upstream_table("main", provider.base_url, api_keys=["sk-poor", "sk-good"]),
+        ) as gateway,
     ):
         yield Served(gateway, provider)
+
+
+@contextmanager
+def installed(gateway: Gateway, **fields: Any) -> Iterator[Installation]:
+    """What the doctor is given to look at."""
+    with closing(open_engine(gateway.environment["DATABASE_URL"])) as store:
+        yield Installation(
+            snapshot=load(gateway.environment),
+            store=store,
+            secret=load_secret(gateway.directory),
+            clock=SystemClock(),
+            version="1.0",
+            **fields,
+        )
 
 
 def look(part: str, gateway: Gateway, origin: str, **fields: Any) -> dict[str, Finding]:
     """What a part of the doctor finds at an origin."""
 
     async def run() -> dict[str, Finding]:
-        with closing(open_engine(gateway.environment["DATABASE_URL"])) as store:
-            installation = Installation(
-                snapshot=load(gateway.environment),
-                store=store,
-                secret=load_secret(gateway.directory),
-                clock=SystemClock(),
-                version="1.0",
-            )
-            installation = replace(installation, **fields)
+        with installed(gateway, **fields) as installation:
             async with open_door(origin, installation.connect_to) as door:
                 return {each.check: each async for each in PARTS[part](installation, door)}
 
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", ["outside", "streaming", "cursor"])
 def test_nothing_is_found_where_nothing_is_wrong(served: Served[StrictProvider], part: str) -> None:
     found = look(part, served.gateway, served.gateway.origin, connect_to="127.0.0.1")
 
@@ -199,3 +214,22 @@ def test_the_doctor_s_requests_are_in_nobody_s_account(served: Served[StrictProv
         rows = store.read("SELECT DISTINCT user_id, upstream FROM ledger")
     assert rows == [(None, STAND_IN)]
     assert not served.upstream.requests
+
+
+def test_each_key_is_asked_for_an_answer_and_a_conversation_led_with_one_that_gives_it(
+    served: Served[StrictProvider],
+) -> None:
+    async def run() -> list[Finding]:
+        async with open_door(served.gateway.origin) as door:
+            with installed(served.gateway) as installation:
+                return [each async for each in check_live(installation, door)]
+
+    poor, good, talk = asyncio.run(run())
+
+    assert (poor.check, poor.verdict) == ("live main", "fault")
+    assert "No credit." in poor.seen
+    assert "credit" in poor.remedy
+    assert (good.check, good.verdict) == ("live main", "ok")
+    assert talk.check == "Cursor live"
+    assert "turn 1: id" in talk.seen
+    assert not served.upstream.rejections

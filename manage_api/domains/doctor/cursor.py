@@ -144,7 +144,7 @@ class Chat:
             content = self._content(reply.text)
         message: Json = {"role": "assistant", "content": content}
         if reply.calls:
-            message["tool_calls"] = reply.calls
+            message["tool_calls"] = [_respelt(call) for call in reply.calls]
         self._messages.append(message)
         self._messages += (
             {
@@ -169,6 +169,17 @@ def _tool(name: str) -> Json:
     return {"type": "function", "function": function}
 
 
+def _respelt(call: Json) -> Json:
+    """Return a call with its arguments as Cursor spells them: JSON without spaces."""
+    function = dict(call["function"])
+    try:
+        arguments = msgspec.json.decode(function["arguments"])
+    except msgspec.DecodeError:
+        return call
+    function["arguments"] = msgspec.json.encode(arguments).decode()
+    return {**call, "function": function}
+
+
 async def _refusal(answer: httpx.Response) -> str:
     """Say what an error is, as far as Cursor tells its user."""
     body = await answer.aread()
@@ -181,14 +192,23 @@ async def _refusal(answer: httpx.Response) -> str:
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[Mapping[str, Any]]:
     """Yield the chunks of a stream, and one without `choices` for its end."""
-    async for line in answer.aiter_lines():
-        if line == "data: [DONE]":
+    async for line in _lines(answer):
+        if line == b"data: [DONE]":
             yield {"done": True}
-        elif line.startswith("data: "):
+        elif line.startswith(b"data: "):
             try:
-                yield msgspec.json.decode(line[len("data: ") :], type=dict[str, Any])
-            except (msgspec.DecodeError, msgspec.ValidationError):
+                yield msgspec.json.decode(line[len(b"data: ") :], type=dict[str, Any])
+            except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
                 raise ChatError("a line of the answer is not JSON") from None
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream; httpx ends them at U+2028, too, which text may have."""
+    rest = b""
+    async for piece in answer.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.rstrip(b"\r")
 
 
 def _add(reply: Reply, chunk: Mapping[str, Any]) -> None:

@@ -21,5 +21,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     """Of what is installed now."""
 
+    live: bool = False
+    """Whether upstreams are asked for answers, which costs a few tokens."""
+
     connect_to: str = ""
     """The address to ask in the place of the public one; empty: what its name resolves to."""

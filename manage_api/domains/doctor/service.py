@@ -8,6 +8,7 @@ from manage_api.domains.doctor.conversations import check_cursor
 from manage_api.domains.doctor.door import open_door
 from manage_api.domains.doctor.findings import Finding, ok, worst
 from manage_api.domains.doctor.installation import Installation
+from manage_api.domains.doctor.live import check_live
 from manage_api.domains.doctor.machine import check_machine
 from manage_api.domains.doctor.outside import check_outside
 from manage_api.domains.doctor.prices import check_prices
@@ -61,6 +62,9 @@ async def _ask_as_clients_do(installation: Installation) -> AsyncIterator[Findin
                 yield finding
             if any(finding.verdict == "fault" and finding.check in _NEEDED for finding in seen):
                 return
-        for part in (check_streaming, check_cursor):
+        parts = [check_streaming, check_cursor]
+        if installation.live:
+            parts.append(check_live)
+        for part in parts:
             async for finding in part(installation, door):
                 yield finding

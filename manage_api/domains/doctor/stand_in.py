@@ -79,7 +79,8 @@ def next_turn(states: Sequence[str], token: str, *, tools: bool) -> Turn:
     at = len(states)
     reasoning = _reasoning(token, at)
     if tools and at < len(_FILES):
-        arguments = msgspec.json.encode({"path": _FILES[at]}).decode()
+        # With spaces, which Cursor leaves out when it replays the call.
+        arguments = f'{{ "path": "{_FILES[at]}" }}'
         function = {"name": "Read", "arguments": arguments}
         call = {"index": 0, "id": f"call_{at}", "type": "function", "function": function}
         return Turn(reasoning=reasoning, call=call)

@@ -93,7 +93,11 @@ def _refused(check: str, key: KeyReport) -> Finding:
         seen = f"Key {key.key}: {seen}"
     status = key.status or 0
     if status in _NO_LIST:
-        return warning(check, seen, "Try a model on the page Setup, or correct base_url.")
+        return warning(
+            check,
+            seen,
+            "Correct base_url, or see by thinkback doctor --live whether it answers all the same.",
+        )
     if status == 429:
         return warning(check, seen, _REMEDIES[status])
     if status >= 500:

@@ -77,18 +77,27 @@ async def test_a_first_request_is_shaped_as_it_was_seen(mode: Any, file: str) ->
     assert names - {"accept-encoding"} <= {name.lower() for name in asked.requests[0].headers}
 
 
-async def test_a_turn_is_replayed_without_reasoning_and_in_parts() -> None:
+async def test_a_turn_is_replayed_without_reasoning_in_parts_and_spelt_anew() -> None:
     turn = next_turn([], "t", tools=True)
     asked = Asked(streamed(turn), streamed(next_turn([], "t", tools=False)))
     await talk(asked, AGENT, turns=2)
 
     *_, reply, result = asked.bodies[1]["messages"]
-    assert reply == {"role": "assistant", "content": [], "tool_calls": [turn.call]}
     assert turn.call
+    call = turn.call | {"function": {"name": "Read", "arguments": '{"path":"README.md"}'}}
+    assert reply == {"role": "assistant", "content": [], "tool_calls": [call]}
     assert result["tool_call_id"] == turn.call["id"]
     assert shape(result) == shape(seen("plain-3.17.8.jsonl")[1]["body"]["messages"][2]) | {
         "tool_call_id": "str"
     }
+
+
+async def test_text_may_have_any_character() -> None:
+    text = "one\u2028two\x85three"
+    asked = Asked(*[streamed(Turn(reasoning="", text=text))] * 2)
+    await talk(asked, CMD_K, turns=2)
+
+    assert asked.bodies[1]["messages"][-1]["content"] == text
 
 
 async def test_the_modes_differ_in_their_tools() -> None:
