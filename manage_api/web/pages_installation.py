@@ -92,16 +92,30 @@ class InstallationPages(Pages):
 
     @get("/admin/health")
     async def show_health(
-        self, request: UserRequest, sidecar: NamedDependency[Sidecar], check: bool = False
+        self,
+        request: UserRequest,
+        sidecar: NamedDependency[Sidecar],
+        check: bool = False,
+        doctor: bool = False,
     ) -> Response[str]:
         """Show versions, database, data planes and problems of the configuration."""
-        integrity = None
+        integrity, findings = None, None
+        if doctor:
+            # The sidecar need not wait for an HTTP client to be loaded.
+            from manage_api.domains.doctor.service import diagnose
+
+            findings = await diagnose(sidecar)
         if check:
             async with sidecar.long_work:
                 integrity = await asyncio.to_thread(check_integrity, sidecar.snapshot.database_url)
         now = sidecar.clock.now_ms()
         return page(
-            request, "admin/health.html", health=report(sidecar, integrity), now=now, span=span
+            request,
+            "admin/health.html",
+            health=report(sidecar, integrity),
+            findings=findings,
+            now=now,
+            span=span,
         )
 
 

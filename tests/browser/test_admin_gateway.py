@@ -292,6 +292,13 @@ def test_the_database_is_checked_and_a_backup_downloaded(walk: Walk, busy: Gatew
     assert download.value.path().read_bytes().startswith(b"SQLite format 3")
 
 
+def test_the_doctor_runs_from_the_page(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy).go("/admin/health")
+    page.get_by_role("button", name="Run the doctor").click()
+    agent = page.get_by_role("row", name="Cursor Agent")
+    expect(agent).to_contain_text("turn 2: restored", timeout=30_000)
+
+
 @pytest.mark.parametrize(
     ("path", "field", "text"),
     [

@@ -24,6 +24,7 @@ from shared.config.load import load
 from shared.doctor import STAND_IN
 from shared.security.secrets import load_secret
 from shared.store import open_engine
+from tests.support.admin import Admin
 from tests.support.gateway import Gateway, Served, upstream_table
 from tests.support.meddling import Meddle, Meddler, Page, Passed
 from tests.support.provider import Refusal, StrictProvider
@@ -233,3 +234,14 @@ def test_each_key_is_asked_for_an_answer_and_a_conversation_led_with_one_that_gi
     assert talk.check == "Cursor live"
     assert "turn 1: id" in talk.seen
     assert not served.upstream.rejections
+
+
+def test_the_page_health_has_the_doctor_s_findings(served: Served[StrictProvider]) -> None:
+    admin = Admin(served.gateway)
+
+    page = admin.page("/admin/health?doctor=true")
+
+    for check in ("upstream main", "streaming by GET", "Cursor Plan", "Cursor Azure path"):
+        row = page.partition(f'<th scope="row" dir="auto">{check}</th>')[2].partition("</tr>")[0]
+        assert row, f"{check} is not on the page"
+    assert page.count("turn 2: restored") == 3

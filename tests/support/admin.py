@@ -29,6 +29,12 @@ class Admin:
         assert 200 <= answer.status < 300, answer
         return json.loads(answer.body) if answer.body else {}
 
+    def page(self, path: str) -> str:
+        """The page at a path."""
+        answer = fetch("GET", self.gateway.origin + path, None, self._headers)
+        assert answer.status == 200, answer
+        return answer.body.decode()
+
     def now_ms(self) -> int:
         """The time of the machine, which is the gateway's."""
         return time.time_ns() // 1_000_000

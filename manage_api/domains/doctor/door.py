@@ -77,5 +77,6 @@ async def open_door(origin: str, connect_to: str = "") -> AsyncIterator[Door]:
     # What is on this machine is not behind the environment's proxy.
     beyond = origin.startswith("https://") and not connect_to
     context = httpx.create_ssl_context()
-    async with httpx.AsyncClient(verify=context, trust_env=beyond) as client:
+    named = {"User-Agent": "thinkback-doctor"}
+    async with httpx.AsyncClient(verify=context, trust_env=beyond, headers=named) as client:
         yield Door(client, origin, connect_to)

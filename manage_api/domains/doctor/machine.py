@@ -122,4 +122,4 @@ def _check_files(directory: Path) -> Finding:
             f"All users of this machine may replace the files in {directory}.",
             f"Run chmod 700 on {directory}.",
         )
-    return ok("files", f"Only its owner's account may write in {directory}.")
+    return ok("files", f"Thinkback may write in {directory}, and not every account of the machine.")

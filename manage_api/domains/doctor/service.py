@@ -1,6 +1,7 @@
 """The doctor: one check after the other."""
 
 from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import version
 
 from manage_api.addresses import local_url
 from manage_api.domains.doctor.configuration import check_configuration, check_problems
@@ -15,9 +16,11 @@ from manage_api.domains.doctor.prices import check_prices
 from manage_api.domains.doctor.running import check_running
 from manage_api.domains.doctor.streaming import check_streaming
 from manage_api.domains.doctor.upstreams import check_upstreams
+from manage_api.domains.system.risks import named_risks
+from manage_api.sidecar import Sidecar
 from shared.errors import Problem
 
-__all__ = ("examine",)
+__all__ = ("diagnose", "examine")
 
 _NEEDED = ("TLS", "key", "reachable")
 """Without these, nothing more can be seen from outside."""
@@ -49,6 +52,23 @@ async def examine(
     if worst(running) != "fault":
         async for finding in _ask_as_clients_do(installation):
             yield finding
+
+
+async def diagnose(sidecar: Sidecar) -> list[Finding]:
+    """Examine the installation that the sidecar is part of.
+
+    What the page *Health* says anyway is left out: settings that are not applied, and risks.
+    """
+    installation = Installation(
+        snapshot=sidecar.snapshot,
+        store=sidecar.store,
+        secret=sidecar.secret,
+        clock=sidecar.clock,
+        version=version("thinkback"),
+    )
+    told = {name for name, _ in named_risks(installation.snapshot)}
+    async with sidecar.long_work:
+        return [finding async for finding in examine(installation, ()) if finding.check not in told]
 
 
 async def _ask_as_clients_do(installation: Installation) -> AsyncIterator[Finding]:

@@ -83,4 +83,4 @@ async def _check(
         )
     if times[-1] - times[0] < _SPREAD_SECONDS:
         return buffered
-    return ok(buffered.check, "What is sent arrives at once, piece by piece.")
+    return ok(buffered.check, "Each piece arrives when it is sent.")

@@ -183,3 +183,18 @@ async def test_what_can_t_be_used_is_told(
 )
 def test_spans_are_told_in_the_largest_unit(ms: int, text: str) -> None:
     assert span(ms) == text
+
+
+@pytest.mark.parametrize("environ", [{"LISTEN_ADDR": "127.0.0.1:9"}], indirect=True)
+async def test_the_doctor_s_findings_are_a_table_with_remedies(
+    client: AsyncTestClient, admin_session: str
+) -> None:
+    before = await text_of(client, admin_session, "/admin/health")
+    text = await text_of(client, admin_session, "/admin/health", doctor="true")
+
+    assert "Run the doctor" in before
+    assert "No upstream is configured" not in before
+    assert "No upstream is configured" in text
+    assert "Nothing answers at http://127.0.0.1:9/readyz" in text
+    assert "Start it: thinkback up" in text
+    assert "to correct" in text
