@@ -92,12 +92,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who the caller of the data plane is."""
 
     id: str
-    """Stable name of the caller: `user:7`, or `upstream:` and a digest for a caller with an
-    upstream's own key.
+    """Stable name of the caller: `user:7`, `upstream:` and a digest for a caller with an
+    upstream's own key, or `doctor:` and the name of a token of the doctor's.
     """
 
     name: str
-    """For the log: the user's name or `passthrough`."""
+    """For the log: the user's name or `passthrough` or `doctor`."""
 
     key_suffix: str
     """Last four characters of the caller's key; `jwt` for a session token."""
@@ -107,10 +107,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The caller's virtual key; None for a session token or an upstream's key."""
 
     upstream: str | None = None
-    """Set for pass-through callers: the one upstream they may reach."""
+    """Set for pass-through callers and the doctor: the one upstream they may reach."""
 
     upstream_key: str | None = None
-    """Set for pass-through callers: the key to use there."""
+    """Set for the same: the key to use there."""
 
 
 def fits(pattern: str, model: str) -> bool:

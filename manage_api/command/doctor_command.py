@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 import msgspec
@@ -22,6 +23,7 @@ from shared.config.watch import Watch
 from shared.errors import ConfigError, StoreError
 from shared.security.secrets import FILE_NAME, SecretError, read_secret
 from shared.store import data_directory, open_engine
+from shared.store.migrations import is_current
 from shared.store.overrides import read_overrides
 from shared.store.sqlite import database_path
 
@@ -98,6 +100,13 @@ async def _findings(*, live: bool, connect_to: str) -> AsyncIterator[Finding]:
             "Start Thinkback, which makes it, or set DATABASE_URL or DATA_DIR to where it is.",
         )
         return
+    if not _is_current(database_path(url)):
+        yield warning(
+            "database",
+            "The database is of an earlier version of Thinkback.",
+            "Restart Thinkback, which brings it up to date, then run the doctor again.",
+        )
+        return
     try:
         store = open_engine(url)
     except StoreError as error:
@@ -124,6 +133,14 @@ async def _findings(*, live: bool, connect_to: str) -> AsyncIterator[Finding]:
 
         async for finding in examine(installation, watch.problems):
             yield finding
+
+
+def _is_current(path: Path) -> bool:
+    """Whether the database may be opened without being changed."""
+    try:
+        return is_current(path)
+    except (dbapi2.Error, StoreError):
+        return True  # opening it says why that can't be done
 
 
 def _line(finding: Finding) -> str:

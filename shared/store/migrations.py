@@ -4,6 +4,7 @@ new step at the end.
 Times are integers of epoch milliseconds, truth is 0 or 1.
 """
 
+from contextlib import closing
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -12,7 +13,7 @@ from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
 from shared.store.sqlite import connect
 
-__all__ = ("MIGRATIONS", "migrate", "step_names")
+__all__ = ("MIGRATIONS", "is_current", "migrate", "step_names")
 
 PATIENCE_MS = 60_000
 """How long one program waits for another's migration."""
@@ -435,6 +436,12 @@ def migrate(path: Path) -> None:
         connection.execute("COMMIT")
     finally:
         connection.close()
+
+
+def is_current(path: Path) -> bool:
+    """Whether the database file has every step that this program knows; nothing is changed."""
+    with closing(connect(path)) as connection:
+        return not MIGRATIONS.pending(Database(connection, execute_plugins=False))
 
 
 def step_names() -> list[str]:

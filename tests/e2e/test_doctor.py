@@ -17,7 +17,12 @@ from manage_api.domains.doctor.door import open_door
 from manage_api.domains.doctor.findings import Finding
 from manage_api.domains.doctor.installation import Installation
 from manage_api.domains.doctor.live import check_live
-from manage_api.domains.doctor.outside import check_certificate, check_outside
+from manage_api.domains.doctor.outside import (
+    check_certificate,
+    check_name,
+    check_outside,
+    check_plain_http,
+)
 from manage_api.domains.doctor.streaming import check_streaming
 from shared.clock import SystemClock
 from shared.config.load import load
@@ -173,13 +178,25 @@ def test_a_proxy_that_buffers_is_found(served: Served[StrictProvider]) -> None:
 def test_a_name_that_leads_nowhere_or_into_a_private_network_is_found(
     served: Served[StrictProvider],
 ) -> None:
-    nowhere = look("outside", served.gateway, "https://no-such-host.invalid")
-    private = look("outside", served.gateway, served.gateway.origin)
+    async def names(origin: str) -> Finding:
+        with installed(served.gateway) as installation:
+            [finding] = [each async for each in check_name(installation, origin)]
+            return finding
 
-    assert "DNS" in nowhere["name"].remedy
-    assert nowhere["reachable"].verdict == "fault"
-    assert private["name"].verdict == "fault"
-    assert "public address" in private["name"].remedy
+    nowhere = asyncio.run(names("https://no-such-host.invalid"))
+    private = asyncio.run(names(served.gateway.origin))
+
+    assert (nowhere.check, nowhere.verdict) == (private.check, private.verdict) == ("name", "fault")
+    assert "DNS record" in nowhere.remedy
+    assert "public address" in private.remedy
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(200, "warning"), (301, "ok"), (403, "ok")])
+def test_a_port_that_answers_without_tls_is_found(status: int, verdict: str) -> None:
+    finding = check_plain_http("think.example.com", status)
+
+    assert (finding.check, finding.verdict) == ("http://", verdict)
+    assert ("Redirect http to https" in finding.remedy) == (verdict != "ok")
 
 
 def test_a_certificate_that_nobody_trusts_and_a_port_without_tls_are_found(

@@ -15,7 +15,7 @@ from manage_api.domains.doctor.installation import Installation
 from shared.doctor import issue_token
 from shared.security.addresses import is_public_address
 
-__all__ = ("check_certificate", "check_outside", "resolve")
+__all__ = ("check_certificate", "check_name", "check_outside", "check_plain_http")
 
 _DEPLOY = "as in deploy/ (docs/operating.md)"
 _BODY_BYTES = 30_000_000
@@ -60,7 +60,7 @@ async def check_name(installation: Installation, origin: str) -> AsyncIterator[F
     if installation.connect_to:
         yield ok("name", f"{host} is asked at {installation.connect_to}, as you said.")
         return
-    addresses = await resolve(host)
+    addresses = await _resolve(host)
     if not addresses:
         yield fault(
             "name",
@@ -78,7 +78,7 @@ async def check_name(installation: Installation, origin: str) -> AsyncIterator[F
         yield ok("name", f"{host} leads to {', '.join(addresses)}.")
 
 
-async def resolve(host: str) -> list[str]:
+async def _resolve(host: str) -> list[str]:
     """Return the addresses of a host, none when it has none."""
     try:
         rows = await asyncio.get_running_loop().getaddrinfo(host, None, type=1)
@@ -199,14 +199,20 @@ async def _check_plain_http(door: Door) -> AsyncIterator[Finding]:
     except httpx.HTTPError:
         yield ok("http://", "Nothing answers without TLS.")
         return
-    if 300 <= answer.status_code < 400:
-        yield ok("http://", "It redirects to https.")
-    elif answer.status_code == 200:
-        yield warning(
+    yield check_plain_http(url.host, answer.status_code)
+
+
+def check_plain_http(host: str, status: int) -> Finding:
+    """Report on what answers at port 80."""
+    if status == 200:
+        return warning(
             "http://",
-            f"http://{url.host} is answered, too: who leaves out the s sends the key in clear.",
+            f"http://{host} is answered, too: who leaves out the s sends the key in clear.",
             "Redirect http to https in the proxy, or close port 80; and enter https:// in Cursor.",
         )
+    if 300 <= status < 400:
+        return ok("http://", "It redirects to https.")
+    return ok("http://", f"It is refused ({status}).")
 
 
 async def _check_caller(door: Door, token: str) -> Finding:

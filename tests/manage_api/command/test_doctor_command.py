@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from manage_api.command.doctor_command import doctor
 from shared.security.secrets import load_secret
+from shared.store.migrations import is_current
 from shared.store.sqlite import connect
 from tests.manage_api.command.running import Command
 from tests.support.database import place_database
@@ -25,10 +28,13 @@ def thinkback(tmp_path: Path) -> Command:
 
 def findings(thinkback: Command, **environ: str) -> dict[str, dict[str, Any]]:
     """What is found, by its name; a fault makes the exit code 1."""
-    done = thinkback("doctor", "--json", **environ)
-    assert done.stderr == ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(thinkback.directory)
+        for name, text in (thinkback.environ | environ).items():
+            patch.setenv(name, text)
+        done = CliRunner().invoke(doctor, ["--json"])
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == int(any(each["verdict"] == "fault" for each in found))
+    assert done.exit_code == int(any(each["verdict"] == "fault" for each in found)), done.output
     return {each["check"]: each for each in found if each["verdict"] != "ok"}
 
 
@@ -78,7 +84,10 @@ def test_a_missing_database_is_found_and_not_made(thinkback: Command) -> None:
 
 def test_a_database_of_a_newer_version_is_found(thinkback: Command) -> None:
     with closing(connect(thinkback.directory / "data" / "adapter.db")) as database:
-        database.execute("UPDATE _sqlite_migrations SET name = 'time_travel' WHERE name = 'mirror'")
+        database.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('thinkback', 'time_travel', '2027-01-01')"
+        )
 
     found = findings(thinkback)
 
@@ -90,3 +99,15 @@ def test_a_database_that_is_none_is_found(thinkback: Command) -> None:
     (thinkback.directory / "data" / "adapter.db").write_bytes(b"this is a letter" * 1000)
 
     assert "not a database" in findings(thinkback)["database"]["seen"]
+
+
+def test_a_database_of_an_earlier_version_is_found_and_left_as_it_is(thinkback: Command) -> None:
+    path = thinkback.directory / "data" / "adapter.db"
+    with closing(connect(path)) as database:
+        database.execute("DELETE FROM _sqlite_migrations WHERE name = 'second_factors'")
+
+    found = findings(thinkback)
+
+    assert found.keys() == {"database"}
+    assert "Restart Thinkback" in found["database"]["remedy"]
+    assert not is_current(path)
