@@ -66,10 +66,11 @@ async def _check(
 
 async def _talk(chat: Chat, mode: Mode) -> list[str]:
     """Talk until the stand-in reports; return the states of the replayed turns."""
-    chat.say("Read README.md, then LICENSE, then say what is in them.")
     if mode is VERIFY:
+        chat.say("Testing. Just say hi and nothing else.")
         await chat.ask()
         return []
+    chat.say("Read README.md, then LICENSE, then say what is in them.")
     for at in range(_MAX_TURNS):
         reply = await chat.ask()
         if not reply.calls and at:

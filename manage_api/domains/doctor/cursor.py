@@ -31,6 +31,11 @@ class Mode(msgspec.Struct, frozen=True):
     in_parts: bool = True
     """Whether content is a list of parts."""
 
+    counted: bool = True
+    """Whether it says which account asks, and asks for the usage."""
+
+    system: str = "You are a coding agent in an editor."
+
 
 _AGENT = ("Read", "Grep", "Shell", "StrReplace", "Task", "SwitchMode")
 MODES = (
@@ -39,7 +44,7 @@ MODES = (
     Mode("Plan", (*_AGENT, "CreatePlan")),
     Mode("Cmd+K", in_parts=False),
 )
-VERIFY = Mode("Verify", in_parts=False)
+VERIFY = Mode("Verify", in_parts=False, counted=False, system="You are a test assistant.")
 """What the button of older builds sends: a question without tools."""
 
 
@@ -86,9 +91,7 @@ class Chat:
             "Content-Type": "application/json",
             way.header: way.before + token,
         }
-        self._messages: list[Json] = [
-            {"role": "system", "content": "You are a coding agent in an editor."},
-        ]
+        self._messages: list[Json] = [{"role": "system", "content": mode.system}]
         if mode.in_parts:
             self._messages.append(
                 {"role": "user", "content": "<environment>linux, bash</environment>"}
@@ -126,13 +129,9 @@ class Chat:
         return reply
 
     def _body(self) -> Json:
-        body = {
-            "model": self._model,
-            "messages": self._messages,
-            "stream": True,
-            "user": "thinkback-doctor",
-            "stream_options": {"include_usage": True},
-        }
+        body: Json = {"model": self._model, "messages": self._messages, "stream": True}
+        if self._mode.counted:
+            body |= {"user": "thinkback-doctor", "stream_options": {"include_usage": True}}
         if self._mode.tools:
             body["tools"] = [_tool(name) for name in self._mode.tools]
         return body

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from manage_api.addresses import is_public
 from manage_api.domains.doctor.door import Door
 from manage_api.domains.doctor.findings import Finding, fault, ok, warning
 from manage_api.domains.doctor.installation import Installation
@@ -38,8 +39,8 @@ class _Health(msgspec.Struct):
 async def check_outside(installation: Installation, door: Door) -> AsyncIterator[Finding]:
     """Report on the way to the gateway; stops where nothing further can be seen."""
     token = issue_token(installation.secret, now=installation.clock.now_ms() // 1000)
-    async for finding in check_name(installation, door.origin):
-        yield finding
+    if is_public(urlsplit(door.origin).hostname or ""):  # else the address is told as it is written
+        yield await check_name(installation, door.origin)
     reached = [finding async for finding in _check_reachable(door)]
     for finding in reached:
         yield finding
@@ -54,28 +55,26 @@ async def check_outside(installation: Installation, door: Door) -> AsyncIterator
         yield await _check_body(installation, door, token)
 
 
-async def check_name(installation: Installation, origin: str) -> AsyncIterator[Finding]:
+async def check_name(installation: Installation, origin: str) -> Finding:
     """Report whether the name leads to an address of the Internet."""
     host = urlsplit(origin).hostname or ""
     if installation.connect_to:
-        yield ok("name", f"{host} is asked at {installation.connect_to}, as you said.")
-        return
+        return ok("name", f"{host} is asked at {installation.connect_to}, as you said.")
     addresses = await _resolve(host)
     if not addresses:
-        yield fault(
+        return fault(
             "name",
             f"The name {host} does not resolve.",
             "Add a DNS record for it, or correct PUBLIC_URL.",
         )
-    elif private := [each for each in addresses if not is_public_address(each)]:
-        yield fault(
+    if private := [each for each in addresses if not is_public_address(each)]:
+        return fault(
             "name",
             f"{host} leads to {private[0]}, which is in a private network or this machine: Cursor "
             "answers “Access to private networks is forbidden”.",
             "Let the DNS record name the public address, or open a tunnel (thinkback tunnel).",
         )
-    else:
-        yield ok("name", f"{host} leads to {', '.join(addresses)}.")
+    return ok("name", f"{host} leads to {', '.join(addresses)}.")
 
 
 async def _resolve(host: str) -> list[str]:

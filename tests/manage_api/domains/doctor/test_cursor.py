@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from manage_api.domains.doctor.cursor import AZURE, MODES, OPENAI, Chat, ChatError, Way
+from manage_api.domains.doctor.cursor import AZURE, MODES, OPENAI, VERIFY, Chat, ChatError, Way
 from manage_api.domains.doctor.door import open_door
 from manage_api.domains.doctor.stand_in import Turn, next_turn, pieces
 from tests.support.meddling import Meddler, Page, Passed
@@ -61,7 +61,12 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("mode", "file"), [(ASK, "ask-3.17.jsonl"), (AGENT, "plain-3.17.8.jsonl")], ids=["Ask", "Agent"]
+    ("mode", "file"),
+    [
+        pytest.param(ASK, "ask-3.17.jsonl", id="Ask"),
+        pytest.param(AGENT, "plain-3.17.8.jsonl", id="Agent"),
+        pytest.param(VERIFY, "verify-button.jsonl", id="Verify"),
+    ],
 )
 async def test_a_first_request_is_shaped_as_it_was_seen(mode: Any, file: str) -> None:
     asked = Asked(streamed(next_turn([], "t", tools=False)))
