@@ -31,7 +31,8 @@ def rows(done: CompletedProcess[str]) -> list[dict[str, object]]:
 
 
 def test_a_user_is_added_with_a_key_and_listed(thinkback: Command) -> None:
-    [added] = rows(thinkback("user", "add", "ada", "--password", "a long password", "--json"))
+    ada = ("user", "add", "ada", "--password", "a long password", "--json")
+    [added] = rows(thinkback.outside(*ada))
 
     assert re.fullmatch(r"sk-[0-9A-Za-z]{43}", str(added["api_key"]))
     assert "password" not in added

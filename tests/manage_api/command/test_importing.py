@@ -63,7 +63,9 @@ def test_a_folder_that_is_named_like_ours_is_not_run(thinkback: Command, tmp_pat
     (tmp_path / "addon").mkdir()
     (tmp_path / "addon/__init__.py").write_text("raise SystemExit('not ours')")
 
-    assert report_of(thinkback, "cache.sqlite3", "--dry-run")["taken"]
+    done = thinkback.outside("import", "cache.sqlite3", "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["taken"]
 
 
 @pytest.mark.parametrize(
