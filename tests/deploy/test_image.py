@@ -2,6 +2,7 @@
 without the checkout.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +38,12 @@ def installer() -> str:
     return shutil.which("uv") or str(ROOT / ".uv/bin/uv")
 
 
+def new_user(gateway: Gateway) -> str:
+    """The virtual key of an account that the installation's own command makes."""
+    answer = gateway.thinkback("user", "add", "ada", "--json")
+    return str(json.loads(answer.splitlines()[-1])["api_key"])
+
+
 def test_the_steps_of_the_dockerfile_make_a_gateway_that_keeps_its_state_in_data(
     tmp_path: Path,
 ) -> None:
@@ -60,7 +67,7 @@ def test_the_steps_of_the_dockerfile_make_a_gateway_that_keeps_its_state_in_data
         check = IMAGE.all("HEALTHCHECK")[0].partition("CMD ")[2]
         assert check == '["thinkback", "status"]'
         gateway.thinkback("status")
-        with sdk(gateway.base_url, gateway.new_user("ada")) as client:
+        with sdk(gateway.base_url, new_user(gateway)) as client:
             conversation = Conversation(client, "deepseek-v4-pro")
             conversation.run(2)
             gateway.restart()
@@ -92,7 +99,7 @@ def test_the_wheel_serves_from_anywhere_and_keeps_its_state_in_the_data_director
             program=tmp_path / ".local/bin/thinkback",
         ) as gateway,
     ):
-        with sdk(gateway.base_url, gateway.new_user("ada")) as client:
+        with sdk(gateway.base_url, new_user(gateway)) as client:
             conversation = Conversation(client, "deepseek-v4-pro")
             conversation.run(2)
             gateway.restart()
