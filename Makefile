@@ -43,8 +43,11 @@ doctor: .venv/.installed ## Look for what is wrong, and say what to do
 log: .venv/.installed ## Follow the log of the gateway in the background
 	@exec $(THINKBACK) log -f
 
-# Idle workers take the rest of a busy one's tests: those that start a gateway take long.
+# Idle workers take the rest of a busy one's tests, whose longest are first; tests/conftest.py says how many there are.
 WORKERS := --numprocesses logical --maxprocesses 4 --dist worksteal
+
+# Containers often forbid it; each worker would compile all tests and what they import then, 12 s of CPU at each run.
+PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest
 
 # Units stand in the folders that mirror the sources, all but those that start whole gateways or send an API thousands
 # of generated requests.
@@ -52,10 +55,10 @@ UNITS := tests/addon tests/manage_api tests/shared \
 	$(addprefix --ignore=tests/manage_api/,command test_schema.py)
 
 test: .venv/.installed-dev ## Run all tests, or FILE=path: one file, folder or test
-	@.venv/bin/pytest $(or $(FILE),$(WORKERS))
+	@$(PYTEST) $(or $(FILE),$(WORKERS))
 
 test-fast: .venv/.installed-dev ## Run the unit tests, in a minute
-	@.venv/bin/pytest $(WORKERS) $(UNITS)
+	@$(PYTEST) $(WORKERS) $(UNITS)
 
 # `make harden TABLE=docs/security.md` writes what was measured into the table there.
 WRITE = $(if $(TABLE),--write $(TABLE))
