@@ -40,7 +40,7 @@ def test_the_file_beside_the_configuration_is_enough(tmp_path: Path, token: str)
         if token:
             text += f"ANTHROPIC_AUTH_TOKEN={token}\n"
         (tmp_path / ".env").write_text(text, "utf-8")
-        with Gateway(tmp_path) as gateway:
+        with Gateway(tmp_path, first=True) as gateway:
             key = token or re.findall(r"sk-\w{43}", gateway.log)[0]
             with sdk(f"{gateway.origin}/cursor/v1", key) as client:
                 cursor = Conversation(client, "gpt-high")

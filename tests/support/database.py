@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from shared.clock import SystemClock
 from shared.store import open_engine
+from shared.store.bootstrap import ensure_admin
 from shared.store.engine import Engine
 from shared.store.sqlite import connect, prepare_file
 
@@ -29,11 +31,13 @@ def open_database(path: Path) -> Engine:
     return open_engine(f"sqlite:{path}")
 
 
-def place_database(path: Path) -> None:
-    """Put an empty, migrated database where no file is yet."""
+def place_database(path: Path, password: str = "") -> None:
+    """Put a migrated database where no file is yet: an empty one, or with the first account if its
+    password is given.
+    """
     if not path.exists():
         prepare_file(path)
-        path.write_bytes(_template())
+        path.write_bytes(_template(password))
 
 
 @contextmanager
@@ -66,9 +70,11 @@ def without_override() -> None:
 
 
 @cache
-def _template() -> bytes:
+def _template(password: str) -> bytes:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "adapter.db"
-        open_engine(f"sqlite:{path}").close()
+        with closing(open_engine(f"sqlite:{path}")) as engine:
+            if password:
+                ensure_admin(engine, password=password, now=SystemClock().now_ms())
         # The last connection to close moves the whole write-ahead log into this one file.
         return path.read_bytes()

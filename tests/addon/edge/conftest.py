@@ -13,6 +13,7 @@ from addon.node import Node
 from shared.security import keys
 from shared.store.accounts import create_user
 from tests.addon.edge.line import CONFIG, Clock, Line
+from tests.support.database import place_database
 from tests.support.keys import create_key
 
 
@@ -24,6 +25,7 @@ def clock() -> Clock:
 def make_node(folder: Path, clock: Clock) -> Node:
     """A node that has CONFIG and a database in this folder."""
     (folder / "config.toml").write_text(CONFIG)
+    place_database(folder / "data" / "adapter.db")
     environ = {
         "CONFIG_PATH": str(folder / "config.toml"),
         "DATABASE_URL": f"sqlite:{folder}/data/adapter.db",
