@@ -48,6 +48,14 @@ PAIRS = [
     for name in EVERYONE
     if os.environ.get("HARDEN") or SITTINGS.get(name) == form
 ]
+ERRANDS = [
+    (name, form)
+    for form in FORMATS
+    for name in AGENTS
+    if os.environ.get("HARDEN") or SITTINGS.get(name) != form
+]
+"""Whoever does an errand in two sittings does it in one, too."""
+
 REFUSED = re.compile(r"^\S+ \S+ [45]\d\d .*", re.MULTILINE)
 """A line of the gateway's log about a request that was refused."""
 
@@ -68,7 +76,7 @@ class Forgetful(NamedTuple):
     key: str
 
 
-@pytest.fixture(params=AGENTS)
+@pytest.fixture
 def agent(request: pytest.FixtureRequest) -> Agent:
     name = str(request.param)
     if name.startswith("openai-agents"):
@@ -87,6 +95,7 @@ def errand(request: pytest.FixtureRequest, tmp_path: Path) -> Errand:
     return kind(folder, Random(request.node.name))
 
 
+@pytest.mark.parametrize("agent", [name for name, form in ERRANDS if form == "chat"], indirect=True)
 def test_an_agent_does_its_errand(
     agent: Agent, errand: Errand, gateway: Gateway, provider: StrictProvider, key: str
 ) -> None:
@@ -117,7 +126,9 @@ def place(request: pytest.FixtureRequest, places: Callable[[str], Place]) -> Pla
     return Place(*map(request.getfixturevalue, ("gateway", "provider", "key")))
 
 
-@pytest.mark.parametrize("place", UPSTREAMS, indirect=True)
+@pytest.mark.parametrize(
+    ("agent", "place"), [pair for pair in ERRANDS if pair[1] in UPSTREAMS], indirect=True
+)
 def test_an_agent_does_its_errand_over_the_other_formats(
     agent: Agent, errand: Errand, place: Place
 ) -> None:

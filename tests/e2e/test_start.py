@@ -1,8 +1,8 @@
-"""Starting, stopping and reconfiguring, as a user sees it."""
+"""Starting and reconfiguring, as a user sees it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.support.client import Conversation, post, sdk
@@ -11,27 +11,24 @@ from tests.support.provider import StrictProvider
 from tests.support.sockets import backlog_of
 
 
-def test_without_an_upstream_it_starts_and_says_what_to_do(tmp_path: Path) -> None:
-    with Gateway(tmp_path) as gateway:
-        body = b'{"model":"m","messages":[]}'
-        answer = post(gateway.origin, "/v1/chat/completions", body, key=gateway.new_user("ada"))
-        assert answer.status >= 400
-        assert "upstream" in answer.json["error"]["message"]
-        assert "upstream" in gateway.log
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that nobody has configured."""
+    with Gateway(tmp_path_factory.mktemp("bare"), first=True) as gateway:
+        yield gateway
 
 
-def test_a_burst_of_1024_connections_waits_to_be_accepted(tmp_path: Path) -> None:
-    with Gateway(tmp_path) as gateway:
-        at_most = int(Path("/proc/sys/net/core/somaxconn").read_text("ascii"))
-        assert backlog_of(gateway.port) == min(1024, at_most)
+def test_without_an_upstream_it_starts_and_says_what_to_do(bare: Gateway) -> None:
+    body = b'{"model":"m","messages":[]}'
+    answer = post(bare.origin, "/v1/chat/completions", body, key=bare.new_user("ada"))
+    assert answer.status >= 400
+    assert "upstream" in answer.json["error"]["message"]
+    assert "upstream" in bare.log
 
 
-def test_ctrl_c_stops_both_programs(tmp_path: Path) -> None:
-    with Gateway(tmp_path) as gateway:
-        processes = gateway.processes()
-        assert len(processes) >= 2
-        assert gateway.stop() in {0, 130}
-        assert not [process for process in processes if psutil.pid_exists(process.pid)]
+def test_a_burst_of_1024_connections_waits_to_be_accepted(bare: Gateway) -> None:
+    at_most = int(Path("/proc/sys/net/core/somaxconn").read_text("ascii"))
+    assert backlog_of(bare.port) == min(1024, at_most)
 
 
 def test_a_broken_configuration_is_named_and_nothing_is_started(tmp_path: Path) -> None:
