@@ -29,7 +29,7 @@ def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             yield gateway
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def admin(managed: Gateway) -> Admin:
     return Admin(managed)
 

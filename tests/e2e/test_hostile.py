@@ -150,7 +150,10 @@ def anywhere(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Attacker]:
     """The gateway as it is served and as it is watched."""
-    yield from attack(tmp_path_factory.mktemp("hostile"), request.param)
+    if not request.param:
+        yield request.getfixturevalue("attacker")
+    else:
+        yield from attack(tmp_path_factory.mktemp("hostile"), request.param)
 
 
 @pytest.fixture(scope="module")

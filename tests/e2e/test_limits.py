@@ -6,7 +6,6 @@ import http.client
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -41,25 +40,27 @@ class SlowCounter(Loopback):
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def upstream() -> Iterator[SlowCounter]:
     with SlowCounter() as running:
         yield running
 
 
-@pytest.fixture
-def gateway(upstream: SlowCounter, tmp_path: Path) -> Iterator[Gateway]:
-    with Gateway(tmp_path, config=CONFIG.format(base_url=upstream.base_url)) as running:
+@pytest.fixture(scope="module")
+def gateway(upstream: SlowCounter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    config = CONFIG.format(base_url=upstream.base_url)
+    with Gateway(tmp_path_factory.mktemp("limits"), config=config) as running:
         yield running
 
 
-def limited(gateway: Gateway, **limits: int) -> str:
+def limited(gateway: Gateway, username: str, **limits: int) -> str:
     """The key of a new user with these limits."""
-    key = gateway.new_user("ada")
+    key = gateway.new_user(username)
     with closing(open_engine(f"sqlite:{gateway.directory}/adapter.db")) as engine:
         for name, limit in limits.items():
-            sql = f"UPDATE users SET {name} = :limit WHERE username = 'ada'"
-            engine.transact(lambda work, sql=sql, limit=limit: work.run(sql, {"limit": limit}))
+            sql = f"UPDATE users SET {name} = :limit WHERE username = :username"
+            given = {"limit": limit, "username": username}
+            engine.transact(lambda work, sql=sql, given=given: work.run(sql, given))
     return key
 
 
@@ -70,7 +71,7 @@ def kind(answer: Raw) -> str:
 def test_a_question_that_its_client_leaves_makes_room_for_the_next(
     gateway: Gateway, upstream: SlowCounter
 ) -> None:
-    key, gate = limited(gateway, concurrency=1), Gate()
+    key, gate = limited(gateway, "ada", concurrency=1), Gate()
     upstream.gates = [gate]
     leaving = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     leaving.request(
@@ -91,7 +92,7 @@ def test_a_question_that_its_client_leaves_makes_room_for_the_next(
 
 
 def test_every_endpoint_counts_for_the_same_minute(gateway: Gateway) -> None:
-    key = limited(gateway, rpm=4)
+    key = limited(gateway, "grace", rpm=4)
     named = {"authorization": f"Bearer {key}"}
     seen = [
         fetch("GET", f"{gateway.base_url}/models", headers=named).status,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -18,6 +19,21 @@ def thinkback(tmp_path: Path) -> Iterator[Command]:
     """The command; a gateway it left in the background is stopped at the end."""
     command = Command(tmp_path)
     yield command
+    command("stop")
+
+
+class Started(NamedTuple):
+    """A gateway in the background, and what was said when it started."""
+
+    thinkback: Command
+    said: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def in_background(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """For all tests that only look at it."""
+    command = Command(tmp_path_factory.mktemp("background"))
+    yield Started(command, command("start"))
     command("stop")
 
 
@@ -42,11 +58,11 @@ def test_it_starts_in_the_background_restarts_and_stops(thinkback: Command) -> N
 
 
 def test_the_first_password_is_shown_in_the_terminal_and_not_in_the_log(
-    thinkback: Command, tmp_path: Path
+    in_background: Started,
 ) -> None:
-    started = thinkback("start")
+    thinkback, started = in_background
 
-    log = tmp_path / "data" / "thinkback.log"
+    log = thinkback.directory / "data" / "thinkback.log"
     assert "Password" in started.stderr
     assert "Password" not in log.read_text()
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
@@ -60,10 +76,8 @@ def test_what_does_not_run_can_not_be_restarted(thinkback: Command) -> None:
     assert refused.stderr.startswith("No gateway runs in the background here.")
 
 
-def test_it_is_started_once(thinkback: Command) -> None:
-    thinkback("start")
-
-    again = thinkback("start")
+def test_it_is_started_once(in_background: Started) -> None:
+    again = in_background.thinkback("start")
 
     assert again.returncode == 1
     assert "is already running in the background" in again.stderr
