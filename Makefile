@@ -68,7 +68,7 @@ harden: .venv/.installed-fuzz ## Measure what is promised on a public address, o
 
 harden-long: .venv/.installed-fuzz ## The same at full scale, with all kills and every coding agent: hours
 	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
-	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py
+	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py tests/properties/test_carriers.py
 
 coverage: .venv/.installed-dev ## Measure which branches the unit and property tests take, in some minutes
 	@.venv/bin/python -m tests.harden $(WRITE) covered

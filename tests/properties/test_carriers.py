@@ -22,12 +22,15 @@ from addon.formats.neutral.turn import Reasoning, Turn
 from addon.formats.wire import sse
 from shared.profiles import builtin_profiles
 from tests.addon.recall.chat import Memory
+from tests.harden.figure import at_scale
 from tests.properties.test_recall import HAPPENINGS, STEPS, Client, Said
 from tests.support.carriers import CARRIERS, Carrier
 from tests.support.turns import Call, Json, completion, events
 from tests.support.turns import Turn as Issued
 
-SEEDS = 500
+SEEDS = at_scale(200, 500)
+"""test_recall.py tells the same happenings of the plainest carrier at length."""
+
 WORDS = st.sampled_from(
     ["<think>", "</think>", "<thi", "nk>", "</", "<", " ", "\n\n", "a", "思考", "\r\n", "answer"]
 )
