@@ -22,10 +22,15 @@ HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
 def base(directory: Path) -> dict[str, str]:
-    """The environment of an image that has a Python with pip and nothing else; what this
-    machine has fetched before is not fetched again.
-    """
+    """The environment of an image that has a Python with pip and nothing else."""
     subprocess.run([sys.executable, "-m", "venv", directory / "python"], check=True, timeout=60)
+    return outside(directory)
+
+
+def outside(directory: Path) -> dict[str, str]:
+    """An environment that knows nothing of the checkout's own; what this machine has fetched
+    before is not fetched again.
+    """
     registry = ("PIP_", "SSL_", "UV_")
     kept = {name: text for name, text in os.environ.items() if name.startswith(registry)}
     cache = {"UV_CACHE_DIR": str(Path.home() / ".cache/uv")}
@@ -82,7 +87,7 @@ def test_the_wheel_serves_from_anywhere_and_keeps_its_state_in_the_data_director
 ) -> None:
     uv, elsewhere = installer(), tmp_path / "elsewhere"
     elsewhere.mkdir()
-    environment = base(tmp_path)
+    environment = outside(tmp_path)
     for command in (["build", "--wheel", "--out-dir", tmp_path, ROOT], ["tool", "install"]):
         wheel = [*tmp_path.glob("thinkback-*.whl")]
         install = [uv, *command, "--quiet", "--python", sys.executable, *wheel]
