@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST_FIRST
+
 ROOT = Path(__file__).parents[1]
 VERBS = {
     "help",
@@ -178,6 +180,10 @@ def test_all_tests_run_on_all_cores_and_one_file_in_one_process(checkout: Checko
 
     assert checkout.make("test").startswith("pytest --numprocesses logical ")
     assert checkout.make("test", f"FILE={path}") == f"pytest {path}\n"
+
+
+def test_what_begins_first_is_there() -> None:
+    assert [path for path in LONGEST_FIRST if not (ROOT / path).exists()] == []
 
 
 def test_the_fast_tests_are_those_of_the_sources(checkout: Checkout) -> None:
