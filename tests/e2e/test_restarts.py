@@ -6,13 +6,16 @@ import http.client
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import openai
 import pysqlite3
 import pytest
 
+from tests.harden.arena import ATTACKER, HONEST, line_from
 from tests.harden.restarts import (
     Load,
     half_read,
@@ -53,6 +56,37 @@ def test_under_load_a_restart_cuts_no_answer_and_refuses_nobody(
     assert load.answers
     assert gateway.processes()[0] == launcher
     assert "waits for answers to end" in gateway.log
+
+
+def served_at_once(gateway: Gateway, address: str, clients: int) -> int:
+    """How many clients of an address are answered while all of them are connected."""
+    with ExitStack() as stack:
+        lines = [stack.enter_context(line_from(address, gateway.port)) for _ in range(clients)]
+        return sum(map(is_served, lines))
+
+
+def is_served(line: socket.socket) -> bool:
+    with suppress(OSError):
+        line.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        return line.recv(4096).startswith(b"HTTP/1.1 200")
+    return False
+
+
+def test_a_crowd_is_turned_away_at_the_sockets_that_are_handed_over_before_and_after_a_restart(
+    served: Served[StrictProvider],
+) -> None:
+    gateway = served.gateway
+    config = gateway.directory / "config.toml"
+    config.write_text("[server]\nmax_connections_per_address = 3\n", "utf-8")
+    try:
+        assert eventually(lambda: served_at_once(gateway, ATTACKER, 6) == 3, 20)
+        old = gateway.data_plane()
+        restart_data_plane(gateway)
+        old.wait(20)
+        assert served_at_once(gateway, HONEST, 3) == 3
+        assert eventually(lambda: served_at_once(gateway, ATTACKER, 6) == 3, 20)
+    finally:
+        config.unlink()
 
 
 def test_a_data_plane_that_hangs_is_replaced_and_its_stacks_are_in_the_log(
