@@ -45,6 +45,7 @@ __all__ = (
     "too_large",
     "too_many",
     "too_much_at_once",
+    "too_much_restored",
     "unknown_coding",
     "unknown_key",
     "unknown_model",
@@ -175,6 +176,15 @@ def too_large(limit: int) -> Problem:
     message = (
         f"The request body is larger than {limit // _MIB} MiB: start a new "
         "chat, or raise max_body_mib."
+    )
+    return Problem(status=413, message=message, code="request_too_large")
+
+
+def too_much_restored(limit: int) -> Problem:
+    """More remembered reasoning belongs to the messages than a request may get (bytes)."""
+    message = (
+        f"More than {limit // _MIB} MiB of reasoning belong to this conversation's messages: "
+        "start a new chat, or raise max_restored_mib."
     )
     return Problem(status=413, message=message, code="request_too_large")
 

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
-from addon.admission.problems import reasoning_unknown
+from addon.admission.problems import reasoning_unknown, too_much_restored
 from addon.formats.chat.carriers import Quirks
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import WireFormat, malformed
@@ -38,6 +38,8 @@ from shared.store.lessons import Kind, Lesson
 
 __all__ = ("UpstreamBodies", "UpstreamBody", "quirks_of")
 
+
+_MIB = 1024 * 1024
 
 _BETWEEN_LOOKS_MS = 60_000
 """How often a request is looked at for whether it could show that a lesson no longer holds:
@@ -328,10 +330,12 @@ class UpstreamBodies:
         known: Policy | None = None,
     ) -> UpstreamBody:
         longest, origin = self._longest(candidate), self._origin_of(candidate)
+        most_bytes = self._snapshot.recall.max_restored_mib * _MIB
         restore = partial(
             self._replay.restore,
             profile,
             origin=origin,
+            most_bytes=most_bytes,
             # The other formats have no two turns of the assistant's in a row.
             joins=candidate.upstream.api != "chat",
             foreign=self._copies.of_others(profile.family),
@@ -342,6 +346,8 @@ class UpstreamBodies:
         if steps:
             policy = replace(policy, turns=steps)
             restoration = restore(policy)
+        if restoration.restored_bytes > most_bytes:
+            raise RequestError(too_much_restored(most_bytes))
         if restoration.rejected is not None:
             raise RequestError(reasoning_unknown(restoration.rejected.at, restoration.rejected.why))
         _, decided = self._snapshot.decided_profile(candidate.upstream, candidate.model)

@@ -5,11 +5,12 @@ later ones send the same.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from addon.recall.carried import carries
 from addon.recall.resolve import SURE
 from addon.recall.turn_keys import Keys, Place
 from shared.profiles import Profile
 
-__all__ = ("Earlier", "Sent")
+__all__ = ("Earlier", "Sent", "forget", "forget_if_late")
 
 
 class Sent(Protocol):
@@ -63,6 +64,21 @@ class Earlier:
 
     def _found(self, place: Place) -> tuple[str, int]:
         return self._sent.get(self._keys.get(place.at, b""), ("", 0))
+
+
+def forget_if_late(place: Place, since: int) -> None:
+    """Drop a turn that was remembered only after a request had gone out without it."""
+    if place.record is None or place.rule in SURE or carries(place.message):
+        return  # what the client carries was not left out then
+    if since >= place.record.made_at:
+        forget(place)
+
+
+def forget(place: Place) -> None:
+    """Drop the turn that was found: it was found too late."""
+    if place.record is not None:
+        place.rule, place.record, place.token = "", None, ""
+        place.why = "found too late: what was sent before is sent again"
 
 
 def _may_vary(place: Place) -> bool:

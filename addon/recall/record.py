@@ -104,6 +104,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The upstream has refused its state: that is never sent again."""
 
     @property
+    def size(self) -> int:
+        """Bytes of all that may be put back of it."""
+        state = (
+            part for one in self.thoughts for part in (one.reasoning.text, one.reasoning.opaque)
+        )
+        texts = (self.text, self.reasoning or "", *state)
+        return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
+    @property
     def is_refused(self) -> bool:
         """Whether the upstream has refused all of it: its reasoning counts as unknown."""
         return self.disowned and self.reasoning is None and not self.thoughts

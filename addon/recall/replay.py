@@ -22,6 +22,9 @@ from shared.store.lookup import Found
 
 __all__ = ("Replay",)
 
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of remembered turns for one request, unless it is said: several times what a model reads."""
+
 ROOT = 8
 """Characters of a token that tell the few conversations apart in which a turn may stand."""
 
@@ -84,6 +87,7 @@ class Replay:
         policy: Policy,
         origin: str = "",
         *,
+        most_bytes: int = _MOST_BYTES,
         joins: bool = False,
         foreign: frozenset[Reasoning] = frozenset(),
         families: Collection[str] = (),
@@ -91,8 +95,8 @@ class Replay:
         """What the messages must carry for an upstream of this profile; the answer belongs
         to its family then.
 
-        `origin` is the upstream's account: state that another one made is left out. `joins` and
-        `foreign` as for `restore`; `families` are all that there are.
+        `origin` is the upstream's account: state that another one made is left out. `most_bytes`,
+        `joins` and `foreign` as for `restore`; `families` are all that there are.
         """
         namespace = self._resolve(profile)
         return restore(
@@ -103,6 +107,7 @@ class Replay:
             has_tools=self._has_tools,
             namespace=namespace,
             memory=self._recall,
+            most_bytes=most_bytes,
             origin=origin,
             joins=joins,
             foreign=foreign,

@@ -12,8 +12,8 @@ import msgspec
 from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK, is_bound
 from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
-from addon.recall.carried import carries
-from addon.recall.earlier import Earlier, Sent
+from addon.formats.wire.pace import breathe
+from addon.recall.earlier import Earlier, Sent, forget, forget_if_late
 from addon.recall.memory import Record
 from addon.recall.message_edit import (
     Parcel,
@@ -25,7 +25,6 @@ from addon.recall.message_edit import (
     written,
 )
 from addon.recall.reasons import Diagnosis
-from addon.recall.resolve import SURE
 from addon.recall.split_turns import WHOLE, Share, shares_of, with_thoughts
 from addon.recall.turn_keys import Place
 from shared.profiles import Profile, Step
@@ -92,6 +91,9 @@ class Restoration(msgspec.Struct):
     unbound: set[str] = msgspec.field(default_factory=set)
     """Turns whose state the upstream has refused: no request sends that again."""
 
+    restored_bytes: int = 0
+    """Bytes of the turns that were put back; beyond `most_bytes` the rest was not looked at."""
+
     @property
     def counts(self) -> dict[str, int]:
         return dict(Counter(diagnosis.rule for diagnosis in self.diagnoses))
@@ -127,6 +129,7 @@ def restore(
     has_tools: bool,
     namespace: bytes,
     memory: Sent,
+    most_bytes: int,
     origin: str = "",
     joins: bool = False,
     foreign: frozenset[Reasoning] = frozenset(),
@@ -135,8 +138,10 @@ def restore(
     """Decide what each message carries for the profile, at an upstream's account; `places` are
     resolved.
 
-    `joins`: the upstream takes assistant messages side by side for one turn. `foreign`: what the
-    client's copies hold of other families' models; `others`: messages that these have made.
+    A request gets no more than `most_bytes` of remembered turns: one that names a turn again and
+    again is small itself. `joins`: the upstream takes assistant messages side by side for one
+    turn. `foreign`: what the client's copies hold of other families' models; `others`: messages
+    that these have made.
     """
     thinking_off = policy.repairing and policy.step == "off"
     result = Restoration(edits={}, diagnoses=[], thinking_off=thinking_off, sent={}, rejected=None)
@@ -159,7 +164,9 @@ def restore(
     result.sent = earlier.now
     restorer = _Restorer(request, earlier, result)
     for place in places:
-        restorer.take(place)
+        breathe()
+        if result.restored_bytes <= most_bytes:
+            restorer.take(place)
     map_ids(messages, places, result.edits)
     if restorer.lost_at is not None:
         _trim(messages, restorer.lost_at, result)
@@ -246,9 +253,9 @@ class _Restorer:
             self._strip(place)
             return
         if place.is_missed and not self._policy.repairing:
-            _forget(place)
+            forget(place)
         elif before in ("omit", "empty") and not place.is_kept:
-            _forget_if_late(place, since)
+            forget_if_late(place, since)
         self._carry(place)
         if place.record is not None and place.record.reasoning is not None:
             self._field_before = self._field_before or place.record.field
@@ -311,6 +318,7 @@ class _Restorer:
 
     def _put_back(self, place: Place, record: Record) -> None:
         own = self._request.owns(record)
+        self._result.restored_bytes += record.size
         if any(thought.reasoning.carrier in CARRIERS for thought in record.thoughts):
             self._unpack(place, record)
         elif record.thoughts and own and place.message.parts:
@@ -469,20 +477,6 @@ class _Restorer:
         if rule == "missing" and why == place.why:
             needed = place.needed
         self._result.diagnoses.append(Diagnosis(place.at, rule, why, needed))
-
-
-def _forget_if_late(place: Place, since: int) -> None:
-    """Drop a turn that was remembered only after a request had gone out without it."""
-    if place.record is None or place.rule in SURE or carries(place.message):
-        return  # what the client carries was not left out then
-    if since >= place.record.made_at:
-        _forget(place)
-
-
-def _forget(place: Place) -> None:
-    if place.record is not None:
-        place.rule, place.record, place.token = "", None, ""
-        place.why = "found too late: what was sent before is sent again"
 
 
 def _trim(messages: Sequence[Message], lost_at: int, result: Restoration) -> None:

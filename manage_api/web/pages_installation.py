@@ -55,6 +55,7 @@ _ABOUT = {
         "change; 0: never."
     ),
     "recall.memory_mib": "The memory that each data plane uses to cache reasoning, in MiB.",
+    "recall.max_restored_mib": "The most reasoning that one request gets back, in MiB.",
 }
 """The purpose of settings that can't be changed in the pages."""
 

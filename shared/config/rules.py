@@ -324,6 +324,7 @@ RULES: Mapping[str, Rule] = {
     "recall.max_age_days": between(1, 36500),
     "recall.max_mib": between(0, 1024 * 1024),
     "recall.memory_mib": between(1, 64 * 1024),
+    "recall.max_restored_mib": between(1, 1024),
     "registration.invite_codes[]": not_empty,
     "ledger.max_age_days": between(1, 36500),
     "audit.max_age_days": between(1, 36500),

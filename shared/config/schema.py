@@ -122,6 +122,9 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int = 64
     """Bound of the in-process cache of the table."""
 
+    max_restored_mib: int = 32
+    """What a request may get of it: one that only names turns is small itself."""
+
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """`[registration]`: who may create an account."""

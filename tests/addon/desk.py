@@ -17,7 +17,7 @@ from addon.formats.paths import classify
 from addon.ledger.meter import Meter
 from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring
-from shared.config.schema import Server, Snapshot, Upstream
+from shared.config.schema import Recall, Server, Snapshot, Upstream
 from shared.model import Principal
 from shared.store.lessons import Lesson, read_lessons
 from shared.store.lookup import look_up
@@ -66,6 +66,7 @@ class Desk:
         self.memory = Memory(path)
         self.upstreams = upstreams or (upstream(),)
         self.server = Server()
+        self.recall = Recall()
         self.profiles: dict[str, dict[str, object]] = {}
         self.keyring = Keyring()
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
@@ -104,7 +105,12 @@ class Desk:
         """A request of which the headers have come."""
         endpoint = classify(path)
         assert endpoint is not None
-        snapshot = Snapshot(upstreams=self.upstreams, server=self.server, profiles=self.profiles)
+        snapshot = Snapshot(
+            upstreams=self.upstreams,
+            server=self.server,
+            recall=self.recall,
+            profiles=self.profiles,
+        )
         return Intake(self.services(), snapshot, principal, endpoint, headers or {})
 
     def services(self) -> Services:

@@ -14,7 +14,7 @@ from addon.exchange.intake import Intake
 from addon.exchange.verdict import Reply
 from addon.formats.neutral.problem import Problem
 from addon.recall.identity import mint, new_token
-from shared.config.schema import Server
+from shared.config.schema import Recall, Server
 from tests.addon.desk import CURSOR, MODEL, Desk, Refused, open_exchange, upstream, whole
 from tests.addon.recall.chat import ID_KEY, Json
 from tests.support.turns import Call, Turn
@@ -297,3 +297,19 @@ def test_a_request_of_more_values_than_any_conversation_has_is_refused_before_it
 
 def test_a_long_text_may_have_as_many_signs_as_it_likes(desk: Desk) -> None:
     desk.open([{"role": "user", "content": ",[{" * 200_000}])
+
+
+def test_a_request_that_names_one_turn_again_and_again_gets_no_more_of_it_than_is_allowed(
+    desk: Desk,
+) -> None:
+    desk.recall = Recall(max_restored_mib=1)
+    thought = "t" * 300_000
+    said: list[Json] = [{"role": "user", "content": "hi"}]
+    desk.converse(said, Turn(reasoning=thought, calls=(Call("call_0", "Read", "{}"),)))
+    turn = said[1:]
+    exchange = desk.open(said[:1] + turn * 3)
+    assert exchange.outgoing.body.count(thought.encode()) == 3
+    with pytest.raises(Refused) as refused:
+        desk.open(said[:1] + turn * 1000, headers=CURSOR)
+    assert (refused.value.problem.status, refused.value.problem.code) == (400, "request_too_large")
+    assert "start a new chat, or raise max_restored_mib" in refused.value.problem.message

@@ -38,7 +38,13 @@ ACCEPTED = {
         "idle_seconds = 3600",
         "min_body_kib = 0.5",
     ],
-    "recall": ["max_age_days = 1", "max_mib = 0", "max_mib = 1048576", "memory_mib = 1"],
+    "recall": [
+        "max_age_days = 1",
+        "max_mib = 0",
+        "max_mib = 1048576",
+        "memory_mib = 1",
+        "max_restored_mib = 1024",
+    ],
     "registration": ["quota_tokens = 1000000000000", 'invite_codes = ["a b"]'],
 }
 ACCEPTED_OF_AN_UPSTREAM = [
@@ -107,6 +113,7 @@ REFUSED = {
         ("max_age_days = 0", "must be from 1 to 36500"),
         ("max_mib = -1", "must be from 0 to 1048576"),
         ("memory_mib = 0", "must be from 1 to 65536"),
+        ("max_restored_mib = 0", "must be from 1 to 1024"),
     ],
     "models": [
         ("refresh_seconds = 59", "must be 0, or from 60 to 2592000"),
