@@ -61,13 +61,13 @@ class Gateway(Planner):
         self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
         self._crowd = Crowd(lambda: node.snapshot.server, node.clock)
         self._request_log = RequestLog(node, self._crowd.may_log)
-        lifecycle = Lifecycle(node, self._crowd)
+        self.slices = Slices()
+        lifecycle = Lifecycle(node, self._crowd, self.slices)
         self._leaving = lifecycle.leaving
         self.addons = (lifecycle, self._crowd, UpstreamConnections(lambda: node.snapshot))
         """mitmproxy calls their hooks too."""
 
         self.room = BodyRoom()
-        self.slices = Slices()
 
     @property
     def server(self) -> Server:

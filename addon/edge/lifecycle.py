@@ -15,6 +15,8 @@ from addon.edge import http1
 from addon.edge.accept_filter import Door
 from addon.edge.leaving import Leaving
 from addon.edge.listening import Port
+from addon.edge.memory import Collector
+from addon.edge.plan import Slices
 from addon.node import Node
 from shared.config.mitm import REQUIRED, SINK
 from shared.lifeline import BEAT_SECONDS, Lifeline, handed_sockets
@@ -38,8 +40,10 @@ _log = logging.getLogger("thinkback")
 class Lifecycle:
     """A mitmproxy addon that starts the gateway, does its periodic work and ends it."""
 
-    def __init__(self, node: Node, door: Door) -> None:
+    def __init__(self, node: Node, door: Door, slices: Slices) -> None:
         self._node = node
+        self._slices = slices
+        self._collector = Collector()
         self._port = Port(handed_sockets(os.environ), door)
         self._lifeline = Lifeline(os.environ)
         self.leaving = Leaving(self._port, self._lifeline, node.clock)
@@ -69,6 +73,7 @@ class Lifecycle:
         self.leaving.begin(self._node.snapshot.server.drain_seconds, ctx.master.shutdown)
 
     async def _live(self) -> None:
+        self._collector.begin()
         await self._port.open()
         self._lifeline.begin()
         while True:
@@ -76,6 +81,7 @@ class Lifecycle:
             self._lifeline.tell("alive")
             try:
                 self._node.each_second()
+                self._collector.each_second(is_working=self._slices.workers > 0)
                 _forget_shown_flows()
             except Exception:
                 _log.exception("the periodic work failed")

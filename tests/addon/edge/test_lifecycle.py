@@ -12,6 +12,7 @@ from mitmproxy.test import taddons
 
 from addon.edge.crowd import Crowd
 from addon.edge.lifecycle import BASELINE, Lifecycle
+from addon.edge.plan import Slices
 from addon.node import Node
 from shared.config.schema import Server
 
@@ -43,6 +44,6 @@ def test_it_does_not_run_with_other_options(
     with taddons.context(*[kind() for kind in OPTIONED]) as tctx:
         tctx.options.update(**BASELINE | option)  # type: ignore[arg-type]
         with pytest.raises(SystemExit):
-            Lifecycle(node, Crowd(Server, node.clock)).running()
+            Lifecycle(node, Crowd(Server, node.clock), Slices()).running()
     [told] = [one.getMessage() for one in caplog.records if one.name == "thinkback"]
     assert told.startswith(text)

@@ -1,4 +1,6 @@
-"""What large bodies took is given back when they are gone, whatever small objects came between."""
+"""What large bodies took is given back when they are gone, whatever small objects came between;
+and no large request is held up by a look at all objects.
+"""
 
 import subprocess
 import sys
@@ -22,3 +24,29 @@ def test_large_allocations_leave_nothing_behind() -> None:
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60
     )
     assert int(done.stdout) < 10
+
+
+COLLECTIONS = """
+import gc
+from addon.edge.memory import DUE, Collector
+seen = []
+gc.callbacks.append(lambda phase, info: seen.append((phase, info["generation"])))
+collector = Collector()
+collector.begin()
+seen.clear()
+held = [[] for _ in range((DUE + 5) * 25_000)]
+during = seen.count(("start", 2))
+collector.each_second(is_working=True)
+working = seen.count(("start", 2))
+collector.each_second(is_working=False)
+print(len(seen) > 10, during, working, seen.count(("start", 2)))
+collector.each_second(is_working=False)
+print(seen.count(("start", 2)))
+"""
+
+
+def test_all_objects_are_looked_at_when_nobody_works_on_a_large_request() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTIONS], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "0", "0", "1", "1"]
