@@ -37,6 +37,9 @@ class Attempt(msgspec.Struct):
     noted_at: float = 0
     """When the books were told what has come of its answer."""
 
+    closes: bool = False
+    """Whether it was given up, and the end of its connection has yet to be reported."""
+
     status: int = 0
     """0 until the head has come."""
 

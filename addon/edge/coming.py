@@ -1,11 +1,13 @@
-"""A request's body until it is let in: its share of the room, and the work of taking it in."""
+"""A request's body until it is let in: its share of the room, and the work of taking it in; and
+what else the request makes work.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 from addon.admission.body_room import Held
 from addon.admission.problems import no_room, too_much_at_once
 from addon.edge.plan import Planner
-from addon.exchange.verdict import Reply, UpstreamCall
 from addon.formats.neutral.problem import Problem
 from addon.formats.wire.pace import Work
 
@@ -26,7 +28,7 @@ class Coming:
         self._tail = bytearray()
         self._size = 0
         self._held = Held(owner, self._let_go)
-        self._work: Work[UpstreamCall | Reply] | None = None
+        self._work: Work[Any] | None = None
 
     @property
     def lost(self) -> bool:
@@ -65,23 +67,25 @@ class Coming:
         self._let_go()
         return body
 
-    def begin(self, take_in: Callable[[], UpstreamCall | Reply]) -> None:
-        """All has come: it may be taken in now."""
-        self._work = Work(take_in, self._planner.clock.monotonic)
+    def begin(self, job: Callable[[], Any]) -> None:
+        """Work on this from now on: one job at a time."""
+        self._work = Work(job, self._planner.clock.monotonic)
         self._planner.slices.workers += 1
 
     def go_on(self) -> bool:
-        """Work for a slice; whether it is taken in."""
+        """Work for a slice; whether the job is done."""
         return self._work is not None and self._work.go_on(self._planner.slices.seconds)
 
-    def result(self) -> UpstreamCall | Reply:
-        """What it has become. Raises what taking it in raised."""
+    def result(self) -> Any:
+        """What the job has come to. Raises what it raised."""
         if self._work is None:
             raise RuntimeError("nobody has begun")
         return self._work.result()
 
     def leave(self) -> None:
-        """It was let in, or its request has ended; a second time does nothing."""
+        """It was let in, a later job is done, or the request has ended; a second time does
+        nothing.
+        """
         self._planner.room.leave(self._held)
         self._let_go()
         if self._work is not None:

@@ -28,9 +28,9 @@ from mitmproxy.proxy.layers.http._events import (
 from addon.admission.problems import gateway_failed, gateway_stopped, too_large
 from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
-from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table
+from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table, decide, go_on_deciding
 from addon.edge.stream import CutOff
-from addon.exchange.verdict import Reply, UpstreamCall
+from addon.exchange.verdict import Reply, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Unreadable
 from addon.formats.wire.sse import KEEP_ALIVE
@@ -100,10 +100,11 @@ def _take_in(call: LlmStream) -> CommandGenerator[None]:
 
 def _opened(call: LlmStream) -> UpstreamCall | Reply:
     try:
-        return call.client.coming.result()
+        opened: UpstreamCall | Reply = call.client.coming.result()
     except Exception:
         _log.exception("a body could not be taken in; the request is refused")
         return call.plan.intake.reply(gateway_failed())
+    return opened
 
 
 def _reserve(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
@@ -126,8 +127,14 @@ def _send(call: LlmStream, event: Connected) -> CommandGenerator[None]:
         call.enter(Phase.AWAITING_HEAD)
         yield from call.client.send(call.attempt.request, connection)
     else:
-        verdict = call.exchange.unreachable(connect_words(error or ""))
-        yield from call.conclude(verdict, Phase.CONNECTING)
+        why = connect_words(error or "")
+        yield from decide(call, lambda: call.exchange.unreachable(why), _try_next)
+
+
+def _try_next(call: LlmStream, verdict: Verdict) -> CommandGenerator[None]:
+    """Go on after a connection that failed: at once, unless others went on meanwhile."""
+    at_once = call.phase is Phase.CONNECTING
+    yield from call.conclude(verdict, Phase.CONNECTING if at_once else Phase.RETRYING)
 
 
 def _read_head(call: LlmStream, event: ResponseHeaders) -> CommandGenerator[None]:
@@ -172,8 +179,18 @@ def _lose_before_head(call: LlmStream, event: ResponseProtocolError) -> CommandG
 
 def _lose(call: LlmStream, event: ResponseProtocolError) -> CommandGenerator[None]:
     call.client.upstream = None
-    verdict = call.exchange.unreachable("it closed the connection")
-    yield from call.conclude(verdict, Phase.RETRYING)
+    yield from decide(call, lambda: call.exchange.unreachable("it closed the connection"))
+
+
+def _go_on_deciding(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
+    yield from go_on_deciding(call)
+
+
+def _note_close(
+    call: LlmStream, event: ResponseEndOfMessage | ResponseProtocolError
+) -> CommandGenerator[None]:
+    call.attempt.closes = False
+    yield from ()
 
 
 # -- answers ---------------------------------------------------------------------------------------
@@ -193,7 +210,12 @@ def _judge(call: LlmStream, event: ResponseEndOfMessage) -> CommandGenerator[Non
     call.client.upstream = None
     attempt = call.attempt
     judge = call.exchange.whole if attempt.succeeded else call.exchange.refused
-    verdict = judge(attempt.status, attempt.headers, bytes(attempt.body))
+    answer = attempt.status, attempt.headers, bytes(attempt.body)
+    yield from decide(call, lambda: judge(*answer), _answer)
+
+
+def _answer(call: LlmStream, verdict: Verdict) -> CommandGenerator[None]:
+    """Tell the client when its turns are stored, or go on to the next attempt."""
     if isinstance(verdict, Reply):
         call.settle(verdict.status)
     if isinstance(verdict, Reply) and not call.exchange.storing.over:
@@ -353,8 +375,8 @@ def _step(act: Act, *phases: Phase) -> Step:
 _P = Phase
 _ENDS = (_P.ANSWERED, _P.BROKEN)
 _OPENS = (_P.OPENING, _P.RESERVING, _P.CONNECTING, *_ENDS)
-_RETRIES = (_P.RETRYING, *_ENDS)
-_FAILS = (_P.ABORTING, *_ENDS)
+_RETRIES = (_P.DECIDING, _P.RETRYING, *_ENDS)
+_FAILS = (_P.DECIDING, _P.ABORTING, *_ENDS)
 _HOLDS = (_P.HOLDING, _P.ENDING)
 # While a connection is made, too, mitmproxy reports these, but holds them back until then.
 _ALWAYS = {
@@ -394,7 +416,7 @@ _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
     _P.OPENING: _ALWAYS | {events.Wakeup: _step(_go_on_opening, *_OPENS)},
     _P.RESERVING: _ALWAYS | {events.Wakeup: _step(_reserve, _P.RESERVING, _P.CONNECTING, *_ENDS)},
     _P.CONNECTING: {
-        Connected: _step(_send, _P.AWAITING_HEAD, _P.CONNECTING, *_ENDS),
+        Connected: _step(_send, _P.AWAITING_HEAD, _P.DECIDING, _P.CONNECTING, *_ENDS),
     },
     _P.AWAITING_HEAD: _ALWAYS
     | {
@@ -413,6 +435,13 @@ _ROWS: Mapping[Phase, Mapping[type[events.Event], Step]] = {
     _P.STREAMING: _ALWAYS | _OF_A_STREAM | {CutOff: _step(_cut_off_stream, *_ENDS)},
     _P.HOLDING: _ALWAYS | _OF_A_STREAM | _ENDED | {events.Wakeup: _step(_go_on, _P.STREAMING)},
     _P.ENDING: _ALWAYS | _OF_THE_LAST_ATTEMPT | _ENDED | {events.Wakeup: _step(_end_held, *_ENDS)},
+    _P.DECIDING: _ALWAYS
+    | _OF_THE_LAST_ATTEMPT
+    | {
+        ResponseEndOfMessage: _step(_note_close),
+        ResponseProtocolError: _step(_note_close),
+        events.Wakeup: _step(_go_on_deciding, _P.ENDING, _P.ABORTING, *_RETRIES),
+    },
     _P.ABORTING: _ALWAYS
     | _OF_THE_LAST_ATTEMPT
     | {

@@ -6,6 +6,7 @@ Here is what a call can do; `llm_phases` says what it does when.
 
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from addon.exchange.verdict import Reply, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import error_body
 
-__all__ = ("Act", "LlmStream", "Phase", "Step", "Table")
+__all__ = ("Act", "LlmStream", "Phase", "Step", "Table", "decide", "go_on_deciding")
 
 KEEP_ALIVE_SECONDS = 10
 """Silence after which the client gets a comment: proxies and libraries give up at 30 s or more."""
@@ -83,6 +84,11 @@ class Phase(Enum):
     ENDING = auto()
     """The answer is there to its end, which is held back for the same reason."""
 
+    DECIDING = auto()
+    """What becomes of an attempt that ended is worked out, slice by slice: the next candidate
+    may need a body of its own.
+    """
+
     ABORTING = auto()
     """The attempt failed while its answer was coming. The next one follows when the
     connection's end has been reported, lest that be taken for its own.
@@ -105,6 +111,9 @@ class Step(msgspec.Struct, frozen=True):
     act: Act
     leads_to: frozenset[Phase] = frozenset()
 
+
+type Then = Callable[[LlmStream, Verdict], CommandGenerator[None]]
+"""What is done when it is known what becomes of an attempt."""
 
 type Table = Mapping[Phase, Mapping[type[events.Event], Step]]
 
@@ -159,7 +168,7 @@ class LlmStream:
     def enter(self, phase: Phase) -> None:
         if phase not in self._leads_to:
             raise RuntimeError(f"{self.phase.name} does not lead to {phase.name} here")
-        if phase not in (Phase.READING, Phase.OPENING):
+        if phase not in (Phase.READING, Phase.OPENING, Phase.DECIDING):
             self.client.coming.leave()
         self.phase = phase
 
@@ -238,10 +247,10 @@ class LlmStream:
             yield from self.finish()
             return
         body = error_body(self.exchange.candidate.upstream.api, problem)
-        verdict = self.exchange.refused(error.status, {"content-type": "application/json"}, body)
-        again = Phase.RETRYING if self.client.upstream is None else Phase.ABORTING
+        told = {"content-type": "application/json"}
+        self.attempt.closes = self.client.upstream is not None
         yield from self.client.abort()
-        yield from self.conclude(verdict, again)
+        yield from decide(self, lambda: self.exchange.refused(error.status, told, body))
 
     def conclude(self, verdict: Verdict, again: Phase) -> CommandGenerator[None]:
         """Go on to the next attempt by way of `again`, or tell the client why there is none."""
@@ -305,6 +314,33 @@ class LlmStream:
     def is_silent(self, now: float) -> bool:
         """Whether the client is to be told that its stream is alive."""
         return self.exchange.streams and now - self.client.sent_at >= KEEP_ALIVE_SECONDS
+
+
+def _conclude(call: LlmStream, verdict: Verdict) -> CommandGenerator[None]:
+    again = Phase.ABORTING if call.attempt.closes else Phase.RETRYING
+    yield from call.conclude(verdict, again)
+
+
+def decide(
+    call: LlmStream, judge: Callable[[], Verdict], then: Then = _conclude
+) -> CommandGenerator[None]:
+    """Work out what becomes of an attempt that ended, and `then` go on as it says."""
+    call.client.coming.begin(lambda: partial(then, call, judge()))
+    yield from go_on_deciding(call)
+
+
+def go_on_deciding(call: LlmStream) -> CommandGenerator[None]:
+    """Work on it for a slice."""
+    coming = call.client.coming
+    if not coming.go_on():
+        call.enter(Phase.DECIDING)
+        yield commands.RequestWakeup(0)
+        return
+    try:
+        go_on = coming.result()
+    finally:
+        coming.leave()
+    yield from go_on()
 
 
 def _is_open(client: GatewayStream, wanted: GetHttpConnection) -> bool:

@@ -1,6 +1,6 @@
 """Builds the request body for each candidate and, if it is rejected, a repaired one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
@@ -74,6 +74,11 @@ class UpstreamBody(msgspec.Struct, frozen=True):
 
     longest: int | None = None
     """The most tokens that the answer may have, as in `Wanted`."""
+
+    blamed: Mapping[int, Step] = {}
+    """As `UpstreamBodies` finds them for a body that is repaired: what an upstream that takes
+    it has refused the one before for.
+    """
 
 
 class UpstreamBodies:
@@ -304,7 +309,7 @@ class UpstreamBodies:
     def accepted(self, body: UpstreamBody) -> None:
         """The upstream took the body: what it was sent binds."""
         if body.policy.repairing:
-            self._steps.keep(body.endpoint, self._blamed(body.restoration.given_up))
+            self._steps.keep(body.endpoint, body.blamed)
         self._replay.accepted(body.restoration)
         for change in body.changes:
             self._lessons.change(change)
@@ -374,12 +379,15 @@ class UpstreamBodies:
         except MalformedJson as error:  # within a message, which nobody has taken apart before
             raise malformed(error) from error
         self._copies.account, self._copies.family = origin, profile.family
+        # Found out here, as making a body may take its time and an answer may not.
+        blamed = self._blamed(restoration.given_up) if policy.repairing else {}
         return UpstreamBody(
             *(endpoint, origin, encoded, profile, policy, restoration),
             repaired=repaired,
             changes=changes,
             known=known,
             longest=longest,
+            blamed=blamed,
         )
 
     def _lesson(self, refused: UpstreamBody, kind: Kind, words: str, member: str = "") -> Lesson:

@@ -6,13 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pysqlite3
+from mitmproxy import http
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.http import GetHttpConnection, _events
+from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
 
 from addon.edge import http1
 from addon.edge.gateway import Gateway
+from addon.edge.http1 import Tick
+from addon.edge.stream import CutOff
 from tests.addon.edge.conftest import add_key, make_node
 from tests.addon.edge.line import Clock, Line
 
-__all__ = ("Heard", "Scene")
+__all__ = ("Heard", "Scene", "an_event")
 
 
 class Scene:
@@ -64,3 +70,33 @@ class Heard(logging.Handler):
     def __exit__(self, *_: object) -> None:
         for name in ("thinkback.request", "thinkback.stream"):
             logging.getLogger(name).removeHandler(self)
+
+
+def an_event(kind: type[events.Event]) -> events.Event:
+    """An event of this kind, of the first request."""
+    response = http.Response.make(200, b"", {"content-type": "text/event-stream"})
+    samples = {
+        _events.RequestHeaders: lambda: _events.RequestHeaders(
+            1, http.Request.make("POST", "http://x"), False
+        ),
+        _events.RequestData: lambda: _events.RequestData(1, b"]"),
+        _events.RequestTrailers: lambda: _events.RequestTrailers(1, http.Headers()),
+        _events.RequestEndOfMessage: lambda: _events.RequestEndOfMessage(1),
+        _events.RequestProtocolError: lambda: _events.RequestProtocolError(
+            1, "left", _events.ErrorCode.CLIENT_DISCONNECTED
+        ),
+        Connected: lambda: Connected(
+            GetHttpConnection(("x", 1), False, None), (None, "Connect call failed")
+        ),
+        _events.ResponseHeaders: lambda: _events.ResponseHeaders(1, response),
+        _events.ResponseData: lambda: _events.ResponseData(1, b": comment\n\n"),
+        _events.ResponseTrailers: lambda: _events.ResponseTrailers(1, http.Headers()),
+        _events.ResponseEndOfMessage: lambda: _events.ResponseEndOfMessage(1),
+        _events.ResponseProtocolError: lambda: _events.ResponseProtocolError(
+            1, "lost", _events.ErrorCode.GENERIC_SERVER_ERROR
+        ),
+        events.Wakeup: lambda: events.Wakeup(commands.RequestWakeup(0)),
+        Tick: Tick,
+        CutOff: CutOff,
+    }
+    return samples[kind]()

@@ -10,20 +10,18 @@ import h11
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mitmproxy import connection, http
+from mitmproxy import connection
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.proxy import commands, events
-from mitmproxy.proxy.layers.http import GetHttpConnection, _events
+from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
+from mitmproxy.proxy.layers.http import _events
 from mitmproxy.test import taddons
 
 from addon.edge import http1
-from addon.edge.http1 import Tick
 from addon.edge.llm_phases import EVENTS, IGNORED, REFUSED, TABLE
 from addon.edge.llm_stream import HELD_RETRY_SECONDS, LlmStream, Phase
-from addon.edge.stream import CutOff
 from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
-from tests.addon.edge.scene import Heard, Scene
+from tests.addon.edge.scene import Heard, Scene, an_event
 
 HANDLED = "handled"
 KINDS = {"h": HANDLED, "i": "ignored", "-": "refused"}
@@ -55,6 +53,7 @@ COLLECTING     - - - - h  -  - h i h h  - h h
 STREAMING      - - - - h  -  - h i h h  - h h
 HOLDING        - - - - h  -  - h i h h  h h i
 ENDING         - - - - h  -  i i i i i  h i i
+DECIDING       - - - - h  -  i i i h h  h i h
 ABORTING       - - - - h  -  i i i h h  - i h
 RETRYING       - - - - h  -  i i i i i  h i h
 ANSWERED       - i i i h  -  i i i i i  i i i
@@ -146,6 +145,16 @@ def ending(scene: Scene) -> Line:
     return line
 
 
+def deciding(scene: Scene) -> Line:
+    scene.gateway.slices.workers = 0
+    line = scene.line(holds=True)
+    line.says(request(scene.key))
+    line.release()
+    scene.gateway.slices.workers = 10**12
+    line.upstream_says(refusal(503))
+    return line
+
+
 def aborting(scene: Scene) -> Line:
     line = scene.line(holds=True)
     line.says(request(scene.key))
@@ -185,6 +194,7 @@ REACHED: dict[Phase, Callable[[Scene], Line]] = {
     Phase.STREAMING: streaming,
     Phase.HOLDING: holding,
     Phase.ENDING: ending,
+    Phase.DECIDING: deciding,
     Phase.ABORTING: aborting,
     Phase.RETRYING: retrying,
     Phase.ANSWERED: answered,
@@ -198,36 +208,6 @@ def call_of(line: Line) -> LlmStream:
     call = line.stream._half
     assert isinstance(call, LlmStream)
     return call
-
-
-def an_event(kind: type[events.Event]) -> events.Event:
-    """An event of this kind, of the first request."""
-    response = http.Response.make(200, b"", {"content-type": "text/event-stream"})
-    samples = {
-        _events.RequestHeaders: lambda: _events.RequestHeaders(
-            1, http.Request.make("POST", "http://x"), False
-        ),
-        _events.RequestData: lambda: _events.RequestData(1, b"]"),
-        _events.RequestTrailers: lambda: _events.RequestTrailers(1, http.Headers()),
-        _events.RequestEndOfMessage: lambda: _events.RequestEndOfMessage(1),
-        _events.RequestProtocolError: lambda: _events.RequestProtocolError(
-            1, "left", _events.ErrorCode.CLIENT_DISCONNECTED
-        ),
-        Connected: lambda: Connected(
-            GetHttpConnection(("x", 1), False, None), (None, "Connect call failed")
-        ),
-        _events.ResponseHeaders: lambda: _events.ResponseHeaders(1, response),
-        _events.ResponseData: lambda: _events.ResponseData(1, b": comment\n\n"),
-        _events.ResponseTrailers: lambda: _events.ResponseTrailers(1, http.Headers()),
-        _events.ResponseEndOfMessage: lambda: _events.ResponseEndOfMessage(1),
-        _events.ResponseProtocolError: lambda: _events.ResponseProtocolError(
-            1, "lost", _events.ErrorCode.GENERIC_SERVER_ERROR
-        ),
-        events.Wakeup: lambda: events.Wakeup(commands.RequestWakeup(0)),
-        Tick: Tick,
-        CutOff: CutOff,
-    }
-    return samples[kind]()
 
 
 @pytest.fixture
@@ -340,6 +320,7 @@ LIKELY: dict[Phase | None, tuple[str, ...]] = {
     Phase.STREAMING: (*EVENTS_OF_A_STREAM, "upstream closes"),
     Phase.HOLDING: ("wakeup", *EVENTS_OF_A_STREAM),
     Phase.ENDING: ("wakeup",),
+    Phase.DECIDING: ("wakeup",),
     Phase.ABORTING: ("release", "a brace"),
     Phase.RETRYING: ("wakeup",),
     Phase.ANSWERED: ("release",),
