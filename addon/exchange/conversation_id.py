@@ -26,6 +26,9 @@ _SESSION = re.compile(r"session(?:_id\"\s*:\s*\"|_)([0-9A-Za-z-]{8,64})")
 `session_id`.
 """
 
+_LONGEST_USER = 4096
+"""Characters in which a session is looked for; Claude Code's have some 200."""
+
 _LETTERS = 24
 """Hexadecimal digits: 96 bits, as many as an exchange's own id has."""
 
@@ -49,7 +52,8 @@ def _names(headers: Mapping[str, str], request: ClientRequest) -> Iterator[str]:
     """What the client calls the conversation, the surest name first; some are empty."""
     metadata = request.metadata
     yield as_str(metadata.get("cursorConversationId"))
-    session = _SESSION.search(request.user or as_str(metadata.get("user_id")))
+    user = request.user or as_str(metadata.get("user_id"))
+    session = _SESSION.search(user[:_LONGEST_USER])
     if session is not None:
         yield session[1]
     yield from (headers.get(name, "") for name in _HEADERS)

@@ -11,6 +11,7 @@ from addon.formats.chat.carriers import Quirks
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import WireFormat, malformed
 from addon.formats.neutral.turn import Reasoning
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson
 from addon.recall.conversation_steps import ConversationSteps
 from addon.recall.identity import digest
@@ -379,6 +380,7 @@ class UpstreamBodies:
         except MalformedJson as error:  # within a message, which nobody has taken apart before
             raise malformed(error) from error
         self._copies.account, self._copies.family = origin, profile.family
+        breathe()
         # Found out here, as making a body may take its time and an answer may not.
         blamed = self._blamed(restoration.given_up) if policy.repairing else {}
         return UpstreamBody(

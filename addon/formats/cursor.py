@@ -12,6 +12,7 @@ from addon.formats.neutral.turn import Message
 from addon.formats.responses import request as responses_request
 from addon.formats.tolerant.history import messages_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
+from addon.formats.wire.pace import breathe_for
 from addon.formats.wire.splice import MalformedJson, Members, value
 
 __all__ = ("decode", "is_plain")
@@ -51,11 +52,16 @@ def is_plain(parts: Members) -> bool:
             return "messages" not in found and "input" not in found
         if not all(map(_is_plain_tool, dicts_in(value(found.get("tools", b"null"))))):
             return False
-        if not any(mark in found["messages"] for mark in _MARKS):
+        if not any(_holds(found["messages"], mark) for mark in _MARKS):
             return True
         return not any(map(_is_foreign, dicts_in(value(found["messages"]))))
     except MalformedJson:
         return True
+
+
+def _holds(text: bytes, mark: bytes) -> bool:
+    breathe_for(len(text))
+    return mark in text
 
 
 def _is_plain_tool(tool: dict[str, Any]) -> bool:

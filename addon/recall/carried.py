@@ -11,7 +11,7 @@ from addon.formats.chat.carriers import ANNEX, DETAILS
 from addon.formats.chat.details import secrets_of, text_of
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning
 from addon.formats.wire.lenient import dicts_in
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import breathe, pieces_of
 from addon.formats.wire.splice import scalar_text, value
 from addon.recall.identity import canonical_arguments
 from addon.recall.memory import Record
@@ -94,4 +94,5 @@ def _states_in(reasoning: Reasoning) -> Iterator[str]:
 
 def _bare(text: str) -> str:
     """The text without any blanks: formats join the pieces of a turn's reasoning differently."""
-    return "".join(text.encode(errors="replace").decode().split())
+    pieces = (piece.encode(errors="replace").decode() for piece in pieces_of(text))
+    return "".join(["".join(piece.split()) for piece in pieces])

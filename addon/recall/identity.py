@@ -9,14 +9,16 @@ a turn, and a foreign id is recognised without a look into the table.
 import hmac
 import re
 import unicodedata
+from collections.abc import Iterator
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import LONG, between_breaths, breathe, breathe_for
 from addon.formats.wire.splice import MalformedJson, value
+from addon.formats.wire.weight import count_values
 
 __all__ = (
     "MintedId",
@@ -43,7 +45,14 @@ _MINTED = re.compile(
 _QUERY_OPEN, _QUERY_CLOSE = "<user_query>", "</user_query>"
 """Cursor's tags around the user's own words."""
 
+_LONGEST_ARGUMENTS = 1024 * 1024
+"""Characters of a call's arguments: models write some 256 KiB at most in one answer."""
+
+_MOST_VALUES = 20_000
+"""JSON values in a call's arguments: each costs a fraction of a microsecond."""
+
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MOST_MARKS = 30
 """Combining marks on one letter; no language has more
 (https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format).
@@ -85,22 +94,36 @@ def read_minted(call_id: str, key: bytes) -> MintedId | None:
 def digest(*parts: bytes | str) -> bytes:
     """A digest of 16 bytes of the parts in this order."""
     breathe()
-    return digest_of(frame(*parts))
+    return digest_of(b"", *parts)
 
 
 def frame(*parts: bytes | str) -> bytes:
     """The parts with their lengths, so that no others are the same when they are joined."""
     joined = b""
     for part in parts:
-        if isinstance(part, str):
-            part = part.encode("utf-8", "surrogatepass")
+        part = _encoded(part)
         joined += len(part).to_bytes(8) + part
     return joined
 
 
-def digest_of(joined: bytes) -> bytes:
-    """The digest of parts that are framed."""
-    return blake2b(joined, digest_size=16).digest()
+def digest_of(framed: bytes, *parts: bytes | str) -> bytes:
+    """The digest of what is framed already and of the parts after it."""
+    if sum(map(len, parts)) < LONG:
+        return blake2b(framed + frame(*parts), digest_size=16).digest()
+    digested = blake2b(framed, digest_size=16)
+    for part in parts:
+        cuts = range(0, len(part), LONG)
+        pieces = [_encoded(part[at : at + LONG]) for at in between_breaths(cuts)]
+        digested.update(sum(map(len, pieces)).to_bytes(8))
+        for piece in between_breaths(pieces):
+            digested.update(piece)
+    return digested.digest()
+
+
+def _encoded(part: bytes | str) -> bytes:
+    if isinstance(part, str):
+        return part.encode("utf-8", "surrogatepass")
+    return part
 
 
 def normal_text(text: str) -> str:
@@ -110,15 +133,37 @@ def normal_text(text: str) -> str:
     A text with more marks on a letter than any language has keeps its composition: sorting
     them takes quadratic time.
     """
+    pieces = list(between_breaths(_pieces(text)))
     if not text.isascii():
-        text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
-        if not _MANY_MARKS.search(text):
-            text = unicodedata.normalize("NFC", text)
-    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+        whole = [_LONE_SURROGATE.sub(_REPLACEMENT, piece) for piece in between_breaths(pieces)]
+        if any(_MANY_MARKS.search(piece) for piece in between_breaths(whole)):
+            pieces = whole
+        else:
+            pieces = [unicodedata.normalize("NFC", piece) for piece in between_breaths(whole)]
+    ends = [piece.replace("\r\n", "\n").replace("\r", "\n") for piece in between_breaths(pieces)]
+    return "".join(ends).strip()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces that can be composed one by one; where nothing but marks and letters
+    that join what stands before them follows for too long, it is cut within them.
+    """
+    start = 0
+    while len(text) - start > 2 * LONG:
+        cut = start + LONG
+        begin = _BEGINS_ANEW.search(text, cut, cut + LONG)
+        if begin is not None:
+            cut = begin.start()
+        elif text[cut - 1 : cut + 1] == "\r\n":
+            cut += 1
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
 
 
 def query_of(text: str) -> str:
     """The user's own words: the `<user_query>` part, if a client wraps it with changing context."""
+    breathe_for(len(text))
     # Two searches: a pattern of both tags would start anew at every tag that nothing closes.
     start = text.find(_QUERY_OPEN)
     if start >= 0:
@@ -129,9 +174,17 @@ def query_of(text: str) -> str:
 
 
 def canonical_arguments(arguments: str) -> str:
-    """Call arguments independent of their JSON spelling; other text is normalised."""
+    """Call arguments independent of their JSON spelling; other text is normalised, and so is
+    what is longer, or holds more, than any model calls a tool with.
+    """
+    if len(arguments) > _LONGEST_ARGUMENTS:
+        return normal_text(arguments)
+    breathe_for(len(arguments))
     try:
-        return repr(_canonical(value(arguments.encode())))
+        encoded = arguments.encode()
+        if count_values(encoded, _MOST_VALUES) > _MOST_VALUES:
+            return normal_text(arguments)
+        return repr(_canonical(value(encoded)))
     except (MalformedJson, UnicodeEncodeError, RecursionError):
         return normal_text(arguments)
 
@@ -144,8 +197,25 @@ def _marks() -> str:
     return "".join(map(chr, codes)) + "\U00010100-\U0001e9ff"
 
 
+def _joining() -> str:
+    """For a pattern's class: what may join the character before it in a composition, but for
+    marks (https://www.unicode.org/reports/tr15/, the second characters of composites).
+    """
+    found = {"\u1161-\u1175", "\u11a8-\u11c2"}  # Hangul's vowels and final consonants
+    for code in range(0xC0, 0x10000):
+        apart = unicodedata.decomposition(chr(code)).split()
+        if len(apart) == 2 and not apart[0].startswith("<"):
+            found |= {chr(int(apart[1], 16))}
+            if unicodedata.combining(chr(int(apart[0], 16))):
+                found |= {chr(code)}
+    return "".join(sorted(found))
+
+
 # With a class at its head, a search skips all other characters quickly.
 _MANY_MARKS = re.compile(f"[{_marks()}][{_marks()}]{{{_MOST_MARKS}}}")
+
+_BEGINS_ANEW = re.compile(f"[^\n{_marks()}{_joining()}]")
+"""A character before which a text can be cut: it joins none, and ends no line's end."""
 
 
 def _canonical(node: Any) -> Any:

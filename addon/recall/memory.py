@@ -6,11 +6,12 @@ waits for the database; the table makes turns survive a restart and serves other
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
-from itertools import islice
+from itertools import batched, islice
 from sys import getsizeof
 
 import msgspec
 
+from addon.formats.wire.pace import between_breaths
 from addon.recall.commits import Commit, Commits
 from addon.recall.record import Record, Thought, decode, encode
 from shared.clock import Clock
@@ -18,7 +19,12 @@ from shared.store import recall as table
 from shared.store.engine import Engine, Statement
 from shared.store.lookup import Found, Wanted, look_up
 
-__all__ = ("MAX_CANDIDATES", "Recall", "Record", "Thought")
+__all__ = ("LOT", "MAX_CANDIDATES", "Recall", "Record", "Thought")
+
+LOT = 1000
+"""Turns or keys that are looked up at a time, which takes some milliseconds; few conversations
+have more.
+"""
 
 MAX_CANDIDATES = 64
 """Turns read for one key; more of them can't be told apart anyway."""
@@ -83,11 +89,12 @@ class Recall:
 
     def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]:
         """The known turns among these in the namespace."""
-        wanted = dict.fromkeys(tokens)
-        turns = {token: self._held[token] for token in wanted if token in self._held}
-        absent = [token for token in wanted if token not in turns]
-        if absent:
-            turns |= _held(namespace, look_up(self._engine, Wanted(turns={namespace: absent})))
+        named = dict.fromkeys(tokens)
+        turns = {token: self._held[token] for token in named if token in self._held}
+        absent = [token for token in named if token not in turns]
+        for lot in between_breaths(batched(absent, LOT)):
+            wanted = Wanted(turns={namespace: lot})
+            turns |= _held(namespace, look_up(self._engine, wanted))
         turns = {token: held for token, held in turns.items() if held.namespace == namespace}
         for token, held in turns.items():
             if token in self._held:
@@ -105,9 +112,11 @@ class Recall:
         """Those of the turns that stand in one of the namespaces."""
         held = {token for token in tokens if token in self._held}
         absent = [token for token in tokens if token not in held]
-        found = look_up(self._engine, Wanted(turns=dict.fromkeys(namespaces, absent)))
         made = {token for token in held if self._held[token].namespace in namespaces}
-        return made.union(*found.turns.values())
+        for lot in between_breaths(batched(absent, LOT)):
+            found = look_up(self._engine, Wanted(turns=dict.fromkeys(namespaces, lot)))
+            made = made.union(*found.turns.values())
+        return made
 
     def take(self, namespace: bytes, found: Found) -> None:
         """Hold the turns of the namespace that were looked up, for those who ask next."""
@@ -119,8 +128,9 @@ class Recall:
         """The tokens of the turns with each key, in this process and in the table, up to
         MAX_CANDIDATES.
         """
-        wanted = Wanted(keys=list(dict.fromkeys(keys)), most=MAX_CANDIDATES)
-        tokens = look_up(self._engine, wanted).tokens
+        tokens: dict[bytes, list[str]] = {}
+        for lot in between_breaths(batched(dict.fromkeys(keys), LOT)):
+            tokens |= look_up(self._engine, Wanted(keys=lot, most=MAX_CANDIDATES)).tokens
         for key, found in tokens.items():
             # A list that was cut short stays as long as it is.
             if len(found) < MAX_CANDIDATES and self._dropped:
@@ -167,8 +177,10 @@ class Recall:
     def sent(self, keys: Collection[bytes]) -> dict[bytes, tuple[str, int]]:
         """What was sent before for turns that were not found, and when (epoch ms)."""
         held = {key: self._sent[key] for key in keys if key in self._sent}
-        wanted = Wanted(sent=[key for key in keys if key not in held])
-        return look_up(self._engine, wanted).sent | held
+        found: dict[bytes, tuple[str, int]] = {}
+        for lot in between_breaths(batched((key for key in keys if key not in held), LOT)):
+            found |= look_up(self._engine, Wanted(sent=lot)).sent
+        return found | held
 
     def keep_sent(self, values: dict[bytes, str]) -> None:
         """Note what this request sends for turns not found."""

@@ -11,7 +11,7 @@ from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
 from addon.recall.carried import carries, contradicts
 from addon.recall.commits import Commit
 from addon.recall.identity import digest, mint, new_token, normal_text
-from addon.recall.memory import Recall, Record, Thought
+from addon.recall.memory import LOT, Recall, Record, Thought
 from addon.recall.resolve import AGAIN, resolve
 from addon.recall.restore import Policy, Restoration, restore
 from addon.recall.turn_keys import Keys, Place, places_of
@@ -64,7 +64,7 @@ class Replay:
         absent = self._recall.absent(named)
         if not absent:
             return {}
-        return {self._namespace_of(profile): absent}
+        return {self._namespace_of(profile): absent[:LOT]}
 
     def take(self, found: Found) -> None:
         """Take up what was looked up of it."""
@@ -116,8 +116,8 @@ class Replay:
 
     def keys_of(self, messages: Collection[int]) -> dict[bytes, int]:
         """The keys of the turns that stand at these places among the messages."""
-        keys = Keys(self._namespace)
-        return {keys.sent(place): place.at for place in self._places if place.at in messages}
+        keys, wanted = Keys(self._namespace), frozenset(messages)
+        return {keys.sent(place): place.at for place in self._places if place.at in wanted}
 
     def accepted(self, restoration: Restoration) -> None:
         """The upstream took the request: what it was sent binds later requests."""

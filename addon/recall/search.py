@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from addon.formats.neutral.turn import Message
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import between_breaths, breathe
 from addon.recall.carried import contradicts
 from addon.recall.evidence import Candidate, Results, weigh
 from addon.recall.identity import normal_text
@@ -99,7 +99,7 @@ class Search:
         crowds = {key for key, found in tokens.items() if len(found) >= MAX_CANDIDATES}
         self.read(dict.fromkeys(chain(*(tokens[key] for key in tokens.keys() - crowds))))
         found: dict[int, Found] = {}
-        for at, place in places.items():
+        for at, place in between_breaths(places.items()):
             if place.message.calls:
                 found[at] = self._weigh_calls(place, leads[at], tokens, crowds)
             else:

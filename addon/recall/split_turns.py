@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from addon.formats.neutral.turn import Message, Part, Reasoning
+from addon.formats.wire.pace import breathe
 from addon.recall.carried import carries, contradicts
 from addon.recall.identity import normal_text
 from addon.recall.memory import Record, Thought
@@ -39,6 +40,7 @@ def shares_of(places: Sequence[Place]) -> dict[int, Share]:
     """The shares of the messages, by index, that are parts of split turns."""
     shares: dict[int, Share] = {}
     for before, place in pairwise(places):
+        breathe()
         if before.at + 1 != place.at or not _are_one(before, place):
             continue
         first = shares.get(before.at, WHOLE)
@@ -54,10 +56,12 @@ def with_thoughts(message: Message, record: Record, share: Share) -> tuple[Part,
     """
     others = list(_others(message))
     thoughts = [one for one in record.thoughts if _belongs(one, share, len(others))]
+    before: dict[int, list[Part]] = {}
+    for one in thoughts:
+        before.setdefault(max(one.at - share.start, 0), []).append(one.reasoning)
     parts: list[Part] = []
     for at, part in enumerate(others):
-        parts += [one.reasoning for one in thoughts if max(one.at - share.start, 0) == at]
-        parts.append(part)
+        parts += [*before.get(at, ()), part]
     return (*parts, *(one.reasoning for one in thoughts if one.at - share.start >= len(others)))
 
 

@@ -42,6 +42,9 @@ LONG_TEXT = 64
 _UNIQUE = 12
 """Letters and digits from which an id is random, and no number with a prefix."""
 
+_LONGEST_ID = 256
+"""Characters of an id that are looked at; real ones have fewer."""
+
 _FRAME = (16).to_bytes(8)
 """What `frame` puts before a digest."""
 
@@ -228,7 +231,7 @@ class Keys:
 
     def text(self, text: str) -> bytes:
         """Key of a text, at any place."""
-        return digest_of(self._text + frame(text))
+        return digest_of(self._text, text)
 
     def call(self, mark: bytes) -> bytes:
         """Key of a call at any place, as long as its turn's results are not known."""
@@ -246,7 +249,7 @@ class Keys:
 
     def choice(self, conversation: str, prefix: Sequence[bytes | str]) -> bytes:
         """Key of the choice of a turn at the end of a prefix."""
-        return digest_of(self._choice + frame(conversation, *prefix))
+        return digest_of(self._choice, conversation, *prefix)
 
     def _of_call(self, mark: bytes, anchor: Anchor) -> list[bytes]:
         # A client that keeps ids is known by them before the turn is replayed.
@@ -280,7 +283,8 @@ def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Pla
 
 def is_unique(call: ToolCall) -> bool:
     """Whether no other call has this id, as far as can be seen."""
-    return sum(map(str.isalnum, call.id.replace(call.name, ""))) >= _UNIQUE
+    own = call.id[:_LONGEST_ID].replace(call.name, "")
+    return sum(map(str.isalnum, own)) >= _UNIQUE
 
 
 def _context(before: bytes, answers: list[Place]) -> bytes:

@@ -7,9 +7,12 @@ replayed, or the other way round.
 
 import base64
 import re
+from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 
+from addon.formats.wire.pace import LONG, between_breaths
 from addon.recall.identity import digest, query_of
 
 __all__ = ("Words", "brief")
@@ -23,8 +26,12 @@ _BRIEF, _BRIEF_LINE = 6, 3
 _MARK = 4
 """Characters of a line's mark: the base64 of its bytes."""
 
-_TAG = re.compile(r"<(/?)([a-z]+(?:[-_][a-z]+)+)>")
+_TAG = re.compile(r"<(/?)(?=[a-z_-]{1,64}>)([a-z]+(?:[-_][a-z]+)+)>")
 """A tag of a client's own; those of HTML have neither hyphen nor underscore."""
+
+_LONGEST_TAG = 128
+_MOST_TAGS = 10_000
+"""Tags in the words of a message: a client puts some dozen around what was typed."""
 
 
 class Words:
@@ -52,7 +59,7 @@ class Words:
     @property
     def first(self) -> str:
         """The first line."""
-        return next(iter(self._lines), "")
+        return next(iter(self._ends), "")
 
     @property
     def lines(self) -> str:
@@ -71,22 +78,29 @@ class Words:
         if count == 0:
             return 0
         if mine[:count] == theirs[:count]:
-            return sum(map(len, self._lines[:count]))
+            return sum(map(len, self._ends[:count]))
         if mine[-count:] == theirs[-count:]:
-            return sum(map(len, self._lines[-count:]))
+            return sum(map(len, self._ends[-count:]))
         return 0
 
     @cached_property
-    def _lines(self) -> list[str]:
-        """The lines without blank ones and without blocks of the client's own."""
-        return [line for one in _bare(self.text).split("\n") if (line := one.strip())]
+    def _ends(self) -> list[str]:
+        """The lines without blank ones and without blocks of the client's own; of more than are
+        compared the first and the last ones.
+        """
+        first: list[str] = []
+        last: deque[str] = deque(maxlen=_ENDS)
+        for piece in between_breaths(_pieces(_bare(self.text))):
+            lines = [line for one in piece.split("\n") if (line := one.strip())]
+            first += lines[: _ENDS + 1 - len(first)]
+            last += lines
+        if len(first) <= _ENDS:
+            return first
+        return [*first[:_ENDS], *last]
 
     @cached_property
     def _marks(self) -> list[str]:
-        ends = self._lines
-        if len(ends) > _ENDS:
-            ends = [*ends[:_ENDS], *ends[-_ENDS:]]
-        return [_encoded(digest(line)[:_BRIEF_LINE]) for line in ends]
+        return [_encoded(digest(line)[:_BRIEF_LINE]) for line in self._ends]
 
 
 def brief(of: bytes) -> str:
@@ -104,17 +118,35 @@ def _bare(text: str) -> str:
     """
     if "</" not in text:
         return text
+    tags = list(islice(_tags(text), _MOST_TAGS + 1))
+    if len(tags) > _MOST_TAGS:
+        return text
     kept, start = [], 0
-    for opened, closed in _blocks(text):
+    for opened, closed in _blocks(tags):
         kept.append(text[start:opened])
         start = closed
     rest = "\n".join([*kept, text[start:]])
     return rest if rest.strip() else text
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int]]:
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces of whole lines."""
+    start = 0
+    while (cut := text.find("\n", start + LONG)) >= 0:
+        yield text[start:cut]
+        start = cut
+    yield text[start:]
+
+
+def _tags(text: str) -> Iterator[re.Match[str]]:
+    for start in between_breaths(range(0, len(text), LONG)):
+        for tag in _TAG.finditer(text, start, start + LONG + _LONGEST_TAG):
+            if tag.start() < start + LONG:
+                yield tag
+
+
+def _blocks(tags: list[re.Match[str]]) -> Iterator[tuple[int, int]]:
     """Where each block begins and ends, none within another."""
-    tags = list(_TAG.finditer(text))
     # A tag that nothing closes must not make the rest be searched for its end, each anew.
     last = {tag[2]: tag.start() for tag in tags if tag[1]}
     name, opened = "", 0

@@ -15,6 +15,7 @@ from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.request import WireFormat
 from addon.formats.responses.listing import question_of
+from addon.formats.wire.pace import breathe_for
 from addon.translation.arrangement import arranged
 from addon.translation.ending import as_prefill, ended_by_user
 from addon.translation.member_fit import fitted_members, shortened
@@ -91,6 +92,7 @@ def is_openai(upstream: Upstream) -> bool:
 
 def fit(encoded: Encoded, wanted: Wanted, request: ClientRequest) -> Encoded:
     """The body without what its upstream is known to refuse, and notes on that."""
+    breathe_for(len(encoded.body))
     if wanted.longest is not None:
         encoded = _shortened(encoded, wanted, wanted.longest)
     rules = _rules_of(wanted)

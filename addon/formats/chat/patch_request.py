@@ -18,7 +18,7 @@ from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.malformed import refuse_malformed_one
 from addon.formats.tolerant.parts import arguments_of
 from addon.formats.wire.lenient import as_dict, as_int, as_str, dicts_in
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import breathe, breathe_for
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -216,6 +216,7 @@ def _with_ids(raw: bytes, ids: dict[str, str]) -> bytes:
         return _with_ids_in_place(raw, ids)
     patched = raw
     for old, new in ids.items():
+        breathe_for(len(raw))
         quoted = scalar_text(old)
         head, _, tail = patched.partition(quoted)
         if quoted in tail or not head.endswith((b'id":', b'id": ')):

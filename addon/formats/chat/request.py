@@ -47,7 +47,7 @@ from addon.formats.wire.lenient import (
     strings_in,
 )
 from addon.formats.wire.pace import breathe
-from addon.formats.wire.splice import scalar_text, value
+from addon.formats.wire.splice import json_text, value
 
 __all__ = ("decode", "decoded", "encode")
 
@@ -209,7 +209,7 @@ def encode(request: Request, *, model: str, completion_tokens: bool = False) -> 
     if request.stream:
         members["stream_options"] = {"include_usage": True}
     messages = list(_messages(request.messages))
-    return scalar_text({"model": model, "messages": messages, **_given(members), **extra})
+    return json_text({"model": model, "messages": messages, **_given(members), **extra})
 
 
 def _thinking_members(request: Request) -> dict[str, Any]:

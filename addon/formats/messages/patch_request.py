@@ -31,7 +31,7 @@ from addon.formats.neutral.request import Request, refuse_duplicates, refuse_par
 from addon.formats.neutral.schemas import CHOICES, flat
 from addon.formats.tolerant.client_tools import as_function
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import between_breaths, breathe
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -189,7 +189,7 @@ def _read(body: bytes, parts: Members, unseal: Unseal) -> PatchableRequest | Non
     found = {name: value(raw) for name, raw in texts.items() if name != "messages"}
     raws = array_elements(messages)
     if messages.startswith(b"["):
-        found["messages"] = [value(raw) for raw in raws]
+        found["messages"] = [value(raw) for raw in between_breaths(raws)]
     elif messages:
         found["messages"] = None
     items = items_of(found)

@@ -31,7 +31,7 @@ from addon.formats.tolerant.parts import parts_of
 from addon.formats.tolerant.tools import choice_of, tools_of
 from addon.formats.wire.lenient import as_dict, as_int, as_number, as_str, bool_member, strings_in
 from addon.formats.wire.pace import breathe
-from addon.formats.wire.splice import Members, members, object_text, scalar_text
+from addon.formats.wire.splice import Members, json_text, members, object_text
 
 __all__ = ("decode", "described", "encode", "items_of", "query_of", "request_of")
 
@@ -188,7 +188,7 @@ def _output_format(members: dict[str, Any]) -> OutputFormat | None:
 
 def encode(request: Request, *, model: str, abilities: Abilities) -> bytes:
     """The body for a Messages upstream. Raises RequestError where Messages has no word for it."""
-    return scalar_text(_body(request, model, abilities))
+    return json_text(_body(request, model, abilities))
 
 
 def query_of(body: bytes) -> bytes:

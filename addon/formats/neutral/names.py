@@ -35,8 +35,8 @@ def ungrouped(group: str, name: str) -> str:
 
 def fitting(name: str, longest: int) -> str:
     """The name, or one that stands for it: always the same, so that prompt caches stay warm."""
-    plain = _OTHER.sub("_", name)
-    if plain == name and len(name) <= longest:
+    plain = _OTHER.sub("_", name[:longest])
+    if plain == name:
         return name
     mark = blake2b(name.encode(errors="replace"), digest_size=_MARK_BYTES).hexdigest()
     return f"{plain[: longest - len(mark) - 1]}_{mark}"

@@ -331,6 +331,7 @@ def _renamed(part: Part, ids: dict[str, str]) -> Part:
 
 def text_of(content: bytes) -> str:
     """Text of a content: a string, an array of parts, or null."""
+    breathe()
     try:
         decoded = value(content)
     except MalformedJson:

@@ -31,7 +31,7 @@ from addon.formats.wire.lenient import (
     strings_in,
 )
 from addon.formats.wire.pace import breathe
-from addon.formats.wire.splice import Members, scalar_text
+from addon.formats.wire.splice import Members, json_text
 
 __all__ = (
     "ENCRYPTED",
@@ -241,7 +241,7 @@ def encode(request: Request, *, model: str, encrypted: bool = True) -> bytes:
     if request.origin != "responses":
         extra = {key: member for key, member in extra.items() if key in SHARED}
     items = list(items_of(request.messages))
-    return scalar_text({"model": model, "input": items, "store": False, **_given(members), **extra})
+    return json_text({"model": model, "input": items, "store": False, **_given(members), **extra})
 
 
 def _limit(tokens: int | None) -> int | None:

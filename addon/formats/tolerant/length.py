@@ -14,6 +14,9 @@ _REMEDY = "start a new chat, or raise max_messages"
 VALUES_OF_A_MESSAGE = 12
 """JSON values that a message may have on average: a tool call has eight with its message."""
 
+MOST_BESIDE = 20_000
+"""JSON values that a member may have which is no conversation and no tools."""
+
 FEWEST_VALUES = 100_000
 """JSON values that any request may have: a hundred tools have some ten thousand."""
 
@@ -31,6 +34,7 @@ def refuse_long(body: bytes, most: int) -> None:
     breathe()
     try:
         parts = members(body)
+        _refuse_others(parts)
         conversation, tools = _count(parts, _CONVERSATION, most), _count(parts, _TOOLS, most)
     except MalformedJson as error:
         raise refused("invalid_json", f"The request is refused: {error}.") from error
@@ -38,6 +42,14 @@ def refuse_long(body: bytes, most: int) -> None:
         raise too_many("messages", conversation, most, _REMEDY)
     if tools > most:
         raise too_many("tools", tools, most, _REMEDY)
+
+
+def _refuse_others(parts: Members) -> None:
+    for name, raw in parts:
+        if name in _CONVERSATION or name in _TOOLS:
+            continue
+        if raw[:1] in (b"[", b"{") and count_values(raw, MOST_BESIDE) > MOST_BESIDE:
+            raise too_much_in_it(MOST_BESIDE, f"make '{name[:40]}' smaller")
 
 
 def _count(parts: Members, names: tuple[str, ...], most: int) -> int:

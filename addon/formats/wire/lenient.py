@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson, value
 
 __all__ = (
@@ -39,6 +40,7 @@ def _with_readable_names(node: Any) -> Any:
     """The value with question marks for lone surrogates in its members' names, which
     msgspec can't compare.
     """
+    breathe()
     if isinstance(node, list):
         return [_with_readable_names(item) for item in node]
     if not isinstance(node, dict):

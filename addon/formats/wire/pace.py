@@ -5,11 +5,16 @@ Nothing has to be written differently for that: the work runs in a greenlet, and
 one breathing does nothing. Between two breaths the work alone runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from greenlet import getcurrent, greenlet
 
-__all__ = ("Work", "breathe")
+__all__ = ("LONG", "Work", "between_breaths", "breathe", "breathe_for", "pieces_of")
+
+LONG = 256 * 1024
+"""Bytes or characters from which one pass over a text deserves a breath of its own: about a
+quarter of a millisecond.
+"""
 
 
 class Work[T]:
@@ -64,3 +69,23 @@ def breathe() -> None:
     work = getattr(getcurrent(), "work", None)
     if work is not None:
         work.breathe()
+
+
+def breathe_for(size: int) -> None:
+    """The same, before a pass over so many bytes or characters that it is worth it."""
+    if size >= LONG:
+        breathe()
+
+
+def pieces_of(text: str) -> Iterator[str]:
+    """A text in pieces, with a breath before each but the first."""
+    for at in between_breaths(range(0, len(text), LONG)):
+        yield text[at : at + LONG]
+
+
+def between_breaths[T](pieces: Iterable[T]) -> Iterator[T]:
+    """The pieces of something long, with a breath before each but the first."""
+    for at, piece in enumerate(pieces):
+        if at:
+            breathe()
+        yield piece

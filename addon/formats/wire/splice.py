@@ -7,13 +7,14 @@ where duplicated keys are possible, which msgspec drops.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Buffer, Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import LONG, between_breaths, breathe, breathe_for, pieces_of
+from addon.formats.wire.piecewise import expect, read, skip_space
 
 __all__ = (
     "MalformedJson",
@@ -23,6 +24,7 @@ __all__ = (
     "changed",
     "count",
     "elements",
+    "json_text",
     "members",
     "object_text",
     "replaced",
@@ -52,8 +54,7 @@ _LENIENT = json.JSONDecoder(strict=False)
 _SKIP = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
 
 # JSON's own blanks (RFC 8259 §2); `\s` has more.
-_NOT_BLANK = re.compile(r"[^ \t\n\r]")
-_NOT_BLANK_BYTE = re.compile(_NOT_BLANK.pattern.encode())
+_NOT_BLANK_BYTE = re.compile(rb"[^ \t\n\r]")
 
 _SHORT_KEY = 64
 """Characters below which a key's JSON text is cached: names that formats define are shorter."""
@@ -62,6 +63,15 @@ _MOST_MEMBERS = 10_000
 """Members that an object may have to be taken apart: real ones have far fewer, and each costs a
 microsecond or more.
 """
+
+_LARGE = 1024 * 1024
+"""Bytes from which a value is read or written in pieces: in one pass it takes some 2 ms."""
+
+_DEEPEST = 16
+"""How deep a large value may stand within others: it is looked at once for each level."""
+
+_SCALAR = 8
+"""Bytes that any value has, about."""
 
 _BOM = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which RFC 8259 §8.1 lets a reader ignore."""
@@ -75,6 +85,7 @@ def members(text: bytes) -> Members:
     """The members of the object `text`; a byte order mark before it is dropped. Raises
     MalformedJson.
     """
+    breathe_for(len(text))
     text = text.removeprefix(_BOM).strip(b" \t\r\n")
     try:
         raws = _OBJECT.decode(text)
@@ -82,6 +93,7 @@ def members(text: bytes) -> Members:
         return _scan_object(utf8_text(text))
     if len(raws) > _MOST_MEMBERS:
         raise _too_many_members()
+    breathe_for(len(text))
     parts = [(key, bytes(raw)) for key, raw in raws.items()]
     # A compact object is exactly as long as its parts: no room for a duplicated key that
     # the dict has swallowed.
@@ -92,10 +104,13 @@ def members(text: bytes) -> Members:
 
 def elements(text: bytes) -> list[bytes]:
     """The texts of the elements of the array `text`. Raises MalformedJson."""
+    breathe_for(len(text))
     try:
-        return [bytes(raw) for raw in _ARRAY.decode(text)]
+        raws = _ARRAY.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _scan_array(utf8_text(text))
+    breathe_for(len(text))
+    return [bytes(raw) for raw in raws]
 
 
 def array_elements(text: bytes) -> list[bytes]:
@@ -109,6 +124,7 @@ def count(text: bytes, most: int) -> int:
     """How many elements the array `text` has; one beyond `most` may stand for all that
     follow. Raises MalformedJson.
     """
+    breathe_for(len(text))
     try:
         return len(_OBJECTS.decode(text))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -117,16 +133,67 @@ def count(text: bytes, most: int) -> int:
 
 def object_text(parts: Members) -> bytes:
     """The object with these members, in this order."""
-    return b"{" + b",".join([_key_text(key) + b":" + raw for key, raw in parts]) + b"}"
+    breathe()
+    pieces = [piece for key, raw in parts for piece in (b",", _key_text(key), b":", raw)]
+    # One join: each sum of bytes would copy megabytes once more.
+    return b"".join([b"{", *pieces[1:], b"}"])
 
 
 def array_text(parts: list[bytes]) -> bytes:
     """The array with these elements."""
-    return b"[" + b",".join(parts) + b"]"
+    breathe()
+    pieces = [piece for raw in parts for piece in (b",", raw)]
+    return b"".join([b"[", *pieces[1:], b"]"])
+
+
+def json_text(node: Any) -> bytes:
+    """The same as `scalar_text` for a value that may be long, written in pieces."""
+    return b"".join(_written(node))
+
+
+def _written(node: Any) -> Iterator[bytes]:
+    breathe()
+    if not isinstance(node, dict | list) or _weight(node) < LONG:
+        yield scalar_text(node)
+        return
+    comma = b""
+    if isinstance(node, dict):
+        yield b"{"
+        for key, item in node.items():
+            yield b"%b%b:" % (comma, _key_text(key))
+            yield from _written(item)
+            comma = b","
+        yield b"}"
+    else:
+        yield b"["
+        for item in node:
+            yield comma
+            yield from _written(item)
+            comma = b","
+        yield b"]"
+
+
+def _weight(node: Any, depth: int = 0) -> int:
+    """About how many bytes a value has, as far as that is not deep within it; as soon as it is
+    LONG the rest is not looked at.
+    """
+    if isinstance(node, str):
+        return len(node)
+    if not isinstance(node, dict | list) or depth == _DEEPEST:
+        return _SCALAR
+    weight = _SCALAR
+    for item in node.values() if isinstance(node, dict) else node:
+        weight += _weight(item, depth + 1)
+        if weight >= LONG:
+            break
+    return weight
 
 
 def scalar_text(scalar: object) -> bytes:
     """The JSON text of a Python value; strings keep lone surrogates as escapes."""
+    if isinstance(scalar, str) and len(scalar) >= _LARGE:
+        pieces = [scalar_text(piece)[1:-1] for piece in pieces_of(scalar)]
+        return b"".join([b'"', *pieces, b'"'])
     try:
         return msgspec.json.encode(scalar)
     except UnicodeEncodeError:
@@ -135,14 +202,47 @@ def scalar_text(scalar: object) -> bytes:
 
 def value(text: bytes) -> Any:
     """The value of a JSON text as Python objects. Raises MalformedJson."""
+    return _value(text, 0)
+
+
+def _value(text: Buffer, depth: int) -> Any:
+    size = memoryview(text).nbytes
+    breathe_for(size)
+    if size >= _LARGE:
+        return _large_value(bytes(text), depth)
     try:
         return _VALUE.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _lenient(utf8_text(text))
+        return _lenient(utf8_text(bytes(text)))
+
+
+def _large_value(text: bytes, depth: int) -> Any:
+    """The value, level by level."""
+    if depth > _DEEPEST:
+        raise MalformedJson("the JSON is nested too deeply")
+    try:
+        match _first(text):
+            case b"{":
+                found = _OBJECT.decode(text)
+                parts = between_breaths(found.items())
+                return {key: _value(raw, depth + 1) for key, raw in parts}
+            case b"[":
+                raws = _ARRAY.decode(text)
+                return [_value(raw, depth + 1) for raw in between_breaths(raws)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # the lenient reader may take it
+    return _lenient(utf8_text(text))
+
+
+def _first(text: bytes) -> bytes:
+    """The first character that is no blank."""
+    at = _skip_blanks(text, 0)
+    return text[at : at + 1]
 
 
 def utf8_text(text: bytes) -> str:
     """The text decoded. Raises MalformedJson, also for bytes that the functions above skip."""
+    breathe_for(len(text))
     try:
         return text.decode()
     except UnicodeDecodeError as error:
@@ -212,26 +312,32 @@ def _holds_only(parts: Members, text: bytes) -> bool:
     opening = b"{"
     for key, raw in parts:
         for token in (opening, _key_text(key), b":", raw):
-            start = _NOT_BLANK_BYTE.search(text, at)
-            if start is None or not text.startswith(token, start.start()):
+            start = _skip_blanks(text, at)
+            if not text.startswith(token, start):
                 return False
-            at = start.start() + len(token)
+            at = start + len(token)
         opening = b","
     return text[at:].strip() == b"}"
 
 
+def _skip_blanks(text: bytes, at: int) -> int:
+    """Where the next character stands that is no blank."""
+    for start in between_breaths(range(at, len(text), LONG)):
+        found = _NOT_BLANK_BYTE.search(text, start, start + LONG)
+        if found is not None:
+            return found.start()
+    return len(text)
+
+
 def _lenient(text: str) -> Any:
-    try:
-        return _LENIENT.decode(text)
-    except RecursionError as error:
-        raise MalformedJson("the JSON is nested too deeply") from error
-    except ValueError as error:
-        raise MalformedJson(f"the JSON is malformed: {error}") from error
+    found, at = _read(_LENIENT, text, skip_space(text, 0))
+    _expect_end(text, at)
+    return found
 
 
 def _scan_object(text: str) -> Members:
     parts: Members = []
-    at = _expect(text, _skip_space(text, 0), "{")
+    at = _expect(text, skip_space(text, 0), "{")
     while text[at : at + 1] != "}":
         if parts:
             at = _expect(text, at, ",")
@@ -253,7 +359,7 @@ def _too_many_members() -> MalformedJson:
 def _scan_array(text: str, most: int | None = None) -> list[bytes]:
     """The texts of the elements, as far as the first beyond `most`."""
     raws: list[bytes] = []
-    at = _expect(text, _skip_space(text, 0), "[")
+    at = _expect(text, skip_space(text, 0), "[")
     while text[at : at + 1] != "]":
         if raws:
             at = _expect(text, at, ",")
@@ -267,29 +373,27 @@ def _scan_array(text: str, most: int | None = None) -> list[bytes]:
 
 def _span(text: str, at: int) -> tuple[str, int]:
     """The text of the value that starts at `at`, and where the next token starts."""
-    breathe()
+    _, end = _read(_SKIP, text, at)
+    breathe_for(end - at)
+    return text[at:end], skip_space(text, end)
+
+
+def _read(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
     try:
-        _, end = _SKIP.raw_decode(text, at)
+        return read(decoder, text, at)
     except RecursionError as error:
         raise MalformedJson("the JSON is nested too deeply") from error
     except ValueError as error:
         raise MalformedJson(f"the JSON is malformed: {error}") from error
-    return text[at:end], _skip_space(text, end)
-
-
-def _skip_space(text: str, at: int) -> int:
-    match = _NOT_BLANK.search(text, at)
-    if match is None:
-        return len(text)
-    return match.start()
 
 
 def _expect(text: str, at: int, token: str) -> int:
-    if text[at : at + 1] != token:
-        raise MalformedJson(f"the JSON is malformed: expected '{token}' at offset {at}")
-    return _skip_space(text, at + 1)
+    try:
+        return expect(text, at, token)
+    except ValueError as error:
+        raise MalformedJson(f"the JSON is malformed: {error}") from error
 
 
 def _expect_end(text: str, at: int) -> None:
-    if _skip_space(text, at) != len(text):
+    if skip_space(text, at) != len(text):
         raise MalformedJson(f"the JSON is malformed: text after its end at offset {at}")

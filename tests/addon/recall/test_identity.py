@@ -2,6 +2,7 @@
 and nothing else.
 """
 
+import hashlib
 import re
 import string
 import sys
@@ -19,6 +20,7 @@ from addon.recall.identity import (
     query_of,
     read_minted,
 )
+from tests.support.breaths import breaths
 
 KEY = b"the gateway's key"
 TOKEN = new_token(bytes(range(16)))
@@ -205,3 +207,48 @@ def test_arguments_that_mean_something_else_differ(one: str, other: str) -> None
 )
 def test_odd_arguments_have_a_fingerprint_too(arguments: str) -> None:
     assert canonical_arguments(arguments) == canonical_arguments(arguments)
+
+
+MEGABYTES = 3 * 1024 * 1024
+UNITS = {
+    "plain": "some words\r\n",
+    "carriage returns": "\r\n\r",
+    "line ends": "\n",
+    "accents apart": "e\u0301 a\u0308",
+    "accents alone": "\u00e4",
+    "Hangul apart": "\u1112\u1161\u11ab",
+    "Devanagari": "\u0915\u093c\u0928\u093c",
+    "surrogates": "a\ud83d",
+    "emoji": "😀é",
+}
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+def test_a_long_text_is_made_normal_in_pieces_to_what_it_is_at_once(unit: str) -> None:
+    text = (unit + "x") * 20 + unit * (MEGABYTES // len(unit))
+    whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    whole = unicodedata.normalize("NFC", whole).replace("\r\n", "\n").replace("\r", "\n").strip()
+    normal, count = breaths(lambda: normal_text(text))
+    assert normal == whole
+    assert count >= 10
+
+
+def test_a_text_of_nothing_but_vowels_of_hangul_is_made_normal_in_pieces_too() -> None:
+    assert breaths(lambda: normal_text("\u1161" * MEGABYTES))[1] >= 10
+
+
+@pytest.mark.parametrize("part", ["ä😀\ud83d" * (MEGABYTES // 3), b"x" * MEGABYTES])
+def test_a_long_part_is_digested_in_pieces_to_what_it_is_at_once(part: str | bytes) -> None:
+    encoded = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+    framed = b"".join([len(one).to_bytes(8) + one for one in (b"a", encoded, b"")])
+    found, count = breaths(lambda: digest("a", part, b""))
+    assert found == hashlib.blake2b(framed, digest_size=16).digest()
+    assert count >= 10
+
+
+def test_arguments_of_more_values_than_any_call_has_are_a_text() -> None:
+    many = "[" + "1 ," * 20_001 + "1]"
+    assert canonical_arguments(many) == many
+    assert canonical_arguments("[1 ,1]") == "(1, 1)"
+    long = '{"a" : "' + "x" * 1_100_000 + '"}'
+    assert canonical_arguments(long) == long

@@ -2,8 +2,10 @@
 
 import pytest
 
+from addon.formats.wire.pace import LONG
 from addon.recall.identity import digest
 from addon.recall.words import Words, brief
+from tests.support.breaths import breaths
 
 MANY = "\n".join(f"line {number}" for number in range(20))
 
@@ -76,4 +78,26 @@ def test_a_digest_is_told_from_others_by_eight_characters() -> None:
 
 def test_tags_that_nothing_closes_are_read_once() -> None:
     text = "<open-tag>" * 100_000 + "</other-tag>"
+    assert Words(text).first == text
+
+
+def test_the_lines_of_a_long_text_are_looked_at_in_pieces() -> None:
+    text = "\n\n".join(f"line {number} of many" for number in range(200_000))
+    words, count = breaths(lambda: Words(text).lines)
+    short = "\n".join(
+        f"line {number} of many" for number in (0, 1, 2, 3, 9, *range(199_996, 200_000))
+    )
+    assert words == Words(short).lines
+    assert count >= 10
+
+
+def test_a_block_is_found_wherever_the_pieces_of_a_long_text_end() -> None:
+    for offset in range(20):
+        text = "x" * (LONG - offset) + "<system-reminder>a\n</system-reminder>\nFix it."
+        assert Words(text).first == "x" * (LONG - offset)
+        assert Words(text).common(Words("Fix it.").lines) == 7
+
+
+def test_a_text_of_more_tags_than_any_client_puts_there_is_taken_as_it_is() -> None:
+    text = "<a-b>x</a-b>" * 6_000
     assert Words(text).first == text

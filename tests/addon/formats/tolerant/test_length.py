@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from addon.formats.neutral.problem import RequestError
-from addon.formats.tolerant.length import refuse_long
+from addon.formats.tolerant.length import MOST_BESIDE, refuse_long
 
 USER = {"role": "user", "content": "a, b, c, d"}
 CALL = {"type": "function_call", "call_id": "c", "name": "Read", "arguments": "{}"}
@@ -65,3 +65,11 @@ def test_what_cannot_be_counted_is_refused_as_it_would_be_later(body: bytes) -> 
     with pytest.raises(RequestError) as error:
         refuse_long(body, 3)
     assert (error.value.problem.status, error.value.problem.code) == (400, "invalid_json")
+
+
+def test_a_member_beside_the_conversation_has_far_fewer_values() -> None:
+    few, many = [1] * MOST_BESIDE, [1] * (MOST_BESIDE + 2)
+    conversation = {"messages": [{"role": "user", "content": few}] * 2, "tools": [{"a": few}]}
+    refuse_long(json.dumps({**conversation, "metadata": "," * (MOST_BESIDE + 2)}).encode(), 3)
+    message = refusal(json.dumps({**conversation, "metadata": {"a": many}}).encode())
+    assert "at most 20,000 are taken: make 'metadata' smaller." in message

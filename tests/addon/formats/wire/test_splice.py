@@ -11,12 +11,14 @@ from addon.formats.wire.splice import (
     changed,
     count,
     elements,
+    json_text,
     members,
     object_text,
     scalar_text,
     utf8_text,
     value,
 )
+from tests.support.breaths import breaths
 
 HUGE_INTEGER = b"1" * 4_500
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -192,3 +194,40 @@ def test_an_object_with_more_members_than_any_has_is_not_taken_apart(form: str) 
 def test_what_is_no_array_has_no_elements() -> None:
     assert array_elements(b' [1, "a"]') == [b"1", b'"a"']
     assert [array_elements(text) for text in (b"", b"null", b'"[1]"', b'{"a":[1]}')] == [[]] * 4
+
+
+LARGE = 3 * 1024 * 1024
+LARGE_TEXTS = {
+    "plain": b"x",
+    "escapes": b"\\u00e4",
+    "quotes": b'\\"',
+    "pairs": b"\\ud83d\\ude00",
+    "lone surrogates": b"\\ud800x",
+    "letters": "ä😀".encode(),
+}
+
+
+@pytest.mark.parametrize("filler", LARGE_TEXTS.values(), ids=LARGE_TEXTS)
+def test_others_go_on_while_a_large_value_is_read_and_written(filler: bytes) -> None:
+    literal = b'"%b"' % (filler * (LARGE // len(filler)))
+    text = b'{"a":[{"b":%b},1],"c":{"d":%b}}' % (literal, literal)
+    found, read = breaths(lambda: value(text))
+    assert found == json.loads(text)
+    assert read >= 10
+    written, count = breaths(lambda: json_text(found))
+    assert json.loads(written) == found
+    assert count >= 5
+    assert json.loads(breaths(lambda: scalar_text(found["c"]["d"]))[0]) == found["c"]["d"]
+
+
+def test_a_long_list_of_short_values_is_written_as_it_is_at_once() -> None:
+    node = {"a": [{"b": [n, None, "x" * 50]} for n in range(9000)], "c": {}, "d": []}
+    written, count = breaths(lambda: json_text(node))
+    assert written == scalar_text(node)
+    assert count > 9000
+
+
+def test_large_values_deep_within_others_are_refused() -> None:
+    text = b"[" * 20 + b'"%b"' % (b"x" * LARGE) + b"]" * 20
+    with pytest.raises(MalformedJson, match="too deeply"):
+        value(text)

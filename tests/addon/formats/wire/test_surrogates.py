@@ -1,8 +1,11 @@
 """Lone surrogates are replaced in JSON text, and nothing else is."""
 
+import json
+
 import pytest
 
 from addon.formats.wire.surrogates import without_lone_surrogates
+from tests.support.breaths import breaths
 
 
 @pytest.mark.parametrize(
@@ -20,3 +23,13 @@ from addon.formats.wire.surrogates import without_lone_surrogates
 )
 def test_only_halves_of_pairs_are_replaced(text: bytes, expected: bytes) -> None:
     assert without_lone_surrogates(text) == expected
+
+
+@pytest.mark.parametrize("unit", [rb"\ud800x", rb"\ud83d\ude00", rb"\\ud800\\", b"x", rb"\n"])
+def test_others_go_on_while_a_long_text_is_mended(unit: bytes) -> None:
+    text = rb'"\ud800' + unit * (1_000_000 // len(unit)) + b'"'
+    mended, count = breaths(lambda: without_lone_surrogates(text))
+    whole = json.loads(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert json.loads(mended) == whole
+    assert len(mended) == len(text)
+    assert count
