@@ -227,6 +227,29 @@ def _long_arguments(size: int) -> bytes:
     )
 
 
+def _many_arguments(size: int) -> bytes:
+    text = b"{" + _numbered(lambda at: b'\\"k%d\\":1' % at, size) + b"}"
+    return _messages(USER + b"," + _call(1).replace(b'"{}"', b'"' + text + b'"'))
+
+
+def _long_id(size: int) -> bytes:
+    return _messages(USER + b"," + _call(1).replace(b"call_1", b"x" * (size // 2)))
+
+
+def _long_name(size: int) -> bytes:
+    return _messages(USER + b"," + _call(1).replace(b'"f"', b'"' + b"x" * size + b'"'))
+
+
+def _blank_reasoning(size: int) -> bytes:
+    turn = b'{"role":"assistant","content":"x","reasoning_content":"%b"},' % (b"a " * (size // 2))
+    return _messages(USER + b"," + turn + USER)
+
+
+def _one_flaw(flaw: bytes) -> Shape:
+    """One thing that a strict reader refuses, at the end of a long text of escapes."""
+    return lambda size: _within(b'"', b"\\u00e4", flaw + b'"')(size)
+
+
 def _reasoning(size: int) -> bytes:
     turn = b'{"role":"assistant","content":"same","reasoning_content":"thought"},' + USER
     return _messages(_repeat(turn, size))
@@ -303,6 +326,15 @@ SHAPES: dict[str, Shape] = {
     "block quotes": _blockquotes,
     "nested arguments": _arguments,
     "one call with long arguments": _long_arguments,
+    "one call with many arguments": _many_arguments,
+    "one long id": _long_id,
+    "one long name": _long_name,
+    "one text of tags": _within(b'"', b"<a-b>x</a-b>", b'"'),
+    "one text of lines": _within(b'"', b"a\\n", b'"'),
+    "one text of accents": _within(b'"', "e\u0301".encode(), b'"'),
+    "one text with a lone surrogate": _one_flaw(b"\\ud800"),
+    "one text with a control character": _one_flaw(b"\n"),
+    "one reasoning of blanks": _blank_reasoning,
     "turns with the same reasoning": _reasoning,
     "turns with the same text": _same_texts,
     "texts that begin alike": _growing_texts,

@@ -1,13 +1,21 @@
-"""How long one request can hold the loop: the longest time between two breaths of its opening,
-over hostile shapes.
+"""How long one request can hold the loop, over hostile shapes: the longest time between two
+breaths of its opening, and of what its upstream's refusals lead to.
+
+The time is the thread's CPU time, which other programs on the machine don't count for; a quiet
+machine is needed for the figure nevertheless, as they take caches and clock rates.
 """
 
+import gc
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from addon.edge.memory import Collector
+from addon.exchange.intake import Intake
+from addon.exchange.verdict import Again, Reply
 from addon.formats.wire.pace import Work
 from tests.addon.desk import Desk, upstream
 from tests.harden.figure import Figure, at_scale
@@ -21,6 +29,15 @@ SIZES = at_scale((1,), (8, 30))
 """MiB."""
 
 MOST_MS = 50
+
+REFUSALS = (
+    (503, b"{}"),
+    (
+        400,
+        b'{"error":{"message":"The reasoning_content in the thinking mode must be passed back"}}',
+    ),
+)
+"""After the first the next upstream gets a body, after the second the same one a mended one."""
 
 
 def figures() -> Iterator[Figure]:
@@ -40,9 +57,10 @@ def figures() -> Iterator[Figure]:
 
 def _gaps(size: int) -> Iterator[tuple[float, str]]:
     """The longest of each request, in milliseconds, with its name."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, collecting_as_the_gateway():
         for api in APIS:
-            desk = Desk(Path(folder) / f"{api}.db", upstream("one", api=api))
+            upstreams = [upstream(name, api=api) for name in ("one", "two")]
+            desk = Desk(Path(folder) / f"{api}.db", *upstreams)
             for name in SHAPES:
                 body = hostile(name, size * 2**20)
                 for path in PATHS:
@@ -52,13 +70,39 @@ def _gaps(size: int) -> Iterator[tuple[float, str]]:
 def _longest(desk: Desk, path: str, body: bytes) -> float:
     desk.memory.engine.flush()
     intake = desk.intake(path=path)
-    work = Watched(lambda: intake.open(body))
+    work = Watched(lambda: whole_story(intake, body, work))
     try:
         work.go_on(0)
-        work.note()
+        work.result()
     finally:
         intake.close()
     return work.longest * 1000
+
+
+def whole_story(intake: Intake, body: bytes, work: "Watched") -> None:
+    """A request is opened, and its upstreams refuse it; the end of each is one more breath."""
+    call = intake.open(body)
+    work.note()
+    if not isinstance(call, Reply):
+        for status, error in REFUSALS:
+            verdict = call.refused(status, {"content-type": "application/json"}, error)
+            work.note()
+            if not isinstance(verdict, Again):
+                break
+        call.accepted()
+        work.note()
+
+
+@contextmanager
+def collecting_as_the_gateway() -> Iterator[None]:
+    """Python looks at all objects when the gateway would have it."""
+    before = gc.get_threshold()
+    Collector().begin()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 class Watched(Work[Any]):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.addon.desk import Desk, upstream
 from tests.harden.hostile import SHAPES, hostile
-from tests.harden.loop import Watched
+from tests.harden.loop import Watched, whole_story
 
 SIZE = 16 * 1024
 CALLS = 30_000
@@ -32,7 +32,8 @@ class Counted(Watched):
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    made = Desk(tmp_path_factory.mktemp("loop") / "x.db", upstream("one", api="messages"))
+    upstreams = [upstream(name, api="messages") for name in ("one", "two")]
+    made = Desk(tmp_path_factory.mktemp("loop") / "x.db", *upstreams)
     yield made
     made.memory.engine.close()
 
@@ -44,15 +45,14 @@ def test_a_hostile_request_lets_others_go_on(desk: Desk, name: str) -> None:
     def job() -> Any:
         sys.setprofile(work.count)
         try:
-            return intake.open(body)
+            return whole_story(intake, body, work)
         finally:
             sys.setprofile(None)
 
     work = Counted(job)
     try:
         work.go_on(0)
-        work.note()
+        work.result()
     finally:
         intake.close()
-    assert work.done
     assert work.longest <= CALLS
