@@ -101,7 +101,8 @@ def frame(*parts: bytes | str) -> bytes:
     """The parts with their lengths, so that no others are the same when they are joined."""
     joined = b""
     for part in parts:
-        part = _encoded(part)
+        if isinstance(part, str):
+            part = part.encode("utf-8", "surrogatepass")
         joined += len(part).to_bytes(8) + part
     return joined
 
@@ -133,15 +134,23 @@ def normal_text(text: str) -> str:
     A text with more marks on a letter than any language has keeps its composition: sorting
     them takes quadratic time.
     """
-    pieces = list(between_breaths(_pieces(text)))
-    if not text.isascii():
-        whole = [_LONE_SURROGATE.sub(_REPLACEMENT, piece) for piece in between_breaths(pieces)]
-        if any(_MANY_MARKS.search(piece) for piece in between_breaths(whole)):
-            pieces = whole
-        else:
-            pieces = [unicodedata.normalize("NFC", piece) for piece in between_breaths(whole)]
-    ends = [piece.replace("\r\n", "\n").replace("\r", "\n") for piece in between_breaths(pieces)]
-    return "".join(ends).strip()
+    if len(text) <= 2 * LONG:
+        return _with_plain_ends(_composed([text])[0]).strip()
+    pieces = _composed(list(between_breaths(_pieces(text))))
+    return "".join([_with_plain_ends(piece) for piece in between_breaths(pieces)]).strip()
+
+
+def _composed(pieces: list[str]) -> list[str]:
+    if all(map(str.isascii, pieces)):
+        return pieces
+    whole = [_LONE_SURROGATE.sub(_REPLACEMENT, piece) for piece in between_breaths(pieces)]
+    if any(_MANY_MARKS.search(piece) for piece in between_breaths(whole)):
+        return whole
+    return [unicodedata.normalize("NFC", piece) for piece in between_breaths(whole)]
+
+
+def _with_plain_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -182,7 +191,8 @@ def canonical_arguments(arguments: str) -> str:
     breathe_for(len(arguments))
     try:
         encoded = arguments.encode()
-        if count_values(encoded, _MOST_VALUES) > _MOST_VALUES:
+        is_long = len(encoded) > _MOST_VALUES  # a value takes a byte and more
+        if is_long and count_values(encoded, _MOST_VALUES) > _MOST_VALUES:
             return normal_text(arguments)
         return repr(_canonical(value(encoded)))
     except (MalformedJson, UnicodeEncodeError, RecursionError):
