@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from addon.formats.wire.lenient import as_dict, as_str
+from addon.formats.wire.pace import between_breaths
 from addon.formats.wire.splice import (
     MalformedJson,
     array_elements,
@@ -71,7 +72,7 @@ def fitted_tools(tools: bytes, schema: Callable[[dict[str, Any]], dict[str, Any]
     """
     given = array_elements(tools)
     fit = partial(_with_schema, schema=schema)
-    patched = [changed(tool, ("function",), fit) for tool in _once(given)]
+    patched = [changed(tool, ("function",), fit) for tool in between_breaths(_once(given))]
     if patched == given:
         return tools
     return array_text(patched)
@@ -81,7 +82,7 @@ def _once(tools: list[bytes]) -> list[bytes]:
     """The first tool of each name."""
     names: set[str] = set()
     kept: list[bytes] = []
-    for raw in tools:
+    for raw in between_breaths(tools):
         tool = as_dict(value(raw))
         named = as_dict(tool.get("function")) or as_dict(tool.get("custom"))
         name = as_str(named.get("name"))
