@@ -112,3 +112,16 @@ async def test_a_connection_that_could_not_be_looked_at_is_not_made() -> None:
     with pytest.raises(RuntimeError, match="no snapshot"):
         await UpstreamConnections(fails).server_connect(made)
     assert made.server.error
+
+
+async def test_the_time_for_a_connection_is_that_of_its_handshake_too() -> None:
+    watching, made = connections(HURRIED), hook("127.0.0.2", 8000)
+    made.server.tls = True
+
+    async def connect() -> None:
+        await watching.server_connect(made)
+        watching.server_connected(made)
+        await asyncio.Event().wait()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.gather(connect())

@@ -232,3 +232,9 @@ def test_a_connection_has_its_layer_before_its_first_byte(gateway: Gateway) -> N
     [hook] = [command for command in commands if isinstance(command, layer.NextLayerHook)]
     gateway.next_layer(hook.data)
     assert isinstance(hook.data.layer, GatewayHttpLayer)
+
+
+def test_what_is_no_connection_of_a_client_has_no_layer_of_ours(gateway: Gateway) -> None:
+    other = layer.NextLayer(context())
+    gateway.next_layer(other)
+    assert other.layer is None

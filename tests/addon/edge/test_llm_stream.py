@@ -275,3 +275,54 @@ def test_the_largest_body_makes_room_for_others(gateway: Gateway, line: Line, ke
     assert line.answer.startswith(b"HTTP/1.1 503")
     assert b"no room for so large a request" in line.answer
     assert b"retry-after: 2" in line.answer
+
+
+def test_a_body_that_had_to_make_room_is_told_so_at_its_end(
+    gateway: Gateway, line: Line, key: str
+) -> None:
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+    line.says(f"{head}transfer-encoding: chunked\r\n\r\n".encode() + chunk(b'{"model":"m"}'))
+    gateway.room.hold(Held("user:9", lambda: None), 1, most=1, most_of_owner=1)
+    line.says(END)
+    assert line.answer.startswith(b"HTTP/1.1 503")
+    assert b"no room for so large a request" in line.answer
+    assert not line.upstreams
+
+
+def test_a_call_that_a_quota_has_no_room_for_asks_no_upstream(
+    line: Line, key: str, node: Node
+) -> None:
+    node.engine.transact(lambda work: work.run("UPDATE users SET quota_tokens = 5"))
+    line.says(request(key))
+    assert line.answer.startswith(b"HTTP/1.1 429")
+    assert b"is too small for this request" in line.answer
+    assert not line.upstreams
+
+
+def test_a_refusal_without_end_is_read_no_further(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(b"HTTP/1.1 500 No\r\ncontent-length: 9000000\r\n\r\n" + b"x" * 300_000)
+    assert line.upstreams[0].state is connection.ConnectionState.CLOSED
+    assert len(line.upstreams) == 2
+
+
+def test_an_upstream_has_a_second_to_close_its_answer(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.pass_time(0.5)
+    line.upstream_says(SSE + event(content="all") + event("stop") + chunk(b"data: [DONE]\n\n"))
+    line.pass_time(0.5)
+    assert not line.answer.endswith(END)
+    line.pass_seconds(1)
+    assert line.answer.endswith(END)
+
+
+def test_a_whole_answer_after_comments_ends_the_stream(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.pass_seconds(11)
+    choice = b'{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}'
+    body = b'{"model":"m","choices":[' + choice + b"]}"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    line.upstream_says(head % len(body) + body)
+    assert line.answer.count(b"HTTP/1.1 200") == 1
+    assert b'"content":"hello"' in line.answer
+    assert line.answer.endswith(END)

@@ -14,7 +14,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons
 
 from addon.edge import http1
-from addon.edge.llm_stream import HELD_RETRY_SECONDS
+from addon.edge.llm_stream import HELD_RETRY_SECONDS, RESERVE_SECONDS
 from addon.recall.commits import PATIENCE_SECONDS
 from tests.addon.edge.line import END, SSE, Line, chunk, event, request
 from tests.addon.edge.scene import Scene
@@ -235,3 +235,15 @@ def test_a_database_that_cannot_be_written_holds_nothing_back(line: Line) -> Non
     with full_disk():
         line.upstream_says(SSE + WORD + FINISH)
         assert b'"stop"' in line.answer
+
+
+def test_a_caller_with_a_quota_is_told_that_the_books_stay_busy(scene: Scene) -> None:
+    scene.node.engine.transact(lambda work: work.run("UPDATE users SET quota_tokens = 1000000"))
+    line = scene.line()
+    with scene.busy():
+        line.says(request(scene.key))
+        line.pass_time(RESERVE_SECONDS)
+        look_again(line)
+    assert line.answer.startswith(b"HTTP/1.1 503")
+    assert b'"code":"quota_unavailable"' in line.answer
+    assert not line.upstreams

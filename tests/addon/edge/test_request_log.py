@@ -1,5 +1,7 @@
 """The log has one line for each flow, which says who asked for what and shows no credential."""
 
+import logging
+
 import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
@@ -95,3 +97,30 @@ def test_strangers_have_a_budget_of_lines_and_callers_are_always_told(
     clock.seconds += 61
     crowd.tell_left_out()
     assert "callers without a key left out: 7 (7 of 127.0.0.1)" in caplog.text
+
+
+def test_messages_and_bodies_are_shown_for_debugging_without_keys(
+    line: Line, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = request(key).replace(b'"hi"', b'"my key is sk-0123456789abcdef"')
+    head, _, content = body.partition(b"\r\n\r\n")
+    head = head.replace(b"content-length: ", b"x-length: ") + b"\r\ncontent-length: %d"
+    with caplog.at_level(logging.DEBUG, "thinkback"):
+        line.says(head % len(content) + b"\r\n\r\n" + content)
+    shown = [one.getMessage() for one in caplog.records if one.levelno == logging.DEBUG]
+    assert [one for one in shown if one.startswith("[0] user: my key is sk-")]
+    assert [one for one in shown if one.startswith('body: {"model": "m"')]
+    assert "0123456789" not in caplog.text
+
+
+def test_a_count_of_tokens_has_a_line_and_no_row(
+    line: Line, key: str, node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+    head = f"POST /v1/messages/count_tokens HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+    line.says(head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body)
+    assert b'"input_tokens":' in line.answer
+    [written] = lines(caplog)
+    assert written.startswith("200 POST /v1/messages/count_tokens")
+    node.engine.flush()
+    assert node.engine.read("SELECT count(*) FROM ledger") == [(0,)]

@@ -1,7 +1,10 @@
 """Requests to the sidecar are passed on as they are, and wait for one that is just starting."""
 
+import pytest
 from mitmproxy import connection
 
+from addon.admission.body_room import Held
+from addon.edge.gateway import Gateway
 from tests.addon.edge.line import Line, chunk
 
 LONG = b"POST /api/import HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
@@ -77,3 +80,33 @@ def test_a_sidecar_that_breaks_off_is_a_bad_gateway(line: Line) -> None:
     line.says(b"GET /dashboard HTTP/1.1\r\nhost: x\r\n\r\n")
     line.closes(line.upstream)
     assert line.answer.startswith(b"HTTP/1.1 502")
+
+
+def test_a_page_that_the_gateway_does_not_wait_for_ends_with_its_connection(line: Line) -> None:
+    line.says(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+    line.cut()
+    assert line.client.state is connection.ConnectionState.CLOSED
+    assert line.upstream.state is connection.ConnectionState.CLOSED
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_form_that_finds_no_room_is_told_so(gateway: Gateway, line: Line, at_once: bool) -> None:
+    most = gateway.server.waiting_bytes
+    head = b"POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-length: 200\r\n\r\n"
+    if not at_once:
+        line.says(head + b"x" * 100)
+    # Its own share leaves room for nothing more, or others' bytes push out what is largest.
+    gateway.room.hold(
+        Held("192.0.2.7", lambda: None),
+        gateway.server.waiting_bytes_of_one,
+        most=most,
+        most_of_owner=most,
+    )
+    if at_once:
+        line.says(head + b"x" * 100)
+    else:
+        gateway.room.hold(Held("user:9", lambda: None), 1, most=1, most_of_owner=1)
+        line.pass_seconds(1)
+    assert line.answer.startswith(b"HTTP/1.1 503")
+    assert b"no room for so large a request" in line.answer
+    assert not line.upstreams

@@ -95,3 +95,10 @@ def test_a_head_that_is_refused_ends_the_connection(line: Line, key: str) -> Non
     assert line.answer.count(b"HTTP/1.1 400") == 1
     assert line.client.state is connection.ConnectionState.CLOSED
     assert not line.upstreams
+
+
+def test_what_comes_after_a_head_that_is_refused_is_not_read(line: Line, key: str) -> None:
+    line.says(b"\x16\x03\x01")
+    line.says(request(key))
+    assert line.answer.count(b"HTTP/1.1") == 1
+    assert not line.upstreams
