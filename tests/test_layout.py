@@ -32,7 +32,6 @@ WITHOUT_TWIN = {
     "addon/formats/responses/output_items.py": "test_writer.py reads what the items say",
     "addon/edge/leaving.py": "test_restarts.py in tests/e2e has a real gateway leave",
     "addon/main.py": RUNS,
-    "addon/ledger/outcome.py": DECLARES,
     "addon/formats/neutral/member_rules.py": DECLARES,
     "addon/edge/plan.py": DECLARES,
     "addon/edge/coming.py": "test_llm_stream.py has bodies come and make room",

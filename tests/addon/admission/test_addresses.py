@@ -37,3 +37,6 @@ def test_what_has_ended_makes_room_and_leaves_nothing_behind() -> None:
     for address in ("2001:db8::2", "2001:db8::3"):
         opened.give_back(address)
     assert take(opened, "2001:db8::1", "2001:db8::1", "2001:db8::1") == [True, True, False]
+    opened.give_back("2001:db8::1")
+    opened.give_back("2001:db8::1")
+    assert not opened._open

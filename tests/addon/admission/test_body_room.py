@@ -26,6 +26,7 @@ def test_one_owner_has_so_much_and_others_theirs() -> None:
     assert first.hold(40)
     assert not second.hold(21)
     assert (first.freed, second.freed) == (0, 1)
+    assert (first.held.lost, second.held.lost) == ("", "share")
     assert other.hold(60)
     assert room.total == 100
 
@@ -37,7 +38,7 @@ def test_the_largest_goes_when_there_is_no_room() -> None:
     assert modest.hold(38)
     assert newcomer.hold(5)
     assert (greedy.freed, modest.freed, newcomer.freed) == (1, 0, 0)
-    assert greedy.held.lost
+    assert greedy.held.lost == "room"
     assert not greedy.hold(61)
     assert room.total == 43
 

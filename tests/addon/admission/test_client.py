@@ -191,3 +191,26 @@ def test_a_header_holds_no_control_characters(odd: bytes) -> None:
         "GET", "/", "HTTP/1.1", [(b"a", b"b"), (b"x", b"y" + odd + b"z")]
     )
     assert "control" in head_fault("GET", "/", "HTTP/1.1", [(b"x" + odd, b"y")])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"Keep-Alive",
+        b"Proxy-Authenticate",
+        b"Proxy-Authorization",
+        b"Proxy-Connection",
+        b"TE",
+        b"Trailer",
+        b"Upgrade",
+        b"Connection",
+    ],
+)
+def test_what_is_meant_for_this_hop_stays_here_though_nobody_lists_it(name: bytes) -> None:
+    assert without_hop_by_hop([(name, b"x"), (b"a", b"b")]) == [(b"a", b"b")]
+
+
+def test_a_length_is_given_once() -> None:
+    fields = [(b"Content-Length", b"5"), (b"content-length", b"5")]
+    assert head_fault("POST", "/", "HTTP/1.1", fields[:1]) == ""
+    assert "length" in head_fault("POST", "/", "HTTP/1.1", fields)

@@ -151,3 +151,12 @@ def test_no_minute_has_more_than_twice_its_tokens(requests: list[tuple[float, in
             taken.append((now, tokens))
     for start, _ in taken:
         assert sum(tokens for at, tokens in taken if start <= at < start + 60) <= 1200
+
+
+@pytest.mark.parametrize("limits", [{"rpm": 1}, {"tpm": 1}])
+def test_a_limit_that_was_lifted_counts_anew(limits: dict[str, int]) -> None:
+    limiter = Limiter()
+    admitted(limiter, subject(**limits), tokens=1)
+    refused(limiter, subject(**limits), tokens=1)
+    admitted(limiter, subject())
+    admitted(limiter, subject(**limits), tokens=1)

@@ -95,6 +95,9 @@ def test_a_model_must_be_allowed_by_the_user_and_the_key(
         (400, (2000, 1000), 200),
         (400, (90_000, 1000), 50),
         (400, (10, 1000), 400),
+        (400, (0, 1000), 100),
+        (400, (1000, 500), 200),
+        (400, (1000, 499), 100),
     ],
     ids=[
         "nothing",
@@ -104,6 +107,9 @@ def test_a_model_must_be_allowed_by_the_user_and_the_key(
         "as counted",
         "padded",
         "absurd",
+        "no bytes",
+        "just enough known",
+        "just too little known",
     ],
 )
 def test_tokens_are_guessed_from_bytes(size: int, counted: tuple[int, int], tokens: int) -> None:
@@ -411,3 +417,10 @@ def test_a_quota_that_running_requests_hold_is_not_spent() -> None:
     limits = {"quota_tokens": 100, "quota_cost_micros": 10_000}
     held = Balance(tokens=99, reserved_tokens=1, cost_micros=9_999, reserved_cost_micros=1)
     assert spent([(subject(**limits), held)], NOON) is None
+
+
+def test_a_budget_without_a_rest_lets_no_free_model_through_either() -> None:
+    free = replace(DEMAND, price=Price(0, 0))
+    for spent_, granted in ((999, Grant(150, 0)), (1000, None)):
+        found = grant(free, [(subject(quota_cost_micros=1000), Balance(cost_micros=spent_))], NOON)
+        assert (found if isinstance(found, Grant) else None) == granted

@@ -82,6 +82,16 @@ def test_of_an_endless_conversation_the_end_is_kept(desk: Desk) -> None:
     assert kept[-1]["text"].startswith("59x")
 
 
+def test_a_record_has_four_mebibytes_of_a_conversation_and_not_a_message_more(desk: Desk) -> None:
+    kilobyte = 1024 - len('{"role":"user","text":""}')
+    asked = {"role": "user", "content": "x" * kilobyte}
+    record = recorded(desk, desk.open([asked] * 4_200, principal=CALLER), "full")
+    assert record is not None
+    assert record.conversation is not None
+    kept = json.loads(zlib.decompress(record.conversation))["messages"]
+    assert len(kept) == 4 * 1024
+
+
 def test_an_answer_without_reasoning_shows_none(desk: Desk) -> None:
     exchange = desk.open(ASKED, principal=CALLER)
     choice = {"message": {"role": "assistant", "content": "Done."}, "finish_reason": "stop"}

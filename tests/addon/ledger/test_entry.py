@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.verdict import Again
+from addon.formats.neutral.turn import Turn as AnsweredTurn
+from addon.formats.neutral.turn import Usage
 from addon.formats.wire import sse
-from addon.ledger.entry import entry_unread, learned_from
+from addon.ledger.entry import entry_of, entry_unread, learned_from
 from shared.model import Limits
 from shared.pricing import Price
 from shared.store.ledger import Ratio, learn_ratio
@@ -50,6 +52,27 @@ def test_tokens_are_the_upstreams(desk: Desk, stream: bool) -> None:
         200,
         stream,
     )
+
+
+@pytest.mark.parametrize(("cached", "entered_as"), [(5, 5), (50, 9)])
+def test_no_more_of_a_prompt_is_cached_than_there_is(
+    desk: Desk, cached: int, entered_as: int
+) -> None:
+    outcome = desk.open(principal=CALLER).outcome()
+    counted = Usage(prompt_tokens=9, completion_tokens=4, reasoning_tokens=3, cached_tokens=cached)
+    entry = entry_of(replace(outcome, usage=counted), delivery(), desk.meter)
+    assert (entry.prompt_tokens, entry.completion_tokens) == (9, 4)
+    assert (entry.reasoning_tokens, entry.cached_tokens) == (3, entered_as)
+
+
+def test_times_are_told_in_milliseconds(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER, stream=True)
+    desk.memory.clock.ms += 1250
+    streamed(exchange, SAYING)
+    taken = replace(delivery(), seconds=2.5, user_agent="a" * 300)
+    entry = entry_of(exchange.outcome(), taken, desk.meter)
+    assert (entry.first_byte_ms, entry.duration_ms) == (1250, 2500)
+    assert entry.user_agent == "a" * 200
 
 
 def test_who_asked_for_what_and_who_answered_is_told(desk: Desk) -> None:
@@ -311,6 +334,31 @@ def test_a_padded_body_teaches_nothing(desk: Desk) -> None:
     whole(exchange, SAYING)
     assert exchange.outcome().usage is not None
     assert learned_from(exchange.outcome()) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "learned"),
+    [
+        ({}, Ratio(1800, 100, 3, 7)),
+        ({"sent_bytes": 1801}, None),
+        ({"sent_bytes": 0}, None),
+        ({"usage": Usage(completion_tokens=7)}, None),
+        ({"usage": None}, None),
+        ({"trouble": "upstream_cut"}, None),
+        ({"turns": {0: AnsweredTurn(text="…")}}, None),
+    ],
+    ids=["whole", "padded", "not sent", "no prompt", "not counted", "in trouble", "cut"],
+)
+def test_an_answer_teaches_when_it_is_whole_and_its_body_is_not_padded(
+    desk: Desk, changed: dict[str, object], learned: Ratio | None
+) -> None:
+    outcome = replace(
+        desk.open(principal=CALLER).outcome(),
+        sent_bytes=1800,
+        usage=Usage(prompt_tokens=100, completion_tokens=7),
+        turns={0: AnsweredTurn(text="…", finish_reason="stop")},
+    )
+    assert learned_from(replace(outcome, **changed)) == learned
 
 
 def test_what_was_not_counted_teaches_nothing(desk: Desk) -> None:

@@ -392,3 +392,11 @@ def test_a_node_shows_that_it_lives_every_few_seconds_only(desk: Desk) -> None:
     desk.meter.each_second()
     desk.memory.engine.flush()
     assert desk.memory.engine.read("SELECT seen_at FROM nodes") == shown
+
+
+def test_a_node_shows_that_it_lives_as_soon_as_that_is_due(desk: Desk) -> None:
+    desk.memory.clock.ms += DEAD_AFTER_MS // 4
+    desk.meter.each_second()
+    desk.memory.engine.flush()
+    [(seen_at,)] = desk.memory.engine.read("SELECT seen_at FROM nodes")
+    assert seen_at == desk.memory.clock.now_ms()
