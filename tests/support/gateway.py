@@ -63,6 +63,11 @@ def _hashed(password: str) -> str:
     return hash_password(password)
 
 
+def _measured() -> dict[str, str]:
+    """What has a program measure which branches it takes, where the tests are measured."""
+    return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_PROCESS")}
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nothing listens on now, that the kernel gives to nobody who
     asks for any, and that this process has not been given before.
@@ -142,6 +147,7 @@ class Gateway:
             "LOG_COLOR": "never",
             # Upstreams of tests count what is asked of them.
             "MODELS_REFRESH_SECONDS": "0",
+            **_measured(),
             **(environment or {}),
         }
         if config:

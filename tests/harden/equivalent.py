@@ -1,0 +1,11 @@
+"""Faults that change nothing anybody can see, with the reason of each."""
+
+__all__ = ("EQUIVALENT",)
+
+NO_WEBSOCKET = "no value but `websocket` means anything"
+NO_NUMBER = "what is no number is taken for 0"
+
+EQUIVALENT = {
+    "admit.unfit: if headers.get('upgrade', 'XX').lower() == 'websocket':": NO_WEBSOCKET,
+    "admit.unfit: length = headers.get('content-length', 'XX0')": NO_NUMBER,
+}
