@@ -85,12 +85,21 @@ def mutants_of(source: str) -> Iterator[Mutant]:
         node = place.node
         for other in _others(node):
             place.put(other)
-            change = _first_line(other if node is place.statement else place.statement)
-            if isinstance(other, ast.Pass):
-                change = f"without {_first_line(node)}"
             line = getattr(node, "lineno", place.statement.lineno)
+            change = _told(place, node, other)
             yield Mutant(line, f"{place.function}: {change}", ast.unparse(tree))
         place.put(node)
+
+
+def _told(place: _Place, node: ast.AST, other: ast.AST) -> str:
+    """The change in a line, after it was made."""
+    if node is not place.statement:
+        return _first_line(place.statement)
+    if isinstance(other, ast.Pass):
+        return f"without {_first_line(node)}"
+    if isinstance(node, ast.Return) and node.value is not None:
+        return f"return None, not {_first_line(node.value)}"
+    return _first_line(other)
 
 
 def _places(node: ast.AST, function: str, statement: ast.stmt | None) -> Iterator[_Place]:

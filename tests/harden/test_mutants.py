@@ -26,9 +26,12 @@ def within(*lines: str) -> str:
         ("b = b'x-name'", {"b = b'XXx-name'"}),
         ("b = 'a sentence for people'", set()),
         ("b = f'of {a + 1} words'", {"b = f'of {a - 1} words'", "b = f'of {a + 2} words'"}),
-        ("return a", {"return None"}),
+        ("return a", {"return None, not a"}),
         ("return None", set()),
-        ("return a is b and a", {"return None", "return a is not b and a", "return a is b or a"}),
+        (
+            "return a is b and a",
+            {"return None, not a is b and a", "return a is not b and a", "return a is b or a"},
+        ),
         ("a.b = a[b]", {"without a.b = a[b]"}),
         ("b: Literal['x'] = a", set()),
         ("raise a", {"without raise a"}),
@@ -73,6 +76,6 @@ def test_each_mutant_is_the_whole_module_with_one_fault() -> None:
 def test_a_fault_is_named_by_its_line_and_function() -> None:
     source = "class A:\n    def f(self):\n        return 1\n"
     assert [(one.line, one.change) for one in mutants_of(source)] == [
-        (3, "A.f: return None"),
+        (3, "A.f: return None, not 1"),
         (3, "A.f: return 2"),
     ]

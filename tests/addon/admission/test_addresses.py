@@ -40,3 +40,10 @@ def test_what_has_ended_makes_room_and_leaves_nothing_behind() -> None:
     opened.give_back("2001:db8::1")
     opened.give_back("2001:db8::1")
     assert not opened._open
+
+
+def test_one_that_has_ended_makes_room_for_one() -> None:
+    opened = OpenByAddress()
+    take(opened, "192.0.2.1", "192.0.2.1")
+    opened.give_back("192.0.2.1")
+    assert take(opened, "192.0.2.1", "192.0.2.1") == [True, False]

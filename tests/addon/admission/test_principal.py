@@ -220,3 +220,10 @@ def test_an_unknown_credential_is_refused_without_being_repeated(text: str) -> N
 def test_without_upstream_keys_nothing_is_passed_through(key: str) -> None:
     assert passthrough_principal(key, ()) is None
     assert passthrough_principal(key, upstreams("another-key-0123456789")) is None
+
+
+def test_who_shows_nothing_is_told_to_send_a_key() -> None:
+    problem = shown()
+    assert isinstance(problem, Problem)
+    assert (problem.status, problem.code) == (401, "invalid_api_key")
+    assert problem.message.startswith("No API key was sent")

@@ -357,8 +357,8 @@ def test_an_exchange_of_which_nothing_can_be_told_is_settled_from_its_opening(de
     one = opened(desk, limited)
     desk.meter.settle_untold(one)
     assert balance(desk) == Balance(tokens=100)
-    [row] = desk.memory.engine.read("SELECT status, error_class, estimated FROM ledger")
-    assert row == (500, "gateway_error", 1)
+    [row] = desk.memory.engine.read("SELECT status, error_class, estimated, attempts FROM ledger")
+    assert row == (500, "gateway_error", 1, 1)
     assert opened(desk, limited, "x2").reserved
 
 
