@@ -73,7 +73,8 @@ def test_exchanges_at_once_are_counted_until_they_end() -> None:
     limiter, one = Limiter(), subject(concurrency=2)
     first = admitted(limiter, one)
     admitted(limiter, one)
-    assert refused(limiter, one).what == "requests at once (2)"
+    refusal = refused(limiter, one)
+    assert (refusal.what, refusal.retry_after) == ("requests at once (2)", 2)
     limiter.give_back(first, 0)
     admitted(limiter, one)
 

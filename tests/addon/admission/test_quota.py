@@ -329,6 +329,15 @@ def test_a_used_up_quota_says_how_much_and_until_when() -> None:
     )
 
 
+def test_nobody_is_told_to_come_back_at_once() -> None:
+    midnight = NOON + 12 * 3600 * 1000
+    limits = subject(quota_tokens=1, period="day")
+    for before_ms, seconds in ((1, "1"), (1999, "1"), (2000, "2")):
+        problem = grant(DEMAND, [(limits, Balance(tokens=1))], midnight - before_ms)
+        assert isinstance(problem, Problem)
+        assert problem.retry_after == seconds
+
+
 def test_what_runs_is_told_apart_from_what_is_used() -> None:
     problem = refused({"quota_tokens": 1000, "period": "month"}, tokens=500, reserved_tokens=450)
     assert problem.message == (
@@ -421,6 +430,7 @@ def test_a_quota_that_running_requests_hold_is_not_spent() -> None:
 
 def test_a_budget_without_a_rest_lets_no_free_model_through_either() -> None:
     free = replace(DEMAND, price=Price(0, 0))
-    for spent_, granted in ((999, Grant(150, 0)), (1000, None)):
+    for spent_, granted in ((999, (150, 0)), (1000, None)):
         found = grant(free, [(subject(quota_cost_micros=1000), Balance(cost_micros=spent_))], NOON)
-        assert (found if isinstance(found, Grant) else None) == granted
+        held = (found.tokens, found.cost_micros) if isinstance(found, Grant) else None
+        assert held == granted

@@ -4,6 +4,7 @@ import json
 import zlib
 
 import pytest
+from msgspec.structs import replace
 
 from addon.exchange.exchange import Exchange
 from addon.ledger.audit import audit_record
@@ -101,3 +102,12 @@ def test_an_answer_without_reasoning_shows_none(desk: Desk) -> None:
     assert record.conversation is not None
     answer = json.loads(zlib.decompress(record.conversation))["answer"]
     assert answer == {"text": "Done.", "calls": []}
+
+
+def test_a_conversation_that_was_made_for_no_upstream_is_kept_as_it_came(desk: Desk) -> None:
+    outcome = replace(desk.open(ASKED, principal=CALLER).outcome(), restoration=None)
+    record = audit_record(outcome, outcome.entry, "full")
+    assert record is not None
+    assert record.conversation is not None
+    kept = json.loads(zlib.decompress(record.conversation))["messages"]
+    assert kept[0] == {"role": "system", "text": "You are an agent."}

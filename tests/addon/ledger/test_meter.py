@@ -142,6 +142,13 @@ def test_a_node_that_started_on_a_full_disk_holds_what_it_reserves(desk: Desk) -
     assert refusal(desk, caller(quota_tokens=160), "x4").code == "insufficient_quota"
 
 
+def test_what_goes_on_unwritten_holds_as_much_once_it_is_written(desk: Desk) -> None:
+    with desk.memory.locked():
+        one = opened(desk, caller())
+        desk.meter.reserve(one, give_up=True)
+    assert balance(desk) == Balance(reserved_tokens=150)
+
+
 def test_a_settlement_that_overtakes_its_opening_leaves_nothing_open(desk: Desk) -> None:
     with desk.memory.full_disk():
         one = opened(desk, caller())
