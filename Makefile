@@ -70,7 +70,7 @@ harden-long: .venv/.installed-fuzz ## The same at full scale, with all kills and
 	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
 	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py tests/properties/test_carriers.py
 
-coverage: .venv/.installed-dev ## Measure which branches the tests take and which faults they notice, in half an hour
+coverage: .venv/.installed-dev ## Measure which branches the tests take and which faults they notice, in a quarter of an hour
 	@.venv/bin/python -m tests.harden $(WRITE) covered mutated
 
 fmt: .venv/.installed-dev ## Format the code and mend what can be mended

@@ -79,6 +79,13 @@ def test_exchanges_at_once_are_counted_until_they_end() -> None:
     admitted(limiter, one)
 
 
+def test_what_has_ended_leaves_nothing_behind() -> None:
+    limiter = Limiter()
+    for ticket in [admitted(limiter, subject(f"key:{n}")) for n in range(3)]:
+        limiter.give_back(ticket, 0)
+    assert not limiter._running
+
+
 def test_a_limit_of_nothing_lets_nothing_through() -> None:
     for limits in ({"rpm": 0}, {"tpm": 0}, {"concurrency": 0}):
         refused(Limiter(), subject(**limits), tokens=1, now=10**6)

@@ -12,7 +12,10 @@ def test_an_address_has_its_lines_and_others_theirs() -> None:
 
 def test_all_strangers_together_have_their_lines() -> None:
     budget = LogBudget()
-    assert sum(budget.take(f"10.0.{n // 200}.{n % 200}") for n in range(LINES + 50)) == LINES
+    for minute in (1, 2):
+        addresses = [f"10.0.{n // 200}.{n % 200}" for n in range(LINES + 50)]
+        assert sum(map(budget.take, addresses)) == LINES
+        assert len(budget.next_minute(minute * 60)) == 50
 
 
 def test_what_was_left_out_is_told_once_a_minute_and_each_minute_has_its_own_lines() -> None:
@@ -33,3 +36,12 @@ def test_no_number_of_addresses_takes_more_than_so_much_memory() -> None:
     left_out = budget.next_minute(60)
     assert left_out[0] == (REST, 500)
     assert sum(count for _, count in left_out) == MOST_ADDRESSES + 500 - LINES
+
+
+def test_a_minute_is_one_wherever_the_clock_stands() -> None:
+    budget = LogBudget()
+    budget.next_minute(1000)
+    for _ in range(LINES_OF_AN_ADDRESS + 1):
+        budget.take("192.0.2.1")
+    assert budget.next_minute(1059) == []
+    assert budget.next_minute(1060) == [("192.0.2.1", 1)]

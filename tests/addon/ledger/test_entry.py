@@ -11,7 +11,7 @@ from addon.exchange.verdict import Again
 from addon.formats.neutral.turn import Turn as AnsweredTurn
 from addon.formats.neutral.turn import Usage
 from addon.formats.wire import sse
-from addon.ledger.entry import entry_of, entry_unread, learned_from
+from addon.ledger.entry import entry_of, entry_so_far, entry_unread, learned_from
 from shared.model import Limits
 from shared.pricing import Price
 from shared.store.ledger import Ratio, learn_ratio
@@ -142,6 +142,17 @@ def test_what_came_is_guessed_where_only_the_prompt_was_counted_at_the_beginning
     entry = entered(desk, exchange, "gone", client_left=True)
     assert (entry.prompt_tokens, entry.completion_tokens, entry.estimated) == (33, 100, True)
     assert learned_from(exchange.outcome()) is None
+
+
+def test_what_a_running_exchange_has_used_so_far_can_be_told(desk: Desk) -> None:
+    exchange = desk.open(principal=CALLER, stream=True)
+    without_usage(exchange, SAYING, cut=3)
+    so_far, left = (
+        entry_so_far(exchange.outcome(), desk.meter),
+        entered(desk, exchange, "gone", client_left=True),
+    )
+    assert so_far.completion_tokens == left.completion_tokens > 0
+    assert so_far.prompt_tokens == left.prompt_tokens > 0
 
 
 def test_a_client_that_leaves_before_the_answer_pays_for_the_prompt(desk: Desk) -> None:

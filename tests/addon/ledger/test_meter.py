@@ -380,6 +380,7 @@ def test_what_was_not_sent_is_settled_without_tokens(desk: Desk) -> None:
 def test_what_is_settled_stays_as_it_is(desk: Desk) -> None:
     one = opened(desk, caller(quota_tokens=1000))
     settle(desk, one)
+    assert one.settled
     desk.meter.settle_untold(one)
     assert balance(desk) == Balance(tokens=130)
 
