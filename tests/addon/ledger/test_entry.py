@@ -297,6 +297,11 @@ def test_a_short_conversation_s_turns_are_all_listed_with_their_numbers_and_reas
     assert missed == {"turn": 2, "at": 3, "rule": "missing"}
 
 
+def test_what_was_never_understood_has_details_of_nothing(desk: Desk) -> None:
+    details = json.loads(entered(desk, desk.intake(principal=CALLER), "413").details)
+    assert details == {"tries": [], "turns": [], "rules": {}, "notes": [], "policy": ""}
+
+
 def test_the_policy_for_turns_that_are_not_known_is_told(desk: Desk) -> None:
     entry = entered(desk, desk.open(principal=CALLER))
     assert json.loads(entry.details)["policy"] == "deepseek-v4: empty"
