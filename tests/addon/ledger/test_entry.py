@@ -73,6 +73,7 @@ def test_times_are_told_in_milliseconds(desk: Desk) -> None:
     entry = entry_of(exchange.outcome(), taken, desk.meter)
     assert (entry.first_byte_ms, entry.duration_ms) == (1250, 2500)
     assert entry.user_agent == "a" * 200
+    assert (entry.restored, entry.missing) == (0, 0)
 
 
 def test_who_asked_for_what_and_who_answered_is_told(desk: Desk) -> None:
