@@ -68,13 +68,13 @@ class _Brotli:
         self._decompressor = brotli.Decompressor()
 
     def feed(self, chunk: bytes, most: int) -> bytes:
-        inflated = bytearray()
-        while chunk or not self._decompressor.can_accept_more_data():
+        inflated, piece = bytearray(), chunk
+        while piece and len(inflated) <= most and not self._decompressor.is_finished():
+            # It gives 32 KiB at a time, and the next without being given more.
             left = most - len(inflated) + 1
-            inflated += self._decompressor.process(chunk, output_buffer_limit=left)
+            piece = self._decompressor.process(chunk, output_buffer_limit=left)
+            inflated += piece
             chunk = b""
-            if len(inflated) > most or self._decompressor.is_finished():
-                break
         return bytes(inflated)
 
 

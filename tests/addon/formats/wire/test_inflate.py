@@ -49,6 +49,14 @@ def test_a_body_is_inflated_however_it_arrives(coding: str, body: bytes, size: i
     assert inflated(coding, body, size) == TEXT
 
 
+def test_what_is_flushed_comes_at_once_however_long_it_is() -> None:
+    packer = brotli.Compressor()
+    long = TEXT * 100
+    inflate = Inflate("br")
+    assert inflate.feed(packer.process(long) + packer.flush()) == long
+    assert inflate.feed(packer.process(TEXT) + packer.flush()) == TEXT
+
+
 def test_a_truncated_body_gives_what_came() -> None:
     assert TEXT.startswith(inflated("gzip", gzip.compress(TEXT)[:-20]))
 
