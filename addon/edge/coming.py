@@ -9,6 +9,7 @@ from addon.admission.body_room import Held
 from addon.admission.problems import no_room, too_much_at_once
 from addon.edge.plan import Planner
 from addon.formats.neutral.problem import Problem
+from addon.formats.wire.inflate import MAX_BYTES, Inflate
 from addon.formats.wire.pace import Work
 
 __all__ = ("Coming",)
@@ -20,10 +21,11 @@ which can't give it back as long as something lies above it.
 
 
 class Coming:
-    """One body."""
+    """One body, without its Content-Encoding: it counts with what it grows to."""
 
-    def __init__(self, planner: Planner, owner: str) -> None:
+    def __init__(self, planner: Planner, owner: str, coding: str = "") -> None:
         self._planner = planner
+        self._inflate = Inflate(coding)
         self._blocks: list[bytes] = []
         self._tail = bytearray()
         self._size = 0
@@ -40,8 +42,11 @@ class Coming:
         """Why it was lost."""
         return too_much_at_once() if self._held.lost == "share" else no_room()
 
-    def add(self, piece: bytes) -> bool:
-        """Hold another piece, if there is room."""
+    def add(self, piece: bytes, most: int = MAX_BYTES) -> bool:
+        """Hold another piece, if there is room. Raises Unreadable for one that is damaged, and
+        TooLarge when a compressed body is then larger than `most` bytes.
+        """
+        piece = self._inflate.feed(piece, max(0, most - self._size))
         # mitmproxy's own buffer keeps each piece: one of two bytes takes forty.
         self._tail += piece
         self._size += len(piece)
@@ -58,7 +63,7 @@ class Coming:
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Bytes that have come, or that these have grown to."""
         return self._size
 
     def take(self) -> bytes:

@@ -228,7 +228,8 @@ class Gateway(Planner):
             _answer(flow, refusal)
             return
         max_body = snapshot.server.max_body_mib * _MIB
-        self._plans[flow] = LlmCall(intake, max_body, caller.id)
+        coding = headers.get("content-encoding", "")
+        self._plans[flow] = LlmCall(intake, max_body, caller.id, coding)
 
     def _local_reply(
         self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]

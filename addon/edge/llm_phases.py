@@ -25,14 +25,14 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from addon.admission.problems import gateway_failed, gateway_stopped, too_large
+from addon.admission.problems import damaged, gateway_failed, gateway_stopped, too_large
 from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
 from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table, decide, go_on_deciding
 from addon.edge.stream import CutOff
 from addon.exchange.verdict import Reply, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.wire.inflate import Unreadable
+from addon.formats.wire.inflate import TooLarge, Unreadable
 from addon.formats.wire.sse import KEEP_ALIVE
 
 __all__ = ("EVENTS", "IGNORED", "REFUSED", "TABLE")
@@ -47,11 +47,18 @@ _log = logging.getLogger("thinkback.stream")
 
 
 def _read_body(call: LlmStream, event: RequestData) -> CommandGenerator[None]:
-    room = call.client.coming.add(event.data)
-    if call.client.coming.size > call.plan.max_body:
-        yield from call.tell(call.plan.intake.reply(too_large(call.plan.max_body)))
-    elif not room:
-        yield from _make_way(call)
+    coming, most = call.client.coming, call.plan.max_body
+    try:
+        room = coming.add(event.data, most)
+    except TooLarge:
+        yield from call.tell(call.plan.intake.reply(too_large(most)))
+    except Unreadable:
+        yield from call.tell(call.plan.intake.reply(damaged(call.plan.coding)))
+    else:
+        if coming.size > most:
+            yield from call.tell(call.plan.intake.reply(too_large(most)))
+        elif not room:
+            yield from _make_way(call)
 
 
 def _make_way(call: LlmStream) -> CommandGenerator[None]:

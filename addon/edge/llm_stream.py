@@ -154,7 +154,7 @@ class LlmStream:
         self.delivered = False
         """Whether the client has more of an answer than comments: that candidate answers."""
 
-        client.coming = Coming(client.planner, call.owner)
+        client.coming = Coming(client.planner, call.owner, call.coding)
         self.phase = Phase.READING
         self._table = table
         self._leads_to: frozenset[Phase] = frozenset()

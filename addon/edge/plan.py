@@ -32,6 +32,9 @@ class LlmCall(msgspec.Struct, frozen=True):
     owner: str
     """Whose bytes they are until the request is let in."""
 
+    coding: str = ""
+    """The body's Content-Encoding, one that we read."""
+
 
 class ToSidecar(msgspec.Struct, frozen=True):
     """The request is passed to the sidecar, and its response to the client."""

@@ -24,7 +24,6 @@ from addon.formats.neutral.request import Request
 from addon.formats.paths import Endpoint
 from addon.formats.responses.request import LEAST_LIMIT
 from addon.formats.tolerant.length import refuse_long
-from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable
 from addon.formats.wire.pace import breathe
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
@@ -43,8 +42,6 @@ from shared.routes import known_models, routes
 from shared.store.lookup import Found, PriceWanted, Wanted
 
 __all__ = ("Intake",)
-
-_MIB = 1024 * 1024
 
 
 class _Understood(msgspec.Struct, frozen=True):
@@ -113,8 +110,8 @@ class Intake:
         return None
 
     def open(self, body: bytes) -> UpstreamCall | Reply:
-        """Read the body, and make what asks an upstream for it; the reply when none is to
-        be asked.
+        """Read the body, without its Content-Encoding, and make what asks an upstream for it;
+        the reply when none is to be asked.
         """
         try:
             return self._open(body)
@@ -180,8 +177,6 @@ class Intake:
     def _understand(self, body: bytes) -> _Understood:
         arrival, services = self._arrival, self._arrival.services
         most = arrival.snapshot.server.max_messages
-        body = self._inflated(body)
-        breathe()
         refuse_long(body, most)
         breathe()
         body = stripped(body, services.id_key)
@@ -205,17 +200,6 @@ class Intake:
             conversation=self._conversation_id,
         )
         return _Understood(side, found, copies, replay, len(body))
-
-    def _inflated(self, body: bytes) -> bytes:
-        """The body without its Content-Encoding. Raises RequestError."""
-        coding = self._arrival.headers.get("content-encoding", "")
-        most = self._arrival.snapshot.server.max_body_mib * _MIB
-        try:
-            return Inflate(coding).feed(body, most)
-        except TooLarge as error:
-            raise RequestError(problems.too_large(most)) from error
-        except Unreadable as error:
-            raise RequestError(problems.damaged(coding)) from error
 
     def _look_up(self, understood: _Understood) -> Found:
         """Ask the store for all that is known to be needed of it: what the first candidate

@@ -7,7 +7,7 @@ from typing import Protocol
 import brotli
 import zstandard
 
-__all__ = ("Inflate", "TooLarge", "Unreadable", "is_known")
+__all__ = ("MAX_BYTES", "Inflate", "TooLarge", "Unreadable", "is_known")
 
 MAX_RATIO = 200
 """How many times its size a chunk may grow to; text compresses 3 to 30 times."""

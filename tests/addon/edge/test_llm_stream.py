@@ -1,6 +1,12 @@
 """A live request is sent to one candidate after the other until its client has an answer."""
 
+import gzip
+import zlib
+from collections.abc import Callable
+
+import brotli
 import pytest
+import zstandard
 from mitmproxy import connection, http
 from mitmproxy.proxy.layers.http import _events
 
@@ -326,3 +332,53 @@ def test_a_whole_answer_after_comments_ends_the_stream(line: Line, key: str) -> 
     assert line.answer.count(b"HTTP/1.1 200") == 1
     assert b'"content":"hello"' in line.answer
     assert line.answer.endswith(END)
+
+
+def packed(key: str, coding: str, body: bytes) -> bytes:
+    """A call with such a body."""
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+        f"content-encoding: {coding}\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("br", brotli.compress),
+        ("zstd", zstandard.compress),
+    ],
+)
+def test_a_compressed_body_holds_as_much_room_as_it_grows_to(
+    gateway: Gateway, line: Line, key: str, coding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]'
+    piece = bytes(range(256)) * 1024  # lest some of it be held back for what may follow
+    raw = packed(key, coding, pack(body + b" " * 100_000 + piece))
+    line.says(raw[:-1])
+    assert len(raw) < 100_000 < gateway.room.total
+    assert not line.answer
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "status", "words"),
+    [
+        ("zstd", b"{}", 400, b"zstd"),
+        ("gzip", gzip.compress(b"x")[:-6] + b"\0" * 6, 400, b"gzip"),
+        ("gzip", gzip.compress(b" " * 1_048_577), 413, b"32 MiB"),
+        ("br", brotli.compress(b" " * 1_048_577), 413, b"32 MiB"),
+    ],
+    ids=["not compressed", "damaged", "too large", "much too large"],
+)
+def test_a_compressed_body_that_can_not_be_taken_is_refused_as_it_comes(
+    line: Line, key: str, coding: str, body: bytes, status: int, words: bytes
+) -> None:
+    line.says(packed(key, coding, body)[:-1])
+    line.says(packed(key, coding, body)[-1:])
+    assert line.answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b'{"type":"error"' in line.answer
+    assert words in line.answer
+    assert not line.upstreams

@@ -2,17 +2,14 @@
 its end waits for is noted.
 """
 
-import gzip
 import json
 
-import pytest
 from msgspec.structs import replace
 
 from addon.exchange.exchange import Exchange
 from addon.exchange.intake import Intake
-from addon.exchange.verdict import Reply
 from addon.formats.paths import Endpoint
-from shared.config.schema import Server, Snapshot
+from shared.config.schema import Snapshot
 from shared.store.lookup import Found, Wanted, look_up
 from tests.addon.desk import MODEL, USER, Desk, body, open_exchange, whole
 from tests.addon.exchange.test_exchange import CALLING, SAYING, carried
@@ -85,21 +82,3 @@ def test_the_end_waits_for_the_turn_and_for_the_stored_answer(desk: Desk) -> Non
     assert exchange.storing.over
     assert len(engine.read("SELECT id FROM answers")) == 1
     assert len(engine.read("SELECT token FROM recall_turns")) == 1
-
-
-@pytest.mark.parametrize(
-    ("coding", "content", "status"),
-    [
-        ("zstd", b"{}", 400),
-        ("gzip", gzip.compress(b"x")[:-6] + b"\0" * 6, 400),
-        ("gzip", gzip.compress(b" " * 1_048_577), 413),
-    ],
-    ids=["not compressed", "damaged", "too large"],
-)
-def test_a_compressed_body_that_can_not_be_taken_is_refused(
-    desk: Desk, coding: str, content: bytes, status: int
-) -> None:
-    desk.server = Server(max_body_mib=1)
-    reply = desk.intake({"content-encoding": coding}).open(content)
-    assert isinstance(reply, Reply)
-    assert reply.status == status
