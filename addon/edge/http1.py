@@ -386,6 +386,8 @@ def install() -> None:
     http_layers.Http1Client = UpstreamHttp1  # type: ignore[attr-defined]
     _http1.ChunkedReader = _ChunkedReader  # type: ignore[attr-defined]
     _http1.make_error_response = make_error_response
+    # mitmproxy wakes nobody who waits for it and holds back what comes meanwhile.
+    events.Wakeup.reply = None
     # A help for debugging: it compares every field of four messages a request with its
     # annotation, which costs as much as two commits of the database.
     MessageData.__post_init__ = _take_unchecked  # type: ignore[method-assign]

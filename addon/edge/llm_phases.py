@@ -29,7 +29,7 @@ from addon.admission.problems import damaged, gateway_failed, gateway_stopped, t
 from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
 from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table, decide, go_on_deciding
-from addon.edge.stream import CutOff
+from addon.edge.stream import CutOff, behind
 from addon.exchange.verdict import Reply, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import TooLarge, Unreadable
@@ -40,7 +40,26 @@ __all__ = ("EVENTS", "IGNORED", "REFUSED", "TABLE")
 LINGER_SECONDS = 1
 """What an upstream gets to close its answer after it has announced the end."""
 
+MOST_BEHIND = 64
+"""Reads of 64 KiB that may wait while the one before is passed on. Only one that was compressed
+takes so long: that many are more text than any model writes.
+"""
+
+_TOO_FAST = StreamError(
+    "The upstream's compressed answer grows beyond all measure.", code="upstream_malformed"
+)
 _log = logging.getLogger("thinkback.stream")
+
+
+class Pause(commands.RequestWakeup):
+    """Lets others go on. What comes for the stream waits until then: mitmproxy holds back the
+    events of a layer whose command blocks.
+    """
+
+    blocking = True
+
+    def __init__(self) -> None:
+        super().__init__(0)
 
 
 # -- the request -----------------------------------------------------------------------------------
@@ -210,7 +229,7 @@ def _collect(call: LlmStream, event: ResponseData) -> CommandGenerator[None]:
         yield from call.fail(error)
     elif call.exchange.streams and call.attempt.begins_stream(event.data):
         yield from _stream(call)
-        yield from call.deliver(call.answer.feed(event.data))
+        yield from _pass_on(call, event.data)
 
 
 def _judge(call: LlmStream, event: ResponseEndOfMessage) -> CommandGenerator[None]:
@@ -233,7 +252,21 @@ def _answer(call: LlmStream, verdict: Verdict) -> CommandGenerator[None]:
 
 def _relay(call: LlmStream, event: ResponseData) -> CommandGenerator[None]:
     call.attempt.heard_at = call.clock.monotonic()
-    return call.deliver(call.answer.feed(event.data))
+    return _pass_on(call, event.data)
+
+
+def _pass_on(call: LlmStream, received: bytes) -> CommandGenerator[None]:
+    """Pass on what has come of a stream, and let others go on between its pieces."""
+    pieces = call.answer.pieces(received)
+    yield from call.deliver(next(pieces, b""))
+    for out in pieces:
+        yield Pause()
+        if call.phase not in (Phase.STREAMING, Phase.HOLDING):
+            return
+        if behind(call.client) > MOST_BEHIND:
+            yield from call.fail(_TOO_FAST)
+            return
+        yield from call.deliver(out)
 
 
 def _end_stream(

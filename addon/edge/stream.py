@@ -38,7 +38,7 @@ from addon.edge.convert import EVERY_ANSWER, fault
 from addon.edge.plan import FAULT, Plan, Planner
 from addon.exchange.upstream_request import returned
 
-__all__ = ("CutOff", "GatewayStream", "UpstreamHalf")
+__all__ = ("CutOff", "GatewayStream", "UpstreamHalf", "behind")
 
 _STREAMED = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -259,6 +259,11 @@ class GatewayStream(HttpStream):
             yield from self._heard(_alone(HttpErrorHook(self.flow)))
         self.flow.live = False
         self.planner.let_go(self.flow)
+
+
+def behind(stream: GatewayStream) -> int:
+    """How many events wait while one before them is worked on."""
+    return len(stream._paused_event_queue)
 
 
 def _alone(command: commands.Command) -> CommandGenerator[None]:

@@ -2,7 +2,7 @@
 before its end is seen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from addon.formats.neutral.accumulate import Accumulator
@@ -18,6 +18,13 @@ from addon.formats.wire.utf8 import as_utf8
 from addon.translation.pair import Whole
 
 __all__ = ("Remember", "StreamedAnswer")
+
+
+PIECE_EVENTS = 500
+"""Some milliseconds of work."""
+
+MOST_AT_ONCE = 2_000
+"""More events than any provider's have come in 64 KiB, which is what is read at a time."""
 
 
 class Remember(Protocol):
@@ -79,14 +86,27 @@ class StreamedAnswer:
 
     def feed(self, chunk: bytes) -> bytes:
         """The events for the client that `chunk` completes."""
+        return b"".join(self.pieces(chunk))
+
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        """The same piece by piece: a compressed chunk may grow to a hundred thousand events."""
+        for slice_ in self._inflate.slices(chunk):
+            events = self._taken(slice_)
+            size = PIECE_EVENTS if len(events) > MOST_AT_ONCE else MOST_AT_ONCE
+            for at in range(0, len(events), size):
+                yield b"".join(map(self._event, events[at : at + size]))
+
+    def _taken(self, received: bytes) -> list[bytes]:
+        """The upstream's events that these bytes complete; none, and `error`, if they can't be
+        read.
+        """
         if self.error or self.done:
-            return b""
+            return []
         try:
-            events = self._events.feed(self._inflate.feed(chunk))
+            return self._events.feed(self._inflate.feed(received))
         except (Unreadable, sse.EventTooLarge) as error:
             self.error = StreamError(f"{error}.", code="upstream_malformed")
-            return b""
-        return b"".join(map(self._event, events))
+            return []
 
     def end(self) -> bytes:
         """The upstream closed its answer: what a well-formed stream still lacks, or nothing

@@ -1,7 +1,7 @@
 """Compressed bodies, inflated within bounds (RFC 9110 §8.4.1): gzip, deflate, br and zstd."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import brotli
@@ -17,6 +17,9 @@ FREE_BYTES = 1024 * 1024
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes that no chunk may grow to."""
+
+SLICE = 8 * 1024
+"""Bytes of what is compressed that are inflated at a time where others are to go on."""
 
 _GZIP = b"\x1f"
 """First byte of a gzip member (RFC 1952 §2.3.1)."""
@@ -122,6 +125,12 @@ class Inflate:
             )
         decoder = _DECODERS[coding]
         self._decoder = decoder() if decoder else None
+
+    def slices(self, chunk: bytes) -> Iterator[bytes]:
+        """The chunk in pieces, each of which is inflated within a few milliseconds."""
+        size = SLICE if self._decoder else len(chunk)
+        for at in range(0, len(chunk), size or 1):
+            yield chunk[at : at + size]
 
     def feed(self, chunk: bytes, most: int = MAX_BYTES) -> bytes:
         """The inflated bytes. Raises Unreadable; TooLarge when they are more than `most`, or

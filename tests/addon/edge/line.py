@@ -102,6 +102,11 @@ class Line:
     def upstream_says(self, data: bytes, upstream: connection.Server | None = None) -> None:
         self._feed(events.DataReceived(upstream or self.upstream, data))
 
+    def upstream_says_at_once(self, *pieces: bytes) -> None:
+        """What it has sent before the gateway gets to anything else."""
+        self._events += [events.DataReceived(self.upstream, piece) for piece in pieces]
+        self._drain()
+
     def closes(self, which: connection.Connection) -> None:
         which.state = connection.ConnectionState.CLOSED
         self._feed(events.ConnectionClosed(which))

@@ -1,6 +1,7 @@
 """A live request is sent to one candidate after the other until its client has an answer."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable
 
@@ -332,6 +333,44 @@ def test_a_whole_answer_after_comments_ends_the_stream(line: Line, key: str) -> 
     assert line.answer.count(b"HTTP/1.1 200") == 1
     assert b'"content":"hello"' in line.answer
     assert line.answer.endswith(END)
+
+
+GZIPPED = SSE.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
+WORD = b'data: {"choices":[{"index":0,"delta":{"content":"%d "}}]}\n\n'
+LAST = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+
+def words(first: int, last: int) -> bytes:
+    return b"".join(WORD % number for number in range(first, last))
+
+
+def test_a_compressed_stream_is_passed_on_piece_by_piece_in_its_order(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(GZIPPED)
+    before = line.wakeups
+    packer = zlib.compressobj(wbits=31)
+    begun = packer.compress(words(0, 5_000)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    ended = packer.compress(words(5_000, 5_010) + LAST) + packer.flush()
+    line.upstream_says_at_once(chunk(begun), chunk(ended) + END)
+    said = re.findall(rb'"content":"(\d+) "', line.answer)
+    assert said == [b"%d" % number for number in range(5_010)]
+    assert line.answer.endswith(b"[DONE]\n\n\r\n" + END)
+    assert line.wakeups - before >= 2
+    assert line.upstream.state is connection.ConnectionState.OPEN
+
+
+def test_a_compressed_stream_that_comes_too_fast_ends_with_an_error(line: Line, key: str) -> None:
+    line.says(request(key))
+    line.upstream_says(GZIPPED)
+    packer = zlib.compressobj(wbits=31)
+    pieces = [packer.compress(words(0, 5_000)) + packer.flush(zlib.Z_SYNC_FLUSH)]
+    pieces += [
+        packer.compress(words(n, n + 1)) + packer.flush(zlib.Z_SYNC_FLUSH) for n in range(70)
+    ]
+    line.upstream_says_at_once(*map(chunk, pieces))
+    assert b'"code":"upstream_malformed"' in line.answer
+    assert line.answer.endswith(END)
+    assert line.upstream.state is connection.ConnectionState.CLOSED
 
 
 def packed(key: str, coding: str, body: bytes) -> bytes:

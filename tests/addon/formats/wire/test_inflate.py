@@ -11,6 +11,7 @@ from addon.formats.wire.inflate import (
     FREE_BYTES,
     MAX_BYTES,
     MAX_RATIO,
+    SLICE,
     Inflate,
     TooLarge,
     Unreadable,
@@ -47,6 +48,15 @@ def inflated(coding: str, body: bytes, size: int = 1_000_000) -> bytes:
 @pytest.mark.parametrize("size", [1, 7, 1_000_000])
 def test_a_body_is_inflated_however_it_arrives(coding: str, body: bytes, size: int) -> None:
     assert inflated(coding, body, size) == TEXT
+
+
+def test_what_is_compressed_is_taken_in_short_pieces() -> None:
+    chunk = bytes(range(256)) * 256
+    pieces = list(Inflate("gzip").slices(chunk))
+    assert b"".join(pieces) == chunk
+    assert {len(piece) for piece in pieces} == {SLICE}
+    assert list(Inflate("identity").slices(chunk)) == [chunk]
+    assert list(Inflate("").slices(b"")) == []
 
 
 def test_what_is_flushed_comes_at_once_however_long_it_is() -> None:
