@@ -8,6 +8,7 @@ from contextlib import suppress
 import uvicorn
 
 from manage_api.access.head import answering_head
+from manage_api.access.malformed import Http
 from manage_api.app import create_app
 from shared.config.address import split_address
 from shared.config.passed import received
@@ -47,6 +48,7 @@ def main() -> None:
         ),
         host=host,
         port=port,
+        http=Http,
         log_config=None,
         access_log=False,
         proxy_headers=False,
