@@ -9,6 +9,7 @@ import uvicorn
 
 from manage_api.access.head import answering_head
 from manage_api.access.malformed import Http
+from manage_api.access.whole_request import ending_after_request
 from manage_api.app import create_app
 from shared.config.address import split_address
 from shared.config.passed import received
@@ -44,7 +45,9 @@ def main() -> None:
     host, port = split_address(watch.snapshot.server.admin_addr)
     config = uvicorn.Config(
         answering_head(
-            create_app(watch, leaving=lambda: server.should_exit, lifeline=Lifeline(os.environ))
+            ending_after_request(
+                create_app(watch, leaving=lambda: server.should_exit, lifeline=Lifeline(os.environ))
+            )
         ),
         host=host,
         port=port,
