@@ -1,6 +1,7 @@
 """Answers that end when their request has come."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 
 from litestar.enums import ScopeType
@@ -25,12 +26,17 @@ def ending_after_request(app: ASGIApp) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        request = _Request(receive)
+        request, held = _Request(receive), list[Message]()
 
         async def say(message: Message) -> None:
+            if message["type"] == "http.response.start" and _has_length(message["headers"]):
+                held.append(message)  # what comes may still be no request
+                return
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 await request.read_rest()
-            await send(message)
+            for each in [*held, message]:
+                await send(each)
+            held.clear()
 
         await app(scope, request.receive, say)
 
@@ -56,3 +62,8 @@ class _Request:
                 while not self._over and left > 0:
                     message = await self.receive()
                     left -= len(message.get("body") or b"")  # type: ignore[arg-type]
+
+
+def _has_length(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the answer is none that is streamed."""
+    return any(name.lower() == b"content-length" for name, _ in headers)

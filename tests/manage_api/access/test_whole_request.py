@@ -55,6 +55,16 @@ def test_the_end_waits_for_the_rest_of_the_request(last: Any) -> None:
     assert order == ["more", "more", "piece", "piece", "end"]
 
 
+async def refusing_as_a_whole(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({**BEGIN, "headers": [(b"content-length", b"2")]})
+    await send(END)
+
+
+def test_an_answer_that_is_not_streamed_begins_when_the_request_has_come() -> None:
+    order = happened(refusing_as_a_whole, piece(b"a", True), piece(b"b", False))
+    assert order == ["piece", "piece", "more", "end"]
+
+
 def test_what_was_read_is_not_waited_for() -> None:
     order = happened(reading, piece(b"a", True), piece(b"b", False))
     assert order == ["piece", "piece", "more", "more", "end"]
