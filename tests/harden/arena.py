@@ -138,9 +138,14 @@ class Pulse:
     context manager.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process: psutil.Process | None = None) -> None:
+        """`process` is the one that answers, if it is to be known what it does meanwhile."""
         self._port = port
+        self._process = process
         self.seconds: list[float] = []
+        self.busy_seconds: list[float] = []
+        """How long the process worked while an answer was awaited: others' work is not in it."""
+
         self.failures = 0
         self._over = threading.Event()
         self._asking = threading.Thread(target=self._ask, daemon=True)
@@ -157,13 +162,24 @@ class Pulse:
     def worst_ms(self) -> float:
         return max(self.seconds, default=0) * 1000
 
+    @property
+    def worst_busy_ms(self) -> float:
+        return max(self.busy_seconds, default=0) * 1000
+
     def _ask(self) -> None:
         with line_from(HONEST, self._port) as line:
             while not self._over.wait(0.005):
-                began = time.monotonic()
+                began, worked = time.monotonic(), self._worked()
                 line.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
                 self.failures += b" 200 " not in line.recv(4096)
                 self.seconds.append(time.monotonic() - began)
+                self.busy_seconds.append(min(self._worked() - worked, self.seconds[-1]))
+
+    def _worked(self) -> float:
+        if self._process is None:
+            return 0
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
 
 
 def line_from(address: str, port: int, seconds: float = 30) -> socket.socket:
