@@ -173,10 +173,11 @@ class Strangers:
 
     async def _answers_others(self) -> None:
         """Have both programs answer something."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._ports[False])
-        writer.write(b"GET /api/config HTTP/1.1\r\nhost: x\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        writer.transport.abort()
+        for port in self._ports:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
 
     def _judge(self, sent: Sent, answers: Answers, direct: bool) -> None:
         heard = [int(number) for number in HEARD.findall(bytes(answers.received))]
