@@ -12,9 +12,11 @@ class Http(H11Protocol):
     """
 
     def send_400_response(self, msg: str) -> None:
+        body_allowed = True
         if self.cycle is not None:
             self.cycle.disconnected = True
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            body_allowed = self.cycle.scope["method"] != "HEAD"
+        if body_allowed and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
-            self.transport.close()  # an answer has begun
+            self.transport.close()  # an answer has begun, or may have no body

@@ -66,6 +66,12 @@ def test_an_answer_that_has_begun_is_cut_when_the_request_turns_out_malformed(
     assert [record.exc_info for record in caplog.records if record.exc_info] == []
 
 
+def test_a_malformed_request_for_a_head_alone_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    raw = HEAD.replace(b"POST", b"HEAD") + b"no size\r\n"
+    assert asyncio.run(said(answering_at_once, raw)) == b""
+    assert [record.exc_info for record in caplog.records if record.exc_info] == []
+
+
 def test_other_requests_are_answered(caplog: pytest.LogCaptureFixture) -> None:
     heard = asyncio.run(said(answering_at_once, b"GET / HTTP/1.0\r\nhost: x\r\n\r\n"))
     assert heard.startswith(b"HTTP/1.1 200 ")
