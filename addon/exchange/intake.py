@@ -20,11 +20,12 @@ from addon.exchange.upstream_bodies import UpstreamBodies
 from addon.exchange.verdict import Reply, UpstreamCall
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.protocols import Head, Keep
-from addon.formats.neutral.request import Request
+from addon.formats.neutral.request import Request, malformed
 from addon.formats.paths import Endpoint
 from addon.formats.responses.request import LEAST_LIMIT
 from addon.formats.tolerant.length import refuse_long
 from addon.formats.wire.pace import breathe
+from addon.formats.wire.splice import MalformedJson
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import stripped
@@ -117,6 +118,8 @@ class Intake:
             return self._open(body)
         except RequestError as error:
             return self.reply(error.problem)
+        except MalformedJson as error:  # within a member, which is read when somebody asks for it
+            return self.reply(malformed(error).problem)
 
     def reply(self, problem: Problem) -> Reply:
         """What the client is told of a problem, in its format."""

@@ -444,14 +444,19 @@ class _Shown(msgspec.Struct, frozen=True):
 
 
 def _shown_of_members(api: WireFormat, body: bytes, text: str) -> _Shown | None:
-    limit, effort, offered = limit_in(body, api), effort_in(body, api), offered_efforts(text)
+    """What the error shows; None too where a member can't be read: it was passed on as it came."""
+    try:
+        limit, effort, optional = limit_in(body, api), effort_in(body, api), optional_in(body, api)
+    except MalformedJson:
+        return None
+    offered = offered_efforts(text)
     if limit is not None and (most := most_tokens(text, limit)) is not None:
         return _Shown("limit", str(most))
     if limit is not None and (room := room_for_answer(text, limit)) is not None:
         return _Shown("limit", str(room), once=True)
     if effort and offered and effort not in offered:
         return _Shown("efforts", " ".join(offered))
-    if member := unknown_member(text, optional_in(body, api)):
+    if member := unknown_member(text, optional):
         return _Shown("without", member)
     return None
 

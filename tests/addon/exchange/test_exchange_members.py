@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from addon.exchange.exchange import Exchange
-from addon.exchange.verdict import Again
+from addon.exchange.verdict import Again, Reply
 from addon.formats.neutral.protocols import Head
 from addon.formats.neutral.request import WireFormat
 from addon.formats.neutral.turn import Turn
@@ -197,3 +197,17 @@ def test_a_client_is_told_of_its_own_mistakes(desk: Desk) -> None:
     exchange = opened(desk, "chat", "chat", {"max_tokens": 5, "temperature": 9})
     for words in ("temperature must be between 0 and 2", "max_tokens must be at most 5"):
         assert reply_of(exchange.refused(400, {}, error(words))).status == 400
+
+
+@pytest.mark.parametrize("member", ["max_tokens", "seed", "temperature", "reasoning_effort"])
+def test_a_refusal_of_a_request_with_a_number_that_nobody_can_read_reaches_its_client(
+    desk: Desk, member: str
+) -> None:
+    desk.upstreams = (upstream(),)
+    huge = f', "{member}": {"1" * 5_000}}}'.encode()
+    body = json.dumps(asking("chat", [("user", "hi")]) | {"model": "m"}).encode()[:-1] + huge
+    exchange = desk.intake().open(body)
+    if isinstance(exchange, Exchange):
+        exchange = exchange.refused(400, {}, error(f"{member} is too large."))
+    assert isinstance(exchange, Reply)
+    assert exchange.status == 400
