@@ -13,6 +13,7 @@ from shared.profiles import Decided
 from shared.routes import known_models
 
 __all__ = (
+    "check_any_upstream",
     "check_configuration",
     "check_problems",
     "listed",
@@ -54,7 +55,6 @@ def check_problems(problems: Sequence[Problem]) -> Iterator[Finding]:
 
 def check_configuration(snapshot: Snapshot) -> Iterator[Finding]:
     """Report what the settings in force amount to."""
-    yield from _check_upstreams(snapshot)
     for name, sentence in named_risks(snapshot):
         seen, _, remedy = sentence.rpartition(": ")
         find = warning
@@ -90,8 +90,11 @@ def listed(names: Sequence[str]) -> str:
     return shown
 
 
-def _check_upstreams(snapshot: Snapshot) -> Iterator[Finding]:
-    if snapshot.upstreams:
+def check_any_upstream(snapshot: Snapshot, running: Sequence[Finding]) -> Iterator[Finding]:
+    """Report that there is no upstream, unless the programs that run go by another configuration,
+    as was found of them.
+    """
+    if snapshot.upstreams or any(each.check == "configuration" for each in running):
         return
     yield fault(
         "upstreams",

@@ -69,9 +69,10 @@ def _upstreams(installation: Installation, ready: _Ready) -> Finding | None:
         return None
     return warning(
         "configuration",
-        f"The gateway that runs has {ready.upstreams} upstreams, the configuration read here "
-        f"{configured}: it was started with another environment or in another directory.",
-        "Run the doctor with the environment and in the directory of the gateway, or restart it.",
+        f"Upstreams of the gateway that runs: {ready.upstreams}; of the configuration read here: "
+        f"{configured}. It was started with another environment or in another directory.",
+        "Run the doctor with the environment and in the directory of the gateway, or put the "
+        "variables into the file .env, which every command reads, and restart.",
     )
 
 

@@ -4,7 +4,11 @@ from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 
 from manage_api.addresses import local_url
-from manage_api.domains.doctor.configuration import check_configuration, check_problems
+from manage_api.domains.doctor.configuration import (
+    check_any_upstream,
+    check_configuration,
+    check_problems,
+)
 from manage_api.domains.doctor.conversations import check_cursor
 from manage_api.domains.doctor.door import open_door
 from manage_api.domains.doctor.findings import Finding, ok, worst
@@ -47,7 +51,7 @@ async def examine(
     async for finding in check_upstreams(installation):
         yield finding
     running = [finding async for finding in check_running(installation)]
-    for finding in running:
+    for finding in (*running, *check_any_upstream(installation.snapshot, running)):
         yield finding
     if worst(running) != "fault":
         async for finding in _ask_as_clients_do(installation):

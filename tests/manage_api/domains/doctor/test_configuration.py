@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
-from manage_api.domains.doctor.configuration import check_configuration, check_problems
-from manage_api.domains.doctor.findings import Finding
+from manage_api.domains.doctor.configuration import (
+    check_any_upstream,
+    check_configuration,
+    check_problems,
+)
+from manage_api.domains.doctor.findings import Finding, ok, warning
 from shared.config.schema import ModelRewrite, Registration, Server, Snapshot, Upstream
 from shared.errors import Problem
 
@@ -40,7 +44,6 @@ def test_a_sound_one_has_no_fault_and_no_warning() -> None:
 @pytest.mark.parametrize(
     ("fields", "check", "verdict", "remedy"),
     [
-        pytest.param({"upstreams": ()}, "upstreams", "fault", "[[upstreams]]", id="no upstream"),
         pytest.param(
             {"server": Server(public_url="http://think.example.com")},
             "encryption",
@@ -118,6 +121,16 @@ def test_a_planted_fault_is_found_with_its_remedy(
     assert (finding.check, finding.verdict) == (check, verdict)
     assert remedy in finding.remedy[:1].lower() + finding.remedy[1:]
     assert finding.seen.endswith(".")
+
+
+def test_a_configuration_without_an_upstream_is_found_unless_what_runs_goes_by_another() -> None:
+    other = warning("configuration", "It has another environment.", "Restart it.")
+
+    [finding] = check_any_upstream(Snapshot(), [ok("gateway", "It answers.")])
+
+    assert (finding.check, finding.verdict) == ("upstreams", "fault")
+    assert "[[upstreams]]" in finding.remedy
+    assert list(check_any_upstream(Snapshot(), [other])) == []
 
 
 def test_each_setting_that_is_not_applied_is_told() -> None:

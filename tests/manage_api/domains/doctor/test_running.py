@@ -67,6 +67,7 @@ async def test_a_gateway_of_another_configuration_is_found(install: Install) -> 
 
     assert found["configuration"].verdict == "warning"
     assert "in the directory of the gateway" in found["configuration"].remedy
+    assert ".env" in found["configuration"].remedy
 
 
 async def test_a_gateway_of_another_version_is_found(
