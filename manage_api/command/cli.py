@@ -18,13 +18,13 @@ from msgspec.structs import asdict
 from manage_api.addresses import is_healthy, local_url
 from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
+from manage_api.command import tunnel_command as tunnels
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.doctor_command import doctor
 from manage_api.command.handover import take_over
 from manage_api.command.importing import import_command, open_store, show_first_account
 from manage_api.command.models_command import models
 from manage_api.command.new_file import write_new
-from manage_api.command.tunnel_command import client_wanted, tunnel, tunnel_options
 from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
@@ -80,12 +80,12 @@ def main() -> None:
 @click.option("--web", is_flag=True, help="Run under mitmweb, to watch the traffic in a browser.")
 @click.option("--background", is_flag=True, hidden=True)
 @click.option("--rehearse", is_flag=True, hidden=True, help="Only see whether it could start.")
-@tunnel_options
+@tunnels.tunnel_options
 @click.pass_context
 def up(ctx: click.Context, /, web: bool, background: bool, rehearse: bool, **options: Any) -> None:
     """Start the gateway in the foreground; Ctrl-C stops it."""
     handover = take_over(os.environ)
-    client = client_wanted(load(os.environ), **options)
+    client = tunnels.client_wanted(load(os.environ), **options)
     held = handover.sockets.keys()
     prepared = launcher.prepare(os.environ, web=web, held=held, client=client)
     show_first_account(prepared.first_account)
@@ -100,22 +100,28 @@ def up(ctx: click.Context, /, web: bool, background: bool, rehearse: bool, **opt
     ctx.exit(code)
 
 
-main.add_command(tunnel)
+main.add_command(tunnels.tunnel)
 
 
 @main.command()
-def start() -> None:
+@tunnels.tunnel_options
+def start(**options: Any) -> None:
     """Start the gateway in the background."""
     daemon = _daemon()
     if pid := daemon.pid():
         raise DaemonError(f"Thinkback is already running in the background as process {pid}.")
-    prepared = launcher.prepare(os.environ, web=False)
+    client = tunnels.client_wanted(load(os.environ), **options)
+    prepared = launcher.prepare(os.environ, web=False, client=client)
+    snapshot = prepared.snapshot
     show_first_account(prepared.first_account)
-    pid = daemon.start(os.environ, list(_programs(prepared.snapshot).values()))
-    click.echo(report.ready(prepared.snapshot, version("thinkback"), listed=prepared.listed))
-    tried = asyncio.run(probe_all(prepared.snapshot, SystemClock()))
-    for sentence in report.faults(tried):
+    words = tunnels.tunnel_words(**options)
+    pid = daemon.start(os.environ, list(_programs(snapshot).values()), words)
+    tunnelled, listed = client is not None, prepared.listed
+    click.echo(report.ready(snapshot, version("thinkback"), tunnelled=tunnelled, listed=listed))
+    for sentence in report.faults(asyncio.run(probe_all(snapshot, SystemClock()))):
         click.echo(sentence)
+    if client:
+        click.echo(asyncio.run(tunnels.await_tunnel(client, prepared)))
     click.echo(f"It runs in the background as process {pid}; log: {daemon.log}.")
 
 

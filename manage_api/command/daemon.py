@@ -119,8 +119,10 @@ class Daemon:
             await asyncio.sleep(_BEAT_SECONDS)
             self._write()
 
-    def start(self, environ: Mapping[str, str], urls: Sequence[str]) -> int:
-        """Start the background process with an empty log.
+    def start(
+        self, environ: Mapping[str, str], urls: Sequence[str], words: Sequence[str] = ()
+    ) -> int:
+        """Start the background process with an empty log; `words` are its options.
 
         Return its pid once all programs at `urls` answer.
         """
@@ -128,7 +130,7 @@ class Daemon:
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                (sys.executable, "-m", "manage_api.command.cli", "up", "--background"),
+                (sys.executable, "-m", "manage_api.command.cli", "up", "--background", *words),
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -28,7 +28,7 @@ from shared.errors import StoreError
 from shared.store import data_directory, open_engine
 from shared.store.upstream_models import listed_models
 
-__all__ = ("KeptTunnel", "Tunnel", "open_tunnel", "with_tunnel_file")
+__all__ = ("KeptTunnel", "Tunnel", "describing", "open_tunnel", "with_tunnel_file")
 
 _FIRST_DELAY = 1.0
 """Seconds before the first restart; each further one waits twice as long."""
@@ -192,6 +192,14 @@ def open_tunnel(
     process has left.
     """
     announcement = Announcement(environ[TUNNEL_FILE], kept.lock if kept else None)
+    describe, clock = describing(client, environ, overrides), SystemClock()
+    return Tunnel(client, announcement, environ, describe=describe, say=say, clock=clock, kept=kept)
+
+
+def describing(
+    client: TunnelClient, environ: Mapping[str, str], overrides: Overrides
+) -> Callable[[], str]:
+    """Return what tells what to enter where, by the configuration and the URL of the moment."""
     watch = Watch(environ)
     watch.override(overrides)
 
@@ -200,8 +208,7 @@ def open_tunnel(
         settings = watch.snapshot
         return report.tunnel(settings, client.program, client.note, _listed(settings))
 
-    clock = SystemClock()
-    return Tunnel(client, announcement, environ, describe=describe, say=say, clock=clock, kept=kept)
+    return describe
 
 
 def _listed(settings: Snapshot) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""`thinkback tunnel`, and the options of `thinkback up` that open a tunnel."""
+"""`thinkback tunnel`, and the options of other commands that open a tunnel."""
 
 import asyncio
 import os
@@ -9,18 +9,24 @@ from contextlib import closing, suppress
 import click
 
 from manage_api.addresses import is_healthy, local_url
-from manage_api.command.launcher import refuse_well_known_passwords
-from manage_api.command.tunnel import Tunnel, open_tunnel, with_tunnel_file
+from manage_api.command.launcher import Prepared, refuse_well_known_passwords
+from manage_api.command.tunnel import Tunnel, describing, open_tunnel, with_tunnel_file
 from manage_api.command.tunnel_client import PROGRAMS, TunnelClient, TunnelError, choose
 from shared.config.load import load
 from shared.config.schema import Snapshot
+from shared.config.tunnel import announced
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.overrides import read_overrides
 
-__all__ = ("client_wanted", "tunnel", "tunnel_options")
+__all__ = ("await_tunnel", "client_wanted", "tunnel", "tunnel_options", "tunnel_words")
 
 _ANY = "any"
+
+_LOOKS = 60
+_LOOK_SECONDS = 2.0
+_LOOK_DELAY = 0.5
+"""Most programs have opened a tunnel after some seconds; nobody waits for longer than minutes."""
 
 
 def tunnel_options[**P, R](command: Callable[P, R]) -> Callable[P, R]:
@@ -54,6 +60,29 @@ def client_wanted(
     if tunnel_name:
         tunnel_url = tunnel_url or snapshot.server.public_url
     return choose(wanted, target=target, name=tunnel_name, url=tunnel_url)
+
+
+def tunnel_words(tunnel: str | None, tunnel_name: str, tunnel_url: str) -> tuple[str, ...]:
+    """Return the options as they are written in a command."""
+    options = {
+        "--tunnel": tunnel or "",
+        "--tunnel-name": tunnel_name,
+        "--tunnel-url": tunnel_url,
+    }
+    return tuple(f"{name}={text}" for name, text in options.items() if text)
+
+
+async def await_tunnel(client: TunnelClient, prepared: Prepared) -> str:
+    """Wait until the gateway in the background answers through its tunnel; return what to enter
+    where, or that it does not answer yet.
+    """
+    environ = with_tunnel_file(os.environ, prepared.snapshot.database_url)
+    for _ in range(_LOOKS):
+        url = announced(environ)
+        if url and await is_healthy(url, _LOOK_SECONDS):
+            return describing(client, environ, prepared.overrides)()
+        await asyncio.sleep(_LOOK_DELAY)
+    return f"{client.program} has not opened a tunnel yet: `thinkback log` shows what it says."
 
 
 @click.command()

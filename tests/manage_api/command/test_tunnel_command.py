@@ -1,8 +1,12 @@
+import asyncio
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from manage_api.command.tunnel_command import client_wanted
+from manage_api.addresses import is_healthy
+from manage_api.command.tunnel_command import client_wanted, tunnel_words
 from shared.config.schema import Server, Snapshot
 from tests.manage_api.command.running import Command
 from tests.support.tunnels import install_tunnels
@@ -39,6 +43,26 @@ def test_a_quick_tunnel_does_not_take_the_public_url() -> None:
     client = client_wanted(SNAPSHOT, "any", "", "")
     assert client
     assert (client.program, client.url) == ("cloudflared", "")
+
+
+def test_options_become_words_that_mean_the_same() -> None:
+    assert tunnel_words(None, "", "") == ()
+    assert tunnel_words("any", "home", "a.example.com") == (
+        "--tunnel=any",
+        "--tunnel-name=home",
+        "--tunnel-url=a.example.com",
+    )
+
+
+def test_a_gateway_in_the_background_has_a_tunnel_until_it_is_stopped(tmp_path: Path) -> None:
+    thinkback = Command(tmp_path)
+    started = thinkback("start", "--tunnel", PATH=os.environ["PATH"])
+    [url] = re.findall(r"^  Base URL  (\S+)/v1$", started.stdout, re.MULTILINE) or [""]
+    answers = asyncio.run(is_healthy(url))
+    thinkback("stop")
+
+    assert answers, started.stdout + started.stderr
+    assert not asyncio.run(is_healthy(url))
 
 
 def test_a_gateway_that_does_not_run_gets_no_tunnel(tmp_path: Path) -> None:
