@@ -1,11 +1,10 @@
-# A thin list of verbs; each needs nothing but Python >= 3.12 and a package registry.
+# A thin list of verbs; each needs nothing but Python and a package registry.
 
 UV_VERSION := 0.13.8
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
 THINKBACK := .venv/bin/thinkback
 
-# The machine's Python is taken, never one from the Internet, and the certificates that the machine trusts.
-export UV_PYTHON_DOWNLOADS := never
+# The certificates that the machine trusts.
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
@@ -68,7 +67,7 @@ harden: .venv/.installed-fuzz ## Measure what is promised on a public address, o
 
 harden-long: .venv/.installed-fuzz ## The same at full scale, with all kills and every coding agent: hours
 	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
-	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py tests/properties/test_carriers.py
+	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py tests/properties/test_carriers.py tests/deploy/test_first_steps.py
 
 coverage: .venv/.installed-dev ## Measure which branches the tests take and which faults they notice, in a quarter of an hour
 	@.venv/bin/python -m tests.harden $(WRITE) covered mutated
@@ -105,7 +104,13 @@ vendor: ## Fetch what browsers get of others again, at the versions in tools/ven
 # .python-version names the Python that is tested most; where it is missing, any that pyproject.toml allows will do.
 # pyenv hides the others from a directory with that file unless PYENV_VERSION names them.
 OTHERS = $$(pyenv versions --bare 2>/dev/null | grep -E '^3\.1[2-4]\.' | paste -sd: -)
-PYTHON = $$($(UV) python find 2>/dev/null || PYENV_VERSION=$(OTHERS) $(UV) python find '>=3.12,<3.15')
+# Where none will do, uv fetches the one that is named, unless UV_PYTHON_DOWNLOADS=never forbids that.
+PYTHON = $$($(UV) python find 2>/dev/null || PYENV_VERSION=$(OTHERS) $(UV) python find '>=3.12,<3.15' 2>/dev/null || { $(FETCH); })
+FETCH = echo 'No Python here is 3.12, 3.13 or 3.14, so uv fetches one' >&2; \
+	UV_PYTHON_INSTALL_BIN=0 $(UV) python install && $(UV) python find || { printf '%s\n' '' $(NO_PYTHON) >&2; false; }
+NO_PYTHON = 'Thinkback needs Python 3.12, 3.13 or 3.14, and uv could not fetch one: the lines above say why.' \
+	'Install one (with your system, Homebrew, pyenv or from python.org), or name a mirror that this machine' \
+	'reaches in UV_PYTHON_INSTALL_MIRROR (docs.astral.sh/uv), and run make again. Docker needs no Python.'
 SYNC = python=$(PYTHON) && $(UV) sync --quiet --frozen --inexact --python "$$python"
 
 .venv/.installed: pyproject.toml uv.lock | $(UV)
@@ -129,4 +134,6 @@ SYNC = python=$(PYTHON) && $(UV) sync --quiet --frozen --inexact --python "$$pyt
 		if $$python -m venv .uv >/dev/null 2>&1; then break; fi; \
 	done
 	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
-		|| { echo 'uv could not be installed. Install it by hand (docs.astral.sh/uv) and run make again.' >&2; rm -rf .uv; exit 1; }
+		|| { printf '%s\n' $(NO_UV) >&2; rm -rf .uv; exit 1; }
+NO_UV = 'uv, which installs Thinkback, could not be installed. It needs python3 with venv (on Debian and Ubuntu:' \
+	'apt install python3-venv) and a package registry, or uv by hand (docs.astral.sh/uv). Then run make again.'

@@ -103,7 +103,8 @@ def tunnel(snapshot: Snapshot, program: str, note: str, listed: Listed = _NOTHIN
     """
     rows = {
         "Base URL": base_url(snapshot),
-        "API key": "a virtual key, sk-… (from the dashboard, or thinkback key new USER)",
+        "API key": "a virtual key, sk-…: the one shown at the first start, or another from the "
+        "dashboard",
         "Model": _models(snapshot, listed) or "none yet: add an upstream",
     }
     head = f"The tunnel ({program}) is open. In Cursor, under Settings → Models, enter:"
