@@ -4,6 +4,7 @@ without the checkout.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.dockerfile import ROOT, build, stages, within
+from tests.harden.figure import at_scale
 from tests.support.client import Conversation, sdk
 from tests.support.gateway import Gateway, upstream_environment
 from tests.support.provider import StrictProvider
@@ -82,13 +84,16 @@ def test_the_steps_of_the_dockerfile_make_a_gateway_that_keeps_its_state_in_data
     assert {"adapter.db", "secret.key"} <= {path.name for path in (tmp_path / "data").iterdir()}
 
 
+@pytest.mark.parametrize(
+    "tool", at_scale(suite=[["tool"]], full=[["tool"], ["tool", "run", "pipx"]])
+)
 def test_the_wheel_serves_from_anywhere_and_keeps_its_state_in_the_data_directory(
-    tmp_path: Path,
+    tmp_path: Path, tool: list[str]
 ) -> None:
     uv, elsewhere = installer(), tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = outside(tmp_path)
-    for command in (["build", "--wheel", "--out-dir", tmp_path, ROOT], ["tool", "install"]):
+    for command in (["build", "--wheel", "--out-dir", tmp_path, ROOT], [*tool, "install"]):
         wheel = [*tmp_path.glob("thinkback-*.whl")]
         install = [uv, *command, "--quiet", "--python", sys.executable, *wheel]
         subprocess.run(install, env=environment, check=True, timeout=120)
@@ -114,6 +119,17 @@ def test_the_wheel_serves_from_anywhere_and_keeps_its_state_in_the_data_director
     assert {"adapter.db", "secret.key"} <= {
         path.name for path in (tmp_path / ".local/share/thinkback").iterdir()
     }
+
+
+def test_the_readme_runs_the_image_and_installs_the_wheel_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    tag = re.search(r"^docker build --tag (\w+) \.$", readme, re.MULTILINE)
+    assert tag
+    words = readme.split("\ndocker run ")[1].split("\n```")[0].split()
+    assert f":{IMAGE.all('EXPOSE')[0]}" in words[words.index("--publish") + 1]
+    assert words[words.index("--volume") + 1].endswith(f":{IMAGE.all('VOLUME')[0]}")
+    assert words[-1] == tag[1]
+    assert "\nuv build --wheel\nuv tool install dist/thinkback-*.whl\nthinkback up" in readme
 
 
 def test_the_image_runs_without_root_and_its_state_is_a_volume() -> None:
