@@ -1,7 +1,10 @@
 """The plain text that the launcher and `thinkback check` print."""
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from manage_api.addresses import base_url, is_public, local_url
@@ -45,9 +48,21 @@ def reachability(snapshot: Snapshot) -> str:
         return ""
     return (
         "Programs on this machine can use this base URL. Cursor can't: the calls come from its "
-        "servers, not from your computer. Open a tunnel (`thinkback tunnel`), or put a reverse "
+        f"servers, not from your computer. Open a tunnel (`{command()} tunnel`), or put a reverse "
         "proxy without response buffering in front and set PUBLIC_URL (docs/operating.md)."
     )
+
+
+def command() -> str:
+    """Return what runs this program from here: its name, or its path where PATH lacks it, as in
+    a checkout.
+    """
+    program = Path(sys.executable).with_name("thinkback")
+    if shutil.which(program.name) or not program.exists():
+        return program.name
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return str(program)
 
 
 def registration(snapshot: Snapshot) -> str:
@@ -195,4 +210,4 @@ def _rows(rows: dict[str, str]) -> list[str]:
 
 def _paragraphs(*texts: str) -> list[str]:
     """Wrap each text that isn't empty, after an empty line."""
-    return ["\n" + textwrap.fill(text, 100) for text in texts if text]
+    return ["\n" + textwrap.fill(text, 100, break_on_hyphens=False) for text in texts if text]

@@ -1,3 +1,5 @@
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,27 @@ def at(public_url: str) -> Snapshot:
 @pytest.mark.parametrize("public_url", ["", "http://192.168.1.5:8787", "https://localhost"])
 def test_an_address_cursor_cannot_reach_is_called_that(public_url: str) -> None:
     assert "Cursor can't" in report.ready(at(public_url), "1.0")
+
+
+def test_the_command_to_enter_is_found_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / ".venv/bin/thinkback"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+
+    assert "`.venv/bin/thinkback tunnel`" in report.reachability(Snapshot())
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert f"`{program} tunnel`" in report.reachability(Snapshot())
+
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert "`thinkback tunnel`" in report.reachability(Snapshot())
 
 
 def test_a_public_name_needs_no_warning() -> None:
