@@ -129,7 +129,7 @@ def test_the_readme_runs_the_image_and_installs_the_wheel_as_they_are() -> None:
     assert f":{IMAGE.all('EXPOSE')[0]}" in words[words.index("--publish") + 1]
     assert words[words.index("--volume") + 1].endswith(f":{IMAGE.all('VOLUME')[0]}")
     assert words[-1] == tag[1]
-    assert "\nuv build --wheel\nuv tool install dist/thinkback-*.whl\nthinkback up" in readme
+    assert "\nuv build --wheel\nuv tool install --python 3.13 dist/thinkback-*.whl\nthinkback up" in readme
 
 
 def test_the_image_runs_without_root_and_its_state_is_a_volume() -> None:
