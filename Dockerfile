@@ -25,7 +25,7 @@ ENV PATH=/opt/thinkback/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/data \
     PYTHONUNBUFFERED=1 \
     LISTEN_ADDR=0.0.0.0:8787 \
-    DATABASE_URL=sqlite:/data/adapter.db
+    DATA_DIR=/data
 WORKDIR /data
 USER 10001:10001
 VOLUME /data

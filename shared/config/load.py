@@ -10,7 +10,10 @@ from shared.config.schema import Snapshot
 from shared.config.tunnel import announced
 from shared.errors import ConfigError, Problem
 
-__all__ = ("config_path", "load", "read_base")
+__all__ = ("DEFAULT_CONFIG", "config_path", "load", "read_base")
+
+DEFAULT_CONFIG = "THINKBACK_CONFIG"
+"""The environment variable with the path of the file where `CONFIG_PATH` names none."""
 
 
 def load(environ: Mapping[str, str], overrides: Overrides = Overrides()) -> Snapshot:
@@ -38,18 +41,21 @@ def read_base(environ: Mapping[str, str]) -> Base:
 
 def config_path(environ: Mapping[str, str]) -> str:
     """Return the path of the file, which may not exist."""
-    return environ.get("CONFIG_PATH") or Snapshot().config_path
+    return environ.get("CONFIG_PATH") or environ.get(DEFAULT_CONFIG) or Snapshot().config_path
 
 
 def begin(environ: Mapping[str, str]) -> Draft:
     path = config_path(environ)
+    told = environ
+    if environ.get(DEFAULT_CONFIG):
+        told = {**environ, "CONFIG_PATH": path}
     try:
-        return Draft(Document.read(path), environ)
+        return Draft(Document.read(path), told)
     except FileNotFoundError:
         if not environ.get("CONFIG_PATH"):
-            return Draft(Document.empty(path), environ)
+            return Draft(Document.empty(path), told)
         message = f"there is no file {path}: create it or unset CONFIG_PATH"
         missing = Problem("CONFIG_PATH", message, source="environment")
         return Draft(Document.empty(path), environ, [missing])
     except ConfigError as error:
-        return Draft(Document.empty(path), environ, error.problems)
+        return Draft(Document.empty(path), told, error.problems)

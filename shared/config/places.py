@@ -5,6 +5,8 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from shared.config.load import DEFAULT_CONFIG
+
 __all__ = ("env_file", "places")
 
 _CHECKOUT = Path(__file__).parents[2] / "pyproject.toml"
@@ -50,7 +52,6 @@ def _directory(environ: Mapping[str, str], here: Path, *, is_checkout: bool) -> 
 
 def _within(directory: Path, here: Path) -> dict[str, str]:
     within = {"DATABASE_URL": f"sqlite:{directory / 'adapter.db'}"}
-    config = directory / "config.toml"
-    if config.exists() and not (here / "config.toml").exists():
-        within["CONFIG_PATH"] = str(config)
+    if not (here / "config.toml").exists():
+        within[DEFAULT_CONFIG] = str(directory / "config.toml")
     return within

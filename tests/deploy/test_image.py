@@ -67,10 +67,11 @@ def test_the_steps_of_the_dockerfile_make_a_gateway_that_keeps_its_state_in_data
         StrictProvider() as provider,
         Gateway(
             tmp_path / "data",
-            environment | upstream_environment(provider.base_url),
+            environment | upstream_environment(provider.base_url) | {"DATABASE_URL": ""},
             program=program,
         ) as gateway,
     ):
+        assert f" {tmp_path}/data/config.toml\n" in gateway.thinkback("check", "--offline")
         check = IMAGE.all("HEALTHCHECK")[0].partition("CMD ")[2]
         assert check == '["thinkback", "status"]'
         gateway.thinkback("status")
@@ -129,7 +130,10 @@ def test_the_readme_runs_the_image_and_installs_the_wheel_as_they_are() -> None:
     assert f":{IMAGE.all('EXPOSE')[0]}" in words[words.index("--publish") + 1]
     assert words[words.index("--volume") + 1].endswith(f":{IMAGE.all('VOLUME')[0]}")
     assert words[-1] == tag[1]
-    assert "\nuv build --wheel\nuv tool install --python 3.13 dist/thinkback-*.whl\nthinkback up" in readme
+    assert (
+        "\nuv build --wheel\nuv tool install --python 3.13 dist/thinkback-*.whl\nthinkback up"
+        in readme
+    )
 
 
 def test_the_image_runs_without_root_and_its_state_is_a_volume() -> None:

@@ -18,15 +18,18 @@ def test_an_installed_program_keeps_its_state_in_the_users_data_directory(
     tmp_path: Path, home: Path
 ) -> None:
     added = places({}, tmp_path, is_checkout=False)
-    assert added == {"DATABASE_URL": f"sqlite:{home}/thinkback/adapter.db"}
+    assert added["DATABASE_URL"] == f"sqlite:{home}/thinkback/adapter.db"
     assert load(added).database_url == added["DATABASE_URL"]
+    assert load(added).config_path == f"{home}/thinkback/config.toml", "where messages have it made"
 
 
 def test_a_configuration_in_the_data_directory_is_read(tmp_path: Path, home: Path) -> None:
     config = home / "thinkback/config.toml"
     config.parent.mkdir(parents=True)
-    config.touch()
-    assert places({}, tmp_path, is_checkout=False)["CONFIG_PATH"] == str(config)
+    config.write_text("[server]\nmax_messages = 7\n")
+    added = places({}, tmp_path, is_checkout=False)
+    assert load(added).server.max_messages == 7
+    assert load(added | {"CONFIG_PATH": ""}).config_path == str(config)
 
 
 @pytest.mark.parametrize("name", ["config.toml", "data/adapter.db"])
@@ -45,8 +48,10 @@ def test_a_checkout_keeps_its_state_in_the_current_directory(tmp_path: Path, hom
 
 def test_data_dir_names_the_directory_and_what_is_set_is_left_alone(tmp_path: Path) -> None:
     environ = {"DATA_DIR": "/srv/think"}
-    assert places(environ, tmp_path) == {"DATABASE_URL": "sqlite:/srv/think/adapter.db"}
-    assert places(environ | {"DATABASE_URL": "sqlite:/a.db"}, tmp_path) == {}
+    assert places(environ, tmp_path)["DATABASE_URL"] == "sqlite:/srv/think/adapter.db"
+    assert "DATABASE_URL" not in places(environ | {"DATABASE_URL": "sqlite:/a.db"}, tmp_path)
+    (tmp_path / "config.toml").touch()
+    assert load(environ | places(environ, tmp_path)).config_path == "./config.toml"
 
 
 def test_the_env_file_is_beside_the_configuration(tmp_path: Path, home: Path) -> None:
