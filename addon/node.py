@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +14,6 @@ from addon.ledger.audit import audit_record
 from addon.ledger.entry import entry_of, entry_so_far, entry_unread, learned_from
 from addon.ledger.meter import Meter, Opened
 from addon.ledger.outcome import Delivery, Outcome
-from addon.log import configure
 from addon.recall.commits import Commit
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
@@ -26,6 +26,7 @@ from shared.config.watch import Watch
 from shared.doctor import DoctorToken
 from shared.doctor import read_token as read_doctor_token
 from shared.errors import StoreError
+from shared.log import configure
 from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_retired, load_secret
 from shared.store import data_directory, open_engine
@@ -54,7 +55,7 @@ class Node:
     def __init__(self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         watch = Watch(received(environ))
-        configure(watch.snapshot.logging)
+        configure(watch.snapshot.logging, sys.stdout)
         database = watch.snapshot.database_url
         self.engine = open_engine(database)
         self._room = room_for_turns(database)
@@ -169,7 +170,7 @@ class Node:
 
     def _take_over(self) -> None:
         """Tell those who keep a setting that it may have changed."""
-        configure(self.snapshot.logging)
+        configure(self.snapshot.logging, sys.stdout)
         self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
         self.services.answers.bound(self.snapshot.responses.max_age_days)
 

@@ -13,9 +13,11 @@ from manage_api.access.whole_request import ending_after_request
 from manage_api.app import create_app
 from shared.config.address import split_address
 from shared.config.passed import received
+from shared.config.schema import Logging
 from shared.config.watch import Watch
 from shared.errors import ConfigError, StoreError
 from shared.lifeline import Lifeline, handed_sockets
+from shared.log import configure
 from shared.store import open_engine
 
 __all__ = ("main",)
@@ -27,14 +29,10 @@ def main() -> None:
     """Serve until a signal; exit with code 2 if the configuration can't be used, 1 if the
     database can't.
     """
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s sidecar %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    _configure_log(Logging())
     try:
         watch = Watch(received(os.environ))
+        _configure_log(watch.snapshot.logging)
         open_engine(watch.snapshot.database_url).close()  # while it can be said in words
     except ConfigError as error:
         log.error("Can't use the configuration: %s", error)
@@ -63,6 +61,11 @@ def main() -> None:
         server.run(handed_sockets(os.environ) or None)
     if not server.started:
         sys.exit(1)
+
+
+def _configure_log(settings: Logging) -> None:
+    """Write our log, and the warnings of libraries, in one form."""
+    logging.getLogger().handlers = [configure(settings, sys.stderr, "sidecar")]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from addon.admission.client import client_address
 from addon.edge.convert import peer_address
 from addon.exchange.intake import Intake
 from addon.ledger.outcome import Delivery, Outcome
-from addon.log import RequestLine, masked
+from addon.log import RequestLine
 from addon.node import Node
+from shared.log import masked
 from shared.model import Principal
 from shared.security.keys import mask
 

@@ -91,7 +91,7 @@ def up(ctx: click.Context, /, web: bool, background: bool, rehearse: bool, **opt
     show_first_account(prepared.first_account)
     if rehearse:
         return
-    run = partial(launcher.run, prepared, os.environ, web=web, handover=handover, say=click.echo)
+    run = partial(launcher.run, prepared, os.environ, web=web, handover=handover, say=report.tell)
     if not background:
         ctx.exit(asyncio.run(run()))
     daemon = _daemon()

@@ -7,17 +7,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
+
 from manage_api.addresses import base_url, is_public, local_url
 from manage_api.domains.doctor.configuration import models_by_profile
 from manage_api.domains.system.risks import risks, unresolved
 from manage_api.domains.upstreams.probe import fault_of
 from manage_api.domains.upstreams.schemas import UpstreamReport
+from shared.clock import SystemClock
 from shared.config.schema import Snapshot, Upstream
+from shared.log import stamped
 from shared.routes import known_models
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
-__all__ = ("NOT_RESTARTED", "RUNNING", "checked", "faults", "reachability", "ready", "tunnel")
+__all__ = (
+    "NOT_RESTARTED",
+    "RUNNING",
+    "checked",
+    "faults",
+    "reachability",
+    "ready",
+    "tell",
+    "tunnel",
+)
 
 RUNNING = "is running."
 """How the first line ends that says so."""
@@ -33,6 +46,11 @@ _UNTRIED: Mapping[str, UpstreamReport] = {}
 
 _MAX_NAMED = 20
 """Models that a line names: a provider may have hundreds."""
+
+
+def tell(text: str) -> None:
+    """Print what the launcher says: a line as a line of the log, a block as it is."""
+    click.echo(text if "\n" in text else stamped(text, SystemClock().now_ms() / 1000))
 
 
 def web_pages(snapshot: Snapshot) -> str:

@@ -1,5 +1,6 @@
 """`python -m manage_api`, the sidecar as a process."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,5 @@ def test_a_broken_configuration_is_exit_code_2(command: Command) -> None:
     assert done.returncode == 2
     assert "ADMIN_LISTEN_ADDR" in done.stderr
     assert "Traceback" not in done.stderr
+    line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d sidecar: error: Can't use the configuration: "
+    assert re.match(line, done.stderr)

@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,11 @@ def test_the_check_tells_what_a_test_of_each_upstream_has_found() -> None:
     assert "rejects this key (401)" in report.checked(CONFIGURED, bad)
     assert report.faults(bad) == ["Upstream deepseek: The upstream rejects this key (401)."]
     assert report.faults({"deepseek": tried("a")}) == []
+
+
+def test_a_line_of_the_launcher_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    report.tell("The sidecar ended.")
+    report.tell("The gateway works:\n  at home")
+    line, *block = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d The sidecar ended\.", line)
+    assert block == ["The gateway works:", "  at home"]
