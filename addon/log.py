@@ -45,7 +45,9 @@ class RequestLine(msgspec.Struct, kw_only=True):
         """The line without its time."""
         parts = [self.status, self.method[:16], self.path, f"{self.seconds:.3f}s"]
         if self.principal:
-            parts.append(f"{self.principal} …{self.key_suffix}")
+            parts.append(self.principal)
+        if self.key_suffix:
+            parts.append(f"…{self.key_suffix}")
         if self.model:
             renamed = self.upstream_model and self.upstream_model != self.model
             parts.append(f"{self.model} → {self.upstream_model}" if renamed else self.model)
@@ -64,7 +66,10 @@ class RequestLine(msgspec.Struct, kw_only=True):
         if self.tokens is not None:
             prompt, cached, completion = self.tokens
             parts.append(f"tokens={prompt}+{completion}" + (f" cached={cached}" if cached else ""))
-        parts += [self.client, f'"{self.user_agent[:120]}"', self.note]
+        parts.append(self.client)
+        if self.user_agent:
+            parts.append(f'"{self.user_agent[:120]}"')
+        parts.append(self.note)
         return masked(" ".join(part for part in parts if part))
 
     def write(self) -> None:

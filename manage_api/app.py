@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotFoundException
 
-from manage_api.access.authentication import Authentication
+from manage_api.access.authentication import Authentication, name_caller
 from manage_api.access.guards import own_password
 from manage_api.access.same_origin import SameOrigin, add_security_headers
 from manage_api.domains.account.controller import AccountController
@@ -131,7 +131,7 @@ def create_app(
         dependencies={"sidecar": Provide(_sidecar, sync_to_thread=False)},
         middleware=[SameOrigin(), Authentication],
         guards=[own_password],
-        before_send=[add_security_headers],
+        before_send=[add_security_headers, name_caller],
         exception_handlers={
             HTTPException: http_problem,
             NotFoundException: missing_page,

@@ -9,7 +9,12 @@ from typing import TextIO
 
 from shared.config.schema import Logging
 
-__all__ = ("LineFormatter", "configure", "masked", "stamped", "wants_color")
+__all__ = ("CALLER_HEADER", "LineFormatter", "configure", "masked", "stamped", "wants_color")
+
+CALLER_HEADER = "x-thinkback-caller"
+"""The header of a response of the sidecar that names its caller, percent-encoded: the data plane
+writes the name into its line, and passes the header on to nobody.
+"""
 
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=[0-9\[]m))"
 """Where a secret may begin: at a word's start, which JSON's and terminals' escapes may precede."""

@@ -142,6 +142,7 @@ class Gateway(Planner):
             flow.response.stream = True
             for name in ("server", "connection", "keep-alive"):
                 flow.response.headers.pop(name, None)
+            self._request_log.note_page(flow, flow.response)
         self._leaving.send_elsewhere(flow)
         _name_exchange(flow, self._plans.get(flow))
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -13,7 +14,7 @@ from addon.exchange.intake import Intake
 from addon.ledger.outcome import Delivery, Outcome
 from addon.log import RequestLine
 from addon.node import Node
-from shared.log import masked
+from shared.log import CALLER_HEADER, masked
 from shared.model import Principal
 from shared.security.keys import mask
 
@@ -42,7 +43,7 @@ class _Note(msgspec.Struct):
 
     intake: Intake | None = None
     routine: bool = False
-    """A health check: not worth a line unless it fails."""
+    """A health check, or what a page loads by itself: not worth a line unless it fails."""
 
 
 class RequestLog:
@@ -75,6 +76,16 @@ class RequestLog:
     def note_routine(self, flow: http.HTTPFlow) -> None:
         """Leave the flow's line out unless it fails."""
         self._notes[flow].routine = True
+
+    def note_page(self, flow: http.HTTPFlow, response: http.Response) -> None:
+        """Take from the sidecar's response whom it has as its caller: a page of theirs is a short
+        line, and what it loads by itself is routine.
+        """
+        user = unquote(response.headers.pop(CALLER_HEADER, ""))
+        if note := self._notes.get(flow):
+            note.routine = _is_loaded_by_page(flow.request, signed_in=bool(user))
+            if user:
+                note.line.principal, note.line.user_agent = user, ""
 
     def note_caller(self, flow: http.HTTPFlow, caller: Principal) -> None:
         line = self._notes[flow].line
@@ -113,7 +124,7 @@ class RequestLog:
     def _is_written(self, note: _Note) -> bool:
         """Whether the log takes the line: of callers nobody knows not more than its budget."""
         line = note.line
-        if note.routine and line.status == "200":
+        if note.routine and line.status[:1] not in "45":
             return False
         return bool(line.principal) or self._may_log(line.client)
 
@@ -148,6 +159,18 @@ def mask_credentials(headers: http.Headers) -> None:
         if name in headers:
             scheme, space, token = headers[name].rpartition(" ")
             headers[name] = f"{scheme}{space}{mask(token)}"
+
+
+def _is_loaded_by_page(request: http.Request, *, signed_in: bool) -> bool:
+    """Whether a page asks for this without anybody's doing: its scripts and styles, and for
+    who is signed in also what htmx polls for (https://htmx.org/reference/#request_headers) and
+    event streams.
+    """
+    if request.path.startswith("/static/"):
+        return True
+    headers = request.headers
+    polls = "hx-request" in headers or headers.get("accept") == "text/event-stream"
+    return signed_in and request.method == "GET" and polls
 
 
 def _report(line: RequestLine, outcome: Outcome) -> None:

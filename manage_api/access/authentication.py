@@ -1,17 +1,22 @@
 """Identifies callers by a virtual key or a session token, in a header or a cookie."""
 
+from urllib.parse import quote
+
+from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import NotAuthorizedException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import Message, Scope
 
 from manage_api.access.callers import Connection, bearer
 from manage_api.access.same_origin import read_cookie
 from manage_api.sidecar import Sidecar
+from shared.log import CALLER_HEADER
 from shared.model import User, VirtualKey
 from shared.security.keys import digest, looks_like_key
 from shared.store.sessions import session_user
 from shared.store.virtual_keys import find_key
 
-__all__ = ("PUBLIC", "Authentication")
+__all__ = ("PUBLIC", "Authentication", "name_caller")
 
 PUBLIC = {"exclude_from_auth": True}
 """`opt` of public routes; every other route requires a caller."""
@@ -33,6 +38,14 @@ class Authentication(AbstractAuthenticationMiddleware):
                 "Sign in, or send a session token or a virtual key in `Authorization: Bearer`."
             )
         return AuthenticationResult(user=_session_user(sidecar, credential), auth=None)
+
+
+async def name_caller(message: Message, scope: Scope) -> None:
+    """Tell the data plane who called, for its log; a `before_send` hook."""
+    user = scope.get("user")
+    if message["type"] == "http.response.start" and isinstance(user, User):
+        headers = MutableScopeHeaders.from_message(message)
+        headers[CALLER_HEADER] = quote(user.username)
 
 
 def _key_owner(sidecar: Sidecar, credential: str) -> tuple[User, VirtualKey]:

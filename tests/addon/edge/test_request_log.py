@@ -1,6 +1,7 @@
 """The log has one line for each flow, which says who asked for what and shows no credential."""
 
 import logging
+import re
 
 import pytest
 from mitmproxy import http
@@ -11,6 +12,7 @@ from addon.edge.crowd import Crowd
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.node import Node
 from shared.config.schema import Server
+from shared.log import CALLER_HEADER
 from shared.model import Principal
 from tests.addon.edge.line import SSE, Clock, Line, chunk, event, request
 
@@ -44,6 +46,64 @@ def test_a_healthy_health_check_has_no_line(
         log.note_routine(flow)
         log.settle(flow, status)
     assert [line[:3] for line in lines(caplog)] == ["503"]
+
+
+PAGE = "GET %s HTTP/1.1\r\nhost: x\r\nuser-agent: Firefox/140.0\r\n%s\r\n"
+
+
+def loads(line: Line, path: str, more: str = "", *, status: int = 200, user: str = "ada") -> None:
+    """Have a browser ask the sidecar, which answers one with this user's session, if any."""
+    line.says((PAGE % (path, more)).encode())
+    named = f"{CALLER_HEADER}: {user}\r\n" if user else ""
+    answer = f"HTTP/1.1 {status} OK\r\n{named}content-length: 0\r\n\r\n"
+    line.upstream_says(answer.encode())
+
+
+def test_a_page_is_one_short_line_that_says_for_whom(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    loads(line, "/dashboard?page=2", user="ada%20l%C3%B6w")
+    [written] = lines(caplog)
+    assert re.fullmatch(r"200 GET /dashboard \d\.\d+s ada löw 192\.0\.2\.7", written)
+    assert CALLER_HEADER.encode() not in line.answer
+
+
+@pytest.mark.parametrize("status", [200, 304])
+def test_what_pages_load_by_themselves_is_not_logged(
+    line: Line, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    loads(line, "/static/app/app.css", status=status, user="")
+    loads(line, "/dashboard/requests", "HX-Request: true\r\n", status=status)
+    loads(line, "/api/admin/requests/live", "Accept: text/event-stream\r\n", status=status)
+    assert lines(caplog) == []
+
+
+def test_what_pages_load_by_themselves_is_logged_when_it_fails(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    loads(line, "/static/gone.css", status=404, user="")
+    loads(line, "/dashboard/requests", "HX-Request: true\r\n", status=500)
+    assert [text[:3] for text in lines(caplog)] == ["404", "500"]
+
+
+def test_a_stranger_does_not_hide_by_asking_as_pages_do(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    loads(line, "/login", "HX-Request: true\r\n", user="")
+    [written] = lines(caplog)
+    assert written.endswith('192.0.2.7 "Firefox/140.0"')
+
+
+def test_a_browser_that_is_signed_in_is_no_caller_without_a_key(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2 * LINES_OF_AN_ADDRESS):
+        loads(line, "/dashboard")
+    assert len(lines(caplog)) == 2 * LINES_OF_AN_ADDRESS
+    for _ in range(LINES_OF_AN_ADDRESS):
+        loads(line, "/static/app/app.css", user="")
+    loads(line, "/login", user="")
+    assert len(lines(caplog)) == 2 * LINES_OF_AN_ADDRESS + 1
 
 
 def test_the_line_of_an_answer_says_what_became_of_it(

@@ -4,6 +4,7 @@ import pytest
 from litestar.testing import AsyncTestClient
 from msgspec.structs import replace
 
+from shared.log import CALLER_HEADER
 from shared.security.keys import mint_key
 from shared.security.tokens import issue_token
 from shared.store.accounts import delete_user, find_user, set_disabled, update_user
@@ -205,3 +206,16 @@ async def test_over_https_only_the_cookie_that_plain_http_could_not_set_counts(
     own = await client.get("/api/me", headers=https | {"Cookie": f"__Host-thinkback={session}"})
 
     assert (planted.status_code, own.status_code) == (401, 200)
+
+
+async def test_the_data_plane_is_told_who_called(
+    client: AsyncTestClient, ada: Person, session: str
+) -> None:
+    for answer in (
+        await client.get("/dashboard", headers={"Cookie": f"thinkback={session}"}),
+        await client.get("/api/me", headers=bearer(ada.key)),
+        await client.get("/api/admin/health", headers=bearer(ada.key)),
+    ):
+        assert answer.headers[CALLER_HEADER] == "ada"
+    assert CALLER_HEADER not in (await client.get("/login")).headers
+    assert CALLER_HEADER not in (await client.get("/api/me")).headers
