@@ -283,6 +283,14 @@ def test_a_setting_is_changed_and_shows_its_source(walk: Walk, busy: Gateway) ->
     expect(fixed).to_contain_text("set in ./config.toml")
 
 
+def test_no_table_of_health_is_cut_off(walk: Walk, busy: Gateway) -> None:
+    page = enter(walk, busy, width=1280).go("/admin/health")
+    expect(page.get_by_role("row", name="gateway")).to_contain_text("running")
+    hidden = "each => each.scrollWidth - each.clientWidth"
+    tables = page.locator(".table-responsive").all()
+    assert [table.evaluate(hidden) for table in tables] == [0] * len(tables)
+
+
 def test_the_database_is_checked_and_a_backup_downloaded(walk: Walk, busy: Gateway) -> None:
     page = enter(walk, busy).go("/admin/health")
     page.get_by_role("button", name="Check for damage").click()

@@ -8,7 +8,7 @@ from manage_api.domains.doctor.findings import Finding, fault, ok, warning
 from manage_api.domains.doctor.installation import Installation
 from manage_api.domains.doctor.machine import check_skew
 from manage_api.domains.upstreams.outbound import OutboundError, fetch
-from manage_api.domains.upstreams.probe import probe, trust
+from manage_api.domains.upstreams.probe import count_models, probe, trust
 from manage_api.domains.upstreams.schemas import KeyReport, UpstreamReport
 from shared.config.schema import Upstream
 
@@ -79,11 +79,8 @@ def _judge(upstream: Upstream, report: UpstreamReport) -> Iterator[Finding]:
             yield _refused(check, key)
     working = [key for key in report.keys if key.works]
     if working:
-        yield ok(
-            check,
-            f"{len(working)} of {len(report.keys)} keys work, and it lists "
-            f"{len(report.models)} models.",
-        )
+        keys = f"{len(working)} of {len(report.keys)} keys work"
+        yield ok(check, f"{keys}, and it lists {count_models(report.models)}.")
     yield from _check_models(check, upstream, report.models)
 
 

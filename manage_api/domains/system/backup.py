@@ -21,8 +21,12 @@ def back_up(engine: Engine, target: Path, secret: bytes | None = None) -> None:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         raise StoreError(f"{target} already exists: choose another name.") from None
+    except FileNotFoundError:
+        raise StoreError(
+            f"Can't write the copy {target}: there is no folder {target.parent}; create it first."
+        ) from None
     except OSError as error:
-        raise StoreError(f"Can't write the copy {target}: {error}.") from error
+        raise StoreError(f"Can't write the copy {target}: {error.strerror}.") from error
     try:
         engine.read("VACUUM INTO :target", {"target": str(target)})
         if secret is not None:
@@ -30,7 +34,9 @@ def back_up(engine: Engine, target: Path, secret: bytes | None = None) -> None:
     except (OSError, StoreError, dbapi2.Error) as error:
         target.unlink(missing_ok=True)
         # SQLite's own words: the disk of the copy may be full, not the database's.
-        raise StoreError(f"Can't write the copy {target}: {error.__cause__ or error}.") from error
+        cause = error.__cause__ or error
+        why = getattr(cause, "strerror", None) or cause
+        raise StoreError(f"Can't write the copy {target}: {why}.") from error
 
 
 def secret_beside(target: Path) -> Path:

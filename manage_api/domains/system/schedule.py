@@ -61,7 +61,10 @@ def is_due(snapshot: Snapshot, now: int, late: int = 0) -> bool:
 def make_backup(snapshot: Snapshot, secret: bytes, now: int) -> Path:
     """Write a backup and delete the oldest ones; blocks. Raises OSError or StoreError."""
     directory = _directory(snapshot)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"Can't create the folder {directory} ({error.strerror}).") from error
     target = directory / datetime.fromtimestamp(now // 1000, UTC).strftime(_NAME)
     with closing(open_engine(snapshot.database_url)) as engine:
         back_up(engine, target, secret)
@@ -75,8 +78,14 @@ def backup_fault(snapshot: Snapshot, now: int) -> str:
     """Say that the backups have stopped, for the operator; empty while they are made."""
     if not is_due(snapshot, now, late=_HOUR_MS):
         return ""
+    directory = _directory(snapshot)
+    if not directory.is_dir():
+        return (
+            f"A backup has been due for more than an hour, and its folder {directory} is missing: "
+            "create it, or set [backup] directory to another one."
+        )
     return (
-        f"A backup has been due for more than an hour, in {_directory(snapshot)}: "
+        f"A backup has been due for more than an hour, in {directory}: "
         "the log says why it could not be made."
     )
 

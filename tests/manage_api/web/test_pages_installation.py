@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -118,14 +119,17 @@ async def test_health_tells_how_upstreams_answer(
     assert "all answer" in without_list
 
 
-async def test_health_tells_versions_and_the_data_planes(
+async def test_health_tells_versions_and_both_programs_by_name(
     client: AsyncTestClient, admin_session: str, store: Engine
 ) -> None:
+    none_yet = await text_of(client, admin_session, "/admin/health")
     node = "INSERT INTO nodes VALUES ('<b>node', '0.1', 1, 2)"
     store.transact(lambda work: work.run(node))
 
     text = await text_of(client, admin_session, "/admin/health")
 
+    assert "Start it with <code>thinkback up</code>" in none_yet
+    assert re.findall(r'<th scope="row">(\w+)</th>', text) == ["gateway", "web"]
     assert "mitmproxy" in text
     assert "&lt;b&gt;node" in text
     assert "none is running, so requests are not answered" in text

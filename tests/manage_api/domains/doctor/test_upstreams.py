@@ -1,5 +1,6 @@
 """Faults of upstreams and their keys, planted one by one."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,7 @@ async def test_a_sound_upstream_is_told_so(install: Install, provider: StrictPro
 
     assert (finding.check, finding.verdict) == ("upstream main", "ok")
     assert "1 of 1 keys work" in finding.seen
+    assert re.search(r"lists (1 model|\d+ models)\.", finding.seen)
 
 
 @pytest.mark.parametrize(

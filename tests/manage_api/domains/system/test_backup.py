@@ -32,8 +32,10 @@ def test_an_existing_file_is_never_replaced(store: Engine, tmp_path: Path) -> No
 
 
 def test_a_place_that_cannot_be_written_is_said(store: Engine, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="Can't write"):
+    with pytest.raises(StoreError, match=r"Can't write .*: there is no folder .*nowhere; create"):
         back_up(store, tmp_path / "nowhere" / "copy.db")
+    with pytest.raises(StoreError, match=r"Can't write .*: Not a directory\.$"):
+        back_up(store, Path("/dev/null/copy.db"))
 
 
 def test_a_copy_for_which_there_is_no_room_leaves_nothing(store: Engine, tmp_path: Path) -> None:

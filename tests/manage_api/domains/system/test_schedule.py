@@ -63,6 +63,11 @@ def test_backups_that_have_stopped_are_told(snapshot: Snapshot) -> None:
     assert snapshot.backup.directory in told[2]
 
 
+def test_a_folder_that_is_missing_is_told_in_words(snapshot: Snapshot) -> None:
+    told = backup_fault(snapshot, START)
+    assert f"its folder {snapshot.backup.directory} is missing: create it" in told
+
+
 async def look_each_minute(app: Litestar, clock: ManualClock, minutes: int) -> None:
     """What the sidecar does in so many minutes."""
     failed_at = None
@@ -91,3 +96,4 @@ async def test_a_place_that_cannot_be_written_is_logged_now_and_then(
 
     told = [each for each in caplog.messages if "backup was not made" in each]
     assert 3 <= len(told) <= 4
+    assert told[0].endswith("Can't create the folder /dev/null/x (Not a directory).")
