@@ -19,9 +19,13 @@ from addon.edge.http1 import PROXY_IDLE_SECONDS
 from shared.clock import Clock
 from shared.config.schema import Server
 
-__all__ = ("Crowd",)
+__all__ = ("SPEAKS_TLS", "Crowd")
 
 OF_ADDRESS = "too many connections of its address"
+SPEAKS_TLS = (
+    "it speaks TLS, and this port takes plain HTTP. Use http:// there, or put a proxy with TLS in "
+    "front (docs/operating.md)"
+)
 OTHER_DESCRIPTORS = 128
 """File descriptors for everything else than clients and their upstreams."""
 
@@ -56,9 +60,9 @@ class Crowd:
         """Whether a connection from there is let in, which counts until it leaves."""
         trusted = self._is_trusted(address)
         if self.connected >= self._limit:
-            self._tell(address, "too many connections")
+            self.tell(address, "too many connections")
         elif not (trusted or self._take(self._connections, address)):
-            self._tell(address, OF_ADDRESS)
+            self.tell(address, OF_ADDRESS)
         else:
             self.connected += 1
             return True
@@ -97,6 +101,11 @@ class Crowd:
         """Whether the log takes another line of a stranger at this address."""
         return self._log_budget.take(address)
 
+    def tell(self, address: str, why: str) -> None:
+        """Say that a connection from there is closed, within what the log has room for."""
+        if self.may_log(address):
+            _log.warning("a connection of %s is closed: %s", address, why)
+
     def running(self) -> None:
         self._telling = asyncio_utils.create_task(
             self._tell_now_and_then(), name="thinkback left out lines", keep_ref=True
@@ -133,7 +142,3 @@ class Crowd:
 
     def _is_trusted(self, address: str) -> bool:
         return is_trusted(address, self._server().trusted_proxies)
-
-    def _tell(self, address: str, why: str) -> None:
-        if self.may_log(address):
-            _log.warning("a connection of %s is closed: %s", address, why)

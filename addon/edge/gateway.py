@@ -8,6 +8,7 @@ own target is a closed port.
 import logging
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
@@ -22,7 +23,7 @@ from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.admission.doctor import doctor_principal, snapshot_for
 from addon.edge.connect import UpstreamConnections
 from addon.edge.convert import fault, header_map, peer_address, response_of
-from addon.edge.crowd import Crowd
+from addon.edge.crowd import SPEAKS_TLS, Crowd
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.lifecycle import Lifecycle
 from addon.edge.memory import give_back_soon
@@ -60,6 +61,7 @@ class Gateway(Planner):
         self.clock = node.clock
         self._plans: WeakKeyDictionary[http.HTTPFlow, Plan] = WeakKeyDictionary()
         self._crowd = Crowd(lambda: node.snapshot.server, node.clock)
+        self.note_tls = partial(self._crowd.tell, why=SPEAKS_TLS)
         self._request_log = RequestLog(node, self._crowd.may_log)
         self.slices = Slices()
         lifecycle = Lifecycle(node, self._crowd, self.slices)

@@ -7,6 +7,7 @@ ordinary bugs). These subclasses use private parts of mitmproxy 12:
 """
 
 import re
+from collections.abc import Callable
 
 import h11
 from h11._readers import ChunkedReader
@@ -68,6 +69,9 @@ BODY_SECONDS = 30
 _KIB = 1024
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HANDSHAKE = b"\x16\x03"
+"""How a connection with TLS begins: a handshake record of SSL 3 or later (RFC 8446 §5.1)."""
+
 _GO_ON = b"HTTP/1.1 100 "
 _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d[ \r\n]")
 
@@ -87,9 +91,12 @@ class ClientHttp1(Http1Server):
         room: BodyRoom | None = None,
         *,
         trusted: bool = False,
+        note_tls: Callable[[], object] = lambda: None,
     ) -> None:
+        """`note_tls` is called when the client speaks TLS."""
         super().__init__(context)
         self._clock = clock
+        self._note_tls = note_tls
         self._server = server
         self._room = room or BodyRoom()
         self._coming = Held(places_of(address_of(context.client.peername))[0], self._let_go)
@@ -202,7 +209,11 @@ class ClientHttp1(Http1Server):
             if not received:
                 return
             self._since, self._received = self._clock.monotonic(), 0
-            if not received[:1].isalpha():  # no method: TLS, most likely
+            if not received[:1].isalpha():  # no method
+                if received.startswith(_HANDSHAKE):
+                    self._note_tls()
+                # In plain text to TLS, too: clients say "wrong version number", as they do to any
+                # port without TLS, which people can look up; an alert would look like a faulty TLS.
                 yield from self._refuse(400)
                 return
         self._received += len(received)

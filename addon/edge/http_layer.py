@@ -47,10 +47,14 @@ class GatewayHttpLayer(HttpLayer):
         """The wake-ups that were asked for, with their times: they can't be taken back."""
 
         self._next_alarm = math.inf
-        server = planner.server
-        trusted = is_trusted(address_of(context.client.peername), server.trusted_proxies)
+        server, address = planner.server, address_of(context.client.peername)
         self._client = ClientHttp1(
-            context.fork(), planner.clock, server, planner.room, trusted=trusted
+            context.fork(),
+            planner.clock,
+            server,
+            planner.room,
+            trusted=is_trusted(address, server.trusted_proxies),
+            note_tls=lambda: planner.note_tls(address),
         )
         self.connections[context.client] = self._client
         self._stream: GatewayStream | None = None

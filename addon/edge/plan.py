@@ -1,5 +1,6 @@
 """What becomes of a flow, and who says so."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -65,6 +66,9 @@ class Planner(Protocol):
     """For what comes of requests."""
 
     slices: Slices
+
+    note_tls: Callable[[str], object]
+    """To be called when somebody at an address speaks TLS to our port, which takes plain HTTP."""
 
     def note_opened(self, flow: http.HTTPFlow, call: LlmCall) -> None:
         """The body of the call was taken in."""

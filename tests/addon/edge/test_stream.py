@@ -3,6 +3,8 @@
 import pytest
 from mitmproxy import connection
 
+from addon.admission.log_budget import LINES_OF_AN_ADDRESS
+from addon.edge.gateway import Gateway
 from addon.node import Node
 from tests.addon.edge.line import END, SSE, Line, chunk, event, request
 
@@ -102,3 +104,15 @@ def test_what_comes_after_a_head_that_is_refused_is_not_read(line: Line, key: st
     line.says(request(key))
     assert line.answer.count(b"HTTP/1.1") == 1
     assert not line.upstreams
+
+
+def test_tls_is_told_in_the_log_as_often_as_it_has_room_for(
+    line: Line, gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.says(b"\x16\x03\x01\x02\x00")
+    [told] = [text for text in caplog.messages if "TLS" in text]
+    assert told.startswith("a connection of 192.0.2.7 is closed: it speaks TLS, and this port")
+    assert "http://" in told
+    for _ in range(2 * LINES_OF_AN_ADDRESS):
+        gateway.note_tls("192.0.2.7")
+    assert sum("speaks TLS" in text for text in caplog.messages) == LINES_OF_AN_ADDRESS
