@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -12,25 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
-from msgspec.structs import asdict
 
 from manage_api.addresses import is_healthy, local_url
 from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command import tunnel_command as tunnels
+from manage_api.command.accounts import key, user
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.doctor_command import doctor
 from manage_api.command.handover import take_over
 from manage_api.command.importing import import_command, open_store, show_first_account
 from manage_api.command.models_command import models
 from manage_api.command.new_file import write_new
-from manage_api.domains.limits import limits_words
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.domains.upstreams.probe import probe_all
-from manage_api.domains.users.schemas import UserView
-from manage_api.domains.users.service import give_key, open_account
 from shared.clock import SystemClock
 from shared.config.dotenv import read_env_file
 from shared.config.load import load
@@ -39,15 +32,9 @@ from shared.config.places import env_file, places
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
-from shared.model import Limits, Role, Scope, User, VirtualKey
-from shared.security.passwords import hash_new_password
 from shared.security.secrets import load_secret
 from shared.store import data_directory
-from shared.store.accounts import find_user_by_name, list_users, set_disabled, set_password
-from shared.store.engine import Engine
 from shared.store.overrides import read_overrides
-from shared.store.second_factors import remove_second_factor
-from shared.store.virtual_keys import list_keys, revoke_key
 
 __all__ = ("main",)
 
@@ -61,10 +48,6 @@ class Commands(click.Group):
         except ThinkbackError as error:
             click.echo(error, err=True)
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-password_option = click.option("--password", help="Default: a random one, shown once.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -271,138 +254,8 @@ def export(file: Path | None, with_keys: bool) -> None:
 main.add_command(doctor)
 main.add_command(import_command)
 main.add_command(models)
-
-
-@main.group()
-def user() -> None:
-    """Manage accounts."""
-
-
-@user.command("add")
-@click.argument("name")
-@password_option
-@click.option("--admin", is_flag=True, help="Make it an admin.")
-@as_json
-def add_user(name: str, password: str | None, admin: bool, as_json: bool) -> None:
-    """Create an account with its first virtual key."""
-    new_password = password or _random_password()
-    role: Role = "admin" if admin else "user"
-    with open_store() as store, _refusals_as_errors():
-        account, key = open_account(
-            store,
-            username=name,
-            password_hash=hash_new_password(new_password, name),
-            role=role,
-            now=SystemClock().now_ms(),
-        )
-    row = _user_row(account)
-    if not password:
-        row["password"] = new_password
-    _show(row | {"api_key": key}, as_json)
-
-
-@user.command("list")
-@as_json
-def show_users(as_json: bool) -> None:
-    """List accounts."""
-    with open_store() as store:
-        _list([_user_row(user) for user in _every(partial(list_users, store))], as_json)
-
-
-@user.command("passwd")
-@click.argument("name")
-@password_option
-@as_json
-def change_password(name: str, password: str | None, as_json: bool) -> None:
-    """Set a new password and end the account's sessions."""
-    new_password = password or _random_password()
-    with open_store() as store, _refusals_as_errors():
-        user = _find(store, name)
-        password_hash = hash_new_password(new_password, user.username)
-        set_password(store, user.id, password_hash, must_change_password=False)
-    row = {"username": name}
-    if not password:
-        row["password"] = new_password
-    _show(row, as_json)
-
-
-@user.command("reset-second-factor")
-@click.argument("name")
-def reset_second_factor(name: str) -> None:
-    """Let an account sign in with its password alone again."""
-    with open_store() as store:
-        if not remove_second_factor(store, _find(store, name).id):
-            raise ThinkbackError(f"{name} has no second factor.")
-    click.echo(f"Removed the second factor of {name}.")
-
-
-@user.command("disable")
-@click.argument("name")
-def disable_user(name: str) -> None:
-    """Refuse an account's sessions and keys immediately."""
-    with open_store() as store:
-        set_disabled(store, _find(store, name).id, True)
-    click.echo(f"Disabled {name}.")
-
-
-@user.command("enable")
-@click.argument("name")
-def enable_user(name: str) -> None:
-    """Let an account in again."""
-    with open_store() as store:
-        set_disabled(store, _find(store, name).id, False)
-    click.echo(f"Enabled {name}.")
-
-
-@main.group()
-def key() -> None:
-    """Manage virtual keys."""
-
-
-@key.command("new")
-@click.argument("username", metavar="USER")
-@click.option("--name", default="key", show_default=True, help="A name to recognise it by.")
-@click.option(
-    "--scope", type=click.Choice(["inference", "admin"]), default="inference", show_default=True
-)
-@as_json
-def new_key(username: str, name: str, scope: Scope, as_json: bool) -> None:
-    """Create a virtual key for an account; it is shown once."""
-    with open_store() as store:
-        owner = _find(store, username)
-        new, secret = give_key(
-            store, user_id=owner.id, name=name, scope=scope, now=SystemClock().now_ms()
-        )
-    _show(_key_row(new, owner.username) | {"api_key": secret}, as_json)
-
-
-@key.command("list")
-@as_json
-def show_keys(as_json: bool) -> None:
-    """List virtual keys."""
-    with open_store() as store:
-        names = {user.id: user.username for user in _every(partial(list_users, store))}
-        keys = _every(partial(list_keys, store))
-        _list([_key_row(key, names[key.user_id]) for key in keys], as_json)
-
-
-@key.command("revoke")
-@click.argument("key_id", metavar="ID", type=int)
-def drop_key(key_id: int) -> None:
-    """Revoke a virtual key for good."""
-    with open_store() as store:
-        if not revoke_key(store, key_id, SystemClock().now_ms()):
-            raise ThinkbackError(f"There is no valid key {key_id}: see `thinkback key list`.")
-    click.echo(f"Revoked key {key_id}.")
-
-
-@contextmanager
-def _refusals_as_errors() -> Iterator[None]:
-    """Turn the ValueError for an unusable name or password into an error for people."""
-    try:
-        yield
-    except ValueError as error:
-        raise ThinkbackError(str(error)) from None
+main.add_command(user)
+main.add_command(key)
 
 
 def _daemon() -> Daemon:
@@ -424,73 +277,6 @@ def _programs(snapshot: Snapshot) -> dict[str, str]:
         "data plane": local_url(snapshot.server.listen_addr),
         "sidecar": local_url(snapshot.server.admin_addr),
     }
-
-
-def _find(store: Engine, name: str) -> User:
-    if row := find_user_by_name(store, name):
-        return row[0]
-    raise ThinkbackError(f"There is no account “{name}”: see `thinkback user list`.")
-
-
-def _every[T: (User, VirtualKey)](page: Callable[..., list[T]]) -> Iterator[T]:
-    after = 0
-    while rows := page(after=after):
-        yield from rows
-        after = rows[-1].id
-
-
-def _random_password() -> str:
-    return secrets.token_urlsafe(12)
-
-
-def _user_row(user: User) -> dict[str, Any]:
-    return asdict(UserView.of(user))
-
-
-def _key_row(key: VirtualKey, username: str) -> dict[str, Any]:
-    return {"username": username, **asdict(key)}
-
-
-def _show(row: dict[str, Any], as_json: bool) -> None:
-    """Print one row, with the secrets that are shown this once."""
-    if as_json:
-        click.echo(msgspec.json.encode(row))
-        return
-    for name, value in row.items():
-        click.echo(f"{name.replace('_', ' '):<22}{_text(name, value)}")
-
-
-def _list(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        for row in rows:
-            click.echo(msgspec.json.encode(row))
-        return
-    if not rows:
-        return
-    cells = [[_text(name, value) for name, value in row.items()] for row in rows]
-    texts = [list(rows[0]), *cells]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for text in texts:
-        line = "  ".join(map(str.ljust, text, widths))
-        click.echo(line.rstrip())
-
-
-def _text(name: str, value: Any) -> str:
-    """Return a field of a row as people read it."""
-    match value:
-        case None:
-            return "-"
-        case True:
-            return "yes"
-        case False:
-            return "no"
-        case Limits():
-            return "; ".join(limits_words(value)) or "none"
-        case tuple():
-            return ", ".join(value) or "all"
-        case int() if name.endswith("_at"):
-            return f"{datetime.fromtimestamp(value // 1000, UTC):%Y-%m-%d %H:%M:%S}"
-    return str(value)
 
 
 if __name__ == "__main__":
