@@ -1,6 +1,5 @@
 """`thinkback user` and `thinkback key`: accounts and their virtual keys."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +8,12 @@ from typing import Any
 import click
 from msgspec.structs import asdict
 
+from manage_api.command.account_options import (
+    choose_password,
+    limit_options,
+    limits_of,
+    password_option,
+)
 from manage_api.command.importing import open_store
 from manage_api.command.rows import as_json, show, show_all
 from manage_api.domains.users.schemas import UserView
@@ -24,8 +29,6 @@ from shared.store.virtual_keys import list_keys, revoke_key
 
 __all__ = ("key", "user")
 
-password_option = click.option("--password", help="Default: a random one, shown once.")
-
 
 @click.group()
 def user() -> None:
@@ -36,10 +39,11 @@ def user() -> None:
 @click.argument("name")
 @password_option
 @click.option("--admin", is_flag=True, help="Make it an admin.")
+@limit_options
 @as_json
-def add_user(name: str, password: str | None, admin: bool, as_json: bool) -> None:
-    """Create an account with its first virtual key."""
-    new_password = password or _random_password()
+def add_user(name: str, password: str | None, admin: bool, as_json: bool, **options: Any) -> None:
+    """Create an account with its first virtual key; the quota and models are the account's."""
+    new_password, generated = choose_password(password, name)
     role: Role = "admin" if admin else "user"
     with open_store() as store, _refusals_as_errors():
         account, key = open_account(
@@ -48,9 +52,12 @@ def add_user(name: str, password: str | None, admin: bool, as_json: bool) -> Non
             password_hash=hash_new_password(new_password, name),
             role=role,
             now=SystemClock().now_ms(),
+            models=options["models"],
+            limits=limits_of(options),
+            key_expires_at=options["expires_at"],
         )
     row = _user_row(account)
-    if not password:
+    if generated:
         row["password"] = new_password
     show(row | {"api_key": key}, as_json)
 
@@ -69,13 +76,13 @@ def show_users(as_json: bool) -> None:
 @as_json
 def change_password(name: str, password: str | None, as_json: bool) -> None:
     """Set a new password and end the account's sessions."""
-    new_password = password or _random_password()
+    new_password, generated = choose_password(password, name)
     with open_store() as store, _refusals_as_errors():
         user = _find(store, name)
         password_hash = hash_new_password(new_password, user.username)
         set_password(store, user.id, password_hash, must_change_password=False)
     row = {"username": name}
-    if not password:
+    if generated:
         row["password"] = new_password
     show(row, as_json)
 
@@ -119,13 +126,21 @@ def key() -> None:
 @click.option(
     "--scope", type=click.Choice(["inference", "admin"]), default="inference", show_default=True
 )
+@limit_options
 @as_json
-def new_key(username: str, name: str, scope: Scope, as_json: bool) -> None:
+def new_key(username: str, name: str, scope: Scope, as_json: bool, **options: Any) -> None:
     """Create a virtual key for an account; it is shown once."""
     with open_store() as store:
         owner = _find(store, username)
         new, secret = give_key(
-            store, user_id=owner.id, name=name, scope=scope, now=SystemClock().now_ms()
+            store,
+            user_id=owner.id,
+            name=name,
+            scope=scope,
+            now=SystemClock().now_ms(),
+            expires_at=options["expires_at"],
+            models=options["models"],
+            limits=limits_of(options),
         )
     show(_key_row(new, owner.username) | {"api_key": secret}, as_json)
 
@@ -170,10 +185,6 @@ def _every[T: (User, VirtualKey)](page: Callable[..., list[T]]) -> Iterator[T]:
     while rows := page(after=after):
         yield from rows
         after = rows[-1].id
-
-
-def _random_password() -> str:
-    return secrets.token_urlsafe(12)
 
 
 def _user_row(user: User) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from shared.periods import reset_ms
 from shared.store.ledger import Balance
 
 __all__ = (
+    "MOST",
     "LimitChanges",
     "LimitFields",
     "LimitsView",
@@ -22,12 +23,15 @@ __all__ = (
     "sent_fields",
 )
 
+MOST = LARGEST
+"""Of tokens, requests or money in a limit."""
+
 _PERIODS: dict[Period, str] = {"lifetime": "in total", "month": "per month", "day": "per day"}
 
 type Subject = User | VirtualKey
 
-Amount = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
-Rate = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Rate = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 Models = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...],
     msgspec.Meta(

@@ -21,6 +21,7 @@ def open_account(
     now: int,
     models: tuple[str, ...] = (),
     limits: Limits = Limits(),
+    key_expires_at: int | None = None,
 ) -> tuple[User, str]:
     """Create an account; return it and the secret of its first virtual key. Blocks.
 
@@ -39,7 +40,12 @@ def open_account(
             limits=limits,
         )
         _, secret = _give_key(
-            transaction, user_id=user.id, name="first", scope="inference", now=now
+            transaction,
+            user_id=user.id,
+            name="first",
+            scope="inference",
+            now=now,
+            expires_at=key_expires_at,
         )
         return user, secret
 

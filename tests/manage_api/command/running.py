@@ -47,7 +47,9 @@ class Command:
             "MODELS_REFRESH_SECONDS": "0",
         }
 
-    def __call__(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, typed: str = "", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run it to its end, in this process if it may be."""
         if arguments[0] not in INSIDE:
             return self.outside(*arguments, **environ)
@@ -55,7 +57,7 @@ class Command:
             contextlib.chdir(self.directory),
             mock.patch.dict(os.environ, self.environ | environ, clear=True),
         ):
-            done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+            done = CliRunner().invoke(main, arguments, input=typed, catch_exceptions=False)
         return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
     def outside(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
