@@ -2,7 +2,9 @@
 
 UV_VERSION := 0.13.8
 UV := $(or $(shell uv --version >/dev/null 2>&1 && command -v uv),.uv/bin/uv)
-THINKBACK := .venv/bin/thinkback
+# A person who was told in words why something is refused needs no "make: *** [run] Error 1" after it: so asked, on a
+# terminal, the exit code is 0.
+THINKBACK := env THINKBACK_FROM_MAKE=1 .venv/bin/thinkback
 
 # The certificates that the machine trusts.
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
@@ -11,7 +13,7 @@ export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /et
 .PHONY: help install run tunnel web start stop restart status doctor log test test-fast harden harden-long coverage fmt lint structure check bench release vendor screenshots
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r verb text; do printf '  make %-12s %s\n' "$$verb" "$$text"; done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 install: .venv/.installed ## Install what the gateway needs into .venv
 
@@ -37,7 +39,7 @@ status: .venv/.installed ## Say what is running
 	@exec $(THINKBACK) status
 
 doctor: .venv/.installed ## Look for what is wrong, and say what to do
-	@$(THINKBACK) doctor
+	@exec $(THINKBACK) doctor
 
 log: .venv/.installed ## Follow the log of the gateway in the background
 	@exec $(THINKBACK) log -f

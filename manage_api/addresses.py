@@ -8,10 +8,21 @@ from urllib.parse import urlsplit
 from shared.config.address import split_address
 from shared.config.schema import Snapshot
 
-__all__ = ("base_url", "is_healthy", "is_public", "listen", "local_url", "why_taken")
+__all__ = (
+    "base_url",
+    "is_healthy",
+    "is_public",
+    "lan_urls",
+    "listen",
+    "local_url",
+    "why_taken",
+)
 
 _BACKLOG = 1024
 """Connections that may wait to be accepted: a burst of clients, or a second without a program."""
+
+_FAR = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+"""Addresses of nobody (RFC 5737, RFC 3849), for asking the kernel by which of ours it would go."""
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced, not bound
 """A server may listen on all addresses; a client needs one of them."""
@@ -31,6 +42,30 @@ def local_url(address: str) -> str:
     if ":" in host:
         host = f"[{host}]"
     return f"http://{host}:{port}"
+
+
+def lan_urls(address: str) -> list[str]:
+    """Return the URLs at which other machines reach a program listening on all addresses, by
+    `address` (host:port); none for one that listens on some address alone.
+    """
+    host, port = split_address(address)
+    if host not in _ANY:
+        return []
+    families = [socket.AF_INET]
+    if host == "::":
+        families.append(socket.AF_INET6)
+    hosts = filter(None, map(_own_address, families))
+    return [f"http://{f'[{own}]' if ':' in own else own}:{port}" for own in hosts]
+
+
+def _own_address(family: socket.AddressFamily) -> str:
+    """The address by which this machine reaches others; empty if it reaches none."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as unused:
+            unused.connect((_FAR[family], 9))  # sends nothing
+            return str(unused.getsockname()[0])
+    except OSError:
+        return ""
 
 
 def why_taken(address: str) -> str:

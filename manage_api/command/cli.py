@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -49,6 +50,15 @@ class Commands(click.Group):
             click.echo(error, err=True)
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run as click does, but let `make` be silent about a failure that a person was told."""
+        try:
+            return super().main(*args, **extra)
+        except SystemExit as end:
+            if end.code and "THINKBACK_FROM_MAKE" in os.environ and sys.stderr.isatty():
+                sys.exit(0)
+            raise
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="thinkback")
@@ -92,7 +102,8 @@ def start(**options: Any) -> None:
     """Start the gateway in the background."""
     daemon = _daemon()
     if pid := daemon.pid():
-        raise DaemonError(f"Thinkback is already running in the background as process {pid}.")
+        pages = report.web_pages(load(os.environ))
+        raise DaemonError(f"Thinkback runs here already, in the background, pid {pid}: {pages}")
     client = tunnels.client_wanted(load(os.environ), **options)
     prepared = launcher.prepare(os.environ, web=False, client=client)
     snapshot = prepared.snapshot

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import argon2
+import httpx
 import msgspec
 
 from manage_api.addresses import local_url, why_taken
@@ -55,6 +56,9 @@ _OURS = ("--set", "server=false")
 
 _REPORT_SECONDS = 30
 """The sidecar reads the database on its loop: a report over many years takes seconds."""
+
+_ANSWER_SECONDS = 2
+"""For a program on this machine that may be anything."""
 
 _BIND_TRIES = 20
 _BIND_DELAY = 0.1
@@ -106,7 +110,7 @@ def prepare(
         wanted[_mitmweb_address(mitm)] = "set web_port in mitm.toml to another port"
     for address, remedy in wanted.items():
         if address not in held:
-            _await_free(address, remedy)
+            _await_free(address, remedy, snapshot)
     with closing(open_engine(snapshot.database_url)) as engine:
         now = SystemClock().now_ms()
         account = ensure_admin(engine, password=snapshot.admin_password, now=now)
@@ -168,7 +172,7 @@ async def run(
         )
         async with asyncio.TaskGroup() as group:
             restart = _Restart(supervisor, prepared, environ, say, tunnel)
-            _answer_signals(supervisor, lambda: group.create_task(restart()))
+            _answer_signals(supervisor, lambda: group.create_task(restart()), say)
             tending = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
             if tunnel:
                 tending.append(group.create_task(tunnel.keep()))
@@ -202,16 +206,23 @@ async def _tell_unresolved(snapshot: Snapshot, say: Say) -> None:
         say(sentence)
 
 
-def _answer_signals(supervisor: Supervisor, restart: Callable[[], object]) -> None:
+def _answer_signals(supervisor: Supervisor, restart: Callable[[], object], say: Say) -> None:
     terminal = _has_terminal()
+
+    def leave() -> None:
+        if supervisor.leaving:
+            say("Cutting the answers that still run.")
+        else:
+            say("Stopping the data plane and the sidecar.")
+        supervisor.leave()
 
     def hang_up() -> None:
         # A terminal that closes sends the same as an operator who wants a reload.
         if terminal and not _has_terminal():
-            supervisor.leave()
+            leave()
         supervisor.reload()
 
-    answers = (supervisor.leave, supervisor.leave, hang_up, restart)
+    answers = (leave, leave, hang_up, restart)
     for number, answer in zip(SIGNALS, answers, strict=True):
         asyncio.get_running_loop().add_signal_handler(number, answer)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an earlier life has blocked them
@@ -352,15 +363,30 @@ def _make_confdir(confdir: Path, *, with_token: bool) -> str:
     return token
 
 
-def _await_free(address: str, remedy: str) -> None:
+def _await_free(address: str, remedy: str, snapshot: Snapshot) -> None:
     """Wait until the address is free: a gateway that was just killed holds it for a moment."""
     for _ in range(_BIND_TRIES):
         if not (reason := why_taken(address)):
             return
         time.sleep(_BIND_DELAY)
+    if running := _who_runs(local_url(snapshot.server.admin_addr)):
+        pid, url = running
+        raise LaunchError(f"Thinkback runs here already, pid {pid}: {url}")
     raise LaunchError(
         f"Can't listen on {address} ({reason}): stop the program that uses it, or {remedy}."
     )
+
+
+def _who_runs(url: str) -> tuple[int, str] | None:
+    """Return pid and URL of the gateway whose sidecar listens at this URL; None: it is none, or
+    was started on its own.
+    """
+    try:
+        with httpx.Client(trust_env=False, timeout=_ANSWER_SECONDS) as client:
+            answer = client.get(f"{url}/healthz").json()
+        return int(answer["pid"]), str(answer["url"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
 
 
 def refuse_well_known_passwords(engine: Engine) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from manage_api.addresses import base_url, is_public, local_url
+from manage_api.addresses import base_url, is_public, lan_urls, local_url
 from manage_api.domains.doctor.configuration import models_by_profile
 from manage_api.domains.system.risks import risks, unresolved
 from manage_api.domains.upstreams.probe import fault_of
@@ -116,6 +116,7 @@ def ready(
     """
     rows = {
         "Base URL": base_url(snapshot),
+        "LAN URLs": ", ".join(f"{url}/v1" for url in lan_urls(snapshot.server.listen_addr)),
         "Models": _models(snapshot, listed),
         "Upstreams": ", ".join(
             f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams

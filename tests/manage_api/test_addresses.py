@@ -1,8 +1,17 @@
+import re
 import socket
 
 import pytest
 
-from manage_api.addresses import base_url, is_healthy, is_public, listen, local_url, why_taken
+from manage_api.addresses import (
+    base_url,
+    is_healthy,
+    is_public,
+    lan_urls,
+    listen,
+    local_url,
+    why_taken,
+)
 from shared.config.schema import Server, Snapshot
 from tests.support.gateway import free_port
 
@@ -60,3 +69,11 @@ def test_names_and_global_addresses_are_public(host: str) -> None:
 )
 def test_private_addresses_and_bare_names_are_not(host: str) -> None:
     assert not is_public(host)
+
+
+def test_other_machines_are_told_of_a_program_that_listens_everywhere() -> None:
+    urls = lan_urls("0.0.0.0:8787")
+    assert all(re.fullmatch(r"http://[\d.]+:8787", url) for url in urls)
+    assert not any("127.0.0.1" in url or "0.0.0.0" in url for url in urls)
+    assert len(lan_urls("[::]:8787")) >= len(urls)
+    assert lan_urls("127.0.0.1:8787") == lan_urls("192.168.1.5:8787") == []

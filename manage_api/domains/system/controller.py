@@ -13,12 +13,14 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from manage_api.access.authentication import PUBLIC
-from manage_api.access.callers import AnyRequest
+from manage_api.access.callers import AnyRequest, is_local
 from manage_api.access.guards import admin_only
 from manage_api.access.registration import may_register
+from manage_api.addresses import local_url
 from manage_api.domains.system.schemas import Health, HealthReport, PublicConfig
 from manage_api.domains.system.service import check_integrity, copy_database, report
 from manage_api.sidecar import Sidecar
+from shared.lifeline import LIFELINE
 
 __all__ = ("InstallationController", "SystemController")
 
@@ -48,10 +50,12 @@ class SystemController(Controller):
         )
 
     @get("/healthz", include_in_schema=False)
-    async def health(self, sidecar: NamedDependency[Sidecar]) -> Health:
+    async def health(self, request: AnyRequest, sidecar: NamedDependency[Sidecar]) -> Health:
         """Answer if the sidecar and its database work."""
         sidecar.store.version()
-        return Health()
+        if not is_local(request) or LIFELINE not in os.environ:
+            return Health("ok")
+        return Health("ok", os.getppid(), local_url(sidecar.snapshot.server.listen_addr))
 
 
 class InstallationController(Controller):

@@ -24,10 +24,15 @@ class PublicConfig(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class Health(msgspec.Struct, frozen=True):
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     """The response of a working program."""
 
-    status: str = "ok"
+    status: str
+    pid: int | None = None
+    """Of what started both programs, for callers on this machine."""
+
+    url: str = ""
+    """Where the gateway answers, for the same."""
 
 
 class DatabaseView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,6 @@
+import os
 import stat
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -12,7 +14,7 @@ from shared.security.secrets import load_secret
 from shared.store import open_engine
 from shared.store.settings import change_settings
 from shared.store.upstreams import add_upstream
-from tests.manage_api.command.running import Command
+from tests.manage_api.command.running import THINKBACK, Command
 from tests.support.provider import StrictProvider
 
 
@@ -228,3 +230,16 @@ def test_a_secret_is_replaced_by_a_command(thinkback: Command) -> None:
     assert done.returncode == 0, done.stderr
     assert load_secret(thinkback.directory / "data") != before
     assert (thinkback.directory / "data" / "secret.old").read_bytes() == before
+
+
+def test_make_hears_of_no_failure_that_a_person_was_told(thinkback: Command) -> None:
+    broken = {"LISTEN_ADDR": "nowhere", "THINKBACK_FROM_MAKE": "1"}
+    ours, theirs = os.openpty()
+    done = subprocess.run(
+        [THINKBACK, "check"], cwd=thinkback.directory, env=thinkback.environ | broken, stderr=theirs
+    )
+    os.close(theirs)
+    told = os.read(ours, 4096)
+    os.close(ours)
+    assert b"LISTEN_ADDR" in told
+    assert (done.returncode, thinkback("check", **broken).returncode) == (0, 2)

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -80,7 +81,8 @@ def test_it_is_started_once(in_background: Started) -> None:
     again = in_background.thinkback("start")
 
     assert again.returncode == 1
-    assert "is already running in the background" in again.stderr
+    said = r"Thinkback runs here already, in the background, pid \d+: http://127\.0\.0\.1:\d+/\n"
+    assert re.fullmatch(said, again.stderr)
 
 
 def test_a_number_left_behind_by_a_crash_is_not_taken_for_a_process(tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def test_what_a_terminal_sends_to_all_of_them_ends_them_quietly(thinkback: Comma
         os.killpg(launched.process.pid, signal.SIGINT)
 
         assert launched.process.wait(20) == 0
-        assert launched.rest() == ""
+        stopping = r"[\d-]{10} [\d:]{8} Stopping the data plane and the sidecar\.\n"
+        assert re.fullmatch(stopping, launched.rest())
         assert len(family) == 3
         assert not any(process.is_running() for process in family)
 
@@ -193,6 +194,22 @@ def asked(url: str, credential: str) -> int:
     with urlopen(request, timeout=10) as answer:
         status: int = answer.status
         return status
+
+
+def test_a_second_one_here_says_that_there_is_one(running: Launched) -> None:
+    launcher = running.family()[0]
+    done = subprocess.run(
+        [THINKBACK, "up"],
+        cwd=launcher.cwd(),
+        env=launcher.environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    page = re.findall(r"Web pages +(\S+)", running.output)[0]
+    said = f"Thinkback runs here already, pid {launcher.pid}: {page.rstrip('/')}\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_the_programs_may_open_as_many_files_as_the_machine_allows(running: Launched) -> None:

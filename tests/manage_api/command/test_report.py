@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from manage_api.addresses import lan_urls
 from manage_api.command import report
 from manage_api.domains.upstreams.schemas import KeyReport, UpstreamReport
 from shared.config.schema import ModelRewrite, Registration, Server, Snapshot, Upstream
@@ -188,3 +189,13 @@ def test_a_line_of_the_launcher_is_a_line_of_the_log(capsys: pytest.CaptureFixtu
     line, *block = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d The sidecar ended\.", line)
     assert block == ["The gateway works:", "  at home"]
+
+
+def test_the_start_tells_where_other_machines_find_it_and_what_that_costs() -> None:
+    everywhere = Server(listen_addr="0.0.0.0:8787")
+    text = report.ready(Snapshot(server=everywhere, registration=Registration(allowed=True)), "1.0")
+    for url in lan_urls(everywhere.listen_addr):
+        assert f"{url}/v1" in text
+    assert "cross the network unencrypted" in text
+    assert "Anyone who reaches the gateway can register" in text
+    assert "LAN URLs" not in report.ready(CONFIGURED, "1.0")
