@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from manage_api.addresses import is_healthy, local_url
 from manage_api.command import launcher, report, rotation
@@ -22,6 +23,7 @@ from manage_api.command.handover import take_over
 from manage_api.command.importing import import_command, open_store, show_first_account
 from manage_api.command.models_command import models
 from manage_api.command.new_file import write_new
+from manage_api.command.rows import as_json
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.domains.upstreams.probe import probe_all
@@ -146,16 +148,23 @@ def restart() -> None:
 
 
 @main.command()
+@as_json
 @click.pass_context
-def status(ctx: click.Context) -> None:
+def status(ctx: click.Context, /, as_json: bool) -> None:
     """Show what is running; exit code 1 unless both programs answer."""
-    snapshot = load(os.environ)
-    healthy = {name: asyncio.run(is_healthy(url)) for name, url in _programs(snapshot).items()}
-    for name, url in _programs(snapshot).items():
+    programs, daemon = _programs(load(os.environ)), _daemon()
+    healthy = {name: asyncio.run(is_healthy(url)) for name, url in programs.items()}
+    pid = daemon.pid()
+    if as_json:
+        rows = [
+            {"name": name, "url": url, "answers": healthy[name]} for name, url in programs.items()
+        ]
+        click.echo(msgspec.json.encode({"programs": rows, "pid": pid, "log": str(daemon.log)}))
+        ctx.exit(int(not all(healthy.values())))
+    for name, url in programs.items():
         verb = "answers" if healthy[name] else "does not answer"
         click.echo(f"The {name} {verb} at {url}.")
-    daemon = _daemon()
-    if pid := daemon.pid():
+    if pid:
         click.echo(f"They run in the background as process {pid}; log: {daemon.log}.")
     ctx.exit(int(not all(healthy.values())))
 
@@ -175,7 +184,8 @@ def log(follow: bool) -> None:
 
 @main.command()
 @click.option("--offline", is_flag=True, help="Don't try the upstreams' keys.")
-def check(offline: bool) -> None:
+@as_json
+def check(offline: bool, as_json: bool) -> None:
     """Show the configuration in force, or what is wrong with it; try the upstreams' keys."""
     snapshot = load(os.environ)
     load_safe_mitm(find_mitm(), web=True)
@@ -183,7 +193,10 @@ def check(offline: bool) -> None:
     tried = {}
     if not offline:
         tried = asyncio.run(probe_all(snapshot, SystemClock()))
-    click.echo(report.checked(snapshot, tried))
+    if as_json:
+        click.echo(msgspec.json.encode(report.checked_fields(snapshot, tried)))
+    else:
+        click.echo(report.checked(snapshot, tried))
 
 
 @main.command()

@@ -5,6 +5,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -25,6 +26,7 @@ __all__ = (
     "NOT_RESTARTED",
     "RUNNING",
     "checked",
+    "checked_fields",
     "faults",
     "reachability",
     "ready",
@@ -178,9 +180,43 @@ def checked(snapshot: Snapshot, tried: Mapping[str, UpstreamReport] = _UNTRIED) 
         "",
         *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream, tried)),
     ]
+    return "\n".join([*_rows(rows), *upstreams, *_paragraphs(*_notes(snapshot, tried))])
+
+
+def checked_fields(
+    snapshot: Snapshot, tried: Mapping[str, UpstreamReport] = _UNTRIED
+) -> dict[str, Any]:
+    """Return for programs what `checked` tells people."""
+    return {
+        "configuration": snapshot.config_path,
+        "database": snapshot.database_url,
+        "listen_addr": snapshot.server.listen_addr,
+        "admin_addr": snapshot.server.admin_addr,
+        "base_url": base_url(snapshot),
+        "registration": registration(snapshot),
+        "upstreams": [_upstream_fields(snapshot, each, tried) for each in snapshot.upstreams],
+        "notes": _notes(snapshot, tried),
+    }
+
+
+def _upstream_fields(
+    snapshot: Snapshot, upstream: Upstream, tried: Mapping[str, UpstreamReport]
+) -> dict[str, Any]:
+    return {
+        "name": upstream.name,
+        "endpoint": upstream.endpoint,
+        "keys": list(map(mask, upstream.api_keys)),
+        "models": upstream.models,
+        "rewrites": upstream.model_rewrites,
+        "profiles": models_by_profile(snapshot, upstream),
+        "test": tried.get(upstream.name),
+    }
+
+
+def _notes(snapshot: Snapshot, tried: Mapping[str, UpstreamReport]) -> list[str]:
     untried = [upstream for upstream in snapshot.upstreams if upstream.name not in tried]
     notes = (next_step(snapshot), *risks(snapshot), *unresolved(untried))
-    return "\n".join([*_rows(rows), *upstreams, *_paragraphs(*notes)])
+    return [note for note in notes if note]
 
 
 def _models(snapshot: Snapshot, listed: Listed = _NOTHING) -> str:

@@ -1,3 +1,4 @@
+import json
 import os
 import stat
 import subprocess
@@ -220,6 +221,23 @@ def test_the_check_tries_the_keys_unless_it_is_told_not_to(thinkback: Command) -
     assert "The upstream rejects this key (401)." in told.stdout
     assert "rejects" not in offline.stdout
     assert len(provider.requests) == 1
+
+
+def test_status_and_check_tell_programs_the_same(thinkback: Command) -> None:
+    upstream = {"UPSTREAM_BASE_URL": "https://api.deepseek.com", "UPSTREAM_API_KEY": "sk-secret1"}
+    status = thinkback("status", "--json")
+    check = thinkback("check", "--offline", "--json", **upstream)
+
+    state, checked = json.loads(status.stdout), json.loads(check.stdout)
+    assert (status.returncode, check.returncode) == (1, 0)
+    assert [each["name"] for each in state["programs"]] == ["data plane", "sidecar"]
+    assert [each["answers"] for each in state["programs"]] == [False, False]
+    assert state["pid"] is None
+    assert checked["listen_addr"] == thinkback.listen_addr
+    [one] = checked["upstreams"]
+    assert one["endpoint"] == "https://api.deepseek.com/v1/chat/completions"
+    assert one["keys"] == ["…ret1"]
+    assert one["test"] is None
 
 
 def test_a_secret_is_replaced_by_a_command(thinkback: Command) -> None:
