@@ -17,12 +17,14 @@ from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command import tunnel_command as tunnels
 from manage_api.command.accounts import key, user
+from manage_api.command.completion import completion
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.doctor_command import doctor
 from manage_api.command.handover import take_over
 from manage_api.command.importing import import_command, open_store, show_first_account
 from manage_api.command.models_command import models
 from manage_api.command.new_file import write_new
+from manage_api.command.progress import growing
 from manage_api.command.rows import as_json
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
@@ -40,6 +42,12 @@ from shared.store import data_directory
 from shared.store.overrides import read_overrides
 
 __all__ = ("main",)
+
+_SIZE = (
+    "SELECT (page_count - freelist_count) * page_size "
+    "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
+"""What a copy of the database will have, in bytes."""
 
 
 class Commands(click.Group):
@@ -208,7 +216,9 @@ def backup(file: Path, without_secret: bool) -> None:
     with open_store() as store:
         if not without_secret:
             secret = load_secret(_directory())
-        back_up(store, file, secret)
+        [(size,)] = store.read(_SIZE)
+        with growing(file, size, "Copying"):
+            back_up(store, file, secret)
     click.echo(f"Copied the database to {file}.")
     if secret:
         click.echo(
@@ -231,7 +241,9 @@ def restore(file: Path, secret: Path | None) -> None:
     if running or _daemon().pid():
         raise restoring.RestoreError("The gateway is running: stop it first.")
     stamp = f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    done = restoring.restore(file, snapshot.database_url, secret_file=secret, stamp=stamp)
+    aside = restoring.copied_to(snapshot.database_url)
+    with growing(aside, file.stat().st_size, "Copying"):
+        done = restoring.restore(file, snapshot.database_url, secret_file=secret, stamp=stamp)
     click.echo(f"Restored {done.database} from {file}.")
     for path in done.kept:
         click.echo(f"Kept what was there as {path}.")
@@ -275,6 +287,7 @@ def export(file: Path | None, with_keys: bool) -> None:
         click.echo("Replace the placeholders in it by your keys.")
 
 
+main.add_command(completion)
 main.add_command(doctor)
 main.add_command(import_command)
 main.add_command(models)

@@ -15,7 +15,7 @@ from shared.store import data_directory, open_engine
 from shared.store.sqlite import database_path
 from shared.store.upstreams import list_upstreams
 
-__all__ = ("RestoreError", "Restored", "refuse_in_use", "restore")
+__all__ = ("RestoreError", "Restored", "copied_to", "refuse_in_use", "restore")
 
 
 class RestoreError(ThinkbackError):
@@ -40,7 +40,7 @@ def restore(backup: Path, database_url: str, *, secret_file: Path | None, stamp:
     _check(backup)
     secret = _secret_of(backup, secret_file)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = database.with_name(f"{database.name}.restoring")
+    aside = copied_to(database_url)
     try:
         _copy(backup, aside)
         _prepare(aside, secret or load_secret(directory))
@@ -53,6 +53,12 @@ def restore(backup: Path, database_url: str, *, secret_file: Path | None, stamp:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{aside}{suffix}").unlink(missing_ok=True)
     return Restored(database=database, kept=kept)
+
+
+def copied_to(database_url: str) -> Path:
+    """The file that a backup is copied to first."""
+    database = database_path(database_url)
+    return database.with_name(f"{database.name}.restoring")
 
 
 def _check(backup: Path) -> None:
