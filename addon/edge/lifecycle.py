@@ -51,6 +51,7 @@ class Lifecycle:
 
     def load(self, loader: Loader) -> None:
         http1.install()
+        _have_mitmproxy_log_as_we_do()
 
     def running(self) -> None:
         _refuse_other_options()
@@ -96,6 +97,12 @@ def _refuse_other_options() -> None:
         _log.error("mitmproxy's mode must be %s@…, not %s: mend mitm.toml", SINK, mode)
     if wrong or modes:
         raise SystemExit(1)
+
+
+def _have_mitmproxy_log_as_we_do() -> None:
+    termlog, ours = ctx.master.addons.get("termlog"), logging.getLogger("thinkback").handlers
+    if termlog is not None and ours:
+        termlog.logger.setFormatter(ours[0].formatter)
 
 
 def _forget_shown_flows() -> None:

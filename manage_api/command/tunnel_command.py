@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 import click
 
 from manage_api.addresses import is_healthy, local_url
+from manage_api.command import report
 from manage_api.command.launcher import Prepared, refuse_well_known_passwords
 from manage_api.command.tunnel import Tunnel, describing, open_tunnel, with_tunnel_file
 from manage_api.command.tunnel_client import PROGRAMS, TunnelClient, TunnelError, choose
@@ -107,8 +108,9 @@ def tunnel(program: str | None, name: str, url: str) -> None:
         refuse_well_known_passwords(engine)
         overrides = read_overrides(engine, load_secret(data_directory(database_url)))
     environ = with_tunnel_file(os.environ, database_url)
-    click.echo(f"Opening a tunnel with {client.program} …")
-    asyncio.run(_keep_until_told(open_tunnel(client, environ, overrides, say=click.echo)))
+    report.tell(f"Opening a tunnel with {client.program} …")
+    asyncio.run(_keep_until_told(open_tunnel(client, environ, overrides, say=report.tell)))
+    report.tell(f"Closed the tunnel; the gateway at {target} goes on.")
 
 
 async def _keep_until_told(tunnel: Tunnel) -> None:

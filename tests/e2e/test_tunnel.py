@@ -143,6 +143,7 @@ def test_the_running_gateway_gets_a_tunnel_for_as_long_as_the_command_runs(
         assert eventually(lambda: public_url(gateway) == url)
         assert "runs already" in Tunnel(gateway, tmp_path, program).run()
     assert eventually(lambda: public_url(gateway) == "")
+    assert "Closed the tunnel; the gateway at http://127.0.0.1:" in opening.output
 
 
 def test_a_named_tunnel_has_its_own_address_from_the_start(

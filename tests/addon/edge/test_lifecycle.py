@@ -1,6 +1,11 @@
 """The gateway runs with the options that it needs."""
 
+import io
+import logging
+import re
+
 import pytest
+from mitmproxy.addonmanager import Loader
 from mitmproxy.addons.block import Block
 from mitmproxy.addons.clientplayback import ClientPlayback
 from mitmproxy.addons.next_layer import NextLayer
@@ -8,6 +13,7 @@ from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.save import Save
 from mitmproxy.addons.serverplayback import ServerPlayback
+from mitmproxy.addons.termlog import TermLog
 from mitmproxy.test import taddons
 
 from addon.edge.crowd import Crowd
@@ -47,3 +53,13 @@ def test_it_does_not_run_with_other_options(
             Lifecycle(node, Crowd(Server, node.clock), Slices()).running()
     [told] = [one.getMessage() for one in caplog.records if one.name == "thinkback"]
     assert told.startswith(text)
+
+
+def test_mitmproxy_s_own_lines_have_the_form_of_ours(node: Node) -> None:
+    written = io.StringIO()
+    with taddons.context(TermLog(written)) as tctx:
+        Lifecycle(node, Crowd(Server, node.clock)).load(Loader(tctx.master))
+        logging.getLogger("mitmproxy.proxy").warning("a port is taken")
+        tctx.master.addons.get("termlog").uninstall()
+    line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d warning: a port is taken\n"
+    assert re.fullmatch(line, written.getvalue())
