@@ -7,8 +7,9 @@ machine is needed for the figure nevertheless, as they take caches and clock rat
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,10 @@ __all__ = ("figures",)
 
 PATHS = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens")
 APIS = ("chat", "messages")
+EVERY = tuple(product(APIS, PATHS))
+LIKELY = (("chat", PATHS[0]), ("chat", PATHS[1]), ("messages", PATHS[2]), ("messages", PATHS[3]))
+"""An upstream's format and a path each."""
+
 SIZES = at_scale((1,), (8, 30))
 """MiB."""
 
@@ -43,28 +48,32 @@ REFUSALS = (
 def figures() -> Iterator[Figure]:
     """F23."""
     for size in SIZES:
-        gaps = sorted(_gaps(size), reverse=True)
+        pairs = at_scale(EVERY, LIKELY if size < 30 else LIKELY[:1], EVERY)
+        gaps = sorted(_gaps(size, pairs), reverse=True)
         worst, name = gaps[0]
         over = sum(gap > MOST_MS for gap, _ in gaps)
         yield Figure(
             "F23",
-            f"{len(SHAPES)} shapes of {size} MiB × {len(PATHS)} paths × {len(APIS)} upstreams",
+            f"{len(SHAPES)} shapes of {size} MiB × {len(pairs)} of path and upstream",
             f"p100 {worst:.0f} ms of CPU ({name}), {over} of {len(gaps)} over",
             f"≤ {MOST_MS} ms",
             worst <= MOST_MS,
         )
 
 
-def _gaps(size: int) -> Iterator[tuple[float, str]]:
+def _gaps(size: int, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[float, str]]:
     """The longest of each request, in milliseconds, with its name."""
     with TemporaryDirectory() as folder, collecting_as_the_gateway():
-        for api in APIS:
-            upstreams = [upstream(name, api=api) for name in ("one", "two")]
-            desk = Desk(Path(folder) / f"{api}.db", *upstreams)
-            for name in SHAPES:
-                body = hostile(name, size * 2**20)
-                for path in PATHS:
-                    yield _longest(desk, path, body), f"{name} at {path} for {api}"
+        desks = {
+            api: Desk(
+                Path(folder) / f"{api}.db", *(upstream(name, api=api) for name in ("one", "two"))
+            )
+            for api in APIS
+        }
+        for name in SHAPES:
+            body = hostile(name, size * 2**20)
+            for api, path in pairs:
+                yield _longest(desks[api], path, body), f"{name} at {path} for {api}"
 
 
 def _longest(desk: Desk, path: str, body: bytes) -> float:
