@@ -13,6 +13,7 @@ from mitmproxy.proxy.layers.http import _events
 
 from addon.admission.body_room import Held
 from addon.edge.gateway import Gateway
+from addon.edge.llm_stream import HELD_RETRY_SECONDS
 from addon.node import Node
 from tests.addon.edge.line import END, SSE, Line, chunk, event, refusal, request
 
@@ -178,6 +179,7 @@ def test_a_stream_that_falls_silent_for_good_is_no_success_in_the_ledger(
     line.upstream_says(SSE + event(content="half"))
     line.pass_seconds(41)
     node.engine.flush()
+    line.fire_within(HELD_RETRY_SECONDS)  # the end waits for its row
     assert b"upstream_timeout" in line.answer
     assert node.engine.read("SELECT status, error_class FROM ledger") == [(200, "upstream_timeout")]
 
