@@ -50,3 +50,11 @@ async def test_models_are_asked_where_they_are(
 
     assert f'data-v1="{asked}"' in answer.text
     assert reached in answer.headers["content-security-policy"]
+
+
+async def test_an_admin_is_led_to_the_doctors_conversations(
+    client: AsyncTestClient, ada: Person, root: Person
+) -> None:
+    pages = [(await client.get("/try", headers=bearer(one.key))).text for one in (root, ada)]
+
+    assert ['href="/admin/health?doctor=true' in page for page in pages] == [True, False]
