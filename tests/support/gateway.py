@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import SystemRandom
@@ -66,6 +67,13 @@ def _hashed(password: str) -> str:
 def _measured() -> dict[str, str]:
     """What has a program measure which branches it takes, where the tests are measured."""
     return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_PROCESS")}
+
+
+def _serves(process: psutil.Process) -> bool:
+    """Whether clients are served by it, if it has not ended meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()[-1:] == [str(ADDON)]
+    return False
 
 
 def free_port() -> int:
@@ -190,7 +198,7 @@ class Gateway:
 
     def data_plane(self) -> psutil.Process:
         """The process that serves clients, the latest while an earlier one still leaves."""
-        serving = [one for one in self.processes() if one.cmdline()[-1:] == [str(ADDON)]]
+        serving = [one for one in self.processes() if _serves(one)]
         return max(serving, key=psutil.Process.create_time)
 
     def start(self) -> None:

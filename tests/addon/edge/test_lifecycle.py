@@ -58,7 +58,7 @@ def test_it_does_not_run_with_other_options(
 def test_mitmproxy_s_own_lines_have_the_form_of_ours(node: Node) -> None:
     written = io.StringIO()
     with taddons.context(TermLog(written)) as tctx:
-        Lifecycle(node, Crowd(Server, node.clock)).load(Loader(tctx.master))
+        Lifecycle(node, Crowd(Server, node.clock), Slices()).load(Loader(tctx.master))
         logging.getLogger("mitmproxy.proxy").warning("a port is taken")
         tctx.master.addons.get("termlog").uninstall()
     line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d warning: a port is taken\n"
