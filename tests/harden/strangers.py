@@ -243,9 +243,10 @@ async def _press(
 ) -> tuple[Held, Held]:
     await upstream.serve()
     idle = await asyncio.to_thread(_held, gateway)
-    await strangers.send(WARM)
+    # Those that wait make the peak: what it takes is kept for the next, and is no growth.
+    await strangers.send(WARM, patient=PATIENT)
     warm = await asyncio.to_thread(_held, gateway, idle)
-    await strangers.send(REQUESTS, patient=PATIENT)
+    await strangers.send(REQUESTS)
     return warm, await asyncio.to_thread(_held, gateway, idle)
 
 
