@@ -19,7 +19,7 @@ MOST_BYTES = 4096
 an address hold 4 MB here.
 """
 
-SPREAD_SECONDS = 0.3
+SPREAD_SECONDS = 0.1
 """Those that came together are not closed together: a thousand take 20 ms."""
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
