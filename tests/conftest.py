@@ -4,8 +4,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.provider import StrictProvider
+
+# The same examples everywhere, however slow the machine is; HYPOTHESIS_PROFILE=search looks for
+# new ones.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=5_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 LONGEST_FIRST = (
     "tests/e2e/test_coding_agents.py",
