@@ -18,7 +18,6 @@ from mitmproxy.net.http import http1 as http1_heads
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
@@ -31,7 +30,6 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
-from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
 
 from addon.admission.addresses import places_of
@@ -274,19 +272,6 @@ class ClientHttp1(Http1Server):
             yield commands.CloseConnection(self.conn)
 
 
-class PromptReverseProxy(modes.ReverseProxy):
-    """mitmproxy's, which gives a connection its layer with the first byte only: until then
-    nobody would look at the clock.
-    """
-
-    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        mode = self.context.client.proxy_mode
-        assert isinstance(mode, ReverseMode)
-        self.context.server.address = mode.address
-        self.child_layer = layer.NextLayer(self.context, ask_on_start=True)
-        yield from self.finish_start()
-
-
 class UpstreamHttp1(Http1Client):
     """The upstream's side of a connection."""
 
@@ -393,7 +378,6 @@ def install() -> None:
     """Make mitmproxy use these classes, in this process."""
     http1_heads.read_request_head = _read_clean_head
     ConnectionHandler.handle_connection = _handle_connection  # type: ignore[method-assign]
-    modes.ReverseProxy = PromptReverseProxy  # type: ignore[misc]
     http_layers.Http1Client = UpstreamHttp1  # type: ignore[attr-defined]
     _http1.ChunkedReader = _ChunkedReader  # type: ignore[attr-defined]
     _http1.make_error_response = make_error_response

@@ -12,7 +12,7 @@ import pytest
 from h11 import _readers, _receivebuffer
 from mitmproxy import http
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.proxy import commands, events, layer, layers, mode_servers
+from mitmproxy.proxy import commands, events, layer, mode_servers
 from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import modes
@@ -28,7 +28,6 @@ from tests.addon.edge.test_http1 import context
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The classes in mitmproxy's place, for the test's duration."""
     places = (
-        (modes, "ReverseProxy"),
         (http_layers, "Http1Client"),
         (_http1, "ChunkedReader"),
         (_http1, "make_error_response"),
@@ -43,8 +42,6 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SIGNATURES = {
-    "layer.NextLayer.__init__": "(self, context, ask_on_start=False)",
-    "modes.ReverseProxy.finish_start": "(self)",
     "http_layers.HttpLayer.__init__": "(self, context, mode)",
     "http_layers.HttpLayer._handle_event": "(self, event)",
     "http_layers.HttpLayer.event_to_child": "(self, child, event)",
@@ -150,7 +147,6 @@ def test_the_types_of_a_message_are_not_compared_again() -> None:
 
 
 def test_the_classes_stand_in_mitmproxys_place() -> None:
-    assert layers.modes.ReverseProxy is http1.PromptReverseProxy  # as mode_servers names it
     assert http_layers.Http1Client is UpstreamHttp1  # type: ignore[attr-defined]
     assert _http1.make_error_response is http1.make_error_response
     reader = _http1.make_body_reader(None)

@@ -4,12 +4,10 @@ secret.
 
 import pytest
 from mitmproxy import connection, http
-from mitmproxy.proxy import events, layer
-from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy import layer
 from mitmproxy.test import tflow
 
 from addon.edge.gateway import Gateway
-from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.plan import LlmCall, ToSidecar
 from addon.node import Node
 from tests.addon.edge.line import Line, request
@@ -223,15 +221,6 @@ def test_a_silent_connection_is_closed_by_its_first_wake_up(line: Line) -> None:
     line.pass_seconds(11)
     assert line.client.state is not OPEN
     assert line.wakeups == 1
-
-
-def test_a_connection_has_its_layer_before_its_first_byte(gateway: Gateway) -> None:
-    here = context()
-    here.options.add_option("connection_strategy", str, "lazy", "")
-    commands = modes.ReverseProxy(here).handle_event(events.Start())
-    [hook] = [command for command in commands if isinstance(command, layer.NextLayerHook)]
-    gateway.next_layer(hook.data)
-    assert isinstance(hook.data.layer, GatewayHttpLayer)
 
 
 def test_what_is_no_connection_of_a_client_has_no_layer_of_ours(gateway: Gateway) -> None:
