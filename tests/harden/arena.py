@@ -15,7 +15,18 @@ import psutil  # type: ignore[import-untyped]
 
 from tests.support.gateway import Gateway, upstream_environment
 
-__all__ = ("ATTACKER", "HONEST", "Arena", "Pulse", "TellingUpstream", "arena", "head", "line_from")
+__all__ = (
+    "ATTACKER",
+    "HONEST",
+    "Arena",
+    "Pulse",
+    "TellingUpstream",
+    "ThreadedUpstream",
+    "arena",
+    "head",
+    "line_from",
+    "request_from",
+)
 
 ATTACKER, HONEST = "127.0.0.2", "127.0.0.3"
 """Neither is a trusted proxy."""
@@ -29,10 +40,8 @@ WHOLE = (
 )
 
 
-class TellingUpstream:
-    """Answers each request; a streamed answer is one delta after the other, each with the time
-    at which it was sent, until the client leaves.
-    """
+class ThreadedUpstream:
+    """Listens on 127.0.0.1, with a thread for each connection; what it says is a subclass's own."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -44,6 +53,9 @@ class TellingUpstream:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    def talk(self, peer: socket.socket) -> None:
+        raise NotImplementedError
+
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
@@ -52,16 +64,25 @@ class TellingUpstream:
 
     def _talk(self, peer: socket.socket) -> None:
         with suppress(OSError), peer:
-            while request := _read(peer):
-                if b'"stream":true' in request.replace(b" ", b""):
-                    peer.sendall(STREAM)
-                    while True:
-                        peer.sendall(_delta())
-                        threading.Event().wait(DELTA_SECONDS)
-                peer.sendall(
-                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
-                    b"%d\r\n\r\n%b" % (len(WHOLE), WHOLE)
-                )
+            self.talk(peer)
+
+
+class TellingUpstream(ThreadedUpstream):
+    """Answers each request; a streamed answer is one delta after the other, each with the time
+    at which it was sent, until the client leaves.
+    """
+
+    def talk(self, peer: socket.socket) -> None:
+        while request := request_from(peer):
+            if b'"stream":true' in request.replace(b" ", b""):
+                peer.sendall(STREAM)
+                while True:
+                    peer.sendall(_delta())
+                    threading.Event().wait(DELTA_SECONDS)
+            peer.sendall(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+                b"%d\r\n\r\n%b" % (len(WHOLE), WHOLE)
+            )
 
 
 def _delta() -> bytes:
@@ -71,7 +92,8 @@ def _delta() -> bytes:
     return b"%x\r\n%b\r\n" % (len(event), event)
 
 
-def _read(peer: socket.socket) -> bytes:
+def request_from(peer: socket.socket) -> bytes:
+    """A request's head and the beginning of its body, read to its end; empty: there is none."""
     received = bytearray()
     while b"\r\n\r\n" not in received:
         if not (more := peer.recv(65536)):

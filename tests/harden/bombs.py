@@ -19,7 +19,14 @@ import msgspec
 import zstandard
 
 from tests.harden.answers import Answers
-from tests.harden.arena import ATTACKER, Arena, Pulse, line_from
+from tests.harden.arena import (
+    ATTACKER,
+    Arena,
+    Pulse,
+    ThreadedUpstream,
+    line_from,
+    request_from,
+)
 from tests.harden.figure import Figure, at_scale
 from tests.support.gateway import Gateway, upstream_environment
 
@@ -68,42 +75,17 @@ class Bomb(msgspec.Struct, frozen=True):
     """Whether a sound answer may come of it."""
 
 
-class BombingUpstream:
+class BombingUpstream(ThreadedUpstream):
     """Says to every request what it is told to."""
 
     def __init__(self) -> None:
         self.answer: Pieces = lambda: iter(())
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def stop(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                peer = self._socket.accept()[0]
-                threading.Thread(target=self._talk, args=(peer,), daemon=True).start()
-
-    def _talk(self, peer: socket.socket) -> None:
-        with suppress(OSError), peer:
-            if _read_request(peer):
-                for piece in self.answer():
-                    peer.sendall(piece)
-
-
-def _read_request(peer: socket.socket) -> bytes:
-    received = b""
-    while b"\r\n\r\n" not in received and (more := peer.recv(65536)):
-        received += more
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
-    while len(body) < length and (more := peer.recv(65536)):
-        body += more
-    return head
+    def talk(self, peer: socket.socket) -> None:
+        if request_from(peer):
+            for piece in self.answer():
+                peer.sendall(piece)
 
 
 # -- what is compressed ----------------------------------------------------------------------------
