@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from addon.edge.convert import address_of
 
-__all__ = ("AcceptFilter", "Door")
+__all__ = ("AcceptFilter", "Door", "Source")
 
 MOST_BYTES = 4096
 """A longer head goes on to mitmproxy's layer, which has a room for such: a thousand connections of
@@ -42,6 +42,14 @@ class Door(Protocol):
     def patience(self, address: str, *, within_head: bool) -> float: ...
 
 
+class Source(Protocol):
+    """What the bytes for a client come from."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
 class AcceptFilter(asyncio.StreamReaderProtocol):
     """One connection, which is served when its first head is there or is no head at all."""
 
@@ -52,6 +60,27 @@ class AcceptFilter(asyncio.StreamReaderProtocol):
         self._kept_out: asyncio.BaseTransport | None = None
         self._head = bytearray()
         self._alarm: asyncio.TimerHandle | None = None
+        self._source: Source | None = None
+        self._is_slow = False
+        """Whether the client reads more slowly than it is written to."""
+
+    def watch(self, source: Source | None) -> None:
+        """From now on have this wait whenever the client reads more slowly than it says."""
+        self._source = source
+        if source is not None and self._is_slow:
+            source.pause()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._is_slow = True
+        if self._source is not None:
+            self._source.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_slow = False
+        if self._source is not None:
+            self._source.resume()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         address = address_of(transport.get_extra_info("peername"))

@@ -3,6 +3,7 @@
 import msgspec
 from mitmproxy import http
 
+from addon.edge.upstream_socket import UpstreamSocket
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable, is_known
 from addon.formats.wire.sse import holds_events
@@ -32,6 +33,9 @@ class Attempt(msgspec.Struct):
     reused: bool
     """Whether its connection served an earlier request."""
 
+    socket: UpstreamSocket | None = None
+    """Its connection; None: it is one of mitmproxy's."""
+
     sent_at: float = 0
     heard_at: float = 0
     noted_at: float = 0
@@ -49,6 +53,15 @@ class Attempt(msgspec.Struct):
 
     inflate: Inflate | None = None
     """Undoes its Content-Encoding; None: there is none that we read."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its connection had ended, as far as is known, before the upstream could take
+        the request from it: that says nothing of the upstream.
+        """
+        if self.socket is not None:
+            return self.socket.untouched
+        return self.reused
 
     @property
     def succeeded(self) -> bool:

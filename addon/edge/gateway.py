@@ -21,7 +21,7 @@ from addon.admission.admit import admit, unfit
 from addon.admission.body_room import BodyRoom
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.admission.doctor import doctor_principal, snapshot_for
-from addon.edge.connect import UpstreamConnections
+from addon.edge.connect import Places, UpstreamConnections
 from addon.edge.convert import fault, header_map, peer_address, response_of
 from addon.edge.crowd import SPEAKS_TLS, Crowd
 from addon.edge.http_layer import GatewayHttpLayer
@@ -29,6 +29,7 @@ from addon.edge.lifecycle import Lifecycle
 from addon.edge.memory import give_back_soon
 from addon.edge.plan import FAULT, LlmCall, Plan, Planner, Slices, ToSidecar
 from addon.edge.request_log import RequestLog, mask_credentials
+from addon.edge.upstream_pool import UpstreamPool, takes_plain_path
 from addon.exchange import local_answers
 from addon.exchange.intake import Intake
 from addon.exchange.verdict import Reply
@@ -64,9 +65,10 @@ class Gateway(Planner):
         self.note_tls = partial(self._crowd.tell, why=SPEAKS_TLS)
         self._request_log = RequestLog(node, self._crowd.may_log)
         self.slices = Slices()
-        lifecycle = Lifecycle(node, self._crowd, self.slices)
-        self._leaving = lifecycle.leaving
-        self.addons = (lifecycle, self._crowd, UpstreamConnections(lambda: node.snapshot))
+        places = Places(lambda: node.snapshot)
+        pool = UpstreamPool(places, node.clock)
+        self._lifecycle = Lifecycle(node, self._crowd, self.slices, pool)
+        self.addons = (self._lifecycle, self._crowd, pool, UpstreamConnections(places))
         """mitmproxy calls their hooks too."""
 
         self.room = BodyRoom()
@@ -103,6 +105,8 @@ class Gateway(Planner):
 
     def running(self) -> None:
         give_back_soon()
+        if not takes_plain_path():
+            self.pool = self._lifecycle.pool
         self.watched = ctx.master.addons.get("view") is not None or len(ctx.options.scripts) > 1
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
@@ -145,7 +149,7 @@ class Gateway(Planner):
             for name in ("server", "connection", "keep-alive"):
                 flow.response.headers.pop(name, None)
             self._request_log.note_page(flow, flow.response)
-        self._leaving.send_elsewhere(flow)
+        self._lifecycle.leaving.send_elsewhere(flow)
         _name_exchange(flow, self._plans.get(flow))
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -153,7 +157,7 @@ class Gateway(Planner):
         if flow.response is None:
             self._request_log.settle(flow, "500")
             return
-        self._leaving.send_elsewhere(flow)
+        self._lifecycle.leaving.send_elsewhere(flow)
         _name_exchange(flow, self._plans.get(flow))
         if flow.response.stream and isinstance(self._plans.get(flow), ToSidecar):
             flow.response.data.content = b""
@@ -165,7 +169,7 @@ class Gateway(Planner):
         self._crowd.end(flow)
         if flow.error is not None and flow.error.msg == FAULT:
             self.let_go(flow)
-        elif self._leaving.cutting:
+        elif self._lifecycle.leaving.cutting:
             self._request_log.settle(flow, "gone", cut="gateway_stopped")
         else:
             self._request_log.settle(flow, "gone", client_left=True)
@@ -185,7 +189,7 @@ class Gateway(Planner):
             reply = local_answers.readiness(
                 store_answers=self._node.store_answers(),
                 upstreams=upstreams,
-                leaving=self._leaving.begun,
+                leaving=self._lifecycle.leaving.begun,
             )
             _answer(flow, reply)
         elif endpoint.kind in ("unknown", "unknown_messages"):

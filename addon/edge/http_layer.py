@@ -14,6 +14,7 @@ from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
 
 from addon.admission.client import is_trusted
 from addon.edge.convert import address_of, fault
+from addon.edge.fast_lane import Failed, FromUpstream
 from addon.edge.http1 import ClientHttp1, Tick
 from addon.edge.llm_phases import TABLE
 from addon.edge.llm_stream import LlmStream
@@ -108,7 +109,9 @@ class GatewayHttpLayer(HttpLayer):
             for stream in list(self.streams.values()):
                 yield from self.event_to_child(stream, event)
             return
-        if isinstance(event, events.Wakeup) and event.command in self._alarms:
+        if isinstance(event, FromUpstream):
+            yield from self._take_response(event)
+        elif isinstance(event, events.Wakeup) and event.command in self._alarms:
             del self._alarms[event.command]
             self._next_alarm = min(self._alarms.values(), default=math.inf)
             for child in [self._client, *self.streams.values()]:
@@ -118,6 +121,13 @@ class GatewayHttpLayer(HttpLayer):
         if not (self.streams or self._client.pieces):
             self._stream = None  # its bodies would stay as long as the client is connected
         yield from self._set_alarm()
+
+    def _take_response(self, event: FromUpstream) -> layer.CommandGenerator[None]:
+        if isinstance(event.event, Failed):
+            raise event.event.error
+        stream = self.streams.get(event.stream_id)
+        if stream is not None:
+            yield from self.event_to_child(stream, event.event)
 
     def _set_alarm(self) -> layer.CommandGenerator[None]:
         """See to it that what is due is noticed, with no more wake-ups than that takes."""

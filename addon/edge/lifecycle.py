@@ -17,6 +17,7 @@ from addon.edge.leaving import Leaving
 from addon.edge.listening import Port
 from addon.edge.memory import Collector
 from addon.edge.plan import Slices
+from addon.edge.upstream_pool import UpstreamPool
 from addon.node import Node
 from shared.config.mitm import REQUIRED, SINK
 from shared.lifeline import BEAT_SECONDS, Lifeline, handed_sockets
@@ -40,9 +41,10 @@ _log = logging.getLogger("thinkback")
 class Lifecycle:
     """A mitmproxy addon that starts the gateway, does its periodic work and ends it."""
 
-    def __init__(self, node: Node, door: Door, slices: Slices) -> None:
+    def __init__(self, node: Node, door: Door, slices: Slices, pool: UpstreamPool) -> None:
         self._node = node
         self._slices = slices
+        self.pool = pool
         self._collector = Collector()
         self._port = Port(handed_sockets(os.environ), door)
         self._lifeline = Lifeline(os.environ)
@@ -82,6 +84,7 @@ class Lifecycle:
             self._lifeline.tell("alive")
             try:
                 self._node.each_second()
+                self.pool.each_second()
                 self._collector.each_second(is_working=self._slices.workers > 0)
                 _forget_shown_flows()
             except Exception:

@@ -28,7 +28,18 @@ from mitmproxy.proxy.layers.http._events import (
 from addon.admission.problems import damaged, gateway_failed, gateway_stopped, too_large
 from addon.edge.convert import connect_words, header_map
 from addon.edge.http1 import Tick
-from addon.edge.llm_stream import Act, LlmStream, Phase, Step, Table, decide, go_on_deciding
+from addon.edge.llm_stream import (
+    Act,
+    LlmStream,
+    Pause,
+    Phase,
+    Step,
+    Table,
+    decide,
+    give_back,
+    go_on_deciding,
+    send,
+)
 from addon.edge.stream import CutOff, behind
 from addon.exchange.verdict import Reply, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
@@ -49,17 +60,6 @@ _TOO_FAST = StreamError(
     "The upstream's compressed answer grows beyond all measure.", code="upstream_malformed"
 )
 _log = logging.getLogger("thinkback.stream")
-
-
-class Pause(commands.RequestWakeup):
-    """Lets others go on. What comes for the stream waits until then: mitmproxy holds back the
-    events of a layer whose command blocks.
-    """
-
-    blocking = True
-
-    def __init__(self) -> None:
-        super().__init__(0)
 
 
 # -- the request -----------------------------------------------------------------------------------
@@ -147,11 +147,12 @@ def _connect(call: LlmStream, event: events.Wakeup) -> CommandGenerator[None]:
 def _send(call: LlmStream, event: Connected) -> CommandGenerator[None]:
     connection, error = event.reply
     if (yield from call.client.check_killed(True)):
+        give_back(call)
         call.end()
     elif isinstance(connection, Server):
         call.attempt.sent_at = call.attempt.heard_at = call.clock.monotonic()
         call.enter(Phase.AWAITING_HEAD)
-        yield from call.client.send(call.attempt.request, connection)
+        yield from send(call, connection)
     else:
         why = connect_words(error or "")
         yield from decide(call, lambda: call.exchange.unreachable(why), _try_next)
@@ -194,11 +195,9 @@ def _end_abort(
 
 
 def _lose_before_head(call: LlmStream, event: ResponseProtocolError) -> CommandGenerator[None]:
-    if not call.attempt.reused:
+    if not call.attempt.is_stale:
         yield from _lose(call, event)
         return
-    # An idle connection was closed just as it was used again: that says nothing of the
-    # upstream.
     call.client.upstream = None
     yield from call.retry()
 

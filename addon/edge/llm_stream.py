@@ -4,12 +4,13 @@ client has its answer.
 Here is what a call can do; `llm_phases` says what it does when.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from enum import Enum, auto
 from functools import partial
 from typing import Any
 
 import msgspec
+from mitmproxy.connection import Server
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer
@@ -24,14 +25,27 @@ from addon.edge.convert import (
     request_for,
     response_of,
 )
+from addon.edge.fast_lane import fast_lane
 from addon.edge.plan import LlmCall
-from addon.edge.stream import GatewayStream
+from addon.edge.stream import GatewayStream, waits
+from addon.edge.upstream_pool import Opening, OpenUpstreamHook, UpstreamPool
+from addon.edge.upstream_socket import Destination
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.verdict import Reply, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.neutral.problem import error_body
 
-__all__ = ("Act", "LlmStream", "Phase", "Step", "Table", "decide", "go_on_deciding")
+__all__ = (
+    "Act",
+    "LlmStream",
+    "Phase",
+    "Step",
+    "Table",
+    "decide",
+    "give_back",
+    "go_on_deciding",
+    "send",
+)
 
 KEEP_ALIVE_SECONDS = 10
 """Silence after which the client gets a comment: proxies and libraries give up at 30 s or more."""
@@ -118,6 +132,17 @@ type Then = Callable[[LlmStream, Verdict], CommandGenerator[None]]
 type Table = Mapping[Phase, Mapping[type[events.Event], Step]]
 
 
+class Pause(commands.RequestWakeup):
+    """Lets others go on. What comes for the stream waits until then: mitmproxy holds back the
+    events of a layer whose command blocks.
+    """
+
+    blocking = True
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+
 class Held(msgspec.Struct):
     """What the client gets when the turns whose end it tells are stored."""
 
@@ -193,8 +218,13 @@ class LlmStream:
         while self.phase is Phase.CONNECTING:
             request = request_for(self.exchange.outgoing)
             wanted = connection_to(request)
-            self.attempt = Attempt(request, reused=_is_open(self.client, wanted))
-            reply = yield wanted
+            pool = self.client.planner.pool
+            if pool is None:
+                self.attempt = Attempt(request, reused=_is_open(self.client, wanted))
+                reply = yield wanted
+            else:
+                self.attempt = Attempt(request, reused=False)
+                reply = yield from _take_from(pool, wanted, self.attempt)
             yield from self.take(Connected(wanted, reply))
 
     def deliver(self, out: bytes) -> CommandGenerator[None]:
@@ -248,7 +278,7 @@ class LlmStream:
             return
         body = error_body(self.exchange.candidate.upstream.api, problem)
         told = {"content-type": "application/json"}
-        self.attempt.closes = self.client.upstream is not None
+        self.attempt.closes = isinstance(self.client.upstream, Server)
         yield from self.client.abort()
         yield from decide(self, lambda: self.exchange.refused(error.status, told, body))
 
@@ -314,6 +344,57 @@ class LlmStream:
     def is_silent(self, now: float) -> bool:
         """Whether the client is to be told that its stream is alive."""
         return self.exchange.streams and now - self.client.sent_at >= KEEP_ALIVE_SECONDS
+
+
+class _Lane:
+    """A call as the fast lane sees it."""
+
+    def __init__(self, call: LlmStream) -> None:
+        self.take = call.take
+        self._client = call.client
+        self.stream_id = call.client.stream_id
+
+    @property
+    def waits(self) -> bool:
+        return waits(self._client)
+
+
+def _take_from(
+    pool: UpstreamPool, wanted: GetHttpConnection, attempt: Attempt
+) -> Generator[commands.Command, Any, tuple[Server, None] | tuple[None, str]]:
+    """Find the attempt a connection that is idle, or make one; the reply is what mitmproxy says
+    of its own.
+    """
+    destination = Destination(*wanted.address, wanted.tls)
+    attempt.socket = pool.take(destination)
+    if attempt.socket is None:
+        opening = Opening(destination)
+        yield OpenUpstreamHook(opening)
+        attempt.socket = opening.made
+        if attempt.socket is None:
+            return None, opening.error
+    return attempt.socket.server, None
+
+
+def send(call: LlmStream, connection: Server) -> CommandGenerator[None]:
+    """Send the attempt's request; nothing when the client has left meanwhile, which is about to
+    be told.
+    """
+    client, request, socket = call.client, call.attempt.request, call.attempt.socket
+    if socket is None:
+        yield from client.send(request, connection)
+    elif client.context.client.connected:
+        client.flow.server_conn, client.upstream = connection, socket
+        socket.send(request, fast_lane(_Lane(call), client.context.client.id, socket))
+    else:
+        give_back(call)
+
+
+def give_back(call: LlmStream) -> None:
+    """Keep a connection on which nothing has been sent, if it is ours."""
+    socket, pool = call.attempt.socket, call.client.planner.pool
+    if socket is not None and pool is not None:
+        pool.keep(socket)
 
 
 def _conclude(call: LlmStream, verdict: Verdict) -> CommandGenerator[None]:

@@ -8,6 +8,7 @@ from mitmproxy import http
 from mitmproxy.proxy import commands
 
 from addon.admission.body_room import BodyRoom
+from addon.edge.upstream_pool import UpstreamPool
 from addon.exchange.intake import Intake
 from shared.clock import Clock
 from shared.config.schema import Server
@@ -66,6 +67,9 @@ class Planner(Protocol):
     """For what comes of requests."""
 
     slices: Slices
+
+    pool: UpstreamPool | None = None
+    """Connections to upstreams that all clients share; None: mitmproxy makes them."""
 
     note_tls: Callable[[str], object]
     """To be called when somebody at an address speaks TLS to our port, which takes plain HTTP."""

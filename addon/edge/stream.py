@@ -35,10 +35,13 @@ from mitmproxy.proxy.layers.http._hooks import (
 
 from addon.edge.coming import Coming
 from addon.edge.convert import EVERY_ANSWER, fault
+from addon.edge.fast_lane import GoOn
 from addon.edge.plan import FAULT, Plan, Planner
+from addon.edge.upstream_pool import OpenUpstreamHook
+from addon.edge.upstream_socket import UpstreamSocket
 from addon.exchange.upstream_request import returned
 
-__all__ = ("CutOff", "GatewayStream", "UpstreamHalf", "behind")
+__all__ = ("CutOff", "GatewayStream", "UpstreamHalf", "behind", "waits")
 
 _STREAMED = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -88,7 +91,7 @@ class GatewayStream(HttpStream):
         self.sent_at = self.clock.monotonic()
         """When the client was last sent something, or the request began."""
 
-        self.upstream: Server | None = None
+        self.upstream: Server | UpstreamSocket | None = None
         """The connection on which an answer is awaited or coming."""
 
     @property
@@ -106,8 +109,11 @@ class GatewayStream(HttpStream):
 
     def _let_go_at_the_end(self, event: events.Event) -> CommandGenerator[None]:
         """Take an event; the hook that ends a flow may have failed when it has ended."""
-        take = self._take_unplanned if self._half is None else self._half.take
-        yield from take(event)
+        if isinstance(event, GoOn):
+            yield from event.commands()
+        else:
+            take = self._take_unplanned if self._half is None else self._half.take
+            yield from take(event)
         if self.ended:
             self.planner.let_go(self.flow)
 
@@ -221,8 +227,10 @@ class GatewayStream(HttpStream):
 
     def abort(self) -> CommandGenerator[None]:
         """Close the upstream's connection, so that it stops generating."""
-        if self.upstream is not None:
-            upstream, self.upstream = self.upstream, None
+        upstream, self.upstream = self.upstream, None
+        if isinstance(upstream, UpstreamSocket):
+            upstream.abort()
+        elif upstream is not None:
             cancelled = RequestProtocolError(self.stream_id, "cancelled", ErrorCode.CANCEL)
             yield SendHttp(cancelled, upstream)
 
@@ -254,6 +262,8 @@ class GatewayStream(HttpStream):
             return
         if self._half is not None:
             self.coming.leave()
+        if isinstance(self.upstream, UpstreamSocket):
+            self.upstream.abort()
         if not ended:
             self.flow.error = flows.Error(FAULT)
             yield from self._heard(_alone(HttpErrorHook(self.flow)))
@@ -264,6 +274,11 @@ class GatewayStream(HttpStream):
 def behind(stream: GatewayStream) -> int:
     """How many events wait while one before them is worked on."""
     return len(stream._paused_event_queue)
+
+
+def waits(stream: GatewayStream) -> bool:
+    """Whether an event has to wait until one before it is worked on."""
+    return stream._paused is not None or bool(stream._paused_event_queue)
 
 
 def _alone(command: commands.Command) -> CommandGenerator[None]:
@@ -278,7 +293,7 @@ def _heard_by(planner: Planner, work: CommandGenerator[None]) -> CommandGenerato
             command = work.send(reply)
         except StopIteration:
             return
-        if isinstance(command, commands.StartHook):
+        if isinstance(command, commands.StartHook) and not isinstance(command, OpenUpstreamHook):
             planner.hear(command)
             reply = None
         else:

@@ -10,7 +10,7 @@ import msgspec
 
 from tests.support.rawhttp import CUT, RESET, Gate, Piece, Reply, json_reply
 
-__all__ = ("FAULTS", "FaultCase", "Outcome", "held")
+__all__ = ("FAULTS", "Fault", "FaultCase", "Outcome", "held")
 
 type Fault = Callable[[Reply], Reply]
 type Outcome = Literal["whole", "error", "either"]

@@ -69,6 +69,11 @@ def _measured() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_PROCESS")}
 
 
+def _path() -> dict[str, str]:
+    """By whose connections upstreams are asked, where the tests are run for that."""
+    return {name: text for name, text in os.environ.items() if name == "THINKBACK_PLAIN_PATH"}
+
+
 def _serves(process: psutil.Process) -> bool:
     """Whether clients are served by it, if it has not ended meanwhile."""
     with suppress(psutil.NoSuchProcess):
@@ -156,6 +161,7 @@ class Gateway:
             # Upstreams of tests count what is asked of them.
             "MODELS_REFRESH_SECONDS": "0",
             **_measured(),
+            **_path(),
             **(environment or {}),
         }
         if config:

@@ -8,7 +8,7 @@ import pytest
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addon.edge.connect import UpstreamConnections
+from addon.edge.connect import Places, UpstreamConnections
 from shared.config.schema import Server as ServerSettings
 from shared.config.schema import Snapshot, Timeouts, Upstream
 
@@ -22,7 +22,7 @@ def hook(host: str, port: int = 443) -> ServerConnectionHookData:
 
 def connections(*upstreams: Upstream, allow_private: bool = False) -> UpstreamConnections:
     server = ServerSettings(allow_private_upstreams=allow_private, admin_addr="127.0.0.3:9000")
-    return UpstreamConnections(lambda: Snapshot(server=server, upstreams=upstreams))
+    return UpstreamConnections(Places(lambda: Snapshot(server=server, upstreams=upstreams)))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "localhost", "::1", "169.254.169.254"])
@@ -110,7 +110,7 @@ async def test_a_connection_that_could_not_be_looked_at_is_not_made() -> None:
 
     made = hook("192.0.2.1")
     with pytest.raises(RuntimeError, match="no snapshot"):
-        await UpstreamConnections(fails).server_connect(made)
+        await UpstreamConnections(Places(fails)).server_connect(made)
     assert made.server.error
 
 

@@ -16,9 +16,11 @@ from mitmproxy.addons.serverplayback import ServerPlayback
 from mitmproxy.addons.termlog import TermLog
 from mitmproxy.test import taddons
 
+from addon.edge.connect import Places
 from addon.edge.crowd import Crowd
 from addon.edge.lifecycle import BASELINE, Lifecycle
 from addon.edge.plan import Slices
+from addon.edge.upstream_pool import UpstreamPool
 from addon.node import Node
 from shared.config.schema import Server
 
@@ -36,6 +38,11 @@ OPTIONED = (
 SINK = "reverse:http://127.0.0.1:9@127.0.0.1:8787"
 
 
+def lifecycle(node: Node) -> Lifecycle:
+    pool = UpstreamPool(Places(lambda: node.snapshot), node.clock)
+    return Lifecycle(node, Crowd(Server, node.clock), Slices(), pool)
+
+
 @pytest.mark.parametrize(
     ("option", "text"),
     [
@@ -50,7 +57,7 @@ def test_it_does_not_run_with_other_options(
     with taddons.context(*[kind() for kind in OPTIONED]) as tctx:
         tctx.options.update(**BASELINE | option)  # type: ignore[arg-type]
         with pytest.raises(SystemExit):
-            Lifecycle(node, Crowd(Server, node.clock), Slices()).running()
+            lifecycle(node).running()
     [told] = [one.getMessage() for one in caplog.records if one.name == "thinkback"]
     assert told.startswith(text)
 
@@ -58,7 +65,7 @@ def test_it_does_not_run_with_other_options(
 def test_mitmproxy_s_own_lines_have_the_form_of_ours(node: Node) -> None:
     written = io.StringIO()
     with taddons.context(TermLog(written)) as tctx:
-        Lifecycle(node, Crowd(Server, node.clock), Slices()).load(Loader(tctx.master))
+        lifecycle(node).load(Loader(tctx.master))
         logging.getLogger("mitmproxy.proxy").warning("a port is taken")
         tctx.master.addons.get("termlog").uninstall()
     line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d warning: a port is taken\n"
