@@ -10,7 +10,7 @@ THINKBACK := env THINKBACK_FROM_MAKE=1 .venv/bin/thinkback
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tunnel web start stop restart status doctor log test test-fast harden harden-long coverage fmt lint structure check bench release vendor screenshots
+.PHONY: help install run tunnel web start stop restart status doctor log test test-fast harden harden-long coverage fmt lint structure check bench bench-full release vendor screenshots
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -89,8 +89,12 @@ structure: .venv/.installed-dev ## Measure rooms, floors, sizes and lines agains
 
 check: lint structure test ## Everything a change must pass
 
-bench: .venv/.installed-dev ## Measure the gateway against bare mitmproxy
+bench: .venv/.installed-dev ## Measure the gateway beside bare mitmproxy, in five minutes
 	@.venv/bin/python -m tests.bench
+
+# `make bench-full TABLE=docs/performance.md` writes the tables there; BENCH_LITELLM=folder names LiteLLM's environment.
+bench-full: .venv/.installed-dev ## The same over plain and TLS, beside others, and how it grows: two hours
+	@.venv/bin/python -m tests.bench --full $(WRITE)
 
 release: ## Bump the version, date the changelog, commit and tag: VERSION=1.2.3 (maintainers)
 	@python3 tools/release.py $(VERSION)

@@ -36,6 +36,7 @@ VERBS |= {
     "doctor",
     "harden-long",
     "bench",
+    "bench-full",
     "release",
     "screenshots",
     "structure",

@@ -1,98 +1,111 @@
-"""`python -m tests.bench`: what the gateway costs, beside bare mitmproxy; prints a table
-and asserts nothing.
+"""`python -m tests.bench`: what the gateway costs beside bare mitmproxy, with the verdict of each
+promise; the exit status is 1 when one is missed. `--full` measures all that docs/performance.md
+has, over a plain upstream too and beside what else is installed: LiteLLM where `BENCH_LITELLM`
+names its environment, and nginx. `--write PAGE` puts the tables there.
 """
 
-import asyncio
+import argparse
+import os
+import shutil
+import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from addon.formats.neutral.request import WireFormat
-from tests.bench.books import measure_books
-from tests.bench.formats import COMBINATIONS, Combination, measure_formats
-from tests.bench.pages import measure_pages
-from tests.bench.relay import measure_relay
-from tests.bench.remembered import TURNS, measure_remembered
-from tests.bench.restoring import measure_restoring
+from tests.bench.growing import growth
+from tests.bench.parts import parts
+from tests.bench.relaying import Found, measure_relaying
+from tests.bench.tables import Table, placed
+from tests.bench.targets import BARE, DIRECT, OURS, PLAIN_PATH, SBIN
+from tests.bench.verdicts import carried_table, others_table, verdict_table, verdicts
+from tests.harden.table import here_and_today
+
+ROUNDS, MOST_SECONDS = 3, 420
+"""Of the short bench. No round is begun later, and one takes a minute on a quiet machine."""
+
+MEGABYTES = 2.0
+"""Of the history that is replayed."""
+
+FULL_ROUNDS, FULL_MOST_SECONDS = 5, 3600
+"""For each of the two upstreams."""
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        print_relay(asyncio.run(measure_relay(Path(directory))))
-    with tempfile.TemporaryDirectory() as directory:
-        print_formats(*measure_formats(Path(directory)))
-    with tempfile.TemporaryDirectory() as directory:
-        print_restoring(measure_restoring(Path(directory)))
-    with tempfile.TemporaryDirectory() as directory:
-        print_books(measure_books(Path(directory)))
-    with tempfile.TemporaryDirectory() as directory:
-        print_remembered(measure_remembered(Path(directory)))
-    with tempfile.TemporaryDirectory() as directory:
-        print_pages(measure_pages(Path(directory)))
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--rounds", type=int, metavar="COUNT")
+    parser.add_argument("--write", type=Path, metavar="PAGE")
+    asked = parser.parse_args()
+    missed = _relaying(asked.write, asked.rounds, full=asked.full)
+    if asked.full:
+        for name, measure in (("growth", growth), ("parts", parts)):
+            _tell(asked.write, name, _in_a_folder(measure))
+    say(f"\n{_where_and_when()}")
+    return int(missed)
 
 
-def print_relay(found: dict[str, dict[tuple[str, str], float]]) -> None:
-    say(f"{'':<40}{'upstream':>10}{'bare':>10}{'gateway':>10}{'gateway : bare':>16}")
-    for row, direct in found["direct"].items():
-        bare, ours = found["bare"][row], found["gateway"][row]
-        label = " ".join(filter(None, row))
-        say(f"{label:<40}{direct:>10.1f}{bare:>10.1f}{ours:>10.1f}{ours / bare:>15.2f}x")
-    for percentile in ("p50", "p99"):
-        row = (f"latency {percentile}, 1 connection", "ms")
-        base = found["direct"][row]
-        bare, ours = found["bare"][row] - base, found["gateway"][row] - base
-        say(
-            f"{f'added latency {percentile} ms':<40}{'':>10}{bare:>10.2f}{ours:>10.2f}{ours / bare:>15.2f}x"
-        )
+def _relaying(page: Path | None, rounds: int | None, *, full: bool) -> bool:
+    """Print the tables of relaying; whether a promise is missed."""
+    kinds = {"TLS upstream": True, "plain upstream": False} if full else {"TLS upstream": True}
+    found = {name: _in_a_folder(_measuring(full, tls, rounds)) for name, tls in kinds.items()}
+    promised = [verdict_table(name, figures) for name, figures in found.items()]
+    carried = [carried_table(name, figures, MEGABYTES) for name, figures in found.items()]
+    _tell(page, "promises", promised)
+    if full:
+        _tell(page, "others", [others_table(name, figures) for name, figures in found.items()])
+    _tell(page, "one core", carried)
+    judged = (verdict for figures in found.values() for *_, verdict in verdicts(figures))
+    return any(verdict in ("MISSED", "not measured") for verdict in judged)
 
 
-def print_formats(relaying: dict[Combination, float], whole: dict[Combination, float]) -> None:
-    say(
-        "\nCPU per chunk by client and upstream format, µs, and what that is to "
-        "the same format on both sides"
-    )
-    say(f"{'':<40}{'translating':>20}{'gateway':>20}")
-    for client, upstream in COMBINATIONS:
-        figures = [
-            f"{found[client, upstream]:.1f} {_beside(found, client, upstream)}"
-            for found in (relaying, whole)
-        ]
-        say(f"{f'{client} over {upstream}':<40}{figures[0]:>20}{figures[1]:>20}")
-
-
-def _beside(found: dict[Combination, float], client: WireFormat, upstream: WireFormat) -> str:
-    return f"{found[client, upstream] / found[client, client]:>7.2f}x"
-
-
-def print_restoring(found: dict[str, float]) -> None:
-    say(
-        f"\nRestoring {found['restored']:.0f} turns of {found['messages']:.0f} "
-        f"messages, {found['MB']:.1f} MB: "
-        f"{found['restoring']:.1f} ms CPU ({found['with turns']:.1f} ms; "
-        f"{found['without']:.1f} ms for as many bytes "
-        "without turns)"
+def _measuring(full: bool, tls: bool, wanted: int | None) -> Callable[[Path], Found]:
+    names, rounds, seconds = [BARE, OURS], ROUNDS, MOST_SECONDS
+    if full:
+        names += [PLAIN_PATH, DIRECT, *_installed()]
+        rounds, seconds = FULL_ROUNDS, FULL_MOST_SECONDS
+    until = time.monotonic() + seconds
+    return lambda folder: measure_relaying(
+        folder, names, tls=tls, rounds=wanted or rounds, until=until
     )
 
 
-def print_books(found: dict[str, float]) -> None:
-    say("\nThe database on the way of a request, median")
-    for what, microseconds in found.items():
-        say(f"{what:<40}{microseconds:>10.1f} µs")
+def _installed() -> list[str]:
+    nginx = ["nginx"] if shutil.which("nginx", path=SBIN) else []
+    return nginx + (["LiteLLM"] if os.environ.get("BENCH_LITELLM") else [])
 
 
-def print_remembered(found: dict[str, tuple[float, float]]) -> None:
-    say(f"\n{'Remembered turns':<40}{'none':>10}{TURNS:>10,}")
-    for what, (empty, full) in found.items():
-        say(f"{what:<40}{empty:>10.2f}{full:>10.2f}")
+def _in_a_folder[T](measure: Callable[[Path], T]) -> T:
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(Path(folder))
 
 
-def print_pages(found: dict[str, float]) -> None:
-    say("\nPages over 1,000,000 exchanges and 100,000 audit records, server time, median")
-    for page, milliseconds in found.items():
-        say(f"{page:<40}{milliseconds:>10.1f} ms")
+def _tell(page: Path | None, name: str, tables: list[Table]) -> None:
+    for table in tables:
+        say(table.text())
+    if page:
+        shown = [*(table.markdown() for table in tables), f"Measured {_where_and_when()}."]
+        page.write_text(placed(page.read_text("utf-8"), name, "\n\n".join(shown)), "utf-8")
+
+
+def _where_and_when() -> str:
+    """The machine, the day and how busy it was, by which figures are to be judged."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "unknown processor",
+    )
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    return f"{here_and_today()} ({model}), Python {sys.version.split()[0]}, load average {load}"
 
 
 def say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,7 @@ from shared.store.sessions import session_user
 from shared.store.virtual_keys import find_key
 from tests.support.keys import create_key
 
-__all__ = ("measure_books",)
+__all__ = ("each", "measure_books", "past_entry")
 
 USERS = 2_000
 ENTRIES = 20_000
@@ -67,14 +67,14 @@ def _people(engine: Engine) -> tuple[list[User], list[str]]:
 
 def _past(engine: Engine) -> None:
     for number in range(ENTRIES):
-        engine.write_later(settle(_entry(number)))
+        engine.write_later(settle(past_entry(number)))
         if number % 1000 == 0:
             engine.flush()
     engine.write_later([learn_ratio("m", Ratio(4000, 1000, 400, 100))])
     engine.flush()
 
 
-def _entry(number: int) -> Entry:
+def past_entry(number: int) -> Entry:
     return Entry(
         exchange=f"past{number}",
         at=1_795_000_000_000 + number,
@@ -95,14 +95,14 @@ def _lookups(engine: Engine, users: list[User], keys: list[str]) -> dict[str, fl
     token = issue_token(users[-1], SECRET, now=1_795_000_000)
     now = 1_795_000_000_000
     return {
-        "a key with its user": _each(lambda n: find_key(engine, digests[n % USERS])),
-        "a user": _each(lambda n: find_user(engine, 1 + n % USERS)),
-        "a session (with its signature)": _each(
+        "a key with its user": each(lambda n: find_key(engine, digests[n % USERS])),
+        "a user": each(lambda n: find_user(engine, 1 + n % USERS)),
+        "a session (with its signature)": each(
             lambda n: session_user(engine, token, SECRET, now_ms=now)
         ),
-        "a balance": _each(lambda n: balance_of(engine, f"user:{1 + n % USERS}", "month", now)),
-        "a model's bytes per token": _each(lambda n: read_ratio(engine, "m")),
-        "a price": _each(
+        "a balance": each(lambda n: balance_of(engine, f"user:{1 + n % USERS}", "month", now)),
+        "a model's bytes per token": each(lambda n: read_ratio(engine, "m")),
+        "a price": each(
             lambda n: find_price(engine, upstream="up", host="up.example", model="m", day=20261120)
         ),
     }
@@ -115,8 +115,8 @@ def _writes(engine: Engine, user: User) -> dict[str, float]:
     return {
         "opening, without a quota": _opening(engine, meter, free),
         "opening, with a quota": _opening(engine, meter, limited),
-        "settling (committed at once)": _each(
-            lambda n: meter.settle(_entry(ENTRIES + n), None, None)
+        "settling (committed at once)": each(
+            lambda n: meter.settle(past_entry(ENTRIES + n), None, None)
         ),
     }
 
@@ -133,7 +133,7 @@ def _opening(engine: Engine, meter: Meter, principal: Principal) -> float:
 
 
 def _open(engine: Engine, meter: Meter, principal: Principal, exchange: str) -> Opened:
-    entry = replace(_entry(0), exchange=exchange)
+    entry = replace(past_entry(0), exchange=exchange)
     price = PriceWanted(upstream="up", host="up.example", model="m", day=20261120)
     known = look_up(engine, Wanted(price=price, ratio="m"))
     ticket = meter.admit(principal)
@@ -142,10 +142,10 @@ def _open(engine: Engine, meter: Meter, principal: Principal, exchange: str) -> 
     return opened
 
 
-def _each(work: Callable[[int], object]) -> float:
+def each(work: Callable[[int], object], rounds: int = ROUNDS) -> float:
     """The median of many rounds in microseconds."""
     taken = []
-    for number in range(ROUNDS):
+    for number in range(rounds):
         began = perf_counter_ns()
         work(number)
         taken.append(perf_counter_ns() - began)

@@ -15,8 +15,10 @@ from addon.formats.paths import classify
 from addon.translation.pair import Answered, Identity
 from addon.translation.read import read
 from shared.config.schema import Upstream
-from tests.bench.load import CannedUpstream, Load, chunked
+from tests.bench.answers import chunked
+from tests.bench.client import Client
 from tests.bench.streams import FORMATS, asked, stream
+from tests.bench.upstream import PACE, CannedUpstream
 from tests.support.gateway import Gateway, upstream_table
 
 __all__ = ("COMBINATIONS", "Combination", "measure_formats")
@@ -75,8 +77,9 @@ def _seal(reasoning: Reasoning) -> str:
 
 
 class FormatsUpstream(CannedUpstream):
-    """Answers each path in its format."""
+    """Answers each path in its format, paced."""
 
+    pause = PACE
     streams = {asked(one, "")[0].encode(): chunked(stream(one, DELTAS)) for one in FORMATS}
 
     def events(self, head: bytes) -> list[bytes]:
@@ -95,14 +98,20 @@ async def _whole(directory: Path) -> dict[Combination, float]:
         process = gateway.data_plane()
         for _ in range(ROUNDS):
             for client, upstream in COMBINATIONS:
-                load = Load(gateway.port, _request(client, upstream, key))
                 before = sum(process.cpu_times()[:2])
-                await load.run(connections=STREAMS, each=1)
+                asking = _request(client, upstream, key)
+                await asyncio.gather(*(_ask(gateway.port, asking) for _ in range(STREAMS)))
                 spent = sum(process.cpu_times()[:2]) - before
                 found[client, upstream].append(spent / (STREAMS * DELTAS) * 1e6)
     server.close()
     await server.wait_closed()
     return {combination: median(figures) for combination, figures in found.items()}
+
+
+async def _ask(port: int, message: bytes) -> None:
+    client = await Client.connect(port)
+    await client.ask(message)
+    client.close()
 
 
 def _request(client: WireFormat, upstream: WireFormat, key: str) -> bytes:

@@ -1,209 +1,186 @@
-"""A canned upstream and a raw client, both cheap enough not to be what is measured."""
+"""The clients of the bench, in a process of their own: `python -m tests.bench.load` takes a job on
+each line, does it and tells what came of it.
+"""
 
 import asyncio
-import time
-from collections.abc import Iterable, Iterator
-from typing import Self
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Literal, Self
 
 import msgspec
 
-__all__ = ("DELTAS", "CannedUpstream", "Load", "Sample", "chunked", "request")
+from tests.bench.answers import post, request
+from tests.bench.client import Answer, Client
 
-DELTAS = 100
-"""Text deltas in a streamed answer."""
+__all__ = ("GROWS", "Job", "Load", "Sample")
 
-PACE = 0.02
-"""Seconds between two deltas of a paced stream."""
+GROWS = b"@@GROWS@@"
+"""Where a replayed history has what is new each time."""
 
-CHUNK = (
-    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"%b","choices":[{"index":0,"delta":'
-    b'%b,"logprobs":null,"finish_reason":%b}]}\n\n'
-)
-USAGE = b'"usage":{"prompt_tokens":9,"completion_tokens":9,"total_tokens":18}'
-PLAIN = (
-    b'{"id":"c","object":"chat.completion","created":1,"model":"%b","choices":[{"index":0,"message":{"role":"assistant",'
-    b'"content":"Hello there.","reasoning_content":"They said hello."},"logprobs":null,"finish_reason":"stop"}],%b}'
-)
-MODEL = b"deepseek-v4-pro"
+SPREAD_SECONDS = 1.0
+"""Over which the streams of a job begin: people don't all ask at once."""
+
+JOB_SECONDS = 60
+"""After which a job is given up."""
+
+_steps = count(1)
 
 
-def request(key: str, *, mode: str) -> bytes:
-    """A small chat request: `plain`, `flood` (streamed as fast as it goes) or `paced`."""
-    more = b"" if mode == "plain" else b',"stream":true,"stream_options":{"include_usage":true}'
-    body = b'{"model":"%b","user":"%b","messages":[{"role":"user","content":"hello"}]%b}' % (
-        MODEL,
-        mode.encode(),
-        more,
-    )
-    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-    return (
-        f"{head}Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-    )
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """`kept`: `each` requests on every one of `connections`. `fresh`: a connection for each of
+    `each` requests, one after the other. `timed`: one each 1/`rate` seconds, likewise.
+    """
+
+    kind: Literal["kept", "fresh", "timed"]
+    port: int = 0
+    key: str = ""
+    authority: str = ""
+    """Whom to trust where the port speaks TLS."""
+
+    mode: str = "plain"
+    connections: int = 1
+    each: int = 1
+    rate: float = 0.0
+    history: str = ""
+    """A file with a body that is sent in place of the mode's, longer by a step each time."""
 
 
-def _events() -> Iterator[bytes]:
-    yield CHUNK % (MODEL, b'{"role":"assistant","content":null,"reasoning_content":""}', b"null")
-    for _ in range(DELTAS // 2):
-        yield CHUNK % (MODEL, b'{"content":null,"reasoning_content":" thought"}', b"null")
-    for _ in range(DELTAS // 2):
-        yield CHUNK % (MODEL, b'{"content":" word","reasoning_content":null}', b"null")
-    yield CHUNK % (MODEL, b'{"content":""}', b'"stop"')
-    yield (
-        b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"%b","choices":[],%b}\n\n'
-        % (
-            MODEL,
-            USAGE,
-        )
-    )
-    yield b"data: [DONE]\n\n"
+class Sample(msgspec.Struct, frozen=True):
+    """What came of a job."""
 
-
-def chunked(events: Iterable[bytes]) -> list[bytes]:
-    """Each event as a chunk of its own."""
-    return [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
-
-
-EVENTS = chunked(_events())
-PLAIN_BODY = PLAIN % (MODEL, USAGE)
-PLAIN_ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-    % (
-        len(PLAIN_BODY),
-        PLAIN_BODY,
-    )
-)
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-)
-
-
-class CannedUpstream(asyncio.Protocol):
-    """Answers every request with the same bytes."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._sending: set[asyncio.Task[None]] = set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, found, body = self._buffer.partition(b"\r\n\r\n")
-        if not found or len(body) < _length(head):
-            return
-        self._buffer = b""
-        if b'"stream":true' not in body:
-            self._transport.write(PLAIN_ANSWER)
-            return
-        sending = asyncio.ensure_future(
-            self._stream(self.events(head), 0 if b'"flood"' in body else PACE)
-        )
-        self._sending.add(sending)
-        sending.add_done_callback(self._sending.discard)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        for sending in self._sending:
-            sending.cancel()
-
-    def events(self, head: bytes) -> list[bytes]:
-        """What is streamed to the request with this head."""
-        return EVENTS
-
-    async def _stream(self, events: list[bytes], pace: float) -> None:
-        self._transport.write(STREAM_HEAD)
-        for event in events:
-            self._transport.write(event)
-            await asyncio.sleep(pace)
-        self._transport.write(b"0\r\n\r\n")
-
-
-class Sample(msgspec.Struct):
-    """What one run of a load gave."""
-
-    seconds: float
-    latencies: list[float]
-    """Seconds from request to the end of its answer, one per request."""
+    seconds: float = 0.0
+    answers: list[Answer] = []
+    fault: str = ""
 
     @property
     def rate(self) -> float:
         """Requests a second."""
-        return len(self.latencies) / self.seconds
+        return len(self.answers) / self.seconds
+
+    @property
+    def delays(self) -> list[float]:
+        return [delay for answer in self.answers for delay in answer.delays]
 
 
 class Load:
-    """Keep-alive connections that send one request after the other."""
+    """The process; use as a context manager."""
 
-    def __init__(self, port: int, message: bytes) -> None:
-        self._port = port
-        self._message = message
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.bench.load"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self
 
-    async def run(self, *, connections: int, each: int) -> Sample:
-        """Send `each` requests on every connection, all connections at once."""
-        clients = [await _Client.connect(self._port) for _ in range(connections)]
-        began = time.perf_counter()
-        latencies = await asyncio.gather(*(self._repeat(client, each) for client in clients))
-        seconds = time.perf_counter() - began
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def run(self, job: Job) -> Sample:
+        """Do a job; raises RuntimeError when it can't be done within its time."""
+        self.begin(job)
+        return self.end()
+
+    def begin(self, job: Job) -> None:
+        """Have a job done, and don't wait for it."""
+        assert self._process.stdin
+        self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+        self._process.stdin.flush()
+
+    def end(self) -> Sample:
+        """Wait for the job that was begun."""
+        assert self._process.stdout
+        sample = msgspec.json.decode(self._process.stdout.readline(), type=Sample)
+        if sample.fault:
+            raise RuntimeError(sample.fault)
+        return sample
+
+
+# -- the process -----------------------------------------------------------------------------------
+
+
+async def _do(job: Job) -> Sample:
+    messages = [_message(job) for _ in range(job.connections * job.each)]
+    loop = asyncio.get_running_loop()
+    if job.kind == "kept":
+        return await _kept(job, messages)
+    began = loop.time()
+    doing = _fresh if job.kind == "fresh" else _timed
+    answers = await doing(job, messages)
+    return Sample(loop.time() - began, answers)
+
+
+async def _kept(job: Job, messages: list[bytes]) -> Sample:
+    clients = [await Client.connect(job.port, job.authority) for _ in range(job.connections)]
+    spread = SPREAD_SECONDS / len(clients) if job.mode == "paced" else 0.0
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        works = (
+            _repeat(client, messages[at :: len(clients)], at * spread)
+            for at, client in enumerate(clients)
+        )
+        answers = [answer for each in await asyncio.gather(*works) for answer in each]
+        return Sample(loop.time() - began, answers)
+    finally:
         for client in clients:
             client.close()
-        return Sample(seconds, [latency for of_one in latencies for latency in of_one])
-
-    async def _repeat(self, client: "_Client", times: int) -> list[float]:
-        return [await client.ask(self._message) for _ in range(times)]
 
 
-class _Client(asyncio.Protocol):
-    """One connection; knows where an answer ends, and no more."""
-
-    @classmethod
-    async def connect(cls, port: int) -> Self:
-        _, client = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
-        return client
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    async def ask(self, message: bytes) -> float:
-        """Send a request and read its answer; the seconds it took. Raises RuntimeError
-        unless it was a 200.
-        """
-        self._tail = self._head = b""
-        self._missing = -1
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        began = time.perf_counter()
-        self._transport.write(message)
-        await self._done
-        if not self._head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"the answer was {self._head!r}")
-        return time.perf_counter() - began
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        if self._missing < 0:
-            self._tail += data
-            self._head, found, data = self._tail.partition(b"\r\n\r\n")
-            if not found:
-                return
-            self._missing = _length(self._head)
-            self._tail = b""
-        chunked = b"chunked" in self._head
-        self._tail = (self._tail + data)[-5:] if chunked else b""
-        self._missing -= 0 if chunked else len(data)
-        if self._tail == b"0\r\n\r\n" or (not chunked and self._missing <= 0):
-            self._done.set_result(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if hasattr(self, "_done") and not self._done.done():
-            self._done.set_exception(RuntimeError(f"the connection was lost: {exc}"))
+async def _repeat(client: Client, messages: list[bytes], after: float) -> list[Answer]:
+    await asyncio.sleep(after)
+    return [await client.ask(message) for message in messages]
 
 
-def _length(head: bytes) -> int:
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    return 0
+async def _fresh(job: Job, messages: list[bytes]) -> list[Answer]:
+    return [await _once(job, message) for message in messages]
+
+
+async def _timed(job: Job, messages: list[bytes]) -> list[Answer]:
+    works, loop, pauses = [], asyncio.get_running_loop(), Random(1)
+    due = loop.time()
+    for message in messages:
+        await asyncio.sleep(due - loop.time())
+        works.append(asyncio.ensure_future(_once(job, message)))
+        due += pauses.uniform(0.5, 1.5) / job.rate
+    return await asyncio.gather(*works)
+
+
+async def _once(job: Job, message: bytes) -> Answer:
+    """A request on a connection of its own, which is part of its time."""
+    began = asyncio.get_running_loop().time()
+    client = await Client.connect(job.port, job.authority)
+    try:
+        answer = await client.ask(message)
+    finally:
+        client.close()
+    answer.seconds = asyncio.get_running_loop().time() - began
+    return answer
+
+
+def _message(job: Job) -> bytes:
+    if not job.history:
+        return request(job.key, job.mode)
+    body = Path(job.history).read_bytes()
+    return post(job.key, body.replace(GROWS, b"one step more. " * next(_steps)))
+
+
+async def _bounded(line: bytes) -> Sample:
+    try:
+        async with asyncio.timeout(JOB_SECONDS):
+            return await _do(msgspec.json.decode(line, type=Job))
+    except (Exception, BaseExceptionGroup) as error:
+        return Sample(fault=f"{type(error).__name__}: {error}")
+
+
+def main() -> None:
+    with asyncio.Runner() as runner:
+        for line in sys.stdin.buffer:
+            told = msgspec.json.encode(runner.run(_bounded(line)))
+            sys.stdout.buffer.write(told + b"\n")
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 from litestar.testing import AsyncTestClient
 
@@ -71,7 +72,7 @@ async def _visit(environ: dict[str, str]) -> dict[str, float]:
         return {page: await _time(client, page) for page in PAGES}
 
 
-async def _time(client: AsyncTestClient, page: str) -> float:
+async def _time(client: AsyncTestClient[Any], page: str) -> float:
     taken = []
     for _ in range(REPEATS):
         began = perf_counter()
