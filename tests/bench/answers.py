@@ -32,8 +32,10 @@ _USAGE = b'"usage":{"prompt_tokens":9,"completion_tokens":9,"total_tokens":18}'
 
 
 def request(key: str, mode: str) -> bytes:
-    """A small chat request: `plain`, or streamed as fast as it goes (`flood`) or `paced`."""
-    streamed = mode != "plain"
+    """A small chat request: `plain`, for a `turn`, or for a stream that comes as fast as it goes
+    (`flood`) or `paced`.
+    """
+    streamed = mode in ("flood", "paced")
     more = b',"stream":true,"stream_options":{"include_usage":true}' if streamed else b""
     body = b'{"model":"%b","messages":[{"role":"user","content":"%b"}]%b}'
     return post(key, body % (MODEL, mode.encode(), more))

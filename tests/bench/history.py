@@ -3,13 +3,12 @@
 import http.client
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.bench.answers import MODEL
 from tests.bench.load import GROWS
 from tests.bench.targets import Target
-from tests.support.client import TOOLS
 from tests.support.prose import Prose
-from tests.support.turns import Json
 
 __all__ = ("TURNS", "make_history")
 
@@ -17,6 +16,10 @@ TURNS = 650
 """Each is an assistant message with one call and a tool message: 1,300 messages, 2 MB."""
 
 RESULT_CHARS = 1800
+
+type Json = dict[str, Any]
+
+TOOL = {"name": "StrReplace", "description": "Edit a file", "parameters": {"type": "object"}}
 
 
 def make_history(target: Target, file: Path, *, turns: int = TURNS) -> float:
@@ -46,5 +49,9 @@ def _call(connection: http.client.HTTPConnection, key: str, asking: bytes) -> Js
 
 
 def _body(messages: list[Json]) -> bytes:
-    asked = {"model": MODEL.decode(), "messages": messages, "tools": TOOLS}
+    asked = {
+        "model": MODEL.decode(),
+        "messages": messages,
+        "tools": [{"type": "function", "function": TOOL}],
+    }
     return json.dumps(asked, separators=(",", ":")).encode()

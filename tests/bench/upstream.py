@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import NamedTuple, Self
+from urllib.request import urlopen
 
 from tests.bench.answers import (
     DELTAS,
@@ -21,7 +22,6 @@ from tests.bench.answers import (
     ending,
     flood,
 )
-from tests.support.client import fetch
 from tests.support.prose import Prose
 from tests.support.tls import make_certificate
 
@@ -195,7 +195,8 @@ class Upstream:
 
     def told(self) -> Told:
         """What it has seen so far, this question included."""
-        return Told(*json.loads(fetch("GET", f"http://127.0.0.1:{self.plain}/").body))
+        with urlopen(f"http://127.0.0.1:{self.plain}/", timeout=30) as told:
+            return Told(*json.loads(told.read()))
 
 
 async def _serve(certificate: str) -> None:
