@@ -7,6 +7,7 @@ names its environment, and nginx. `--write PAGE` puts the tables there.
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,6 +42,14 @@ def main() -> int:
     if asked.full:
         for name, measure in (("growth", growth), ("parts", parts)):
             _tell(asked.write, name, _in_a_folder(measure))
+    if asked.full and asked.write:
+        flames = [
+            sys.executable,
+            "-m",
+            "tests.bench.flames",
+            str(asked.write.with_name("flames.svg")),
+        ]
+        subprocess.run(flames, check=True, stdout=subprocess.DEVNULL)
     say(f"\n{_where_and_when()}")
     return int(missed)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 from pathlib import Path
+from queue import Queue
 from tempfile import TemporaryDirectory
 from types import CodeType, FrameType
 from typing import Any
@@ -32,7 +33,7 @@ from tests.support.database import place_database
 from tests.support.gateway import ADDON, eventually, free_port, upstream_environment
 from tests.support.tls import make_certificate
 
-__all__ = ("Stage", "on_stage")
+__all__ = ("Stage", "file_of", "on_stage", "with_gateway")
 
 ROOT = f"{Path(__file__).parents[2]}/"
 
@@ -71,7 +72,7 @@ class Stage:
         self.settle()
         by_file: Counter[str] = Counter()
         for code, count in list(self._by_code.items()):
-            by_file[_file(code.co_filename)] += count
+            by_file[file_of(code.co_filename)] += count
         return by_file
 
     def blocks(self) -> int:
@@ -164,38 +165,54 @@ class Stage:
 
 
 def on_stage[T](play: Callable[[Stage], T]) -> T:
-    """Run a gateway in this thread and the play in another; what the play came to."""
+    """Run a gateway whose upstream speaks TLS in this thread, and the play in another; what the
+    play came to.
+    """
     with TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
-        directory, port = Path(folder), free_port()
+        directory = Path(folder)
         authority = directory / "authority.pem"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(make_certificate(directory, authority))
-        key = _prepare(directory, listener.getsockname()[1])
-        outcome: list[T | BaseException] = []
+        base_url = f"https://localhost:{listener.getsockname()[1]}"
 
-        def played() -> None:
-            try:
-                if not eventually(lambda: _is_ready(port), WAIT_SECONDS):
-                    raise RuntimeError("the gateway was not ready")
-                outcome.append(play(Stage(port, key, listener, context)))
-            except BaseException as error:
-                outcome.append(error)
-            finally:
-                ctx.master.event_loop.call_soon_threadsafe(ctx.master.shutdown)
+        def staged(port: int, key: str) -> T:
+            return play(Stage(port, key, listener, context))
 
-        thread = threading.Thread(target=played)
-        thread.start()
-        mitmdump(_arguments(directory, port, authority))
-        thread.join()
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+        return with_gateway(directory, base_url, authority, staged)
 
 
-def _prepare(directory: Path, upstream: int) -> str:
+def with_gateway[T](
+    directory: Path, base_url: str, authority: Path, play: Callable[[int, str], T]
+) -> T:
+    """Run a gateway with this upstream in this thread, which has to be the main one, and the play
+    in another, with the gateway's port and a key; what the play came to.
+    """
+    port, key, outcome = free_port(), _prepare(directory, base_url), Queue[T | BaseException]()
+
+    def played() -> None:
+        try:
+            if not eventually(lambda: _is_ready(port), WAIT_SECONDS):
+                raise RuntimeError("the gateway was not ready")
+            outcome.put(play(port, key))
+        except BaseException as error:
+            outcome.put(error)
+        finally:
+            ctx.master.event_loop.call_soon_threadsafe(ctx.master.shutdown)
+
+    thread = threading.Thread(target=played)
+    thread.start()
+    mitmdump(_arguments(directory, port, authority))
+    thread.join()
+    result = outcome.get()
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _prepare(directory: Path, base_url: str) -> str:
     """Set the environment and make a user; its key."""
     url = f"sqlite:{directory}/adapter.db?mode=rwc"
-    os.environ |= upstream_environment(f"https://localhost:{upstream}") | {
+    os.environ |= upstream_environment(base_url) | {
         "DATABASE_URL": url,
         "CONFIG_PATH": str(directory / "config.toml"),
         "LOG_COLOR": "never",
@@ -229,7 +246,7 @@ async def _some_rounds() -> None:
 
 
 @cache
-def _file(path: str) -> str:
+def file_of(path: str) -> str:
     """The file of a module below the folder that it is imported from."""
     for folder in ("/site-packages/", f"/python{sys.version_info[0]}.{sys.version_info[1]}/", ROOT):
         _, found, name = path.partition(folder)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tests.bench.tables import Table, placed
@@ -10,6 +12,7 @@ old
 
 Words.
 """
+PERFORMANCE = (Path(__file__).parents[2] / "docs/performance.md").read_text()
 TABLE = Table("Of two", ("", "ms"), [("a", "1"), ("long name", "23")])
 
 
@@ -23,6 +26,11 @@ def test_a_table_replaces_what_is_between_its_marks_and_nothing_else() -> None:
 def test_a_page_without_the_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="the page lacks <!-- others"):
         placed(PAGE, "others", "")
+
+
+@pytest.mark.parametrize("name", ["promises", "others", "one core", "growth", "parts"])
+def test_the_page_about_performance_has_a_place_for_each_measure(name: str) -> None:
+    assert placed(PERFORMANCE, name, TABLE.markdown()).count(TABLE.markdown()) == 1
 
 
 def test_columns_stand_under_each_other() -> None:
