@@ -1,6 +1,7 @@
 """What relaying costs each target: every measure for each target in turn, several rounds."""
 
 import math
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -32,6 +33,9 @@ ARRIVALS_PER_SECOND = 2.0
 AT_ONCE_SECONDS = 6.0
 """About as long as the paced streams beside which histories arrive."""
 
+LAST_SECONDS = 60
+"""For a round that was begun in time, before its measures are left out."""
+
 SETTLED_SECONDS = 0.2
 """After a job, for what a target does when the answer is out."""
 
@@ -51,7 +55,9 @@ class Bench(msgspec.Struct):
 def measure_relaying(
     directory: Path, names: list[str], *, tls: bool, rounds: int, until: float
 ) -> Found:
-    """The figures of all rounds; none is begun after `until`, on the monotonic clock."""
+    """The figures of all rounds; none is begun after `until`, on the monotonic clock, and no
+    measure much later.
+    """
     found: Found = {name: defaultdict(list) for name in names}
     with ExitStack() as stack:
         upstream = stack.enter_context(Upstream(directory))
@@ -64,7 +70,7 @@ def measure_relaying(
             if time.monotonic() > until:
                 break
             first = turn % len(targets)
-            _measure_round(bench, targets[first:] + targets[:first], found)
+            _measure_round(bench, targets[first:] + targets[:first], found, until + LAST_SECONDS)
     return found
 
 
@@ -78,12 +84,15 @@ def _histories(directory: Path, targets: list[Target], *, tls: bool) -> dict[str
     return {target.name: files.get(target.name, files[OURS]) for target in targets}
 
 
-def _measure_round(bench: Bench, targets: list[Target], found: Found) -> None:
+def _measure_round(bench: Bench, targets: list[Target], found: Found, until: float) -> None:
     for measure, rows in MEASURES.items():
+        if time.monotonic() > until:
+            return
         for target in targets:
             try:
                 figures = measure(bench, target)
-            except RuntimeError:
+            except RuntimeError as error:
+                sys.stderr.write(f"{target.name}, {', '.join(rows)}: {error}\n")
                 figures = dict.fromkeys(rows, math.nan)
             for row, figure in figures.items():
                 found[target.name][row].append(figure)
