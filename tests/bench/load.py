@@ -75,7 +75,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
     def run(self, job: Job) -> Sample:
         """Do a job; raises RuntimeError when it can't be done within its time."""

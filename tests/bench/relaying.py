@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tests.bench.answers import DELTAS
-from tests.bench.history import make_history
+from tests.bench.history import TURNS, make_history
 from tests.bench.load import Job, Load, Sample
 from tests.bench.rows import Figures
 from tests.bench.targets import OURS, PLAIN_PATH, Target, running
@@ -23,6 +23,9 @@ __all__ = ("Found", "at", "measure_relaying", "percentile", "spent")
 
 type Found = dict[str, dict[str, list[float]]]
 """By target and row: the figure of each round, NaN where it could not be measured."""
+
+RESTORING = (OURS, PLAIN_PATH)
+"""Targets that a history is made for, all of whose turns they restore."""
 
 STREAMS = 64
 POURED = (16, 4)
@@ -77,7 +80,7 @@ def measure_relaying(
 def _histories(directory: Path, targets: list[Target], *, tls: bool) -> dict[str, str]:
     files = {}
     for target in targets:
-        if target.name in (OURS, PLAIN_PATH):
+        if target.name in RESTORING:
             file = directory / f"{target.name}{tls}.json"
             make_history(target, file)
             files[target.name] = str(file)
@@ -144,6 +147,9 @@ def _poured(bench: Bench, target: Target) -> Figures:
 def _history(bench: Bench, target: Target) -> Figures:
     job = Job(kind="kept", each=REPLAYS, history=bench.histories[target.name])
     cpu, _ = spent(bench.load, target, job)
+    restored = bench.upstream.told().restored
+    if target.name in RESTORING and restored != TURNS:
+        raise RuntimeError(f"{restored} of {TURNS} turns were restored")
     return {"history": cpu / REPLAYS * 1e3, "memory after": target.memory_mib()}
 
 

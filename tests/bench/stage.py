@@ -154,7 +154,7 @@ class Stage:
         received = bytearray()
         wanted = 0
         while not wanted or len(received) < wanted:
-            piece = upstream.recv(65536)
+            piece = _received(upstream)
             if not piece:
                 self._upstreams.remove(upstream)
                 upstream.close()
@@ -238,6 +238,14 @@ def _is_ready(port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def _received(upstream: ssl.SSLSocket) -> bytes:
+    """What has come; nothing when the connection has ended, in whatever way."""
+    try:
+        return upstream.recv(65536)
+    except OSError:
+        return b""
 
 
 async def _some_rounds() -> None:

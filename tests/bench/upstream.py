@@ -33,6 +33,9 @@ PACE = 0.02
 FULL_PAUSE = 0.001
 """Before a full connection is looked at again."""
 
+BURST = 8
+"""Chunks of a stream without a pause before others have their turn, each a write of its own."""
+
 LONG = 100_000
 """Bytes from which on a body is one that replays a history."""
 
@@ -126,12 +129,14 @@ class CannedUpstream(asyncio.Protocol):
     def _pour(self, events: list[bytes], at: int) -> None:
         if self._transport.is_closing():
             return
-        if at == len(events):
+        if at >= len(events):
             self._transport.write(b"0\r\n\r\n")
             return
         if not self._paused:
-            self._transport.write(events[at])
-            at += 1
+            burst = 1 if self.pause else BURST
+            for event in events[at : at + burst]:
+                self._transport.write(event)
+            at += burst
         pause = FULL_PAUSE if self._paused else self.pause
         self._timer = asyncio.get_running_loop().call_later(pause, self._pour, events, at)
 
@@ -185,7 +190,7 @@ class Upstream:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()
 
     def port(self, *, tls: bool) -> int:
         return self.tls if tls else self.plain
