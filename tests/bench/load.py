@@ -102,35 +102,27 @@ class Load:
 
 async def _do(job: Job) -> Sample:
     messages = [_message(job) for _ in range(job.connections * job.each)]
-    loop = asyncio.get_running_loop()
-    if job.kind == "kept":
-        return await _kept(job, messages)
+    loop, doing = asyncio.get_running_loop(), {"kept": _kept, "fresh": _fresh, "timed": _timed}
     began = loop.time()
-    doing = _fresh if job.kind == "fresh" else _timed
-    answers = await doing(job, messages)
+    answers = await doing[job.kind](job, messages)
     return Sample(loop.time() - began, answers)
 
 
-async def _kept(job: Job, messages: list[bytes]) -> Sample:
-    clients = [await Client.connect(job.port, job.authority) for _ in range(job.connections)]
-    spread = SPREAD_SECONDS / len(clients) if job.mode == "paced" else 0.0
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    try:
-        works = (
-            _repeat(client, messages[at :: len(clients)], at * spread)
-            for at, client in enumerate(clients)
-        )
-        answers = [answer for each in await asyncio.gather(*works) for answer in each]
-        return Sample(loop.time() - began, answers)
-    finally:
-        for client in clients:
-            client.close()
+async def _kept(job: Job, messages: list[bytes]) -> list[Answer]:
+    spread = SPREAD_SECONDS / job.connections if job.mode == "paced" else 0.0
+    works = (
+        _repeat(job, messages[at :: job.connections], at * spread) for at in range(job.connections)
+    )
+    return [answer for each in await asyncio.gather(*works) for answer in each]
 
 
-async def _repeat(client: Client, messages: list[bytes], after: float) -> list[Answer]:
+async def _repeat(job: Job, messages: list[bytes], after: float) -> list[Answer]:
     await asyncio.sleep(after)
-    return [await client.ask(message) for message in messages]
+    client = await Client.connect(job.port, job.authority)
+    try:
+        return [await client.ask(message) for message in messages]
+    finally:
+        client.close()
 
 
 async def _fresh(job: Job, messages: list[bytes]) -> list[Answer]:
