@@ -40,9 +40,12 @@ class Engine(Protocol):
     event loop's); the others may be called from any thread.
     """
 
-    def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+    def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         """Rows of a query, on the caller's thread: a point look-up costs microseconds and
         never waits for a writer.
+
+        Many values may stand for question marks, in their order: to find hundreds by their
+        names takes longer than what is looked up.
         """
 
     def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:

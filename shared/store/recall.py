@@ -64,7 +64,7 @@ _KEPT = "SELECT coalesce(sum(bytes), 0) FROM recall_days"
 _TOKENS = """
     SELECT keys.key, turns.token
     FROM recall_keys AS keys JOIN recall_turns AS turns ON turns.id = keys.turn
-    WHERE keys.key IN ({}) LIMIT :rows
+    WHERE keys.key IN ({}) LIMIT ?
 """
 
 
@@ -149,10 +149,10 @@ def find_turns(
 ) -> dict[str, tuple[bytes, int]]:
     """Bodies and `used_at` of those of the turns that exist in the namespace."""
     found: dict[str, tuple[bytes, int]] = {}
-    for names, batch in _batches(tokens):
-        where = f"namespace = :namespace AND token IN ({names})"
+    for marks, lot in _lots(tokens):
+        where = f"token IN ({marks}) AND namespace = ?"
         sql = f"SELECT token, body, used_at FROM recall_turns WHERE {where}"  # noqa: S608 - bound
-        rows = engine.read(sql, batch | {"namespace": namespace})
+        rows = engine.read(sql, [*lot, namespace])
         found |= {token: (body, used_at) for token, body, used_at in rows}
     return found
 
@@ -160,29 +160,27 @@ def find_turns(
 def find_tokens(engine: Engine, keys: Sequence[bytes], limit: int) -> dict[bytes, list[str]]:
     """For each of the keys up to `limit` turns that are findable under it."""
     found: dict[bytes, list[str]] = {key[:_KEY_SIZE]: [] for key in keys}
-    for names, batch in _batches(list(found)):
-        rows_limit = limit + 2 * len(batch)
-        rows = engine.read(_TOKENS.format(names), batch | {"rows": rows_limit})
+    for marks, lot in _lots(list(found)):
+        rows_limit = limit + 2 * len(lot)
+        rows = engine.read(_TOKENS.format(marks), [*lot, rows_limit])
         if len(rows) < rows_limit:
             for key, token in rows:
                 found[key].append(token)
         else:  # a crowded key leaves no room for the others
-            found |= {key: _find_tokens(engine, key, limit) for key in batch.values()}
+            found |= {key: _find_tokens(engine, key, limit) for key in lot}
     return {key: found[key[:_KEY_SIZE]] for key in keys}
 
 
 def _find_tokens(engine: Engine, key: bytes, limit: int) -> list[str]:
-    rows = engine.read(_TOKENS.format(":key"), {"key": key, "rows": limit})
+    rows = engine.read(_TOKENS.format("?"), [key, limit])
     return [token for _, token in rows]
 
 
-def _batches[T](values: Sequence[T]) -> Iterator[tuple[str, dict[str, T]]]:
-    """The values in lots as named parameters, each with the names as SQL; the names are
-    ours, the values are bound.
-    """
+def _lots[T](values: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
+    """The values in lots, each with as many question marks as SQL: the values are bound."""
     for start in range(0, len(values), _BATCH):
-        batch = {f"v{at}": value for at, value in enumerate(values[start : start + _BATCH])}
-        yield ", ".join(f":{name}" for name in batch), batch
+        lot = values[start : start + _BATCH]
+        yield ",".join("?" * len(lot)), lot
 
 
 def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
@@ -194,9 +192,9 @@ def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
 def find_sent(engine: Engine, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
     """What was sent for those turns that were not found, and when."""
     found: dict[bytes, tuple[str, int]] = {}
-    for names, batch in _batches([key[:_KEY_SIZE] for key in keys]):
-        sql = f"SELECT key, value, used_at FROM recall_sent WHERE key IN ({names})"  # noqa: S608
-        rows = engine.read(sql, batch)
+    for marks, lot in _lots([key[:_KEY_SIZE] for key in keys]):
+        sql = f"SELECT key, value, used_at FROM recall_sent WHERE key IN ({marks})"  # noqa: S608
+        rows = engine.read(sql, lot)
         found |= {key: (value, used_at) for key, value, used_at in rows}
     return {key: found[key[:_KEY_SIZE]] for key in keys if key[:_KEY_SIZE] in found}
 

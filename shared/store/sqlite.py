@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from pysqlite3 import dbapi2
@@ -209,7 +210,7 @@ class SqliteEngine:
             patience_ms=patience_ms,
         )
 
-    def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+    def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         self._check_owner()
         with _told("read"):
             rows: list[Row] = self._reader.execute(sql, params).fetchall()

@@ -1,5 +1,8 @@
 """How the database finds what the verbs read."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from shared.store.engine import NO_PARAMS, Engine, Params, Row
 
 __all__ = ("Explained",)
@@ -14,7 +17,7 @@ class Explained:
         self._engine = engine
         self.plans: list[list[str]] = []
 
-    def read(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+    def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         self.plans.append(
             [step for *_, step in self._engine.read(f"EXPLAIN QUERY PLAN {sql}", params)]
         )
