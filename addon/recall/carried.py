@@ -21,13 +21,14 @@ __all__ = ("carries", "contradicts", "copied")
 
 def carries(message: Message) -> bool:
     """Whether the client carries any of the turn's reasoning: blanks and summaries are none."""
-    return any(_states(message)) or any(map(_bare, _texts(message)))
+    return _holds_some(message) and bool(message.fact(_copied))
 
 
 def copied(message: Message) -> list[str]:
     """What the client carries of the turn's reasoning: its state and its words."""
-    breathe()
-    return [*_states(message), *filter(None, map(_bare, _texts(message)))]
+    if not _holds_some(message):
+        return []
+    return message.fact(_copied)
 
 
 def contradicts(message: Message, record: Record) -> bool:
@@ -37,13 +38,27 @@ def contradicts(message: Message, record: Record) -> bool:
     Nothing is contradicted by blanks, by a summary, or by a part of what the turn has; nor is
     a turn whose state was refused, lest that be sent again.
     """
-    if record.disowned:
+    if record.disowned or not _holds_some(message):
         return False
-    states = set(_states(message))
+    states = message.fact(_all_states)
     if states:
-        return not states <= set(_states_of(record))
-    words = {_bare(text) for text in _texts(message)} - {""}
+        return not set(states) <= set(_states_of(record))
+    words = message.fact(_copied)
     return bool(words) and not any(_is_said(text, record) for text in words)
+
+
+def _holds_some(message: Message) -> bool:
+    """Whether the message has anything that reasoning may stand in."""
+    return bool(message.parts or message.reasoning or message.details or message.annexes)
+
+
+def _copied(message: Message) -> list[str]:
+    breathe()
+    return [*message.fact(_all_states), *filter(None, map(_bare, _texts(message)))]
+
+
+def _all_states(message: Message) -> list[str]:
+    return list(_states(message))
 
 
 def _is_said(words: str, record: Record) -> bool:

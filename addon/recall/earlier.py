@@ -13,6 +13,9 @@ from shared.profiles import Profile
 __all__ = ("Earlier", "Sent", "forget", "forget_if_late")
 
 
+_NOTHING = ("", 0)
+
+
 class Sent(Protocol):
     """What earlier requests sent for turns not found, and when (epoch ms)."""
 
@@ -43,6 +46,8 @@ class Earlier:
 
     def of(self, place: Place) -> tuple[str, int]:
         """What was sent for the turn, without its field, and when (epoch ms); empty for nothing."""
+        if place.at not in self._keys:
+            return _NOTHING
         sent, since = self._found(place)
         return sent.partition(" ")[0], since
 
@@ -63,7 +68,7 @@ class Earlier:
         self.now[key] = sent
 
     def _found(self, place: Place) -> tuple[str, int]:
-        return self._sent.get(self._keys.get(place.at, b""), ("", 0))
+        return self._sent.get(self._keys.get(place.at, b""), _NOTHING)
 
 
 def forget_if_late(place: Place, since: int) -> None:

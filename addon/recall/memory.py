@@ -89,19 +89,19 @@ class Recall:
 
     def turns(self, namespace: bytes, tokens: Iterable[str]) -> dict[str, Record]:
         """The known turns among these in the namespace."""
-        named = dict.fromkeys(tokens)
-        turns = {token: self._held[token] for token in named if token in self._held}
-        absent = [token for token in named if token not in turns]
+        turns: dict[str, _Held] = {}
+        absent: list[str] = []
+        for token in dict.fromkeys(tokens):
+            held = self._held.get(token)
+            if held is None:
+                absent.append(token)
+            elif held.namespace == namespace:
+                self._held.move_to_end(token)
+                turns[token] = held
         for lot in between_breaths(batched(absent, LOT)):
             wanted = Wanted(turns={namespace: lot})
-            turns |= _held(namespace, look_up(self._engine, wanted))
-        turns = {token: held for token, held in turns.items() if held.namespace == namespace}
-        for token, held in turns.items():
-            if token in self._held:
-                self._held.move_to_end(token)
-            else:
-                self._hold(token, held)
-        self._touch(turns)
+            turns |= self.take(namespace, look_up(self._engine, wanted))
+        self._touch(turns.values())
         return {token: held.record for token, held in turns.items()}
 
     def absent(self, tokens: Iterable[str]) -> list[str]:
@@ -118,11 +118,15 @@ class Recall:
             made = made.union(*found.turns.values())
         return made
 
-    def take(self, namespace: bytes, found: Found) -> None:
-        """Hold the turns of the namespace that were looked up, for those who ask next."""
-        for token, held in _held(namespace, found).items():
+    def take(self, namespace: bytes, found: Found) -> dict[str, _Held]:
+        """Hold the turns of the namespace that were looked up, for those who ask next, unless a
+        later state is held already.
+        """
+        turns = _held(namespace, found)
+        for token, held in turns.items():
             if token not in self._held:
                 self._hold(token, held)
+        return turns
 
     def tokens(self, keys: Iterable[bytes]) -> dict[bytes, list[str]]:
         """The tokens of the turns with each key, in this process and in the table, up to
@@ -198,14 +202,16 @@ class Recall:
         if table.has_old(self._engine, unused_since=since, max_bytes=max_bytes):
             self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
 
-    def _touch(self, turns: dict[str, _Held]) -> None:
+    def _touch(self, turns: Iterable[_Held]) -> None:
         """Note in the table once a day that turns are in use, if only in memory."""
         now = self._clock.now_ms()
-        idle = [token for token, held in turns.items() if held.used_at < now - _DAY_MS]
-        for token in idle:
-            turns[token].used_at = now
+        since = now - _DAY_MS
+        idle = [held for held in turns if held.used_at < since]
+        for held in idle:
+            held.used_at = now
         if idle:
-            self._engine.write_later(table.touch_turns(idle, now))
+            tokens = [held.record.token for held in idle]
+            self._engine.write_later(table.touch_turns(tokens, now))
 
     def _set_keys(self, held: _Held, keys: Iterable[bytes]) -> None:
         unique_keys = tuple(dict.fromkeys(keys))
@@ -253,7 +259,7 @@ def _held(namespace: bytes, found: Found) -> dict[str, _Held]:
     rows = found.turns.get(namespace, {})
     return {
         token: _Held(namespace, decode(token, body), (), used_at)
-        for token, (body, used_at) in rows.items()
+        for token, (body, used_at) in between_breaths(rows.items())
     }
 
 

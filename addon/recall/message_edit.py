@@ -18,12 +18,22 @@ from addon.formats.neutral.turn import Edit, Message, Part, Reasoning, Text
 from addon.formats.tolerant.content import thinking_chunk
 from addon.formats.wire.lenient import as_dict as dict_of
 from addon.formats.wire.splice import scalar_text, value
-from addon.recall.identity import normal_text
+from addon.recall.identity import MintedId, normal_text
 from addon.recall.memory import Record
 from addon.recall.split_turns import WHOLE, Share
 from addon.recall.turn_keys import Place
 
-__all__ = ("Parcel", "emptied", "has_words", "map_ids", "packed", "unbound", "written")
+__all__ = (
+    "Parcel",
+    "emptied",
+    "has_words",
+    "is_packed",
+    "map_ids",
+    "packed",
+    "trimmed",
+    "unbound",
+    "written",
+)
 
 
 class Parcel(msgspec.Struct, kw_only=True):
@@ -45,6 +55,11 @@ class Parcel(msgspec.Struct, kw_only=True):
 
     elsewhere: bool = False
     """Whether its state stands in another message of the turn."""
+
+
+def is_packed(record: Record) -> bool:
+    """Whether the turn has state of a chat upstream, which goes back where it stood."""
+    return any(thought.reasoning.carrier in carriers.CARRIERS for thought in record.thoughts)
 
 
 def packed(
@@ -269,23 +284,45 @@ def _parts(message: Message, parcel: Parcel, visible: str) -> Iterator[Part]:
 
 def map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:
     """Give the upstream its own tool-call ids back, in the calls and in their results."""
-    own = {minted: theirs for place in places for minted, theirs in _own_ids(place)}
+    own: dict[str, str] = {}
+    named = [place for place in places if place.minted]
+    for place in named:
+        if place.record is not None:
+            _add_own(own, place.minted, place.record.ids)
+    for place in named:
+        if mapped := {call_id: own[call_id] for call_id in place.minted if call_id in own}:
+            _edit_at(place.at, edits).ids = mapped
     for at, message in enumerate(messages):
-        ids = [message.result_of]
-        if message.role == "assistant":
-            ids = [call.id for call in message.calls]
-        mapped = {call_id: own[call_id] for call_id in ids if call_id in own}
-        if mapped:
-            edits.setdefault(at, Edit()).ids = mapped
+        call_id = message.result_of
+        if call_id in own and message.role != "assistant":
+            _edit_at(at, edits).ids = {call_id: own[call_id]}
 
 
-def _own_ids(place: Place) -> Iterator[tuple[str, str]]:
-    """Minted ids with the upstream's own; none for an unknown turn or ambiguous own ids."""
-    if place.record is None:
+def _add_own(own: dict[str, str], minted: Mapping[str, MintedId], ids: tuple[str, ...]) -> None:
+    """Add minted ids with the upstream's own; none where these are ambiguous."""
+    count = len(ids)
+    if count > 1 and len(set(ids)) != count:
         return
-    ids = place.record.ids
-    if len(set(ids)) != len(ids):
-        return
-    for call_id, minted in place.minted.items():
-        if minted.index < len(ids) and ids[minted.index]:
-            yield call_id, ids[minted.index]
+    for call_id, one in minted.items():
+        if one.index < count and ids[one.index]:
+            own[call_id] = ids[one.index]
+
+
+def _edit_at(at: int, edits: dict[int, Edit]) -> Edit:
+    """The edit of the message, which is made if there is none yet."""
+    edit = edits.get(at)
+    if edit is None:
+        edit = edits[at] = Edit()
+    return edit
+
+
+def trimmed(messages: Sequence[Message], lost_at: int) -> tuple[int, dict[int, Edit]]:
+    """Let the conversation begin at the user's first words after the lost turn, and keep the
+    system's words: where it begins, and the edits.
+
+    A lost turn without later words of the user stays: its calls and their results go together.
+    """
+    users = (at for at in range(lost_at, len(messages)) if messages[at].role == "user")
+    start = next(users, 0)
+    dropped = (at for at in range(start) if messages[at].role != "system")
+    return start, {at: Edit(dropped=True) for at in dropped}

@@ -106,16 +106,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """Bytes of all that may be put back of it."""
-        state = (
-            part for one in self.thoughts for part in (one.reasoning.text, one.reasoning.opaque)
-        )
-        texts = (self.text, self.reasoning or "", *state)
-        return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+        size = _utf8_size(self.text + (self.reasoning or ""))
+        for thought in self.thoughts:
+            size += _utf8_size(thought.reasoning.text) + _utf8_size(thought.reasoning.opaque)
+        return size
 
     @property
     def is_refused(self) -> bool:
         """Whether the upstream has refused all of it: its reasoning counts as unknown."""
         return self.disowned and self.reasoning is None and not self.thoughts
+
+
+def _utf8_size(text: str) -> int:
+    """Bytes of the text, which is seldom in another alphabet."""
+    if text.isascii():
+        return len(text)
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):

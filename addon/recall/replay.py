@@ -60,7 +60,7 @@ class Replay:
         """The turns that the messages name and memory does not hold, by namespace, for an
         upstream of this profile.
         """
-        named = (ours.token for place in self._places for ours in place.minted.values())
+        named = [ours.token for place in self._places for ours in place.minted.values()]
         absent = self._recall.absent(named)
         if not absent:
             return {}
@@ -78,8 +78,10 @@ class Replay:
         `copied` are the accounts of the state in the client's own copies.
         """
         self._resolve(profile)
-        origins = (_origin_of(place, copied) for place in reversed(self._places))
-        return next(filter(None, origins), "")
+        for place in reversed(self._places):
+            if origin := _origin_of(place, copied):
+                return origin
+        return ""
 
     def restore(
         self,

@@ -35,12 +35,12 @@ class Resolution:
 
     def read_ids(self) -> None:
         """Read the turns that minted ids name, and forget all that was found before."""
-        self.search.read(minted.token for place in self.places for minted in place.minted.values())
         for place in self.places:
             place.rule, place.record, place.token, place.why, place.needed = "", None, "", "", ""
             place.choice, place.is_kept, place.is_missed = b"", False, False
             for minted in place.minted.values():
                 self._stands[minted.token].add(place.at)
+        self.search.read(self._stands)
         self._keeps_ids = bool(self._stands)
         self._open = [order for order, place in enumerate(self.places) if not place.minted]
 

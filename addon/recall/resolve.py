@@ -83,8 +83,10 @@ def resolve(
 def _by_id(found: Resolution) -> None:
     for order, place in enumerate(found.places):
         tokens = {minted.token for minted in place.minted.values()}
-        record = found.search.turn(next(iter(tokens), ""))
-        if record is not None and len(tokens) == 1:
+        if len(tokens) != 1:
+            continue
+        record = found.search.turn(tokens.pop())
+        if record is not None:
             found.take(order, "id", record)
     for order, record in found.search.given({at: found.places[at] for at in found.open()}).items():
         found.take(order, "id", record)

@@ -5,11 +5,12 @@ Nothing is invented for a turn that is not found.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Literal
 
 import msgspec
 
-from addon.formats.chat.carriers import CARRIERS, THINK, THINKING_CHUNK, is_bound
+from addon.formats.chat.carriers import THINK, THINKING_CHUNK, is_bound
 from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
 from addon.formats.wire.pace import breathe
@@ -19,8 +20,10 @@ from addon.recall.message_edit import (
     Parcel,
     emptied,
     has_words,
+    is_packed,
     map_ids,
     packed,
+    trimmed,
     unbound,
     written,
 )
@@ -169,7 +172,8 @@ def restore(
             restorer.take(place)
     map_ids(messages, places, result.edits)
     if restorer.lost_at is not None:
-        _trim(messages, restorer.lost_at, result)
+        result.begins_at, dropped = trimmed(messages, restorer.lost_at)
+        result.edits |= dropped
     return result
 
 
@@ -181,7 +185,7 @@ _IN_CONTENT = {THINK, THINKING_CHUNK}
 """Fields of reasoning that stand in the content."""
 
 
-class _Request(msgspec.Struct, frozen=True, kw_only=True):
+class _Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What holds for all messages of a request."""
 
     profile: Profile
@@ -193,6 +197,13 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     foreign: frozenset[Reasoning]
     others: frozenset[int]
     shares: Mapping[int, Share]
+
+    @cached_property
+    def quotes(self) -> bool:
+        """Whether the words of all turns that were found go out."""
+        if self.policy.bare in ("now", "always") or self.policy.repairing:
+            return False
+        return self.profile.send == "all" and not self.joins
 
     def wants(self, place: Place) -> bool:
         """Whether the upstream wants reasoning for this message at all."""
@@ -248,6 +259,8 @@ class _Restorer:
 
     def take(self, place: Place) -> None:
         before, since = self._earlier.of(place)
+        if self._request.quotes and not before and self._is_quoted(place):
+            return
         refused = before == "bare" or (place.record is not None and place.record.is_refused)
         if self._policy.bare in ("now", "always") or refused:
             self._strip(place)
@@ -259,6 +272,16 @@ class _Restorer:
         self._carry(place)
         if place.record is not None and place.record.reasoning is not None:
             self._field_before = self._field_before or place.record.field
+
+    def _is_quoted(self, place: Place) -> bool:
+        """Put the words of a turn back that has nothing else, as most have; whether it is one."""
+        record = place.record
+        if record is None or record.thoughts or record.reasoning is None or place.is_missed:
+            return False
+        self._result.restored_bytes += record.size
+        self._quote(place, record, record.reasoning)
+        self._field_before = self._field_before or record.field
+        return True
 
     def _carry(self, place: Place) -> None:
         """Send what is known of the turn, or what is to be sent where nothing is."""
@@ -319,7 +342,7 @@ class _Restorer:
     def _put_back(self, place: Place, record: Record) -> None:
         own = self._request.owns(record)
         self._result.restored_bytes += record.size
-        if any(thought.reasoning.carrier in CARRIERS for thought in record.thoughts):
+        if record.thoughts and is_packed(record):
             self._unpack(place, record)
         elif record.thoughts and own and place.message.parts:
             self._think(place, record)
@@ -420,9 +443,7 @@ class _Restorer:
         is_known = record is not None and (record.thoughts or record.reasoning)
         if self._policy.bare == "now" and record is not None and is_known:
             self._result.disowned.add(record.token)
-        had_state = edit is not None
-        if record is not None and (record.disowned or record.thoughts):
-            had_state = True
+        had_state = edit or (record is not None and (record.disowned or record.thoughts))
         if self._request.demands(place) or (had_state and self._profile.stand_in):
             self._fill(place, self._policy.step)
 
@@ -466,7 +487,7 @@ class _Restorer:
                 self._result.rejected = Diagnosis(place.at, "missing", place.why)
 
     def _set(self, place: Place, fields: dict[str, str]) -> None:
-        if fields.keys() & _IN_CONTENT or place.message.carried:
+        if not _IN_CONTENT.isdisjoint(fields) or place.message.carried:
             parcel, share = Parcel(fields=fields), self._request.share(place)
             self._result.edits[place.at] = written(place, parcel, place.record, share)
         elif fields or place.message.reasoning:
@@ -477,17 +498,3 @@ class _Restorer:
         if rule == "missing" and why == place.why:
             needed = place.needed
         self._result.diagnoses.append(Diagnosis(place.at, rule, why, needed))
-
-
-def _trim(messages: Sequence[Message], lost_at: int, result: Restoration) -> None:
-    """Let the conversation begin at the user's first words after the lost turn, and keep the
-    system's words.
-
-    A lost turn without later words of the user stays: its calls and their results go together.
-    """
-    users = (at for at in range(lost_at, len(messages)) if messages[at].role == "user")
-    start = next(users, None)
-    if start is not None:
-        result.begins_at = start
-        dropped = (at for at in range(start) if messages[at].role != "system")
-        result.edits |= {at: Edit(dropped=True) for at in dropped}

@@ -14,7 +14,7 @@ from addon.recall.carried import contradicts
 from addon.recall.evidence import Candidate, Results, weigh
 from addon.recall.identity import normal_text
 from addon.recall.memory import MAX_CANDIDATES, Record
-from addon.recall.turn_keys import Keys, Lead, Place, is_unique
+from addon.recall.turn_keys import Keys, Lead, Place
 
 __all__ = ("Found", "Lookup", "Search")
 
@@ -72,11 +72,8 @@ class Search:
 
     def given(self, places: Mapping[int, Place]) -> dict[int, Record]:
         """The turns whose calls came to the client with the ids of the place's, by its order."""
-        keys = {
-            at: [self._keys.given(call.id) for call in place.message.calls]
-            for at, place in places.items()
-            if place.message.calls and all(map(is_unique, place.message.calls))
-        }
+        all_keys = {at: self._keys.given_in(place.message) for at, place in places.items()}
+        keys = {at: ways for at, ways in all_keys.items() if ways}
         if not keys:
             return {}
         tokens = self._lookup.tokens(chain(*keys.values()))

@@ -5,7 +5,7 @@ nothing else. What the record says of its place is compared then.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 
@@ -44,6 +44,9 @@ _UNIQUE = 12
 
 _LONGEST_ID = 256
 """Characters of an id that are looked at; real ones have fewer."""
+
+_NAMESPACES = 64
+"""Namespaces whose keys are begun already: those of the callers of the moment."""
 
 _FRAME = (16).to_bytes(8)
 """What `frame` puts before a digest."""
@@ -84,7 +87,9 @@ class Asked(msgspec.Struct, dict=True):
 
     @cached_property
     def words(self) -> Words:
-        return Words(self.message.text if self.message else "")
+        if self.message is None:
+            return Words("")
+        return self.message.fact(_words)
 
 
 class Place(msgspec.Struct, dict=True):
@@ -131,13 +136,12 @@ class Place(msgspec.Struct, dict=True):
 
     @cached_property
     def text(self) -> str:
-        return normal_text(self.message.text)
+        return self.message.fact(_text)
 
-    @cached_property
+    @property
     def marks(self) -> list[bytes]:
         """Digests of its calls, or of its text if there are none."""
-        breathe()
-        return [_call_mark(call) for call in self.message.calls] or [_text_mark(self.text)]
+        return self.message.fact(_marks)
 
     @property
     def said(self) -> int:
@@ -192,6 +196,7 @@ class Keys:
 
     def of_calls(self, place: Place) -> list[bytes]:
         """The keys of the place's calls."""
+        breathe()
         return [key for mark in place.marks for key in self._of_call(mark, place.anchor)]
 
     def of_results(self, place: Place, messages: Sequence[Message]) -> list[bytes]:
@@ -199,27 +204,17 @@ class Keys:
         calls, results = place.message.calls, results_after(messages, place.at)
         if not calls or any(call.id not in results for call in calls):
             return []
-        texts = (normal_text(results[call.id]) for call in calls)
-        return [
-            digest(self._namespace, "result", *pair)
-            for pair in zip(place.marks, texts, strict=True)
-        ]
+        texts = [results[call.id] for call in calls]
+        return place.message.fact(_of_results, self._namespace, *texts)
 
     def leads(self, place: Place, messages: Sequence[Message]) -> list[Lead]:
         """The keys by which the place's turn is looked for; it must be found by each call."""
         breathe()
-        if not place.message.calls:
-            marks = place.marks
-            if len(place.text) >= CUT_TEXT:
-                marks = [*marks, _text_mark(place.text[:CUT_TEXT])]
-            after = [self.after(mark, place.anchor) for mark in marks if place.after]
-            words = [self.words(mark, place.anchor) for mark in marks]
-            return [Lead(after, words, self.text(place.text))]
-        results = self.of_results(place, messages) or [b""] * len(place.marks)
-        return [
-            Lead([], [self.words(mark, place.anchor)], self.call(mark), result)
-            for mark, result in zip(place.marks, results, strict=True)
-        ]
+        message, anchor = place.message, place.anchor
+        if message.calls:
+            results = self.of_results(place, messages) or [b""] * len(place.marks)
+            return message.fact(_call_leads, self._namespace, anchor.words, *results)
+        return message.fact(_text_leads, self._namespace, anchor.after, anchor.words)
 
     def after(self, mark: bytes, anchor: Anchor) -> bytes:
         """Key of a text after a minted id."""
@@ -241,11 +236,15 @@ class Keys:
         """Key of a call by the id that its upstream gave it, and that the client got."""
         return digest(self._namespace, "given-id", call_id)
 
+    def given_in(self, message: Message) -> list[bytes]:
+        """The keys of the message's calls by these ids; none if others may have the same."""
+        return message.fact(_given, self._namespace)
+
     def sent(self, place: Place) -> bytes:
         """Key of the treatment of a place whose turn was not found."""
         breathe()
         position = (place.asked.context, place.after, place.anchor.words)
-        return digest(self._namespace, "sent", *position, place.text, *place.marks)
+        return place.message.fact(_sent, self._namespace, *position)
 
     def choice(self, conversation: str, prefix: Sequence[bytes | str]) -> bytes:
         """Key of the choice of a turn at the end of a prefix."""
@@ -266,7 +265,7 @@ def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Pla
     for at, message in enumerate(messages):
         if message.role == "user":
             if answers:
-                context = _context(context, answers)
+                context = _context(message, context, answers)
             asked, answers = Asked(message, after, context), []
         elif message.role == "assistant":
             minted: dict[str, MintedId] = {}
@@ -287,7 +286,7 @@ def is_unique(call: ToolCall) -> bool:
     return sum(map(str.isalnum, own)) >= _UNIQUE
 
 
-def _context(before: bytes, answers: list[Place]) -> bytes:
+def _context(message: Message, before: bytes, answers: list[Place]) -> bytes:
     """The context of a question after these answers to the question before."""
     count = len(answers)
     named = next((at for at in reversed(range(count)) if answers[at].minted), None)
@@ -296,7 +295,7 @@ def _context(before: bytes, answers: list[Place]) -> bytes:
         # What stood before an id is known by it.
         said = [list(answers[named].minted.values())[-1].token]
         answers = answers[named + 1 :]
-    return digest(*said, *(mark for place in answers for mark in place.marks))
+    return message.fact(_digest, *said, *(mark for place in answers for mark in place.marks))
 
 
 def results_after(messages: Sequence[Message], at: int) -> dict[str, str]:
@@ -310,6 +309,66 @@ def results_after(messages: Sequence[Message], at: int) -> dict[str, str]:
             break
         results[message.result_of] = message.text
     return results
+
+
+# What follows is found out of a message once, as long as it stands where it stood: clients replay
+# all of a conversation with each request.
+
+
+def _words(message: Message) -> Words:
+    return Words(message.text)
+
+
+def _text(message: Message) -> str:
+    return normal_text(message.text)
+
+
+def _marks(message: Message) -> list[bytes]:
+    breathe()
+    return [_call_mark(call) for call in message.calls] or [_text_mark(message.fact(_text))]
+
+
+def _digest(_: Message, *parts: bytes | str) -> bytes:
+    return digest(*parts)
+
+
+def _given(message: Message, namespace: bytes) -> list[bytes]:
+    keys = _keys_in(namespace)
+    if not all(map(is_unique, message.calls)):
+        return []
+    return [keys.given(call.id) for call in message.calls]
+
+
+def _sent(message: Message, namespace: bytes, *position: bytes | str) -> bytes:
+    marks = message.fact(_marks)
+    return digest(namespace, "sent", *position, message.fact(_text), *marks)
+
+
+def _of_results(message: Message, namespace: bytes, *results: str) -> list[bytes]:
+    return [
+        digest(namespace, "result", mark, normal_text(result))
+        for mark, result in zip(message.fact(_marks), results, strict=True)
+    ]
+
+
+def _text_leads(message: Message, namespace: bytes, after: str, words: bytes) -> list[Lead]:
+    keys, anchor, text = _keys_in(namespace), Anchor(after, "", words), message.fact(_text)
+    marks = message.fact(_marks)
+    if len(text) >= CUT_TEXT:
+        marks = [*marks, _text_mark(text[:CUT_TEXT])]
+    followed = [keys.after(mark, anchor) for mark in marks if after]
+    return [Lead(followed, [keys.words(mark, anchor) for mark in marks], keys.text(text))]
+
+
+def _call_leads(message: Message, namespace: bytes, words: bytes, *results: bytes) -> list[Lead]:
+    keys, anchor = _keys_in(namespace), Anchor("", "", words)
+    return [
+        Lead([], [keys.words(mark, anchor)], keys.call(mark), result)
+        for mark, result in zip(message.fact(_marks), results, strict=True)
+    ]
+
+
+_keys_in = lru_cache(_NAMESPACES)(Keys)
 
 
 def _text_mark(text: str) -> bytes:

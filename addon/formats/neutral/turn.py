@@ -195,6 +195,21 @@ class Message(msgspec.Struct, dict=True):
     none has any.
     """
 
+    def fact[T](self, learn: Callable[..., T], *of: Any) -> T:
+        """What a pure function makes of it and of these; found out again only when these are
+        others than the last time.
+        """
+        known = self._facts.get(learn)
+        if known is None or known[0] != of:
+            known = self._facts[learn] = (of, learn(self, *of))
+        found: T = known[1]
+        return found
+
+    @cached_property
+    def _facts(self) -> dict[Callable[..., Any], tuple[tuple[Any, ...], Any]]:
+        """What was made of it by each function, and of what else."""
+        return {}
+
     @property
     def thinks(self) -> bool:
         """Whether it holds reasoning in another shape than a plain string, if only as state."""
