@@ -23,12 +23,13 @@ from addon.formats.neutral.protocols import Head, Keep
 from addon.formats.neutral.request import Request, malformed
 from addon.formats.paths import Endpoint
 from addon.formats.responses.request import LEAST_LIMIT
-from addon.formats.tolerant.length import refuse_long
+from addon.formats.tolerant.length import cut_unless_long
 from addon.formats.wire.pace import breathe
+from addon.formats.wire.pieces import Cut
 from addon.formats.wire.splice import MalformedJson
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
-from addon.mirror.blocks import stripped
+from addon.mirror.blocks import has_marks, stripped
 from addon.recall.commits import Commit, Storing
 from addon.recall.replay import Replay
 from addon.recall.sealed import Copies
@@ -180,13 +181,11 @@ class Intake:
     def _understand(self, body: bytes) -> _Understood:
         arrival, services = self._arrival, self._arrival.services
         most = arrival.snapshot.server.max_messages
-        refuse_long(body, most)
-        breathe()
-        body = stripped(body, services.id_key)
+        body, cut = _taken_apart(body, most, services)
         breathe()
         copies = Copies(services.seal_key, arrival.principal.id, services.retired_seal_keys)
         past = services.answers.past(arrival.principal.id, most)
-        side = read(arrival.endpoint, body, copies.open, past)
+        side = read(arrival.endpoint, body, copies.open, past, cut)
         self.request = side.request
         found = _candidates(arrival, side.request.model)
         side = side.for_upstreams([candidate.upstream for candidate in found])
@@ -277,6 +276,20 @@ class Intake:
             conversation_id=self._conversation_id,
             storing=storing,
         )
+
+
+def _taken_apart(body: bytes, most: int, services: Services) -> tuple[bytes, Cut | None]:
+    """The body without the reasoning that was shown, and in pieces, if it can be cut so. Raises
+    RequestError for more than `most` messages.
+    """
+    cut = cut_unless_long(body, most, services.pieces)
+    breathe()
+    if cut is not None and not has_marks(cut):
+        return body, cut
+    bare = stripped(body, services.id_key)
+    if bare is not body and cut is not None:
+        cut = services.pieces.cut(services.pieces.begin(bare))
+    return bare, cut
 
 
 def _keep_for(arrival: Arrival, storing: Storing) -> Keep:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from addon.exchange.stored_answers import StoredAnswers
+from addon.formats.wire.pieces import Pieces
 from addon.ledger.meter import Meter
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
@@ -13,6 +14,10 @@ from shared.clock import Clock
 from shared.store.lookup import Found, Wanted
 
 __all__ = ("Services",)
+
+
+_PIECES_BYTES = 32 * 1024 * 1024
+"""As much as half a dozen of the longest conversations take, or a hundred of the usual ones."""
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -37,3 +42,6 @@ class Services(msgspec.Struct, frozen=True):
     """Sealed such reasoning before the secret was changed."""
 
     random: Callable[[int], bytes]
+
+    pieces: Pieces = msgspec.field(default_factory=lambda: Pieces(_PIECES_BYTES))
+    """What is known of the messages that came last."""

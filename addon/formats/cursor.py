@@ -6,6 +6,8 @@ The body, not the path, tells its format.
 
 from typing import Any
 
+import msgspec
+
 from addon.formats.chat import request as chat_request
 from addon.formats.neutral.request import Request, opened
 from addon.formats.neutral.turn import Message
@@ -13,11 +15,12 @@ from addon.formats.responses import request as responses_request
 from addon.formats.tolerant.history import messages_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.pace import breathe_for
+from addon.formats.wire.pieces import Cut
 from addon.formats.wire.splice import MalformedJson, Members, value
 
 __all__ = ("decode", "is_plain")
 
-_KINDS = (
+_FOREIGN = (
     "additional_tools",
     "custom",
     "document",
@@ -36,15 +39,30 @@ _KINDS = (
 _ENDS = ("_call", "_call_output", "tool_result", "tool_use")
 """What the types of all calls and results end in."""
 
-_MARKS = tuple([f'"{kind}"'.encode() for kind in _KINDS] + [f'{end}"'.encode() for end in _ENDS])
+_MARKS = tuple([f'"{kind}"'.encode() for kind in _FOREIGN] + [f'{end}"'.encode() for end in _ENDS])
 """A search for these texts is quick, but may hit a member's name (`function_call`) or a string:
 only then the messages are read.
 """
 
 
-def is_plain(parts: Members) -> bool:
+class _Kind(msgspec.Struct):
+    type: Any = None
+
+
+class _Kinds(_Kind):
+    """What tells the kind of a message."""
+
+    content: msgspec.Raw = msgspec.Raw(b"null")
+    tool_calls: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_KINDS = msgspec.json.Decoder(_Kinds)
+_KIND_LIST = msgspec.json.Decoder(list[_Kind])
+
+
+def is_plain(parts: Members, cut: Cut | None = None) -> bool:
     """Whether a body of these members is plain Chat Completions, which chat upstreams take
-    as it is; so is one that nobody can read.
+    as it is; so is one that nobody can read. `cut` is the body in pieces, if it could be cut so.
     """
     found = dict(parts)
     try:
@@ -52,11 +70,31 @@ def is_plain(parts: Members) -> bool:
             return "messages" not in found and "input" not in found
         if not all(map(_is_plain_tool, dicts_in(value(found.get("tools", b"null"))))):
             return False
+        if cut is not None:
+            return not any(piece.fact(_is_foreign_text) for piece in cut.pieces)
         if not any(_holds(found["messages"], mark) for mark in _MARKS):
             return True
         return not any(map(_is_foreign, dicts_in(value(found["messages"]))))
     except MalformedJson:
         return True
+
+
+def _is_foreign_text(message: bytes) -> bool:
+    try:
+        found = _KINDS.decode(message)
+        kinds = [found, *_kinds_in(found.content), *_kinds_in(found.tool_calls)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        kinds = []  # the lenient reader takes it
+    if kinds and not any(_is_foreign_kind(as_str(block.type)) for block in kinds):
+        return False
+    return any(mark in message for mark in _MARKS) and _is_foreign(value(message))
+
+
+def _kinds_in(blocks: msgspec.Raw) -> list[_Kind]:
+    text = bytes(blocks)
+    if text.startswith(b"["):
+        return _KIND_LIST.decode(text)
+    return []
 
 
 def _holds(text: bytes, mark: bytes) -> bool:
@@ -70,8 +108,11 @@ def _is_plain_tool(tool: dict[str, Any]) -> bool:
 
 def _is_foreign(message: dict[str, Any]) -> bool:
     held = [message, *dicts_in(message.get("content")), *dicts_in(message.get("tool_calls"))]
-    kinds = [as_str(block.get("type")) for block in held]
-    return any(kind in _KINDS or kind.endswith(_ENDS) for kind in kinds)
+    return any(_is_foreign_kind(as_str(block.get("type"))) for block in held)
+
+
+def _is_foreign_kind(kind: str) -> bool:
+    return kind in _FOREIGN or kind.endswith(_ENDS)
 
 
 def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> Request:

@@ -19,9 +19,10 @@ from typing import Literal
 
 import msgspec
 
+from addon.formats.wire.pieces import Cut as CutBody
 from addon.formats.wire.splice import MalformedJson, elements, members, value
 
-__all__ = ("Block", "Style", "new_token", "stripped")
+__all__ = ("Block", "Style", "has_marks", "new_token", "stripped")
 
 type Style = Literal["details", "think"]
 type Cut = tuple[int, int]
@@ -29,6 +30,8 @@ type Cut = tuple[int, int]
 
 _NAME = b"--thinkback"
 """The part of a mark that no encoder escapes."""
+
+_ANY_MARK = re.compile(re.escape(_NAME))
 
 _MOST_MARKS = 5_000
 """Marks that a body may hold: no conversation has so many, and each costs a closer look."""
@@ -107,6 +110,15 @@ def stripped(body: bytes, key: bytes) -> bytes:
     if not cuts:
         return body
     return _without(body, cuts)
+
+
+def has_marks(body: CutBody) -> bool:
+    """Whether there may be blocks in a request's body."""
+    return body.holds(_ANY_MARK, _is_marked)
+
+
+def _is_marked(text: bytes) -> bool:
+    return _NAME in text
 
 
 def _without(text: bytes, cuts: list[Cut]) -> bytes:

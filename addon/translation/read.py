@@ -1,6 +1,5 @@
 """A client's request, read once, for the pair that it will be one side of."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -13,12 +12,14 @@ from addon.formats.chat.patch_request import ChatRequest
 from addon.formats.messages import patch_request as messages_patch
 from addon.formats.messages import request as messages_request
 from addon.formats.neutral.protocols import Unseal
-from addon.formats.neutral.request import Request, WireFormat, cut
+from addon.formats.neutral.request import Request, WireFormat, outline_of
+from addon.formats.neutral.request import cut as cut_body
 from addon.formats.paths import Endpoint
 from addon.formats.responses import patch_request as responses_patch
 from addon.formats.responses import request as responses_request
 from addon.formats.responses.request import Past
 from addon.formats.wire.lenient import as_dict, as_str, decode_leniently
+from addon.formats.wire.pieces import Cut
 from addon.formats.wire.splice import Members
 from addon.translation.across_formats import AcrossFormats
 from addon.translation.pair import ByUpstream, ClientRequest, Identity, Pair
@@ -30,8 +31,6 @@ from addon.translation.same_format import (
 from shared.config.schema import Upstream
 
 __all__ = ("ClientSide", "read")
-
-_PICTURE = re.compile(rb'"type"\s*:\s*"(image|image_url|input_image|file|input_file)"')
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TEXT = msgspec.json.Decoder(str)
@@ -57,20 +56,26 @@ class ClientSide(msgspec.Struct, frozen=True):
         return self.translated()
 
 
-def read(endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None) -> ClientSide:
-    """Decode a request; `past` is what it may go on from. Raises RequestError."""
-    parts = cut(body)
+def read(
+    endpoint: Endpoint, body: bytes, unseal: Unseal, past: Past | None, cut: Cut | None = None
+) -> ClientSide:
+    """Decode a request; `past` is what it may go on from, `cut` the body in pieces if it can be
+    cut so. Raises RequestError.
+    """
+    parts = cut_body(body) if cut is None else outline_of(cut)
     translated = partial(_translated, endpoint, body, parts, unseal, past)
-    if endpoint.wire_format == "chat" and cursor.is_plain(parts):
-        chat = patch_request.decode(body, endpoint.deployment, parts=parts)
-        if not _replays_custom_calls(chat):
+    if endpoint.wire_format == "chat" and cursor.is_plain(parts, cut):
+        chat = patch_request.decode(body, endpoint.deployment, parts=parts, cut=cut)
+        if not chat.replays_custom_calls:
             return _chat_side(chat, translated)
     if endpoint.wire_format == "responses":
-        responses = responses_patch.decode(body, past=past, unseal=unseal, parts=parts)
+        whole = parts if cut is None else cut.parts
+        responses = responses_patch.decode(body, past=past, unseal=unseal, parts=whole)
         if responses.is_native:
             return _mixed_side(ResponsesOverResponses, endpoint, responses)
     if endpoint.wire_format == "messages":
-        messages = messages_patch.decode(body, unseal=unseal, parts=parts)
+        whole = parts if cut is None else cut.parts
+        messages = messages_patch.decode(body, unseal=unseal, parts=whole)
         if messages is not None:
             return _mixed_side(MessagesOverMessages, endpoint, messages)
     return translated()
@@ -94,22 +99,13 @@ def _mixed_side[Patchable: (responses_patch.PatchableRequest, messages_patch.Pat
 
 def _chat_side(chat: ChatRequest, translated: Callable[[], ClientSide]) -> ClientSide:
     request = _chat_request(chat)
-    pictured = _PICTURE.search(chat.body) is not None
-    takes = partial(_takes_chat, pictured)
+    takes = partial(_takes_chat, chat.pictured)
     return ClientSide(request, partial(ChatOverChat, request, chat), takes, translated)
 
 
 def _takes_chat(pictured: bool, upstream: Upstream) -> bool:
     """Whether a chat body may go as it is; pictures are refused by decoding them."""
     return upstream.api == "chat" and not (upstream.images == "refuse" and pictured)
-
-
-def _replays_custom_calls(chat: ChatRequest) -> bool:
-    """Whether a call has arguments that are no JSON: Cursor replays the calls of a custom
-    tool after a switch to a mode that no longer declares it.
-    """
-    calls = (call for message in chat.messages for call in message.calls)
-    return any(call.arguments.lstrip()[:1] not in ("", "{") for call in calls)
 
 
 def _translated(

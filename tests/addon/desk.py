@@ -14,6 +14,7 @@ from addon.exchange.stored_answers import StoredAnswers
 from addon.exchange.verdict import Reply, Verdict
 from addon.formats.neutral.problem import Problem
 from addon.formats.paths import classify
+from addon.formats.wire.pieces import Pieces
 from addon.ledger.meter import Meter
 from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring
@@ -72,6 +73,7 @@ class Desk:
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
         self.answers = self.new_answers()
+        self.pieces = Pieces(16 * 1024 * 1024)
 
     def new_answers(self) -> StoredAnswers:
         """The stored answers as a process over the same database has them."""
@@ -127,6 +129,7 @@ class Desk:
             seal_key=b"a key that seals what clients carry"[:32],
             retired_seal_keys=(),
             random=Random().randbytes,
+            pieces=self.pieces,
         )
 
     def open(

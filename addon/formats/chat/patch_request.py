@@ -1,24 +1,30 @@
 """Chat requests: read what routing and recall need, patch the rest byte for byte."""
 
+from collections.abc import Buffer
 from functools import partial
-from typing import Any
 
 import msgspec
 
+from addon.formats.chat.known_message import (
+    ANNEX,
+    PICTURE,
+    KnownMessage,
+    message_at,
+    read_message,
+)
+from addon.formats.neutral.problem import RequestError
+from addon.formats.neutral.request import cut as cut_body
 from addon.formats.neutral.request import (
-    cut,
     malformed,
     model_of,
-    no_content,
     refuse_parts,
     refused,
 )
-from addon.formats.neutral.turn import Edit, Message, Role, ToolCall
+from addon.formats.neutral.turn import Edit, Message
 from addon.formats.tolerant.content import REASONING_FIELDS
-from addon.formats.tolerant.malformed import refuse_malformed_one
-from addon.formats.tolerant.parts import arguments_of
-from addon.formats.wire.lenient import as_dict, as_int, as_str, dicts_in
+from addon.formats.wire.lenient import as_int
 from addon.formats.wire.pace import breathe, breathe_for
+from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
@@ -26,6 +32,7 @@ from addon.formats.wire.splice import (
     changed,
     elements,
     members,
+    object_in_pieces,
     object_text,
     scalar_text,
     value,
@@ -39,60 +46,39 @@ _FEW_IDS = 16
 here on it is quicker to read the message.
 """
 
-ANNEX = "extra_content"
-"""Member of a tool call with state that its upstream wants back."""
-
-_ROLES: dict[Any, Role] = {
-    "developer": "system",
-    "system": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
-"""Neutral roles; `developer` is OpenAI's newer `system`, `function` its older `tool`."""
-
-
-_SPEAKERS = ("system", "user")
-"""Roles whose messages have a content always."""
-
-_CONTENTS = (b'"', b"[", b"{")
-"""What the text of a content begins with."""
-
-
-class _Wire(msgspec.Struct):
-    """A message as it came; any member may be of any type."""
-
-    role: Any = None
-    content: msgspec.Raw = msgspec.Raw(b"null")
-    tool_calls: Any = None
-    function_call: Any = None
-    tool_call_id: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    reasoning_text: Any = None
-    reasoning_details: Any = None
-
-
-_WIRE = msgspec.json.Decoder(_Wire)
-_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
-_EMPTY: dict[bytes, Any] = {b"{": {}, b'"': ""}
-"""Parts by what their texts begin with."""
-
 
 class ChatRequest(msgspec.Struct):
     """A decoded chat request and the text it was made of."""
 
     body: bytes
     parts: Members
+    """Its members; the messages stand in `pieces`."""
+
     model: str
     stream: bool
     usage_asked: bool
     """Whether the client wants to see the streamed usage chunk."""
 
     has_tools: bool
-    raw_messages: list[bytes]
+    pieces: list[Piece]
+    """The messages' texts, with what is known of them."""
+
     messages: list[Message]
+    replays_custom_calls: bool
+    """Whether a call has arguments that are no JSON: Cursor replays the calls of a custom tool
+    after a switch to a mode that no longer declares it.
+    """
+
+    pictured: bool
+    """Whether a picture or a file may be in it."""
+
+    span: Buffer
+    """The text of the array of messages."""
+
+    @property
+    def raw_messages(self) -> list[bytes]:
+        """The messages' texts."""
+        return [piece.raw for piece in self.pieces]
 
     @property
     def max_tokens(self) -> int | None:
@@ -110,29 +96,56 @@ class ChatRequest(msgspec.Struct):
         return max(1, as_int(value(dict(self.parts).get("n", b"null"))) or 1)
 
 
-def decode(body: bytes, deployment: str = "", parts: Members | None = None) -> ChatRequest:
-    """Read a chat request; `deployment` names the model instead of the body, `parts` are its
-    members when it was `cut` before. Raises RequestError.
+def decode(
+    body: bytes, deployment: str = "", parts: Members | None = None, cut: Cut | None = None
+) -> ChatRequest:
+    """Read a chat request; `deployment` names the model instead of the body. It may have been
+    taken apart before: `parts` are its members, `cut` is the body in pieces. Raises RequestError.
     """
     if parts is None:
-        parts = cut(body)
-    found = dict(parts)
+        parts = cut_body(body)
     try:
-        raw_messages = elements(_messages_text(found))
-        messages = [_message(raw, f"messages[{at}]") for at, raw in enumerate(raw_messages)]
-        refuse_parts(sum(len(message.calls) for message in messages))
-        return ChatRequest(
-            body=body,
-            parts=parts,
-            model=model_of(deployment or value(found.get("model", b"null"))),
-            stream=found.get("stream") == b"true",
-            usage_asked=_usage_asked(found.get("stream_options", b"null")),
-            has_tools=found.get("tools", b"null") not in (b"null", b"[]"),
-            raw_messages=raw_messages,
-            messages=messages,
-        )
+        if cut is not None and cut.name == "messages":
+            return _decoded(body, deployment, parts, cut.pieces, cut.span)
+        span = _messages_text(dict(parts))
+        return _decoded(body, deployment, parts, list(map(Piece, elements(span))), span)
     except MalformedJson as error:
         raise malformed(error) from error
+
+
+def _decoded(
+    body: bytes, deployment: str, parts: Members, pieces: list[Piece], span: Buffer
+) -> ChatRequest:
+    found = dict(parts)
+    read = _read_all(pieces)
+    messages = [one.message for one in read]
+    refuse_parts(sum([len(message.calls) for message in messages]))
+    return ChatRequest(
+        body=body,
+        parts=parts,
+        model=model_of(deployment or value(found.get("model", b"null"))),
+        stream=found.get("stream") == b"true",
+        usage_asked=_usage_asked(found.get("stream_options", b"null")),
+        has_tools=found.get("tools", b"null") not in (b"null", b"[]"),
+        pieces=pieces,
+        messages=messages,
+        replays_custom_calls=any(one.has_custom_call for one in read),
+        pictured=any(one.pictured for one in read) or _is_pictured_beside(parts),
+        span=span,
+    )
+
+
+def _read_all(pieces: list[Piece]) -> list[KnownMessage]:
+    try:
+        return [piece.fact(read_message) for piece in pieces]
+    except RequestError:
+        for at, piece in enumerate(pieces):
+            message_at(piece.raw, f"messages[{at}]")  # what is wrong is told with its place
+        raise
+
+
+def _is_pictured_beside(parts: Members) -> bool:
+    return any(PICTURE.search(raw) for key, raw in parts if key != "messages")
 
 
 def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: Members) -> bytes:
@@ -146,40 +159,71 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
         changes["model"] = scalar_text(model)
     if request.stream and not request.usage_asked:
         changes["stream_options"] = _with_usage(dict(request.parts).get("stream_options", b"null"))
-    if edits:
-        texts = _edited_messages(request.raw_messages, edits)
-        if texts != request.raw_messages:
-            changes["messages"] = array_text(texts)
+    messages = _edited_messages(request.pieces, edits) if edits else None
     parts = _replaced(request.parts, changes)
-    if parts == request.parts:
+    if messages is None and parts == request.parts:
         return request.body
-    return object_text(parts)
+    return object_in_pieces(parts, "messages", messages or [request.span])
 
 
 def with_system_role(request: ChatRequest, edits: dict[int, Edit]) -> dict[int, Edit]:
     """The edits, and those that make `system` of the role `developer`, which means the same and
     only OpenAI's own API knows (https://platform.openai.com/docs/api-reference/chat/create).
     """
-    if b'"developer"' not in request.body:
+    named = [
+        at for at, piece in enumerate(request.pieces) if piece.fact(read_message).is_developers
+    ]
+    if not named:
         return edits
     edits = dict(edits)
-    for at, raw in enumerate(request.raw_messages):
-        if request.messages[at].role == "system" and _wire(raw).role == "developer":
-            edit = edits.get(at, Edit())
-            role = {"role": b'"system"'}
-            edits[at] = msgspec.structs.replace(edit, members={**edit.members, **role})
+    for at in named:
+        edit = edits.get(at, Edit())
+        role = {"role": b'"system"'}
+        edits[at] = msgspec.structs.replace(edit, members={**edit.members, **role})
     return edits
 
 
-def _edited_messages(raws: list[bytes], edits: dict[int, Edit]) -> list[bytes]:
-    texts: list[bytes] = []
-    for at, raw in enumerate(raws):
+def _edited_messages(pieces: list[Piece], edits: dict[int, Edit]) -> list[Buffer] | None:
+    """The text of the array with the edits, in pieces; None when they change nothing."""
+    texts: list[Buffer] = []
+    has_changed = False
+    for at, piece in enumerate(pieces):
         edit = edits.get(at)
         if edit is None:
-            texts.append(raw)
-        elif not edit.dropped:
-            texts.append(edited(raw, edit))
-    return texts
+            texts += (b",", piece.raw)
+        elif edit.dropped:
+            has_changed = True
+        else:
+            new = _spliced(piece, edit) or (edited(piece.raw, edit),)
+            has_changed = has_changed or len(new) > 1 or new[0] != piece.raw
+            texts += (b",", *new)
+    if not has_changed:
+        return None
+    return [b"[", *texts[1:], b"]"]
+
+
+def _spliced(piece: Piece, edit: Edit) -> tuple[bytes, ...]:
+    """The same as `edited`, in pieces, for a message that is known to change as nearly all do;
+    empty for any other.
+    """
+    breathe()
+    raw, ids = piece.raw, edit.ids
+    read = piece.fact(read_message)
+    if edit.annexes or edit.members or (edit.reasoning is not None and read.has_reasoning):
+        return ()
+    if len(ids) > 1 or not ids.keys() <= read.id_places.keys():
+        return ()
+    texts: list[bytes] = []
+    at = 0
+    for old, new in ids.items():
+        start, at = read.id_places[old]
+        texts += (raw[:start], scalar_text(new))
+    if not edit.reasoning:
+        return (*texts, raw[at:])
+    texts.append(raw[at:-1])
+    for field, thought in edit.reasoning.items():
+        texts += (b",", scalar_text(field), b":", scalar_text(thought))
+    return (*texts, b"}")
 
 
 def edited(raw: bytes, edit: Edit) -> bytes:
@@ -292,94 +336,3 @@ def _replaced(parts: Members, changes: dict[str, bytes]) -> Members:
     present = {key for key, _ in parts}
     added = [(key, raw) for key, raw in changes.items() if key not in present]
     return [(key, raw) for key, raw in patched + added if raw]
-
-
-def _message(raw: bytes, place: str) -> Message:
-    breathe()
-    wire = _wire(raw)
-    refuse_malformed_one(_outline(raw, wire), place)
-    calls = dicts_in(wire.tool_calls)
-    annexes: tuple[Any, ...] = ()
-    if any(ANNEX in call for call in calls):
-        annexes = tuple(call.get(ANNEX) for call in calls)
-    role = _ROLES.get(as_str(wire.role), "")
-    if role in _SPEAKERS and not _has_content(raw, bytes(wire.content)):
-        raise no_content(wire.role)
-    return Message(
-        role=role,
-        content=bytes(wire.content),
-        calls=_calls(calls, wire.function_call),
-        result_of=as_str(wire.tool_call_id),
-        reasoning=_reasoning(wire),
-        carried=wire.reasoning_details is not None or bool(annexes),
-        details=tuple(_array(wire.reasoning_details)),
-        annexes=annexes,
-    )
-
-
-def _outline(raw: bytes, wire: _Wire) -> Any:
-    """What can be malformed about a message, without what it says."""
-    if not raw.startswith(b"{"):
-        return None
-    content: Any = bytes(wire.content)
-    if content.startswith(b"["):
-        content = _part_outlines(content)
-    elif content.startswith(_CONTENTS):
-        content = ""
-    else:
-        content = value(content)
-    return {"role": wire.role, "tool_calls": wire.tool_calls, "content": content}
-
-
-def _part_outlines(content: bytes) -> list[Any]:
-    """For each part of a content an empty one of its kind."""
-    try:
-        parts = _PARTS.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return []  # the upstream will say so
-    return [_EMPTY.get(bytes(part)[:1]) for part in parts]
-
-
-def _array(given: Any) -> list[Any]:
-    if not isinstance(given, list):
-        return []
-    return given
-
-
-def _has_content(raw: bytes, content: bytes) -> bool:
-    """Whether the message has a content, if only an empty one: Cursor sends null for that, too."""
-    if content == b"null":
-        return "content" in dict(members(raw))
-    return content.startswith(_CONTENTS)
-
-
-def _reasoning(wire: _Wire) -> tuple[tuple[str, str], ...]:
-    members = [(field, getattr(wire, field)) for field in REASONING_FIELDS]
-    return tuple((field, thought) for field, thought in members if isinstance(thought, str))
-
-
-def _wire(raw: bytes) -> _Wire:
-    try:
-        return _WIRE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # a lone surrogate or an odd number: the lenient reader takes it
-    try:
-        parts = dict(members(raw))
-    except MalformedJson:
-        return _Wire()  # not an object: the upstream will say so
-    content = msgspec.Raw(parts.pop("content", b"null"))
-    others = {key: value(raw) for key, raw in parts.items() if key in _Wire.__struct_fields__}
-    return _Wire(content=content, **others)
-
-
-def _calls(raw_calls: list[dict[str, Any]], legacy: Any) -> tuple[ToolCall, ...]:
-    calls = [_call(call.get("id"), as_dict(call.get("function"))) for call in raw_calls]
-    if isinstance(legacy, dict):
-        calls.append(_call(None, legacy))
-    return tuple(calls)
-
-
-def _call(call_id: Any, function: dict[str, Any]) -> ToolCall:
-    breathe()
-    arguments = arguments_of(function.get("arguments"))
-    return ToolCall(as_str(call_id), as_str(function.get("name")), arguments)

@@ -6,6 +6,7 @@ import msgspec
 
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.turn import Message
+from addon.formats.wire.pieces import Cut
 from addon.formats.wire.splice import MalformedJson, Members, members, utf8_text, value
 
 __all__ = (
@@ -22,6 +23,7 @@ __all__ = (
     "model_of",
     "no_content",
     "opened",
+    "outline_of",
     "refuse_duplicates",
     "refuse_parts",
     "refused",
@@ -185,6 +187,15 @@ def cut(body: bytes) -> Members:
     except MalformedJson as error:
         raise malformed(error) from error
     return parts
+
+
+def outline_of(body: Cut) -> Members:
+    """The members of a body in pieces. Raises RequestError when it names a routing key twice."""
+    try:
+        refuse_duplicates(body.outline)
+    except MalformedJson as error:
+        raise malformed(error) from error
+    return body.outline
 
 
 def opened(body: bytes, parts: Members | None = None) -> dict[str, Any]:

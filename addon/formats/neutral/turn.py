@@ -161,8 +161,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         return (*parts, *self.calls)
 
 
-class Message(msgspec.Struct, dict=True):
-    """One message of a replayed conversation, in any format."""
+class Message(msgspec.Struct, frozen=True, dict=True):
+    """One message of a replayed conversation, in any format; requests share it."""
 
     role: Role
     content: bytes = b"null"

@@ -2,10 +2,11 @@
 
 from addon.formats.neutral.request import refused, too_many, too_much_in_it
 from addon.formats.wire.pace import breathe
+from addon.formats.wire.pieces import Cut, Pieces
 from addon.formats.wire.splice import MalformedJson, Members, count, members
 from addon.formats.wire.weight import count_values, has_more
 
-__all__ = ("refuse_long",)
+__all__ = ("cut_unless_long", "refuse_long")
 
 _CONVERSATION = ("messages", "input")
 _TOOLS = ("tools", "functions")
@@ -21,11 +22,28 @@ FEWEST_VALUES = 100_000
 """JSON values that any request may have: a hundred tools have some ten thousand."""
 
 
+def cut_unless_long(body: bytes, most: int, known: Pieces) -> Cut | None:
+    """The body with its conversation in pieces, None when it can't be cut so. Raises RequestError
+    as `refuse_long` does.
+    """
+    begun, allowed = known.begin(body), _most_values(most)
+    if begun is not None and begun.separators > allowed and begun.values(allowed) > allowed:
+        raise too_much_in_it(allowed, _REMEDY)
+    cut = known.cut(begun)
+    if begun is None or cut is None:
+        refuse_long(body, most)
+        return None
+    if begun.commas >= most:
+        _refuse_others(cut.outline)
+        _refuse_many(cut.outline, most, len(cut.pieces))
+    return cut
+
+
 def refuse_long(body: bytes, most: int) -> None:
     """Raise RequestError for a body of any format with more than `most` messages and items,
     or tools.
     """
-    allowed = max(FEWEST_VALUES, VALUES_OF_A_MESSAGE * most)
+    allowed = _most_values(most)
     values = count_values(body, allowed)
     if values > allowed:
         raise too_much_in_it(allowed, _REMEDY)
@@ -35,9 +53,18 @@ def refuse_long(body: bytes, most: int) -> None:
     try:
         parts = members(body)
         _refuse_others(parts)
-        conversation, tools = _count(parts, _CONVERSATION, most), _count(parts, _TOOLS, most)
+        _refuse_many(parts, most)
     except MalformedJson as error:
         raise refused("invalid_json", f"The request is refused: {error}.") from error
+
+
+def _most_values(most: int) -> int:
+    return max(FEWEST_VALUES, VALUES_OF_A_MESSAGE * most)
+
+
+def _refuse_many(parts: Members, most: int, more: int = 0) -> None:
+    """`more` messages stand beside these members."""
+    conversation, tools = more + _count(parts, _CONVERSATION, most), _count(parts, _TOOLS, most)
     if conversation > most:
         raise too_many("messages", conversation, most, _REMEDY)
     if tools > most:

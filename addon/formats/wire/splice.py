@@ -7,7 +7,7 @@ where duplicated keys are possible, which msgspec drops.
 
 import json
 import re
-from collections.abc import Buffer, Callable, Iterator, Mapping
+from collections.abc import Buffer, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = (
     "elements",
     "json_text",
     "members",
+    "object_in_pieces",
     "object_text",
     "replaced",
     "scalar_text",
@@ -137,6 +138,20 @@ def object_text(parts: Members) -> bytes:
     pieces = [piece for key, raw in parts for piece in (b",", _key_text(key), b":", raw)]
     # One join: each sum of bytes would copy megabytes once more.
     return b"".join([b"{", *pieces[1:], b"}"])
+
+
+def object_in_pieces(parts: Members, name: str, pieces: Sequence[Buffer]) -> bytes:
+    """The object with these members, of which the one of this name has the text of the pieces."""
+    breathe()
+    joined: list[Buffer] = []
+    for key, raw in parts:
+        joined += (b",", _key_text(key), b":")
+        if key == name:
+            joined += pieces
+        else:
+            joined.append(raw)
+    joined[:1] = [b"{"]
+    return b"".join([*joined, b"}"])
 
 
 def array_text(parts: list[bytes]) -> bytes:

@@ -6,12 +6,12 @@ import re
 
 from addon.formats.wire.pace import breathe
 
-__all__ = ("count_values", "has_more")
+__all__ = ("SEPARATORS", "count_outside_strings", "count_values", "has_more")
 
 STEP = 256 * 1024
 """Bytes that are looked at between two breaths."""
 
-_SEPARATORS = (b",", b"[", b"{")
+SEPARATORS = (b",", b"[", b"{")
 """Before each value but the first of a text stands one of these, or a key after one."""
 
 _WITHIN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
@@ -23,7 +23,21 @@ def count_values(text: bytes, most: int) -> int:
     """
     if _separators(text, 0, len(text), most) <= most:
         return most
-    return _outside_strings(text, most)
+    return count_outside_strings(text, most)
+
+
+def count_outside_strings(text: bytes, most: int) -> int:
+    """The same, for a text that begins outside of strings, and exactly unless there are more."""
+    found, at = 0, 0
+    while found <= most:
+        opening = text.find(b'"', at)
+        end = len(text) if opening < 0 else opening
+        found += _separators(text, at, end, most)
+        if opening < 0:
+            break
+        at = _after_string(text, opening + 1)
+        breathe()
+    return found
 
 
 def has_more(text: bytes, sign: bytes, most: int) -> bool:
@@ -33,7 +47,7 @@ def has_more(text: bytes, sign: bytes, most: int) -> bool:
 
 def _separators(text: bytes, start: int, end: int, most: int) -> int:
     """How many there are, strings included, or a few more than `most`."""
-    return _count(text, _SEPARATORS, start, end, most)
+    return _count(text, SEPARATORS, start, end, most)
 
 
 def _count(text: bytes, signs: tuple[bytes, ...], start: int, end: int, most: int) -> int:
@@ -43,19 +57,6 @@ def _count(text: bytes, signs: tuple[bytes, ...], start: int, end: int, most: in
             found += text.count(sign, at, min(at + STEP, end))
         if found > most:
             break
-        breathe()
-    return found
-
-
-def _outside_strings(text: bytes, most: int) -> int:
-    found, at = 0, 0
-    while found <= most:
-        opening = text.find(b'"', at)
-        end = len(text) if opening < 0 else opening
-        found += _separators(text, at, end, most)
-        if opening < 0:
-            break
-        at = _after_string(text, opening + 1)
         breathe()
     return found
 

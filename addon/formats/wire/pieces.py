@@ -1,0 +1,286 @@
+"""A request's body with its conversation in pieces, and what was learnt of pieces that came before.
+
+Clients replay a conversation in the same bytes with each request. A piece that was met before is
+known by its bytes: they are compared, and nothing is read again. What is remembered of a piece is
+a pure function of them, so that it makes no difference who sent it first.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from addon.formats.wire.pace import breathe, breathe_for
+from addon.formats.wire.splice import MalformedJson, Members, elements, members
+from addon.formats.wire.weight import SEPARATORS, count_outside_strings
+
+__all__ = ("Begun", "Cut", "Piece", "Pieces")
+
+_BEGIN = re.compile(rb'"(messages|input)"[ \t\n\r]*:[ \t\n\r]*\[')
+_MOST_BEGINS = 4
+"""Places that are looked at for the conversation's begin: others may have its name within."""
+
+_LONGEST_HEAD = 256 * 1024
+"""Bytes in which it is looked for: instructions and tools may stand before it."""
+
+_MOST_COMMAS = 20_000
+"""Commas before it: as many members are taken apart in a few milliseconds."""
+
+_WINDOW = 160
+"""First bytes of a piece by which it is looked for: most differ before that, by an id if by
+nothing else.
+"""
+
+_WEIGHT = 1_500
+"""Bytes that a piece takes beside its text and what is read of it, which is about as long."""
+
+_STRIDE = 64
+"""Known pieces between two breaths: each takes half a microsecond."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Piece:
+    """One message or item: the JSON text of an object."""
+
+    __slots__ = ("_facts", "commas", "raw", "separators")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.commas = raw.count(b",")
+        self.separators = self.commas + raw.count(b"[") + raw.count(b"{")
+        """Commas and opening brackets, those in strings included."""
+
+        self._facts: dict[Callable[[bytes], Any], Any] = {}
+
+    def fact[T](self, learn: Callable[[bytes], T]) -> T:
+        """What a pure function makes of its text, found out once."""
+        try:
+            found: T = self._facts[learn]
+        except KeyError:
+            breathe()
+            found = self._facts[learn] = learn(self.raw)
+        return found
+
+
+class Begun(msgspec.Struct):
+    """A body whose begin is known."""
+
+    text: bytes
+    name: str
+    """The member with the conversation: `messages`, or `input`."""
+
+    start: int
+    """Where its array begins."""
+
+    before: Members
+    """The members before it."""
+
+    pieces: list[Piece]
+    """Its first elements, which are known; a comma stands between any two."""
+
+    at: int
+    """Where that which is not known begins, after a comma if there is one."""
+
+    is_open: bool = False
+    """Whether that is after a comma, so that an element has to follow."""
+
+    @property
+    def commas(self) -> int:
+        """How many stand in the text, those in strings included."""
+        known = sum([piece.commas for piece in self.pieces])
+        return known + self._between + self._beside(b",")
+
+    @property
+    def separators(self) -> int:
+        """The same for commas and opening brackets."""
+        known = sum([piece.separators for piece in self.pieces])
+        return known + self._between + sum(map(self._beside, SEPARATORS))
+
+    def values(self, most: int) -> int:
+        """As `count_values` counts them."""
+        known = self._between + sum([piece.fact(_values_in) for piece in self.pieces])
+        if known > most:
+            return known
+        known += count_outside_strings(self.text[: self.start + 1], most)
+        return known + count_outside_strings(self.text[self.at :], most)
+
+    @property
+    def _between(self) -> int:
+        """The commas after pieces that are known."""
+        if not self.pieces:
+            return 0
+        return len(self.pieces) - 1 + self.is_open
+
+    def _beside(self, sign: bytes) -> int:
+        breathe_for(len(self.text) - self.at)
+        return self.text.count(sign, 0, self.start + 1) + self.text.count(sign, self.at)
+
+
+class Cut(msgspec.Struct, dict=True):
+    """A body that is an object, with the elements of its conversation, which are objects."""
+
+    text: bytes
+    name: str
+    """The member with the conversation: `messages`, or `input`."""
+
+    start: int
+    end: int
+    """Where its array begins and ends."""
+
+    pieces: list[Piece]
+    before: Members
+    after: Members
+    """The other members, before and after it."""
+
+    @cached_property
+    def parts(self) -> Members:
+        """All members of the body."""
+        return [*self.before, (self.name, self.text[self.start : self.end]), *self.after]
+
+    @property
+    def span(self) -> memoryview:
+        """The text of the conversation."""
+        return memoryview(self.text)[self.start : self.end]
+
+    @cached_property
+    def outline(self) -> Members:
+        """The same, but as if the conversation were empty."""
+        return [*self.before, (self.name, b"[]"), *self.after]
+
+    def holds(self, sign: re.Pattern[bytes], learn: Callable[[bytes], bool]) -> bool:
+        """Whether something stands anywhere in the body that no two elements share; `learn` tells
+        so of an element.
+        """
+        if any(piece.fact(learn) for piece in self.pieces):
+            return True
+        return any(map(sign.search, (self.text[: self.start], self.text[self.end :])))
+
+
+class Pieces:
+    """The pieces that came last, as many as have room: those least recently met go first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._size = 0
+        self._recent: dict[int, Piece] = {}
+        """By the hash of their first bytes. Half of the room, then they are the earlier ones."""
+
+        self._earlier: dict[int, Piece] = {}
+
+    def begin(self, text: bytes) -> Begun | None:
+        """Find the pieces that a body begins with; None: it can't be told where they begin."""
+        for found in islice(_BEGIN.finditer(text, 0, _LONGEST_HEAD), _MOST_BEGINS):
+            name, start = found[1].decode(), found.end() - 1
+            before = _members_before(text[:start], name)
+            if before is not None:
+                begun = Begun(text, name, start, before, [], start + 1)
+                self._go_on(begun)
+                return begun
+        return None
+
+    def cut(self, begun: Begun | None) -> Cut | None:
+        """Cut the rest of the body, and keep its pieces; None: it is not such a body, or nobody
+        can read it.
+        """
+        if begun is None:
+            return None
+        text, at = begun.text, begun.at
+        try:
+            # Nothing within known pieces is looked at: they were checked when they came first.
+            text[: begun.start].decode()
+            text[at:].decode()
+            # The array stands in an object again, under a name that takes as many bytes.
+            (_, array), *after = members(b'{"":[' + text[at:])
+            raws = elements(array)
+        except (MalformedJson, UnicodeDecodeError):
+            return None
+        if (begun.is_open and not raws) or not all(raw.startswith(b"{") for raw in raws):
+            return None
+        pieces = begun.pieces + [self._piece(raw) for raw in raws]
+        end = at + len(array) - 1
+        return Cut(text, begun.name, begun.start, end, pieces, begun.before, after)
+
+    def _go_on(self, begun: Begun) -> None:
+        """Pass all pieces that are known."""
+        text, at, pieces = begun.text, begun.at, begun.pieces
+        recent = self._recent
+        while True:
+            window = text[at : at + _WINDOW]
+            piece = recent.get(hash(window))
+            if piece is None or not text.startswith(piece.raw, at):
+                piece = self._known(text, at, window)
+                if piece is None:
+                    break
+                recent = self._recent
+            pieces.append(piece)
+            begun.at = at = at + len(piece.raw)
+            begun.is_open = text.startswith(b",", at)
+            if not begun.is_open:
+                break
+            at += 2 if text.startswith(b" ", at + 1) else 1  # Python's own encoder writes a blank
+            begun.at = at
+            if not len(pieces) % _STRIDE:
+                breathe()
+
+    def _known(self, text: bytes, at: int, window: bytes) -> Piece | None:
+        """The piece that stands there, if it is an earlier one or shorter than a window."""
+        for begin in _beginnings(window):
+            key = hash(begin)
+            piece = self._recent.get(key) or self._earlier.get(key)
+            if piece is not None and text.startswith(piece.raw, at):
+                if self._recent.get(key) is not piece:
+                    self._keep(key, piece)
+                return piece
+        return None
+
+    def _piece(self, raw: bytes) -> Piece:
+        """The piece of this text, which is kept from now on."""
+        key = hash(raw[:_WINDOW])
+        piece = self._recent.get(key)
+        if piece is not None and piece.raw == raw:
+            return piece
+        piece = self._earlier.get(key)
+        if piece is None or piece.raw != raw:
+            breathe()
+            piece = Piece(raw)
+        self._keep(key, piece)
+        return piece
+
+    def _keep(self, key: int, piece: Piece) -> None:
+        self._recent[key] = piece
+        self._size += _WEIGHT + 2 * len(piece.raw)
+        if self._size > self._most // 2:
+            self._earlier, self._recent, self._size = self._recent, {}, 0
+
+
+def _values_in(raw: bytes) -> int:
+    return count_outside_strings(raw, len(raw))
+
+
+def _members_before(head: bytes, name: str) -> Members | None:
+    """The members of an object that goes on with a value of this name; None: it is no such one."""
+    text = head + b"null}"
+    if head.count(b",") > _MOST_COMMAS:
+        return None
+    try:
+        if name not in _OBJECT.decode(text.removeprefix(b"\xef\xbb\xbf")):
+            return None
+        *before, last = members(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, MalformedJson):
+        return None
+    if last != (name, b"null"):
+        return None
+    return before
+
+
+def _beginnings(window: bytes) -> Iterator[bytes]:
+    """The window, and all objects that may end within it, by which short pieces are known."""
+    yield window
+    at = window.find(b"},")
+    while at >= 0:
+        yield window[: at + 1]
+        at = window.find(b"},", at + 1)
