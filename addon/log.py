@@ -72,7 +72,9 @@ class RequestLine(msgspec.Struct, kw_only=True):
         parts.append(self.note)
         return masked(" ".join(part for part in parts if part))
 
-    def write(self) -> None:
-        """Say it."""
+    def write(self) -> str:
+        """Say it, and return what was said."""
         level = logging.WARNING if self.status.startswith("5") else logging.INFO
-        _log.log(level, "%s", self.text(), extra={"status": self.status})
+        text = self.text()
+        _log.log(level, "%s", text, extra={"status": self.status})
+        return text

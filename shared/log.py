@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TextIO
 
 from shared.config.schema import Logging
@@ -19,16 +20,22 @@ writes the name into its line, and passes the header on to nobody.
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})|(?<=[0-9\[]m))"
 """Where a secret may begin: at a word's start, which JSON's and terminals' escapes may precede."""
 
+_BEARER, _JWT = "bearer", "eyJ"
+_KEYS = ("sk-", "tp-", "nvapi-", "rk-", "pk-", "csk-", "xai-", "gsk_", "hf_", "fw_", "AIza")
+_ZHIPU = r"[0-9a-f]{32}\."
 _SECRETS = [
     re.compile(_START + shape, re.ASCII)
     for shape in (
-        r"((?i:bearer)\s+)[^\s\"']+()",
-        r"(eyJ)[\w\-]+\.[\w\-]+\.[\w\-]+()",  # JWT
-        r"((?:(?:sk|tp|nvapi|rk|pk|csk|xai)-|gsk_|hf_|fw_|AIza))[\w\-]{8,}([\w\-]{4})",
-        r"()[0-9a-f]{32}\.\w{12}(\w{4})",  # Zhipu
+        rf"((?i:{_BEARER})\s+)[^\s\"']+()",
+        rf"({_JWT})[\w\-]+\.[\w\-]+\.[\w\-]+()",
+        rf"((?:{'|'.join(_KEYS)}))[\w\-]{{8,}}([\w\-]{{4}})",
+        rf"(){_ZHIPU}\w{{12}}(\w{{4}})",
     )
 ]
 """What is kept of a secret stands before and after the rest of it."""
+
+_BEGINNINGS = (_JWT, *_KEYS)
+_LIKE_ZHIPU = re.compile(_ZHIPU)
 
 _LONGEST_SECRET = 4096
 _UNPRINTABLE = re.compile(
@@ -44,11 +51,24 @@ def masked(text: str, limit: int = 0) -> str:
     length = len(text)
     if limit:
         text = text[: limit + _LONGEST_SECRET]
-    for secret in _SECRETS:
-        text = secret.sub(r"\1…\2", text)
+    if _may_hold_secret(text):
+        for secret in _SECRETS:
+            text = secret.sub(r"\1…\2", text)
     if limit and length > limit:
         text = f"{text[:limit]}… ({length} characters)"
+    if text.isprintable():
+        return text
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Whether what a secret begins with is anywhere in the text: most lines are told by that, in a
+    tenth of the time that looking for secrets takes.
+    """
+    for beginning in _BEGINNINGS:
+        if beginning in text:
+            return True
+    return _BEARER in text.lower() or _LIKE_ZHIPU.search(text) is not None
 
 
 def wants_color(setting: str, environ: Mapping[str, str], stream: TextIO) -> bool:
@@ -75,8 +95,12 @@ def configure(settings: Logging, stream: TextIO, program: str = "") -> logging.H
 
 def stamped(text: str, seconds: float) -> str:
     """The text after the local time, given in seconds since the epoch."""
-    time = datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return f"{time} {text}"
+    return f"{_local_time(int(seconds))} {text}"
+
+
+@lru_cache(maxsize=1)
+def _local_time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 class LineFormatter(logging.Formatter):

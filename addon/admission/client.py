@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import chain
 
 __all__ = ("client_address", "head_fault", "is_trusted", "without_hop_by_hop")
 
@@ -17,9 +18,14 @@ MAX_FIELDS = 256
 
 _METHOD = re.compile(r"[A-Z]{1,16}", re.ASCII)
 _TARGET = re.compile(r"/[!-~]*", re.ASCII)
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS = bytes([*range(9), *range(10, 32), 127])
 _HOP = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+", re.ASCII)
 """A hop with brackets or with a port; a bare IPv6 address has neither."""
+
+LONGEST_HOP = 64
+"""Characters: 54 are an IPv6 address with brackets and a port. What is longer, and may be as long
+as a head, is not looked at and not kept.
+"""
 
 _HOP_BY_HOP = {
     "connection",
@@ -53,9 +59,10 @@ def head_fault(method: str, target: str, http_version: str, fields: Fields) -> s
         return "only HTTP/1.0 and HTTP/1.1 are served"
     if len(fields) > MAX_FIELDS:
         return f"there are more than {MAX_FIELDS} headers"
-    if sum(name.lower() == b"content-length" for name, _ in fields) > 1:
+    if [name.lower() for name, _ in fields].count(b"content-length") > 1:
         return "its length is given more than once"
-    if any(_CONTROL.search(name) or _CONTROL.search(text) for name, text in fields):
+    whole = b"".join(chain.from_iterable(fields))
+    if len(whole.translate(None, _CONTROLS)) < len(whole):
         return "a header holds control characters"
     return ""
 
@@ -66,18 +73,31 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[str, ...]) -> s
     """
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     address = peer
-    while is_trusted(address, trusted) and hops:
+    while hops and is_trusted(address, trusted):
         address = hops.pop()
-    parsed = _parsed(address)
-    return str(parsed) if parsed else peer
+    if len(address) > LONGEST_HOP:
+        return peer
+    return _normal(address) or peer
 
 
 def is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
     """Whether the address belongs to a trusted proxy."""
+    return len(address) <= LONGEST_HOP and _is_in(address, trusted)
+
+
+@lru_cache(maxsize=1024)
+def _is_in(address: str, networks: tuple[str, ...]) -> bool:
     parsed = _parsed(address)
     return parsed is not None and any(
-        parsed.version == network.version and parsed in network for network in _networks(trusted)
+        parsed.version == network.version and parsed in network for network in _networks(networks)
     )
+
+
+@lru_cache(maxsize=1024)
+def _normal(address: str) -> str:
+    """The address in its usual spelling, without a port; empty for what is none."""
+    parsed = _parsed(address)
+    return str(parsed) if parsed else ""
 
 
 def without_hop_by_hop(fields: Fields) -> list[tuple[bytes, bytes]]:

@@ -1,8 +1,11 @@
 """Requests, replies and errors in mitmproxy's terms, and mitmproxy's in ours."""
 
 import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from mitmproxy import http
+from mitmproxy.net.http import status_codes
 from mitmproxy.proxy.layers.http import GetHttpConnection
 
 from addon.admission import problems
@@ -12,6 +15,7 @@ from addon.exchange.verdict import Reply
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.paths import classify
 from addon.formats.tolerant.error_words import message_of
+from shared.clock import SystemClock
 
 __all__ = (
     "EVERY_ANSWER",
@@ -28,6 +32,8 @@ __all__ = (
     "sidecar_down",
 )
 
+_clock = SystemClock()
+"""For mitmproxy's timestamps, which only those see who look at flows."""
 
 EVERY_ANSWER = {
     "access-control-allow-origin": "*",
@@ -41,9 +47,6 @@ not take for a page of ours.
 
 def request_for(outgoing: Outgoing) -> http.Request:
     """The request that goes to the upstream."""
-    fields = [
-        (name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in outgoing.headers
-    ]
     return http.Request(
         host=outgoing.host,
         port=outgoing.port,
@@ -52,7 +55,7 @@ def request_for(outgoing: Outgoing) -> http.Request:
         authority=b"",
         path=outgoing.target.encode(),
         http_version=b"HTTP/1.1",
-        headers=http.Headers(fields),
+        headers=http.Headers(_fields(outgoing.headers)),
         content=outgoing.body,
         trailers=None,
         timestamp_start=0,
@@ -66,9 +69,25 @@ def connection_to(request: http.Request) -> GetHttpConnection:
     return GetHttpConnection((request.host, request.port), tls, None, "tcp")
 
 
-def response_of(reply: Reply) -> http.Response:
-    """The response that the client gets."""
-    return http.Response.make(reply.status, reply.body, EVERY_ANSWER | reply.headers)
+def response_of(reply: Reply, extra: Mapping[str, str] = {}) -> http.Response:
+    """The response that the client gets, with more headers."""
+    length = {"content-length": str(len(reply.body))}
+    now = _clock.now_ms() / 1000
+    # As `Response.make` does, which for each header costs more than all of this.
+    return http.Response(
+        http_version=b"HTTP/1.1",
+        status_code=reply.status,
+        reason=status_codes.RESPONSES.get(reply.status, "").encode(),
+        headers=http.Headers(_fields({**EVERY_ANSWER, **reply.headers, **extra, **length}.items())),
+        content=reply.body,
+        trailers=None,
+        timestamp_start=now,
+        timestamp_end=now,
+    )
+
+
+def _fields(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in headers]
 
 
 def fault(path: str) -> http.Response:
@@ -102,15 +121,28 @@ def header_map(headers: http.Headers) -> dict[str, str]:
     Headers of the same name are joined by commas (RFC 9110 §5.3). mitmproxy's own mapping
     takes quadratic time.
     """
-    texts_by_name: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for raw_name, raw_text in headers.fields:
-        if _NAME.fullmatch(raw_name) and not _CONTROL.search(raw_text):
-            name, text = (
-                raw.decode("utf-8", "surrogateescape") for raw in (raw_name.lower(), raw_text)
-            )
-            texts_by_name.setdefault(name, []).append(text)
-    return {name: ", ".join(texts) for name, texts in texts_by_name.items()}
+        name = _usual_name(raw_name) if len(raw_name) <= _LONGEST_USUAL else _name(raw_name)
+        text = raw_text.decode("utf-8", "surrogateescape")
+        if not name or not (text.isprintable() or _CONTROL.search(raw_text) is None):
+            continue
+        if name in found:
+            repeated.setdefault(name, [found[name]]).append(text)
+        else:
+            found[name] = text
+    return found | {name: ", ".join(texts) for name, texts in repeated.items()}
 
+
+def _name(raw: bytes) -> str:
+    """A header's name in lower case; empty for what is no name."""
+    return raw.lower().decode() if _NAME.fullmatch(raw) else ""
+
+
+_usual_name = lru_cache(maxsize=1024)(_name)
+_LONGEST_USUAL = 64
+"""Bytes: what is kept must not grow with what strangers send."""
 
 _NAME = re.compile(rb"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

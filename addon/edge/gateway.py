@@ -6,15 +6,13 @@ own target is a closed port.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers import modes
-from msgspec.structs import replace
 
 from addon.admission import problems
 from addon.admission.admit import admit, unfit
@@ -47,7 +45,7 @@ SMALL_BODY = 64 * 1024
 that is just starting; a larger body is passed on as it comes.
 """
 
-EXCHANGE_HEADER = "x-thinkback-exchange"
+EXCHANGE_HEADER = b"x-thinkback-exchange"
 """What `GET /api/my-requests` calls `exchange`: a client finds there what became of its request."""
 
 _MIB = 1024 * 1024
@@ -118,23 +116,14 @@ class Gateway(Planner):
             nextlayer.layer = GatewayHttpLayer(nextlayer.context, self)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        with _boundary(self._plans, flow):
-            fields = tuple(flow.request.headers.fields)
-            headers = header_map(flow.request.headers)
-            mask_credentials(flow.request.headers)
-            self._request_log.open(flow, headers)
-            fault = head_fault(
-                flow.request.method, flow.request.path, flow.request.http_version, fields
-            )
-            if fault or flow.request.authority:
-                problem = problems.bad_head(fault or "a bare path is wanted")
-                reply = local_answers.problem_reply(problem, "chat", "")
-                # What follows such a head can't be trusted to be a request.
-                _answer(flow, reply, {"connection": "close"})
-            elif endpoint := classify(flow.request.path):
-                self._plan_endpoint(flow, endpoint, headers)
-            else:
-                self._plan_sidecar(flow, fields, headers)
+        # Closed by default: whatever fails answers 500 and leaves no plan.
+        try:
+            self._plan(flow)
+        except Exception:
+            _log.exception("a hook failed; the request is refused")
+            self._plans.pop(flow, None)
+            flow.request.headers.pop("expect", None)
+            flow.response = fault(flow.request.path)
 
     def request(self, flow: http.HTTPFlow) -> None:
         plan = self._plans.get(flow)
@@ -173,6 +162,23 @@ class Gateway(Planner):
             self._request_log.settle(flow, "gone", cut="gateway_stopped")
         else:
             self._request_log.settle(flow, "gone", client_left=True)
+
+    def _plan(self, flow: http.HTTPFlow) -> None:
+        request = flow.request
+        fields, path = request.headers.fields, request.path
+        headers = header_map(request.headers)
+        mask_credentials(request.headers)
+        self._request_log.open(flow, headers)
+        wrong = head_fault(request.method, path, request.http_version, fields)
+        if wrong or request.authority:
+            problem = problems.bad_head(wrong or "a bare path is wanted")
+            reply = local_answers.problem_reply(problem, "chat", "")
+            # What follows such a head can't be trusted to be a request.
+            _answer(flow, reply, {"connection": "close"})
+        elif endpoint := classify(path):
+            self._plan_endpoint(flow, endpoint, headers)
+        else:
+            self._plan_sidecar(flow, fields, headers)
 
     def _plan_endpoint(
         self, flow: http.HTTPFlow, endpoint: Endpoint, headers: dict[str, str]
@@ -227,7 +233,7 @@ class Gateway(Planner):
     ) -> None:
         snapshot = snapshot_for(caller, self._node.snapshot)
         if endpoint.kind == "models" or endpoint.id:
-            _answer(flow, self._local_reply(flow, endpoint, caller, headers))
+            _answer(flow, _local_reply(self._node, flow, endpoint, caller, headers))
             return
         intake = Intake(self._node.services, snapshot, caller, endpoint, headers)
         self._request_log.note_intake(flow, intake)
@@ -237,22 +243,6 @@ class Gateway(Planner):
         max_body = snapshot.server.max_body_mib * _MIB
         coding = headers.get("content-encoding", "")
         self._plans[flow] = LlmCall(intake, max_body, caller.id, coding)
-
-    def _local_reply(
-        self, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
-    ) -> Reply:
-        """The reply to a request that no upstream and no body is needed for."""
-        services, agent = self._node.services, headers.get("user-agent", "")
-        if refusal := local_answers.counted(services.meter, caller, endpoint, agent):
-            return refusal
-        method, target, node = flow.request.method, flow.request.path, self._node
-        if endpoint.kind == "models":
-            listed = node.listed_models()
-            return local_answers.models(node.snapshot, caller, headers, target, listed)
-        if endpoint.kind == "model":
-            listed = node.listed_models()
-            return local_answers.model(node.snapshot, caller, headers, endpoint.id, listed)
-        return local_answers.stored(services.answers, caller, endpoint, method, target, agent)
 
     def _plan_sidecar(
         self, flow: http.HTTPFlow, fields: tuple[tuple[bytes, bytes], ...], headers: dict[str, str]
@@ -279,28 +269,35 @@ class Gateway(Planner):
         self._plans[flow] = ToSidecar(request)
 
 
-@contextmanager
-def _boundary(plans: MutableMapping[http.HTTPFlow, Plan], flow: http.HTTPFlow) -> Iterator[None]:
-    """Closed by default: whatever fails in here answers 500 and leaves no plan."""
-    try:
-        yield
-    except Exception:
-        _log.exception("a hook failed; the request is refused")
-        plans.pop(flow, None)
-        flow.request.headers.pop("expect", None)
-        flow.response = fault(flow.request.path)
+def _local_reply(
+    node: Node, flow: http.HTTPFlow, endpoint: Endpoint, caller: Principal, headers: dict[str, str]
+) -> Reply:
+    """The reply to a request that no upstream and no body is needed for."""
+    services, agent = node.services, headers.get("user-agent", "")
+    if refusal := local_answers.counted(services.meter, caller, endpoint, agent):
+        return refusal
+    method, target = flow.request.method, flow.request.path
+    if endpoint.kind == "models":
+        listed = node.listed_models()
+        return local_answers.models(node.snapshot, caller, headers, target, listed)
+    if endpoint.kind == "model":
+        listed = node.listed_models()
+        return local_answers.model(node.snapshot, caller, headers, endpoint.id, listed)
+    return local_answers.stored(services.answers, caller, endpoint, method, target, agent)
 
 
 def _answer(flow: http.HTTPFlow, reply: Reply, extra: Mapping[str, str] = {}) -> None:
     # Nobody is asked to go on with a body that nobody reads.
     flow.request.headers.pop("expect", None)
-    flow.response = response_of(replace(reply, headers={**reply.headers, **extra}))
+    flow.response = response_of(reply, extra)
 
 
 def _name_exchange(flow: http.HTTPFlow, plan: Plan | None) -> None:
     """Tell the client by which name the books have its request."""
     if flow.response is not None and isinstance(plan, LlmCall) and plan.intake.kept:
-        flow.response.headers[EXCHANGE_HEADER] = plan.intake.id
+        headers, named = flow.response.headers, (EXCHANGE_HEADER, plan.intake.id.encode())
+        if named not in headers.fields:
+            headers.fields += (named,)
 
 
 def _refuse(

@@ -23,14 +23,15 @@ __all__ = ("RequestLog", "mask_credentials")
 LONGEST_PATH = 200
 """Characters of a path that a line shows: a path may be as long as a head, 64 KiB."""
 
-_CREDENTIAL_HEADERS = (
-    "authorization",
-    "api-key",
-    "x-api-key",
-    "cookie",
-    "set-cookie",
-    "proxy-authorization",
-)
+_CREDENTIAL_HEADERS = {
+    b"authorization",
+    b"api-key",
+    b"x-api-key",
+    b"cookie",
+    b"set-cookie",
+    b"proxy-authorization",
+}
+_SCHEMES = ("basic", "bearer")
 _log = logging.getLogger("thinkback")
 
 
@@ -114,8 +115,9 @@ class RequestLog:
             if note.intake is not None:
                 self._end(note.intake, note.line, client_left=client_left, cut=cut)
             if self._is_written(note):
-                note.line.write()
-            flow.comment = note.line.text()
+                flow.comment = note.line.write()
+            else:
+                flow.comment = note.line.text()
         finally:
             if note.intake is not None:
                 note.intake.close()
@@ -155,10 +157,20 @@ class RequestLog:
 
 def mask_credentials(headers: http.Headers) -> None:
     """Mask credentials in place: mitmweb shows the flow."""
-    for name in _CREDENTIAL_HEADERS:
-        if name in headers:
-            scheme, space, token = headers[name].rpartition(" ")
-            headers[name] = f"{scheme}{space}{mask(token)}"
+    headers.fields = tuple(
+        [
+            (name, _masked(text) if name.lower() in _CREDENTIAL_HEADERS else text)
+            for name, text in headers.fields
+        ]
+    )
+
+
+def _masked(raw: bytes) -> bytes:
+    text = raw.decode("utf-8", "surrogateescape")
+    scheme, space, token = text.partition(" ")
+    if scheme.lower() in _SCHEMES:
+        return f"{scheme}{space}{mask(token)}".encode("utf-8", "surrogateescape")
+    return mask(text).encode("utf-8", "surrogateescape")
 
 
 def _is_loaded_by_page(request: http.Request, *, signed_in: bool) -> bool:

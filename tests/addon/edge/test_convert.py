@@ -7,7 +7,14 @@ from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.test import tflow
 
-from addon.edge.convert import connect_words, header_map, peer_address, problem_of, request_for
+from addon.edge.convert import (
+    connect_words,
+    header_map,
+    peer_address,
+    problem_of,
+    request_for,
+    response_of,
+)
 from addon.exchange.upstream_request import Outgoing
 from addon.exchange.verdict import Reply
 
@@ -23,6 +30,18 @@ def test_no_header_breaks_a_head_that_it_is_copied_to(fields: list[tuple[bytes, 
         assert not set(name + text) & {"\r", "\n", "\0"}
         assert name
         assert " " not in name
+
+
+def test_headers_with_a_long_name_are_joined_too() -> None:
+    assert header_map(http.Headers([(b"X" * 99, b"a")] * 3)) == {"x" * 99: "a, a, a"}
+
+
+def test_a_reply_reaches_the_client_as_it_is() -> None:
+    response = response_of(Reply(404, {"x-a": "caf\udcc3\udca9"}, b"{}"), {"connection": "close"})
+    head, _, body = http1.assemble_response(response).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert head.endswith(b"\r\nx-a: caf\xc3\xa9\r\nconnection: close\r\ncontent-length: 2")
+    assert body == b"{}"
 
 
 def test_bytes_of_a_header_reach_the_upstream_as_they_are() -> None:

@@ -135,6 +135,26 @@ def test_credentials_are_masked_where_a_flow_is_looked_at() -> None:
     assert headers["x-plain"] == "shown"
 
 
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ([(b"Cookie", b"session=0123456789; theme=dark-blue")], ["…blue"]),
+        ([(b"X-Api-Key", b"sk-0123456789 abcdefghi")], ["…fghi"]),
+        (
+            [(b"Authorization", b"Bearer sk-0123456789"), (b"authorization", b"Basic 0123456789")],
+            ["Bearer …6789", "Basic …6789"],
+        ),
+    ],
+    ids=["cookies", "a blank in it", "twice"],
+)
+def test_nothing_before_the_last_blank_of_a_credential_is_shown(
+    fields: list[tuple[bytes, bytes]], shown: list[str]
+) -> None:
+    headers = http.Headers(fields)
+    mask_credentials(headers)
+    assert [text for name, _ in fields[:1] for text in headers.get_all(name.decode())] == shown
+
+
 def test_strangers_have_a_budget_of_lines_and_callers_are_always_told(
     node: Node, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
