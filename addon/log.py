@@ -76,5 +76,10 @@ class RequestLine(msgspec.Struct, kw_only=True):
         """Say it, and return what was said."""
         level = logging.WARNING if self.status.startswith("5") else logging.INFO
         text = self.text()
-        _log.log(level, "%s", text, extra={"status": self.status})
+        if _log.isEnabledFor(level):
+            # `log` would look for the line of code that calls it.
+            record = _log.makeRecord(
+                _log.name, level, "", 0, text, (), None, extra={"status": self.status}
+            )
+            _log.handle(record)
         return text

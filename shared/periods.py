@@ -1,10 +1,13 @@
 """UTC days, months and lifetimes as the numbers that quotas and totals are stored under."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from shared.model import Period
 
 __all__ = ("day_of", "reset_ms", "window_of")
+
+_DAY_MS = 86_400_000
 
 
 def day_of(now_ms: int) -> int:
@@ -14,18 +17,18 @@ def day_of(now_ms: int) -> int:
 
 def window_of(period: Period, now_ms: int) -> int:
     """Return the window of a time (epoch ms): YYYYMMDD, YYYYMM, or 0 for a lifetime."""
-    now = _utc(now_ms)
+    day = _day(now_ms // _DAY_MS)
     match period:
         case "day":
-            return now.year * 10_000 + now.month * 100 + now.day
+            return day.year * 10_000 + day.month * 100 + day.day
         case "month":
-            return now.year * 100 + now.month
+            return day.year * 100 + day.month
     return 0
 
 
 def reset_ms(period: Period, now_ms: int) -> int | None:
     """Return when the next window begins (epoch ms); None for a lifetime."""
-    start = _utc(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = _day(now_ms // _DAY_MS)
     match period:
         case "day":
             return _ms(start + timedelta(days=1))
@@ -34,8 +37,10 @@ def reset_ms(period: Period, now_ms: int) -> int | None:
     return None
 
 
-def _utc(now_ms: int) -> datetime:
-    return datetime.fromtimestamp(now_ms // 1000, UTC)
+@lru_cache(maxsize=16)
+def _day(number: int) -> datetime:
+    """The beginning of a day, by how many have passed since the epoch."""
+    return datetime.fromtimestamp(number * _DAY_MS // 1000, UTC)
 
 
 def _ms(moment: datetime) -> int:

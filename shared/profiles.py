@@ -105,15 +105,12 @@ class Profiles:
     def __init__(self, configured: Mapping[str, Mapping[str, Any]] = {}) -> None:
         """Raises ValueError as `merged_profiles` does."""
         self._table = merged_profiles(configured)
+        self.families = frozenset(row.family for row in self._table.values())
         self._decided: dict[tuple[str, str, str, str], tuple[Profile, Decided]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._table)
-
-    @property
-    def families(self) -> frozenset[str]:
-        return frozenset(row.family for row in self._table.values())
 
     def decide(self, *, name: str, api: str, host: str, model: str) -> tuple[Profile, Decided]:
         """The profile of a model at an upstream, and what it was chosen by; `name` is what

@@ -99,6 +99,9 @@ class Meter:
 
         self._started_at = clock.now_ms()
         self._beaten_at = clock.monotonic()
+        self._prices: dict[PriceWanted, Price | None] = {}
+        """What has been looked up within the last second."""
+
         self._is_known = False
         """Whether the node is in the database, without which nothing that it holds counts."""
 
@@ -109,9 +112,13 @@ class Meter:
             _log.error("The node is not in the database yet. %s", error)
 
     def price(self, upstream: str, host: str, model: str, at: int) -> Price | None:
-        """What a model costs at an upstream on the day of that time (epoch ms)."""
+        """What a model costs at an upstream on the day of that time (epoch ms), or did a second
+        ago.
+        """
         wanted = PriceWanted(upstream=upstream, host=host, model=model, day=day_of(at))
-        return look_up(self._engine, Wanted(price=wanted)).price
+        if wanted not in self._prices:
+            self._prices[wanted] = look_up(self._engine, Wanted(price=wanted)).price
+        return self._prices[wanted]
 
     def ratio(self, model: str) -> Ratio:
         """How many bytes of the model's prompts and answers made how many tokens."""
@@ -261,6 +268,7 @@ class Meter:
 
     def each_second(self) -> None:
         """Show that the node lives, and settle what dead ones left open."""
+        self._prices.clear()
         now = self._clock.monotonic()
         if now - self._beaten_at < _BEAT_SECONDS:
             return

@@ -304,11 +304,8 @@ def settle(entry: Entry) -> list[Statement]:
         "day": day_of(entry.at),
     }
     statements: list[Statement] = [(_ADD_TO_DAY, params)]
-    subjects = {"user": entry.user_id, "key": entry.key_id}
     if entry.prompt_tokens or entry.completion_tokens:
-        for kind, number in subjects.items():
-            if number is not None:
-                statements += _spend(subject_of(kind, number), entry)
+        statements.append(_spend(entry))
     statements.append((_INSERT_ENTRY, params))
     if entry.conversation:
         statements.append((_ADD_TO_CONVERSATION, params))
@@ -318,27 +315,33 @@ def settle(entry: Entry) -> list[Statement]:
     ]
 
 
-def _spend(subject: str, entry: Entry) -> list[Statement]:
+def _spend(entry: Entry) -> Statement:
     """An exchange counts in the window in which it ends: the windows of what is settled
     never go back.
     """
-    spent = {
+    ended = entry.at + entry.duration_ms
+    windows = {period: window_of(period, ended) for period in PERIODS}
+    subjects = {"user": entry.user_id, "key": entry.key_id}
+    return _SPEND, windows | {
         "exchange": entry.exchange,
-        "subject": subject,
         "tokens": entry.prompt_tokens + entry.completion_tokens,
         "cost_micros": entry.cost_micros or 0,
+        **{
+            kind: None if number is None else subject_of(kind, number)
+            for kind, number in subjects.items()
+        },
     }
-    ended = entry.at + entry.duration_ms
-    return [
-        (_SPEND, spent | {"period": period, "window": window_of(period, ended)})
-        for period in PERIODS
-    ]
 
 
-_SPEND = """
+_WINDOWS = " UNION ALL ".join(
+    f"SELECT :{kind} AS subject, '{period}' AS period, :{period} AS window"
+    for kind in ("user", "key")
+    for period in PERIODS
+)
+_SPEND = f"""
     INSERT INTO spending (subject, period, window, tokens, cost_micros)
-    SELECT :subject, :period, :window, :tokens, :cost_micros
-    WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
+    SELECT subject, period, window, :tokens, :cost_micros FROM ({_WINDOWS}) AS windows
+    WHERE subject IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
     ON CONFLICT (subject, period) DO UPDATE SET
         tokens = CASE WHEN excluded.window > spending.window THEN excluded.tokens
             WHEN excluded.window = spending.window THEN spending.tokens + excluded.tokens
@@ -348,7 +351,7 @@ _SPEND = """
             ELSE spending.cost_micros END,
         window = CASE WHEN excluded.window > spending.window THEN excluded.window
             ELSE spending.window END
-"""
+"""  # noqa: S608 - constants; the values are bound
 
 _SUMMED = {
     "requests": "1",

@@ -114,6 +114,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def look_up(engine: Engine, wanted: Wanted) -> Found:
     """Read all that is wanted. Raises StoreError."""
     key, session, price, ratio = None, None, None, Ratio()
+    tokens: dict[bytes, list[str]] = {}
+    sent: dict[bytes, tuple[str, int]] = {}
     if wanted.key:
         key = find_key(engine, wanted.key)
     if shown := wanted.session:
@@ -124,10 +126,14 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
         )
     if wanted.ratio:
         ratio = read_ratio(engine, wanted.ratio)
-    answers = (
+    if wanted.keys:
+        tokens = find_tokens(engine, wanted.keys, wanted.most)
+    if wanted.sent:
+        sent = find_sent(engine, wanted.sent)
+    answers = [
         find_answer(engine, answer.principal, answer.id, since_ms=answer.since_ms)
         for answer in wanted.answers
-    )
+    ]
     return Found(
         key=key,
         session=session,
@@ -139,8 +145,8 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
             namespace: find_turns(engine, namespace, tokens)
             for namespace, tokens in wanted.turns.items()
         },
-        tokens=find_tokens(engine, wanted.keys, wanted.most),
-        sent=find_sent(engine, wanted.sent),
+        tokens=tokens,
+        sent=sent,
         answers={answer.id: answer for answer in answers if answer is not None},
         price=price,
         ratio=ratio,

@@ -23,8 +23,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -212,14 +211,20 @@ class SqliteEngine:
 
     def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         self._check_owner()
-        with _told("read"):
+        try:
             rows: list[Row] = self._reader.execute(sql, params).fetchall()
+        except dbapi2.DatabaseError as error:
+            _tell(error, "read")
+            raise
         return rows
 
     def version(self) -> int:
         self._check_owner()
-        with _told("read"):
+        try:
             (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+        except dbapi2.DatabaseError as error:
+            _tell(error, "read")
+            raise
         return int(version)
 
     def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
@@ -254,8 +259,10 @@ class SqliteEngine:
         if not self._writing.acquire(timeout=patience_ms / 1000):
             raise Busy("The database is busy with another write: try again.")
         try:
-            with _told("written"), self._transaction(patience_ms=patience_ms) as connection:
-                result = work(_Work(connection))
+            result = self._commit_one(lambda writer: work(_Work(writer)), patience_ms=patience_ms)
+        except dbapi2.DatabaseError as error:
+            _tell(error, "written")
+            raise
         finally:
             self._writing.release()
         self._count(1)
@@ -288,8 +295,7 @@ class SqliteEngine:
         if not self._writing.acquire(blocking=False):
             return Failure.LOCKED
         try:
-            with self._transaction(patience_ms=0) as connection:
-                _execute(connection, statements)
+            self._commit_one(lambda writer: _execute(writer, statements))
         except dbapi2.DatabaseError as error:
             if _code(error) in _FAILING:
                 return _judge(error)[0]
@@ -314,20 +320,21 @@ class SqliteEngine:
             )
         return False
 
-    @contextmanager
-    def _transaction(self, *, patience_ms: int) -> Iterator[dbapi2.Connection]:
+    def _commit_one[T](self, work: Callable[[dbapi2.Connection], T], *, patience_ms: int = 0) -> T:
         """One immediate transaction on the writing connection, whose lock the caller holds."""
+        writer = self._writer
         if patience_ms != self._busy_timeout_ms:
-            self._writer.execute(f"PRAGMA busy_timeout={patience_ms}")
+            writer.execute(f"PRAGMA busy_timeout={patience_ms}")
             self._busy_timeout_ms = patience_ms
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            yield self._writer
-            self._writer.execute("COMMIT")
+            writer.execute("BEGIN IMMEDIATE")
+            result = work(writer)
+            writer.execute("COMMIT")
         except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
             raise
+        return result
 
     def _count(self, statements: int) -> None:
         """Wake the writer thread for a checkpoint when the log has grown; an empty write is
@@ -339,8 +346,8 @@ class SqliteEngine:
             self._queue.put(Write(()))
 
     def _commit(self, statements: Iterable[Statement]) -> None:
-        with self._writing, self._transaction(patience_ms=0) as connection:
-            executed = _execute(connection, statements)
+        with self._writing:
+            executed = self._commit_one(lambda writer: _execute(writer, statements))
         self._log.unsynced |= executed > 0
         self._unchecked += executed
 
@@ -368,19 +375,14 @@ class SqliteEngine:
         return int(pages)
 
 
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Raise StoreError, in words, where the database can't be read or written."""
-    try:
-        yield
-    except dbapi2.DatabaseError as error:
-        if _code(error) in _BUSY:
-            raise Busy(f"The database is busy ({error}): try again.") from error
-        if _code(error) in _FAILING:
-            words = f"The database can't be {what} now ({error})"
-            advice = remedy(error)
-            raise StoreError(f"{words}. {advice}" if advice else f"{words}: try again.") from error
-        raise
+def _tell(error: dbapi2.DatabaseError, what: str) -> None:
+    """Raise StoreError, in words, if the error says that the database can't be read or written."""
+    if _code(error) in _BUSY:
+        raise Busy(f"The database is busy ({error}): try again.") from error
+    if _code(error) in _FAILING:
+        words = f"The database can't be {what} now ({error})"
+        advice = remedy(error)
+        raise StoreError(f"{words}. {advice}" if advice else f"{words}: try again.") from error
 
 
 def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> int:

@@ -1,6 +1,7 @@
 """Virtual keys: the verbs over the table `virtual_keys`, which has only SHA-256 digests."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from shared.errors import StoreError
 from shared.model import Limits, Scope, User, VirtualKey
@@ -77,7 +78,7 @@ def insert_key(
 def find_key(engine: Engine, digest: str) -> tuple[VirtualKey, User] | None:
     """Return the key with this digest and its owner, even if revoked, expired or disabled."""
     for row in engine.read(_BY_DIGEST, {"digest": digest}):
-        return _key_from(row), user_from(row[_WIDTH:])
+        return _key_and_owner(row)
     return None
 
 
@@ -162,6 +163,12 @@ def revoke_key(engine: Engine, key_id: int, now: int) -> bool:
     return bool(
         engine.transact(lambda transaction: transaction.run(sql, {"id": key_id, "now": now}))
     )
+
+
+@lru_cache(maxsize=1024)
+def _key_and_owner(row: Row) -> tuple[VirtualKey, User]:
+    """What a row of `_BY_DIGEST` says: with each request of a key it says the same."""
+    return _key_from(row), user_from(row[_WIDTH:])
 
 
 def _key_from(row: Row) -> VirtualKey:

@@ -30,13 +30,13 @@ class Write:
         self.over = False
         """Whether waiting for it is of no use any more: it is dealt with, or can't be for now."""
 
-    @property
-    def weight(self) -> int:
+        self.weight = sum(map(_weight, self.statements))
         """Bytes that it takes, roughly."""
-        values = (value for _, params in self.statements for value in params.values())
-        return len(self.statements) * STATEMENT_BYTES + sum(
-            len(value) for value in values if isinstance(value, str | bytes)
-        )
+
+
+def _weight(statement: Statement) -> int:
+    values = statement[1].values()
+    return STATEMENT_BYTES + sum([len(one) for one in values if isinstance(one, (str, bytes))])
 
 
 class WriteQueue:
