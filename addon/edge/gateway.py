@@ -22,6 +22,7 @@ from addon.admission.doctor import doctor_principal, snapshot_for
 from addon.edge.connect import Places, UpstreamConnections
 from addon.edge.convert import fault, header_map, peer_address, response_of
 from addon.edge.crowd import SPEAKS_TLS, Crowd
+from addon.edge.hearing import leave_out_connections
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.lifecycle import Lifecycle
 from addon.edge.memory import give_back_soon
@@ -106,6 +107,8 @@ class Gateway(Planner):
         if not takes_plain_path():
             self.pool = self._lifecycle.pool
         self.watched = ctx.master.addons.get("view") is not None or len(ctx.options.scripts) > 1
+        if not self.watched:
+            leave_out_connections(ctx.options.termlog_verbosity)
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         # Every connection is plain HTTP/1 for the gateway; without this, TLS and raw TCP

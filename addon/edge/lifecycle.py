@@ -13,6 +13,7 @@ from mitmproxy.utils import asyncio_utils
 
 from addon.edge import http1
 from addon.edge.accept_filter import Door
+from addon.edge.hearing import Hearers
 from addon.edge.leaving import Leaving
 from addon.edge.listening import Port
 from addon.edge.memory import Collector
@@ -53,6 +54,7 @@ class Lifecycle:
 
     def load(self, loader: Loader) -> None:
         http1.install()
+        Hearers(loader.master.addons).install()
         _have_mitmproxy_log_as_we_do()
 
     def running(self) -> None:
