@@ -69,8 +69,9 @@ class RequestLine(msgspec.Struct, kw_only=True):
         parts.append(self.client)
         if self.user_agent:
             parts.append(f'"{self.user_agent[:120]}"')
-        parts.append(self.note)
-        return masked(" ".join(part for part in parts if part))
+        if self.note:
+            parts.append(self.note)
+        return masked(" ".join(parts))
 
     def write(self) -> str:
         """Say it, and return what was said."""

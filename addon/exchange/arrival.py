@@ -1,6 +1,7 @@
 """A request of which the headers have come: who asks, for what, and when."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -57,26 +58,23 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         """What the ledger is told of who asks for what, and of the candidate that was tried
         last; `request` is None as long as nobody knows what is asked.
         """
-        entry = Entry(
+        known: dict[str, Any] = {}
+        if user := self.principal.user:
+            known["user_id"], known["username"] = user.id, user.username
+        if key := self.principal.key:
+            known["key_id"] = key.id
+        if request is not None:
+            known["model"], known["streamed"] = request.model, request.stream
+        if tried:
+            candidate = tried[-1].candidate
+            known["upstream"], known["upstream_model"] = candidate.upstream.name, candidate.model
+            known["upstream_key"] = suffix(candidate.key)
+        return Entry(
             exchange=self.id,
             at=self.at,
             key_suffix=self.principal.key_suffix,
             format=self.endpoint.wire_format,
             attempts=len(tried),
             conversation=conversation,
+            **known,
         )
-        changes: dict[str, object] = {}
-        if user := self.principal.user:
-            changes |= {"user_id": user.id, "username": user.username}
-        if key := self.principal.key:
-            changes |= {"key_id": key.id}
-        if request is not None:
-            changes |= {"model": request.model, "streamed": request.stream}
-        if tried:
-            candidate = tried[-1].candidate
-            changes |= {
-                "upstream": candidate.upstream.name,
-                "upstream_key": suffix(candidate.key),
-                "upstream_model": candidate.model,
-            }
-        return msgspec.structs.replace(entry, **changes)

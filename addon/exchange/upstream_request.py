@@ -79,11 +79,9 @@ def outgoing_to(candidate: Candidate, client: Mapping[str, str], body: bytes) ->
     if candidate.key:
         name, before = upstream.key_header
         headers.append((name, before + candidate.key))
-    headers = [
-        (name, text)
-        for name, text in headers
-        if name not in {given.lower() for given in upstream.headers}
-    ]
+    if upstream.headers:
+        own = {given.lower() for given in upstream.headers}
+        headers = [(name, text) for name, text in headers if name not in own]
     headers += [*upstream.headers.items(), ("content-length", str(len(body)))]
     target = upstream.target(candidate.model)
     return Outgoing(upstream.scheme == "https", upstream.host, upstream.port, target, headers, body)

@@ -20,10 +20,13 @@ says so.
 
 import logging
 import os
+import re
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -151,7 +154,7 @@ class _Work:
         self._connection = connection
 
     def run(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
-        rows: list[Row] = self._connection.execute(sql, params).fetchall()
+        rows: list[Row] = _run(self._connection, sql, params).fetchall()
         return rows
 
 
@@ -212,7 +215,7 @@ class SqliteEngine:
     def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         self._check_owner()
         try:
-            rows: list[Row] = self._reader.execute(sql, params).fetchall()
+            rows: list[Row] = _run(self._reader, sql, params).fetchall()
         except dbapi2.DatabaseError as error:
             _tell(error, "read")
             raise
@@ -385,11 +388,39 @@ def _tell(error: dbapi2.DatabaseError, what: str) -> None:
         raise StoreError(f"{words}. {advice}" if advice else f"{words}: try again.") from error
 
 
+def _run(connection: dbapi2.Connection, sql: str, params: Params) -> dbapi2.Cursor:
+    numbered, values = _numbered(sql)
+    return connection.execute(numbered, values(params))
+
+
+@lru_cache(maxsize=512)
+def _numbered(sql: str) -> tuple[str, Callable[[Params], Sequence[Any]]]:
+    """The statement with numbered parameters, and what takes their values from `Params`: SQLite is
+    asked for the name of each that is bound by name, which takes half as long as a small statement.
+    """
+    names: dict[str, int] = {}
+
+    def place(found: re.Match[str]) -> str:
+        name = found[1]
+        if name is None:
+            return found[0]
+        return f"?{names.setdefault(name, len(names) + 1)}"
+
+    numbered = _PARAMETER.sub(place, sql)
+    if len(names) > 1:
+        return numbered, itemgetter(*names)
+    return numbered, lambda params: [params[name] for name in names]
+
+
+_PARAMETER = re.compile(r"""'[^']*'|"[^"]*"|:([A-Za-z_]\w*)""", re.ASCII)
+"""What stands in quotes is text, or the name of a column."""
+
+
 def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> int:
     """Execute the statements; how many they were."""
     count = 0
     for sql, params in statements:
-        connection.execute(sql, params)
+        _run(connection, sql, params)
         count += 1
     return count
 

@@ -105,6 +105,22 @@ def test_what_is_written_now_is_read_at_once(engine: Engine) -> None:
     assert engine.read(ENDPOINTS) == [("a",), ("b",)]
 
 
+@pytest.mark.parametrize(
+    ("sql", "row"),
+    [
+        ("SELECT 'x:a', :b, :a, :b", ("x:a", 2, 1, 2)),
+        ("SELECT :a + 1 AS \"as:b\"", (2,)),
+        ("SELECT ':it''s'||:a", (":it's1",)),
+        ("SELECT 3", (3,)),
+    ],
+    ids=["one name twice", "one name", "in a text", "none"],
+)
+def test_what_is_named_in_a_statement_is_bound_to_it(
+    engine: Engine, sql: str, row: tuple[object, ...]
+) -> None:
+    assert engine.read(sql, {"a": 1, "b": 2, "c": 3}) == [row]
+
+
 def test_try_write_gives_up_at_once_while_another_program_writes(
     engine: Engine, other: dbapi2.Connection
 ) -> None:
