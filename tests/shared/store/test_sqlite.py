@@ -109,7 +109,7 @@ def test_what_is_written_now_is_read_at_once(engine: Engine) -> None:
     ("sql", "row"),
     [
         ("SELECT 'x:a', :b, :a, :b", ("x:a", 2, 1, 2)),
-        ("SELECT :a + 1 AS \"as:b\"", (2,)),
+        ('SELECT :a + 1 AS "as:b"', (2,)),
         ("SELECT ':it''s'||:a", (":it's1",)),
         ("SELECT 3", (3,)),
     ],
