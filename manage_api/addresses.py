@@ -3,10 +3,16 @@
 import asyncio
 import ipaddress
 import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from shared.config.address import split_address
-from shared.config.schema import Snapshot
+
+if TYPE_CHECKING:  # the supervisor needs addresses, and no configuration
+    from shared.config.schema import Snapshot
 
 __all__ = (
     "base_url",
@@ -15,6 +21,7 @@ __all__ = (
     "lan_urls",
     "listen",
     "local_url",
+    "unresolved",
     "why_taken",
 )
 
@@ -28,7 +35,21 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - replaced, not bound
 """A server may listen on all addresses; a client needs one of them."""
 
 
-def base_url(snapshot: Snapshot) -> str:
+RESOLVE_SECONDS = 3.0
+"""A name server that answers at all answers by then; a person waits for it."""
+
+
+class Host(Protocol):
+    """What has a name for people, and one to be found by."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+
+def base_url(snapshot: "Snapshot") -> str:
     """Return the base URL to enter in Cursor or an SDK."""
     server = snapshot.server
     origin = server.public_url.rstrip("/") or local_url(server.listen_addr)
@@ -125,3 +146,34 @@ def is_public(host: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:
         return "." in host and not host.endswith((".local", ".localhost", ".internal", ".lan"))
+
+
+def unresolved(upstreams: Iterable[Host], seconds: float = RESOLVE_SECONDS) -> list[str]:
+    """Say which upstreams' names nobody can resolve now; blocks so many seconds at most."""
+    faults: dict[str, str] = {}
+    hosts = list(dict.fromkeys(each.host for each in upstreams))
+    # A look-up can't be cancelled: threads that end with the program.
+    threads = [
+        threading.Thread(target=_resolve, args=(host, faults), daemon=True) for host in hosts
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    found = dict(faults)
+    return [
+        f"The host of upstream {each.name} can't be found ({found[each.host]}): {each.host}. "
+        "Correct its base_url, or this machine's name server."
+        for each in upstreams
+        if each.host in found
+    ]
+
+
+def _resolve(host: str, faults: dict[str, str]) -> None:
+    try:
+        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        faults[host] = error.strerror or str(error)
+    except UnicodeError:
+        faults[host] = "it is no host name"

@@ -8,14 +8,15 @@ ThinkbackError
 
 __all__ = ("Busy", "ConfigError", "Problem", "StoreError", "ThinkbackError")
 
-import msgspec
+from dataclasses import dataclass
 
 
 class ThinkbackError(Exception):
     """Base of the errors a person is meant to read."""
 
 
-class Problem(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """A fault in the configuration."""
 
     key: str

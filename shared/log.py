@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from shared.config.schema import Logging
+if TYPE_CHECKING:  # the supervisor writes lines too, and keeps nothing that it does not need
+    from shared.config.schema import Logging
 
 __all__ = ("CALLER_HEADER", "LineFormatter", "configure", "masked", "stamped", "wants_color")
 
@@ -80,7 +81,7 @@ def wants_color(setting: str, environ: Mapping[str, str], stream: TextIO) -> boo
     return not environ.get("NO_COLOR") and stream.isatty()
 
 
-def configure(settings: Logging, stream: TextIO, program: str = "") -> logging.Handler:
+def configure(settings: "Logging", stream: TextIO, program: str = "") -> logging.Handler:
     """Send our log to the stream in our own form, each line with the program's name if given;
     return what writes it, as those of libraries go their own way.
     """

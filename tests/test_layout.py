@@ -39,6 +39,7 @@ WITHOUT_TWIN = {
     "addon/translation/across_formats.py": "exchange/test_exchange_translated.py speaks through it",
     "addon/translation/pair.py": DECLARES,
     "manage_api/__main__.py": RUNS,
+    "manage_api/command/__main__.py": RUNS,
     "manage_api/command/child.py": "test_supervise.py has children live and end",
     "manage_api/domains/account/schemas.py": DECLARES,
     "manage_api/domains/audit/schemas.py": DECLARES,

@@ -12,16 +12,22 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-import msgspec
-
+from shared.clock import SystemClock
 from shared.lifeline import BEAT_SECONDS, LIFELINE, SOCKETS, STACKS
+from shared.log import stamped
 
-__all__ = ("Child", "Known", "Program", "Say", "child_of", "ending", "reap", "spawn")
+__all__ = ("Child", "Known", "Program", "Say", "child_of", "ending", "reap", "spawn", "tell")
 
 STARTING_BEATS = 120
 """Missed beats after which a process hangs that has not said yet that it works: a slow disk, a
 busy machine.
+"""
+
+MOST_SILENT = 7
+"""Those after which one that worked hangs. With the second that its stacks take, and its
+successor's start, it is replaced within 15 s.
 """
 
 _POLL_SECONDS = 0.05
@@ -32,7 +38,15 @@ _PR_SET_PDEATHSIG = 1
 type Say = Callable[[str], None]
 
 
-class Program(msgspec.Struct, frozen=True, kw_only=True):
+def tell(text: str) -> None:
+    """Print what the launcher says: a line as a line of the log, a block as it is."""
+    line = text if "\n" in text else stamped(text, SystemClock().now_ms() / 1000)
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(line, flush=True)  # noqa: T201
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
     """A program to keep running."""
 
     name: str
@@ -44,13 +58,12 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     passed_files: tuple[int, ...] = ()
     """Descriptors of other files that its processes inherit."""
 
-    most_silent: int = 7
-    """Missed beats after which a process that worked hangs. With the second that its stacks
-    take, and its successor's start, it is replaced within 15 s.
-    """
+    most_silent: int = MOST_SILENT
+    """Missed beats after which a process that worked hangs."""
 
 
-class Known(msgspec.Struct):
+@dataclass
+class Known:
     """What has to be known of a process to go on supervising it."""
 
     name: str

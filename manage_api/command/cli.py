@@ -25,6 +25,7 @@ from manage_api.command.importing import import_command, open_store, show_first_
 from manage_api.command.models_command import models
 from manage_api.command.new_file import write_new
 from manage_api.command.progress import growing
+from manage_api.command.resident import exit_status
 from manage_api.command.rows import as_json
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
@@ -65,8 +66,8 @@ class Commands(click.Group):
         try:
             return super().main(*args, **extra)
         except SystemExit as end:
-            if end.code and "THINKBACK_FROM_MAKE" in os.environ and sys.stderr.isatty():
-                sys.exit(0)
+            if isinstance(end.code, int) and end.code:
+                sys.exit(exit_status(end.code))
             raise
 
 
@@ -84,8 +85,7 @@ def main() -> None:
 @click.option("--background", is_flag=True, hidden=True)
 @click.option("--rehearse", is_flag=True, hidden=True, help="Only see whether it could start.")
 @tunnels.tunnel_options
-@click.pass_context
-def up(ctx: click.Context, /, web: bool, background: bool, rehearse: bool, **options: Any) -> None:
+def up(web: bool, background: bool, rehearse: bool, **options: Any) -> None:
     """Start the gateway in the foreground; Ctrl-C stops it."""
     handover = take_over(os.environ)
     client = tunnels.client_wanted(load(os.environ), **options)
@@ -94,13 +94,12 @@ def up(ctx: click.Context, /, web: bool, background: bool, rehearse: bool, **opt
     show_first_account(prepared.first_account)
     if rehearse:
         return
-    run = partial(launcher.run, prepared, os.environ, web=web, handover=handover, say=report.tell)
+    launch = partial(launcher.launch, prepared, os.environ, web=web, handover=handover)
     if not background:
-        ctx.exit(asyncio.run(run()))
+        launch()
     daemon = _daemon()
     with daemon.hold(handover.lock):
-        code = asyncio.run(run(daemon=daemon))
-    ctx.exit(code)
+        launch(daemon=daemon)
 
 
 main.add_command(tunnels.tunnel)

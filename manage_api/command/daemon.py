@@ -16,10 +16,15 @@ from typing import NamedTuple
 
 from manage_api.addresses import is_healthy
 from manage_api.command.child import Say
-from manage_api.command.report import NOT_RESTARTED, RUNNING
 from shared.errors import ThinkbackError
 
-__all__ = ("Daemon", "DaemonError")
+__all__ = ("NOT_RESTARTED", "RUNNING", "Daemon", "DaemonError")
+
+RUNNING = "is running."
+"""How the first line ends that says so."""
+
+NOT_RESTARTED = "Not restarted:"
+"""How the line begins that says so."""
 
 _OLD_LOGS = 3
 """With the largest size of a log these bound the disk it takes to 80 MiB."""
@@ -69,6 +74,7 @@ class Daemon:
     def __init__(
         self, directory: Path, *, largest_log: int = 20 * 1024 * 1024, look_seconds: float = 10.0
     ) -> None:
+        self.directory = directory
         self.log = directory / "thinkback.log"
         self._largest_log = largest_log
         self._look_seconds = look_seconds

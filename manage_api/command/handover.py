@@ -5,19 +5,28 @@ its children stay its children, and the sockets stay open. What it must know of 
 by the environment.
 """
 
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, MutableMapping
-
-import msgspec
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import NoReturn
 
 from manage_api.addresses import listen
 from manage_api.command.child import Known
-from manage_api.command.tunnel import KeptTunnel
 
-__all__ = ("SIGNALS", "Handover", "run_anew", "take_over")
+__all__ = (
+    "SIGNALS",
+    "Handover",
+    "KeptTunnel",
+    "become",
+    "command",
+    "left_to",
+    "run_anew",
+    "take_over",
+)
 
 _HANDOVER = "THINKBACK_HANDOVER"
 
@@ -25,13 +34,27 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 """What a launcher answers; each would end a process that is just starting."""
 
 
-class Handover(msgspec.Struct):
+@dataclass
+class KeptTunnel:
+    """What has to be known of a tunnel to go on keeping it."""
+
+    pid: int
+    output: int
+    """The descriptor at which what it prints is read."""
+
+    url: str = ""
+    lock: int = -1
+    """The descriptor that holds the announcement's file."""
+
+
+@dataclass
+class Handover:
     """The descriptors and processes of a launcher's earlier life; empty at its first start."""
 
-    sockets: dict[str, list[int]] = {}
+    sockets: dict[str, list[int]] = field(default_factory=dict)
     """By the address that was listened on."""
 
-    processes: list[Known] = []
+    processes: list[Known] = field(default_factory=list)
     lock: int | None = None
     """The descriptor that holds the lock of the background process."""
 
@@ -56,20 +79,37 @@ class Handover(msgspec.Struct):
 def take_over(environ: MutableMapping[str, str]) -> Handover:
     """Take what an earlier life has left out of the environment."""
     left = environ.pop(_HANDOVER, "")
-    return msgspec.json.decode(left, type=Handover) if left else Handover()
+    if not left:
+        return Handover()
+    members = json.loads(left)
+    members["processes"] = [Known(**each) for each in members["processes"]]
+    if members["tunnel"]:
+        members["tunnel"] = KeptTunnel(**members["tunnel"])
+    return Handover(**members)
 
 
-def run_anew(handover: Handover, environ: Mapping[str, str]) -> None:
-    """Run this command again in place of this process, and leave it all that is handed over."""
+def run_anew(
+    handover: Handover, environ: Mapping[str, str], arguments: Sequence[str] | None = None
+) -> NoReturn:
+    """Run this command again in place of this process, and leave it all that is handed over;
+    the `arguments` are those of this process unless given.
+    """
+    if arguments is None:
+        arguments = sys.argv[1:]
     kept = [fd for fds in handover.sockets.values() for fd in fds]
     kept += [known.lifeline for known in handover.processes]
     kept += [] if handover.lock is None else [handover.lock]
     if handover.tunnel:
         kept += [handover.tunnel.output, handover.tunnel.lock]
+    become(command(*arguments), left_to(handover, environ), kept)
+
+
+def become(arguments: Sequence[str], environ: Mapping[str, str], kept: Iterable[int]) -> NoReturn:
+    """Run another Python program in place of this process, which inherits what is `kept` open."""
     for fd in kept:
         os.set_inheritable(fd, True)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    os.execve(sys.executable, command(*sys.argv[1:]), left_to(handover, environ))  # noqa: S606
+    os.execve(sys.executable, [*arguments], environ)  # noqa: S606
 
 
 def command(*arguments: str) -> tuple[str, ...]:
@@ -79,4 +119,4 @@ def command(*arguments: str) -> tuple[str, ...]:
 
 def left_to(handover: Handover, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with what is left in it."""
-    return {**environ, _HANDOVER: msgspec.json.encode(handover).decode()}
+    return {**environ, _HANDOVER: json.dumps(asdict(handover))}

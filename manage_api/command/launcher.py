@@ -1,18 +1,16 @@
 """Starts both programs from one configuration and keeps them running."""
 
-import asyncio
 import importlib.util
-import os
 import resource
 import secrets
-import signal
-import socket
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 import argon2
 import httpx
@@ -20,20 +18,20 @@ import msgspec
 
 from manage_api.addresses import local_url, why_taken
 from manage_api.command import report
-from manage_api.command.child import Program, Say
+from manage_api.command.child import MOST_SILENT
 from manage_api.command.daemon import Daemon
-from manage_api.command.handover import SIGNALS, Handover, command, left_to, run_anew
-from manage_api.command.supervise import Supervisor
-from manage_api.command.tunnel import Tunnel, open_tunnel, with_tunnel_file
+from manage_api.command.handover import Handover
+from manage_api.command.resident import Host, Plan, Task
+from manage_api.command.tunnel import with_tunnel_file
 from manage_api.command.tunnel_client import TunnelClient
-from manage_api.domains.system.risks import refusal, unresolved
+from manage_api.domains.system.risks import refusal
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.mitm import MitmSettings, find_mitm, load_safe_mitm
 from shared.config.overrides import Overrides
 from shared.config.passed import Passed, passing
 from shared.config.schema import Snapshot
-from shared.errors import StoreError, ThinkbackError
+from shared.errors import ThinkbackError
 from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import admins_to_change_password
@@ -45,10 +43,10 @@ from shared.store.upstream_models import listed_models
 __all__ = (
     "LaunchError",
     "Prepared",
+    "launch",
     "prepare",
     "refuse_unsafe",
     "refuse_well_known_passwords",
-    "run",
 )
 
 _OURS = ("--set", "server=false")
@@ -138,180 +136,99 @@ def refuse_unsafe(snapshot: Snapshot) -> None:
         raise LaunchError(reason)
 
 
-async def run(
+def launch(
     prepared: Prepared,
     environ: Mapping[str, str],
     *,
     web: bool,
     handover: Handover,
     daemon: Daemon | None = None,
-    say: Say,
-) -> int:
-    """Run both programs until SIGINT or SIGTERM; return an exit code.
+) -> NoReturn:
+    """Open the sockets and become the process that keeps both programs running.
 
-    The first of them lets running answers end, the second cuts them. SIGHUP has the programs
-    read their configuration again; SIGUSR2 runs all anew, with the code and the configuration
-    that are there by then. A tunnel is open until all answers have ended.
+    `daemon` is what this is the background process of.
     """
-    if daemon:
-        say = _said_and_noted(say, daemon)
-    environ = with_tunnel_file(environ, prepared.snapshot.database_url)
-    tunnel = _tunnel(prepared, environ, handover, say)
+    database_url = prepared.snapshot.database_url
+    environ = with_tunnel_file(environ, database_url)
     _raise_file_limit()
-    with passing(environ) as passed:
-        programs, mitmweb_url = _programs(prepared, passed, handover, web=web)
-        supervisor = Supervisor(
-            programs, say=say, clock=SystemClock(), predecessors=handover.processes
+    with passing(environ) as passed, tempfile.TemporaryFile() as file:
+        tasks, mitmweb_url = _tasks(prepared, handover, web=web)
+        _plan(prepared, environ, passed, handover, tasks, mitmweb_url, daemon).leave_to(
+            file.fileno()
         )
-        ready = report.ready(
-            prepared.snapshot,
+
+
+def _plan(
+    prepared: Prepared,
+    environ: Mapping[str, str],
+    passed: Passed,
+    handover: Handover,
+    tasks: list[Task],
+    mitmweb_url: str,
+    daemon: Daemon | None,
+) -> Plan:
+    snapshot, client = prepared.snapshot, prepared.client
+    plan = Plan(
+        arguments=sys.argv[1:],
+        environ=dict(environ),
+        program_environ=_inherited(passed),
+        passed_file=passed.file,
+        tasks=tasks,
+        predecessors=handover.processes,
+        database_url=snapshot.database_url,
+        ready=report.ready(
+            snapshot,
             version("thinkback"),
             mitmweb_url,
-            tunnelled=tunnel is not None,
+            tunnelled=client is not None,
             listed=prepared.listed,
-        )
-        async with asyncio.TaskGroup() as group:
-            restart = _Restart(supervisor, prepared, environ, say, tunnel)
-            _answer_signals(supervisor, lambda: group.create_task(restart()), say)
-            tending = [group.create_task(_tell_unresolved(prepared.snapshot, say))]
-            if tunnel:
-                tending.append(group.create_task(tunnel.keep()))
-            if daemon:
-                restart.lock = daemon.lock
-                works = (daemon.keep_log_small(), daemon.beat())
-                tending += [group.create_task(work) for work in works]
-            code = await supervisor.run(when_ready=lambda: say(ready))
-            for task in tending:
-                task.cancel()
-    _checkpoint(prepared.snapshot.database_url)
-    return code
+        ),
+        hosts=_to_resolve(snapshot),
+    )
+    if client:
+        plan.tunnel, plan.kept = msgspec.to_builtins(client), handover.tunnel
+    if daemon:
+        plan.background, plan.lock = str(daemon.directory), daemon.lock
+    return plan
 
 
-def _tunnel(
-    prepared: Prepared, environ: Mapping[str, str], handover: Handover, say: Say
-) -> Tunnel | None:
-    if not prepared.client:
-        return None
-    return open_tunnel(prepared.client, environ, prepared.overrides, say=say, kept=handover.tunnel)
-
-
-async def _tell_unresolved(snapshot: Snapshot, say: Say) -> None:
-    """Say which upstreams' names can't be resolved, while the programs start.
-
-    The sidecar says it, and more, where it asks upstreams for their models.
+def _to_resolve(snapshot: Snapshot) -> list[Host]:
+    """The upstreams' names, unless the sidecar says more of them: it does where it asks
+    upstreams for their models.
     """
     if snapshot.models.refresh_seconds:
-        return
-    for sentence in await asyncio.to_thread(unresolved, snapshot.upstreams):
-        say(sentence)
+        return []
+    return [Host(each.name, each.host) for each in snapshot.upstreams]
 
 
-def _answer_signals(supervisor: Supervisor, restart: Callable[[], object], say: Say) -> None:
-    terminal = _has_terminal()
-
-    def leave() -> None:
-        if supervisor.leaving:
-            say("Cutting the answers that still run.")
-        else:
-            say("Stopping the data plane and the sidecar.")
-        supervisor.leave()
-
-    def hang_up() -> None:
-        # A terminal that closes sends the same as an operator who wants a reload.
-        if terminal and not _has_terminal():
-            leave()
-        supervisor.reload()
-
-    answers = (leave, leave, hang_up, restart)
-    for number, answer in zip(SIGNALS, answers, strict=True):
-        asyncio.get_running_loop().add_signal_handler(number, answer)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # an earlier life has blocked them
-
-
-def _said_and_noted(say: Say, daemon: Daemon) -> Say:
-    def both(text: str) -> None:
-        say(text)
-        daemon.note(text)
-
-    return both
-
-
-class _Restart:
-    """Runs the launcher anew, when what is installed and configured now can be used."""
-
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        prepared: Prepared,
-        environ: Mapping[str, str],
-        say: Say,
-        tunnel: Tunnel | None,
-    ) -> None:
-        self.lock: int | None = None
-        """The descriptor that holds the lock of the background process."""
-
-        self._supervisor = supervisor
-        self._prepared = prepared
-        self._environ = environ
-        self._say = say
-        self._tunnel = tunnel
-        self._under_way = asyncio.Lock()
-
-    async def __call__(self) -> None:
-        """Restart, unless that is under way."""
-        if not self._under_way.locked():
-            async with self._under_way:
-                await self._restart()
-
-    async def _restart(self) -> None:
-        server = self._prepared.snapshot.server
-        names = {"data plane": server.listen_addr, "sidecar": server.admin_addr}
-        sockets = self._supervisor.sockets()
-        handover = Handover(
-            sockets={names[name]: [each.fileno() for each in sockets[name]] for name in names},
-            lock=self.lock,
-        )
-        rehearsal = await asyncio.create_subprocess_exec(
-            *command(*sys.argv[1:], "--rehearse"),
-            env=left_to(handover, self._environ),
-            stdin=asyncio.subprocess.DEVNULL,
-        )
-        if await rehearsal.wait():
-            self._say(f"{report.NOT_RESTARTED} it could not start. The lines above say why.")
-            return
-        if self._supervisor.leaving:
-            return  # it was stopped meanwhile
-        handover.processes = self._supervisor.known()
-        handover.tunnel = self._tunnel.kept if self._tunnel else None
-        run_anew(handover, self._environ)
-
-
-def _programs(
-    prepared: Prepared, passed: Passed, handover: Handover, *, web: bool
-) -> tuple[list[Program], str]:
-    """Return both programs, and the URL of mitmweb when it is one of them."""
-    snapshot, mitm = prepared.snapshot, prepared.mitm
-    confdir = data_directory(snapshot.database_url) / "mitmproxy"
-    token = _make_confdir(confdir, with_token=web and not mitm.web.get("web_password"))
+def _inherited(passed: Passed) -> dict[str, str]:
+    """The environment of both programs."""
     inherited = {**passed.environ, "PYTHONUNBUFFERED": "1"}
     for name in ("ADMIN_PASSWORD", "ANTHROPIC_AUTH_TOKEN"):
         inherited.pop(name, None)
-    sidecar = Program(
+    return inherited
+
+
+def _tasks(prepared: Prepared, handover: Handover, *, web: bool) -> tuple[list[Task], str]:
+    """Return both programs, and the URL of mitmweb when it is one of them."""
+    server, mitm = prepared.snapshot.server, prepared.mitm
+    confdir = data_directory(prepared.snapshot.database_url) / "mitmproxy"
+    token = _make_confdir(confdir, with_token=web and not mitm.web.get("web_password"))
+    sidecar = Task(
         name="sidecar",
-        command=(sys.executable, "-m", "manage_api"),
-        environ=inherited,
-        passed_files=(passed.file,),
-        sockets=_open_sockets(handover, snapshot.server.admin_addr),
+        command=[sys.executable, "-m", "manage_api"],
+        address=server.admin_addr,
+        sockets=_open_sockets(handover, server.admin_addr),
         most_silent=_REPORT_SECONDS,
     )
     mitmproxy = Path(sys.executable).with_name("mitmweb" if web else "mitmdump")
-    arguments = mitm.arguments(snapshot.server.listen_addr, web=web, confdir=confdir)
-    data_plane = Program(
+    arguments = mitm.arguments(server.listen_addr, web=web, confdir=confdir)
+    data_plane = Task(
         name="data plane",
-        command=(str(mitmproxy), *arguments, *_OURS, "-s", str(_addon_script())),
-        environ=inherited,
-        passed_files=(passed.file,),
-        sockets=_open_sockets(handover, snapshot.server.listen_addr),
+        command=[str(mitmproxy), *arguments, *_OURS, "-s", str(_addon_script())],
+        address=server.listen_addr,
+        sockets=_open_sockets(handover, server.listen_addr),
+        most_silent=MOST_SILENT,
     )
     handover.close()
     if not web:
@@ -322,9 +239,9 @@ def _programs(
     return [sidecar, data_plane], mitmweb_url
 
 
-def _open_sockets(handover: Handover, address: str) -> tuple[socket.socket, ...]:
+def _open_sockets(handover: Handover, address: str) -> list[int]:
     try:
-        return handover.open_sockets(address)
+        return [each.detach() for each in handover.open_sockets(address)]
     except OSError as error:
         raise LaunchError(f"Can't listen on {address} ({error.strerror}).") from error
 
@@ -396,23 +313,6 @@ def refuse_well_known_passwords(engine: Engine) -> None:
             f"The admin “{names[0]}” has a well-known password, and other machines can reach "
             f"the gateway: set a new one with `thinkback user passwd {names[0]}`, then restart."
         )
-
-
-def _has_terminal() -> bool:
-    """Whether a terminal controls this process, and is still there."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
-
-
-def _checkpoint(database_url: str) -> None:
-    """Move the write-ahead log into the database, as closing the last connection does: a copy
-    of the one file is then a copy of all.
-    """
-    with suppress(StoreError):  # it can't be opened now: the log stays beside it
-        open_engine(database_url).close()
 
 
 def _raise_file_limit() -> None:

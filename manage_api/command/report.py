@@ -8,23 +8,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import click
-
 from manage_api.addresses import base_url, is_public, lan_urls, local_url
+from manage_api.command.child import tell
+from manage_api.command.daemon import RUNNING
 from manage_api.domains.doctor.configuration import models_by_profile
 from manage_api.domains.system.risks import risks, unresolved
 from manage_api.domains.upstreams.probe import fault_of
 from manage_api.domains.upstreams.schemas import UpstreamReport
-from shared.clock import SystemClock
 from shared.config.schema import Snapshot, Upstream
-from shared.log import stamped
 from shared.routes import known_models
 from shared.security.keys import mask
 from shared.store.bootstrap import FirstAccount
 
 __all__ = (
-    "NOT_RESTARTED",
-    "RUNNING",
     "checked",
     "checked_fields",
     "faults",
@@ -34,12 +30,6 @@ __all__ = (
     "tunnel",
 )
 
-RUNNING = "is running."
-"""How the first line ends that says so."""
-
-NOT_RESTARTED = "Not restarted:"
-"""How the line begins that says so."""
-
 type Listed = Mapping[str, Sequence[str]]
 """What upstreams list as their models, by upstream."""
 
@@ -48,11 +38,6 @@ _UNTRIED: Mapping[str, UpstreamReport] = {}
 
 _MAX_NAMED = 20
 """Models that a line names: a provider may have hundreds."""
-
-
-def tell(text: str) -> None:
-    """Print what the launcher says: a line as a line of the log, a block as it is."""
-    click.echo(text if "\n" in text else stamped(text, SystemClock().now_ms() / 1000))
 
 
 def web_pages(snapshot: Snapshot) -> str:

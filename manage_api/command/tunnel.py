@@ -11,12 +11,14 @@ import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
+from typing import Any
 
 import msgspec
 
 from manage_api.addresses import is_healthy
 from manage_api.command import report
 from manage_api.command.child import Say, child_of, ending, reap
+from manage_api.command.handover import KeptTunnel
 from manage_api.command.tunnel_client import TunnelClient
 from shared.clock import Clock, SystemClock
 from shared.config.overrides import Overrides
@@ -25,10 +27,12 @@ from shared.config.schema import Snapshot
 from shared.config.tunnel import TUNNEL_FILE, Announcement
 from shared.config.watch import Watch
 from shared.errors import StoreError
+from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
+from shared.store.overrides import read_overrides
 from shared.store.upstream_models import listed_models
 
-__all__ = ("KeptTunnel", "Tunnel", "describing", "open_tunnel", "with_tunnel_file")
+__all__ = ("Tunnel", "describing", "open_tunnel", "reopen_tunnel", "with_tunnel_file")
 
 _FIRST_DELAY = 1.0
 """Seconds before the first restart; each further one waits twice as long."""
@@ -49,18 +53,6 @@ _PROBE_DELAY = 1.0
 
 _SHOWN_LINES = 8
 _SHOWN_CHARS = 500
-
-
-class KeptTunnel(msgspec.Struct):
-    """What has to be known of a tunnel to go on keeping it."""
-
-    pid: int
-    output: int
-    """The descriptor at which what it prints is read."""
-
-    url: str = ""
-    lock: int = -1
-    """The descriptor that holds the announcement's file."""
 
 
 class Tunnel:
@@ -194,6 +186,21 @@ def open_tunnel(
     announcement = Announcement(environ[TUNNEL_FILE], kept.lock if kept else None)
     describe, clock = describing(client, environ, overrides), SystemClock()
     return Tunnel(client, announcement, environ, describe=describe, say=say, clock=clock, kept=kept)
+
+
+def reopen_tunnel(
+    client: Mapping[str, Any],
+    environ: Mapping[str, str],
+    database_url: str,
+    *,
+    say: Say,
+    kept: KeptTunnel | None,
+) -> Tunnel:
+    """Return the same where all that is known of the client are its members."""
+    with closing(open_engine(database_url)) as engine:
+        overrides = read_overrides(engine, load_secret(data_directory(database_url)))
+    wanted = msgspec.convert(client, TunnelClient)
+    return open_tunnel(wanted, environ, overrides, say=say, kept=kept)
 
 
 def describing(

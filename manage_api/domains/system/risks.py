@@ -1,26 +1,20 @@
 """What about an installation is less safe than it could be, in sentences for its operator."""
 
 import os
-import socket
 import stat
-import threading
-import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from manage_api.addresses import base_url, is_public
+from manage_api.addresses import base_url, is_public, unresolved
 from shared.config.address import is_loopback, split_address
 from shared.config.dotenv import read_secrets
 from shared.config.schema import Snapshot, Upstream
 from shared.errors import ConfigError
 
 __all__ = ("named_risks", "refusal", "risks", "unresolved")
-
-RESOLVE_SECONDS = 3.0
-"""A name server that answers at all answers by then; a person waits for it."""
 
 
 def refusal(snapshot: Snapshot) -> str:
@@ -52,37 +46,6 @@ def named_risks(snapshot: Snapshot) -> list[tuple[str, str]]:
         "root": _as_root(snapshot),
     }
     return [(name, sentence) for name, sentences in found.items() for sentence in sentences]
-
-
-def unresolved(upstreams: Iterable[Upstream], seconds: float = RESOLVE_SECONDS) -> list[str]:
-    """Say which upstreams' names nobody can resolve now; blocks so many seconds at most."""
-    faults: dict[str, str] = {}
-    hosts = list(dict.fromkeys(each.host for each in upstreams))
-    # A look-up can't be cancelled: threads that end with the program.
-    threads = [
-        threading.Thread(target=_resolve, args=(host, faults), daemon=True) for host in hosts
-    ]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    found = dict(faults)
-    return [
-        f"The host of upstream {each.name} can't be found ({found[each.host]}): {each.host}. "
-        "Correct its base_url, or this machine's name server."
-        for each in upstreams
-        if each.host in found
-    ]
-
-
-def _resolve(host: str, faults: dict[str, str]) -> None:
-    try:
-        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        faults[host] = error.strerror or str(error)
-    except UnicodeError:
-        faults[host] = "it is no host name"
 
 
 def _unencrypted(snapshot: Snapshot) -> Iterator[str]:

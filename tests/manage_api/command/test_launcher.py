@@ -218,6 +218,12 @@ def test_the_programs_may_open_as_many_files_as_the_machine_allows(running: Laun
     assert all(soft == hard for soft, hard in limits)
 
 
+def test_of_what_a_start_takes_nothing_stays_in_memory(running: Launched) -> None:
+    files = [each.path for each in running.family()[0].memory_maps()]
+
+    assert [each for each in files if "site-packages" in each or "libssl" in each] == []
+
+
 def test_mitmproxy_s_folder_is_closed_to_others(running: Launched) -> None:
     folder = Path(running.family()[0].cwd()) / "data" / "mitmproxy"
 
