@@ -6,8 +6,8 @@ from pysqlite3 import dbapi2
 
 from shared.errors import StoreError
 from shared.store.engine import Engine
-from shared.store.migrations import migrate
 from shared.store.sqlite import SqliteEngine, database_path, prepare_file, remedy
+from shared.store.steps import has_all_steps
 
 __all__ = ("data_directory", "open_engine")
 
@@ -21,13 +21,21 @@ def open_engine(database_url: str) -> Engine:
     path = database_path(database_url)
     try:
         prepare_file(path)
-        migrate(path)
+        if not has_all_steps(path):
+            _migrate(path)
         return SqliteEngine(path)
     except OSError as error:
         raise StoreError(f"Can't open the database {path}: {error.strerror}.") from error
     except dbapi2.Error as error:
         words = f"Can't open the database {path}: {error}. {remedy(error)}"
         raise StoreError(words.rstrip()) from error
+
+
+def _migrate(path: Path) -> None:
+    # What applies steps is loaded where one is missing: at a start, the launcher does that.
+    from shared.store.migrations import migrate
+
+    migrate(path)
 
 
 def data_directory(database_url: str) -> Path:

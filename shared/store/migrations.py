@@ -12,11 +12,9 @@ from sqlite_utils import Database, Migrations
 from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
 from shared.store.sqlite import connect
+from shared.store.steps import PATIENCE_MS
 
 __all__ = ("MIGRATIONS", "is_current", "migrate", "step_names")
-
-PATIENCE_MS = 60_000
-"""How long one program waits for another's migration."""
 
 MIGRATIONS = Migrations("thinkback")
 
