@@ -5,7 +5,25 @@ import os
 import sys
 from contextlib import suppress
 
-import uvicorn
+from shared.deferred import defer
+
+DEFERRED = (
+    "bcrypt",  # somebody signs in
+    "jwt",
+    "pyotp",
+    "segno",
+    "pdb",  # how Litestar and uvicorn are run by their own commands
+    "uvicorn.main",
+    "yaml",  # a form of the schema
+)
+"""What a sidecar does without until then, a tenth of it."""
+
+if __name__ == "__main__":
+    defer(DEFERRED)  # before the rest imports them
+
+# ruff: noqa: E402
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from manage_api.access.head import answering_head
 from manage_api.access.malformed import Http
@@ -20,7 +38,7 @@ from shared.lifeline import Lifeline, handed_sockets
 from shared.log import configure
 from shared.store import open_engine
 
-__all__ = ("main",)
+__all__ = ("DEFERRED", "main")
 
 log = logging.getLogger("thinkback.sidecar")
 
@@ -41,7 +59,7 @@ def main() -> None:
         log.error("%s", error)
         sys.exit(1)
     host, port = split_address(watch.snapshot.server.admin_addr)
-    config = uvicorn.Config(
+    config = Config(
         answering_head(
             ending_after_request(
                 create_app(watch, leaving=lambda: server.should_exit, lifeline=Lifeline(os.environ))
@@ -56,7 +74,7 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again after an orderly end
         server.run(handed_sockets(os.environ) or None)
     if not server.started:

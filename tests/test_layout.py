@@ -30,6 +30,7 @@ WITHOUT_TWIN = {
     "addon/formats/messages/patch_messages.py": "test_patch_request.py has messages patched",
     "addon/formats/responses/output.py": "test_writer.py reads what its items say",
     "addon/formats/responses/output_items.py": "test_writer.py reads what the items say",
+    "addon/edge/__main__.py": RUNS,
     "addon/edge/leaving.py": "test_restarts.py in tests/e2e has a real gateway leave",
     "addon/main.py": RUNS,
     "addon/formats/neutral/member_rules.py": DECLARES,

@@ -221,11 +221,10 @@ def _tasks(prepared: Prepared, handover: Handover, *, web: bool) -> tuple[list[T
         sockets=_open_sockets(handover, server.admin_addr),
         most_silent=_REPORT_SECONDS,
     )
-    mitmproxy = Path(sys.executable).with_name("mitmweb" if web else "mitmdump")
     arguments = mitm.arguments(server.listen_addr, web=web, confdir=confdir)
     data_plane = Task(
         name="data plane",
-        command=[str(mitmproxy), *arguments, *_OURS, "-s", str(_addon_script())],
+        command=[*_mitmproxy(web=web), *arguments, *_OURS, "-s", str(_addon_script())],
         address=server.listen_addr,
         sockets=_open_sockets(handover, server.listen_addr),
         most_silent=MOST_SILENT,
@@ -244,6 +243,14 @@ def _open_sockets(handover: Handover, address: str) -> list[int]:
         return [each.detach() for each in handover.open_sockets(address)]
     except OSError as error:
         raise LaunchError(f"Can't listen on {address} ({error.strerror}).") from error
+
+
+def _mitmproxy(*, web: bool) -> tuple[str, ...]:
+    """What runs mitmweb; or mitmdump, with no more of it than the gateway needs."""
+    if web:
+        return (str(Path(sys.executable).with_name("mitmweb")),)
+    # -P: a folder `addon` in the current directory is not ours.
+    return (sys.executable, "-P", "-m", "addon.edge")
 
 
 def _addon_script() -> Path:

@@ -118,7 +118,7 @@ class Plan:
         """Replace this process by the one that stays; `file` has no name, and gets the plan."""
         with open(file, "wb", closefd=False) as left:
             left.write(self.encoded())
-        arguments = [sys.executable, "-m", MODULE, str(file)]
+        arguments = [sys.executable, "-P", "-m", MODULE, str(file)]
         if self.tunnel:
             arguments.append(WITH_TUNNEL)
         become(arguments, self.program_environ, [file, *self.descriptors()])

@@ -16,10 +16,9 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Controller, MediaType, Response
 from litestar.exceptions import HTTPException, NotAuthorizedException, NotFoundException
 from litestar.response import Redirect
@@ -38,6 +37,9 @@ from manage_api.web.words import agent, lesson_words, outcome, rule_words, troub
 from shared.errors import StoreError
 from shared.model import User
 from shared.store.sessions import session_user
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = (
     "Pages",
@@ -187,7 +189,10 @@ class PublicPages(Pages):
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    # Loaded with the first page: a gateway whose pages nobody opens does without.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,

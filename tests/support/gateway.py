@@ -45,6 +45,9 @@ THINKBACK = Path(sys.executable).with_name("thinkback")
 ADDON = Path(__file__).parents[2] / "addon" / "main.py"
 ADMIN_PASSWORD = "correct horse battery staple"
 START_SECONDS = 30
+SAYS_SO = " is running.\n"
+"""How the launcher says that both programs work; either may be the first to."""
+
 STOP_SECONDS = 15
 
 _running: set["Gateway"] = set()
@@ -149,6 +152,7 @@ class Gateway:
         self.port = free_port()
         self._log: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._starts_before = 0
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
@@ -208,10 +212,11 @@ class Gateway:
         return max(serving, key=psutil.Process.create_time)
 
     def start(self) -> None:
-        """Start and return when it is ready; raises RuntimeError with the log when it is
-        not within 30 s.
+        """Start and return when both programs work; raises RuntimeError with the log when they
+        do not within 30 s.
         """
         self._log = (self.directory / "gateway.log").open("ab")
+        self._starts_before = self.log.count(SAYS_SO)
         self._process = subprocess.Popen(
             [self._program, "up", *self._arguments],
             cwd=self.directory,
@@ -290,7 +295,8 @@ class Gateway:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            works = connection.getresponse().status == 200
+            return works and self.log.count(SAYS_SO) > self._starts_before
         except (OSError, http.client.HTTPException):
             return False
         finally:
