@@ -16,7 +16,7 @@ from addon.edge.accept_filter import Door
 from addon.edge.hearing import Hearers
 from addon.edge.leaving import Leaving
 from addon.edge.listening import Port
-from addon.edge.memory import Collector
+from addon.edge.memory import Collector, FreeMemory
 from addon.edge.plan import Slices
 from addon.edge.upstream_pool import UpstreamPool
 from addon.node import Node
@@ -80,6 +80,7 @@ class Lifecycle:
 
     async def _live(self) -> None:
         self._collector.begin()
+        free_memory = FreeMemory()
         await self._port.open()
         self._lifeline.begin()
         while True:
@@ -88,7 +89,9 @@ class Lifecycle:
             try:
                 self._node.each_second()
                 self.pool.each_second()
-                self._collector.each_second(is_working=self._slices.workers > 0)
+                is_working = self._slices.workers > 0
+                self._collector.each_second(is_working=is_working)
+                free_memory.each_second(is_working=is_working)
                 _forget_shown_flows()
             except Exception:
                 _log.exception("the periodic work failed")

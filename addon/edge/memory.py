@@ -4,8 +4,11 @@ what refers to itself is collected when that holds nobody up.
 
 import ctypes
 import gc
+import os
+import threading
+from pathlib import Path
 
-__all__ = ("Collector", "give_back_soon")
+__all__ = ("Collector", "FreeMemory", "give_back_soon")
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """https://man7.org/linux/man-pages/man3/mallopt.3.html"""
@@ -16,6 +19,15 @@ is freed, up to 32 MiB, and then keeps the room of large bodies between small ob
 """
 
 _TRIM_BYTES = 1024 * 1024
+
+GROWN_BYTES = 16 * 1024 * 1024
+"""By so much a process grows before it is worth a look."""
+
+REST_SECONDS = 5
+"""What was given back is asked for again by the next large request, which takes its time."""
+
+_STATM = Path("/proc/self/statm")
+"""https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html: its second word is in pages."""
 
 NEVER = 1_000_000_000
 
@@ -50,3 +62,41 @@ class Collector:
         """Look at all objects if that is due, and no large request is being worked on."""
         if gc.get_count()[2] >= (OVERDUE if is_working else DUE):
             gc.collect()
+
+
+class FreeMemory:
+    """What the C library keeps between small objects when a large request is gone: thirty times
+    its body, which it gives back only when it is told to.
+    """
+
+    def __init__(self) -> None:
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        self._after, self._rest = _resident_bytes(), 0
+
+    def each_second(self, *, is_working: bool) -> threading.Thread | None:
+        """Give it back, if there may be much of it and no large request is being worked on; what
+        does so is returned.
+        """
+        self._rest = max(0, self._rest - 1)
+        if is_working or self._rest or self._trim is None:
+            return None
+        if _resident_bytes() < self._after + GROWN_BYTES:
+            return None
+        self._rest = REST_SECONDS
+        # Some milliseconds, for which only those wait who ask for large pieces meanwhile.
+        giving = threading.Thread(target=self._give_back, name="free memory", daemon=True)
+        giving.start()
+        return giving
+
+    def _give_back(self) -> None:
+        assert self._trim, "the C library has it"
+        self._trim(0)
+        self._after = _resident_bytes()
+
+
+def _resident_bytes() -> int:
+    """0 where the system does not tell."""
+    try:
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

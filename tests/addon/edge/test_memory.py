@@ -50,3 +50,32 @@ def test_all_objects_are_looked_at_when_nobody_works_on_a_large_request() -> Non
         [sys.executable, "-c", COLLECTIONS], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == ["True", "0", "0", "1", "1"]
+
+
+BETWEEN = """
+import psutil
+from addon.edge.memory import REST_SECONDS, FreeMemory
+rss = psutil.Process().memory_info
+free = FreeMemory()
+def grow():
+    pieces = [bytearray(3_000) for _ in range(20_000)]
+    return pieces[::100]
+def mb():
+    return rss().rss // 1_000_000
+before, kept = mb(), grow()
+grown = mb()
+assert free.each_second(is_working=True) is None
+free.each_second(is_working=False).join()
+given_back = mb()
+kept += grow()
+rests = [free.each_second(is_working=False) for _ in range(REST_SECONDS - 1)]
+free.each_second(is_working=False).join()
+print(grown - before > 50, given_back - before < 15, any(rests), mb() - before < 15)
+"""
+
+
+def test_what_lies_free_between_small_objects_is_given_back_and_not_each_second() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BETWEEN], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.split() == ["True", "True", "False", "True"], done.stderr
