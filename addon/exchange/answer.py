@@ -6,13 +6,25 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from addon.formats.neutral.accumulate import Accumulator
-from addon.formats.neutral.deltas import CUT, CallDelta, Finish, StreamError, UsageReport
+from addon.formats.neutral.deltas import (
+    CUT,
+    CallDelta,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    StreamError,
+    TextDelta,
+    UsageReport,
+    Words,
+    words_of,
+)
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Relay, deltas_of
 from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.tolerant.error_words import no_answer
 from addon.formats.wire import sse
 from addon.formats.wire.inflate import Inflate, Unreadable
+from addon.formats.wire.run import Run
 from addon.formats.wire.splice import MalformedJson, value
 from addon.formats.wire.utf8 import as_utf8
 from addon.translation.pair import Whole
@@ -25,6 +37,9 @@ PIECE_EVENTS = 500
 
 MOST_AT_ONCE = 2_000
 """More events than any provider's have come in 64 KiB, which is what is read at a time."""
+
+PATIENCE = 8
+"""How often in a row a run is looked for in vain: each time costs as much as reading an event."""
 
 
 class Remember(Protocol):
@@ -57,6 +72,15 @@ class StreamedAnswer:
         self._accumulator = Accumulator()
         self._remember = remember
         self._whole = whole
+        self._run: Run | None = None
+        """How events are passed on that say more of what the last one said."""
+
+        self._patience = PATIENCE
+        """How often a run is still looked for."""
+
+        self._is_bare = self._inflate.is_identity
+        """Whether what comes is the upstream's events themselves."""
+
         self.error: StreamError | None = None
         self.started = False
         """Whether anything but comments has come."""
@@ -90,11 +114,33 @@ class StreamedAnswer:
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
         """The same piece by piece: a compressed chunk may grow to a hundred thousand events."""
+        if self._is_bare and self._events.is_between:
+            out = self._as_run(chunk)
+            if out is not None:  # nearly always
+                return iter((out,))
+        return self._pieces(chunk)
+
+    def _pieces(self, chunk: bytes) -> Iterator[bytes]:
         for slice_ in self._inflate.slices(chunk):
             events = self._taken(slice_)
             size = PIECE_EVENTS if len(events) > MOST_AT_ONCE else MOST_AT_ONCE
             for at in range(0, len(events), size):
-                yield b"".join(map(self._event, events[at : at + size]))
+                yield self._passed(events[at : at + size])
+
+    def _passed(self, events: list[bytes]) -> bytes:
+        out = self._as_run(b"".join(events))
+        if out is not None:
+            return out
+        return b"".join(map(self._event, events))
+
+    def _as_run(self, events: bytes) -> bytes | None:
+        """The same for events that go on with the run; None if there is none, or they don't."""
+        if self._run is None or self.error is not None:
+            return None
+        out = self._run.take(events)
+        if out is not None:
+            self._patience = PATIENCE
+        return out
 
     def _taken(self, received: bytes) -> list[bytes]:
         """The upstream's events that these bytes complete; none, and `error`, if they can't be
@@ -152,8 +198,12 @@ class StreamedAnswer:
         return whole.body()
 
     def _event(self, raw: bytes) -> bytes:
+        more = self._as_run(raw)
+        if more is not None:
+            return more
         if self.error or self.done:
             return b""
+        self._run = None
         raw = as_utf8(raw).removeprefix(sse.BOM)
         if raw.startswith(b"{"):  # some servers fail in the middle without an event
             raw = sse.event(raw.strip())
@@ -171,7 +221,18 @@ class StreamedAnswer:
         elif any(isinstance(delta, CallDelta) and delta.name for delta in deltas):
             # The client knows an id of ours from here on, and may come back with it at any time.
             self._remember(self._unfinished, complete=False, durable=False)
+        match deltas:
+            case [TextDelta() | ReasoningDelta() | RefusalDelta() | CallDelta() as delta]:
+                self._look_for_run(raw, delta, out)
         return out
+
+    def _look_for_run(self, raw: bytes, delta: Words, out: bytes) -> None:
+        if not self._patience or not words_of(delta):
+            return
+        self._patience -= 1
+        self._run = self._relay.run(raw, delta, out)
+        if self._run is not None:
+            self._run.sinks.append(self._accumulator.pieces(delta))
 
     @property
     def _unfinished(self) -> dict[int, Turn]:

@@ -16,11 +16,13 @@ from addon.formats.neutral.deltas import (
     StreamError,
     TextDelta,
     UsageReport,
+    Words,
 )
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import OneField, Relay
 from addon.formats.neutral.turn import Reasoning, Turn
 from addon.formats.wire import sse
+from addon.formats.wire.run import Run
 from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
@@ -160,6 +162,8 @@ class Mirroring:
     def __init__(self, relay: Relay, mirror: Mirror) -> None:
         self._relay = relay
         self._mirror = mirror
+        self._bare = b""
+        """The last event for the client, without what is shown beside it."""
 
     @property
     def done(self) -> bool:
@@ -171,11 +175,17 @@ class Mirroring:
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
         deltas, out = self._relay.feed(raw)
+        self._bare = out
         if deltas:
             out = self._mirror.beside(deltas, out)
         if self.done:
             out = self._mirror.closed() + out
         return deltas, out
+
+    def run(self, raw: bytes, delta: Words, out: bytes) -> Run | None:
+        if isinstance(delta, ReasoningDelta) or out != self._bare:
+            return None
+        return self._relay.run(raw, delta, out)
 
     def end(self) -> bytes:
         return self._mirror.closed() + self._relay.end()

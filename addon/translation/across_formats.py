@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from addon.formats import translate
 from addon.formats.messages.request import query_of
 from addon.formats.neutral.adapt import Raising, lowered, raised
-from addon.formats.neutral.deltas import Delta, Finish, StreamError, UsageReport
+from addon.formats.neutral.deltas import Delta, Finish, StreamError, UsageReport, Words
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Reader, Relay, Writer, deltas_of
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Reasoning, Turn, Usage
 from addon.formats.wire import sse
+from addon.formats.wire.run import Run
 from addon.formats.wire.surrogates import without_lone_surrogates
 from addon.mirror.stream import Mirror, Mirroring
 from addon.translation.abilities import abilities_of, fit
@@ -131,12 +132,17 @@ class Translating:
         self._ping = ping
         self._begun = False
         self._whole = False
+        self._as_read = False
+        """Whether the last event's deltas are what the reader read."""
+
         self.done = False
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
         if sse.data_of(raw) is None:
             return [], raw if raw.startswith(b":") else b""
-        deltas = self._raising.read(self._reader.read(raw))
+        read = self._reader.read(raw)
+        deltas = self._raising.read(read)
+        self._as_read = deltas == read
         said: list[Delta] = [delta for delta in deltas if not isinstance(delta, StreamError)]
         failed = len(said) != len(deltas)
         self._whole = self._whole or any(isinstance(delta, Finish) for delta in said)
@@ -148,6 +154,12 @@ class Translating:
             self.done = True
             out += self._writer.end()
         return deltas, out
+
+    def run(self, raw: bytes, delta: Words, out: bytes) -> Run | None:
+        shape = self._reader.shape(raw, delta)
+        if shape is None or not self._as_read:
+            return None
+        return self._writer.run(shape, delta, out)
 
     @property
     def keep_alive(self) -> bytes:

@@ -97,6 +97,12 @@ class Carrying:
         self._grown = False
         """Whether the state has grown since the last `OpaqueDelta`."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether steps in plain strings are what they seem, and no state waits for them."""
+        has_text = self._tags is None or self._tags.done
+        return has_text and not (self._grown or self._repeats)
+
     def read(
         self, deltas: list[Delta], details: Any, content: Any, *, ends: bool
     ) -> tuple[list[Delta], Changes]:
@@ -104,10 +110,7 @@ class Carrying:
 
         `ends`: no more content of this choice follows, since its calls or its finish have come.
         """
-        settled = self._tags is None or self._tags.done
-        if settled and not (
-            self._grown or self._repeats or isinstance(details, list) or isinstance(content, list)
-        ):
+        if self.is_settled and not (isinstance(details, list) or isinstance(content, list)):
             return deltas, {}
         changes: Changes = {}
         thoughts = [delta for delta in deltas if isinstance(delta, ReasoningDelta)]

@@ -13,10 +13,11 @@ import msgspec
 from addon.formats.chat.carriers import Changes, Quirks
 from addon.formats.chat.reader import CallStep, ChatReader, Event
 from addon.formats.chat.writer import DONE
-from addon.formats.neutral.deltas import UNREADABLE, CallDelta, Delta
+from addon.formats.neutral.deltas import UNREADABLE, CallDelta, Delta, Words
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Mint
 from addon.formats.wire import sse
+from addon.formats.wire.run import Run, patched
 from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
@@ -85,6 +86,13 @@ class PatchStream:
         except MalformedJson:
             return [UNREADABLE], b""  # what the reader has skipped
 
+    def run(self, raw: bytes, delta: Words, out: bytes) -> Run | None:
+        """How more of the same is passed on, as of any relay."""
+        shape = self._reader.shape(raw, delta)
+        if shape is None:
+            return None
+        return patched(shape, raw, out)
+
     def end(self) -> bytes:
         return DONE
 
@@ -109,8 +117,8 @@ class PatchStream:
         new = {"model": scalar_text(self._model)} if rename else {}
         if edited:
             new["choices"] = _edited(dict(parts)["choices"], calls, event.changes)
-        patched = object_text([(key, new.get(key, text)) for key, text in parts])
-        return sse.with_data(raw, event.data, patched)
+        data = object_text([(key, new.get(key, text)) for key, text in parts])
+        return sse.with_data(raw, event.data, data)
 
     def _filled(self, event: Event) -> bytes:
         """The events that give arguments to calls that end without any."""

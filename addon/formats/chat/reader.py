@@ -24,6 +24,8 @@ from addon.formats.neutral.deltas import (
     StreamError,
     TextDelta,
     UsageReport,
+    Words,
+    words_of,
 )
 from addon.formats.neutral.turn import text_of_part
 from addon.formats.tolerant.content import REASONING_FIELDS, THINKING_CHUNK, thought_of
@@ -32,6 +34,7 @@ from addon.formats.tolerant.finish import finish_of, is_cut, stop_sequence_of
 from addon.formats.tolerant.parts import arguments_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import decode_leniently
+from addon.formats.wire.run import PROBE, Shape, shape_of
 from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
@@ -171,6 +174,9 @@ class ChatReader:
         self._speaking: set[int] = set()
         """The choices that have said something."""
 
+        self._begins = False
+        """Whether a call has begun in the last event."""
+
         self.done = False
 
     def read(self, raw: bytes) -> list[Delta]:
@@ -198,8 +204,28 @@ class ChatReader:
                 event = self._of_messages(event, chunk.choices or [])
             except MalformedJson:
                 return Event([UNREADABLE], passes=False)  # what the decoder has skipped
+        self._begins = False
         self._read(event, event.chunk or chunk)
         return event
+
+    def shape(self, raw: bytes, delta: Words) -> Shape | None:
+        """The shape of the event `raw`, as of any reader."""
+        shape = shape_of(raw, words_of(delta)) if self._is_settled(delta) else None
+        if shape is None:
+            return None
+        chunk, other = _chunk(raw), _chunk(shape.probe)
+        # An event that has a name, or says `event`, is searched for an error.
+        if chunk is None or other is None or _error(chunk, sse.name_of(raw)):
+            return None
+        if not _put(PROBE, chunk, delta) or chunk != other:
+            return None
+        return shape
+
+    def _is_settled(self, delta: Words) -> bool:
+        """Whether steps like the last one are read as plain strings, and begin no call."""
+        carrying = self._carrying.get(delta.choice)
+        has_settled = carrying is not None and carrying.is_settled
+        return (self._plain or has_settled) and not self._begins
 
     def _of_messages(self, event: Event, choices: list[_Choice]) -> Event:
         """The event with the whole messages that stand in the place of deltas as such; what has
@@ -268,6 +294,7 @@ class ChatReader:
             if call.extra_content:
                 event.deltas.append(annex_of(call.extra_content, step.delta.index, number))
             event.deltas.append(step.delta)
+            self._begins = self._begins or step.begins
             steps[position, place] = step
         event.calls = steps
 
@@ -328,6 +355,26 @@ class _Calls:
         for call in empty:
             call.has_arguments = True
         return [CallDelta(call.index, arguments="{}", choice=self._choice) for call in empty]
+
+
+def _chunk(raw: bytes) -> Chunk | None:
+    return decode_leniently(_CHUNK, sse.data_of(raw) or b"")
+
+
+def _put(text: str, chunk: Chunk, delta: Words) -> bool:
+    """Put a text where a chunk that says the delta alone has its own; whether it has a place."""
+    match chunk.choices, delta:
+        case [_Choice(delta=_Delta() as step)], TextDelta():
+            step.content = text
+        case [_Choice(delta=_Delta() as step)], RefusalDelta():
+            step.refusal = text
+        case [_Choice(delta=_Delta() as step)], ReasoningDelta() if delta.field in REASONING_FIELDS:
+            setattr(step, delta.field, text)
+        case [_Choice(delta=_Delta(tool_calls=[_Call(function=_Function() as step)]))], CallDelta():
+            step.arguments = text
+        case _:
+            return False
+    return True
 
 
 def _number(choice: _Choice, position: int) -> int:

@@ -14,6 +14,8 @@ from addon.formats.neutral.deltas import (
     RefusalDelta,
     TextDelta,
     UsageReport,
+    Words,
+    words_of,
 )
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Head, Mint, OneField
@@ -21,6 +23,7 @@ from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Refusal, ToolCall, Turn, Usage
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire import sse
+from addon.formats.wire.run import Run, Shape, written
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("DONE", "ChatWriter", "encode", "usage_object")
@@ -51,6 +54,12 @@ class ChatWriter:
     def write(self, deltas: list[Delta]) -> bytes:
         """The chunks of the deltas."""
         return b"".join(map(self._chunks, deltas))
+
+    def run(self, shape: Shape, delta: Words, out: bytes) -> Run | None:
+        """How more of the same is written, as of any writer."""
+        if isinstance(delta, CallDelta) and self._choice(delta.choice).begins:
+            return None  # the first step of a call says more
+        return written(shape, words_of(delta), out, [])
 
     def end(self) -> bytes:
         """The usage, if the client asked for it, and the end."""
@@ -101,6 +110,9 @@ class ChatWriter:
 class _Choice:
     def __init__(self, number: int) -> None:
         self.has_begun = False
+        self.begins = False
+        """Whether the last step of a call was its first."""
+
         self._number = number
         self._calls: set[int] = set()
         self._one_field = OneField()
@@ -126,7 +138,8 @@ class _Choice:
         if delta.name:
             function = b'{"name":%b,%b' % (scalar_text(delta.name), function[1:])
         head = b""
-        if delta.index not in self._calls:
+        self.begins = delta.index not in self._calls
+        if self.begins:
             self._calls.add(delta.index)
             call_id = mint(self._number, delta.index, delta.id)
             head = b'"id":%b,"type":"function",' % scalar_text(call_id)

@@ -19,6 +19,7 @@ from addon.formats.neutral.deltas import (
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
+    Words,
 )
 from addon.formats.neutral.protocols import Mint, OneField, Seal
 from addon.formats.neutral.request import Thinking
@@ -40,8 +41,8 @@ class Block:
         self.index = -1
         self._numbers = numbers
         self._pieces: list[str] = []
-        self._sent = 0
-        """Number of pieces that have been sent."""
+        self._unsent = 0
+        """How many of the pieces, the last ones, have not been sent."""
 
         self._head = b""
 
@@ -54,6 +55,14 @@ class Block:
         """Take one more piece."""
         if piece:
             self._pieces.append(piece)
+            self._unsent += 1
+
+    @property
+    def sink(self) -> list[str] | None:
+        """What more pieces are added to if each is told by itself or none is; None if they may
+        change what is told.
+        """
+        return self._pieces
 
     def tell(self, out: Sent) -> None:
         """Append the events that can be sent so far."""
@@ -85,8 +94,9 @@ class Block:
         return b'%b%b","%b":%b}}\n\n' % (self._head, kind, member, scalar_text(piece))
 
     def _tell_pieces(self, kind: bytes, member: bytes, out: Sent) -> None:
-        out += [self._delta(kind, member, piece) for piece in self._pieces[self._sent :]]
-        self._sent = len(self._pieces)
+        waiting = self._pieces[len(self._pieces) - self._unsent :]
+        out += [self._delta(kind, member, piece) for piece in waiting]
+        self._unsent = 0
 
     def _stop(self, out: Sent) -> None:
         if self.index >= 0:
@@ -201,6 +211,12 @@ class CallBlock(Block):
             self._judged = len(self._pieces), whole
         return bool(self.name) and self._judged[1]
 
+    @property
+    def sink(self) -> list[str] | None:
+        if not self.name or self._wrapped is None:
+            return None
+        return self._pieces
+
     def tell(self, out: Sent) -> None:
         if not self.name:
             return
@@ -285,8 +301,8 @@ class Blocks:
                 self._text(~delta.part).add(delta.text)
             case CallDelta():
                 self._call(delta)
-            case ReasoningDelta() if self._shows_thinking:
-                if self._one_field.takes(delta) and (delta.text or delta.part == self._thoughts):
+            case ReasoningDelta():
+                if self._shows(delta) and (delta.text or delta.part == self._thoughts):
                     self._add_thought(delta)
             case OpaqueDelta() if self._shows_thinking:
                 self._thought(delta.part).opaque = delta
@@ -295,6 +311,17 @@ class Blocks:
             case Finish():
                 self.end(out)
         self._tell(out)
+
+    def sinks(self, delta: Words) -> list[list[str]] | None:
+        """All that more of the delta, the one taken last, is added to; None if it may do more."""
+        if isinstance(delta, ReasoningDelta) and not self._shows(delta):
+            return []
+        if self._live != len(self._blocks) - 1:
+            return None
+        last = self._blocks[-1]
+        if isinstance(delta, CallDelta) and last is not self._calls[delta.index]:
+            return None
+        return None if last.sink is None else [last.sink]
 
     def end(self, out: Sent) -> None:
         """Append the events that end all blocks."""
@@ -335,6 +362,9 @@ class Blocks:
         block = ThoughtBlock(part, self._numbers, omitted=self._omitted, seal=self._seal)
         self._blocks.append(block)
         return block
+
+    def _shows(self, delta: ReasoningDelta) -> bool:
+        return self._shows_thinking and self._one_field.takes(delta)
 
     def _add_thought(self, delta: ReasoningDelta) -> None:
         block = self._thought(delta.part)

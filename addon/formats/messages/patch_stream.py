@@ -21,12 +21,14 @@ from addon.formats.neutral.deltas import (
     ReasoningDelta,
     StreamError,
     TextDelta,
+    Words,
 )
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Mint, Seal
 from addon.formats.neutral.turn import Reasoning
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_int, as_str
+from addon.formats.wire.run import Run
 from addon.formats.wire.splice import MalformedJson, changed, scalar_text, value
 
 __all__ = ("PatchStream",)
@@ -82,6 +84,14 @@ class PatchStream:
         self._begun = self._begun or bool(deltas)
         self.done = self._reader.done
         return deltas, out
+
+    def run(self, raw: bytes, delta: Words, out: bytes) -> Run | None:
+        """How more of the same is passed on, as of any relay."""
+        shape = self._reader.shape(raw, delta)
+        if shape is None or out != raw:
+            return None
+        sinks = [self._texts[delta.part]] if isinstance(delta, ReasoningDelta) else []
+        return Run(shape, sinks)
 
     def end(self) -> bytes:
         """The end of an answer whose upstream did not announce it."""

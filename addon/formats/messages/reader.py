@@ -21,11 +21,14 @@ from addon.formats.neutral.deltas import (
     ReasoningDelta,
     TextDelta,
     UsageReport,
+    Words,
+    words_of,
 )
 from addon.formats.tolerant.error_body import error_of
 from addon.formats.tolerant.finish import finish_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_str, decode_leniently
+from addon.formats.wire.run import PROBE, Shape, shape_of
 from addon.formats.wire.splice import MalformedJson, scalar_text, value
 
 __all__ = ("MessagesReader",)
@@ -108,6 +111,19 @@ class MessagesReader:
         if error_of(event.error, event.base_resp) is not None:
             return self._error(event)
         return []
+
+    def shape(self, raw: bytes, delta: Words) -> Shape | None:
+        """The shape of the event `raw`, as of any reader."""
+        shape = shape_of(raw, words_of(delta))
+        if shape is None:
+            return None
+        event, other = _event(raw), _event(shape.probe)
+        if event is None or event.type != "content_block_delta" or event.delta is None:
+            return None
+        member = _TEXT_OF.get(as_str(event.delta.type), "")
+        if member:
+            setattr(event.delta, member, PROBE)
+        return shape if member and event == other else None
 
     def _error(self, event: _Event) -> list[Delta]:
         self.done = True
@@ -215,6 +231,9 @@ class MessagesReader:
 _KINDS = {"redacted_thinking": "thinking"}
 """Kinds that are numbered with another kind."""
 
+_TEXT_OF = {"input_json_delta": "partial_json", "text_delta": "text", "thinking_delta": "thinking"}
+"""The member with the text, by the type of a `delta`."""
+
 _STEPS: dict[str, Callable[[MessagesReader, _Event], list[Delta]]] = {
     "content_block_delta": MessagesReader._block_delta,
     "content_block_start": MessagesReader._block_start,
@@ -254,6 +273,10 @@ def _is_unknown(data: bytes) -> bool:
     except MalformedJson:
         return False
     return isinstance(kind, str) and kind not in _STEPS
+
+
+def _event(raw: bytes) -> _Event | None:
+    return decode_leniently(_EVENT, sse.said_by(raw))
 
 
 def _index(event: _Event) -> int:

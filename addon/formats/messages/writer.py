@@ -7,12 +7,13 @@ from typing import Any
 
 from addon.formats.messages.output import Blocks
 from addon.formats.messages.usage import usage_object
-from addon.formats.neutral.deltas import Delta, Finish, StreamError, UsageReport
+from addon.formats.neutral.deltas import Delta, Finish, StreamError, UsageReport, Words, words_of
 from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.neutral.protocols import Head, Mint, Seal, deltas_of
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Turn, Usage
 from addon.formats.wire import sse
+from addon.formats.wire.run import Run, Shape, written
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("PING", "MessagesWriter", "encode")
@@ -50,6 +51,13 @@ class MessagesWriter:
             self._blocks.take(delta, out)
         self._begin(out)
         return b"".join(out)
+
+    def run(self, shape: Shape, delta: Words, out: bytes) -> Run | None:
+        """How more of the same is written, as of any writer."""
+        sinks = self._blocks.sinks(delta)
+        if sinks is None or delta.choice != 0:
+            return None
+        return written(shape, words_of(delta), out, sinks)
 
     def end(self) -> bytes:
         """The end of a stream whose turn is whole."""

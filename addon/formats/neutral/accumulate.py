@@ -10,6 +10,7 @@ from addon.formats.neutral.deltas import (
     RefusalDelta,
     TextDelta,
     UsageReport,
+    Words,
 )
 from addon.formats.neutral.turn import (
     Foreign,
@@ -145,18 +146,12 @@ class Accumulator:
     def add(self, delta: Delta) -> None:
         """Take one step."""
         match delta:
-            case ReasoningDelta():
-                self._choice(delta.choice).thought(delta.part).fields.setdefault(
-                    delta.field, []
-                ).append(delta.text)
-            case TextDelta():
-                self._choice(delta.choice).words(delta.part).append(delta.text)
+            case TextDelta() | ReasoningDelta() | RefusalDelta():
+                self.pieces(delta).append(delta.text)
             case CallDelta():
                 self._choice(delta.choice).call(delta.index).add(delta)
             case OpaqueDelta():
                 self._choice(delta.choice).thought(delta.part).opaque = delta
-            case RefusalDelta():
-                self._choice(delta.choice).refusal(delta.part).append(delta.text)
             case ForeignItem():
                 self._choice(delta.choice).add_item(delta)
             case Finish():
@@ -164,6 +159,19 @@ class Accumulator:
                 choice.finish_reason, choice.stop_sequence = delta.reason, delta.stop_sequence
             case UsageReport():
                 self.usage = delta.usage
+
+    def pieces(self, delta: Words) -> list[str]:
+        """The pieces of the text that the delta adds to."""
+        choice = self._choice(delta.choice)
+        match delta:
+            case TextDelta():
+                return choice.words(delta.part)
+            case ReasoningDelta():
+                return choice.thought(delta.part).fields.setdefault(delta.field, [])
+            case RefusalDelta():
+                return choice.refusal(delta.part)
+            case CallDelta():
+                return choice.call(delta.index).arguments
 
     @property
     def finished(self) -> bool:

@@ -23,6 +23,8 @@ __all__ = (
     "StreamError",
     "TextDelta",
     "UsageReport",
+    "Words",
+    "words_of",
 )
 
 
@@ -114,6 +116,9 @@ UNREADABLE = StreamError("The upstream sent an event that is not JSON.", code="u
 CUT = StreamError("The upstream ended its answer in the middle.", code="upstream_cut")
 """The error of an answer that ends before its turn does."""
 
+type Words = TextDelta | ReasoningDelta | RefusalDelta | CallDelta
+"""Deltas that may add to a text, and do no more."""
+
 type Delta = (
     ReasoningDelta
     | OpaqueDelta
@@ -125,3 +130,12 @@ type Delta = (
     | UsageReport
     | StreamError
 )
+
+
+def words_of(delta: Words) -> str:
+    """What the delta adds to a text that is under way; empty if it does more, or nothing."""
+    if not isinstance(delta, CallDelta):
+        return delta.text
+    if delta.id or delta.name:
+        return ""
+    return delta.arguments

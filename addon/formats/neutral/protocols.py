@@ -15,10 +15,12 @@ from addon.formats.neutral.deltas import (
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
+    Words,
 )
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.request import Request
 from addon.formats.neutral.turn import Foreign, Part, Reasoning, Refusal, Text, ToolCall, Turn
+from addon.formats.wire.run import Run, Shape
 
 __all__ = (
     "Head",
@@ -82,12 +84,22 @@ class Reader(Protocol):
     def read(self, raw: bytes) -> list[Delta]:
         """The deltas of one raw event."""
 
+    def shape(self, raw: bytes, delta: Words) -> Shape | None:
+        """The shape of `raw`, which was read last and says `delta` alone: what has it says the same
+        in other words, as long as nothing else is read. None: others have to be read.
+        """
+
 
 class Writer(Protocol):
     """Writes one client's stream: `write` for the deltas as they come, then `end` or `fail`."""
 
     def write(self, deltas: list[Delta]) -> bytes:
         """The events of the deltas."""
+
+    def run(self, shape: Shape, delta: Words, out: bytes) -> Run | None:
+        """How what has this shape is written, after `delta` alone was written last, as `out`. None:
+        it has to be read and written.
+        """
 
     def end(self) -> bytes:
         """The end of a stream whose turn is whole."""
@@ -109,6 +121,11 @@ class Relay(Protocol):
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
         """The deltas of one raw event, in the client's terms, and their bytes for the client."""
+
+    def run(self, raw: bytes, delta: Words, out: bytes) -> Run | None:
+        """How events are passed on that say more of the same, after `raw` was fed last and gave
+        `delta` alone and `out`. None: they have to be fed.
+        """
 
     def end(self) -> bytes:
         """The end for the client where the upstream did not announce it."""

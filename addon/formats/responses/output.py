@@ -15,6 +15,7 @@ from addon.formats.neutral.deltas import (
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
+    Words,
 )
 from addon.formats.neutral.protocols import Mint, OneField, Seal
 from addon.formats.neutral.request import Tool
@@ -96,6 +97,17 @@ class Output:
             case ForeignItem(wire_format="responses"):
                 self._begin(ForeignOutput(len(self._items), delta.item))
         self._go_on(out)
+
+    def sinks(self, delta: Words) -> list[list[str]] | None:
+        """All that more of the delta, the one taken last, is added to; None if it may do more."""
+        if isinstance(delta, ReasoningDelta) and not self._one_field.takes(delta):
+            return []
+        if self._live != len(self._items) - 1:
+            return None
+        last = self._items[-1]
+        if isinstance(delta, CallDelta) and last is not self._calls[delta.index]:
+            return None
+        return None if last.sink is None else [last.sink]
 
     def end(self, status: str, out: Sent) -> None:
         """Append the events that end all items."""

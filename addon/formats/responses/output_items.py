@@ -35,6 +35,12 @@ class Item(Protocol):
     def over(self) -> bool:
         """Whether it may end once another item follows."""
 
+    @property
+    def sink(self) -> list[str] | None:
+        """What more pieces are added to if each is told by itself or none is; None if they may
+        change what is told.
+        """
+
     def begin(self, out: Sent) -> None:
         """Append the event that announces it."""
 
@@ -64,6 +70,10 @@ class MessageItem:
         self._kind = ""
         self._where = b""
         self._pieces: list[str] = []
+
+    @property
+    def sink(self) -> list[str] | None:
+        return self._pieces
 
     def begin(self, out: Sent) -> None:
         tell(self, "added", out)
@@ -151,6 +161,10 @@ class ThoughtItem:
         self._pieces: list[str] = []
         self._field = ""
 
+    @property
+    def sink(self) -> list[str] | None:
+        return self._pieces
+
     def begin(self, out: Sent) -> None:
         tell(self, "added", out)
 
@@ -219,8 +233,8 @@ class CallItem:
         self._item: dict[str, Any] = {}
         self._where = b""
         self._pieces: list[str] = []
-        self._sent = 0
-        """Number of pieces that have been sent."""
+        self._unsent = 0
+        """How many of the pieces, the last ones, have not been sent."""
 
         self._judged = (0, False)
         """The number of pieces at the last look at them, and whether they were whole then."""
@@ -234,6 +248,12 @@ class CallItem:
         if self._judged[0] != len(self._pieces):
             self._judged = len(self._pieces), self._is_whole
         return self.has_begun and self._judged[1]
+
+    @property
+    def sink(self) -> list[str] | None:
+        if not self.has_begun:
+            return None
+        return self._pieces
 
     @property
     def arguments(self) -> str:
@@ -257,6 +277,7 @@ class CallItem:
         """Take one more piece of the arguments, or of a custom tool's text."""
         if arguments:
             self._pieces.append(arguments)
+            self._unsent += 1
         if self.has_begun:
             self._tell_pieces(out)
 
@@ -281,9 +302,9 @@ class CallItem:
 
     def _tell_pieces(self, out: Sent) -> None:
         event = f"{self.event}.delta"
-        for piece in self._pieces[self._sent :]:
+        for piece in self._pieces[len(self._pieces) - self._unsent :]:
             out.append((event, b'%b,"delta":%b' % (self._where, scalar_text(piece))))
-        self._sent = len(self._pieces)
+        self._unsent = 0
 
 
 class CustomCallItem(CallItem):
@@ -331,6 +352,7 @@ class ForeignOutput:
     """An item of Responses alone, passed on as it came."""
 
     over = True
+    sink = None
 
     def __init__(self, index: int, item: dict[str, Any]) -> None:
         self.index = index

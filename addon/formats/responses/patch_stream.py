@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.neutral.deltas import UNREADABLE, Delta, StreamError
+from addon.formats.neutral.deltas import UNREADABLE, Delta, StreamError, Words
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Head, Mint, Seal
 from addon.formats.neutral.request import Request
@@ -19,6 +19,7 @@ from addon.formats.responses.reader import ResponsesReader
 from addon.formats.responses.writer import ResponsesWriter
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_int, as_str
+from addon.formats.wire.run import Run, Shape, patched
 from addon.formats.wire.splice import (
     MalformedJson,
     array_text,
@@ -77,6 +78,12 @@ class PatchStream:
         """Where items stand whose events don't say so, by their ids."""
 
         self._number = -1
+        self._shape: Shape | None = None
+        """That of the last events, which may not have been fed."""
+
+        self._alone = False
+        """Whether the last event was passed on without others held before it."""
+
         self.done = False
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
@@ -105,6 +112,14 @@ class PatchStream:
             out = _patched(raw, data, changes)
         return deltas, self._passed(out, says=bool(deltas) or self.done)
 
+    def run(self, raw: bytes, delta: Words, out: bytes) -> Run | None:
+        """How more of the same is passed on, as of any relay."""
+        shape = self._reader.shape(raw, delta)
+        if shape is None or not self._alone or not _is_numbered(shape, raw):
+            return None
+        self._shape = shape
+        return patched(shape, raw, out)
+
     def end(self) -> bytes:
         """Nothing: a turn of Responses is whole when the stream says that it ends."""
         return b""
@@ -118,12 +133,13 @@ class PatchStream:
         changes = {"status": b'"failed"', "error": error, "output": array_text(items)}
         response = self._patch.response(with_members(self._response, changes), ended=True)
         event = [("type", b'"response.failed"'), ("response", response)]
-        event += [("sequence_number", scalar_text(self._number + 1))]
+        event += [("sequence_number", scalar_text(self._last_number + 1))]
         return self._passed(sse.event(object_text(event), "response.failed"), says=True)
 
     def _changes(self, event: _Event) -> dict[str, bytes]:
         """Note the event, and return its changes for the client, but for its response object."""
-        self._number = max(self._number, as_int(event.sequence_number) or 0)
+        self._number = max(self._last_number, as_int(event.sequence_number) or 0)
+        self._shape = None
         changes = self._patch.mentions(event.item_id, event.call_id, event.response_id)
         response, item = bytes(event.response), bytes(event.item)
         if response.startswith(b"{"):
@@ -135,6 +151,12 @@ class PatchStream:
                 self._items[place] = item
         return changes
 
+    @property
+    def _last_number(self) -> int:
+        if self._shape is None:
+            return self._number
+        return max(self._number, self._shape.number)
+
     def _place(self, event: _Event, item: bytes) -> int:
         """Where the event's item stands among the output."""
         place = as_int(event.output_index)
@@ -145,7 +167,7 @@ class PatchStream:
 
     def _passed(self, out: bytes, *, says: bool) -> bytes:
         """The event and those before it, as soon as one says something."""
-        self._says = self._says or says
+        self._says, self._alone = self._says or says, not self._held
         if not self._says:
             self._held.append(out)
             return b""
@@ -166,6 +188,15 @@ def _read(data: bytes) -> _Event | None:
     texts = {name: msgspec.Raw(found.pop(name, b"")) for name in ("item", "response")}
     known = {name: value(raw) for name, raw in found.items() if name in _Event.__struct_fields__}
     return _Event(**known, **texts)
+
+
+def _is_numbered(shape: Shape, raw: bytes) -> bool:
+    """Whether the number in the event's shape, if it has one, is the event's own."""
+    event, other = _read(sse.said_by(raw)), _read(sse.said_by(shape.probe))
+    if event is None or other is None:
+        return False
+    number = as_int(event.sequence_number)
+    return shape.number < 0 or shape.number == number != other.sequence_number
 
 
 def _patched(raw: bytes, data: bytes, changes: Mapping[str, bytes]) -> bytes:

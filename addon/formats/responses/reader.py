@@ -19,6 +19,8 @@ from addon.formats.neutral.deltas import (
     RefusalDelta,
     TextDelta,
     UsageReport,
+    Words,
+    words_of,
 )
 from addon.formats.neutral.turn import SUMMARY, Foreign, Part, Reasoning, Refusal, Text, ToolCall
 from addon.formats.responses.error_body import failure_of
@@ -27,6 +29,7 @@ from addon.formats.responses.usage import usage_of
 from addon.formats.tolerant.items import call_of
 from addon.formats.wire import sse
 from addon.formats.wire.lenient import as_dict, as_str, decode_leniently, dicts_in
+from addon.formats.wire.run import PROBE, Shape, shape_of
 
 __all__ = ("ResponsesReader",)
 
@@ -85,6 +88,17 @@ class ResponsesReader:
         if event is None:
             return [UNREADABLE]
         return self._step(event)
+
+    def shape(self, raw: bytes, delta: Words) -> Shape | None:
+        """The shape of the event `raw`, as of any reader."""
+        shape = shape_of(raw, words_of(delta))
+        if shape is None:
+            return None
+        event, other = _event(raw), _event(shape.probe)
+        if event is None:
+            return None
+        event.delta = PROBE
+        return shape if event == other else None
 
     def _step(self, event: _Event) -> list[Delta]:
         if isinstance(event.type, str) and event.type in _STEPS:
@@ -228,6 +242,10 @@ def _rest_of_thought(thought: Reasoning, item: _Open) -> list[Delta]:
         state = OpaqueDelta(thought.opaque, thought.carrier, 0, item.number, thought.id)
         deltas.append(state)
     return deltas
+
+
+def _event(raw: bytes) -> _Event | None:
+    return decode_leniently(_EVENT, sse.said_by(raw))
 
 
 def _index(event: _Event) -> int:

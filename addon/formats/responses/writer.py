@@ -5,7 +5,7 @@ Events: https://platform.openai.com/docs/api-reference/responses-streaming.
 
 from typing import Any
 
-from addon.formats.neutral.deltas import Delta, Finish, StreamError, UsageReport
+from addon.formats.neutral.deltas import Delta, Finish, StreamError, UsageReport, Words, words_of
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Head, Mint, Seal, deltas_of
 from addon.formats.neutral.request import Request
@@ -14,6 +14,7 @@ from addon.formats.responses.error_body import error_object
 from addon.formats.responses.output import Output, Sent
 from addon.formats.responses.request import ENCRYPTED, text_of, tool_choice_of, tools_given
 from addon.formats.responses.usage import usage_object
+from addon.formats.wire.run import Run, Shape, written
 from addon.formats.wire.splice import scalar_text
 
 __all__ = ("ResponsesWriter", "encode")
@@ -54,6 +55,13 @@ class ResponsesWriter:
         for delta in deltas:
             self._take(delta, out)
         return start + self._numbered(out)
+
+    def run(self, shape: Shape, delta: Words, out: bytes) -> Run | None:
+        """How more of the same is written, as of any writer."""
+        sinks = self._output.sinks(delta)
+        if sinks is None or delta.choice != 0:
+            return None
+        return written(shape, words_of(delta), out, sinks, self._spelled)
 
     def end(self) -> bytes:
         """The end of a stream whose turn is whole."""
@@ -116,6 +124,15 @@ class ResponsesWriter:
                 b'event: %b\ndata: {"type":"%b",%b,"sequence_number":%d}\n\n'
                 % (kind, kind, members, self._sequence)
             )
+            self._sequence += 1
+        return b"".join(raws)
+
+    def _spelled(self, before: bytes, after: bytes, _: bytes, texts: list[str]) -> bytes:
+        """Events with these texts; `after` ends with the number of the one they are like."""
+        after = after[: after.rfind(b":")]
+        raws: list[bytes] = []
+        for text in texts:
+            raws.append(b"%b%b%b:%d}\n\n" % (before, scalar_text(text), after, self._sequence))
             self._sequence += 1
         return b"".join(raws)
 

@@ -126,6 +126,11 @@ class Inflate:
         decoder = _DECODERS[coding]
         self._decoder = decoder() if decoder else None
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether there is nothing to undo."""
+        return self._decoder is None
+
     def slices(self, chunk: bytes) -> Iterator[bytes]:
         """The chunk in pieces, each of which is inflated within a few milliseconds."""
         size = SLICE if self._decoder else len(chunk)

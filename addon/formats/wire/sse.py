@@ -103,6 +103,11 @@ class Events:
             raise EventTooLarge(f"an event of the upstream is longer than {MAX_EVENT} bytes")
 
     @property
+    def is_between(self) -> bool:
+        """Whether nothing has come of the next event."""
+        return not self._buffer
+
+    @property
     def has_events(self) -> bool:
         """Whether it is known to have any."""
         return bool(self._has_events)
