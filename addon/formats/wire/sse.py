@@ -40,6 +40,9 @@ _FIELD = re.compile(rb"\s*(?::|(?:data|event|id|retry):)")
 BOM = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which the standard lets a stream begin with."""
 
+_SHORT = 4096
+"""Bytes of an event's beginning that may be looked at again with each piece that comes."""
+
 _HEAD = 64
 """Bytes in which a stream tells whether it has events; what says nothing so long has."""
 
@@ -66,10 +69,8 @@ class Events:
             chunk = self._begin(chunk)
             if not self._has_events:
                 return []
-        if not self._buffer and b"\r" not in chunk:
-            *whole, rest = chunk.split(b"\n\n")
-            if not rest:  # upstreams send whole events, nearly always
-                return [raw + b"\n\n" for raw in whole]
+        if len(self._buffer) < _SHORT and b"\r" not in chunk and b"\r" not in self._buffer:
+            return self._cut(bytes(self._buffer) + chunk)
         self._buffer += chunk
         events: list[bytes] = []
         start = 0
@@ -84,6 +85,13 @@ class Events:
         self._scanned = max(0, len(self._buffer) - 3)
         self._refuse_large()
         return events
+
+    def _cut(self, received: bytes) -> list[bytes]:
+        """The events in all that has come and was not cut yet, whose lines end with LF."""
+        *whole, rest = received.split(b"\n\n")
+        self._buffer, self._scanned = bytearray(rest), max(0, len(rest) - 3)
+        self._refuse_large()
+        return [raw + b"\n\n" for raw in whole]
 
     def _begin(self, chunk: bytes) -> bytes:
         """Look whether there are events, and return all that has come if so."""
