@@ -9,6 +9,7 @@ from addon.formats.neutral.accumulate import Accumulator
 from addon.formats.neutral.deltas import (
     CUT,
     CallDelta,
+    Delta,
     Finish,
     ReasoningDelta,
     RefusalDelta,
@@ -128,9 +129,10 @@ class StreamedAnswer:
                 yield self._passed(events[at : at + size])
 
     def _passed(self, events: list[bytes]) -> bytes:
-        out = self._as_run(b"".join(events))
-        if out is not None:
-            return out
+        if self._run is not None and len(events) > 1:
+            out = self._as_run(b"".join(events))
+            if out is not None:
+                return out
         return b"".join(map(self._event, events))
 
     def _as_run(self, events: bytes) -> bytes | None:
@@ -210,9 +212,21 @@ class StreamedAnswer:
         deltas, out = self._relay.feed(raw)
         for delta in deltas:
             self._accumulator.add(delta)
+        self.started = self.started or bool(deltas)
+        match deltas:
+            case [
+                TextDelta() | ReasoningDelta() | RefusalDelta() | CallDelta(name="") as delta
+            ] if not self.done:  # nearly always
+                self._look_for_run(raw, delta, out)
+            case _:
+                self._note(deltas)
+        return out
+
+    def _note(self, deltas: list[Delta]) -> None:
+        """Take up what ends the answer, and remember what the client is about to know."""
+        for delta in deltas:
             if isinstance(delta, StreamError):
                 self.error = delta
-        self.started = self.started or bool(deltas)
         if whole := {delta.choice for delta in deltas if isinstance(delta, Finish)}:
             turns = self.turns
             self._remember({choice: turns[choice] for choice in whole}, complete=True, durable=True)
@@ -221,10 +235,6 @@ class StreamedAnswer:
         elif any(isinstance(delta, CallDelta) and delta.name for delta in deltas):
             # The client knows an id of ours from here on, and may come back with it at any time.
             self._remember(self._unfinished, complete=False, durable=False)
-        match deltas:
-            case [TextDelta() | ReasoningDelta() | RefusalDelta() | CallDelta() as delta]:
-                self._look_for_run(raw, delta, out)
-        return out
 
     def _look_for_run(self, raw: bytes, delta: Words, out: bytes) -> None:
         if not self._patience or not words_of(delta):

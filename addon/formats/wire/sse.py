@@ -69,7 +69,7 @@ class Events:
             chunk = self._begin(chunk)
             if not self._has_events:
                 return []
-        if len(self._buffer) < _SHORT and b"\r" not in chunk and b"\r" not in self._buffer:
+        if len(self._buffer) < _SHORT and chunk.find(b"\r") < 0 and self._buffer.find(b"\r") < 0:
             return self._cut(bytes(self._buffer) + chunk)
         self._buffer += chunk
         events: list[bytes] = []
@@ -89,8 +89,9 @@ class Events:
     def _cut(self, received: bytes) -> list[bytes]:
         """The events in all that has come and was not cut yet, whose lines end with LF."""
         *whole, rest = received.split(b"\n\n")
-        self._buffer, self._scanned = bytearray(rest), max(0, len(rest) - 3)
-        self._refuse_large()
+        if rest or self._buffer:
+            self._buffer, self._scanned = bytearray(rest), max(0, len(rest) - 3)
+            self._refuse_large()
         return [raw + b"\n\n" for raw in whole]
 
     def _begin(self, chunk: bytes) -> bytes:
