@@ -388,13 +388,15 @@ def _tell(error: dbapi2.DatabaseError, what: str) -> None:
         raise StoreError(f"{words}. {advice}" if advice else f"{words}: try again.") from error
 
 
-def _run(connection: dbapi2.Connection, sql: str, params: Params) -> dbapi2.Cursor:
+def _run(connection: dbapi2.Connection, sql: str, params: Params | Sequence[Any]) -> dbapi2.Cursor:
+    if isinstance(params, list | tuple):  # for question marks
+        return connection.execute(sql, params)
     numbered, values = _numbered(sql)
     return connection.execute(numbered, values(params))
 
 
 @lru_cache(maxsize=512)
-def _numbered(sql: str) -> tuple[str, Callable[[Params], Sequence[Any]]]:
+def _numbered(sql: str) -> tuple[str, Callable[[Any], Sequence[Any]]]:
     """The statement with numbered parameters, and what takes their values from `Params`: SQLite is
     asked for the name of each that is bound by name, which takes half as long as a small statement.
     """
