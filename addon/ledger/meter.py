@@ -151,8 +151,10 @@ class Meter:
         """Raise RequestError when the caller's quota or budget is used up, whatever a request
         may use of it.
         """
-        now = self._clock.now_ms()
         subjects = [subject for subject in subjects_of(principal) if subject.has_quota]
+        if not subjects:
+            return
+        now = self._clock.now_ms()
         wanted = [
             BalanceWanted(subject=subject.name, period=subject.limits.period, now_ms=now)
             for subject in subjects
