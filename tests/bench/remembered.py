@@ -1,29 +1,55 @@
-"""What many remembered turns cost: the start of a data plane, and the look-ups of a request."""
+"""What a million remembered turns cost: the start of a data plane, its memory, and the look-ups
+of a long conversation.
+"""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from statistics import median
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 
+import psutil
+
+from addon.formats.wire.pace import Work
 from addon.node import Node
 from addon.recall.memory import Record
-from shared.store.recall import find_tokens, find_turns, kept_bytes
+from shared.store.engine import Transaction
+from shared.store.recall import kept_bytes
 from tests.support.prose import Prose
 
 __all__ = ("TURNS", "measure_remembered")
 
-TURNS = 100_000
+TURNS = 1_000_000
+SEEDS = 1_000
+"""Turns that are made and kept as a request does it; the others are copies of their rows."""
+
+COPIED = 200_000
+"""Rows of one transaction."""
+
 REASONING_CHARS = 600
 KEYS_PER_TURN = 3
 """Agents' turns have that many on average."""
 
-LOOKED_UP = 40
+LOOKED_UP = 650
 """Turns of one conversation."""
 
-ROUNDS = 500
+SLICE_SECONDS = 0.005
+"""As a request is worked on."""
+
+ROUNDS = 100
 STARTS = 9
 NAMESPACE = b"n" * 16
+
+_COPY_TURNS = """
+    INSERT INTO recall_turns (token, namespace, complete, length, bytes, used_at, body)
+    SELECT lower(hex(randomblob(8))), namespace, complete, length, bytes, used_at, body
+    FROM recall_turns WHERE id <= :copied
+"""
+_ADD_KEYS = """
+    INSERT INTO recall_keys (key, turn)
+    SELECT randomblob(10) AS key, id FROM recall_turns WHERE id > :last ORDER BY key
+"""
 
 
 def measure_remembered(directory: Path) -> dict[str, tuple[float, float]]:
@@ -40,49 +66,96 @@ def _measure(directory: Path, turns: int) -> dict[str, float]:
     }
     (directory / "config.toml").write_text("")
     node = Node(environment)
-    _remember(node, turns)
+    if turns:
+        _remember(node, turns)
     node.engine.close()
     started = _each(lambda at: Node(environment).engine.close(), STARTS)
     node = Node(environment)
-    random, engine = Random(2), node.engine
-    names = [[_token(random.randrange(TURNS)) for _ in range(LOOKED_UP)] for _ in range(ROUNDS)]
-    keys = [[random.randbytes(16) for _ in range(LOOKED_UP)] for _ in range(ROUNDS)]
-    found = {
-        "start of the data plane, ms": started / 1000,
-        f"{LOOKED_UP} turns by name, µs": _each(
-            lambda at: find_turns(engine, NAMESPACE, names[at])
-        ),
-        f"{LOOKED_UP} keys that lead nowhere, µs": _each(
-            lambda at: find_tokens(engine, keys[at], 64)
-        ),
-        "MiB per 1,000 turns": kept_bytes(engine) / 2**20 / max(turns, 1) * 1000,
+    kept = kept_bytes(node.engine) / 2**20
+    found = {"start of the data plane, ms": started / 1000} | _look_ups(node)
+    node.engine.close()
+    return found | {"MiB per 1,000 turns": kept / max(turns, 1) * 1000}
+
+
+def _look_ups(node: Node) -> dict[str, float]:
+    """What conversations cost that follow one another, each of other turns."""
+    random, recall = Random(2), node.recall
+    tokens = [
+        token
+        for (token,) in node.engine.read(
+            "SELECT token FROM recall_turns WHERE id % :part = 0",
+            {"part": max(1, TURNS // (LOOKED_UP * ROUNDS))},
+        )
+    ] or [random.randbytes(8).hex() for _ in range(LOOKED_UP * ROUNDS)]
+    random.shuffle(tokens)
+    keys = [random.randbytes(16) for _ in range(LOOKED_UP * KEYS_PER_TURN)]
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    names = [tokens[at * LOOKED_UP : (at + 1) * LOOKED_UP] for at in range(ROUNDS)]
+    by_name = [_slices(lambda part=part: recall.turns(NAMESPACE, part)) for part in names]
+    grown = psutil.Process().memory_info().rss - before
+    by_key = [_slices(lambda: recall.tokens(keys)) for _ in range(ROUNDS)]
+    return {
+        f"{LOOKED_UP} turns by name, ms": median(map(sum, by_name)),
+        "the longest it holds the loop, ms": median(map(max, by_name)),
+        f"{len(keys):,} keys that lead nowhere, ms": median(map(sum, by_key)),
+        "the longest they hold the loop, ms": median(map(max, by_key)),
+        f"memory after {ROUNDS} such conversations, MiB more": grown / 2**20,
     }
-    engine.close()
-    return found
+
+
+def _slices(job: Callable[[], object]) -> list[float]:
+    """How long each slice of a job takes, in milliseconds."""
+    work, taken, done = Work(job, monotonic), [], False
+    while not done:
+        began = perf_counter_ns()
+        done = work.go_on(SLICE_SECONDS)
+        taken.append((perf_counter_ns() - began) / 1e6)
+    work.result()
+    return taken
 
 
 def _remember(node: Node, turns: int) -> None:
+    """Keep some turns as a request does, and copy their rows under other names until there are
+    enough: what is looked up is spread over all of the file.
+    """
     prose, random = Prose(), Random(1)
-    for number in range(turns):
+    for number in range(SEEDS):
+        token = random.randbytes(8).hex()
         record = Record(
-            token=_token(number),
+            token=token,
             reasoning=prose.cut(REASONING_CHARS),
             field="reasoning_content",
             ids=(f"call_00_{random.randbytes(12).hex()}",),
             names=("Read",),
-            parent=_token(number - 1),
-            after=_token(number - 1),
-            made_at=node.clock.now_ms(),
+            parent=token,
+            after=token,
+            made_at=node.clock.now_ms() + number,
         )
         keys = [random.randbytes(16) for _ in range(KEYS_PER_TURN)]
         node.recall.keep(NAMESPACE, record, keys, durable=True)
+    node.engine.flush()
+    for copied in _lots(SEEDS, turns):
+        node.engine.transact(lambda work, copied=copied: _copy(work, copied))
+        node.engine.flush()
 
 
-def _token(number: int) -> str:
-    return Random(number).randbytes(8).hex()
+def _lots(there: int, wanted: int) -> Iterator[int]:
+    """How many rows to copy at a time."""
+    while there < wanted:
+        lot = min(there, COPIED, wanted - there)
+        yield lot
+        there += lot
 
 
-def _each(work: Callable[[int], object], rounds: int = ROUNDS) -> float:
+def _copy(work: Transaction, count: int) -> None:
+    ((last,),) = work.run("SELECT max(id) FROM recall_turns")
+    work.run(_COPY_TURNS, {"copied": count})
+    for _ in range(KEYS_PER_TURN):
+        work.run(_ADD_KEYS, {"last": last})
+
+
+def _each(work: Callable[[int], object], rounds: int) -> float:
     """The median of many rounds in microseconds."""
     taken = []
     for number in range(rounds):

@@ -10,13 +10,16 @@ import pytest
 
 from addon.formats.chat.patch_request import decode
 from addon.formats.neutral.turn import Message
+from addon.recall.identity import digest
+from addon.recall.memory import LOT
 from addon.recall.replay import Replay
 from tests.addon.recall.chat import ID_KEY, Chat, Memory, call, turn
 from tests.addon.recall.clients import replace_ids
 from tests.addon.recall.test_resolve import LONG
+from tests.support.breaths import breaths
 from tests.support.calls import calls_of
 
-FEW, MANY = 10, 50
+FEW, MANY = 8, 24
 """Turns of the conversations that are compared."""
 
 DIGESTS = ("digest_of", "canonical_arguments", "_spelled")
@@ -123,3 +126,18 @@ def test_turns_that_memory_has_lost_are_read_and_decoded_once(memory: Memory) ->
     memory.restart()
     assert replay(chat, messages)["decode"] == MANY
     assert replay(chat, messages)["decode"] == 0
+
+
+def test_others_go_on_between_two_turns_that_are_decoded(memory: Memory) -> None:
+    chat, _ = conversation(memory, calls_tools, MANY)
+    tokens, namespace = memory.tokens(), digest(chat.principal, chat.profile.family)
+    memory.restart()
+    found, count = breaths(lambda: memory.recall.turns(namespace, tokens))
+    assert (len(found), count) == (MANY, MANY - 1)
+
+
+def test_others_go_on_between_two_lots_of_keys(memory: Memory) -> None:
+    lots = 5
+    keys = [memory.random.randbytes(16) for _ in range(lots * LOT)]
+    found, count = breaths(lambda: memory.recall.tokens(keys))
+    assert (len(found), count) == (lots * LOT, lots - 1)
