@@ -29,6 +29,9 @@ class Answer(msgspec.Struct):
     delays: list[float] = []
     """Of the deltas, seconds from upstream to client."""
 
+    arrivals: list[float] = []
+    """When the deltas came, on the monotonic clock."""
+
 
 class Client(asyncio.Protocol):
     """One connection; knows where an answer ends, and no more."""
@@ -85,6 +88,7 @@ class Client(asyncio.Protocol):
         if not self._answer.delays:
             self._answer.first = now - self._began
         self._answer.delays += [now - float(at) for at in sent]
+        self._answer.arrivals += [now] * len(sent)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if hasattr(self, "_done") and not self._done.done():

@@ -14,12 +14,11 @@ from shared.clock import SystemClock
 from shared.store import open_engine
 from shared.store.ledger import balance_of
 from shared.store.reports import EntryFilter, recent_entries
-from tests.bench.answers import DELTAS
 from tests.bench.books import each, past_entry
 from tests.bench.history import make_history
 from tests.bench.load import Job, Load
 from tests.bench.past import make_past
-from tests.bench.relaying import percentile, spent
+from tests.bench.relaying import per_delta, percentile, spent
 from tests.bench.rows import Figures
 from tests.bench.tables import Table, figure
 from tests.bench.targets import BARE, OURS, Target, running
@@ -77,10 +76,8 @@ def _streams_table(directory: Path) -> Table:
 
 def _paced(load: Load, targets: tuple[Target, ...], streams: int) -> Iterator[Figures]:
     for target in targets:
-        job = Job(kind="kept", mode="paced", connections=streams)
-        seconds, sample = spent(load, target, job)
-        delay = percentile(sample.delays, 99) * 1e3
-        yield {"CPU": seconds / (streams * DELTAS) * 1e6, "p99": delay}
+        cpu, sample = per_delta(load, target, streams)
+        yield {"CPU": cpu * 1e6, "p99": percentile(sample.delays, 99) * 1e3}
 
 
 def _middle(found: list[Figures], key: str) -> float:

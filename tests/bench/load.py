@@ -15,7 +15,7 @@ import msgspec
 from tests.bench.answers import post, request
 from tests.bench.client import Answer, Client
 
-__all__ = ("GROWS", "Job", "Load", "Sample")
+__all__ = ("GROWS", "SPREAD_SECONDS", "Job", "Load", "Sample")
 
 GROWS = b"@@GROWS@@"
 """Where a replayed history has what is new each time."""
@@ -63,6 +63,10 @@ class Sample(msgspec.Struct, frozen=True):
     @property
     def delays(self) -> list[float]:
         return [delay for answer in self.answers for delay in answer.delays]
+
+    def deltas(self, since: float, until: float) -> int:
+        """How many came in this time."""
+        return sum(since <= at < until for answer in self.answers for at in answer.arrivals)
 
 
 class Load:

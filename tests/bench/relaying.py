@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from tests.bench.answers import DELTAS
 from tests.bench.history import TURNS, make_history
-from tests.bench.load import Job, Load, Sample
+from tests.bench.load import SPREAD_SECONDS, Job, Load, Sample
 from tests.bench.rows import Figures
 from tests.bench.targets import OURS, PLAIN_PATH, Target, running
-from tests.bench.upstream import Upstream
+from tests.bench.upstream import PACE, Upstream
 
-__all__ = ("Found", "at", "measure_relaying", "percentile", "spent")
+__all__ = ("Found", "at", "measure_relaying", "per_delta", "percentile", "spent")
 
 type Found = dict[str, dict[str, list[float]]]
 """By target and row: the figure of each round, NaN where it could not be measured."""
@@ -128,10 +128,9 @@ def _timed(bench: Bench, target: Target) -> Figures:
 
 
 def _paced(bench: Bench, target: Target) -> Figures:
-    job = Job(kind="kept", mode="paced", connections=STREAMS)
-    cpu, sample = spent(bench.load, target, job)
+    cpu, sample = per_delta(bench.load, target, STREAMS)
     return {
-        "delta, paced": cpu / (STREAMS * DELTAS) * 1e6,
+        "delta, paced": cpu * 1e6,
         "first delta": median(answer.first for answer in sample.answers) * 1e3,
         "delay": percentile(sample.delays, 99) * 1e3,
     }
@@ -194,6 +193,19 @@ def spent(load: Load, target: Target, job: Job) -> tuple[float, Sample]:
     sample = load.run(at(target, job))
     time.sleep(SETTLED_SECONDS)
     return target.cpu_seconds() - before, sample
+
+
+def per_delta(load: Load, target: Target, streams: int) -> tuple[float, Sample]:
+    """The CPU seconds that each delta takes while so many paced streams run, without what their
+    beginnings and ends take, and what came of them.
+    """
+    load.begin(at(target, Job(kind="kept", mode="paced", connections=streams)))
+    time.sleep(SPREAD_SECONDS + SETTLED_SECONDS)
+    since, before = time.monotonic(), target.cpu_seconds()
+    time.sleep(DELTAS * PACE - SPREAD_SECONDS - 2 * SETTLED_SECONDS)
+    cpu, until = target.cpu_seconds() - before, time.monotonic()
+    sample = load.end()
+    return cpu / max(1, sample.deltas(since, until)), sample
 
 
 def at(target: Target, job: Job) -> Job:
