@@ -30,7 +30,6 @@ __all__ = ("Cost", "Counts")
 
 REQUESTS = 20
 DELTAS = 40
-"""Less than half of a stream's, so that all of them are thoughts."""
 
 SHORT, LONG = 40, 160
 """Turns of the two conversations: what the longer one costs more is for its messages."""
@@ -63,6 +62,7 @@ def play(stage: Stage) -> Counts:
     replays = _replays(stage, [turns[:SHORT], turns[SHORT:]])
     return {
         "a delta": _stream(stage),
+        "a delta of eight that come together": _stream(stage, 8),
         "a small request on a kept connection": _kept(stage),
         "a small request on a new connection": _fresh(stage),
         **replays,
@@ -90,26 +90,32 @@ def _steps(stage: Stage, client: socket.socket) -> Iterator[None]:
     stage.receive_answer(client)
 
 
-def _stream(stage: Stage) -> Cost:
+def _stream(stage: Stage, together: int = 1) -> Cost:
+    """A delta of those that come so many together."""
     with closing(stage.connect()) as client:
         stage.send(client, request(stage.key, "flood"))
         upstream = stage.take()
         upstream.sendall(STREAM_HEAD)
 
         def steps(number: int) -> Iterator[None]:
-            upstream.sendall(chunked([delta(number + 1, b" thought %d." % number)])[0])
-            stage.receive(client, b" thought %d." % number)
+            _pass_on(stage, upstream, client, range(number * together, (number + 1) * together))
             yield
 
-        found = _each(stage, DELTAS, steps)
+        found = _each(stage, DELTAS // together, steps, together)
         upstream.sendall(b"".join(chunked([ending()])) + b"0\r\n\r\n")
         stage.receive(client, b"0\r\n\r\n")
     return found
 
 
-def _each(stage: Stage, times: int, steps: Callable[[int], Iterator[None]]) -> Cost:
-    """The calls that it takes, without those of the counting, and the blocks that are there more
-    where it yields: medians.
+def _pass_on(stage: Stage, upstream: socket.socket, client: socket.socket, numbers: range) -> None:
+    said = [b" thought %d." % number for number in numbers]
+    upstream.sendall(b"".join(chunked(delta(1, text) for text in said)))
+    stage.receive(client, said[-1])
+
+
+def _each(stage: Stage, times: int, steps: Callable[[int], Iterator[None]], many: int = 1) -> Cost:
+    """The calls that one of so many takes, without those of the counting, and the blocks that are
+    there more where it yields: medians.
     """
     idle, calls, blocks = _since(stage, stage.calls()), [], [0] * times
     for number in range(times):
@@ -122,8 +128,8 @@ def _each(stage: Stage, times: int, steps: Callable[[int], Iterator[None]]) -> C
         for _ in steps(times + number):
             blocks[number] = stage.blocks() - there
     files = idle.keys() | Counter(chain.from_iterable(calls)).keys()
-    called = {file: median(each[file] for each in calls) - idle[file] for file in files}
-    return _cost(called, median(blocks))
+    called = {file: (median(each[file] for each in calls) - idle[file]) / many for file in files}
+    return _cost(called, median(blocks) / many)
 
 
 def _since(stage: Stage, before: Counter[str]) -> Counter[str]:
