@@ -74,8 +74,7 @@ def read(
         if responses.is_native:
             return _mixed_side(ResponsesOverResponses, endpoint, responses)
     if endpoint.wire_format == "messages":
-        whole = parts if cut is None else cut.parts
-        messages = messages_patch.decode(body, unseal=unseal, parts=whole)
+        messages = messages_patch.decode(body, unseal=unseal, parts=parts, cut=cut)
         if messages is not None:
             return _mixed_side(MessagesOverMessages, endpoint, messages)
     return translated()

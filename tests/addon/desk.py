@@ -73,7 +73,7 @@ class Desk:
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
         self.answers = self.new_answers()
-        self.pieces = Pieces(16 * 1024 * 1024)
+        self.pieces = Pieces(32 * 1024 * 1024)
 
     def new_answers(self) -> StoredAnswers:
         """The stored answers as a process over the same database has them."""

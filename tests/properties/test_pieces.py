@@ -5,11 +5,13 @@ and patched as if it were the first one.
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addon.formats import cursor
 from addon.formats.chat.patch_request import ChatRequest, decode, edited, encode
+from addon.formats.messages import patch_request as messages_request
+from addon.formats.messages.patch_request import Target
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.request import cut as cut_body
 from addon.formats.neutral.request import outline_of
@@ -18,9 +20,12 @@ from addon.formats.tolerant.length import cut_unless_long, refuse_long
 from addon.formats.wire.pieces import Cut, Pieces
 from addon.formats.wire.splice import array_text, elements, members, object_text
 from addon.mirror.blocks import has_marks
+from tests.properties.test_patched_messages import MODELS, Asked, asking, unsealed
+from tests.properties.test_patched_messages import read as read_messages
 
 type Json = dict[str, Any]
 
+EXAMPLES = settings(max_examples=settings().max_examples // 3)
 MOST = 12
 IDS = st.sampled_from(["call_a", "call_b", "call_" + "c" * 40, 'call_"d', ""])
 TEXTS = st.sampled_from(
@@ -117,6 +122,7 @@ def described(request: ChatRequest) -> list[object]:
     ]
 
 
+@EXAMPLES
 @given(sent=replays())
 def test_a_body_is_read_as_if_it_were_the_first(sent: list[bytes]) -> None:
     known = Pieces(1024 * 1024)
@@ -145,6 +151,7 @@ EDITS = st.builds(
 )
 
 
+@EXAMPLES
 @given(sent=replays(), data=st.data())
 def test_a_body_is_patched_as_if_it_were_the_first(sent: list[bytes], data: st.DataObject) -> None:
     known = Pieces(1024 * 1024)
@@ -171,3 +178,19 @@ def expected(body: bytes, edits: dict[int, Edit]) -> tuple[list[bytes], dict[str
     patched = [edited(raw, edit) for edit, raw in kept if not edit.dropped]
     whole = object_text([("messages", array_text(patched)), *beside.items()])
     return read_again(whole)
+
+
+@EXAMPLES
+@given(st.lists(asking(), min_size=1, max_size=2), st.sampled_from(list(MODELS)))
+def test_a_body_of_messages_is_read_and_patched_as_if_it_were_the_first(
+    sent: list[Asked], model: str
+) -> None:
+    known = Pieces(1024 * 1024)
+    for asked in [*sent, *sent]:
+        cut = known.cut(known.begin(asked.body))
+        assert cut is not None
+        target = Target(model=model, abilities=MODELS[model], edits=asked.edits)
+        found = messages_request.decode(asked.body, unseal=unsealed, parts=outline_of(cut), cut=cut)
+        assert found is not None
+        assert found.request == read_messages(asked.body).request
+        assert found.body(target) == read_messages(asked.body).body(target)

@@ -2,10 +2,12 @@
 something has to change.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from addon.formats.messages.blocks import valid_id
 from addon.formats.messages.patch_blocks import (
@@ -18,15 +20,19 @@ from addon.formats.messages.patch_blocks import (
     swapped,
 )
 from addon.formats.messages.patch_thoughts import Thought, state_swaps, with_thoughts
+from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.turn import Message, Part, Reasoning, message_of
 from addon.formats.tolerant.history import messages_of
+from addon.formats.tolerant.malformed import refuse_malformed_one
 from addon.formats.tolerant.parts import parts_of
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
 from addon.formats.wire.pace import breathe
-from addon.formats.wire.splice import array_text, with_members
+from addon.formats.wire.pieces import Piece
+from addon.formats.wire.splice import array_text, value, with_members
+from addon.formats.wire.surrogates import without_lone_surrogates
 
-__all__ = ("RawMessage", "read_message")
+__all__ = ("KnownMessage", "RawMessage", "known_message", "read_message")
 
 _FORMAT = "messages"
 _THOUGHTS = ("thinking", "redacted_thinking")
@@ -39,10 +45,10 @@ _OTHERS_BLOCKS = frozenset(
 """What messages and blocks have in other formats only: a body with these has to be translated."""
 
 
-class _Block(msgspec.Struct):
+class _Block(msgspec.Struct, frozen=True):
     kind: str
     owner: int
-    """The neutral message that it belongs to."""
+    """The neutral message that it belongs to, of those that its message is."""
 
     blank: bool
     """It is a text of blanks only."""
@@ -53,36 +59,72 @@ class _Block(msgspec.Struct):
     came: Reasoning | None = None
     """The reasoning of an assistant's block, as it came."""
 
-    parts: list[Part] = []
-    """What an assistant's block says, copies of reasoning opened; one that can't be used
-    says nothing.
+    parts: tuple[Part, ...] = ()
+    """What an assistant's block says; of one that can't be used nothing, once copies of reasoning
+    are opened.
     """
 
 
-class RawMessage(msgspec.Struct):
-    """A message as its text, and where it stands among the neutral ones."""
+class KnownMessage(msgspec.Struct, frozen=True):
+    """What is known of a message by its text."""
 
-    raw: bytes
     role: str
-    first: int
-    """Index of the first neutral message that it is: the results of tools are messages of
-    their own.
-    """
+    messages: tuple[Message, ...]
+    """The neutral ones that it is: the results of tools are messages of their own."""
 
-    messages: list[Message]
-    blocks: list[_Block]
+    blocks: tuple[_Block, ...]
     """Those of an array; a string is one block of text."""
 
     odd: bool
     """Whether it holds anything that may have to change without an edit."""
 
+    thinks: bool
+    """Whether it holds reasoning."""
+
+    sealed: bool
+    """Whether that includes copies, which have yet to be opened."""
+
+
+class RawMessage(msgspec.Struct):
+    """A message as its text, and where it stands among the neutral ones."""
+
+    piece: Piece
+    role: str
+    first: int
+    """Index of the first neutral message that it is."""
+
+    messages: tuple[Message, ...]
+    blocks: tuple[_Block, ...]
+    odd: bool
+    thinks: bool
+    """As in `KnownMessage`; copies of reasoning are opened."""
+
+    @property
+    def raw(self) -> bytes:
+        return self.piece.raw
+
     def fitted(self, fitting: Fitting) -> bytes | None:
-        """Its text for the upstream; None when it must not go out. Raises RequestError."""
-        breathe()
+        """Its text for the upstream, which refuses lone surrogates; None when it must not go out.
+        Raises RequestError.
+        """
         indices = range(self.first, self.first + len(self.messages))
-        thinks = any(block.came is not None for block in self.blocks)
-        if not (self.odd or thinks) and fitting.edits.keys().isdisjoint(indices):
-            return self.raw
+        if not (self.odd or self.thinks) and fitting.edits.keys().isdisjoint(indices):
+            return self.piece.fact(without_lone_surrogates)
+        if self.odd or fitting.unusable:
+            return self._patched(fitting)
+        edits = [fitting.edits.get(at) for at in indices]
+        opened = self.thinks and self.messages
+        how = (edits, opened, fitting.strict, fitting.abilities)
+        return self.piece.patched(how, partial(self._patched, fitting))
+
+    def _patched(self, fitting: Fitting) -> bytes | None:
+        raw = self._changed(fitting)
+        if raw is None:
+            return None
+        return without_lone_surrogates(raw)
+
+    def _changed(self, fitting: Fitting) -> bytes | None:
+        breathe()
         if not self.odd and (swaps := self._swaps(fitting)) is not None:
             raw = swapped(self.raw, swaps)
             if raw is not None:
@@ -99,9 +141,12 @@ class RawMessage(msgspec.Struct):
         """The strings in which the message changes, as nearly all do that change; None: it
         changes otherwise.
         """
-        if any(fitting.drops(block.owner) for block in self.blocks):
+        if any(fitting.drops(self.first + block.owner) for block in self.blocks):
             return None
-        pairs = [(block, fitting.own_id(block.call_id, block.owner)) for block in self.blocks]
+        pairs = [
+            (block, fitting.own_id(block.call_id, self.first + block.owner))
+            for block in self.blocks
+        ]
         swaps = [
             (ID_MEMBERS[block.kind], block.call_id, own)
             for block, own in pairs
@@ -136,8 +181,9 @@ class RawMessage(msgspec.Struct):
             # https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
             pairs = sorted(pairs, key=lambda pair: pair[0].kind != "tool_result")
         for block, raw in pairs:
-            if not (block.blank and fitting.strict) and not fitting.drops(block.owner):
-                yield fitting.block(raw, block.kind, block.owner)
+            owner = self.first + block.owner
+            if not (block.blank and fitting.strict) and not fitting.drops(owner):
+                yield fitting.block(raw, block.kind, owner)
 
 
 def _thought(block: _Block, raw: bytes) -> Thought:
@@ -148,44 +194,73 @@ def _thought(block: _Block, raw: bytes) -> Thought:
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def read_message(raw: bytes, item: Any, first: int, unseal: Unseal) -> RawMessage | None:
-    """Read a message; `first` is the index of the first neutral message that it is.
-
-    None for one that is written in another format. Raises RequestError.
+def known_message(raw: bytes) -> KnownMessage | Problem | None:
+    """What is known of a message; None for one that is written in another format, or what is
+    wrong with it. Raises MalformedJson.
     """
-    breathe()
+    try:
+        item = value(raw)
+        refuse_malformed_one(item, "")
+        return _known(item)
+    except RequestError as error:
+        return error.problem
+
+
+def _known(item: dict[str, Any]) -> KnownMessage | None:
     if not _is_own(item):
         return None
     content = item["content"]
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if item["role"] == "assistant":
-        blocks = [_turn_block(block, first, unseal) for block in content]
+        blocks = [_turn_block(block) for block in content]
         messages = [message_of("assistant", [part for block in blocks for part in block.parts])]
     else:
         messages = messages_of([item], joined=False, foreign=_FORMAT)
-        blocks = list(_owned(content, first))
-    odd = any(map(_is_odd, content)) or _has_late_results(blocks)
-    return RawMessage(raw, item["role"], first, messages, blocks, odd)
+        blocks = list(_owned(content))
+    came = [block.came for block in blocks if block.came is not None]
+    return KnownMessage(
+        role=item["role"],
+        messages=tuple(messages),
+        blocks=tuple(blocks),
+        odd=any(map(_is_odd, content)) or _has_late_results(blocks),
+        thinks=bool(came),
+        sealed=any(one.opaque for one in came),
+    )
 
 
-def _turn_block(block: dict[str, Any], owner: int, unseal: Unseal) -> _Block:
-    """A block of an assistant's message, with what its copy of reasoning holds."""
-    parts = parts_of([block], _FORMAT)
+def read_message(piece: Piece, known: KnownMessage, first: int, unseal: Unseal) -> RawMessage:
+    """The message that begins with the neutral one of this index, copies of reasoning opened."""
+    messages, blocks = known.messages, known.blocks
+    if known.sealed:
+        blocks = tuple(_opened(block, unseal) for block in blocks)
+        parts = (part for block in blocks for part in block.parts)
+        messages = (message_of("assistant", parts),)
+    return RawMessage(piece, known.role, first, messages, blocks, known.odd, known.thinks)
+
+
+def _turn_block(block: dict[str, Any]) -> _Block:
+    """A block of an assistant's message."""
+    parts = tuple(parts_of([block], _FORMAT))
     came = next((part for part in parts if isinstance(part, Reasoning)), None)
-    if came is not None and came.opaque:
-        parts = [opened for opened in (unseal(came),) if opened is not None]
-    return _Block(block["type"], owner, is_blank(block), _call_id(block), came, parts)
+    return _Block(block["type"], 0, is_blank(block), _call_id(block), came, parts)
 
 
-def _owned(content: list[dict[str, Any]], first: int) -> Iterator[_Block]:
+def _opened(block: _Block, unseal: Unseal) -> _Block:
+    """The block with what its copy of reasoning holds."""
+    if block.came is None or not block.came.opaque:
+        return block
+    return replace(block, parts=tuple(filter(None, (unseal(block.came),))))
+
+
+def _owned(content: list[dict[str, Any]]) -> Iterator[_Block]:
     """The blocks of a message that is no assistant's: each result is a neutral message, the
     others are the last.
     """
     results = sum(block["type"] == "tool_result" for block in content)
-    owners = iter(range(first, first + results))
+    owners = iter(range(results))
     for block in content:
-        owner = first + results
+        owner = results
         if block["type"] == "tool_result":
             owner = next(owners)
         yield _Block(block["type"], owner, is_blank(block), _call_id(block))
@@ -223,6 +298,6 @@ def _is_odd(block: dict[str, Any]) -> bool:
     return kind == "tool_result" and any(map(_is_odd, dicts_in(block.get("content"))))
 
 
-def _has_late_results(blocks: list[_Block]) -> bool:
+def _has_late_results(blocks: Sequence[_Block]) -> bool:
     kinds = [block.kind == "tool_result" for block in blocks]
     return kinds != sorted(kinds, reverse=True)

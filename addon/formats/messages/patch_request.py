@@ -4,7 +4,7 @@ What changes, and why, is told in docs/formats.md. Beside it stands the neutral 
 recall, metering and the audit read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Buffer, Iterator
 from itertools import takewhile
 from typing import Any
 
@@ -21,26 +21,31 @@ from addon.formats.messages.patch_blocks import (
     without_blanks,
     without_trailing_blanks,
 )
-from addon.formats.messages.patch_messages import RawMessage, read_message
+from addon.formats.messages.patch_messages import RawMessage, known_message, read_message
 from addon.formats.messages.patch_thinking import thinking_changes
 from addon.formats.messages.request import described, items_of, request_of
 from addon.formats.neutral import adapt
 from addon.formats.neutral.adapt import Abilities, PatchedBody
+from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refuse_parts, refused
 from addon.formats.neutral.schemas import CHOICES, flat
 from addon.formats.tolerant.client_tools import as_function
+from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
-from addon.formats.wire.pace import between_breaths, breathe
+from addon.formats.wire.pace import breathe
+from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
     array_elements,
+    array_pieces,
     array_text,
     changed,
     elements,
     members,
-    object_text,
+    object_in_pieces,
+    replaced,
     scalar_text,
     utf8_text,
     value,
@@ -92,7 +97,11 @@ class PatchableRequest(msgspec.Struct):
 
     _body: bytes
     _parts: Members
+    """The members; the messages stand in `_messages`."""
+
     _messages: list[RawMessage]
+    _span: Buffer
+    """The text of the array of messages."""
 
     def body(self, target: Target) -> PatchedBody:
         """The body for an upstream. Raises RequestError for what it does not take."""
@@ -102,8 +111,9 @@ class PatchableRequest(msgspec.Struct):
             unusable=target.unusable,
             strict=is_claude(target.model),
         )
-        body = self._patched(self._changes(target, fitting))
-        return PatchedBody(without_lone_surrogates(body), tuple(fitting.notes))
+        system, messages = self._conversation(target, fitting)
+        body = self._patched(self._changes(target, fitting) | system, messages)
+        return PatchedBody(body, tuple(fitting.notes))
 
     def _changes(self, target: Target, fitting: Fitting) -> Changes:
         found = dict(self._parts)
@@ -116,7 +126,6 @@ class PatchableRequest(msgspec.Struct):
             override=target.override,
             max_tokens=self._limit(target),
         )
-        changes |= self._conversation(found, target, fitting)
         changes |= _tools(found, target.abilities, strict=fitting.strict)
         if value(found["model"]) != target.model:
             changes["model"] = scalar_text(target.model)
@@ -136,77 +145,98 @@ class PatchableRequest(msgspec.Struct):
             return _UNLIMITED
         return target.abilities.max_tokens
 
-    def _conversation(self, found: dict[str, bytes], target: Target, fitting: Fitting) -> Changes:
-        """The `messages` and the `system` that go out, as far as they change."""
+    def _conversation(
+        self, target: Target, fitting: Fitting
+    ) -> tuple[Changes, list[Buffer] | None]:
+        """The `system` and, in pieces, the array of messages that go out, as far as they change."""
         lowers = not target.abilities.system_messages
         leading = list(
             takewhile(lambda message: lowers and message.role == "system", self._messages)
         )
-        system = _system(found.get("system", b""), leading, target, fitting)
+        given = dict(self._parts).get("system", b"")
+        system = _system(given, leading, target, fitting)
         entries = list(_entries(self._messages, len(leading), fitting, lowers=lowers))
         if fitting.strict and entries and entries[-1].role == "assistant":
             entries[-1].raw = without_trailing_blanks(entries[-1].raw)
         changes: Changes = {}
-        if system != found.get("system", b""):
+        if system != given:
             changes["system"] = system
         if [entry.raw for entry in entries] == [message.raw for message in self._messages]:
-            return changes
-        return changes | {"messages": array_text(list(_joined(entries)))}
+            return changes, None
+        return changes, array_pieces(_joined(entries))
 
-    def _patched(self, changes: Changes) -> bytes:
-        present = {name for name, _ in self._parts}
-        changes = {name: raw for name, raw in changes.items() if raw or name in present}
-        if not changes:
+    def _patched(self, changes: Changes, messages: list[Buffer] | None) -> bytes:
+        outline = [(name, b"[]" if name == "messages" else raw) for name, raw in self._parts]
+        parts = [
+            (_well_formed(name), without_lone_surrogates(raw))
+            for name, raw in replaced(outline, changes)
+        ]
+        if parts == outline and messages is None:
             return self._body
-        parts = [(name, changes.get(name, raw)) for name, raw in self._parts]
-        parts += [(name, raw) for name, raw in changes.items() if name not in present]
-        return object_text([(name, raw) for name, raw in parts if raw])
+        return object_in_pieces(parts, "messages", messages or [self._span])
+
+
+def _well_formed(name: str) -> str:
+    """The name with U+FFFD in the place of each lone surrogate."""
+    if name.isascii():
+        return name
+    return name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def decode(body: bytes, *, unseal: Unseal, parts: Members | None = None) -> PatchableRequest | None:
+def decode(
+    body: bytes, *, unseal: Unseal, parts: Members | None = None, cut: Cut | None = None
+) -> PatchableRequest | None:
     """Read a Messages request, or one that asks for a count of its tokens.
 
-    `parts` are its members when they have been cut and checked before; `unseal` opens the
-    copies of reasoning that the client carries, each once. None for a request that says
-    something in the words of another format: that has to be translated. Raises
-    RequestError.
+    It may have been cut and checked before: `parts` are its members then, `cut` is the body in
+    pieces. `unseal` opens the copies of reasoning that the client carries, each once. None for a
+    request that says something in the words of another format: that has to be translated.
+    Raises RequestError.
     """
     try:
         if parts is None:
             utf8_text(body)
             refuse_duplicates(parts := members(body))
-        return _read(body, parts, unseal)
+        return _read(body, parts, cut, unseal)
     except MalformedJson as error:
         raise refused("invalid_json", f"The request is refused: {error}.") from error
 
 
-def _read(body: bytes, parts: Members, unseal: Unseal) -> PatchableRequest | None:
-    texts = dict(parts)
-    messages = texts.get("messages", b"")
-    found = {name: value(raw) for name, raw in texts.items() if name != "messages"}
-    raws = array_elements(messages)
-    if messages.startswith(b"["):
-        found["messages"] = [value(raw) for raw in between_breaths(raws)]
-    elif messages:
-        found["messages"] = None
-    items = items_of(found)
+def _messages_in(parts: Members, cut: Cut | None) -> tuple[list[Piece], Buffer]:
+    """The messages, and the text of their array. Raises MalformedJson and RequestError."""
+    if cut is not None and cut.name == "messages":
+        return cut.pieces, cut.span
+    span = dict(parts).get("messages", b"")
+    if not span.startswith(b"["):
+        items_of({name: None for name, _ in parts})  # which is refused
+    return list(map(Piece, elements(span))), span
+
+
+def _read(body: bytes, parts: Members, cut: Cut | None, unseal: Unseal) -> PatchableRequest | None:
+    found = {name: value(raw) for name, raw in parts if name != "messages"}
+    pieces, span = _messages_in(parts, cut)
+    known = [piece.fact(known_message) for piece in pieces]
+    if any(isinstance(one, Problem) and one.code == "malformed_message" for one in known):
+        refuse_malformed([value(piece.raw) for piece in pieces], "messages")
     if any(_is_others_tool(tool) for tool in dicts_in(found.get("tools"))):
         return None
     request = request_of(found, [])
     read: list[RawMessage] = []
-    pieces = 0
-    for raw, item in zip(raws, items, strict=True):
-        message = read_message(raw, item, len(request.messages), unseal)
-        if message is None:
+    count = 0
+    for piece, one in zip(pieces, known, strict=True):
+        if one is None:
             return None
+        if isinstance(one, Problem):
+            raise RequestError(one)
+        message = read_message(piece, one, len(request.messages), unseal)
         read.append(message)
         request.messages += message.messages
-        pieces += sum(len(piece.parts) for piece in message.messages)
-        refuse_parts(pieces)
-    return PatchableRequest(request, body, parts, read)
+        count += sum([len(part.parts) for part in message.messages])
+        refuse_parts(count)
+    return PatchableRequest(request, body, parts, read, span)
 
 
 def _is_others_tool(tool: dict[str, Any]) -> bool:

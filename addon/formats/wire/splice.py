@@ -7,7 +7,7 @@ where duplicated keys are possible, which msgspec drops.
 
 import json
 import re
-from collections.abc import Buffer, Callable, Iterator, Mapping, Sequence
+from collections.abc import Buffer, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = (
     "MalformedJson",
     "Members",
     "array_elements",
+    "array_pieces",
     "array_text",
     "changed",
     "count",
@@ -159,6 +160,12 @@ def array_text(parts: list[bytes]) -> bytes:
     breathe()
     pieces = [piece for raw in parts for piece in (b",", raw)]
     return b"".join([b"[", *pieces[1:], b"]"])
+
+
+def array_pieces(parts: Iterable[bytes]) -> list[Buffer]:
+    """The text of the array with these elements, in pieces that are yet to be joined."""
+    pieces: list[Buffer] = [piece for raw in parts for piece in (b",", raw)]
+    return [b"[", *pieces[1:], b"]"]
 
 
 def json_text(node: Any) -> bytes:
