@@ -68,6 +68,7 @@ def main() -> None:
         host=host,
         port=port,
         http=Http,
+        loop="asyncio",  # uvloop, where it is installed, is for the data plane
         log_config=None,
         access_log=False,
         proxy_headers=False,

@@ -1,8 +1,10 @@
 """`python -m addon.edge`: mitmdump with the same arguments, and a third less of it in memory."""
 
+import os
 import sys
 from types import ModuleType
 
+from addon.edge.event_loop import VARIABLE, choose
 from shared.deferred import defer
 
 __all__ = ("DEFERRED",)
@@ -37,6 +39,7 @@ def _defer() -> None:
 
 
 if __name__ == "__main__":
+    choose(os.environ.get(VARIABLE, ""))
     _defer()  # before the rest imports them
     from mitmproxy.tools.main import mitmdump
 

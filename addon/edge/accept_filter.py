@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from addon.edge.convert import address_of
 
@@ -57,7 +57,7 @@ class AcceptFilter(asyncio.StreamReaderProtocol):
         super().__init__(asyncio.StreamReader(), serve)
         self._door = door
         self._address: str | None = None
-        self._kept_out: asyncio.BaseTransport | None = None
+        self._kept_out: asyncio.Transport | None = None
         self._head = bytearray()
         self._alarm: asyncio.TimerHandle | None = None
         self._source: Source | None = None
@@ -84,7 +84,7 @@ class AcceptFilter(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         address = address_of(transport.get_extra_info("peername"))
-        self._kept_out = transport
+        self._kept_out = cast(asyncio.Transport, transport)  # uvloop's derives from none
         if self._door.enter(address):
             self._address = address
             self._wait(within_head=False)
@@ -121,7 +121,7 @@ class AcceptFilter(asyncio.StreamReaderProtocol):
         self._alarm = asyncio.get_running_loop().call_later(seconds, self._close)
 
     def _close(self) -> None:
-        if isinstance(self._kept_out, asyncio.WriteTransport):
+        if self._kept_out is not None:
             self._kept_out.abort()
 
     def _let_in(self, transport: asyncio.BaseTransport) -> None:

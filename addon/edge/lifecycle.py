@@ -61,6 +61,8 @@ class Lifecycle:
     def running(self) -> None:
         _refuse_other_options()
         loop = asyncio.get_running_loop()
+        if type(loop).__module__.startswith("uvloop"):
+            _log.info("the event loop is uvloop's (EVENT_LOOP=asyncio switches it off)")
         for number in (signal.SIGINT, signal.SIGTERM):  # mitmproxy's own cut every stream
             loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._node.reload)

@@ -97,8 +97,10 @@ def _proxyserver() -> Proxyserver:
 def _taken_over(instance: AsyncioServerInstance[ReverseMode]) -> Iterator[socket.socket]:
     """The sockets that mitmproxy listens at, which it does no more."""
     for server in instance._servers:
-        if isinstance(server, asyncio.Server):
-            sockets = [socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets]
+        # Those of UDP have none; uvloop's derive from nothing of asyncio's.
+        opened = getattr(server, "sockets", ())
+        sockets = [socket.socket(fileno=os.dup(each.fileno())) for each in opened]
+        if sockets:
             server.close()
             yield from sockets
 

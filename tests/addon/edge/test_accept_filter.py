@@ -153,3 +153,22 @@ async def test_who_leaves_is_counted_no_more_served_or_not() -> None:
             writer.close()
             await until(lambda: entrance.connected == 0)
     assert [said for said in served.said if said == HEAD] == [HEAD]
+
+
+class Foreign:
+    """A transport of uvloop's kind, which derives from none of asyncio's."""
+
+    def __init__(self) -> None:
+        self.aborted = False
+
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        return ("127.0.0.1", 1)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_a_connection_on_another_event_loop_is_turned_away_too() -> None:
+    transport: Any = Foreign()
+    AcceptFilter(Served(), Entrance(room=0)).connection_made(transport)
+    assert transport.aborted
