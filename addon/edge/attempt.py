@@ -1,9 +1,9 @@
 """One attempt at an upstream: what was sent, what has come, and when it is too late."""
 
 import msgspec
-from mitmproxy import http
 
 from addon.edge.upstream_socket import UpstreamSocket
+from addon.exchange.upstream_request import Outgoing
 from addon.formats.neutral.deltas import StreamError
 from addon.formats.wire.inflate import Inflate, TooLarge, Unreadable, is_known
 from addon.formats.wire.sse import holds_events
@@ -29,12 +29,9 @@ _TOO_LARGE = StreamError("The upstream's answer is too large.", code="upstream_t
 class Attempt(msgspec.Struct):
     """One candidate's turn; times are seconds on the monotonic clock."""
 
-    request: http.Request
+    request: Outgoing
     reused: bool
     """Whether its connection served an earlier request."""
-
-    socket: UpstreamSocket | None = None
-    """Its connection; None: it is one of mitmproxy's."""
 
     sent_at: float = 0
     heard_at: float = 0
@@ -53,6 +50,9 @@ class Attempt(msgspec.Struct):
 
     inflate: Inflate | None = None
     """Undoes its Content-Encoding; None: there is none that we read."""
+
+    socket: UpstreamSocket | None = None
+    """Its connection; None: it is one of mitmproxy's."""
 
     @property
     def is_stale(self) -> bool:

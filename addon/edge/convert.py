@@ -23,6 +23,7 @@ __all__ = (
     "connect_words",
     "connection_to",
     "fault",
+    "head_of",
     "header_map",
     "no_room",
     "peer_address",
@@ -61,6 +62,13 @@ def request_for(outgoing: Outgoing) -> http.Request:
         timestamp_start=0,
         timestamp_end=0,
     )
+
+
+def head_of(outgoing: Outgoing) -> bytes:
+    """The head of that request, as bytes."""
+    lines = [f"POST {outgoing.target} HTTP/1.1"]
+    lines += [f"{name}: {text}" for name, text in outgoing.headers]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
 def connection_to(request: http.Request) -> GetHttpConnection:

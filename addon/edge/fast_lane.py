@@ -32,11 +32,11 @@ type Deliver = Callable[[events.Event], Coroutine[Any, Any, None]]
 
 
 class FromUpstream(events.Event):
-    """Something of a response, for one stream."""
+    """Some of a response, for one stream."""
 
-    def __init__(self, stream_id: int, event: events.Event) -> None:
+    def __init__(self, stream_id: int, *parts: events.Event) -> None:
         self.stream_id = stream_id
-        self.event = event
+        self.parts = parts
 
 
 class GoOn(events.Event):
@@ -85,52 +85,58 @@ class FastLane:
         stream: LaneStream,
         upstream: UpstreamSocket,
         deliver: Deliver,
-        client: asyncio.StreamWriter,
+        client: asyncio.WriteTransport,
     ) -> None:
         self._stream = stream
         self._upstream = upstream
         self._deliver = deliver
         self._client = client
-        protocol = client.transport.get_protocol()
+        protocol = client.get_protocol()
         self._flow = protocol if isinstance(protocol, AcceptFilter) else None
         if self._flow is not None:
             self._flow.watch(upstream)
 
     def receive(self, head: http.Response | None, data: bytes, *, ended: bool) -> None:
-        stream_id = self._stream.stream_id
+        if head is None and not ended:
+            self._pass_on(data)
+            return
+        stream_id, parts = self._stream.stream_id, list[events.Event]()
         if head is not None:
-            self._event(ResponseHeaders(stream_id, head, ended and not data))
+            parts.append(ResponseHeaders(stream_id, head, ended and not data))
         if data:
-            self._data(ResponseData(stream_id, data))
+            parts.append(ResponseData(stream_id, data))
         if ended:
-            self._event(ResponseEndOfMessage(stream_id))
+            parts.append(ResponseEndOfMessage(stream_id))
+        self._tell(*parts)
 
     def lose(self, why: str) -> None:
         code = ErrorCode.GENERIC_SERVER_ERROR
-        self._event(ResponseProtocolError(self._stream.stream_id, why, code))
+        self._tell(ResponseProtocolError(self._stream.stream_id, why, code))
 
     def release(self) -> None:
         if self._flow is not None:
             self._flow.watch(None)
 
-    def _data(self, event: ResponseData) -> None:
+    def _pass_on(self, data: bytes) -> None:
+        """Do what is to be done with more of the body, and send what comes of it."""
+        event = ResponseData(self._stream.stream_id, data)
         if self._stream.waits:
-            self._event(event)
+            self._tell(event)
             return
         work = self._stream.take(event)
         try:
             for command in work:
                 if not isinstance(command, commands.SendData):
-                    self._event(GoOn(command, work))
+                    self._tell(GoOn(command, work))
                     return
                 if not self._client.is_closing():
                     self._client.write(command.data)
         except Exception as error:
-            self._event(Failed(error))
+            self._tell(Failed(error))
 
-    def _event(self, event: events.Event) -> None:
-        """Give an event to the layers, here and now: they wait for nothing."""
-        delivery = self._deliver(FromUpstream(self._stream.stream_id, event))
+    def _tell(self, *parts: events.Event) -> None:
+        """Give events to the layers, here and now: they wait for nothing."""
+        delivery = self._deliver(FromUpstream(self._stream.stream_id, *parts))
         asyncio.Task(delivery, loop=asyncio.get_running_loop(), eager_start=True)
 
 
@@ -138,4 +144,4 @@ def fast_lane(stream: LaneStream, client_id: str, upstream: UpstreamSocket) -> F
     """The lane to a client that is connected."""
     handler = ctx.master.addons.get("proxyserver").connections[client_id]
     writer = handler.transports[handler.client].writer
-    return FastLane(stream, upstream, handler.server_event, writer)
+    return FastLane(stream, upstream, handler.server_event, writer.transport)

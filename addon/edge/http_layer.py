@@ -123,11 +123,12 @@ class GatewayHttpLayer(HttpLayer):
         yield from self._set_alarm()
 
     def _take_response(self, event: FromUpstream) -> layer.CommandGenerator[None]:
-        if isinstance(event.event, Failed):
-            raise event.event.error
-        stream = self.streams.get(event.stream_id)
-        if stream is not None:
-            yield from self.event_to_child(stream, event.event)
+        for part in event.parts:
+            if isinstance(part, Failed):
+                raise part.error
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                yield from self.event_to_child(stream, part)
 
     def _set_alarm(self) -> layer.CommandGenerator[None]:
         """See to it that what is due is noticed, with no more wake-ups than that takes."""

@@ -20,7 +20,7 @@ from addon.admission.problems import gateway_failed
 from addon.edge.attempt import Attempt
 from addon.edge.coming import Coming
 from addon.edge.convert import (
-    connection_to,
+    head_of,
     problem_of,
     request_for,
     response_of,
@@ -115,6 +115,8 @@ class Phase(Enum):
     BROKEN = auto()
     """The client left."""
 
+    __hash__ = object.__hash__  # Enum's own is Python, and each event looks a phase up
+
 
 type Act = Callable[[LlmStream, Any], CommandGenerator[None]]
 
@@ -174,8 +176,8 @@ class LlmStream:
     def __init__(self, client: GatewayStream, call: LlmCall, table: Table) -> None:
         self.client = client
         self.plan = call
-        self.clock = client.clock
-        self.opened_at = client.clock.monotonic()
+        self.clock = client.planner.clock
+        self.opened_at = client.planner.clock.monotonic()
         self.delivered = False
         """Whether the client has more of an answer than comments: that candidate answers."""
 
@@ -216,15 +218,15 @@ class LlmStream:
         """Connect to the current candidate, and as long as that fails to the next ones."""
         self.enter(Phase.CONNECTING)
         while self.phase is Phase.CONNECTING:
-            request = request_for(self.exchange.outgoing)
-            wanted = connection_to(request)
+            outgoing = self.exchange.outgoing
+            wanted = GetHttpConnection((outgoing.host, outgoing.port), outgoing.tls, None, "tcp")
             pool = self.client.planner.pool
             if pool is None:
-                self.attempt = Attempt(request, reused=_is_open(self.client, wanted))
+                self.attempt = Attempt(outgoing, reused=_is_open(self.client, wanted))
                 reply = yield wanted
             else:
-                self.attempt = Attempt(request, reused=False)
-                reply = yield from _take_from(pool, wanted, self.attempt)
+                self.attempt = Attempt(outgoing, reused=False)
+                reply = yield from _take_from(pool, self.attempt)
             yield from self.take(Connected(wanted, reply))
 
     def deliver(self, out: bytes) -> CommandGenerator[None]:
@@ -360,12 +362,13 @@ class _Lane:
 
 
 def _take_from(
-    pool: UpstreamPool, wanted: GetHttpConnection, attempt: Attempt
+    pool: UpstreamPool, attempt: Attempt
 ) -> Generator[commands.Command, Any, tuple[Server, None] | tuple[None, str]]:
     """Find the attempt a connection that is idle, or make one; the reply is what mitmproxy says
     of its own.
     """
-    destination = Destination(*wanted.address, wanted.tls)
+    outgoing = attempt.request
+    destination = Destination(outgoing.host, outgoing.port, outgoing.tls)
     attempt.socket = pool.take(destination)
     if attempt.socket is None:
         opening = Opening(destination)
@@ -382,10 +385,12 @@ def send(call: LlmStream, connection: Server) -> CommandGenerator[None]:
     """
     client, request, socket = call.client, call.attempt.request, call.attempt.socket
     if socket is None:
-        yield from client.send(request, connection)
+        yield from client.send(request_for(request), connection)
     elif client.context.client.connected:
         client.flow.server_conn, client.upstream = connection, socket
-        socket.send(request, fast_lane(_Lane(call), client.context.client.id, socket))
+        socket.send(
+            head_of(request), request.body, fast_lane(_Lane(call), client.context.client.id, socket)
+        )
     else:
         give_back(call)
 

@@ -31,7 +31,7 @@ class SidecarStream:
     def __init__(self, client: GatewayStream, plan: ToSidecar) -> None:
         self._client = client
         self._request: http.Request = plan.request
-        self._opened_at = client.clock.monotonic()
+        self._opened_at = client.planner.clock.monotonic()
         self._connected = False
         owner = places_of(address_of(client.context.client.peername))[0]
         client.coming = Coming(client.planner, owner)
@@ -65,7 +65,7 @@ class SidecarStream:
                 if not client.coming.add(event.data):
                     yield from client.answer(response_of(no_room()))
             case RequestEndOfMessage():
-                self._opened_at = client.clock.monotonic()
+                self._opened_at = client.planner.clock.monotonic()
                 whole = yield from client.complete()
                 client.coming.leave()
                 if whole:
@@ -93,7 +93,7 @@ class SidecarStream:
         if connection is not None:
             self._connected = True
             yield from client.send(self._request, connection)
-        elif client.clock.monotonic() - self._opened_at < SIDECAR_SECONDS:
+        elif client.planner.clock.monotonic() - self._opened_at < SIDECAR_SECONDS:
             yield commands.RequestWakeup(SIDECAR_RETRY_SECONDS)
         else:
             yield from client.answer(response_of(sidecar_down()))

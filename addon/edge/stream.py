@@ -77,18 +77,22 @@ class GatewayStream(HttpStream):
         half_for: "Callable[[GatewayStream, Plan], UpstreamHalf]",
     ) -> None:
         super().__init__(context, stream_id)
-        self.clock = planner.clock
         self.planner = planner
         self._half_for = half_for
         self._half: UpstreamHalf | None = None
         self._chunked = True
+        self._is_kept = bool(context.options.store_streamed_bodies)
+        """Whether a streamed answer is to be looked at; mitmproxy copies an option whenever it is
+        asked for.
+        """
+
         self.coming: Coming
         """The body of the request, once it is planned where it goes."""
 
         self.begun = False
         """Whether a streamed answer has begun."""
 
-        self.sent_at = self.clock.monotonic()
+        self.sent_at = self.planner.clock.monotonic()
         """When the client was last sent something, or the request began."""
 
         self.upstream: Server | UpstreamSocket | None = None
@@ -189,8 +193,8 @@ class GatewayStream(HttpStream):
         """Send bytes of a streamed answer; its head comes before the first."""
         if not self.begun:
             yield from self._begin(returned(upstream_headers))
-        self.sent_at = self.clock.monotonic()
-        if self.context.options.store_streamed_bodies:
+        self.sent_at = self.planner.clock.monotonic()
+        if self._is_kept:
             self.response_body_buf += out
         if self._chunked:
             out = b"%x\r\n%b\r\n" % (len(out), out)
@@ -213,7 +217,7 @@ class GatewayStream(HttpStream):
 
     def finish(self) -> CommandGenerator[None]:
         """End a streamed answer."""
-        if self.flow.response is not None and self.context.options.store_streamed_bodies:
+        if self.flow.response is not None and self._is_kept:
             self.flow.response.data.content = bytes(self.response_body_buf)
         self.server_state = self.state_done
         yield HttpResponseHook(self.flow)

@@ -35,6 +35,9 @@ _TCP_INFO_ACKED = 120
 
 _LOOKED_FOR = select.POLLIN | getattr(select, "POLLRDHUP", 0)
 
+_POST = http.Request.make("POST", "http://upstream/")
+"""What a response's framing depends on of its request is the method alone (RFC 9112 §6.3)."""
+
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 """The end of a head, with the line ends that RFC 9112 §2.2 lets a recipient take."""
 
@@ -85,7 +88,6 @@ class UpstreamSocket(asyncio.BufferedProtocol):
         self.requests = 0
         self._transport: asyncio.Transport
         self._receiver: Receiver | None = None
-        self._request: http.Request
         self._closes = False
         """Whether this request is the last one."""
 
@@ -117,15 +119,13 @@ class UpstreamSocket(asyncio.BufferedProtocol):
         """Whether it is sure that the upstream has taken no byte of the request."""
         return self.requests > 1 and _acked(self._transport) == self._acked > 0
 
-    def send(self, request: http.Request, receiver: Receiver) -> None:
-        """Make a request; only while `is_open`."""
-        self._receiver, self._request = receiver, request
+    def send(self, head: bytes, body: bytes, receiver: Receiver) -> None:
+        """Make a POST request; only while `is_open`."""
+        self._receiver = receiver
         self._body = None
         self.requests += 1
         self._acked = _acked(self._transport)
-        self._transport.writelines(
-            [http1.assemble_request_head(request), request.raw_content or b""]
-        )
+        self._transport.writelines([head, body])
 
     def abort(self) -> None:
         """Close at once, so that the upstream stops generating."""
@@ -211,12 +211,11 @@ class UpstreamSocket(asyncio.BufferedProtocol):
             if not 100 <= response.status_code < 200 or response.status_code == 101:
                 break
         rest, self._head = bytes(self._head), bytearray()
-        self._body = body_of(http1.expected_http_body_size(self._request, response))
+        self._body = body_of(http1.expected_http_body_size(_POST, response))
         self._closes = (
             isinstance(self._body, UnboundedBody)
             or response.status_code < 200
             or http1.connection_close(response.http_version, response.headers)
-            or http1.connection_close(self._request.http_version, self._request.headers)
         )
         return response, rest
 

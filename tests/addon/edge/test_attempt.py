@@ -5,12 +5,12 @@ import tracemalloc
 import zlib
 
 import pytest
-from mitmproxy import http
 
 from addon.edge.attempt import MAX_INFLATED, MAX_REFUSAL, Attempt
+from addon.exchange.upstream_request import Outgoing
 from shared.config.schema import Timeouts
 
-REQUEST = http.Request.make("POST", "http://up.test/")
+REQUEST = Outgoing(tls=False, host="up.test", port=80, target="/", headers=[], body=b"")
 TIMEOUTS = Timeouts(connect=5, first_byte=30, idle=40, total=500)
 
 

@@ -61,7 +61,7 @@ class Lane:
         self.reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
         self._writer.write(b"GET / HTTP/1.1\r\n\r\n")
         self.client = await self._ready
-        return FastLane(self.stream, self.socket, self._deliver, self.client)
+        return FastLane(self.stream, self.socket, self._deliver, self.client.transport)
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
@@ -73,8 +73,8 @@ class Lane:
     async def _deliver(self, event: events.Event) -> None:
         assert isinstance(event, FromUpstream)
         assert event.stream_id == self.stream.stream_id
-        self.heard.append(event.event)
-        if isinstance(event.event, ResponseEndOfMessage):
+        self.heard += event.parts
+        if isinstance(event.parts[-1], ResponseEndOfMessage):
             self.over.set()
 
     def _protocol(self) -> AcceptFilter:
@@ -109,7 +109,7 @@ async def test_a_delta_is_sent_at_once_and_the_layers_hear_nothing(lane: Lane) -
 async def test_heads_and_ends_are_told_to_the_layers_in_their_order(lane: Lane) -> None:
     lane.stream.waits = True
     async with lane as fast:
-        lane.socket.send(request(), fast)
+        lane.socket.send(*request(), fast)
         await asyncio.wait_for(lane.over.wait(), 10)
     assert [type(event) for event in lane.heard] == [
         ResponseHeaders,

@@ -227,7 +227,7 @@ async def test_no_caller_ever_gets_what_was_said_to_another() -> None:
         for number in range(60):
             body = b"%d of %d" % (number, who)
             received, sock = Received(), await connected(pool, upstream.destination)
-            sock.send(request(body), received)
+            sock.send(*request(body), received)
             if random.random() < 0.1:
                 sock.abort()
                 continue

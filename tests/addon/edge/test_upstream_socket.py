@@ -126,12 +126,12 @@ async def test_it_is_sure_that_a_request_was_not_taken_when_the_connection_had_e
     async with Upstream(says(HELLO, stays=False)) as upstream:
         received = Received()
         received.socket = socket = await connected(pool, upstream.destination)
-        socket.send(request(), received)
+        socket.send(*request(), received)
         await received.over.wait()
         again = Received()
         again.socket = socket
         await _peer_closed(socket)
-        socket.send(request(), again)
+        socket.send(*request(), again)
         await again.over.wait()
     assert again.lost
     assert again.was_untouched is True
@@ -169,7 +169,7 @@ async def test_who_gives_up_hears_no_more_and_closes_the_connection() -> None:
 
     async with Upstream(script) as upstream:
         socket, received = await connected(pool, upstream.destination), Received()
-        socket.send(request(), received)
+        socket.send(*request(), received)
         await received.came.wait()
         socket.abort()
         await asyncio.wait_for(closed.wait(), 5)

@@ -73,8 +73,9 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(length)
 
 
-def request(body: bytes = b"{}") -> http.Request:
-    return http.Request.make("POST", "http://up.test/v1", body, {"content-length": str(len(body))})
+def request(body: bytes = b"{}") -> tuple[bytes, bytes]:
+    """Head and body."""
+    return b"POST /v1 HTTP/1.1\r\nhost: up.test\r\ncontent-length: %d\r\n\r\n" % len(body), body
 
 
 class Received:
@@ -128,6 +129,6 @@ async def asked(pool: UpstreamPool, destination: Destination, body: bytes = b"{}
     """What a request comes to."""
     socket, received = await connected(pool, destination), Received()
     received.socket = socket
-    socket.send(request(body), received)
+    socket.send(*request(body), received)
     await asyncio.wait_for(received.over.wait(), 10)
     return received
