@@ -55,10 +55,10 @@ def carried_table(title: str, found: Found, megabytes: float) -> Table:
     rows = [
         (
             name,
-            f"{1e6 / middle(figures['delta, paced']) / TOKENS_PER_SECOND:,.0f}",
-            f"{1e6 / middle(figures['request, 16 kept']):,.0f}",
-            f"{1e6 / middle(figures['request, fresh']):,.0f}",
-            f"{1e3 / middle(figures['history']) * megabytes:,.0f}",
+            figure(1e6 / middle(figures["delta, paced"]) / TOKENS_PER_SECOND),
+            figure(1e6 / middle(figures["request, 16 kept"])),
+            figure(1e6 / middle(figures["request, fresh"])),
+            figure(1e3 / middle(figures["history"]) * megabytes),
         )
         for name, figures in found.items()
         if name in (BARE, OURS)
