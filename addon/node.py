@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from addon.exchange.services import Services
 from addon.exchange.stored_answers import StoredAnswers
-from addon.ledger.audit import audit_record
+from addon.ledger.audit import Audit
 from addon.ledger.entry import entry_of, entry_so_far, entry_unread, learned_from
 from addon.ledger.meter import Meter, Opened
 from addon.ledger.outcome import Delivery, Outcome
@@ -31,7 +31,7 @@ from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_retired, load_secret
 from shared.store import data_directory, open_engine
 from shared.store.answers import drop_old_answers
-from shared.store.audit import add_record, drop_old_records
+from shared.store.audit import drop_old_records
 from shared.store.key_rests import forget_rested
 from shared.store.ledger import drop_old, drop_old_conversations, note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
@@ -65,6 +65,7 @@ class Node:
             watch, self.engine.version, partial(read_overrides, self.engine, self._secret)
         )
         self._forgotten_at = self.clock.monotonic()
+        self._audit = Audit(self.engine)
         self.meter = Meter(
             self.engine, self.clock, node=secrets.token_hex(8), version=version("thinkback")
         )
@@ -136,10 +137,13 @@ class Node:
             guess = opened.entry if opened is not None else outcome.entry
             entry = entry_unread(outcome, delivery, guess)
         commit = self.meter.settle(entry, opened, learned_from(outcome))
-        record = audit_record(outcome, entry, self.snapshot.audit.mode)
-        if record is not None:
-            self.engine.write_later([add_record(record)])
+        self._audit.note(outcome, entry, self.snapshot.audit.mode)
         return commit
+
+    def finish(self) -> None:
+        """Have all in the database that was noted; what is noted later still gets there."""
+        self._audit.close()
+        self.engine.flush()
 
     def find_key(self, digest: str) -> tuple[VirtualKey, User] | None:
         """The virtual key with this digest, and its user."""

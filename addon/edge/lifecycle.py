@@ -75,7 +75,7 @@ class Lifecycle:
         if self._ticking is not None:
             self._ticking.cancel()
         # Streams that are being cut are settled after this hook: the store must still take them.
-        self._node.engine.flush()
+        self._node.finish()
 
     def _leave(self) -> None:
         self.leaving.begin(self._node.snapshot.server.drain_seconds, ctx.master.shutdown)

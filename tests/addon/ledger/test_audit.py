@@ -7,12 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from addon.exchange.exchange import Exchange
-from addon.ledger.audit import audit_record
+from addon.ledger.audit import Audit, audit_record
 from shared.model import Principal
-from shared.store.audit import AuditRecord
+from shared.store.audit import AuditFilter, AuditRecord, find_record, search
 from tests.addon.desk import MODEL, Desk
 from tests.addon.ledger.ended import CALLER, CALLING, PASSING, SAYING, entered
 from tests.addon.recall.chat import Json
+from tests.support.breaths import breaths
+from tests.support.calls import calls_of
 from tests.support.turns import completion
 
 
@@ -111,3 +113,41 @@ def test_a_conversation_that_was_made_for_no_upstream_is_kept_as_it_came(desk: D
     assert record.conversation is not None
     kept = json.loads(zlib.decompress(record.conversation))["messages"]
     assert kept[0] == {"role": "system", "text": "You are an agent."}
+
+
+LONG = [{"role": "user", "content": f"{number}" + "x" * 9_000} for number in range(60)]
+
+
+def noted(desk: Desk) -> AuditRecord:
+    """The only record in the database."""
+    desk.memory.engine.flush()
+    [found], _ = search(desk.memory.engine, AuditFilter(), limit=9)
+    record = find_record(desk.memory.engine, found.id)
+    assert record is not None
+    return record
+
+
+def test_the_record_of_a_long_conversation_is_noted_as_any_other(desk: Desk) -> None:
+    exchange = desk.open(LONG, principal=CALLER)
+    audit, outcome, entry = Audit(desk.memory.engine), exchange.outcome(), entered(desk, exchange)
+    called = calls_of(lambda: audit.note(outcome, entry, "full"))
+    assert called["audit_record"] == 0, "the event loop is not held up by it"
+    audit.close()
+    made = recorded(desk, exchange, "full")
+    assert made is not None
+    record = noted(desk)
+    assert (record.text, record.conversation) == (made.text, made.conversation)
+
+
+def test_what_is_noted_at_the_end_gets_there_too(desk: Desk) -> None:
+    exchange = desk.open(LONG, principal=CALLER)
+    audit = Audit(desk.memory.engine)
+    audit.close()
+    audit.note(exchange.outcome(), entered(desk, exchange), "full")
+    assert noted(desk).exchange == exchange.opened.entry.exchange
+
+
+def test_others_go_on_between_the_messages_of_a_record(desk: Desk) -> None:
+    exchange = desk.open(LONG, principal=CALLER)
+    _, count = breaths(lambda: recorded(desk, exchange, "full"))
+    assert count >= len(LONG)
