@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import sys
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState, Server
@@ -146,8 +146,8 @@ class UpstreamSocket(asyncio.BufferedProtocol):
     # -- asyncio's ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Another loop's transports derive from none of asyncio's.
+        self._transport = transport = cast(asyncio.Transport, transport)
         self.server.state = ConnectionState.OPEN
         self.server.peername = transport.get_extra_info("peername")
         self.server.sockname = transport.get_extra_info("sockname")
