@@ -69,8 +69,7 @@ def read(
         if not chat.replays_custom_calls:
             return _chat_side(chat, translated)
     if endpoint.wire_format == "responses":
-        whole = parts if cut is None else cut.parts
-        responses = responses_patch.decode(body, past=past, unseal=unseal, parts=whole)
+        responses = responses_patch.decode(body, past=past, unseal=unseal, parts=parts, cut=cut)
         if responses.is_native:
             return _mixed_side(ResponsesOverResponses, endpoint, responses)
     if endpoint.wire_format == "messages":

@@ -3,13 +3,14 @@
 Members: https://platform.openai.com/docs/api-reference/responses/create.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Buffer, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
 from addon.formats.neutral.adapt import Abilities, PatchedBody, Target, left_out
+from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.protocols import Unseal
 from addon.formats.neutral.request import Request, refuse_duplicates, refused
 from addon.formats.neutral.turn import Edit, Part, Reasoning, edited, message_of, opened_message
@@ -25,17 +26,20 @@ from addon.formats.responses.request import (
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.tolerant.history import messages_and_sources
 from addon.formats.tolerant.items import item_parts
-from addon.formats.tolerant.malformed import refuse_malformed
+from addon.formats.tolerant.malformed import refuse_malformed, refuse_malformed_one
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in, strings_in
 from addon.formats.wire.pace import breathe
+from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
     array_elements,
+    array_pieces,
     array_text,
     changed,
     elements,
     members,
+    object_in_pieces,
     object_text,
     replaced,
     scalar_text,
@@ -70,8 +74,9 @@ _PICTURES = {"input_file": "file", "input_image": "image"}
 class _Item:
     """One item of the conversation: its text and its value."""
 
-    def __init__(self, raw: bytes, decoded: Any) -> None:
-        self.raw = raw
+    def __init__(self, piece: Piece, decoded: Any) -> None:
+        self.piece = piece
+        self.raw = piece.raw
         self.value = decoded
         self.found = as_dict(decoded)
         self.thought: Reasoning | None = None
@@ -84,19 +89,28 @@ class _Item:
 class PatchableRequest:
     """A Responses body, cut once, with its neutral request."""
 
-    def __init__(self, body: bytes, parts: Members, past: Past | None, unseal: Unseal) -> None:
+    def __init__(
+        self, body: bytes, parts: Members, past: Past | None, unseal: Unseal, cut: Cut | None
+    ) -> None:
         """Raises MalformedJson and RequestError; parameters as for `decode`."""
         self._body = body
         self._parts = parts
+        """The members; the input stands in `_given`, and its text is the span."""
+
+        self._span: Buffer = dict(parts).get("input", b"")
+        if cut is not None and cut.name == "input":
+            self._span = cut.span
         found = {key: value(raw) for key, raw in parts if key != "input"}
         before = items_before(found, past)
-        self._given = _given_items(dict(parts).get("input", b"[]"))
+        pieces = _given_items(parts, cut)
+        self._given = [piece.raw for piece in pieces]
         """The texts of the items of the body's own input."""
 
-        given = [value(raw) for raw in self._given]
-        refuse_malformed(given, "input")
-        own = [_own_item(raw, item, past) for raw, item in zip(self._given, given, strict=True)]
-        self._items = [*(_Item(scalar_text(item), item) for item in before), *own]
+        given = [piece.fact(value) for piece in pieces]
+        if not all(piece.fact(_is_well_formed) for piece in pieces):
+            refuse_malformed(given, "input")
+        own = [_own_item(piece, item, past) for piece, item in zip(pieces, given, strict=True)]
+        self._items = [*(_Item(Piece(scalar_text(item)), item) for item in before), *own]
         values = [item.value for item in self._items]
         messages, sources = messages_and_sources(values, joined=True, foreign="responses")
         own_items = None
@@ -137,13 +151,16 @@ class PatchableRequest:
             changes["reasoning"] = _with_effort(given.get("reasoning", b"null"), target.effort)
         notes: list[str] = []
         texts = self._input(target, notes)
-        if texts != self._given:
-            changes["input"] = array_text(texts)
         changes |= {name: scalar_text(wanted) for name, wanted in target.override.items()}
+        span: list[Buffer] = [self._span]
+        if texts != self._given:
+            span = array_pieces(texts)
+            if "input" not in given:
+                changes["input"] = b"[]"
         parts = replaced(self._parts, changes)
         body = self._body
-        if parts != self._parts:
-            body = object_text(parts)
+        if parts != self._parts or texts != self._given:
+            body = object_in_pieces(parts, "input", span)
         return PatchedBody(body, tuple(notes))
 
     def _input(self, target: Target, notes: list[str]) -> list[bytes]:
@@ -211,9 +228,15 @@ class PatchableRequest:
 
 
 def decode(
-    body: bytes, *, past: Past | None, unseal: Unseal, parts: Members | None = None
+    body: bytes,
+    *,
+    past: Past | None,
+    unseal: Unseal,
+    parts: Members | None = None,
+    cut: Cut | None = None,
 ) -> PatchableRequest:
-    """Read a Responses request; `parts` are its members, if intake has cut and checked them.
+    """Read a Responses request; `parts` are its members, if intake has cut and checked them, and
+    `cut` is the body in pieces.
 
     `past`: the caller's stored answers; None: nothing is stored. `unseal` opens the client's
     copies of reasoning, each once and in their order. Raises RequestError.
@@ -222,7 +245,7 @@ def decode(
         if parts is None:
             utf8_text(body)
             refuse_duplicates(parts := members(body))
-        return PatchableRequest(body, parts, past, unseal)
+        return PatchableRequest(body, parts, past, unseal, cut)
     except MalformedJson as error:
         raise refused("invalid_json", f"The request is refused: {error}.") from error
 
@@ -230,26 +253,37 @@ def decode(
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def _given_items(given: bytes) -> list[bytes]:
-    """The texts of the items in an `input`; a text alone is the user's message."""
+def _given_items(parts: Members, cut: Cut | None) -> list[Piece]:
+    """The items in an `input`; a text alone is the user's message."""
+    if cut is not None and cut.name == "input":
+        return cut.pieces
+    given = dict(parts).get("input", b"[]")
     if given.startswith(b'"'):
-        return [b'{"role":"user","content":%b}' % given]
+        return [Piece(b'{"role":"user","content":%b}' % given)]
     if not given.startswith(b"["):
         raise refused(
             "invalid_input",
             "The request's 'input' is neither a text nor an array of items.",
             "input",
         )
-    return elements(given)
+    return list(map(Piece, elements(given)))
 
 
-def _own_item(raw: bytes, item: dict[str, Any], past: Past | None) -> _Item:
+def _is_well_formed(item: bytes) -> bool:
+    try:
+        refuse_malformed_one(value(item), "")
+    except RequestError:
+        return False
+    return True
+
+
+def _own_item(piece: Piece, item: dict[str, Any], past: Past | None) -> _Item:
     """The item, or the stored one that it refers to."""
     breathe()
     stored = referred(item, past)
     if stored is item:
-        return _Item(raw, item)
-    return _Item(scalar_text(stored), stored)
+        return _Item(piece, item)
+    return _Item(Piece(scalar_text(stored)), stored)
 
 
 def _opening(unseal: Unseal) -> Unseal:
@@ -279,7 +313,11 @@ def _others(item: _Item) -> int:
     """The number of parts, without reasoning, that the item adds to its turn."""
     if item.is_thought:
         return 0
-    messages, _ = messages_and_sources([item.value], joined=True, foreign="responses")
+    return item.piece.fact(_parts_in)
+
+
+def _parts_in(item: bytes) -> int:
+    messages, _ = messages_and_sources([value(item)], joined=True, foreign="responses")
     return sum(not isinstance(part, Reasoning) for message in messages for part in message.parts)
 
 
@@ -359,7 +397,7 @@ def _texts(item: _Item, ids: Mapping[str, str], unusable: frozenset[str]) -> lis
         changes[name] = scalar_text(ids[call_id])
     if not changes:
         return [item.raw]
-    return [with_members(item.raw, changes)]
+    return [item.piece.patched(changes, partial(with_members, item.raw, changes))]
 
 
 def _is_empty(item: _Item, thought: Reasoning) -> bool:
