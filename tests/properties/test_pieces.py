@@ -12,10 +12,13 @@ from addon.formats import cursor
 from addon.formats.chat.patch_request import ChatRequest, decode, edited, encode
 from addon.formats.messages import patch_request as messages_request
 from addon.formats.messages.patch_request import Target
+from addon.formats.neutral import adapt
+from addon.formats.neutral.adapt import Abilities
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.neutral.request import cut as cut_body
 from addon.formats.neutral.request import outline_of
-from addon.formats.neutral.turn import Edit
+from addon.formats.neutral.turn import Edit, Reasoning
+from addon.formats.responses import patch_request as responses_request
 from addon.formats.tolerant.length import cut_unless_long, refuse_long
 from addon.formats.wire.pieces import Cut, Pieces
 from addon.formats.wire.splice import array_text, elements, members, object_text
@@ -194,3 +197,75 @@ def test_a_body_of_messages_is_read_and_patched_as_if_it_were_the_first(
         assert found is not None
         assert found.request == read_messages(asked.body).request
         assert found.body(target) == read_messages(asked.body).body(target)
+
+
+ITEMS = st.one_of(
+    st.builds(
+        lambda role, text: {"role": role, "content": text},
+        st.sampled_from(["user", "assistant", "developer"]),
+        TEXTS,
+    ),
+    st.builds(
+        lambda call_id, text: {
+            "type": "function_call",
+            "call_id": call_id,
+            "name": "Read",
+            "arguments": text,
+        },
+        IDS,
+        TEXTS,
+    ),
+    st.builds(
+        lambda call_id, text: {
+            "type": "function_call_output",
+            "call_id": call_id,
+            "output": text,
+        },
+        IDS,
+        TEXTS,
+    ),
+    st.builds(
+        lambda text, state: {
+            "type": "reasoning",
+            "summary": [],
+            "encrypted_content": state,
+            "x": text,
+        },
+        TEXTS,
+        st.sampled_from(["", "state", "sealed"]),
+    ),
+    st.sampled_from([{"type": "x_item"}, {"type": "shell_call", "call_id": "c"}]),
+)
+ITEM_EDITS = st.builds(
+    Edit,
+    ids=st.dictionaries(IDS, st.sampled_from(["their_1", "their_2"]), max_size=2),
+    reasoning=st.none() | st.dictionaries(st.just("reasoning_text"), TEXTS, max_size=1),
+    dropped=st.booleans(),
+)
+
+
+def opened(copy: Reasoning) -> Reasoning | None:
+    return None if copy.opaque == "sealed" else copy
+
+
+@EXAMPLES
+@given(
+    sent=st.lists(st.lists(ITEMS, max_size=5), min_size=1, max_size=3),
+    edits=st.dictionaries(st.integers(0, 4), ITEM_EDITS, max_size=3),
+)
+def test_a_body_of_responses_is_read_and_patched_as_if_it_were_the_first(
+    sent: list[list[Json]], edits: dict[int, Edit]
+) -> None:
+    known = Pieces(1024 * 1024)
+    for items in [*sent, *sent]:
+        body = json.dumps({"model": "m", "input": items}).encode()
+        cut = known.cut(known.begin(body))
+        assert cut is not None
+        found = responses_request.decode(
+            body, past=None, unseal=opened, parts=outline_of(cut), cut=cut
+        )
+        first = responses_request.decode(body, past=None, unseal=opened)
+        assert (found.request, found.is_native) == (first.request, first.is_native)
+        there = {at: edit for at, edit in edits.items() if at < len(first.request.messages)}
+        target = adapt.Target(model="theirs", abilities=Abilities(api="responses"), edits=there)
+        assert found.body(target) == first.body(target)
