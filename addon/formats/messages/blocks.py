@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from addon.formats.neutral.adapt import INPUT, Abilities
-from addon.formats.neutral.request import refused
+from addon.formats.neutral.request import refused, too_much_in_it
 from addon.formats.neutral.turn import (
     File,
     Foreign,
@@ -28,11 +28,15 @@ from addon.formats.neutral.turn import (
 from addon.formats.wire.lenient import as_str
 from addon.formats.wire.pace import breathe
 from addon.formats.wire.splice import MalformedJson, value
+from addon.formats.wire.weight import count_values
 
 __all__ = ("REGISTERED", "cache_control", "conversation", "input_of", "valid_id")
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_-]")
 """What the API refuses in an id: it documents `^[a-zA-Z0-9_-]+$`."""
+
+_MOST_VALUES = 100_000
+"""JSON values that the arguments of a call may have."""
 
 REGISTERED = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
 """Names of media types as they are registered, by others in use, which Anthropic refuses."""
@@ -92,6 +96,17 @@ def input_of(arguments: str) -> dict[str, Any]:
     if not arguments.strip():
         return {}
     return {INPUT: arguments}
+
+
+def _input(arguments: str) -> dict[str, Any]:
+    """The same for a call of a request. Raises RequestError for more than any model calls a tool
+    with, which would be taken apart in one go.
+    """
+    if len(arguments) > _MOST_VALUES:  # a value takes a byte and more
+        encoded = arguments.encode(errors="replace")
+        if count_values(encoded, _MOST_VALUES) > _MOST_VALUES:
+            raise too_much_in_it(_MOST_VALUES, "make the arguments of its tool calls smaller")
+    return input_of(arguments)
 
 
 def _decoded(arguments: str) -> Any:
@@ -168,7 +183,7 @@ def _block(part: Part, abilities: Abilities) -> dict[str, Any] | None:
                 "type": "tool_use",
                 "id": valid_id(part.id),
                 "name": part.name,
-                "input": input_of(part.arguments),
+                "input": _input(part.arguments),
             }
             return call | cache_control(part.cache)
         case Foreign(wire_format="messages"):

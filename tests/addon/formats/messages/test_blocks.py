@@ -201,3 +201,10 @@ def test_what_has_no_place_is_refused(part: Part) -> None:
 )
 def test_arguments_are_an_object_whatever_they_are(arguments: str, given: Json) -> None:
     assert input_of(arguments) == given
+
+
+def test_arguments_of_more_values_than_any_model_writes_are_refused_before_they_are_made() -> None:
+    many = "{" + ",".join(f'"k{number}":1' for number in range(100_001)) + "}"
+    with pytest.raises(RequestError) as refusal:
+        blocks_of(ToolCall("call_1", "Read", many))
+    assert refusal.value.problem.status == 413
