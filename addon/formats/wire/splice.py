@@ -242,8 +242,11 @@ def _large_value(text: bytes, depth: int) -> Any:
     """The value, level by level."""
     if depth > _DEEPEST:
         raise MalformedJson("the JSON is nested too deeply")
+    first = _first(text)
+    if first == b"-" or first.isdigit():
+        raise MalformedJson("a number has a million digits")
     try:
-        match _first(text):
+        match first:
             case b"{":
                 found = _OBJECT.decode(text)
                 parts = between_breaths(found.items())

@@ -231,3 +231,9 @@ def test_large_values_deep_within_others_are_refused() -> None:
     text = b"[" * 20 + b'"%b"' % (b"x" * LARGE) + b"]" * 20
     with pytest.raises(MalformedJson, match="too deeply"):
         value(text)
+
+
+@pytest.mark.parametrize("begin", [b"1", b"-1", b" 0."])
+def test_a_number_of_a_million_digits_is_not_worked_out(begin: bytes) -> None:
+    with pytest.raises(MalformedJson, match="digits"):
+        value(begin + b"1" * LARGE)
