@@ -1,10 +1,10 @@
-"""`python -m manage_api.command FD`: what of a launcher stays, with the plan that it has left in
-an open file.
+"""`python -m manage_api.command FD TUNNEL …`: what of a launcher stays, with the plan that it has
+left in an open file; what follows says in lists of processes what was started.
 """
 
 import sys
 
-if len(sys.argv) == 2:
+if sys.argv[2] == "without-tunnel":
     # It makes no connections, and asyncio works without TLS, whose libraries would be a quarter
     # of this process. Only a tunnel is asked for by https.
     sys.modules["ssl"] = None  # type: ignore[assignment]

@@ -36,13 +36,7 @@ from shared.errors import StoreError, ThinkbackError
 if TYPE_CHECKING:
     from manage_api.command.tunnel import Tunnel
 
-__all__ = ("MODULE", "WITH_TUNNEL", "Plan", "Task", "exit_status", "received", "stay")
-
-MODULE = "manage_api.command"
-"""What Python runs: `python -m manage_api.command FD`."""
-
-WITH_TUNNEL = "with-tunnel"
-"""Its second argument, if one is kept."""
+__all__ = ("Plan", "Task", "exit_status", "received", "stay")
 
 
 class Host(NamedTuple):
@@ -118,9 +112,9 @@ class Plan:
         """Replace this process by the one that stays; `file` has no name, and gets the plan."""
         with open(file, "wb", closefd=False) as left:
             left.write(self.encoded())
-        arguments = [sys.executable, "-P", "-m", MODULE, str(file)]
-        if self.tunnel:
-            arguments.append(WITH_TUNNEL)
+        tunnel = "with-tunnel" if self.tunnel else "without-tunnel"
+        arguments = [sys.executable, "-P", "-m", "manage_api.command", str(file), tunnel]
+        arguments += ["thinkback", *self.arguments]
         become(arguments, self.program_environ, [file, *self.descriptors()])
 
 

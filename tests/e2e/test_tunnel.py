@@ -172,7 +172,7 @@ def test_a_restart_keeps_the_tunnel_and_its_address(tmp_path: Path) -> None:
         assert [each.pid for each in clients(gateway)] == [before.pid]
         assert fetch("GET", f"{url}/readyz").status == 200
         assert eventually(lambda: public_url(gateway) == url)
-        assert f"{url}/v1\n  Models" in gateway.log
+        assert eventually(lambda: f"{url}/v1\n  Models" in gateway.log)
         before.kill()
         assert eventually(lambda: len(urls(gateway)) == 2, 20)
 
