@@ -27,6 +27,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
+    ResponseHeaders,
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
@@ -107,6 +108,9 @@ class ClientHttp1(Http1Server):
         self._received = 0
         self._ahead = False
         """Whether a request that was sent ahead will be looked at in a moment."""
+
+        self._head = b""
+        """Of an answer whose body follows at once."""
 
         self.pieces = 0
         """What has gone out here of the answer that is due: its head, and what ends it."""
@@ -256,10 +260,31 @@ class ClientHttp1(Http1Server):
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         # The body of an answer to HEAD would be read as the next answer's head.
         ends = isinstance(event, ResponseEndOfMessage)
-        if not (isinstance(event, ResponseData) and self.request and self.request.method == "HEAD"):
+        bare = self.request is not None and self.request.method == "HEAD"
+        if bare and not isinstance(event, ResponseData):
             yield from super().send(event)
+        elif not bare:
+            yield from self._together(event, super().send(event))
         if ends:
             self.pieces = 0
+
+    def _together(
+        self, event: HttpEvent, work: layer.CommandGenerator[None]
+    ) -> layer.CommandGenerator[None]:
+        """Send a head with the body that follows at once: a system call and a packet less."""
+        holds = (
+            isinstance(event, ResponseHeaders)
+            and not event.end_stream
+            and bool(event.response.raw_content)
+        )
+        for command in work:
+            if not isinstance(command, commands.SendData):
+                yield command
+            elif holds:
+                self._head += command.data
+            else:
+                head, self._head = self._head, b""
+                yield commands.SendData(command.connection, head + command.data)
 
     def owes(self, event: events.Event) -> bool:
         """Whether a request has come, or is coming by this event, that is not answered whole."""
