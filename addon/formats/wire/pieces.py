@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from addon.formats.wire.pace import breathe, breathe_for
-from addon.formats.wire.splice import MalformedJson, Members, elements, members
+from addon.formats.wire.splice import MalformedJson, Members, elements, members, utf8_text
 from addon.formats.wire.weight import SEPARATORS, count_outside_strings
 
 __all__ = ("Begun", "Cut", "Piece", "Pieces")
@@ -199,11 +199,14 @@ class Pieces:
         text, at = begun.text, begun.at
         try:
             # Nothing within known pieces is looked at: they were checked when they came first.
-            text[: begun.start].decode()
-            text[at:].decode()
-            # The array stands in an object again, under a name that takes as many bytes.
+            utf8_text(text[: begun.start])
+            utf8_text(text[at:])
+            breathe()
+            # The array stands in an object again, under a name of its own.
             (_, array), *after = members(b'{"":[' + text[at:])
+            breathe()
             raws = elements(array)
+            breathe()
         except (MalformedJson, UnicodeDecodeError):
             return None
         if (begun.is_open and not raws) or not all(raw.startswith(b"{") for raw in raws):
