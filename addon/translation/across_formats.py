@@ -132,17 +132,12 @@ class Translating:
         self._ping = ping
         self._begun = False
         self._whole = False
-        self._as_read = False
-        """Whether the last event's deltas are what the reader read."""
-
         self.done = False
 
     def feed(self, raw: bytes) -> tuple[list[Delta], bytes]:
         if sse.data_of(raw) is None:
             return [], raw if raw.startswith(b":") else b""
-        read = self._reader.read(raw)
-        deltas = self._raising.read(read)
-        self._as_read = deltas == read
+        deltas = self._raising.read(self._reader.read(raw))
         said: list[Delta] = [delta for delta in deltas if not isinstance(delta, StreamError)]
         failed = len(said) != len(deltas)
         self._whole = self._whole or any(isinstance(delta, Finish) for delta in said)
@@ -157,7 +152,7 @@ class Translating:
 
     def run(self, raw: bytes, delta: Words, out: bytes) -> Run | None:
         shape = self._reader.shape(raw, delta)
-        if shape is None or not self._as_read:
+        if shape is None:
             return None
         return self._writer.run(shape, delta, out)
 

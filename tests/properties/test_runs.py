@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from addon.exchange.answer import PATIENCE, StreamedAnswer
 from addon.formats.chat.carriers import Quirks
-from addon.formats.neutral.deltas import Words
+from addon.formats.neutral.deltas import CUT, Words
 from addon.formats.neutral.problem import Problem
 from addon.formats.neutral.protocols import Head, Relay
 from addon.formats.neutral.request import WireFormat
@@ -265,7 +265,7 @@ def minted(choice: int, index: int, upstreams: str) -> str:
 
 
 def sealed(reasoning: Reasoning) -> str:
-    return f"sealed {reasoning.text}" if reasoning.opaque else ""
+    return f"sealed {reasoning.text}"
 
 
 @pytest.mark.parametrize("upstream", FORMATS)
@@ -277,18 +277,150 @@ def test_a_run_is_told_like_the_same_events_read_one_by_one(
     habit = data.draw(st.sampled_from(HABITS)) if upstream == "chat" else HABITS[0]
     answered = Answered(upstream=upstream, quirks=habit.quirks, custom=habit.custom)
     ways = {"mirrors": data.draw(st.booleans()), "keeps": data.draw(st.booleans())}
-    fast = Heard(relay(client, answered, **ways))
-    plain = Heard(EventByEvent(relay(client, answered, **ways)))
     raws = data.draw(streams(upstream))
     chunks = raws
     if data.draw(st.booleans()):
         chunks = data.draw(cuts(b"".join(raws)))
+    agree(client, answered, chunks, **ways)
+
+
+def agree(client: WireFormat, answered: Answered, chunks: list[bytes], **ways: bool) -> None:
+    """Hear the chunks both ways, and compare all that comes of it."""
+    fast = Heard(relay(client, answered, **ways))
+    plain = Heard(EventByEvent(relay(client, answered, **ways)))
     for chunk in chunks:
         assert fast.answer.feed(chunk) == plain.answer.feed(chunk)
         assert fast.state() == plain.state()
     assert fast.answer.end() == plain.answer.end()
     assert fast.state() == plain.state()
     assert fast.answer.fail(PROBLEM) == plain.answer.fail(PROBLEM)
+
+
+TEXT, THOUGHT, OTHER_THOUGHT, CALL, CALL_1, ADDED = (
+    CHOICE % '"content":@',
+    CHOICE % '"reasoning_content":@',
+    CHOICE % '"reasoning":@',
+    CHOICE % '"tool_calls":[{"index":0,"id":"a","function":{"name":"Bash","arguments":""}}]',
+    CHOICE % '"tool_calls":[{"index":1,"id":"b","function":{"name":"Bash","arguments":""}}]',
+    CHOICE % '"tool_calls":[{"index":0,"function":{"arguments":@}}]',
+)
+ADDED_1 = ADDED.replace('[{"index":0,"function"', '[{"index":1,"function"')
+SECOND_THOUGHT = THOUGHT.replace('{"index":0,', '{"index":1,')
+SECOND = '{"model":"up","choices":[{"index":1,"delta":{"content":@}}]}'
+STOP = '{"model":"up","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+CREATED, NESTED = (
+    RESPONSES[0],
+    '{"type":"response.output_text.delta","delta":@,"x":{"sequence_number":#}}',
+)
+WORD = TAIL % ("output_text", "msg_1", 1, '"delta":@')
+ARGUMENTS = TAIL % ("function_call_arguments", "fc_1", 2, '"delta":@')
+THINKING, SIGNED = (
+    GROWS % (0, "thinking_delta", "thinking"),
+    GROWS % (0, "signature_delta", "signature"),
+)
+TYPED = '{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}'
+GROWN = GROWS % (1, "text_delta", "text")
+CLOSED = '{"type":"content_block_stop","index":1}'
+TRAPS: dict[str, tuple[WireFormat, list[tuple[str, ...]]]] = {
+    "the text is another string": (
+        "chat",
+        [('{"x":@,"choices":[{"index":0,"delta":{"content":"\\u0061"}}]}', "a", "b", "c")],
+    ),
+    "a step may be a repetition": ("chat", [(THOUGHT, "a", "a", "b", "b"), (TEXT, "a", "a")]),
+    "a text says event": (
+        "chat",
+        [
+            (
+                '{"choices":[{"index":0,"delta":{"content":@}}],"x_groq":{"error":"down"}}',
+                *("a", "b", "event"),
+            )
+        ],
+    ),
+    "texts wait for a call": ("chat", [(CALL,), (ADDED, "{"), (TEXT, "a", "b"), (STOP,)]),
+    "a call goes on late": (
+        "chat",
+        [
+            (CALL,),
+            (ADDED, "{}"),
+            (CALL_1,),
+            (ADDED_1, "{"),
+            (ADDED, "x", "y", "z"),
+            (TEXT, "a", "b"),
+            (STOP,),
+        ],
+    ),
+    "arguments begin with blanks": ("chat", [(CALL,), (ADDED, " ", "{", "}"), (STOP,)]),
+    "arguments are no object": ("chat", [(CALL,), (ADDED, "a", "b", "c"), (STOP,)]),
+    "a call has no name": ("chat", [(ADDED, "{", "1", "}"), (CALL,), (ADDED, "a", "b"), (STOP,)]),
+    "a thought comes under another name": (
+        "chat",
+        [(THOUGHT, "a", "b"), (OTHER_THOUGHT, "c", "d", "e"), (TEXT, "f", "g"), (STOP,)],
+    ),
+    "another choice speaks": (
+        "chat",
+        [(TEXT, "a", "b"), (SECOND, "c", "d", "e"), (TEXT, "f", "g"), (STOP,)],
+    ),
+    "another choice thinks": (
+        "chat",
+        [(THOUGHT, "a", "b"), (SECOND_THOUGHT, "c", "d", "e"), (TEXT, "f", "g"), (STOP,)],
+    ),
+    "a thought ends": ("chat", [(THOUGHT, "a", "b", "c"), (TEXT, "d", "e", "f"), (STOP,)]),
+    "the state of a thought is sealed": (
+        "messages",
+        [
+            *((MESSAGES[0],), (MESSAGES[1],), (THINKING, "a", "b", "c"), (SIGNED, "s"), (TYPED,)),
+            *((GROWN, "d", "e", "f"), (MESSAGES[-2],)),
+        ],
+    ),
+    "a block begins anew": (
+        "messages",
+        [
+            *((TYPED,), (GROWN, "a", "b"), (CLOSED,), (GROWN, "c", "d"), (CLOSED,), (TYPED,)),
+            (GROWN, "e", "f"),
+        ],
+    ),
+    "the text is another member": (
+        "messages",
+        [
+            (
+                '{"type":"content_block_delta","index":1,"x":@,'
+                '"delta":{"type":"text_delta","text":"\\u0061"}}',
+                *("a", "b", "c"),
+            )
+        ],
+    ),
+    "events were held": ("responses", [(CREATED,), (CREATED,), (WORD, "a", "b", "c")]),
+    "an answer fails after its last number": ("responses", [(CREATED,), (WORD, "a", "b", "c")]),
+    "the number is another's": ("responses", [(CREATED,), (NESTED, "a", "b", "c")]),
+    "a call was not announced": ("responses", [(CREATED,), (ARGUMENTS, "a", "b", "c")]),
+}
+"""For each what makes it one, the upstream's format and the events that share a template."""
+
+
+@pytest.mark.parametrize("client", FORMATS)
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_only_looks_like_a_run_is_read(trap: str, client: WireFormat) -> None:
+    upstream, said = TRAPS[trap]
+    raws = [
+        template.replace("@", f'"{text}"') for template, *texts in said for text in texts or [""]
+    ]
+    numbered = [raw.replace("#", str(at)) for at, raw in enumerate(raws)]
+    chunks = [b"data: %b\n\n" % raw.encode() for raw in numbered]
+    for habit in HABITS if upstream == "chat" else HABITS[:1]:
+        answered = Answered(upstream=upstream, quirks=habit.quirks, custom=habit.custom)
+        for mirrors in (False, True):
+            agree(client, answered, chunks, mirrors=mirrors, keeps=mirrors)
+            agree(client, answered, [b"".join(chunks)], mirrors=mirrors, keeps=mirrors)
+            agree(client, answered, [b'data: {"x"', *chunks], mirrors=mirrors, keeps=mirrors)
+
+
+def test_nothing_more_is_taken_of_a_run_that_was_cut() -> None:
+    heard = Heard(relay("chat", Answered(upstream="chat"), mirrors=False, keeps=False))
+    event = b'data: {"choices":[{"index":0,"delta":{"content":" word"}}]}\n\n'
+    assert [heard.answer.feed(event) for _ in range(3)] == [event] * 3
+    heard.answer.error = CUT
+    assert heard.answer.feed(event) == b""
+    assert heard.answer.turns[0].text == " word" * 3
 
 
 @pytest.mark.parametrize("upstream", FORMATS)
