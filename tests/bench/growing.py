@@ -1,5 +1,5 @@
-"""How the cost grows: with the length of a history, with the number of streams, and with the rows
-of the ledger.
+"""How the cost grows: with the length of a history, with the number of streams, with the turns that
+are remembered, and with the rows of the ledger.
 """
 
 import os
@@ -19,6 +19,7 @@ from tests.bench.history import make_history
 from tests.bench.load import Job, Load
 from tests.bench.past import make_past
 from tests.bench.relaying import per_delta, percentile, spent
+from tests.bench.remembered import TURNS, measure_remembered
 from tests.bench.rows import Figures
 from tests.bench.tables import Table, figure
 from tests.bench.targets import BARE, OURS, Target, running
@@ -38,7 +39,7 @@ STARTS = 5
 def growth(directory: Path) -> list[Table]:
     """All of it; each table in a folder of its own."""
     tables = []
-    for measure in (_histories_table, _streams_table, _ledger_table):
+    for measure in (_histories_table, _streams_table, _remembered_table, _ledger_table):
         place = directory / measure.__name__
         place.mkdir()
         tables.append(measure(place))
@@ -93,6 +94,12 @@ def _stage(directory: Path) -> Iterator[tuple[Upstream, Load, Target, Target]]:
         running([BARE, OURS], directory, upstream, tls=True) as (bare, ours),
     ):
         yield upstream, load, bare, ours
+
+
+def _remembered_table(directory: Path) -> Table:
+    found = measure_remembered(directory)
+    rows = [(what, *map(figure, values)) for what, values in found.items()]
+    return Table("Remembered turns", ("", *(f"{turns:,}" for turns in TURNS)), rows)
 
 
 def _ledger_table(directory: Path) -> Table:

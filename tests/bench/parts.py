@@ -1,5 +1,5 @@
-"""What single parts cost: translating between formats, the database on the way of a request, what
-many remembered turns come to, and the pages over a long past.
+"""What single parts cost: translating between formats, the database on the way of a request, and
+the pages over a long past.
 """
 
 from pathlib import Path
@@ -7,7 +7,6 @@ from pathlib import Path
 from tests.bench.books import measure_books
 from tests.bench.formats import COMBINATIONS, measure_formats
 from tests.bench.pages import measure_pages
-from tests.bench.remembered import TURNS, measure_remembered
 from tests.bench.tables import Table, figure
 
 __all__ = ("parts",)
@@ -16,7 +15,7 @@ __all__ = ("parts",)
 def parts(directory: Path) -> list[Table]:
     """All of it; each table in a folder of its own."""
     tables = []
-    for measure in (_formats, _books, _remembered, _pages):
+    for measure in (_formats, _books, _pages):
         place = directory / measure.__name__
         place.mkdir()
         tables.append(measure(place))
@@ -43,12 +42,6 @@ def _formats(directory: Path) -> Table:
 def _books(directory: Path) -> Table:
     rows = [(what, figure(value)) for what, value in measure_books(directory).items()]
     return Table("The database on the way of a request, median", ("", "µs"), rows)
-
-
-def _remembered(directory: Path) -> Table:
-    found = measure_remembered(directory)
-    rows = [(what, *map(figure, values)) for what, values in found.items()]
-    return Table("Remembered turns", ("", "none", f"{TURNS:,}"), rows)
 
 
 def _pages(directory: Path) -> Table:

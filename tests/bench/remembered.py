@@ -20,7 +20,7 @@ from tests.support.prose import Prose
 
 __all__ = ("TURNS", "measure_remembered")
 
-TURNS = 1_000_000
+TURNS = (0, 1_000, 10_000, 100_000, 1_000_000)
 SEEDS = 1_000
 """Turns that are made and kept as a request does it; the others are copies of their rows."""
 
@@ -52,10 +52,10 @@ _ADD_KEYS = """
 """
 
 
-def measure_remembered(directory: Path) -> dict[str, tuple[float, float]]:
-    """Each over an empty database and over one with `TURNS` turns."""
-    empty, full = _measure(directory / "empty", 0), _measure(directory / "full", TURNS)
-    return {what: (empty[what], full[what]) for what in empty}
+def measure_remembered(directory: Path) -> dict[str, list[float]]:
+    """Each over a database with each of so many `TURNS`."""
+    found = [_measure(directory / f"{turns}", turns) for turns in TURNS]
+    return {what: [figures[what] for figures in found] for what in found[0]}
 
 
 def _measure(directory: Path, turns: int) -> dict[str, float]:
@@ -72,22 +72,23 @@ def _measure(directory: Path, turns: int) -> dict[str, float]:
     started = _each(lambda at: Node(environment).engine.close(), STARTS)
     node = Node(environment)
     kept = kept_bytes(node.engine) / 2**20
-    found = {"start of the data plane, ms": started / 1000} | _look_ups(node)
+    found = {"start of the data plane, ms": started / 1000} | _look_ups(node, turns)
     node.engine.close()
     return found | {"MiB per 1,000 turns": kept / max(turns, 1) * 1000}
 
 
-def _look_ups(node: Node) -> dict[str, float]:
-    """What conversations cost that follow one another, each of other turns."""
-    random, recall = Random(2), node.recall
+def _look_ups(node: Node, turns: int) -> dict[str, float]:
+    """What conversations cost that follow one another, each of other turns while there are any."""
+    random, recall, wanted = Random(2), node.recall, LOOKED_UP * ROUNDS
     tokens = [
         token
         for (token,) in node.engine.read(
             "SELECT token FROM recall_turns WHERE id % :part = 0",
-            {"part": max(1, TURNS // (LOOKED_UP * ROUNDS))},
+            {"part": max(1, turns // wanted)},
         )
-    ] or [random.randbytes(8).hex() for _ in range(LOOKED_UP * ROUNDS)]
+    ] or [random.randbytes(8).hex() for _ in range(wanted)]
     random.shuffle(tokens)
+    tokens *= 1 + wanted // len(tokens)
     keys = [random.randbytes(16) for _ in range(LOOKED_UP * KEYS_PER_TURN)]
     gc.collect()
     before = psutil.Process().memory_info().rss
