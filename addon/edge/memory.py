@@ -90,8 +90,12 @@ class FreeMemory:
 
     def _give_back(self) -> None:
         assert self._trim, "the C library has it"
+        before = _resident_bytes()
         self._trim(0)
-        self._after = _resident_bytes()
+        after = _resident_bytes()
+        # Where much was given back, the next large request may have begun: another look is due.
+        if before - after < GROWN_BYTES:
+            self._after = after
 
 
 def _resident_bytes() -> int:
