@@ -26,8 +26,10 @@ SPEAKS_TLS = (
     "it speaks TLS, and this port takes plain HTTP. Use http:// there, or put a proxy with TLS in "
     "front (docs/operating.md)"
 )
-OTHER_DESCRIPTORS = 128
-"""File descriptors for everything else than clients and their upstreams."""
+OTHER_DESCRIPTORS = 224
+"""File descriptors for everything else than clients and their upstreams, like connections to
+upstreams that are idle.
+"""
 
 TELL_SECONDS = 10
 """How often it is looked whether a minute is over."""

@@ -102,11 +102,12 @@ class UpstreamPool:
         async with asyncio.timeout(seconds):
             if is_guarded:
                 host = await self._places.resolve(address, None)
+            tls = await self._tls_context() if destination.tls else None
             _, made = await asyncio.get_running_loop().create_connection(
                 lambda: UpstreamSocket(destination, self, is_vetted=is_guarded),
                 host,
                 destination.port,
-                ssl=self._tls_context() if destination.tls else None,
+                ssl=tls,
                 server_hostname=destination.host if destination.tls else None,
             )
         made.server.timestamp_start = began
@@ -135,9 +136,10 @@ class UpstreamPool:
             if not kept:
                 del self._idle[destination]
 
-    def _tls_context(self) -> ssl.SSLContext:
+    async def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = _tls_context()
+            # Reading all authorities takes some 20 ms.
+            self._tls = await asyncio.to_thread(_tls_context)
         return self._tls
 
 
