@@ -95,11 +95,12 @@ class AcceptFilter(asyncio.StreamReaderProtocol):
         if self._kept_out is None:
             super().data_received(data)
             return
-        if not self._head:
-            self._wait(within_head=True)
+        begins = not self._head
         self._head += data
         if _is_complete(self._head):
             self._let_in(self._kept_out)
+        elif begins:
+            self._wait(within_head=True)
 
     def eof_received(self) -> bool:
         if self._kept_out is not None and self._head:
