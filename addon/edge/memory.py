@@ -13,8 +13,8 @@ __all__ = ("Collector", "FreeMemory", "give_back_soon")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """https://man7.org/linux/man-pages/man3/mallopt.3.html"""
 
-_MMAP_BYTES = 256 * 1024
-"""From here on an allocation has pages of its own. glibc raises its limit to the size of what
+_MMAP_BYTES = 384 * 1024
+"""From here on an allocation has pages of its own; asyncio makes one of 256 KiB for each read. glibc raises its limit to the size of what
 is freed, up to 32 MiB, and then keeps the room of large bodies between small objects.
 """
 

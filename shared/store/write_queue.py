@@ -1,6 +1,7 @@
 """Writes that wait for a database's writer thread."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -9,9 +10,9 @@ from shared.store.engine import Statement
 __all__ = ("Write", "WriteQueue")
 
 BATCH_STATEMENTS = 200
-LINGER_SECONDS = 0.02
-"""How long the writer thread waits for more to write: each commit and each change of
-threads costs the loop time.
+LINGER_SECONDS = 0.1
+"""How long writes that nobody waits for wait for more of them: each commit and each change of
+threads costs the loop time, and rows of one table share pages.
 """
 
 QUEUE_BYTES = 64 * 1024 * 1024
@@ -54,6 +55,9 @@ class WriteQueue:
         self._hurrying = 0
         """How many of these come first."""
 
+        self._since = 0.0
+        """When the oldest of the others was queued, on the monotonic clock; not before."""
+
         self._bytes = 0
         self._waiting = 0
         """Who waits for what is queued."""
@@ -86,24 +90,42 @@ class WriteQueue:
             else:
                 self._others.append(write)
                 if len(self._others) == 1:
+                    self._since = time.monotonic()
                     self._changed.notify_all()
         return True
 
     def take(self) -> list[Write]:
-        """Wait for the next batch; empty when the queue is closed and used up."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._first or self._others or self.closed)
-            self._hurry.clear()
-            may_linger = not (self.closed or self._waiting or self._first)
-        if may_linger:
-            self._hurry.wait(LINGER_SECONDS)
-        batch = self.take_first()
+        """Wait for the next batch; empty when the queue is closed and used up.
+
+        What comes first is not held up by the others, unless those have waited for long.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._first or self._others or self.closed)
+                if not (self._first or self._others):
+                    return []
+                self._hurry.clear()
+                linger = 0 if self._first else self._linger()
+            if linger > 0:
+                self._hurry.wait(linger)
+            if batch := self.take_first() + self._take_others():
+                return batch
+
+    def _take_others(self) -> list[Write]:
+        """Those of the others whose time has come."""
+        batch: list[Write] = []
         statements = 0
         with self._changed:
-            while self._others and statements < BATCH_STATEMENTS:
+            while self._others and statements < BATCH_STATEMENTS and self._linger() <= 0:
                 batch.append(self._others.popleft())
                 statements += len(batch[-1].statements)
         return batch
+
+    def _linger(self) -> float:
+        """How long the others are still to wait, in seconds."""
+        if self.closed or self._waiting:
+            return 0
+        return self._since + LINGER_SECONDS - time.monotonic()
 
     def take_first(self) -> list[Write]:
         """What has to be written before all else, if anything."""
