@@ -39,6 +39,9 @@ AT_ONCE_SECONDS = 6.0
 LAST_SECONDS = 60
 """For a round that was begun in time, before its measures are left out."""
 
+GIVEN_BACK_SECONDS = 7.0
+"""After histories, until what they took is given back, as far as that is done."""
+
 SETTLED_SECONDS = 0.2
 """After a job, for what a target does when the answer is out."""
 
@@ -149,6 +152,7 @@ def _history(bench: Bench, target: Target) -> Figures:
     restored = bench.upstream.told().restored
     if target.name in RESTORING and restored != TURNS:
         raise RuntimeError(f"{restored} of {TURNS} turns were restored")
+    time.sleep(GIVEN_BACK_SECONDS)
     return {"history": cpu / REPLAYS * 1e3, "memory after": target.memory_mib()}
 
 
