@@ -13,14 +13,14 @@ __all__ = ("Collector", "FreeMemory", "give_back_soon")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """https://man7.org/linux/man-pages/man3/mallopt.3.html"""
 
-_MMAP_BYTES = 8 * 1024 * 1024
+_MMAP_BYTES = 4 * 1024 * 1024
 """From here on an allocation has pages of its own. glibc raises its limit to the size of what is
 freed, up to 32 MiB, and then keeps the room of large bodies between small objects. Pages that are
 asked for anew with each body cost a fifth of what a conversation of 2 MB does, so ordinary bodies
 come from the heap, which `FreeMemory` looks after.
 """
 
-_TRIM_BYTES = 16 * 1024 * 1024
+_TRIM_BYTES = 4 * 1024 * 1024
 """What may lie free at the heap's end: some bodies."""
 
 GROWN_BYTES = 16 * 1024 * 1024

@@ -71,7 +71,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     max_connections_per_network: int = 2000
     """The same for a /24 of IPv4 addresses, or a /48 of IPv6."""
 
-    max_waiting_mib: int = 48
+    max_waiting_mib: int = 44
     """Of all requests that are coming and not let in yet; never less than `max_body_mib`."""
 
     head_seconds: float = 10
