@@ -24,10 +24,16 @@ _TRIM_BYTES = 4 * 1024 * 1024
 """What may lie free at the heap's end: some bodies."""
 
 GROWN_BYTES = 16 * 1024 * 1024
-"""By so much a process grows before it is worth a look."""
+"""By so much a process has grown beyond its least size when it is worth a look."""
 
 REST_SECONDS = 5
 """What was given back is asked for again by the next large request, which takes its time."""
+
+LONG_REST_SECONDS = 20
+"""The same where little was given back: most of it is in use."""
+
+IDLE_CPU_SECONDS = 0.05
+"""CPU time within a second that a process takes which has nothing to do."""
 
 _STATM = Path("/proc/self/statm")
 """https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html: its second word is in pages."""
@@ -49,10 +55,18 @@ def give_back_soon() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
 
 
+ALL = 50
+"""Of so many looks one is at all objects. The others leave out what has survived one: what is known
+of long conversations is a hundred thousand objects, and a look at them takes some 15 ms.
+"""
+
+
 class Collector:
     """Python looks at all objects whenever there are many new ones: in the middle of a large
     request, which is made of a million, that holds the event loop for a tenth of a second.
     """
+
+    _looks = 0
 
     def begin(self) -> None:
         """Let Python look at young objects alone, and never at those that are there already."""
@@ -63,8 +77,13 @@ class Collector:
 
     def each_second(self, *, is_working: bool) -> None:
         """Look at all objects if that is due, and no large request is being worked on."""
-        if gc.get_count()[2] >= (OVERDUE if is_working else DUE):
-            gc.collect()
+        if gc.get_count()[2] < (OVERDUE if is_working else DUE):
+            return
+        self._looks += 1
+        if self._looks % ALL == 0:
+            gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 class FreeMemory:
@@ -74,16 +93,20 @@ class FreeMemory:
 
     def __init__(self) -> None:
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
-        self._after, self._rest = _resident_bytes(), 0
+        self._least, self._rest = _resident_bytes(), 0
+        self._cpu_seconds, self._stirred = 0.0, True
 
     def each_second(self, *, is_working: bool) -> threading.Thread | None:
         """Give it back, if there may be much of it and no large request is being worked on; what
         does so is returned.
         """
         self._rest = max(0, self._rest - 1)
-        if is_working or self._rest or self._trim is None:
+        comes_to_rest = self._comes_to_rest()
+        if is_working or self._trim is None or (self._rest and not comes_to_rest):
             return None
-        if _resident_bytes() < self._after + GROWN_BYTES:
+        resident = _resident_bytes()
+        self._least = min(self._least, resident)
+        if resident < self._least + GROWN_BYTES:
             return None
         self._rest = REST_SECONDS
         # Some milliseconds, for which only those wait who ask for large pieces meanwhile.
@@ -91,14 +114,20 @@ class FreeMemory:
         giving.start()
         return giving
 
+    def _comes_to_rest(self) -> bool:
+        """Whether the process had work since this was last so, and has none for a second."""
+        before, self._cpu_seconds = self._cpu_seconds, sum(os.times()[:2])
+        has_work = self._cpu_seconds - before > IDLE_CPU_SECONDS
+        rests = self._stirred and not has_work
+        self._stirred = has_work or (self._stirred and not rests)
+        return rests
+
     def _give_back(self) -> None:
         assert self._trim, "the C library has it"
         before = _resident_bytes()
         self._trim(0)
-        after = _resident_bytes()
-        # Where much was given back, the next large request may have begun: another look is due.
-        if before - after < GROWN_BYTES:
-            self._after = after
+        if before - _resident_bytes() < GROWN_BYTES:
+            self._rest = LONG_REST_SECONDS
 
 
 def _resident_bytes() -> int:
