@@ -23,7 +23,7 @@ from addon.formats.neutral.request import (
 from addon.formats.neutral.turn import Edit, Message
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire.lenient import as_int
-from addon.formats.wire.pace import breathe, breathe_for
+from addon.formats.wire.pace import between_breaths, breathe, breathe_for
 from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
@@ -108,7 +108,8 @@ def decode(
         if cut is not None and cut.name == "messages":
             return _decoded(body, deployment, parts, cut.pieces, cut.span)
         span = _messages_text(dict(parts))
-        return _decoded(body, deployment, parts, list(map(Piece, elements(span))), span)
+        pieces = [Piece(raw) for raw in between_breaths(elements(span))]
+        return _decoded(body, deployment, parts, pieces, span)
     except MalformedJson as error:
         raise malformed(error) from error
 

@@ -33,7 +33,7 @@ from addon.formats.neutral.schemas import CHOICES, flat
 from addon.formats.tolerant.client_tools import as_function
 from addon.formats.tolerant.malformed import refuse_malformed
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import between_breaths, breathe
 from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
@@ -212,7 +212,7 @@ def _messages_in(parts: Members, cut: Cut | None) -> tuple[list[Piece], Buffer]:
     span = dict(parts).get("messages", b"")
     if not span.startswith(b"["):
         items_of({name: None for name, _ in parts})  # which is refused
-    return list(map(Piece, elements(span))), span
+    return [Piece(raw) for raw in between_breaths(elements(span))], span
 
 
 def _read(body: bytes, parts: Members, cut: Cut | None, unseal: Unseal) -> PatchableRequest | None:

@@ -28,7 +28,7 @@ from addon.formats.tolerant.history import messages_and_sources
 from addon.formats.tolerant.items import item_parts
 from addon.formats.tolerant.malformed import refuse_malformed, refuse_malformed_one
 from addon.formats.wire.lenient import as_dict, as_str, dicts_in, strings_in
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import between_breaths, breathe
 from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
@@ -266,7 +266,7 @@ def _given_items(parts: Members, cut: Cut | None) -> list[Piece]:
             "The request's 'input' is neither a text nor an array of items.",
             "input",
         )
-    return list(map(Piece, elements(given)))
+    return [Piece(raw) for raw in between_breaths(elements(given))]
 
 
 def _is_well_formed(item: bytes) -> bool:

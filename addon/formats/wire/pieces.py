@@ -6,9 +6,9 @@ a pure function of them, so that it makes no difference who sent it first.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from itertools import islice
+from itertools import batched, islice
 from typing import Any
 
 import msgspec
@@ -211,9 +211,14 @@ class Pieces:
             return None
         if (begun.is_open and not raws) or not all(raw.startswith(b"{") for raw in raws):
             return None
-        pieces = begun.pieces + [self._piece(raw) for raw in raws]
+        pieces = begun.pieces + list(self._all(raws))
         end = at + len(array) - 1
         return Cut(text, begun.name, begun.start, end, pieces, begun.before, after)
+
+    def _all(self, raws: Iterable[bytes]) -> Iterator[Piece]:
+        for lot in batched(raws, _STRIDE):
+            breathe()
+            yield from map(self._piece, lot)
 
     def _go_on(self, begun: Begun) -> None:
         """Pass all pieces that are known."""
