@@ -163,8 +163,7 @@ async def _stay(plan: Plan, daemon: Daemon | None = None) -> int:
     say: Say = tell
     if daemon:
         say = _said_and_noted(say, daemon)
-    later = _Later(say)
-    tunnel = _tunnel(plan, later.say)
+    tunnel = _tunnel(plan, say)
     supervisor = Supervisor(
         list(_programs(plan)), say=say, clock=SystemClock(), predecessors=plan.predecessors
     )
@@ -172,38 +171,22 @@ async def _stay(plan: Plan, daemon: Daemon | None = None) -> int:
         restart = _Restart(supervisor, plan, say, tunnel)
         _answer_signals(supervisor, lambda: group.create_task(restart()), say)
         tending = [group.create_task(_tell_unresolved(plan.hosts, say))]
-        if tunnel:
-            tending.append(group.create_task(tunnel.keep()))
         if daemon:
             restart.lock = daemon.lock
             works = (daemon.keep_log_small(), daemon.beat())
             tending += [group.create_task(work) for work in works]
-        code = await supervisor.run(when_ready=lambda: later.begin(plan.ready))
+
+        def begin() -> None:
+            say(plan.ready)
+            # Told of before both programs work, an address would be one that answers nobody.
+            if tunnel:
+                tending.append(group.create_task(tunnel.keep()))
+
+        code = await supervisor.run(when_ready=begin)
         for task in tending:
             task.cancel()
     _checkpoint(plan.database_url)
     return code
-
-
-class _Later:
-    """Says what comes second after what comes first: a tunnel may be open before both programs
-    work.
-    """
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._texts: list[str] | None = []
-
-    def say(self, text: str) -> None:
-        if self._texts is None:
-            self._say(text)
-        else:
-            self._texts.append(text)
-
-    def begin(self, first: str) -> None:
-        texts, self._texts = self._texts or [], None
-        for text in [first, *texts]:
-            self._say(text)
 
 
 def _programs(plan: Plan) -> Iterable[Program]:
