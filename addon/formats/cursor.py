@@ -56,6 +56,9 @@ class _Kinds(_Kind):
     tool_calls: msgspec.Raw = msgspec.Raw(b"null")
 
 
+_LARGE = 1024 * 1024
+"""Bytes from which a message is looked at with breaths between."""
+
 _KINDS = msgspec.json.Decoder(_Kinds)
 _KIND_LIST = msgspec.json.Decoder(list[_Kind])
 
@@ -80,14 +83,21 @@ def is_plain(parts: Members, cut: Cut | None = None) -> bool:
 
 
 def _is_foreign_text(message: bytes) -> bool:
-    try:
-        found = _KINDS.decode(message)
-        kinds = [found, *_kinds_in(found.content), *_kinds_in(found.tool_calls)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        kinds = []  # the lenient reader takes it
+    kinds = _kinds_of(message)
     if kinds and not any(_is_foreign_kind(as_str(block.type)) for block in kinds):
         return False
-    return any(mark in message for mark in _MARKS) and _is_foreign(value(message))
+    return any(_holds(message, mark) for mark in _MARKS) and _is_foreign(value(message))
+
+
+def _kinds_of(message: bytes) -> list[_Kind]:
+    """What its parts are; nothing of a message that takes the lenient reader, or long."""
+    if len(message) >= _LARGE:
+        return []
+    try:
+        found = _KINDS.decode(message)
+        return [found, *_kinds_in(found.content), *_kinds_in(found.tool_calls)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
 
 
 def _kinds_in(blocks: msgspec.Raw) -> list[_Kind]:
