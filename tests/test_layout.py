@@ -83,7 +83,6 @@ WITHOUT_TWIN = {
     "shared/errors.py": DECLARES,
     "shared/model.py": DECLARES,
     "shared/store/engine.py": DECLARES,
-    "shared/store/write_queue.py": "test_writer.py and test_sqlite.py write through it",
 }
 
 

@@ -88,7 +88,6 @@ class FastLane:
         client: asyncio.WriteTransport,
     ) -> None:
         self._stream = stream
-        self._upstream = upstream
         self._deliver = deliver
         self._client = client
         protocol = client.get_protocol()

@@ -119,7 +119,7 @@ class FreeMemory:
         before, self._cpu_seconds = self._cpu_seconds, sum(os.times()[:2])
         has_work = self._cpu_seconds - before > IDLE_CPU_SECONDS
         rests = self._stirred and not has_work
-        self._stirred = has_work or (self._stirred and not rests)
+        self._stirred = has_work
         return rests
 
     def _give_back(self) -> None:

@@ -12,7 +12,6 @@ import ssl
 from collections import defaultdict
 from dataclasses import dataclass
 
-import certifi
 import msgspec
 from mitmproxy import ctx
 from mitmproxy.proxy import commands
@@ -20,6 +19,7 @@ from mitmproxy.proxy import commands
 from addon.edge.connect import Places
 from addon.edge.upstream_socket import Destination, UpstreamSocket
 from shared.clock import Clock
+from shared.security.trust import tls_context
 
 __all__ = ("PLAIN_PATH", "OpenUpstreamHook", "Opening", "UpstreamPool", "takes_plain_path")
 
@@ -149,12 +149,7 @@ def takes_plain_path() -> bool:
 
 
 def _tls_context() -> ssl.SSLContext:
-    """Trust whom mitmproxy trusts."""
-    file = ctx.options.ssl_verify_upstream_trusted_ca
-    folder = ctx.options.ssl_verify_upstream_trusted_confdir
-    if not file and not folder:
-        file = certifi.where()
-    context = ssl.create_default_context(cafile=file, capath=folder)
-    # Python turns this on by default, mitmproxy does not.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
+    return tls_context(
+        ctx.options.ssl_verify_upstream_trusted_ca,
+        ctx.options.ssl_verify_upstream_trusted_confdir,
+    )

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -40,7 +41,7 @@ WHOLE = (
 )
 
 
-class ThreadedUpstream:
+class ThreadedUpstream(ABC):
     """Listens on 127.0.0.1, with a thread for each connection; what it says is a subclass's own."""
 
     def __init__(self) -> None:
@@ -53,8 +54,9 @@ class ThreadedUpstream:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    @abstractmethod
     def talk(self, peer: socket.socket) -> None:
-        raise NotImplementedError
+        """Read requests and answer them, until the connection is to be closed."""
 
     def _serve(self) -> None:
         with suppress(OSError):

@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import certifi
 import h11
 import msgspec
 
 from shared.config.schema import Upstream
 from shared.errors import ThinkbackError
+from shared.security import trust
 from shared.security.addresses import is_public_address
 
 __all__ = ("MAX_BYTES", "Answer", "OutboundError", "fetch", "refuse_private", "tls_context")
@@ -99,13 +99,10 @@ async def fetch(
 
 def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
     """Trust upstreams as mitmproxy with these options does, so that a test predicts it."""
-    file = options.get("ssl_verify_upstream_trusted_ca")
-    folder = options.get("ssl_verify_upstream_trusted_confdir")
-    if not file and not folder:
-        file = certifi.where()
-    context = ssl.create_default_context(cafile=file, capath=folder)
-    # Python turns this on by default, mitmproxy does not.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context = trust.tls_context(
+        options.get("ssl_verify_upstream_trusted_ca"),
+        options.get("ssl_verify_upstream_trusted_confdir"),
+    )
     if options.get("ssl_insecure"):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
