@@ -18,6 +18,8 @@ DECLARES = "it only declares"
 RUNS = "tests/e2e runs it in a real gateway"
 WITHOUT_TWIN = {
     "addon/translation/read.py": "exchange/test_exchange_translated.py reads through it",
+    "shared/store/dialect.py": DECLARES,
+    "shared/store/write_ahead_log.py": "test_sqlite.py and test_writer.py have it flushed and moved",
     "addon/edge/http_layer.py": "test_stream.py and its neighbours drive it",
     "addon/formats/chat/error_body.py": "test_response.py and test_patch_stream.py read through it",
     "addon/formats/neutral/deltas.py": DECLARES,

@@ -26,12 +26,14 @@ from shared.store.ledger import (
     Ratio,
     balance_in,
     beat,
+    exchange_name,
     learn_ratio,
     open_exchange,
     settle,
     settle_lost,
 )
 from shared.store.lookup import BalanceWanted, Found, PriceWanted, Wanted, look_up
+from shared.store.versions import changed
 
 __all__ = ("Meter", "Opened")
 
@@ -106,7 +108,7 @@ class Meter:
         """Whether the node is in the database, without which nothing that it holds counts."""
 
         try:
-            engine.transact(self._beat)
+            engine.transact(self._beat, alone=())
             self._is_known = True
         except StoreError as error:
             _log.error("The node is not in the database yet. %s", error)
@@ -215,7 +217,9 @@ class Meter:
         RequestError when the exchange may not go on.
         """
         try:
-            problem = self._engine.transact(self._reservation(opened), wait=False)
+            problem = self._engine.transact(
+                self._reservation(opened), alone=_names(opened), wait=False
+            )
         except Busy:
             if give_up:
                 self._go_on_unwritten(opened, problems.books_busy())
@@ -235,7 +239,9 @@ class Meter:
         statements: list[Statement] = settle(entry)
         if learned is not None:
             statements.append(learn_ratio(entry.upstream_model, learned))
-        commit = self._commits.write(statements)
+        commit = self._commits.write(
+            statements, alone=(exchange_name(entry.exchange),), rank=entry.user_id or 0
+        )
         if opened is not None:
             opened.settled = True
         return commit
@@ -260,13 +266,12 @@ class Meter:
 
     def key_rests(self, upstream: str, key: str, seconds: float, why: str) -> None:
         """Let admins see that an upstream's key rests."""
-        self._engine.write_later(
-            [rest(upstream, key, self._clock.now_ms() + round(seconds * 1000), why)]
-        )
+        until = self._clock.now_ms() + round(seconds * 1000)
+        self._engine.write_later([rest(upstream, key, until, why), changed("resting")])
 
     def key_works(self, upstream: str, key: str) -> None:
         """Let admins see that a key that rested works again."""
-        self._engine.write_later([works_again(upstream, key)])
+        self._engine.write_later([works_again(upstream, key), changed("resting")])
 
     def each_second(self) -> None:
         """Show that the node lives, and settle what dead ones left open."""
@@ -276,7 +281,7 @@ class Meter:
             return
         self._beaten_at = now
         try:
-            self._engine.transact(self._tend, wait=False)
+            self._engine.transact(self._tend, alone=("tending",), wait=False)
         except StoreError:
             # Another node settles what is lost, or this one in a few seconds.
             self._engine.write_later([self._beat_statement()])
@@ -300,7 +305,9 @@ class Meter:
         # Written after the exchange's settlement it changes nothing, so the two need no order.
         tokens = opened.demand.prompt_tokens + opened.demand.completion_tokens
         held = Grant(tokens, opened.demand.cost(opened.demand.completion_tokens))
-        self._engine.write_later([open_exchange(self._opening(opened, held))])
+        self._engine.write_later(
+            [open_exchange(self._opening(opened, held))], alone=_names(opened)[:1]
+        )
         opened.reserved = True
 
     def _reservation(self, opened: Opened) -> Callable[[Transaction], Problem | None]:
@@ -336,6 +343,12 @@ class Meter:
 
     def _beat_statement(self) -> Statement:
         return beat(self._node, self._version, self._started_at, self._clock.now_ms())
+
+
+def _names(opened: Opened) -> list[str]:
+    """What the opening must be alone with: a quota is counted for one request after the other."""
+    subjects = (subject.name for subject in opened.subjects if subject.has_quota)
+    return [exchange_name(opened.entry.exchange), *subjects]
 
 
 def _prices(

@@ -83,7 +83,7 @@ def take_over(cache: Path, engine: Engine | None, namespace: bytes, now: int) ->
         while lot := rows.fetchmany(_BATCH):
             statements = [each for row in lot for each in _kept(row, namespace, now, tally)]
             if engine is not None:
-                engine.transact(partial(_write, statements))
+                engine.transact(partial(_write, statements), alone=())
             yield tally
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from shared.clock import Clock
-from shared.store.engine import Engine, Pending, Statement
+from shared.store.engine import Change, Engine, Pending
 
 __all__ = ("Commit", "Commits", "Storing")
 
@@ -28,11 +28,18 @@ class Commits:
         self._goes_uncommitted = False
         """Whether the log says that ends are sent before their turns are in the database."""
 
-    def write(self, statements: Sequence[Statement], *, on_thread: bool = False) -> "Commit | None":
-        """Commit the statements before all that is queued; None when that is done.
-        `on_thread` as for `Engine.write_first`.
+    def write(
+        self,
+        change: Change,
+        *,
+        on_thread: bool = False,
+        alone: Sequence[str] = (),
+        rank: int = 0,
+    ) -> "Commit | None":
+        """Commit the change before all that is queued; None when that is done. The rest is as
+        for `Engine.write_first`.
         """
-        pending = self._engine.write_first(statements, on_thread=on_thread)
+        pending = self._engine.write_first(change, on_thread=on_thread, alone=alone, rank=rank)
         if pending is None:
             self._goes_uncommitted = False
             return None

@@ -24,6 +24,7 @@ from shared.store.lessons import (
     read_lessons,
     unread_lessons,
 )
+from shared.store.versions import changed
 
 __all__ = ("Change", "Endpoint", "Lessons", "steps_down", "taught")
 
@@ -127,9 +128,12 @@ class Lessons:
 
     def _write(self) -> bool:
         """Write what could not be written before; whether nothing is left."""
-        if self._unwritten and self._engine.try_write(self._unwritten, overtake=True):
-            self._unwritten = []
-        return not self._unwritten
+        if not self._unwritten:
+            return True
+        if not self._engine.try_write([*self._unwritten, changed("learned")], overtake=True):
+            return False
+        self._unwritten = []
+        return True
 
     def _convert_old_rows(self) -> None:
         """Keep what rows of earlier versions say of their endpoint in rows of this one's."""

@@ -35,6 +35,7 @@ from shared.store.accounts import NameTaken, find_user_by_name, insert_user
 from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine, Transaction
 from shared.store.upstreams import add_upstream, list_upstreams
+from shared.store.versions import change_topic
 from shared.store.virtual_keys import insert_key
 
 __all__ = ("Report", "import_command", "open_store", "show_first_account")
@@ -142,7 +143,8 @@ def _take_accounts(wanted: Wanted) -> Report:
         for account in find_accounts(wanted.file):
             try:
                 if wanted.yes and not wanted.dry_run:
-                    engine.transact(partial(_add_account, account, SystemClock().now_ms()))
+                    work = partial(_add_account, account, SystemClock().now_ms())
+                    change_topic(engine, "accounts", work)
                 elif find_user_by_name(engine, account.name):
                     raise NameTaken("there is already an account of this name")
             except (NameTaken, ValueError) as error:

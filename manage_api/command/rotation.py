@@ -13,6 +13,7 @@ from shared.store.engine import Transaction
 from shared.store.second_factors import reseal_second_factors
 from shared.store.sqlite import database_path
 from shared.store.upstreams import reseal_upstreams
+from shared.store.versions import change_topic
 
 __all__ = ("RotationError", "rotate")
 
@@ -33,7 +34,8 @@ def rotate(database_url: str) -> int:
     with closing(open_engine(database_url)) as engine:
         for old in sealed_with:
             with suppress(SealError):
-                return engine.transact(partial(_reseal, directory=directory, old=old))
+                work = partial(_reseal, directory=directory, old=old)
+                return change_topic(engine, "configuration", work)
     raise RotationError(
         "The present secret does not open what is sealed in the database, and none of those "
         "before it does: restore the one that belongs to it. Nothing was changed."

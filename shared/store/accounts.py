@@ -10,6 +10,7 @@ from shared.model import Limits, MirrorWish, Role, User
 from shared.store.engine import Engine, Row, Transaction
 from shared.store.ledger import Balance, subject_of
 from shared.store.subjects import limit_params, limits_from, models_from, name_fault, page_params
+from shared.store.versions import change_topic
 
 __all__ = (
     "USER_COLUMNS",
@@ -69,7 +70,7 @@ def create_user(
         must_change_password=must_change_password,
         now=now,
     )
-    return engine.transact(insert)
+    return change_topic(engine, "accounts", insert)
 
 
 def insert_user(
@@ -165,7 +166,7 @@ def update_user(engine: Engine, user_id: int, change: Callable[[User], User]) ->
         transaction.run(_UPDATE, params | limit_params(changed.models, changed.limits))
         return changed
 
-    return engine.transact(work)
+    return change_topic(engine, "accounts", work)
 
 
 def set_disabled(engine: Engine, user_id: int, disabled: bool) -> bool:
@@ -188,7 +189,7 @@ def delete_user(engine: Engine, user_id: int) -> bool:
         transaction.run("DELETE FROM users WHERE id = :id", {"id": user_id})
         return True
 
-    return engine.transact(work)
+    return change_topic(engine, "accounts", work)
 
 
 def set_password(
@@ -206,7 +207,7 @@ def set_password(
         "password_hash": password_hash,
         "must_change_password": int(must_change_password),
     }
-    return bool(engine.transact(lambda transaction: transaction.run(sql, params)))
+    return bool(change_topic(engine, "accounts", lambda work: work.run(sql, params)))
 
 
 def require_new_password(engine: Engine, user_id: int, password_hash: str) -> None:
@@ -216,7 +217,7 @@ def require_new_password(engine: Engine, user_id: int, password_hash: str) -> No
         ":password_hash"
     )
     params = {"id": user_id, "password_hash": password_hash}
-    engine.transact(lambda transaction: transaction.run(sql, params))
+    change_topic(engine, "accounts", lambda work: work.run(sql, params))
 
 
 def admins_to_change_password(engine: Engine) -> list[str]:
@@ -231,17 +232,15 @@ def admins_to_change_password(engine: Engine) -> list[str]:
 def set_mirror(engine: Engine, user_id: int, mirror: MirrorWish) -> bool:
     """Store how the user wants reasoning shown; return False for an unknown account."""
     sql = "UPDATE users SET mirror = :mirror WHERE id = :id RETURNING id"
-    return bool(
-        engine.transact(lambda transaction: transaction.run(sql, {"id": user_id, "mirror": mirror}))
-    )
+    params = {"id": user_id, "mirror": mirror}
+    return bool(change_topic(engine, "accounts", lambda work: work.run(sql, params)))
 
 
 def replace_hash(engine: Engine, user_id: int, *, old: str, new: str) -> None:
     """Store the same password's hash at a new cost unless it has just changed."""
     sql = "UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :old"
-    engine.transact(
-        lambda transaction: transaction.run(sql, {"id": user_id, "old": old, "new": new})
-    )
+    params = {"id": user_id, "old": old, "new": new}
+    engine.transact(lambda work: work.run(sql, params), alone=("management",))
 
 
 def user_from(row: Row) -> User:

@@ -11,6 +11,7 @@ from shared.security.passwords import (
 )
 from shared.store.accounts import find_user_by_name, insert_user, require_new_password
 from shared.store.engine import Engine, Transaction
+from shared.store.versions import change_topic, changed
 from shared.store.virtual_keys import insert_key
 
 __all__ = ("FirstAccount", "ensure_admin", "ensure_key")
@@ -65,9 +66,10 @@ def ensure_admin(engine: Engine, *, password: str, now: int) -> FirstAccount | N
             must_change_password=is_well_known(password, USERNAME),
             now=now,
         )
+        transaction.run(*changed("accounts"))
         return True
 
-    if not engine.transact(work):
+    if not engine.transact(work, alone=("accounts", "management")):
         return None
     return first
 
@@ -94,7 +96,7 @@ def ensure_key(engine: Engine, key: str, *, now: int) -> None:
                 now=now,
             )
 
-    engine.transact(work)
+    change_topic(engine, "accounts", work)
 
 
 def _refuse_well_known(engine: Engine, password: str) -> None:

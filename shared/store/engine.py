@@ -1,13 +1,32 @@
 """The narrow protocol between the programs and a database engine.
 
 SQL is written once, in the subset SQLite and PostgreSQL share: named parameters (`:name`),
-integers for time (epoch ms) and for truth (0/1), ON CONFLICT, RETURNING.
+integers for time (epoch ms) and for truth (0/1), ON CONFLICT, RETURNING. What the two write
+differently, the engine's `dialect` says.
+
+Other programs, on other machines too, may write at the same time. A transaction sees what
+others committed before each of its statements, and of those that name the same thing in `alone`
+one runs at a time. The names: `exchange:<id>` (its opening and its settlement), `user:7` and
+`key:3` (reservations), `management` (accounts, keys, upstreams, settings, prices), `accounts`
+(the first account), `migrations`, `tending` (what one node does for all).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-__all__ = ("NO_PARAMS", "Engine", "Params", "Pending", "Row", "Statement", "Transaction")
+from shared.store.dialect import Dialect
+
+__all__ = (
+    "NO_PARAMS",
+    "Change",
+    "Engine",
+    "Params",
+    "Pending",
+    "Row",
+    "Statement",
+    "Transaction",
+    "Work",
+)
 
 type Params = Mapping[str, Any]
 type Row = tuple[Any, ...]
@@ -23,6 +42,13 @@ class Transaction(Protocol):
         """Run one statement; the rows of a SELECT or RETURNING, else an empty list."""
 
 
+type Work[T] = Callable[[Transaction], T]
+"""What is done in one transaction, perhaps several times until it is committed."""
+
+type Change = Sequence[Statement] | Work[object]
+"""What is committed as one: statements, or what runs them."""
+
+
 class Pending(Protocol):
     """Statements that are about to be committed."""
 
@@ -36,9 +62,17 @@ class Pending(Protocol):
 class Engine(Protocol):
     """A database as the programs see it.
 
-    `read`, `try_write` and `write_first` belong to the thread that opened the engine (the
-    event loop's); the others may be called from any thread.
+    `transact`, `write_later`, `flush` and `close` may be called from any thread; the others
+    belong to the one that opened the engine (the event loop's).
     """
+
+    @property
+    def dialect(self) -> Dialect:
+        """How it writes what engines write differently."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether other machines write too, and a read leaves this process."""
 
     def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         """Rows of a query, on the caller's thread: a point look-up costs microseconds and
@@ -48,38 +82,72 @@ class Engine(Protocol):
         names takes longer than what is looked up.
         """
 
-    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
-        """Commit the statements now as one transaction, or return False at once when it
-        can't be done now.
+    async def fetch(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+        """Rows of a query, waited for; where they are at hand it returns without suspending."""
+
+    def try_write(
+        self, change: Change, *, overtake: bool = False, alone: Sequence[str] = ()
+    ) -> bool:
+        """Commit the change now as one transaction, or return False at once when it can't be
+        done now.
 
         `overtake`: also while queued writes wait, for statements that may come before any
         of those.
         """
 
     def write_first(
-        self, statements: Sequence[Statement], *, on_thread: bool = False
+        self,
+        change: Change,
+        *,
+        on_thread: bool = False,
+        alone: Sequence[str] = (),
+        rank: int = 0,
     ) -> Pending | None:
-        """Commit the statements now or, while another write is under way, as soon as it is
-        over, before all that `write_later` has queued. None when they are committed.
+        """Commit the change now or, while another write is under way, as soon as it is over,
+        before all that `write_later` has queued. None when it is committed.
 
-        When the database can't be written at all they wait with all else until it can.
-        `on_thread`: leave statements that take milliseconds to the writer thread in any case.
+        When the database can't be written at all it waits with all else until it can.
+        `on_thread`: leave what takes milliseconds to the writer thread in any case. Of changes
+        that are committed together those of lower rank come first: who changes rows of one
+        user among many gives the user's number, so that no two programs wait for each other.
         """
 
-    def write_later(self, statements: Sequence[Statement]) -> None:
-        """Queue the statements for the writer thread, which commits in order and in batches."""
+    def write_later(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
+        """Queue the change for the writer thread, which commits in order and in batches; `rank`
+        as for `write_first`.
+        """
 
-    def transact[T](self, work: Callable[[Transaction], T], *, wait: bool = True) -> T:
-        """Run `work` in one immediate transaction, waiting for other writers; blocks, so
-        keep it off an event loop.
+    async def commit(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
+        """Commit the change as `write_first` does; when this returns, every program sees it.
+
+        Raises StoreError when it could not be written: then it is written when that is possible,
+        unless the database refuses it for good.
+        """
+
+    def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
+        """Run `work` in one transaction, waiting for other writers; blocks, so keep it off an
+        event loop. `alone` names all that no other transaction may do meanwhile.
 
         With `wait=False` it never waits, may run on the loop, and raises Busy instead.
         Raises StoreError when the database stays locked; whatever `work` raises rolls back
         and is raised.
         """
 
+    async def transacted[T](self, work: Work[T], *, alone: Sequence[str], patience_ms: int) -> T:
+        """`transact` for an event loop, which goes on meanwhile. Raises Busy when others have
+        been writing for so long.
+        """
+
+    def now_ms(self) -> int:
+        """The time that all programs of this database agree on, epoch milliseconds: for what
+        one writes and another compares.
+        """
+
     def version(self) -> int:
         """A number that changes when another connection committed."""
+
+    def versions(self) -> Mapping[str, int]:
+        """How often each topic was changed: see `shared/store/versions.py`."""
 
     def sync_soon(self) -> None:
         """Have the writer thread see to it that all that is committed survives a power cut.

@@ -28,6 +28,7 @@ __all__ = (
     "drop_old",
     "drop_old_conversations",
     "entry_from",
+    "exchange_name",
     "learn_ratio",
     "note_progress",
     "open_exchange",
@@ -144,6 +145,11 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     cost_micros: int = 0
     reserved_tokens: int = 0
     reserved_cost_micros: int = 0
+
+
+def exchange_name(exchange: str) -> str:
+    """Under which name the opening and the settlement of an exchange are alone."""
+    return f"exchange:{exchange}"
 
 
 def subject_of(kind: str, number: int) -> str:

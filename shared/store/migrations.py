@@ -416,6 +416,17 @@ def upstream_models(db: Database) -> None:
     """)
 
 
+@MIGRATIONS()
+def versions(db: Database) -> None:
+    # How often each topic was changed of which programs hold a copy in memory.
+    db.execute("""
+        CREATE TABLE versions (
+            topic TEXT NOT NULL PRIMARY KEY,
+            version INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

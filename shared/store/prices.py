@@ -7,6 +7,7 @@ import msgspec
 from shared.errors import StoreError
 from shared.pricing import Price, list_price
 from shared.store.engine import Engine, Params, Row, Transaction
+from shared.store.versions import change_topic
 
 __all__ = (
     "PriceTaken",
@@ -84,7 +85,7 @@ def add_price(
         "from_day": from_day,
         **msgspec.structs.asdict(price),
     }
-    rows = engine.transact(lambda transaction: transaction.run(sql, params))
+    rows = change_topic(engine, "configuration", lambda work: work.run(sql, params))
     if not rows:
         raise _taken(params)
     return _price_from(rows[0])
@@ -111,13 +112,14 @@ def replace_price(engine: Engine, changed: SetPrice) -> bool:
             raise _taken(params)
         return bool(transaction.run(change, params))
 
-    return engine.transact(work)
+    return change_topic(engine, "configuration", work)
 
 
 def delete_price(engine: Engine, price_id: int) -> bool:
     """Forget a price; False when there is none with this id."""
     sql = "DELETE FROM prices WHERE id = :id RETURNING id"
-    return bool(engine.transact(lambda transaction: transaction.run(sql, {"id": price_id})))
+    params = {"id": price_id}
+    return bool(change_topic(engine, "configuration", lambda work: work.run(sql, params)))
 
 
 def _price_from(row: Row) -> SetPrice:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from shared.security.sealing import seal, unseal
-from shared.store.engine import Engine, Transaction
+from shared.store.engine import Engine, Transaction, Work
 
 __all__ = (
     "SecondFactor",
@@ -48,7 +48,7 @@ def begin_second_factor(engine: Engine, key: bytes, user_id: int, secret: str, n
     """
     sealed = seal(key, secret.encode(), bound_to=_place(user_id))
     params = {"user_id": user_id, "sealed": sealed, "now": now}
-    return bool(engine.transact(lambda transaction: transaction.run(_BEGIN, params)))
+    return bool(_transact(engine, user_id, lambda work: work.run(_BEGIN, params)))
 
 
 def confirm_second_factor(
@@ -66,19 +66,19 @@ def confirm_second_factor(
             transaction.run(_ADD_CODE, {"user_id": user_id, "digest": digest})
         return True
 
-    return engine.transact(work)
+    return _transact(engine, user_id, work)
 
 
 def use_step(engine: Engine, user_id: int, step: int) -> bool:
     """Use up a time step's code; return False if it or a later one was used. Blocks."""
     params = {"user_id": user_id, "step": step}
-    return bool(engine.transact(lambda transaction: transaction.run(_USE_STEP, params)))
+    return bool(_transact(engine, user_id, lambda work: work.run(_USE_STEP, params)))
 
 
 def use_recovery_code(engine: Engine, user_id: int, digest: str) -> bool:
     """Use up a recovery code; return False if there is none. Blocks."""
     params = {"user_id": user_id, "digest": digest}
-    return bool(engine.transact(lambda transaction: transaction.run(_USE_CODE, params)))
+    return bool(_transact(engine, user_id, lambda work: work.run(_USE_CODE, params)))
 
 
 def reseal_second_factors(transaction: Transaction, old: bytes, new: bytes) -> int:
@@ -96,7 +96,11 @@ def reseal_second_factors(transaction: Transaction, old: bytes, new: bytes) -> i
 def remove_second_factor(engine: Engine, user_id: int) -> bool:
     """Ask for no second factor any more; return False if there was none. Blocks."""
     params = {"user_id": user_id}
-    return bool(engine.transact(lambda transaction: transaction.run(_REMOVE, params)))
+    return bool(_transact(engine, user_id, lambda work: work.run(_REMOVE, params)))
+
+
+def _transact[T](engine: Engine, user_id: int, work: Work[T]) -> T:
+    return engine.transact(work, alone=(f"user:{user_id}",))
 
 
 def _place(user_id: int) -> str:

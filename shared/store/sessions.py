@@ -4,6 +4,7 @@ from shared.model import User, VirtualKey
 from shared.security.tokens import Claims, InvalidToken, read_token
 from shared.store.accounts import USER_COLUMNS, user_from
 from shared.store.engine import Engine, Transaction
+from shared.store.versions import change_topic
 from shared.store.virtual_keys import find_key_by_id
 
 __all__ = ("end_session", "session_user", "token_caller")
@@ -55,7 +56,7 @@ def end_session(engine: Engine, token: str, secret: str | bytes, *, now_ms: int)
             ended,
         )
 
-    engine.transact(work)
+    change_topic(engine, "accounts", work)
 
 
 def _claims(token: str, secret: str | bytes, now_ms: int) -> Claims | None:

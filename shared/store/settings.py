@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from shared.store.engine import Engine, Row, Transaction
+from shared.store.versions import change_topic
 
 __all__ = ("change_settings", "setting_rows")
 
@@ -26,7 +27,7 @@ def change_settings(engine: Engine, changes: Mapping[str, Any], now: int) -> Non
                 text = msgspec.json.encode(value).decode()
                 transaction.run(_PUT, {"name": name, "value": text, "now": now})
 
-    engine.transact(work)
+    change_topic(engine, "configuration", work)
 
 
 _PUT = """

@@ -18,13 +18,14 @@ The queue is bounded: beyond `QUEUE_BYTES` of parameters new writes are dropped,
 says so.
 """
 
+import asyncio
 import logging
 import os
 import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -33,9 +34,13 @@ from urllib.parse import parse_qsl, unquote
 
 from pysqlite3 import dbapi2
 
+from shared.clock import Clock, SystemClock
 from shared.errors import Busy, StoreError
-from shared.store.engine import NO_PARAMS, Params, Row, Statement, Transaction
-from shared.store.write_queue import Write, WriteQueue
+from shared.store.dialect import SqliteDialect
+from shared.store.engine import NO_PARAMS, Change, Params, Row, Work
+from shared.store.versions import READ_VERSIONS
+from shared.store.write_ahead_log import WriteAheadLog
+from shared.store.write_queue import WORK_STATEMENTS, Write, WriteQueue
 from shared.store.writer import Failure, Writer
 
 __all__ = ("SqliteEngine", "connect", "database_path", "prepare_file", "remedy")
@@ -43,12 +48,8 @@ __all__ = ("SqliteEngine", "connect", "database_path", "prepare_file", "remedy")
 log = logging.getLogger("thinkback.store")
 
 PATIENCE_MS = 5_000
-CHECKPOINT_STATEMENTS = 1000
-LONG_LOG_PAGES = 4_000
-"""From here on (16 MB) the log is to begin anew. SQLite does that at a write before which all
-pages are moved (https://www.sqlite.org/wal.html#ckpt), which never comes while others write beside
-each checkpoint.
-"""
+_TRY_SECONDS = 0.001
+"""How often an event loop tries again or looks: a try that fails costs some 10 microseconds."""
 
 _BUSY = frozenset({dbapi2.SQLITE_BUSY, dbapi2.SQLITE_LOCKED})
 _PASSING = _BUSY | {
@@ -158,56 +159,37 @@ class _Work:
         return rows
 
 
-class _WriteAheadLog:
-    """The file that commits are appended to."""
-
-    def __init__(self, database: Path) -> None:
-        self._path = database.with_name(f"{database.name}-wal")
-        self.unsynced = False
-        """Whether anything was committed since it was flushed."""
-
-        self.awaited = False
-        """Whether the writer thread is asked to flush it."""
-
-    def sync(self) -> None:
-        """Flush it to the disk."""
-        self.awaited = self.unsynced = False
-        # SQLite has no locks on this file that closing it could drop.
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY)
-            try:
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            log.warning(
-                "The write-ahead log could not be flushed to the disk (%s).", error.strerror
-            )
-
-
 class SqliteEngine:
     """The engine over one migrated database file; `patience_ms` bounds the wait for other
     programs' writes.
+
+    SQLite lets one transaction write at a time: each is alone without naming anything.
     """
 
-    def __init__(self, path: Path, *, patience_ms: int = PATIENCE_MS) -> None:
+    dialect = SqliteDialect()
+    remote = False
+
+    def __init__(
+        self, path: Path, *, patience_ms: int = PATIENCE_MS, clock: Clock | None = None
+    ) -> None:
+        self.now_ms = (clock or SystemClock()).now_ms
         self._owner = threading.get_ident()
         self._patience_ms = patience_ms
         self._reader = connect(path, patience_ms=patience_ms)
         self._writer = connect(path, patience_ms=patience_ms)
         self._writer.execute("PRAGMA wal_autocheckpoint=0")
-        self._checkpointer = connect(path, patience_ms=0)
-        """The writer thread's own: a checkpoint takes milliseconds, and no write waits for it."""
         self._busy_timeout_ms = patience_ms
         self._writing = threading.Lock()
-        self._log = _WriteAheadLog(path)
-        self._unchecked = 0
+        self._log = WriteAheadLog(path, connect(path, patience_ms=0), self._writing)
+        self._topics: tuple[int, Mapping[str, int]] = (-1, {})
+        """How often each was changed, and the database's version at which that was read."""
+
         self._queue = WriteQueue()
         self._overflowing = False
         self._thread = Writer(
             self._queue,
             commit=self._commit,
-            after_batch=self._tend_log,
+            after_batch=self._log.tend,
             judge=_judge,
             patience_ms=patience_ms,
         )
@@ -221,6 +203,9 @@ class SqliteEngine:
             raise
         return rows
 
+    async def fetch(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+        return self.read(sql, params)
+
     def version(self) -> int:
         self._check_owner()
         try:
@@ -230,33 +215,53 @@ class SqliteEngine:
             raise
         return int(version)
 
-    def try_write(self, statements: Sequence[Statement], *, overtake: bool = False) -> bool:
+    def versions(self) -> Mapping[str, int]:
+        version = self.version()
+        if version != self._topics[0]:
+            self._topics = version, dict(self.read(READ_VERSIONS))
+        return self._topics[1]
+
+    def try_write(
+        self, change: Change, *, overtake: bool = False, alone: Sequence[str] = ()
+    ) -> bool:
         """As in the protocol; unless told otherwise False also while queued writes wait, so
         that order is kept.
         """
-        return (overtake or self._queue.idle) and self._try(statements) is None
+        return (overtake or self._queue.idle) and self._try(change) is None
 
     def write_first(
-        self, statements: Sequence[Statement], *, on_thread: bool = False
+        self,
+        change: Change,
+        *,
+        on_thread: bool = False,
+        alone: Sequence[str] = (),
+        rank: int = 0,
     ) -> Write | None:
         """As in the protocol; what is dropped or can't be written is over at once."""
         failure: Failure | None = Failure.LOCKED
         # What waits already may be an earlier state of the same row.
         if not (on_thread or self._queue.hurries):
-            failure = self._try(statements)
+            failure = self._try(change)
         if failure is None:
             return None
-        write = Write(statements, first=failure is Failure.LOCKED)
+        write = Write(change, first=failure is Failure.LOCKED, rank=rank)
         write.over = not (self._put(write) and write.first)
         return write
 
-    def write_later(self, statements: Sequence[Statement]) -> None:
-        """As in the protocol; when the queue is full the statements are dropped and the log
-        says so.
-        """
-        self._put(Write(statements))
+    def write_later(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
+        """As in the protocol; when the queue is full the change is dropped and the log says so."""
+        self._put(Write(change, rank=rank))
 
-    def transact[T](self, work: Callable[[Transaction], T], *, wait: bool = True) -> T:
+    async def commit(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
+        write = self.write_first(change, rank=rank)
+        if write is None:
+            return
+        while not write.over:  # noqa: ASYNC110 - a thread ends it
+            await asyncio.sleep(_TRY_SECONDS)
+        if not write.committed:
+            raise StoreError("The database can't be written now: try again.")
+
+    def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
         """As in the protocol; `work` must not flush, as the writer thread waits for its end."""
         patience_ms = self._patience_ms if wait else 0
         if not self._writing.acquire(timeout=patience_ms / 1000):
@@ -271,6 +276,19 @@ class SqliteEngine:
         self._count(1)
         return result
 
+    async def transacted[T](self, work: Work[T], *, alone: Sequence[str], patience_ms: int) -> T:
+        """As in the protocol. It tries on the loop, as a thread that waits would hold the writing
+        connection meanwhile.
+        """
+        until = time.monotonic() + patience_ms / 1000
+        while True:
+            try:
+                return self.transact(work, alone=alone, wait=False)
+            except Busy:
+                if time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(_TRY_SECONDS)
+
     def sync_soon(self) -> None:
         if self._log.unsynced and not (self._log.awaited or self._queue.closed):
             self._log.awaited = True
@@ -284,7 +302,7 @@ class SqliteEngine:
         self._thread.join()
         with self._writing:
             self._writer.close()
-            self._checkpointer.close()
+            self._log.close()
         self._reader.close()
 
     def _check_owner(self) -> None:
@@ -293,19 +311,19 @@ class SqliteEngine:
                 "an engine is read on the thread that opened it; use transact on others"
             )
 
-    def _try(self, statements: Sequence[Statement]) -> Failure | None:
-        """Commit the statements, or say why that can't be done now."""
+    def _try(self, change: Change) -> Failure | None:
+        """Commit the change, or say why that can't be done now."""
         if not self._writing.acquire(blocking=False):
             return Failure.LOCKED
         try:
-            self._commit_one(lambda writer: _execute(writer, statements))
+            executed = self._commit_one(lambda writer: _apply(writer, change))
         except dbapi2.DatabaseError as error:
             if _code(error) in _FAILING:
                 return _judge(error)[0]
             raise
         finally:
             self._writing.release()
-        self._count(len(statements))
+        self._count(executed)
         return None
 
     def _put(self, write: Write) -> bool:
@@ -343,39 +361,15 @@ class SqliteEngine:
         """Wake the writer thread for a checkpoint when the log has grown; an empty write is
         enough.
         """
-        self._log.unsynced = True
-        self._unchecked += statements
-        if self._unchecked >= CHECKPOINT_STATEMENTS and self._queue.idle:
+        if self._log.grows(statements) and self._queue.idle:
             self._queue.put(Write(()))
 
-    def _commit(self, statements: Iterable[Statement]) -> None:
+    def _commit(self, writes: Sequence[Write]) -> None:
         with self._writing:
-            executed = self._commit_one(lambda writer: _execute(writer, statements))
-        self._log.unsynced |= executed > 0
-        self._unchecked += executed
-
-    def _tend_log(self) -> None:
-        if self._log.awaited:
-            self._log.sync()
-        self._checkpoint_when_due()
-
-    def _checkpoint_when_due(self) -> None:
-        if self._unchecked < CHECKPOINT_STATEMENTS:
-            return
-        self._unchecked = 0
-        try:
-            if self._move_log() > LONG_LOG_PAGES:
-                with self._writing:  # few pages are left by now
-                    self._move_log()
-        except dbapi2.Error as error:
-            log.warning(
-                "The write-ahead log could not be moved into the database (%s).", _reason(error)
+            executed = self._commit_one(
+                lambda writer: sum([_apply(writer, write.change) for write in writes])
             )
-
-    def _move_log(self) -> int:
-        """Move what can be moved into the database; how many pages the log has."""
-        _, pages, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        return int(pages)
+        self._log.grows(executed)
 
 
 def _tell(error: dbapi2.DatabaseError, what: str) -> None:
@@ -418,13 +412,14 @@ _PARAMETER = re.compile(r"""'[^']*'|"[^"]*"|:([A-Za-z_]\w*)""", re.ASCII)
 """What stands in quotes is text, or the name of a column."""
 
 
-def _execute(connection: dbapi2.Connection, statements: Iterable[Statement]) -> int:
-    """Execute the statements; how many they were."""
-    count = 0
-    for sql, params in statements:
+def _apply(connection: dbapi2.Connection, change: Change) -> int:
+    """Do what the change says; of how many statements it was, roughly."""
+    if callable(change):
+        change(_Work(connection))
+        return WORK_STATEMENTS
+    for sql, params in change:
         _run(connection, sql, params)
-        count += 1
-    return count
+    return len(change)
 
 
 def _code(error: Exception) -> int:

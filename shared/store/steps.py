@@ -24,6 +24,7 @@ STEPS = (
     "compact_recall",
     "second_factors",
     "upstream_models",
+    "versions",
 )
 
 PATIENCE_MS = 60_000

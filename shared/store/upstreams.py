@@ -18,6 +18,7 @@ from shared.config.schema import Upstream
 from shared.errors import StoreError
 from shared.security.sealing import SealError, seal, unseal
 from shared.store.engine import Engine, Row, Transaction
+from shared.store.versions import change_topic
 
 __all__ = (
     "UpstreamNameTaken",
@@ -81,7 +82,7 @@ def add_upstream(engine: Engine, secret: bytes, upstream: Upstream, now: int) ->
         _write(transaction, secret, upstream_id, upstream, now)
         return int(upstream_id)
 
-    return engine.transact(work)
+    return change_topic(engine, "configuration", work)
 
 
 def replace_upstream(
@@ -93,13 +94,14 @@ def replace_upstream(
         _refuse_taken(transaction, upstream.name, but=upstream_id)
         return _write(transaction, secret, upstream_id, upstream, now)
 
-    return engine.transact(work)
+    return change_topic(engine, "configuration", work)
 
 
 def remove_upstream(engine: Engine, upstream_id: int) -> bool:
     """Delete an upstream; return False if it does not exist."""
     sql = "DELETE FROM upstreams WHERE id = :id RETURNING id"
-    return bool(engine.transact(lambda transaction: transaction.run(sql, {"id": upstream_id})))
+    params = {"id": upstream_id}
+    return bool(change_topic(engine, "configuration", lambda work: work.run(sql, params)))
 
 
 def move_upstream(engine: Engine, upstream_id: int, position: int) -> bool:
@@ -119,7 +121,7 @@ def move_upstream(engine: Engine, upstream_id: int, position: int) -> bool:
             )
         return True
 
-    return engine.transact(work)
+    return change_topic(engine, "configuration", work)
 
 
 def reseal_upstreams(transaction: Transaction, old: bytes, new: bytes) -> int:

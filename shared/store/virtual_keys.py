@@ -9,6 +9,7 @@ from shared.store.accounts import USER_COLUMNS, user_from
 from shared.store.engine import Engine, Row, Transaction
 from shared.store.ledger import Balance
 from shared.store.subjects import limit_params, limits_from, models_from, page_params
+from shared.store.versions import change_topic
 
 __all__ = (
     "AdminsOnly",
@@ -128,7 +129,7 @@ def update_key(
         transaction.run(_UPDATE, params | limit_params(changed.models, changed.limits))
         return changed
 
-    return engine.transact(work)
+    return change_topic(engine, "accounts", work)
 
 
 def renew_key(transaction: Transaction, key_id: int, *, digest: str, suffix: str) -> bool:
@@ -160,9 +161,8 @@ def revoke_key(engine: Engine, key_id: int, now: int) -> bool:
         "UPDATE virtual_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS "
         "NULL RETURNING id"
     )
-    return bool(
-        engine.transact(lambda transaction: transaction.run(sql, {"id": key_id, "now": now}))
-    )
+    params = {"id": key_id, "now": now}
+    return bool(change_topic(engine, "accounts", lambda work: work.run(sql, params)))
 
 
 @lru_cache(maxsize=1024)

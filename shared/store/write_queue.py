@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from shared.store.engine import Statement
+from shared.store.engine import Change, Statement
 
 __all__ = ("Write", "WriteQueue")
 
@@ -19,20 +19,40 @@ QUEUE_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 512
 """What a queued statement weighs beside its parameters."""
 
+WORK_STATEMENTS, WORK_BYTES = 5, 4096
+"""What is taken for the size of work that runs statements of its own: settlements mostly."""
+
 
 class Write:
-    """Statements that are committed together or not at all."""
+    """A change that is committed as one or not at all."""
 
-    def __init__(self, statements: Sequence[Statement], *, first: bool = False) -> None:
-        self.statements = tuple(statements)
+    def __init__(
+        self, change: Change, *, first: bool = False, alone: Sequence[str] = (), rank: int = 0
+    ) -> None:
+        self.change = change
         self.first = first
         """Whether it comes before all that are not."""
+
+        self.alone = alone
+        """What no other transaction may do meanwhile."""
+
+        self.rank = rank
+        """Those of lower rank come before it in a batch."""
+
+        self.committed = False
 
         self.over = False
         """Whether waiting for it is of no use any more: it is dealt with, or can't be for now."""
 
-        self.weight = sum(map(_weight, self.statements))
+        self.size = WORK_STATEMENTS
+        """Of how many statements it is, roughly."""
+
+        self.weight = WORK_BYTES
         """Bytes that it takes, roughly."""
+
+        if not callable(change):
+            self.size = len(change)
+            self.weight = sum(map(_weight, change))
 
 
 def _weight(statement: Statement) -> int:
@@ -118,7 +138,7 @@ class WriteQueue:
         with self._changed:
             while self._others and statements < BATCH_STATEMENTS and self._linger() <= 0:
                 batch.append(self._others.popleft())
-                statements += len(batch[-1].statements)
+                statements += batch[-1].size
         return batch
 
     def _linger(self) -> float:

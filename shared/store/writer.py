@@ -3,10 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
-from shared.store.engine import Statement
 from shared.store.write_queue import Write, WriteQueue
 
 __all__ = ("Failure", "Writer")
@@ -31,6 +30,9 @@ class Failure(Enum):
     UNWRITABLE = auto()
     """The surroundings: the same write may work later."""
 
+    CLASHED = auto()
+    """It met another program's write half-way: each change is tried by itself."""
+
     REFUSED = auto()
     """The write itself: it will never work."""
 
@@ -48,7 +50,7 @@ class Writer:
         self,
         queue: WriteQueue,
         *,
-        commit: Callable[[Iterable[Statement]], None],
+        commit: Callable[[Sequence[Write]], None],
         after_batch: Callable[[], None],
         judge: Callable[[Exception], tuple[Failure, str]],
         patience_ms: int,
@@ -71,7 +73,7 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._queue.take():
-            self._write(batch)
+            self._write(sorted(batch, key=_place))
             self._after_batch()
 
     def _write(self, batch: list[Write]) -> None:
@@ -81,26 +83,32 @@ class Writer:
         since = time.monotonic()
         while error := self._attempt(batch):
             failure, reason = self._judge(error)
+            if failure is Failure.CLASHED and len(batch) > 1:
+                return self._write_each(batch)
             if failure is Failure.REFUSED:
                 return self._write_apart(batch, reason)
-            if failure is Failure.LOCKED and time.monotonic() - since < self._patience:
+            if failure in _BRIEF and time.monotonic() - since < self._patience:
                 time.sleep(HURRIED_SECONDS if batch[0].first else LOCKED_SECONDS)
             elif self._rest(batch, failure, reason):
                 return self._give_up(batch)
             else:
                 since = time.monotonic()
             if first := self._queue.take_first():
-                batch = sorted([*batch, *first], key=_comes_later)
+                batch = sorted([*batch, *first], key=_place)
         self._say_unstuck()
+        for write in batch:
+            write.committed = True
         return self._queue.finish(batch)
+
+    def _write_each(self, batch: list[Write]) -> None:
+        for write in batch:
+            self._write([write])
 
     def _write_apart(self, batch: list[Write], reason: str) -> None:
         if len(batch) > 1:
-            for write in batch:
-                self._write([write])
-        else:
-            log.error("A queued write was refused and dropped (%s).", reason)
-            self._queue.finish(batch)
+            return self._write_each(batch)
+        log.error("A queued write was refused and dropped (%s).", reason)
+        return self._queue.finish(batch)
 
     def _rest(self, batch: list[Write], failure: Failure, reason: str) -> bool:
         """Wait before the next try; whether there is none, as the queue is closed."""
@@ -120,7 +128,7 @@ class Writer:
     def _attempt(self, batch: list[Write]) -> Exception | None:
         """Why the writes could not be committed; None when they were."""
         try:
-            self._commit(statement for write in batch for statement in write.statements)
+            self._commit(batch)
         except Exception as error:  # the thread's boundary: a bad write must not end it
             return error
         return None
@@ -138,5 +146,9 @@ class Writer:
             log.warning("The database can be written again.")
 
 
-def _comes_later(write: Write) -> bool:
-    return not write.first
+_BRIEF = frozenset({Failure.LOCKED, Failure.CLASHED})
+
+
+def _place(write: Write) -> tuple[bool, int]:
+    """Where it stands in a batch; those of one place keep their order."""
+    return not write.first, write.rank

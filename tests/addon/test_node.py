@@ -56,7 +56,7 @@ def opened(node: Node) -> Exchange:
 
 def break_prices(node: Node) -> None:
     """From now on no price can be read."""
-    node.engine.transact(lambda work: work.run("DROP TABLE prices"))
+    node.engine.transact(lambda work: work.run("DROP TABLE prices"), alone=())
 
 
 def settled(node: Node, exchange: Exchange) -> dict[str, object]:

@@ -137,7 +137,7 @@ def _remember(node: Node, turns: int) -> None:
         node.recall.keep(NAMESPACE, record, keys, durable=True)
     node.engine.flush()
     for copied in _lots(SEEDS, turns):
-        node.engine.transact(lambda work, copied=copied: _copy(work, copied))
+        node.engine.transact(lambda work, copied=copied: _copy(work, copied), alone=())
         node.engine.flush()
 
 

@@ -126,18 +126,20 @@ def seed(store: Engine, admin: Admin) -> None:
             for _ in range(_busy(random, ago))
         ]
         entries.sort(key=lambda entry: entry.at)
-        store.transact(lambda work, entries=entries: _write(work, entries))
+        store.transact(lambda work, entries=entries: _write(work, entries), alone=())
         if ago < RECORDED_DAYS:
             records = [add_record(_record(random, entry)) for entry in entries]
-            store.transact(lambda work, records=records: [work.run(*record) for record in records])
+            store.transact(
+                lambda work, records=records: [work.run(*record) for record in records], alone=()
+            )
     lin = people[0]
     talk = [
         _step(_entry(random, now, lin, keys[lin["id"]]), number, now)
         for number in range(len(TALK_STEPS))
     ]
-    store.transact(lambda work: _write(work, talk))
+    store.transact(lambda work: _write(work, talk), alone=())
     lessons = [msgspec.structs.replace(lesson, learned_at=now - DAY_MS // 2) for lesson in LESSONS]
-    store.transact(lambda work: [work.run(*keep_lesson(lesson)) for lesson in lessons])
+    store.transact(lambda work: [work.run(*keep_lesson(lesson)) for lesson in lessons], alone=())
 
 
 def _step(entry: Entry, number: int, now: int) -> Entry:

@@ -364,7 +364,7 @@ def test_what_an_upstream_taught_is_read_and_forgotten(walk: Walk, busy: Gateway
         learned_at=1_790_000_000_000,
     )
     with closing(open_engine(f"sqlite:{busy.directory}/adapter.db")) as store:
-        store.transact(lambda work: work.run(*keep_lesson(lesson)))
+        store.transact(lambda work: work.run(*keep_lesson(lesson)), alone=())
     page = enter(walk, busy, width=390).go("/admin/upstreams")
     lessons = page.locator("#lessons")
     expect(lessons).to_contain_text("All turns get empty reasoning if theirs is unknown.")

@@ -158,7 +158,7 @@ def write(gateway: Gateway, **fields: object) -> None:
     """An entry of the ledger as a data plane would have written it."""
     entry = Entry(exchange=secrets.token_hex(16), **fields)  # type: ignore[arg-type]
     with closing(open_engine(f"sqlite:{gateway.directory}/adapter.db")) as store:
-        store.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
+        store.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())
 
 
 @pytest.mark.parametrize("field", [*FIELDS, "outcome", "why"])

@@ -251,7 +251,7 @@ class Amnesia(Loopback):
     def _forget(self) -> None:
         self.gateway.kill()
         engine = open_engine(f"sqlite:{self.gateway.directory}/adapter.db")
-        engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+        engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
         engine.close()
         if self.loses_key:
             (self.gateway.directory / "secret.key").unlink()

@@ -60,7 +60,7 @@ def limited(gateway: Gateway, username: str, **limits: int) -> str:
         for name, limit in limits.items():
             sql = f"UPDATE users SET {name} = :limit WHERE username = :username"
             given = {"limit": limit, "username": username}
-            engine.transact(lambda work, sql=sql, given=given: work.run(sql, given))
+            engine.transact(lambda work, sql=sql, given=given: work.run(sql, given), alone=())
     return key
 
 

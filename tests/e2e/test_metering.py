@@ -207,7 +207,7 @@ def test_killing_the_data_plane_loses_no_settled_row(gateway: Gateway, books: En
 
 def give_quota(books: Engine, name: str, tokens: int) -> None:
     sql = "UPDATE users SET quota_tokens = :tokens WHERE username = :name"
-    books.transact(lambda work: work.run(sql, {"tokens": tokens, "name": name}))
+    books.transact(lambda work: work.run(sql, {"tokens": tokens, "name": name}), alone=())
 
 
 def spent(books: Engine, name: str) -> int:

@@ -82,7 +82,7 @@ def test_a_client_that_carries_its_reasoning_needs_no_table(fresh: Served[Strict
 
 def empty(directory: Path) -> None:
     engine = open_engine(f"sqlite:{directory}/adapter.db")
-    engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     engine.close()
 
 

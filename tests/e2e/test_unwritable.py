@@ -41,7 +41,7 @@ def books(gateway: Gateway) -> Iterator[Engine]:
     """
     with closing(open_engine(f"sqlite:{gateway.directory}/adapter.db")) as engine:
         sql = "INSERT INTO learned (endpoint, value, learned_at) VALUES ('filler', :value, 0)"
-        engine.transact(lambda work: work.run(sql, {"value": FILLER}))
+        engine.transact(lambda work: work.run(sql, {"value": FILLER}), alone=())
         yield engine
 
 
@@ -70,7 +70,7 @@ def locked(gateway: Gateway) -> Iterator[None]:
 
 def limit(books: Engine, name: str, *, concurrency: int | None = 1) -> None:
     sql = "UPDATE users SET quota_tokens = 1000000, concurrency = :most WHERE username = :name"
-    books.transact(lambda work: work.run(sql, {"name": name, "most": concurrency}))
+    books.transact(lambda work: work.run(sql, {"name": name, "most": concurrency}), alone=())
 
 
 def post(

@@ -43,7 +43,7 @@ async def _round(port: int, key: str, number: int) -> int:
 
 def _limit(books: Engine, quota: int) -> None:
     sql = "UPDATE users SET quota_tokens = :quota WHERE username = 'ada'"
-    books.transact(lambda work: work.run(sql, {"quota": quota}))
+    books.transact(lambda work: work.run(sql, {"quota": quota}), alone=())
 
 
 def _spent(books: Engine) -> int:

@@ -196,7 +196,7 @@ def scene_of_one() -> Iterator[Scene]:
         scene = Scene(Path(folder), tctx.options)
         stack.callback(scene.node.engine.close)
         limited = "UPDATE users SET quota_tokens = 1000000000, concurrency = 1"
-        scene.node.engine.transact(lambda work: work.run(limited))
+        scene.node.engine.transact(lambda work: work.run(limited), alone=())
         yield scene
 
 

@@ -78,7 +78,7 @@ def _fill(books: Engine, at: int) -> None:
     """What is written next is far behind in the database's log."""
     sql = "INSERT INTO learned (endpoint, value, learned_at) VALUES (:endpoint, :value, 0)"
     row = {"endpoint": f"filler {at}", "value": FILLER}
-    books.transact(lambda work: work.run(sql, row))
+    books.transact(lambda work: work.run(sql, row), alone=())
 
 
 def _are_entered(books: Engine, count: int) -> bool:

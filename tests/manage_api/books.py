@@ -71,4 +71,6 @@ class Books:
         self._run(add_record(AuditRecord(**usual | who | members, text=text, conversation=packed)))
 
     def _run(self, *statements: Statement) -> None:
-        self._store.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+        self._store.transact(
+            lambda work: [work.run(sql, params) for sql, params in statements], alone=()
+        )

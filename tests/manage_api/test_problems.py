@@ -13,7 +13,7 @@ from tests.manage_api.world import Person
 async def test_an_unexpected_error_is_logged_and_not_shown(
     client: AsyncTestClient, ada: Person, store: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.transact(lambda transaction: transaction.run("DROP TABLE users"))
+    store.transact(lambda transaction: transaction.run("DROP TABLE users"), alone=())
 
     answer = await client.post("/api/login", json=ada.credentials)
 

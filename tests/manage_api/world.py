@@ -109,7 +109,9 @@ class People:
             prompt_tokens=tokens,
             cost_micros=cost_micros,
         )
-        self._store.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
+        self._store.transact(
+            lambda work: [work.run(*statement) for statement in settle(entry)], alone=()
+        )
 
 
 def bearer(credential: str) -> dict[str, str]:
@@ -134,4 +136,4 @@ def remember(store: Engine, times: list[int]) -> None:
         sql, params = keep_turn(
             token=f"{at}", namespace=b"n", complete=True, length=1, body=b"x" * 100_000, now=time
         )
-        store.transact(lambda work, sql=sql, params=params: work.run(sql, params))
+        store.transact(lambda work, sql=sql, params=params: work.run(sql, params), alone=())

@@ -87,7 +87,7 @@ async def _check_database(installation: Installation) -> Finding:
     if damage != "ok":
         return damaged(damage)
     try:
-        await asyncio.to_thread(installation.store.transact, lambda _: None)
+        await asyncio.to_thread(installation.store.transact, lambda _: None, alone=())
     except StoreError as error:
         return fault(
             "database",

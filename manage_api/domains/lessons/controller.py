@@ -13,6 +13,7 @@ from manage_api.domains.lessons.schemas import LessonView
 from manage_api.paging import Page
 from manage_api.sidecar import Sidecar
 from shared.store.lessons import forget_lesson, read_lessons
+from shared.store.versions import change_topic
 
 __all__ = ("LessonsController",)
 
@@ -41,5 +42,5 @@ class LessonsController(Controller):
         if not keys:
             raise NotFoundException("There is no such lesson.")
         await asyncio.to_thread(
-            sidecar.store.transact, lambda work: work.run(*forget_lesson(keys[0]))
+            change_topic, sidecar.store, "learned", lambda work: work.run(*forget_lesson(keys[0]))
         )

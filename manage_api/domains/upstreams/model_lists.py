@@ -16,6 +16,7 @@ from shared.store.upstream_models import (
     keep_listing,
     upstreams_with_listing,
 )
+from shared.store.versions import change_topic, changed
 
 __all__ = ("ModelLists", "keep")
 
@@ -111,7 +112,9 @@ class ModelLists:
         self._names = names
         for name in self._asked.keys() - names:
             del self._asked[name]
-        store.write_later([forget_listing(name) for name in upstreams_with_listing(store) - names])
+        gone = upstreams_with_listing(store) - names
+        if gone:
+            store.write_later([*map(forget_listing, gone), changed("configuration")])
 
 
 async def keep(sidecar: Sidecar, upstream: Upstream, report: UpstreamReport) -> None:
@@ -128,7 +131,9 @@ async def keep(sidecar: Sidecar, upstream: Upstream, report: UpstreamReport) -> 
             status=next((key.status or 0 for key in report.keys if not key.works), 0),
         )
     )
-    await asyncio.to_thread(sidecar.store.transact, lambda work: work.run(*statement))
+    await asyncio.to_thread(
+        change_topic, sidecar.store, "configuration", lambda work: work.run(*statement)
+    )
 
 
 async def _report(sidecar: Sidecar, upstream: Upstream) -> UpstreamReport:

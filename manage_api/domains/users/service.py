@@ -7,6 +7,7 @@ from shared.model import Limits, Role, Scope, User, VirtualKey
 from shared.security.keys import digest, mint_key, suffix
 from shared.store.accounts import insert_user
 from shared.store.engine import Engine, Transaction
+from shared.store.versions import change_topic
 from shared.store.virtual_keys import insert_key, oldest_key, renew_key
 
 __all__ = ("give_key", "open_account", "regenerate_key")
@@ -49,7 +50,7 @@ def open_account(
         )
         return user, secret
 
-    return engine.transact(work)
+    return change_topic(engine, "accounts", work)
 
 
 def give_key(
@@ -67,18 +68,17 @@ def give_key(
 
     Raises StoreError for an unknown account, AdminsOnly for a scope it may not have.
     """
-    return engine.transact(
-        partial(
-            _give_key,
-            user_id=user_id,
-            name=name,
-            scope=scope,
-            now=now,
-            expires_at=expires_at,
-            models=models,
-            limits=limits,
-        )
+    work = partial(
+        _give_key,
+        user_id=user_id,
+        name=name,
+        scope=scope,
+        now=now,
+        expires_at=expires_at,
+        models=models,
+        limits=limits,
     )
+    return change_topic(engine, "accounts", work)
 
 
 def regenerate_key(engine: Engine, *, user_id: int, key_id: int | None, now: int) -> str | None:
@@ -100,7 +100,7 @@ def regenerate_key(engine: Engine, *, user_id: int, key_id: int | None, now: int
             return None
         return secret
 
-    return engine.transact(work)
+    return change_topic(engine, "accounts", work)
 
 
 def _give_key(transaction: Transaction, **fields: Any) -> tuple[VirtualKey, str]:

@@ -61,7 +61,7 @@ def test_a_stored_answer_that_is_not_there_is_not_found(line: Line, key: str) ->
 
 
 def limit(node: Node, limits: str) -> None:
-    node.engine.transact(lambda work: work.run(f"UPDATE users SET {limits}"))
+    node.engine.transact(lambda work: work.run(f"UPDATE users SET {limits}"), alone=())
 
 
 def test_questions_without_an_upstream_count_for_the_minute_too(

@@ -301,7 +301,7 @@ def test_a_body_that_had_to_make_room_is_told_so_at_its_end(
 def test_a_call_that_a_quota_has_no_room_for_asks_no_upstream(
     line: Line, key: str, node: Node
 ) -> None:
-    node.engine.transact(lambda work: work.run("UPDATE users SET quota_tokens = 5"))
+    node.engine.transact(lambda work: work.run("UPDATE users SET quota_tokens = 5"), alone=())
     line.says(request(key))
     assert line.answer.startswith(b"HTTP/1.1 429")
     assert b"is too small for this request" in line.answer

@@ -238,7 +238,9 @@ def test_a_database_that_cannot_be_written_holds_nothing_back(line: Line) -> Non
 
 
 def test_a_caller_with_a_quota_is_told_that_the_books_stay_busy(scene: Scene) -> None:
-    scene.node.engine.transact(lambda work: work.run("UPDATE users SET quota_tokens = 1000000"))
+    scene.node.engine.transact(
+        lambda work: work.run("UPDATE users SET quota_tokens = 1000000"), alone=()
+    )
     line = scene.line()
     with scene.busy():
         line.says(request(scene.key))

@@ -117,7 +117,7 @@ def test_a_signature_that_a_client_carries_before_the_calls_stands_beside_its_ca
     talk = Dialogue(desk, wire_format)
     talk.hear(talk.open(), turn("gemini", OWN, "I look.", 1))
     talk.split()
-    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     desk.restart()
     calls = calls_of(sent(talk.open())["messages"])
     assert [one["extra_content"] for one in calls] == [
@@ -167,7 +167,7 @@ def test_a_copy_of_another_family_s_model_is_not_sent(
     talk = Dialogue(desk, wire_format)
     talk.hear(talk.open(), answer(kind, OWN))
     talk.say("Go on.")
-    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     desk.restart()
     talk.model = "n"
     exchange = talk.open()
@@ -185,7 +185,7 @@ def test_a_family_s_other_models_read_a_copy(desk: Desk, wire_format: str) -> No
     talk = Dialogue(desk, wire_format)
     talk.hear(talk.open(), answer("deepseek-v4", OWN))
     talk.say("Go on.")
-    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     desk.restart()
     desk.upstreams = (upstream(profile="kimi-thinking"),)
     assert OWN in talk.open().outgoing.body.decode()
@@ -231,6 +231,6 @@ def test_what_is_kept_of_a_turn_that_nobody_knows_is_sent(desk: Desk) -> None:
     said = {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": OWN}
     known.hear(known.open(), completion(Turn(reasoning=None), "m", message=said))
     known.model = "n"
-    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     desk.restart()
     assert OWN in known.open().outgoing.body.decode()

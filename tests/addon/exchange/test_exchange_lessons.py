@@ -332,7 +332,7 @@ def test_a_lesson_about_pictures_fades_too(desk: Desk) -> None:
 def test_what_was_forgotten_while_it_was_tried_stays_forgotten(taught: Desk) -> None:
     exchange = taught.open(cold("one"))
     [lesson] = taught.written_lessons()
-    taught.memory.engine.transact(lambda work: work.run(*forget_lesson(lesson.key)))
+    taught.memory.engine.transact(lambda work: work.run(*forget_lesson(lesson.key)), alone=())
     taught.lessons.refresh()
     assert exchange.refused(400, {}, MISSING) == Again()
     whole(exchange, SAYING)
@@ -349,7 +349,7 @@ def test_what_an_earlier_version_switched_off_for_everybody_is_on_again(desk: De
         "endpoint": "one deepseek-v4-pro",
         "value": json.dumps({"profile": "glm", "policy": policy}),
     }
-    desk.memory.engine.transact(lambda work: work.run(sql, old))
+    desk.memory.engine.transact(lambda work: work.run(sql, old), alone=())
     restart(desk)
     assert not is_off(sent(desk.open(COLD)))
     assert carried(sent(desk.open(COLD))) == [None]

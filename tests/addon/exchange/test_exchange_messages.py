@@ -84,7 +84,7 @@ def test_a_thinking_client_gets_blocks_that_restore_their_reasoning_without_the_
     ]
     assert [block["type"] for block in content] == ["thinking", "text", "tool_use"]
     assert (content[0]["thinking"], content[0]["signature"][:4]) == ("thought of a call", "tb1.")
-    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     desk.restart()
     messages = sent(asked(desk, [ASKED, *using(content)]))["messages"]
     assert messages[1][FIELD] == "thought of a call"

@@ -351,7 +351,7 @@ def test_a_refusal_of_state_leaves_the_words_of_other_turns(
     if keeps == "dropping":
         talk.forget_reasoning()
     elif keeps != "keeping":
-        desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+        desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
         desk.restart()
     exchange = talk.open()
     assert refused(exchange, SIGNATURE)

@@ -88,7 +88,7 @@ def test_what_a_chat_upstream_thought_is_restored_for_a_responses_client(desk: D
 def test_a_client_that_carries_its_copy_needs_no_table(desk: Desk) -> None:
     items = output(asked(desk, [ASKED], include=["reasoning.encrypted_content"]), CALLING)
     assert "thought of a call" not in items[0]["encrypted_content"]
-    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     desk.restart()
     assert carried(asked(desk, [ASKED, *items, result(items)])) == ["thought of a call"]
 
@@ -174,7 +174,7 @@ def test_a_call_of_a_tool_with_a_kind_of_its_own_gets_its_thought_back(desk: Des
 
 def test_a_request_goes_on_from_an_answer_and_what_was_thought_of_it(desk: Desk) -> None:
     told = json.loads(whole(asked(desk, [ASKED]), CALLING).body)
-    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    desk.memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     desk.restart()
     exchange = asked(desk, [result(told["output"])], previous_response_id=told["id"])
     assert carried(exchange) == ["thought of a call"]

@@ -30,7 +30,7 @@ def listened(
         if sealed:
             for table in ("recall_turns", "prices", "token_ratios"):
                 desk.memory.engine.transact(
-                    lambda work, table=table: work.run(f"DROP TABLE {table}")
+                    lambda work, table=table: work.run(f"DROP TABLE {table}"), alone=()
                 )
         return found
 

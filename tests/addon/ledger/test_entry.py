@@ -107,7 +107,7 @@ def test_an_answer_that_is_not_counted_is_guessed_from_its_bytes(desk: Desk) -> 
 
 def test_the_guess_goes_by_what_the_model_was_seen_to_count(desk: Desk) -> None:
     statement = learn_ratio(MODEL, Ratio(2000, 1000, 1000, 1000))
-    desk.memory.engine.transact(lambda work: work.run(*statement))
+    desk.memory.engine.transact(lambda work: work.run(*statement), alone=())
     exchange = desk.open(principal=CALLER, stream=True)
     without_usage(exchange, SAYING)
     entry = entered(desk, exchange)

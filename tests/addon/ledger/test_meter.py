@@ -315,10 +315,14 @@ def test_what_fails_on_the_way_into_the_books_holds_nothing(desk: Desk) -> None:
     limited = caller(quota_tokens=1000, concurrency=1)
     ticket = desk.meter.admit(limited)
     one = desk.meter.open(limited, begun(desk), ticket, known(desk), size=BODY, max_tokens=50)
-    desk.memory.engine.transact(lambda work: work.run("ALTER TABLE open_exchanges RENAME TO away"))
+    desk.memory.engine.transact(
+        lambda work: work.run("ALTER TABLE open_exchanges RENAME TO away"), alone=()
+    )
     with pytest.raises(Exception, match="open_exchanges"):
         desk.meter.reserve(one)
-    desk.memory.engine.transact(lambda work: work.run("ALTER TABLE away RENAME TO open_exchanges"))
+    desk.memory.engine.transact(
+        lambda work: work.run("ALTER TABLE away RENAME TO open_exchanges"), alone=()
+    )
     desk.meter.settle(begun(desk), one, None)
     assert opened(desk, limited, "x2").reserved
 

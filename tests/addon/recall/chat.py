@@ -81,7 +81,10 @@ class Memory:
         """Lose one turn, as pruning does, and everything held in memory."""
         self.engine.flush()
         self.engine.transact(
-            lambda work: work.run("DELETE FROM recall_turns WHERE token = :token", {"token": token})
+            lambda work: work.run(
+                "DELETE FROM recall_turns WHERE token = :token", {"token": token}
+            ),
+            alone=(),
         )
         self.restart()
 

@@ -84,7 +84,7 @@ def test_a_lesson_counts_while_the_database_is_locked_and_is_written_after(memor
 def test_a_lesson_that_another_program_forgets_no_longer_counts(memory: Memory) -> None:
     learnt = lessons(memory)
     learnt.change(Change(None, lesson()))
-    memory.engine.transact(lambda work: work.run(*forget_lesson(lesson().key)))
+    memory.engine.transact(lambda work: work.run(*forget_lesson(lesson().key)), alone=())
     learnt.refresh()
     assert learnt.policy(ENDPOINT, PROFILES["glm"]) == Policy("omit")
 
@@ -107,7 +107,7 @@ def test_a_lesson_under_another_profile_is_ignored(memory: Memory) -> None:
 
 def keep_row(memory: Memory, value: str) -> None:
     sql = "INSERT INTO learned (endpoint, value, learned_at) VALUES ('one m', :value, 7)"
-    memory.engine.transact(lambda work: work.run(sql, {"value": value}))
+    memory.engine.transact(lambda work: work.run(sql, {"value": value}), alone=())
 
 
 @pytest.mark.parametrize(

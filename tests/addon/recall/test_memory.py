@@ -134,7 +134,7 @@ def small(tmp_path: Path) -> Iterator[Memory]:
 def held(memory: Memory) -> list[int]:
     """Which turns are in memory: those that are still known when the table has lost all."""
     memory.engine.flush()
-    memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"))
+    memory.engine.transact(lambda work: work.run("DELETE FROM recall_turns"), alone=())
     return [
         number for number in range(50) if memory.recall.turns(NAMESPACE, [record(number).token])
     ]

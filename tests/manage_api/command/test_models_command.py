@@ -28,7 +28,7 @@ def thinkback(tmp_path: Path, url: str) -> Command:
     )
     with closing(open_engine(url)) as engine:
         add_upstream(engine, load_secret(tmp_path / "data"), stored, 1)
-        engine.transact(lambda work: work.run(*keep_listing(listing)))
+        engine.transact(lambda work: work.run(*keep_listing(listing)), alone=())
     return Command(tmp_path)
 
 

@@ -72,7 +72,7 @@ async def test_what_an_upstream_lists_is_in_the_instructions_and_offered_for_key
         listed_at=1,
         models=("glm-6", "other"),
     )
-    store.transact(lambda work: work.run(*keep_listing(listing)))
+    store.transact(lambda work: work.run(*keep_listing(listing)), alone=())
     page = await dashboard(client, people.add("grace", models=("glm*",)))
 
     assert "claude --model glm-6" in page

@@ -106,9 +106,9 @@ async def test_health_tells_how_upstreams_answer(
         status=401,
     )
     unasked = await text_of(client, admin_session, "/admin/health")
-    store.transact(lambda work: work.run(*keep_listing(listing)))
+    store.transact(lambda work: work.run(*keep_listing(listing)), alone=())
     failing = await text_of(client, admin_session, "/admin/health")
-    store.transact(lambda work: work.run(*keep_listing(replace(listing, status=404))))
+    store.transact(lambda work: work.run(*keep_listing(replace(listing, status=404))), alone=())
     without_list = await text_of(client, admin_session, "/admin/health")
 
     assert "upstreams-title" not in unasked
@@ -124,7 +124,7 @@ async def test_health_tells_versions_and_both_programs_by_name(
 ) -> None:
     none_yet = await text_of(client, admin_session, "/admin/health")
     node = "INSERT INTO nodes VALUES ('<b>node', '0.1', 1, 2)"
-    store.transact(lambda work: work.run(node))
+    store.transact(lambda work: work.run(node), alone=())
 
     text = await text_of(client, admin_session, "/admin/health")
 
@@ -166,7 +166,7 @@ async def test_what_can_t_be_used_is_told(
     client: AsyncTestClient, admin_session: str, store: Engine
 ) -> None:
     stored = "INSERT INTO settings (name, value, updated_at) VALUES ('audit.mode', '\"<i>\"', 1)"
-    store.transact(lambda work: work.run(stored))
+    store.transact(lambda work: work.run(stored), alone=())
 
     text = await text_of(client, admin_session, "/admin/health")
 

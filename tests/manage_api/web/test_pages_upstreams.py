@@ -71,7 +71,7 @@ async def test_what_an_upstream_lists_is_shown_and_offered(
         "1, 1, '[\"glm-6\", \"<b>\"]', 'Key …1111: <i>.', 401)"
     )
     before = await text_of(client, admin_session, "/admin/upstreams")
-    store.transact(lambda work: work.run(listing))
+    store.transact(lambda work: work.run(listing), alone=())
     after = await text_of(client, admin_session, "/admin/upstreams")
     form = await text_of(client, admin_session, "/admin/upstreams/config%3Aopen")
     price = await text_of(client, admin_session, "/admin/upstreams/prices/form")
@@ -131,7 +131,7 @@ async def test_a_resting_key_is_shown_with_the_reason(
     statement = rest(
         "a b <b>", "sk-of-the-file-4444", clock.now_ms() + 60_000, "it was <i>answered</i> with 429"
     )
-    store.transact(lambda work: work.run(*statement))
+    store.transact(lambda work: work.run(*statement), alone=())
 
     text = await text_of(client, admin_session, "/admin/upstreams")
 
@@ -221,7 +221,7 @@ async def test_what_upstreams_taught_is_shown_with_a_button_to_forget_it(
         words="<script>alert(1) is missing",
         learned_at=1_700_000_000_000,
     )
-    store.transact(lambda work: work.run(*keep_lesson(lesson)))
+    store.transact(lambda work: work.run(*keep_lesson(lesson)), alone=())
 
     text = await text_of(client, admin_session, "/admin/upstreams")
 
@@ -256,7 +256,7 @@ async def test_a_key_is_in_use_once_it_was_asked(
     before = await text_of(client, admin_session, "/admin/upstreams")
     write(store, ada, 1, upstream="all", upstream_key="2222")
     after = await text_of(client, admin_session, "/admin/upstreams")
-    store.transact(lambda work: work.run("UPDATE ledger SET id = 2"))
+    store.transact(lambda work: work.run("UPDATE ledger SET id = 2"), alone=())
     later = await text_of(client, admin_session, "/admin/upstreams")
 
     words = ("in use", "never asked", "not asked lately")

@@ -113,7 +113,7 @@ async def test_an_error_of_ours_is_a_page_too(
     client: AsyncTestClient, store: Engine, ada: Person
 ) -> None:
     headers = bearer(ada.key)
-    store.transact(lambda work: work.run("DROP TABLE usage_daily"))
+    store.transact(lambda work: work.run("DROP TABLE usage_daily"), alone=())
 
     answer = await client.get("/dashboard", headers=headers)
 

@@ -44,4 +44,4 @@ def write(store: Engine, person: Person, at: int, **fields: Any) -> None:
         username=person.user.username,
         **fields,
     )
-    store.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
+    store.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())

@@ -206,7 +206,8 @@ def test_models_and_limits_are_kept_with_the_account(engine: Engine) -> None:
             now=1,
             models=("deepseek-*", "模型"),
             limits=LIMITS,
-        )
+        ),
+        alone=(),
     )
     assert (made.models, made.limits) == (("deepseek-*", "模型"), LIMITS)
     assert find_user(engine, made.id) == made

@@ -29,7 +29,7 @@ def answer(answer_id: str = "resp_1", **changes: Any) -> StoredAnswer:
 
 
 def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
 
 
 def found(

@@ -36,7 +36,7 @@ def record(exchange: str = "x", text: str = "hello", **changes: Any) -> AuditRec
 
 
 def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
 
 
 def add(engine: Engine, *texts: str, **changes: Any) -> None:

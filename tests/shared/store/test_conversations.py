@@ -15,7 +15,7 @@ NOON = 1_795_176_000_000
 
 
 def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
 
 
 def entry(exchange: str, conversation: str = "c", **members: Any) -> Entry:

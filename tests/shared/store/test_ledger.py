@@ -39,7 +39,7 @@ DAY = 86_400_000
 
 
 def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
 
 
 def entry(exchange: str = "x1", **members: Any) -> Entry:
@@ -194,7 +194,7 @@ def test_what_runs_is_reserved_until_it_is_settled(engine: Engine) -> None:
         == balance_of(engine, "key:3", "day", NOON)
         == held
     )
-    assert engine.transact(lambda work: balance_in(work, "user:7", "day", NOON)) == held
+    assert engine.transact(lambda work: balance_in(work, "user:7", "day", NOON), alone=()) == held
     run(engine, *settle(entry("x1")), *settle(entry("x2")))
     assert balance_of(engine, "user:7", "day", NOON) == Balance(tokens=240, cost_micros=100)
 
@@ -220,18 +220,18 @@ def test_a_dead_nodes_reservations_no_longer_count_and_its_exchanges_are_settled
     later = NOON + 5000 + DEAD_AFTER_MS
     assert balance_of(engine, "user:7", "day", later - 1).reserved_tokens == 500
     assert balance_of(engine, "user:7", "day", later).reserved_tokens == 0
-    assert engine.transact(lambda work: settle_lost(work, later - 1)) == 0
-    assert engine.transact(lambda work: settle_lost(work, later)) == 1
+    assert engine.transact(lambda work: settle_lost(work, later - 1), alone=()) == 0
+    assert engine.transact(lambda work: settle_lost(work, later), alone=()) == 1
     lost = entry(status=0, error_class="lost", estimated=True, duration_ms=5000)
     assert (ledger(engine), spent(engine)) == ([lost], (120, 50))
-    assert engine.transact(lambda work: settle_lost(work, later)) == 0
+    assert engine.transact(lambda work: settle_lost(work, later), alone=()) == 0
 
 
 def test_what_had_come_is_not_lost_with_its_node(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"), opening("x2"))
     run(engine, note_progress(entry("x1", prompt_tokens=100, completion_tokens=700, cost_micros=9)))
     assert balance_of(engine, "user:7", "day", NOON).reserved_tokens == 800 + 500
-    engine.transact(lambda work: settle_lost(work, NOON + DEAD_AFTER_MS))
+    engine.transact(lambda work: settle_lost(work, NOON + DEAD_AFTER_MS), alone=())
     rows = {one.exchange: (one.completion_tokens, one.error_class) for one in ledger(engine)}
     assert rows["x1"] == (700, "lost")
 
@@ -245,19 +245,19 @@ def test_progress_that_comes_after_the_settlement_changes_nothing(engine: Engine
 
 def test_a_node_that_only_slept_settles_nothing_twice(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"))
-    engine.transact(lambda work: settle_lost(work, NOON + DEAD_AFTER_MS))
+    engine.transact(lambda work: settle_lost(work, NOON + DEAD_AFTER_MS), alone=())
     run(engine, *settle(entry("x1")))
     assert (len(ledger(engine)), spent(engine)) == (1, (120, 50))
 
 
 def test_an_exchange_of_a_node_nobody_knows_is_lost_at_once(engine: Engine) -> None:
     run(engine, opening("x1", node="gone"))
-    assert engine.transact(lambda work: settle_lost(work, NOON)) == 1
+    assert engine.transact(lambda work: settle_lost(work, NOON), alone=()) == 1
 
 
 def test_a_living_nodes_exchanges_stay_open_however_long_they_take(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"), beat("n1", "1", NOON, NOON + DAY))
-    assert engine.transact(lambda work: settle_lost(work, NOON + DAY)) == 0
+    assert engine.transact(lambda work: settle_lost(work, NOON + DAY), alone=()) == 0
 
 
 @settings(max_examples=25, deadline=None)

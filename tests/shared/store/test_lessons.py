@@ -18,7 +18,7 @@ EMPTY = replace(PICTURES, kind="empty", scope="calls")
 
 
 def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
 
 
 def test_lessons_are_found_in_order_and_replaced(engine: Engine) -> None:

@@ -60,7 +60,7 @@ def test_all_that_is_wanted_comes_at_once(engine: Engine) -> None:
         add_answer(ANSWER),
         learn_ratio("m", Ratio(8, 2, 4, 1)),
     ]
-    engine.transact(lambda work: [work.run(*statement) for statement in statements])
+    engine.transact(lambda work: [work.run(*statement) for statement in statements], alone=())
     found = look_up(engine, ALL)
     assert found.turns == {NAMESPACE: {"turn": (b"body", 3)}, b"user:2": {}}
     assert found.tokens == {b"key": ["turn"], b"none": []}
@@ -98,7 +98,7 @@ def test_callers_and_what_they_have_spent_are_looked_up_too(engine: Engine) -> N
 
 def test_what_is_left_out_is_not_read(engine: Engine) -> None:
     for table in ("recall_turns", "recall_keys", "recall_sent", "answers", "token_ratios"):
-        engine.transact(lambda work, table=table: work.run(f"DROP TABLE {table}"))
+        engine.transact(lambda work, table=table: work.run(f"DROP TABLE {table}"), alone=())
     found = look_up(
         engine, Wanted(price=PriceWanted(upstream="up", host="h", model="m", day=20260101))
     )

@@ -13,7 +13,7 @@ def add(engine: Engine, name: str) -> None:
 
 
 def run(engine: Engine, sql: str) -> None:
-    engine.transact(lambda transaction: transaction.run(sql))
+    engine.transact(lambda transaction: transaction.run(sql), alone=())
 
 
 def test_an_empty_database_stores_nothing(engine: Engine) -> None:

@@ -30,7 +30,8 @@ def long(engine: Engine) -> Engine:
             SELECT CAST(n AS BLOB), CASE WHEN n % 700 = 0 OR n = 1 THEN 'rare' ELSE 'common' END, n FROM numbers
             """,
             {"rows": ROWS},
-        )
+        ),
+        alone=(),
     )
     return engine
 
@@ -115,7 +116,7 @@ def test_no_row_is_left_out_or_seen_twice(long: Engine, finds: list[str], limit:
 
 @pytest.mark.parametrize("gone", ["used_at <= 1500", "used_at > 1500"], ids=["oldest", "newest"])
 def test_pages_end_where_rows_were_deleted(long: Engine, gone: str) -> None:
-    long.transact(lambda work: work.run(f"DELETE FROM recall_sent WHERE {gone}"))
+    long.transact(lambda work: work.run(f"DELETE FROM recall_sent WHERE {gone}"), alone=())
     pages = walk(long, finds=[], sifts=["value = 'nothing'"], limit=3)
     assert [following for _, following in pages] == ([] if "<=" in gone else [501]) + [None]
 

@@ -31,7 +31,7 @@ NAMESPACE = b"namespace"
 
 
 def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
 
 
 def turn(

@@ -59,7 +59,7 @@ def entry(exchange: str, **members: Any) -> Entry:
 
 
 def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements])
+    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
 
 
 def settled(engine: Engine, **members: Any) -> Entry:

@@ -2,6 +2,7 @@
 when the disk does not.
 """
 
+import asyncio
 import os
 import signal
 import threading
@@ -13,12 +14,13 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2
 
-from shared.errors import StoreError
+from shared.errors import Busy, StoreError
 from shared.store import open_engine
 from shared.store.engine import Engine, Transaction
 from shared.store.sqlite import SqliteEngine, connect, database_path, prepare_file
 from tests.shared.processes import run_together, start
 from tests.shared.store.learned import COUNT, ENDPOINTS, learn, refused
+from tests.support.database import full_disk
 from tests.support.gateway import eventually
 
 
@@ -138,7 +140,7 @@ def test_try_write_raises_what_is_wrong_and_leaves_nothing(engine: Engine) -> No
 
 
 def test_try_write_does_not_wait_for_a_transaction_of_the_same_program(engine: Engine) -> None:
-    assert engine.transact(lambda _: engine.try_write([learn("a")])) is False
+    assert engine.transact(lambda _: engine.try_write([learn("a")]), alone=()) is False
 
 
 def test_no_write_overtakes_an_earlier_one(engine: Engine) -> None:
@@ -167,7 +169,9 @@ def test_a_closed_database_takes_no_writes(engine: Engine) -> None:
 
 def test_a_transaction_returns_what_its_work_returns(engine: Engine) -> None:
     sql, params = learn("a")
-    rows = engine.transact(lambda transaction: transaction.run(sql + " RETURNING endpoint", params))
+    rows = engine.transact(
+        lambda transaction: transaction.run(sql + " RETURNING endpoint", params), alone=()
+    )
     assert rows == [("a",)]
     assert engine.read(COUNT) == [(1,)]
 
@@ -178,13 +182,13 @@ def test_a_transaction_whose_work_raises_leaves_nothing(engine: Engine) -> None:
         raise KeyError("a")
 
     with pytest.raises(KeyError):
-        engine.transact(work)
+        engine.transact(work, alone=())
     assert engine.read(COUNT) == [(0,)]
 
 
 def test_transactions_of_many_threads_follow_one_another(engine: Engine) -> None:
     def add(_: int) -> None:
-        engine.transact(work)
+        engine.transact(work, alone=())
 
     def work(transaction: Transaction) -> None:
         ((count,),) = transaction.run(COUNT)
@@ -200,12 +204,14 @@ def test_a_transaction_on_a_database_that_stays_locked_is_refused(
 ) -> None:
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="try again"):
-        hasty.transact(lambda transaction: transaction.run(*learn("a")))
+        hasty.transact(lambda transaction: transaction.run(*learn("a")), alone=())
 
 
 def test_a_transaction_inside_a_transaction_is_refused(hasty: SqliteEngine) -> None:
     with pytest.raises(StoreError, match="busy with another write"):
-        hasty.transact(lambda _: hasty.transact(lambda transaction: transaction.run(*learn("a"))))
+        hasty.transact(
+            lambda _: hasty.transact(lambda work: work.run(*learn("a")), alone=()), alone=()
+        )
 
 
 def test_the_version_changes_when_another_program_writes(
@@ -240,7 +246,9 @@ def test_the_log_is_moved_into_the_database_without_the_loops_help(path: Path) -
 def test_the_log_begins_anew_although_writes_never_pause(path: Path) -> None:
     with closing(open_engine(f"sqlite:{path}")) as engine:
         for number in range(20_000):
-            engine.transact(lambda work, row=learn(str(number), "x" * 2000): work.run(*row))
+            engine.transact(
+                lambda work, row=learn(str(number), "x" * 2000): work.run(*row), alone=()
+            )
         assert Path(f"{path}-wal").stat().st_size < 130_000_000  # half of what was written
 
 
@@ -255,7 +263,7 @@ def test_the_log_is_flushed_to_the_disk_once_for_all_that_was_committed(
 
     monkeypatch.setattr(os, "fdatasync", flush)
     for number in range(3):
-        engine.transact(lambda work, number=number: work.run(*learn(str(number))))
+        engine.transact(lambda work, number=number: work.run(*learn(str(number))), alone=())
     sync(engine)
     assert flushed == [f"{path.name}-wal"]
     sync(engine)
@@ -288,7 +296,7 @@ for number in range(300):
     later = number % 2 or not engine.try_write([(sql, {"value": "now"})])
     if later:
         engine.write_later([(sql, {"value": "later"})])
-    engine.transact(read_and_write)
+    engine.transact(read_and_write, alone=())
 engine.close()
 """
 
@@ -388,7 +396,7 @@ def damaged(path: Path) -> Iterator[SqliteEngine]:
 
 def test_a_damaged_file_refuses_a_transaction_in_words(damaged: SqliteEngine) -> None:
     with pytest.raises(StoreError, match="can't be written"):
-        damaged.transact(lambda work: work.run(*learn("a")), wait=False)
+        damaged.transact(lambda work: work.run(*learn("a")), wait=False, alone=())
 
 
 def test_a_damaged_file_is_told_to_whoever_reads_it(damaged: SqliteEngine) -> None:
@@ -409,3 +417,46 @@ def test_a_damaged_table_costs_only_its_own_writes(
     assert [record.message for record in caplog.records] == [
         "A queued write was refused and dropped (database disk image is malformed)."
     ]
+
+
+async def test_a_commit_is_there_when_it_returns(engine: Engine, other: dbapi2.Connection) -> None:
+    other.execute("BEGIN IMMEDIATE")
+    async with asyncio.TaskGroup() as tasks:
+        committing = tasks.create_task(engine.commit([learn("a")]))
+        await asyncio.sleep(0)
+        assert not committing.done()
+        other.execute("COMMIT")
+    assert other.execute(ENDPOINTS).fetchall() == await engine.fetch(ENDPOINTS) == [("a",)]
+
+
+async def test_a_commit_that_cannot_be_written_says_so(engine: Engine) -> None:
+    with full_disk(), pytest.raises(StoreError, match="can't be written now"):
+        await engine.commit([learn("a")])
+
+
+async def test_a_transaction_is_waited_for_beside_the_loop_as_long_as_is_said(
+    engine: Engine, other: dbapi2.Connection
+) -> None:
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Busy):
+        await engine.transacted(lambda work: work.run(*learn("a")), alone=(), patience_ms=5)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(
+            engine.transacted(lambda work: work.run(COUNT), alone=(), patience_ms=60_000)
+        )
+        await asyncio.sleep(0)
+        other.execute("COMMIT")
+    assert waiting.result() == [(0,)]
+
+
+def test_work_is_committed_as_statements_are(engine: Engine) -> None:
+    def twice(transaction: Transaction) -> None:
+        for name in "ab":
+            transaction.run(*learn(name))
+
+    assert engine.try_write(twice)
+    engine.write_later(lambda work: work.run(*learn("c")))
+    engine.write_later(lambda work: work.run(*learn("a")))
+    assert engine.write_first(lambda work: work.run(*learn("d"))) is None
+    engine.flush()
+    assert engine.read(ENDPOINTS) == [("a",), ("b",), ("d",), ("c",)]

@@ -35,7 +35,7 @@ def listing(
 
 def put(engine: Engine, *what: Listing) -> None:
     for each in what:
-        engine.transact(lambda work, statement=keep_listing(each): work.run(*statement))
+        engine.transact(lambda work, statement=keep_listing(each): work.run(*statement), alone=())
 
 
 def test_the_latest_list_counts(engine: Engine) -> None:
@@ -97,6 +97,6 @@ def test_an_upstream_that_is_no_more_is_forgotten(engine: Engine) -> None:
     put(engine, listing(1, "a"), listing(1, "b", upstream=other))
     assert upstreams_with_listing(engine) == {"deepseek", "mimo"}
 
-    engine.transact(lambda work: work.run(*forget_listing("deepseek")))
+    engine.transact(lambda work: work.run(*forget_listing("deepseek")), alone=())
 
     assert upstreams_with_listing(engine) == {"mimo"}

@@ -50,7 +50,8 @@ def spoil(engine: Engine, column: str, value: Any) -> str:
     engine.transact(
         lambda transaction: transaction.run(
             f"UPDATE upstreams SET {column} = :value", {"value": value}
-        )
+        ),
+        alone=(),
     )
     row = find_upstream(engine, SECRET, upstream_id)
     assert row
@@ -175,7 +176,7 @@ def test_keys_that_were_moved_from_another_row_stay_shut(engine: Engine) -> None
         "UPDATE upstreams SET sealed = (SELECT sealed FROM upstreams WHERE name = 'a') "
         "WHERE name = 'b'"
     )
-    engine.transact(lambda transaction: transaction.run(swap))
+    engine.transact(lambda transaction: transaction.run(swap), alone=())
 
     assert [bool(row.upstream) for row in list_upstreams(engine, SECRET)] == [True, False]
 

@@ -135,7 +135,8 @@ def test_models_and_limits_of_key_and_owner_are_found_with_it(engine: Engine, us
             now=1,
             models=("deepseek-*",),
             limits=LIMITS,
-        )
+        ),
+        alone=(),
     )
     assert (key.models, key.limits) == (("deepseek-*",), LIMITS)
     assert find_key(engine, digest("sk-first")) == (key, owner)
@@ -163,7 +164,7 @@ def test_a_revoked_key_does_not_change(engine: Engine, user: User) -> None:
 def test_a_renewed_key_is_the_same_under_another_secret(engine: Engine, user: User) -> None:
     key = add(engine, user.id, "sk-first")
     assert engine.transact(
-        lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new")
+        lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new"), alone=()
     )
     assert find_key(engine, digest("sk-first")) is None
     assert find_key(engine, digest("sk-new")) == (replace(key, suffix="-new"), user)
@@ -173,7 +174,7 @@ def test_a_revoked_key_is_not_renewed(engine: Engine, user: User) -> None:
     key = add(engine, user.id, "sk-first")
     revoke_key(engine, key.id, 5_000)
     assert not engine.transact(
-        lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new")
+        lambda work: renew_key(work, key.id, digest=digest("sk-new"), suffix="-new"), alone=()
     )
     assert find_key(engine, digest("sk-new")) is None
 
@@ -187,8 +188,8 @@ def test_the_oldest_key_is_one_that_can_be_used(engine: Engine, user: User) -> N
     )
     revoke_key(engine, revoked.id, 1)
     usable = [add(engine, user.id, "4", expires_at=5_001), add(engine, user.id, "5")]
-    assert engine.transact(lambda work: oldest_key(work, user.id, 5_000)) == usable[0].id
-    assert engine.transact(lambda work: oldest_key(work, user.id + 1, 5_000)) is None
+    assert engine.transact(lambda work: oldest_key(work, user.id, 5_000), alone=()) == usable[0].id
+    assert engine.transact(lambda work: oldest_key(work, user.id + 1, 5_000), alone=()) is None
 
 
 @pytest.mark.parametrize(

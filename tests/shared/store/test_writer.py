@@ -73,7 +73,7 @@ def test_what_comes_first_waits_for_a_transaction_of_the_same_program(engine: En
         may_end.wait(10)
 
     with ThreadPoolExecutor(1) as threads:
-        threads.submit(engine.transact, hold)
+        threads.submit(engine.transact, hold, alone=())
         assert begun.wait(10)
         urgent = engine.write_first([learn("a")])
         may_end.set()

@@ -74,7 +74,7 @@ async def test_a_gateway_of_another_version_is_found(
     install: Install, store: Engine, clock: ManualClock
 ) -> None:
     now = clock.now_ms()
-    store.transact(lambda work: work.run(*beat("n", "0.9", now, now)))
+    store.transact(lambda work: work.run(*beat("n", "0.9", now, now)), alone=())
 
     found = await look(install)
 

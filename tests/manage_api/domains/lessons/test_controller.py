@@ -20,7 +20,7 @@ PICTURES = replace(EMPTY, kind="pictures", scope="", words="")
 
 def learn(store: Engine) -> None:
     statements = [keep_lesson(EMPTY), keep_lesson(PICTURES)]
-    store.transact(lambda work: [work.run(*each) for each in statements])
+    store.transact(lambda work: [work.run(*each) for each in statements], alone=())
 
 
 async def test_lessons_are_listed_with_what_taught_them(

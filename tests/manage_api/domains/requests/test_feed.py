@@ -54,7 +54,7 @@ async def test_an_exchange_is_told_when_it_begins_and_when_it_ends(
     async with app.lifespan(), Listener(app, admin) as listener:
         entry = books.open(ada, exchange="x1")
         opened = await listener.event()
-        store.transact(lambda work: [work.run(*statement) for statement in settle(entry)])
+        store.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())
         settled = await listener.event()
 
     assert (opened.name, opened.id, opened.data["id"], opened.data["model"]) == (
@@ -177,7 +177,10 @@ def revoke(store: Engine, root: Person, admin: str) -> None:
 
 def demote(store: Engine, root: Person, admin: str) -> None:
     store.transact(
-        lambda work: work.run("UPDATE users SET role = 'user' WHERE id = :id", {"id": root.user.id})
+        lambda work: work.run(
+            "UPDATE users SET role = 'user' WHERE id = :id", {"id": root.user.id}
+        ),
+        alone=(),
     )
 
 

@@ -159,7 +159,8 @@ async def test_nodes_are_listed_with_when_they_were_seen(
     store.transact(
         lambda work: [
             work.run(*beat(node, "1", 5, now - ago)) for node, ago in (("old", 50_000), ("new", 0))
-        ]
+        ],
+        alone=(),
     )
 
     nodes = (await client.get(HEALTH, headers=admin)).json()["nodes"]

@@ -224,7 +224,8 @@ async def test_a_resting_key_is_shown_with_the_reason(
     store.transact(
         lambda work: work.run(
             *rest("mimo", "sk-second-key-2222", until, "The upstream answered 429.")
-        )
+        ),
+        alone=(),
     )
 
     keys = (await admin("GET", "/1")).json()["keys"]
@@ -241,7 +242,7 @@ async def test_what_cannot_be_opened_is_shown_and_can_be_replaced(
     admin: Admin, store: Engine
 ) -> None:
     await admin("POST", body=MIMO)
-    store.transact(lambda work: work.run("UPDATE upstreams SET sealed = x'00'"))
+    store.transact(lambda work: work.run("UPDATE upstreams SET sealed = x'00'"), alone=())
 
     shown = (await admin("GET", "/1")).json()
 

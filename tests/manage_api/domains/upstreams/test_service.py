@@ -237,7 +237,7 @@ async def test_one_whose_keys_cannot_be_opened_says_why_and_is_still_shown(
     sidecar: Sidecar,
 ) -> None:
     upstream_id = await add(sidecar)
-    sidecar.store.transact(lambda work: work.run("UPDATE upstreams SET sealed = x'00'"))
+    sidecar.store.transact(lambda work: work.run("UPDATE upstreams SET sealed = x'00'"), alone=())
 
     shown = view(sidecar, upstream_id)
 

@@ -121,7 +121,7 @@ async def test_an_upstream_whose_keys_all_rest_is_not_asked_first(
     resting = [
         rest("mimo", each, until, "it was answered with 429") for each in ("sk-first", "sk-second")
     ]
-    store.transact(lambda work: [work.run(*statement) for statement in resting])
+    store.transact(lambda work: [work.run(*statement) for statement in resting], alone=())
 
     found = await routes(client, key, "gpt-5")
 
