@@ -9,8 +9,9 @@ request finds them; the end of an answer waits until it is written.
 import re
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -62,6 +63,8 @@ _ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{24})(i?)[0-9]+", re.ASCII)
 """The ids that we give to items: their answer's, and an `i` when they belong to its input."""
 
 type _Find = Callable[[str], StoredAnswer | None]
+type _Follow = Callable[[str], Sequence[StoredAnswer]]
+"""An answer and those before it, newest first, as far as they are known at once."""
 
 
 class _Output(msgspec.Struct):
@@ -139,7 +142,8 @@ class StoredAnswers:
         return _told(answer, query)
 
     def _past(self, principal_id: str, most_items: int = MOST_ITEMS) -> "Past":
-        return Past(partial(self._find, principal_id), most_items)
+        find, follow = partial(self._find, principal_id), partial(self._follow, principal_id)
+        return Past(find, follow, most_items)
 
     def _deleted(self, answer: StoredAnswer) -> bytes:
         statement = delete_answer(answer.principal, answer.id)
@@ -151,17 +155,34 @@ class StoredAnswers:
         return msgspec.json.encode({"id": answer.id, "object": "response", "deleted": True})
 
     def _find(self, principal_id: str, answer_id: str) -> StoredAnswer | None:
+        return next(iter(self._follow(principal_id, answer_id, most=1)), None)
+
+    def _follow(
+        self, principal_id: str, answer_id: str, *, most: int = LONGEST_CHAIN + 1
+    ) -> list[StoredAnswer]:
         since = self._clock.now_ms() - self._max_age_days * _DAY_MS
         held = self._waiting.get(answer_id)
-        if not answer_id.isascii() or (held is None and answer_id in self._waiting):
-            return None
-        wanted = AnswerWanted(principal=principal_id, id=answer_id, since_ms=since)
-        if found := look_up(self._engine, Wanted(answers=[wanted])).answers.get(answer_id):
-            self._waiting.pop(answer_id, None)
-            return found
+        if not answer_id.isascii() or self._is_deleted(answer_id):
+            return []
+        wanted = AnswerWanted(
+            principal=principal_id,
+            id=answer_id,
+            since_ms=since,
+            most=most,
+            most_bytes=LONGEST_CONVERSATION,
+        )
+        if found := list(look_up(self._engine, Wanted(answers=[wanted])).answers.values()):
+            for answer in found:
+                if not self._is_deleted(answer.id):
+                    self._waiting.pop(answer.id, None)
+            return list(takewhile(lambda answer: not self._is_deleted(answer.id), found))
         if held is None or held.principal != principal_id or held.created_at < since:
-            return None
-        return held
+            return []
+        return [held]
+
+    def _is_deleted(self, answer_id: str) -> bool:
+        """Whether it is about to be deleted."""
+        return answer_id in self._waiting and self._waiting[answer_id] is None
 
     def _wait(self, answer_id: str, answer: StoredAnswer | None) -> None:
         """Hold what is queued; the oldest has long been written when there is too much."""
@@ -174,8 +195,9 @@ class StoredAnswers:
 class Past:
     """What one request of a caller may go on from, as Responses' `decode` asks for it."""
 
-    def __init__(self, find: _Find, most_items: int) -> None:
+    def __init__(self, find: _Find, follow: _Follow, most_items: int) -> None:
         self._find = find
+        self._follow = follow
         self._room = LONGEST_CONVERSATION
         self._left = most_items
         self._items: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
@@ -236,12 +258,13 @@ class Past:
         """The answer and those before it, newest first, up to one that is not there."""
         answers: list[StoredAnswer] = []
         held = 0
-        while answer_id and (answer := self._find(answer_id)) is not None:
-            held += answer.size
-            if len(answers) == LONGEST_CHAIN or held > LONGEST_CONVERSATION:
-                raise _too_long()
-            answers.append(answer)
-            answer_id = answer.previous
+        while answer_id and (followed := self._follow(answer_id)):
+            for answer in followed:
+                held += answer.size
+                if len(answers) == LONGEST_CHAIN or held > LONGEST_CONVERSATION:
+                    raise _too_long()
+                answers.append(answer)
+            answer_id = answers[-1].previous
         return answers
 
     def _own(self, answer: StoredAnswer) -> list[dict[str, Any]]:

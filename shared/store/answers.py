@@ -2,9 +2,16 @@
 
 import msgspec
 
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Row, Statement
 
-__all__ = ("StoredAnswer", "add_answer", "delete_answer", "drop_old_answers", "find_answer")
+__all__ = (
+    "StoredAnswer",
+    "add_answer",
+    "delete_answer",
+    "drop_old_answers",
+    "find_answer",
+    "find_answers_before",
+)
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +92,40 @@ def find_answer(
         """,
         {"id": answer_id, "principal": principal, "since": since_ms},
     )
-    if not rows:
-        return None
-    return StoredAnswer(**dict(zip(StoredAnswer.__struct_fields__, rows[0], strict=True)))
+    return _answer_from(rows[0]) if rows else None
+
+
+def find_answers_before(
+    engine: Engine, principal: str, answer_id: str, *, since_ms: int, most: int, most_bytes: int
+) -> list[StoredAnswer]:
+    """Return the caller's answer and those that it goes on from, newest first: up to one that is
+    not there or is from before that time, but no more than `most`, nor any after that with which
+    they take more than `most_bytes`.
+    """
+    rows = engine.read(
+        """
+        WITH RECURSIVE line (id, previous, number, total) AS (
+            SELECT id, previous, 1, bytes FROM answers
+            WHERE id = :id AND principal = :principal AND created_at >= :since
+            UNION ALL
+            SELECT before.id, before.previous, line.number + 1, line.total + before.bytes
+            FROM line JOIN answers AS before ON before.id = line.previous
+            WHERE before.principal = :principal AND before.created_at >= :since
+                AND line.number < :most AND line.total <= :most_bytes
+        )
+        SELECT answers.id, principal, created_at, answers.previous, items, response
+        FROM line JOIN answers ON answers.id = line.id ORDER BY line.number
+        """,
+        {
+            "id": answer_id,
+            "principal": principal,
+            "since": since_ms,
+            "most": most,
+            "most_bytes": most_bytes,
+        },
+    )
+    return [_answer_from(row) for row in rows]
+
+
+def _answer_from(row: Row) -> StoredAnswer:
+    return StoredAnswer(**dict(zip(StoredAnswer.__struct_fields__, row, strict=True)))

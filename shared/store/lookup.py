@@ -11,7 +11,7 @@ import msgspec
 
 from shared.model import Period, User, VirtualKey
 from shared.pricing import Price
-from shared.store.answers import StoredAnswer, find_answer
+from shared.store.answers import StoredAnswer, find_answer, find_answers_before
 from shared.store.engine import Engine
 from shared.store.ledger import Balance, Ratio, balance_of, read_ratio
 from shared.store.prices import find_price
@@ -40,11 +40,15 @@ class PriceWanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """As for `find_answer`."""
+    """As for `find_answer`, or for `find_answers_before`."""
 
     principal: str
     id: str
     since_ms: int
+    most: int = 1
+    """With those that it goes on from."""
+
+    most_bytes: int = 0
 
 
 class SessionWanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,10 +134,7 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
         tokens = find_tokens(engine, wanted.keys, wanted.most)
     if wanted.sent:
         sent = find_sent(engine, wanted.sent)
-    answers = [
-        find_answer(engine, answer.principal, answer.id, since_ms=answer.since_ms)
-        for answer in wanted.answers
-    ]
+    answers = [found for answer in wanted.answers for found in _answers(engine, answer)]
     return Found(
         key=key,
         session=session,
@@ -147,7 +148,21 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
         },
         tokens=tokens,
         sent=sent,
-        answers={answer.id: answer for answer in answers if answer is not None},
+        answers={answer.id: answer for answer in answers},
         price=price,
         ratio=ratio,
+    )
+
+
+def _answers(engine: Engine, wanted: AnswerWanted) -> list[StoredAnswer]:
+    if wanted.most == 1:
+        found = find_answer(engine, wanted.principal, wanted.id, since_ms=wanted.since_ms)
+        return [found] if found is not None else []
+    return find_answers_before(
+        engine,
+        wanted.principal,
+        wanted.id,
+        since_ms=wanted.since_ms,
+        most=wanted.most,
+        most_bytes=wanted.most_bytes,
     )

@@ -5,7 +5,7 @@ listed, deleted.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +14,10 @@ from addon.formats.neutral.problem import Problem, RequestError
 from addon.formats.paths import classify
 from addon.formats.responses.request import decode
 from addon.recall.commits import Commit
+from shared.store.engine import Engine
+from shared.store.sqlite import connect
 from tests.addon.recall.chat import Json, Memory
+from tests.shared.store.plans import Explained
 
 ADA = "user:1"
 EVE = "user:2"
@@ -103,6 +106,29 @@ def test_a_conversation_is_all_that_was_asked_and_answered_in_its_order(desk: De
     second = desk.answer([{"role": "user", "content": "three"}], "four", after=first)
     desk.answer("aside", "ignored", after=first)
     assert desk.before(second) == ["one", "two", "three", "four"]
+
+
+def test_a_conversation_however_long_is_one_read(desk: Desk) -> None:
+    made = ""
+    for _ in range(5):
+        made = desk.answer(after=made)
+    watched = Explained(desk.memory.engine)
+    answers = StoredAnswers(cast(Engine, watched), desk.memory.clock, max_age_days=30)
+    past = answers.past(ADA)
+    assert past is not None
+    assert texts(past.conversation(made)) == ["hi", "yo"] * 5
+    assert len(watched.plans) == 1
+
+
+def test_a_conversation_ends_at_an_answer_that_is_being_deleted(desk: Desk) -> None:
+    first = desk.answer("one", "two")
+    second = desk.answer("three", "four", after=first)
+    with connect(desk.memory.path) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        desk.asked(fetched(first), "DELETE")
+        with pytest.raises(RequestError, match="not found"):
+            desk.before(second)
+        writer.execute("ROLLBACK")
 
 
 def test_an_answer_is_in_the_table_when_its_end_is_seen(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from shared.store.answers import (
     delete_answer,
     drop_old_answers,
     find_answer,
+    find_answers_before,
 )
 from shared.store.engine import Engine, Statement
 from tests.shared.store.plans import Explained
@@ -61,6 +62,26 @@ def test_an_answer_is_kept_once(engine: Engine) -> None:
     run(engine, add_answer(answer()), add_answer(answer(principal="user:8")))
     assert found(engine)
     assert left(engine) == ["resp_1"]
+
+
+def before(engine: Engine, **changes: Any) -> list[str]:
+    """An answer that goes on from two others, and what of those comes with it."""
+    usual = {"since_ms": 0, "most": 10, "most_bytes": 1000}
+    answers = find_answers_before(engine, "user:7", "resp_3", **usual | changes)
+    return [one.id for one in answers]
+
+
+def test_an_answer_comes_with_those_it_goes_on_from_newest_first(engine: Engine) -> None:
+    for number in (1, 2, 3):
+        made = answer(f"resp_{number}", previous=f"resp_{number - 1}", created_at=NOW + number)
+        run(engine, add_answer(made))
+    assert before(engine) == ["resp_3", "resp_2", "resp_1"]
+    assert before(engine, most=2) == ["resp_3", "resp_2"]
+    assert before(engine, most_bytes=answer().size) == ["resp_3", "resp_2"]
+    assert before(engine, since_ms=NOW + 2) == ["resp_3", "resp_2"]
+    assert (
+        find_answers_before(engine, "user:8", "resp_3", since_ms=0, most=10, most_bytes=1000) == []
+    )
 
 
 def test_only_its_caller_deletes_an_answer(engine: Engine) -> None:
