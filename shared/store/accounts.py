@@ -9,7 +9,14 @@ from shared.errors import StoreError
 from shared.model import Limits, MirrorWish, Role, User
 from shared.store.engine import Engine, Row, Transaction
 from shared.store.ledger import Balance, subject_of
-from shared.store.subjects import limit_params, limits_from, models_from, name_fault, page_params
+from shared.store.subjects import (
+    folded,
+    limit_params,
+    limits_from,
+    models_from,
+    name_fault,
+    page_params,
+)
 from shared.store.versions import change_topic
 
 __all__ = (
@@ -89,6 +96,7 @@ def insert_user(
         raise ValueError(fault)
     params = {
         "username": username,
+        "folded": folded(username),
         "password_hash": password_hash,
         "role": role,
         "must_change_password": int(must_change_password),
@@ -110,7 +118,7 @@ def find_user_by_name(engine: Engine, username: str) -> tuple[User, str] | None:
     """Return the account with this name, ignoring ASCII case, and its password hash."""
     if name_fault(username, "A username"):
         return None
-    rows = engine.read(_BY_NAME, {"username": username})
+    rows = engine.read(_BY_NAME, {"folded": folded(username)})
     if not rows:
         return None
     return user_from(rows[0][:-1]), rows[0][-1]
@@ -272,7 +280,9 @@ def _keep_an_admin(transaction: Transaction, user: User) -> None:
 
 _BY_ID = f"SELECT {USER_COLUMNS} FROM users WHERE id = :id"  # noqa: S608 - ours
 
-_BY_NAME = f"SELECT {USER_COLUMNS}, password_hash FROM users WHERE username = :username"  # noqa: S608 - ours
+_BY_NAME = f"""
+    SELECT {USER_COLUMNS}, password_hash FROM users WHERE lower(username) = :folded
+"""  # noqa: S608 - ours
 
 _PAGE = f"SELECT {USER_COLUMNS} FROM users WHERE id > :after ORDER BY id LIMIT :limit"  # noqa: S608 - ours
 
@@ -280,9 +290,9 @@ _SEARCH = f"""
     SELECT {USER_COLUMNS}, coalesce(spending.tokens, 0), coalesce(spending.cost_micros, 0)
     FROM users
     LEFT JOIN spending ON spending.subject = 'user:' || users.id AND spending.period = users.period
-        AND spending.window >= CASE users.period WHEN 'day' THEN :day WHEN 'month' THEN
+        AND spending."window" >= CASE users.period WHEN 'day' THEN :day WHEN 'month' THEN
             :month ELSE 0 END
-    WHERE users.id > :after AND lower(users.username) LIKE lower(:text) ESCAPE '\\'
+    WHERE users.id > :after AND lower(users.username) LIKE :text ESCAPE '\\'
     ORDER BY users.id LIMIT :limit
 """  # noqa: S608 - ours
 
@@ -291,10 +301,10 @@ _INSERT = f"""
         username, password_hash, role, must_change_password, created_at,
         models, quota_tokens, quota_cost_micros, period, rpm, tpm, concurrency
     )
-    VALUES (
+    SELECT
         :username, :password_hash, :role, :must_change_password, :now,
         :models, :quota_tokens, :quota_cost_micros, :period, :rpm, :tpm, :concurrency
-    )
+    WHERE NOT EXISTS (SELECT 1 FROM users WHERE lower(username) = :folded)
     ON CONFLICT DO NOTHING
     RETURNING {USER_COLUMNS}
 """  # noqa: S608 - ours

@@ -184,7 +184,7 @@ def settle_lost(transaction: Transaction, now_ms: int) -> int:
         """
         SELECT o.entry, COALESCE(n.seen_at, o.at) FROM open_exchanges o LEFT
             JOIN nodes n ON n.node = o.node
-        WHERE COALESCE(n.seen_at, 0) <= :dead ORDER BY o.at LIMIT 200
+        WHERE COALESCE(n.seen_at, 0) <= :dead ORDER BY o.at, o.exchange LIMIT 200
         """,
         {"dead": now_ms - DEAD_AFTER_MS},
     )
@@ -240,7 +240,7 @@ def note_progress(entry: Entry) -> Statement:
     """
     return sql, {
         "exchange": entry.exchange,
-        "tokens": entry.prompt_tokens + entry.completion_tokens,
+        "tokens": _tokens(entry),
         "cost": entry.cost_micros or 0,
         "entry": msgspec.json.encode(entry).decode(),
     }
@@ -271,7 +271,7 @@ def _balance(
         (
             "SELECT tokens, cost_micros FROM spending WHERE subject = :subject AND "
             # A later window is one from before the clock was put back: that gives no new quota.
-            "period = :period AND window >= :window"
+            'period = :period AND "window" >= :window'
         ),
         params,
     )
@@ -308,9 +308,11 @@ def settle(entry: Entry) -> list[Statement]:
         "streamed": int(entry.streamed),
         "estimated": int(entry.estimated),
         "day": day_of(entry.at),
+        "unpriced": int(entry.cost_micros is None and _tokens(entry) > 0),
+        "counted_micros": entry.cost_micros or 0,
     }
     statements: list[Statement] = [(_ADD_TO_DAY, params)]
-    if entry.prompt_tokens or entry.completion_tokens:
+    if _tokens(entry):
         statements.append(_spend(entry))
     statements.append((_INSERT_ENTRY, params))
     if entry.conversation:
@@ -319,6 +321,10 @@ def settle(entry: Entry) -> list[Statement]:
         *statements,
         ("DELETE FROM open_exchanges WHERE exchange = :exchange", {"exchange": entry.exchange}),
     ]
+
+
+def _tokens(entry: Entry) -> int:
+    return entry.prompt_tokens + entry.completion_tokens
 
 
 def _spend(entry: Entry) -> Statement:
@@ -330,7 +336,7 @@ def _spend(entry: Entry) -> Statement:
     subjects = {"user": entry.user_id, "key": entry.key_id}
     return _SPEND, windows | {
         "exchange": entry.exchange,
-        "tokens": entry.prompt_tokens + entry.completion_tokens,
+        "tokens": _tokens(entry),
         "cost_micros": entry.cost_micros or 0,
         **{
             kind: None if number is None else subject_of(kind, number)
@@ -340,38 +346,36 @@ def _spend(entry: Entry) -> Statement:
 
 
 _WINDOWS = " UNION ALL ".join(
-    f"SELECT :{kind} AS subject, '{period}' AS period, :{period} AS window"
+    f"SELECT :{kind} AS subject, '{period}' AS period, :{period} AS \"window\""
     for kind in ("user", "key")
     for period in PERIODS
 )
 _SPEND = f"""
-    INSERT INTO spending (subject, period, window, tokens, cost_micros)
-    SELECT subject, period, window, :tokens, :cost_micros FROM ({_WINDOWS}) AS windows
+    INSERT INTO spending (subject, period, "window", tokens, cost_micros)
+    SELECT subject, period, "window", :tokens, :cost_micros FROM ({_WINDOWS}) AS windows
     WHERE subject IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
     ON CONFLICT (subject, period) DO UPDATE SET
-        tokens = CASE WHEN excluded.window > spending.window THEN excluded.tokens
-            WHEN excluded.window = spending.window THEN spending.tokens + excluded.tokens
+        tokens = CASE WHEN excluded."window" > spending."window" THEN excluded.tokens
+            WHEN excluded."window" = spending."window" THEN spending.tokens + excluded.tokens
                 ELSE spending.tokens END,
-        cost_micros = CASE WHEN excluded.window > spending.window THEN excluded.cost_micros
-            WHEN excluded.window = spending.window THEN spending.cost_micros + excluded.cost_micros
+        cost_micros = CASE WHEN excluded."window" > spending."window" THEN excluded.cost_micros
+            WHEN excluded."window" = spending."window"
+                THEN spending.cost_micros + excluded.cost_micros
             ELSE spending.cost_micros END,
-        window = CASE WHEN excluded.window > spending.window THEN excluded.window
-            ELSE spending.window END
+        "window" = CASE WHEN excluded."window" > spending."window" THEN excluded."window"
+            ELSE spending."window" END
 """  # noqa: S608 - constants; the values are bound
 
 _SUMMED = {
     "requests": "1",
     "failures": "CASE WHEN :error_class = '' THEN 0 ELSE 1 END",
     "estimated": ":estimated",
-    "unpriced": (
-        "CASE WHEN :cost_micros IS NULL AND :prompt_tokens + :completion_tokens > 0 "
-        "THEN 1 ELSE 0 END"
-    ),
+    "unpriced": ":unpriced",
     "prompt_tokens": ":prompt_tokens",
     "completion_tokens": ":completion_tokens",
     "reasoning_tokens": ":reasoning_tokens",
     "cached_tokens": ":cached_tokens",
-    "cost_micros": "COALESCE(:cost_micros, 0)",
+    "cost_micros": ":counted_micros",
     "restored": ":restored",
     "missing": ":missing",
 }

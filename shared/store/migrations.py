@@ -427,6 +427,13 @@ def versions(db: Database) -> None:
     """)
 
 
+@MIGRATIONS()
+def folded_names(db: Database) -> None:
+    # Names are looked up in lower case, which both databases know.
+    for table, column in (("users", "username"), ("upstreams", "name")):
+        db.execute(f"CREATE UNIQUE INDEX {table}_{column} ON {table} (lower({column}))")
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

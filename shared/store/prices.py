@@ -75,7 +75,11 @@ def add_price(
     """Set a price; raises PriceTaken when there is one from that day on."""
     sql = """
         INSERT INTO prices (upstream, model, from_day, input_micros, output_micros, cached_micros)
-        VALUES (:upstream, :model, :from_day, :input_micros, :output_micros, :cached_micros)
+        SELECT :upstream, :model, :from_day, :input_micros, :output_micros, :cached_micros
+        WHERE NOT EXISTS (
+            SELECT 1 FROM prices
+            WHERE upstream = :upstream AND model = :model AND from_day = :from_day
+        )
         ON CONFLICT DO NOTHING
         RETURNING id, upstream, model, from_day, input_micros, output_micros, cached_micros
     """

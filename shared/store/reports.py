@@ -222,6 +222,8 @@ def daily_tokens(
     engine: Engine, by: Dimension, usage: UsageFilter, members: Sequence[int | str]
 ) -> dict[int | str, dict[int, Tokens]]:
     """Return the daily tokens (YYYYMMDD) of each of these few groups."""
+    if not members:
+        return {}
     named = {f"member{at}": member for at, member in enumerate(members)}
     column, among = _COLUMN[by], ", ".join(f":{name}" for name in named)
     sql = f"""

@@ -25,6 +25,7 @@ STEPS = (
     "second_factors",
     "upstream_models",
     "versions",
+    "folded_names",
 )
 
 PATIENCE_MS = 60_000

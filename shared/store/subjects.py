@@ -1,6 +1,7 @@
 """What users and keys have in common: names, models, limits, and pages with their usage."""
 
 import unicodedata
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from shared.store.engine import Params, Row
 
 __all__ = (
     "NAME_MAX_CHARS",
+    "folded",
     "limit_params",
     "limits_from",
     "models_from",
@@ -20,6 +22,7 @@ __all__ = (
 )
 
 NAME_MAX_CHARS = 64
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that don't show: controls, direction overrides, surrogates, line
 separators.
@@ -38,6 +41,11 @@ def name_fault(name: str, what: str) -> str:
     if any(unicodedata.category(char) in _HIDDEN and char not in _JOINERS for char in name):
         return f"{what} can't contain control characters."
     return ""
+
+
+def folded(name: str) -> str:
+    """Return the name as SQL's `lower` has it in both databases, which knows ASCII letters only."""
+    return name.translate(_LOWER)
 
 
 models_from = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -64,8 +72,9 @@ def limit_params(models: tuple[str, ...], limits: Limits) -> dict[str, Any]:
 def page_params(*, now_ms: int, text: str, after: int, limit: int) -> Params:
     """Return the parameters of a page.
 
-    `text` becomes a LIKE pattern that finds it anywhere, with `\\` as escape character.
+    `text` becomes a LIKE pattern that finds it anywhere in what SQL's `lower` gives, with `\\` as
+    escape character.
     """
     literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     windows = {"day": day_of(now_ms), "month": window_of("month", now_ms)}
-    return windows | {"text": f"%{literal}%", "after": after, "limit": limit}
+    return windows | {"text": f"%{folded(literal)}%", "after": after, "limit": limit}

@@ -18,6 +18,7 @@ from shared.config.schema import Upstream
 from shared.errors import StoreError
 from shared.security.sealing import SealError, seal, unseal
 from shared.store.engine import Engine, Row, Transaction
+from shared.store.subjects import folded
 from shared.store.versions import change_topic
 
 __all__ = (
@@ -74,10 +75,10 @@ def add_upstream(engine: Engine, secret: bytes, upstream: Upstream, now: int) ->
         [(upstream_id,)] = transaction.run(
             """
             INSERT INTO upstreams (name, position, body, sealed, created_at, updated_at)
-            SELECT :name, coalesce(max(position), 0) + 1, '{}', x'', :now, :now FROM upstreams
+            SELECT :name, coalesce(max(position), 0) + 1, '{}', :nothing, :now, :now FROM upstreams
             RETURNING id
             """,
-            {"name": upstream.name, "now": now},
+            {"name": upstream.name, "nothing": b"", "now": now},
         )
         _write(transaction, secret, upstream_id, upstream, now)
         return int(upstream_id)
@@ -146,9 +147,8 @@ def upstream_faults(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _refuse_taken(transaction: Transaction, name: str, *, but: int) -> None:
-    if transaction.run(
-        "SELECT 1 FROM upstreams WHERE name = :name AND id <> :but", {"name": name, "but": but}
-    ):
+    sql = "SELECT 1 FROM upstreams WHERE lower(name) = :folded AND id <> :but"
+    if transaction.run(sql, {"folded": folded(name), "but": but}):
         raise UpstreamNameTaken(f"There is already an upstream “{name}”: choose another name.")
 
 

@@ -202,12 +202,12 @@ _WITH_SPENDING = f"""
     JOIN users ON users.id = virtual_keys.user_id
     LEFT JOIN spending ON spending.subject = 'key:' || virtual_keys.id
         AND spending.period = virtual_keys.period
-        AND spending.window >= CASE virtual_keys.period WHEN 'day' THEN :day WHEN 'month'
+        AND spending."window" >= CASE virtual_keys.period WHEN 'day' THEN :day WHEN 'month'
             THEN :month ELSE 0 END
     WHERE virtual_keys.id > :after AND (
-        lower(virtual_keys.name) LIKE lower(:text) ESCAPE '\\'
-            OR lower(users.username) LIKE lower(:text) ESCAPE '\\'
-        OR lower(virtual_keys.suffix) LIKE lower(:text) ESCAPE '\\'
+        lower(virtual_keys.name) LIKE :text ESCAPE '\\'
+            OR lower(users.username) LIKE :text ESCAPE '\\'
+        OR lower(virtual_keys.suffix) LIKE :text ESCAPE '\\'
     )
 """  # noqa: S608 - ours
 

@@ -5,7 +5,14 @@ as they went in.
 import pytest
 
 from shared.model import Limits
-from shared.store.subjects import limit_params, limits_from, models_from, name_fault, page_params
+from shared.store.subjects import (
+    folded,
+    limit_params,
+    limits_from,
+    models_from,
+    name_fault,
+    page_params,
+)
 
 
 @pytest.mark.parametrize("name", ["a", "李雷", "نویسه‌ها", "👩‍💻", "x" * 64, "o'neill; --"])
@@ -42,3 +49,8 @@ def test_a_search_text_is_taken_literally_and_the_windows_are_those_of_now() -> 
         "day": 20270115,
         "month": 202701,
     }
+
+
+def test_a_name_is_folded_as_databases_do_it_which_know_ascii_letters_only() -> None:
+    assert folded("ŽOFIE Ada İ ẞ Σ") == "Žofie ada İ ẞ Σ"
+    assert page_params(now_ms=0, text="Ž_A", after=0, limit=1)["text"] == "%Ž\\_a%"
