@@ -57,7 +57,7 @@ class Node:
         watch = Watch(received(environ))
         configure(watch.snapshot.logging, sys.stdout)
         database = watch.snapshot.database_url
-        self.engine = open_engine(database)
+        self.engine = open_engine(database, self.clock)
         self._room = room_for_turns(database)
         directory = data_directory(database)
         self._secret, retired = load_secret(directory), load_retired(directory)
@@ -143,6 +143,7 @@ class Node:
     def finish(self) -> None:
         """Have all in the database that was noted; what is noted later still gets there."""
         self._audit.close()
+        self.meter.flush()
         self.engine.flush()
 
     def find_key(self, digest: str) -> tuple[VirtualKey, User] | None:

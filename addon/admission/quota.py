@@ -8,7 +8,8 @@ from addon.admission import problems
 from addon.formats.neutral.problem import Problem
 from shared.model import Limits, Principal, fits
 from shared.pricing import Price, completion_tokens_for, cost_micros
-from shared.store.ledger import Balance, Ratio, subject_of
+from shared.store.ledger import Balance, subject_of
+from shared.store.ratios import Ratio
 
 __all__ = (
     "Demand",

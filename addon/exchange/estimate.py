@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from addon.admission.quota import tokens_in
 from addon.formats.neutral.turn import File, Image, Message
-from shared.store.ledger import Ratio
+from shared.store.ratios import Ratio
 
 __all__ = ("prompt_tokens",)
 

@@ -13,7 +13,8 @@ from addon.ledger.outcome import Delivery, Outcome
 from addon.recall.restore import Diagnosis
 from shared.pricing import cost_micros
 from shared.security.keys import suffix
-from shared.store.ledger import Entry, Ratio
+from shared.store.ledger import Entry
+from shared.store.ratios import Ratio
 
 __all__ = ("entry_of", "entry_so_far", "entry_unread", "learned_from")
 

@@ -10,6 +10,8 @@ from addon.admission import problems
 from addon.admission.limits import Limiter, Refusal, Ticket
 from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, spent, subjects_of
 from addon.formats.neutral.problem import Problem, RequestError
+from addon.ledger.presence import Presence
+from addon.ledger.ratios import Ratios
 from addon.recall.commits import Commit, Commits
 from addon.routing.candidates import Candidate
 from shared.clock import Clock
@@ -17,29 +19,23 @@ from shared.errors import Busy, StoreError
 from shared.model import Principal
 from shared.periods import day_of
 from shared.pricing import Price
-from shared.store.engine import Engine, Statement, Transaction
+from shared.store.engine import Engine, Transaction
 from shared.store.key_rests import rest, works_again
 from shared.store.ledger import (
-    DEAD_AFTER_MS,
     Entry,
     Opening,
-    Ratio,
     balance_in,
-    beat,
     exchange_name,
-    learn_ratio,
     open_exchange,
     settle,
-    settle_lost,
 )
 from shared.store.lookup import BalanceWanted, Found, PriceWanted, Wanted, look_up
+from shared.store.ratios import Ratio
 from shared.store.versions import changed
 
 __all__ = ("Meter", "Opened")
 
 _log = logging.getLogger("thinkback.books")
-
-_BEAT_SECONDS = DEAD_AFTER_MS / 4000
 
 _TELL_SECONDS = 60
 """How often the log says that requests go on unwritten: a failing disk takes some writes."""
@@ -92,26 +88,15 @@ class Meter:
         """Makes the node known, at the first reservation if that can't be written now; blocks."""
         self._engine = engine
         self._clock = clock
-        self._node = node
-        self._version = version
+        self._presence = Presence(engine, clock, node=node, version=version)
+        self._ratios = Ratios(engine, clock)
         self._limiter = Limiter()
         self._commits = Commits(engine, clock, _log)
         self._told_at = -inf
         """When the log last said that exchanges go on without having been written."""
 
-        self._started_at = clock.now_ms()
-        self._beaten_at = clock.monotonic()
         self._prices: dict[PriceWanted, Price | None] = {}
         """What has been looked up within the last second."""
-
-        self._is_known = False
-        """Whether the node is in the database, without which nothing that it holds counts."""
-
-        try:
-            engine.transact(self._beat, alone=())
-            self._is_known = True
-        except StoreError as error:
-            _log.error("The node is not in the database yet. %s", error)
 
     def price(self, upstream: str, host: str, model: str, at: int) -> Price | None:
         """What a model costs at an upstream on the day of that time (epoch ms), or did a second
@@ -124,7 +109,8 @@ class Meter:
 
     def ratio(self, model: str) -> Ratio:
         """How many bytes of the model's prompts and answers made how many tokens."""
-        return look_up(self._engine, Wanted(ratio=model)).ratio
+        stored = look_up(self._engine, Wanted(ratio=model)).ratio
+        return self._ratios.known(model, stored)
 
     def count(self, principal: Principal) -> None:
         """Count a request that is answered at once. Raises RequestError when there were too
@@ -156,7 +142,7 @@ class Meter:
         subjects = [subject for subject in subjects_of(principal) if subject.has_quota]
         if not subjects:
             return
-        now = self._clock.now_ms()
+        now = self._engine.now_ms()
         wanted = [
             BalanceWanted(subject=subject.name, period=subject.limits.period, now_ms=now)
             for subject in subjects
@@ -190,7 +176,7 @@ class Meter:
         demand = demand_of(
             size,
             max_tokens,
-            known.ratio,
+            self._ratios.known(entry.upstream_model, known.ratio),
             entry.upstream_model,
             known.price,
             choices=choices,
@@ -216,6 +202,7 @@ class Meter:
         database can't be written at all, a caller without a quota goes on unwritten. Raises
         RequestError when the exchange may not go on.
         """
+        self._presence.runs(opened.entry.exchange)
         try:
             problem = self._engine.transact(
                 self._reservation(opened), alone=_names(opened), wait=False
@@ -227,7 +214,7 @@ class Meter:
         except StoreError:
             self._go_on_unwritten(opened, problems.books_unwritable())
             return
-        self._is_known = True
+        self._presence.is_known = True
         if problem is not None:
             raise RequestError(problem)
         opened.reserved = True
@@ -236,13 +223,13 @@ class Meter:
         """Write the exchange into the ledger before all that is queued; None when that is done."""
         if opened is not None:
             self._limiter.give_back(opened.ticket, entry.prompt_tokens + entry.completion_tokens)
-        statements: list[Statement] = settle(entry)
         if learned is not None:
-            statements.append(learn_ratio(entry.upstream_model, learned))
+            self._ratios.learn(entry.upstream_model, learned)
         commit = self._commits.write(
-            statements, alone=(exchange_name(entry.exchange),), rank=entry.user_id or 0
+            settle(entry), alone=(exchange_name(entry.exchange),), rank=entry.user_id or 0
         )
         if opened is not None:
+            self._presence.ends(entry.exchange, commit)
             opened.settled = True
         return commit
 
@@ -266,7 +253,7 @@ class Meter:
 
     def key_rests(self, upstream: str, key: str, seconds: float, why: str) -> None:
         """Let admins see that an upstream's key rests."""
-        until = self._clock.now_ms() + round(seconds * 1000)
+        until = self._engine.now_ms() + round(seconds * 1000)
         self._engine.write_later([rest(upstream, key, until, why), changed("resting")])
 
     def key_works(self, upstream: str, key: str) -> None:
@@ -274,22 +261,14 @@ class Meter:
         self._engine.write_later([works_again(upstream, key), changed("resting")])
 
     def each_second(self) -> None:
-        """Show that the node lives, and settle what dead ones left open."""
+        """Show that the node lives, settle what dead ones left open, and write what was learnt."""
         self._prices.clear()
-        now = self._clock.monotonic()
-        if now - self._beaten_at < _BEAT_SECONDS:
-            return
-        self._beaten_at = now
-        try:
-            self._engine.transact(self._tend, alone=("tending",), wait=False)
-        except StoreError:
-            # Another node settles what is lost, or this one in a few seconds.
-            self._engine.write_later([self._beat_statement()])
+        self._presence.each_second()
+        self._ratios.each_second()
 
-    def _tend(self, transaction: Transaction) -> None:
-        """Beat first: a node that slept must not take itself for dead."""
-        self._beat(transaction)
-        settle_lost(transaction, self._clock.now_ms())
+    def flush(self) -> None:
+        """Have all written that waits for more of its kind; the engine writes it."""
+        self._ratios.flush()
 
     def _go_on_unwritten(self, opened: Opened, problem: Problem) -> None:
         """Queue the opening, unless a quota depends on it: then the problem is raised."""
@@ -311,11 +290,10 @@ class Meter:
         opened.reserved = True
 
     def _reservation(self, opened: Opened) -> Callable[[Transaction], Problem | None]:
-        now = self._clock.now_ms()
+        now = self._engine.now_ms()
 
         def work(transaction: Transaction) -> Problem | None:
-            if not self._is_known:
-                self._beat(transaction)
+            self._presence.join(transaction)
             balances = [
                 (subject, balance_in(transaction, subject.name, subject.limits.period, now))
                 for subject in opened.subjects
@@ -332,17 +310,11 @@ class Meter:
 
     def _opening(self, opened: Opened, granted: Grant) -> Opening:
         return Opening(
-            node=self._node,
+            node=self._presence.node,
             entry=opened.entry,
             reserved_tokens=granted.tokens,
             reserved_cost_micros=granted.cost_micros,
         )
-
-    def _beat(self, transaction: Transaction) -> None:
-        transaction.run(*self._beat_statement())
-
-    def _beat_statement(self) -> Statement:
-        return beat(self._node, self._version, self._started_at, self._clock.now_ms())
 
 
 def _names(opened: Opened) -> list[str]:

@@ -74,6 +74,11 @@ class Commit:
         """Whether the end of the answer has to wait for it."""
         return self._commits.is_awaited(self._pending, self._until)
 
+    @property
+    def over(self) -> bool:
+        """Whether it is made, or can't be for now."""
+        return self._pending.over
+
 
 class Storing:
     """The commits that the end of one answer waits for."""

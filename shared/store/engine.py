@@ -26,6 +26,7 @@ __all__ = (
     "Statement",
     "Transaction",
     "Work",
+    "apply_change",
 )
 
 type Params = Mapping[str, Any]
@@ -45,8 +46,17 @@ class Transaction(Protocol):
 type Work[T] = Callable[[Transaction], T]
 """What is done in one transaction, perhaps several times until it is committed."""
 
-type Change = Sequence[Statement] | Work[object]
-"""What is committed as one: statements, or what runs them."""
+type Change = Sequence[Statement | Work[object]]
+"""What is committed as one: statements, and work that looks at what it finds."""
+
+
+def apply_change(transaction: Transaction, change: Change) -> None:
+    """Do all of the change as part of a transaction."""
+    for each in change:
+        if callable(each):
+            each(transaction)
+        else:
+            transaction.run(*each)
 
 
 class Pending(Protocol):

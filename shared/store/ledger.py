@@ -2,47 +2,43 @@
 
 A row is written once for each exchange, together with the day's sums and what its user and
 key have spent: all of it commits or none, and an exchange that is already in the ledger
-changes nothing. A node shows that it lives by `beat`; `settle_lost` writes the rows of
-exchanges whose node died.
+changes nothing, unless it was taken for lost.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from shared.model import Period
 from shared.periods import day_of, window_of
-from shared.store.engine import Engine, Params, Row, Statement, Transaction
+from shared.store.engine import Engine, Params, Row, Statement, Transaction, Work
 
 __all__ = (
     "DEAD_AFTER_MS",
     "ENTRY_COLUMNS",
+    "LOST",
     "Balance",
     "Entry",
     "Opening",
-    "Ratio",
     "balance_in",
     "balance_of",
-    "beat",
     "drop_old",
     "drop_old_conversations",
     "entry_from",
     "exchange_name",
-    "learn_ratio",
     "note_progress",
     "open_exchange",
-    "read_ratio",
     "settle",
-    "settle_lost",
     "subject_of",
 )
 
 DEAD_AFTER_MS = 40_000
 """A node that has not beaten for so long is dead: its reservations no longer count."""
 
-_NODE_SHOWN_MS = 86_400_000
-"""Dead nodes are listed for a day."""
+LOST = "lost"
+"""The error class of an exchange that was settled for a node that seems dead."""
 
 _NEVER = 2**53
 """No entry has a number so high."""
@@ -165,41 +161,6 @@ def entry_from(row: Row) -> Entry:
     )
 
 
-# -- nodes -----------------------------------------------------------------------------------------
-
-
-def beat(node: str, version: str, started_at: int, now_ms: int) -> Statement:
-    """Note that a node lives."""
-    sql = """
-        INSERT INTO nodes (node, version, started_at, seen_at) VALUES (:node, :version,
-            :started_at, :now)
-        ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at
-    """
-    return sql, {"node": node, "version": version, "started_at": started_at, "now": now_ms}
-
-
-def settle_lost(transaction: Transaction, now_ms: int) -> int:
-    """Settle what dead nodes left open, 200 exchanges at most; how many those were."""
-    rows = transaction.run(
-        """
-        SELECT o.entry, COALESCE(n.seen_at, o.at) FROM open_exchanges o LEFT
-            JOIN nodes n ON n.node = o.node
-        WHERE COALESCE(n.seen_at, 0) <= :dead ORDER BY o.at, o.exchange LIMIT 200
-        """,
-        {"dead": now_ms - DEAD_AFTER_MS},
-    )
-    for text, seen_at in rows:
-        entry = msgspec.json.decode(text, type=Entry)
-        lasted = max(0, seen_at - entry.at)
-        for sql, params in settle(
-            replace(entry, status=0, error_class="lost", estimated=True, duration_ms=lasted)
-        ):
-            transaction.run(sql, params)
-    forgotten = {"before": now_ms - _NODE_SHOWN_MS}
-    transaction.run("DELETE FROM nodes WHERE seen_at < :before", forgotten)
-    return len(rows)
-
-
 # -- reservations ----------------------------------------------------------------------------------
 
 
@@ -260,82 +221,114 @@ def _balance(
     run: Callable[[str, Params], list[Row]], subject: str, period: Period, now_ms: int
 ) -> Balance:
     kind, _, number = subject.partition(":")
-    params: Params = {
-        "subject": subject,
-        "number": int(number),
-        "period": period,
-        "window": window_of(period, now_ms),
-        "alive": now_ms - DEAD_AFTER_MS,
-    }
-    spent = run(
-        (
-            "SELECT tokens, cost_micros FROM spending WHERE subject = :subject AND "
-            # A later window is one from before the clock was put back: that gives no new quota.
-            'period = :period AND "window" >= :window'
-        ),
-        params,
+    [row] = run(
+        _BALANCE[kind],
+        {
+            "subject": subject,
+            "number": int(number),
+            "period": period,
+            "window": window_of(period, now_ms),
+            "alive": now_ms - DEAD_AFTER_MS,
+        },
     )
-    [reserved] = run(_RESERVED[kind], params)
-    tokens, cost_micros = spent[0] if spent else (0, 0)
     return Balance(
-        tokens=tokens,
-        cost_micros=cost_micros,
-        reserved_tokens=reserved[0],
-        reserved_cost_micros=reserved[1],
+        tokens=row[0], cost_micros=row[1], reserved_tokens=row[2], reserved_cost_micros=row[3]
     )
 
 
-_RESERVED = {
-    "user": """
-        SELECT COALESCE(SUM(o.reserved_tokens), 0), COALESCE(SUM(o.reserved_cost_micros), 0)
+def _balance_of(column: str) -> str:
+    """In one statement, as a settlement in between would be counted neither as spent nor as
+    reserved.
+    """
+    # A later window is one from before the clock was put back: that gives no new quota.
+    spent = """
+        SELECT {} FROM spending
+        WHERE subject = :subject AND period = :period AND "window" >= :window
+    """
+    return f"""
+        SELECT
+            COALESCE(({spent.format("tokens")}), 0), COALESCE(({spent.format("cost_micros")}), 0),
+            COALESCE(SUM(o.reserved_tokens), 0), COALESCE(SUM(o.reserved_cost_micros), 0)
         FROM open_exchanges o JOIN nodes n ON n.node = o.node
-        WHERE o.user_id = :number AND n.seen_at > :alive
-    """,
-    "key": """
-        SELECT COALESCE(SUM(o.reserved_tokens), 0), COALESCE(SUM(o.reserved_cost_micros), 0)
-        FROM open_exchanges o JOIN nodes n ON n.node = o.node
-        WHERE o.key_id = :number AND n.seen_at > :alive
-    """,
-}
+        WHERE o.{column} = :number AND n.seen_at > :alive
+    """  # noqa: S608 - constants; the values are bound
+
+
+_BALANCE = {"user": _balance_of("user_id"), "key": _balance_of("key_id")}
 
 
 # -- settlement ------------------------------------------------------------------------------------
 
 
-def settle(entry: Entry) -> list[Statement]:
-    """Write the entry, add it to the sums and release what was reserved; to be committed as one."""
-    params = msgspec.structs.asdict(entry) | {
+def settle(entry: Entry) -> list[Statement | Work[object]]:
+    """Write the entry unless it is there, add it to the sums and release what was reserved; to
+    be committed as one, alone with the exchange.
+
+    It takes the place of an entry that is there because its node seemed dead: what the node
+    itself says is true, however late.
+    """
+    return [partial(_settle, entry)]
+
+
+def _settle(entry: Entry, transaction: Transaction) -> None:
+    params = _params(entry)
+    rows = transaction.run(_INSERT_ENTRY, params)
+    if not rows and entry.error_class != LOST:
+        rows = _replace_lost(transaction, params)
+    for (number,) in rows:
+        _count(transaction, entry, params | {"id": number})
+    transaction.run(_CLOSE, {"exchange": entry.exchange})
+
+
+def _params(entry: Entry) -> dict[str, Any]:
+    return msgspec.structs.asdict(entry) | {
         "streamed": int(entry.streamed),
         "estimated": int(entry.estimated),
         "day": day_of(entry.at),
         "unpriced": int(entry.cost_micros is None and _tokens(entry) > 0),
         "counted_micros": entry.cost_micros or 0,
     }
-    statements: list[Statement] = [(_ADD_TO_DAY, params)]
+
+
+def _count(transaction: Transaction, entry: Entry, params: Params) -> None:
+    """Add an entry that is new to the sums."""
+    transaction.run(_ADD_TO_DAY, params)
     if _tokens(entry):
-        statements.append(_spend(entry))
-    statements.append((_INSERT_ENTRY, params))
-    if entry.conversation:
-        statements.append((_ADD_TO_CONVERSATION, params))
-    return [
-        *statements,
-        ("DELETE FROM open_exchanges WHERE exchange = :exchange", {"exchange": entry.exchange}),
-    ]
+        transaction.run(_SPEND, _spending(entry))
+    if params["conversation"]:
+        transaction.run(_ADD_TO_CONVERSATION, params)
+
+
+def _replace_lost(transaction: Transaction, params: dict[str, Any]) -> list[Row]:
+    """Put an entry in the place of what was guessed, which is taken out of the sums; its number,
+    or nothing when nothing was.
+    """
+    found = transaction.run(_FIND_LOST, {"exchange": params["exchange"], "lost": LOST})
+    if not found:
+        return []
+    guess = entry_from(found[0])
+    guessed = _params(guess)
+    transaction.run(_TAKE_FROM_DAY, guessed)
+    transaction.run(_TAKE_FROM_SPENDING, _spending(guess))
+    transaction.run(_TAKE_FROM_CONVERSATION, guessed)
+    transaction.run("DELETE FROM usage_daily WHERE day = :day AND requests = 0", guessed)
+    # The latest entry of a conversation stays in it.
+    params["conversation"] = guess.conversation or params["conversation"]
+    return transaction.run(_REPLACE_ENTRY, params)
 
 
 def _tokens(entry: Entry) -> int:
     return entry.prompt_tokens + entry.completion_tokens
 
 
-def _spend(entry: Entry) -> Statement:
+def _spending(entry: Entry) -> Params:
     """An exchange counts in the window in which it ends: the windows of what is settled
     never go back.
     """
     ended = entry.at + entry.duration_ms
     windows = {period: window_of(period, ended) for period in PERIODS}
     subjects = {"user": entry.user_id, "key": entry.key_id}
-    return _SPEND, windows | {
-        "exchange": entry.exchange,
+    return windows | {
         "tokens": _tokens(entry),
         "cost_micros": entry.cost_micros or 0,
         **{
@@ -353,7 +346,7 @@ _WINDOWS = " UNION ALL ".join(
 _SPEND = f"""
     INSERT INTO spending (subject, period, "window", tokens, cost_micros)
     SELECT subject, period, "window", :tokens, :cost_micros FROM ({_WINDOWS}) AS windows
-    WHERE subject IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
+    WHERE subject IS NOT NULL
     ON CONFLICT (subject, period) DO UPDATE SET
         tokens = CASE WHEN excluded."window" > spending."window" THEN excluded.tokens
             WHEN excluded."window" = spending."window" THEN spending.tokens + excluded.tokens
@@ -365,6 +358,15 @@ _SPEND = f"""
         "window" = CASE WHEN excluded."window" > spending."window" THEN excluded."window"
             ELSE spending."window" END
 """  # noqa: S608 - constants; the values are bound
+
+_TAKE_FROM_SPENDING = f"""
+    UPDATE spending SET tokens = tokens - :tokens, cost_micros = cost_micros - :cost_micros
+    WHERE EXISTS (
+        SELECT 1 FROM ({_WINDOWS}) AS windows
+        WHERE windows.subject = spending.subject AND windows.period = spending.period
+            AND windows."window" = spending."window"
+    )
+"""  # noqa: S608 - as above
 
 _SUMMED = {
     "requests": "1",
@@ -382,54 +384,81 @@ _SUMMED = {
 """What an entry adds to each sum."""
 
 
+_DAY = {
+    "day": ":day",
+    "user_id": "COALESCE(:user_id, 0)",
+    "key_id": "COALESCE(:key_id, 0)",
+    "upstream": ":upstream",
+    "model": "CASE WHEN :upstream = '' THEN '' ELSE :model END",
+    "upstream_model": ":upstream_model",
+}
+"""In which row of the days an entry counts."""
+
+
 def _added(table: str) -> str:
     return ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in _SUMMED)
 
 
+_TAKEN = ", ".join(f"{name} = {name} - {value}" for name, value in _SUMMED.items())
+
 _ADD_TO_DAY = f"""
-    INSERT INTO usage_daily (day, user_id, key_id, upstream, model, upstream_model,
-        {", ".join(_SUMMED)})
-    SELECT
-        :day, COALESCE(:user_id, 0), COALESCE(:key_id, 0), :upstream,
-        CASE WHEN :upstream = '' THEN '' ELSE :model END, :upstream_model,
-        {", ".join(_SUMMED.values())}
-    WHERE NOT EXISTS (SELECT 1 FROM ledger WHERE exchange = :exchange)
-    ON CONFLICT (day, user_id, key_id, upstream, model, upstream_model) DO UPDATE
-        SET {_added("usage_daily")}
+    INSERT INTO usage_daily ({", ".join(_DAY)}, {", ".join(_SUMMED)})
+    VALUES ({", ".join(_DAY.values())}, {", ".join(_SUMMED.values())})
+    ON CONFLICT ({", ".join(_DAY)}) DO UPDATE SET {_added("usage_daily")}
 """  # noqa: S608 - constants; the values are bound
 
-# An entry that was in the ledger before is not newer than the latest one of its conversation.
+_TAKE_FROM_DAY = f"""
+    UPDATE usage_daily SET {_TAKEN}
+    WHERE {" AND ".join(f"{name} = {value}" for name, value in _DAY.items())}
+"""  # noqa: S608 - as above
+
+_LATEST = ("username", "upstream", "model", "upstream_model", "user_agent")
+"""Of a conversation's latest entry. Entries of one that end together may be committed in another
+order than their numbers.
+"""
+
 _ADD_TO_CONVERSATION = f"""
     INSERT INTO conversations (
-        conversation, latest, user_id, username, upstream, model, upstream_model,
-            user_agent, first_at, last_at,
+        conversation, latest, user_id, {", ".join(_LATEST)}, first_at, last_at,
         {", ".join(_SUMMED)}
     )
-    SELECT
-        :conversation, id, COALESCE(:user_id, 0), :username, :upstream, :model,
-            :upstream_model, :user_agent, :at, :at,
-        {", ".join(_SUMMED.values())}
-    FROM ledger WHERE exchange = :exchange AND conversation = :conversation
+    VALUES (
+        :conversation, :id, COALESCE(:user_id, 0), {", ".join(f":{name}" for name in _LATEST)},
+        :at, :at, {", ".join(_SUMMED.values())}
+    )
     ON CONFLICT (conversation) DO UPDATE SET
-        latest = excluded.latest,
-        username = excluded.username,
-        upstream = excluded.upstream,
-        model = excluded.model,
-        upstream_model = excluded.upstream_model,
-        user_agent = excluded.user_agent,
+        {
+    ", ".join(
+        f'''{name} = CASE WHEN excluded.latest >= conversations.latest
+            THEN excluded.{name} ELSE conversations.{name} END'''
+        for name in (*_LATEST, "latest")
+    )
+},
         first_at = CASE WHEN excluded.first_at < conversations.first_at
             THEN excluded.first_at ELSE conversations.first_at END,
         last_at = CASE WHEN excluded.last_at > conversations.last_at
             THEN excluded.last_at ELSE conversations.last_at END,
         {_added("conversations")}
-    WHERE excluded.latest > conversations.latest
 """  # noqa: S608 - as above
+
+_TAKE_FROM_CONVERSATION = f"UPDATE conversations SET {_TAKEN} WHERE conversation = :conversation"  # noqa: S608 - as above
 
 _INSERT_ENTRY = f"""
     INSERT INTO ledger ({ENTRY_COLUMNS})
     VALUES ({", ".join(f":{name}" for name in Entry.__struct_fields__)})
-    ON CONFLICT (exchange) DO NOTHING
+    ON CONFLICT (exchange) DO NOTHING RETURNING id
 """  # noqa: S608 - the names are those of the struct
+
+_FIND_LOST = f"""
+    SELECT {ENTRY_COLUMNS} FROM ledger WHERE exchange = :exchange AND error_class = :lost
+"""  # noqa: S608 - as above
+
+_REPLACE_ENTRY = f"""
+    UPDATE ledger SET {", ".join(f"{name} = :{name}" for name in Entry.__struct_fields__)}
+    WHERE exchange = :exchange RETURNING id
+"""  # noqa: S608 - as above
+
+_CLOSE = "DELETE FROM open_exchanges WHERE exchange = :exchange"
 
 
 def drop_old(before_ms: int) -> Statement:
@@ -451,47 +480,3 @@ def drop_old_conversations() -> Statement:
         )
     """  # noqa: S608 - a constant
     return sql, {}
-
-
-# -- tokens and bytes ------------------------------------------------------------------------------
-
-
-class Ratio(msgspec.Struct, frozen=True):
-    """How many bytes of a model's prompts and answers made how many tokens, as its upstream
-    counted them.
-    """
-
-    prompt_bytes: int = 0
-    prompt_tokens: int = 0
-    answer_bytes: int = 0
-    answer_tokens: int = 0
-
-
-def learn_ratio(model: str, seen: Ratio) -> Statement:
-    """Add what an upstream counted; older counts weigh less and less."""
-    sql = """
-        INSERT INTO token_ratios (model, prompt_bytes, prompt_tokens, answer_bytes, answer_tokens)
-        VALUES (:model, :prompt_bytes, :prompt_tokens, :answer_bytes, :answer_tokens)
-        ON CONFLICT (model) DO UPDATE SET
-            prompt_bytes = token_ratios.prompt_bytes - token_ratios.prompt_bytes / 20 +
-                excluded.prompt_bytes,
-            prompt_tokens = token_ratios.prompt_tokens - token_ratios.prompt_tokens / 20 +
-                excluded.prompt_tokens,
-            answer_bytes = token_ratios.answer_bytes - token_ratios.answer_bytes / 20 +
-                excluded.answer_bytes,
-            answer_tokens = token_ratios.answer_tokens - token_ratios.answer_tokens / 20 +
-                excluded.answer_tokens
-    """
-    return sql, msgspec.structs.asdict(seen) | {"model": model}
-
-
-def read_ratio(engine: Engine, model: str) -> Ratio:
-    """What is known of a model; zeros when nothing is."""
-    rows = engine.read(
-        (
-            "SELECT prompt_bytes, prompt_tokens, answer_bytes, answer_tokens FROM "
-            "token_ratios WHERE model = :model"
-        ),
-        {"model": model},
-    )
-    return Ratio(*rows[0]) if rows else Ratio()

@@ -13,8 +13,9 @@ from shared.model import Period, User, VirtualKey
 from shared.pricing import Price
 from shared.store.answers import StoredAnswer, find_answer, find_answers_before
 from shared.store.engine import Engine
-from shared.store.ledger import Balance, Ratio, balance_of, read_ratio
+from shared.store.ledger import Balance, balance_of
 from shared.store.prices import find_price
+from shared.store.ratios import Ratio, read_ratio
 from shared.store.recall import find_sent, find_tokens, find_turns
 from shared.store.sessions import token_caller
 from shared.store.virtual_keys import find_key

@@ -40,7 +40,7 @@ from shared.store.dialect import SqliteDialect
 from shared.store.engine import NO_PARAMS, Change, Params, Row, Work
 from shared.store.versions import READ_VERSIONS
 from shared.store.write_ahead_log import WriteAheadLog
-from shared.store.write_queue import WORK_STATEMENTS, Write, WriteQueue
+from shared.store.write_queue import Write, WriteQueue
 from shared.store.writer import Failure, Writer
 
 __all__ = ("SqliteEngine", "connect", "database_path", "prepare_file", "remedy")
@@ -413,12 +413,12 @@ _PARAMETER = re.compile(r"""'[^']*'|"[^"]*"|:([A-Za-z_]\w*)""", re.ASCII)
 
 
 def _apply(connection: dbapi2.Connection, change: Change) -> int:
-    """Do what the change says; of how many statements it was, roughly."""
-    if callable(change):
-        change(_Work(connection))
-        return WORK_STATEMENTS
-    for sql, params in change:
-        _run(connection, sql, params)
+    """Do what the change says; of how many parts it was."""
+    for each in change:
+        if callable(each):
+            each(_Work(connection))
+        else:
+            _run(connection, *each)
     return len(change)
 
 

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from shared.store.engine import Change, Statement
+from shared.store.engine import Change, Statement, Work
 
 __all__ = ("Write", "WriteQueue")
 
@@ -19,8 +19,8 @@ QUEUE_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 512
 """What a queued statement weighs beside its parameters."""
 
-WORK_STATEMENTS, WORK_BYTES = 5, 4096
-"""What is taken for the size of work that runs statements of its own: settlements mostly."""
+WORK_BYTES = 4096
+"""What is taken for the weight of work that runs statements of its own: settlements mostly."""
 
 
 class Write:
@@ -29,7 +29,7 @@ class Write:
     def __init__(
         self, change: Change, *, first: bool = False, alone: Sequence[str] = (), rank: int = 0
     ) -> None:
-        self.change = change
+        self.change = tuple(change)
         self.first = first
         """Whether it comes before all that are not."""
 
@@ -44,18 +44,13 @@ class Write:
         self.over = False
         """Whether waiting for it is of no use any more: it is dealt with, or can't be for now."""
 
-        self.size = WORK_STATEMENTS
-        """Of how many statements it is, roughly."""
-
-        self.weight = WORK_BYTES
+        self.weight = sum(map(_weight, self.change))
         """Bytes that it takes, roughly."""
 
-        if not callable(change):
-            self.size = len(change)
-            self.weight = sum(map(_weight, change))
 
-
-def _weight(statement: Statement) -> int:
+def _weight(statement: Statement | Work[object]) -> int:
+    if callable(statement):
+        return WORK_BYTES
     values = statement[1].values()
     return STATEMENT_BYTES + sum([len(one) for one in values if isinstance(one, (str, bytes))])
 
@@ -138,7 +133,7 @@ class WriteQueue:
         with self._changed:
             while self._others and statements < BATCH_STATEMENTS and self._linger() <= 0:
                 batch.append(self._others.popleft())
-                statements += batch[-1].size
+                statements += len(batch[-1].change)
         return batch
 
     def _linger(self) -> float:

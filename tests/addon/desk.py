@@ -85,6 +85,7 @@ class Desk:
 
     def restart(self) -> None:
         """The process ends and starts again."""
+        self.meter.flush()
         self.memory.engine.flush()
         self.memory.restart()
         self.keyring = Keyring()

@@ -16,9 +16,10 @@ from shared.security.tokens import issue_token
 from shared.store import open_engine
 from shared.store.accounts import create_user, find_user
 from shared.store.engine import Engine
-from shared.store.ledger import Entry, Ratio, balance_of, learn_ratio, read_ratio, settle
+from shared.store.ledger import Entry, balance_of, settle
 from shared.store.lookup import PriceWanted, Wanted, look_up
 from shared.store.prices import find_price
+from shared.store.ratios import Learned, Ratio, learn_ratio, read_ratio
 from shared.store.sessions import session_user
 from shared.store.virtual_keys import find_key
 from tests.support.keys import create_key
@@ -70,7 +71,7 @@ def _past(engine: Engine) -> None:
         engine.write_later(settle(past_entry(number)))
         if number % 1000 == 0:
             engine.flush()
-    engine.write_later([learn_ratio("m", Ratio(4000, 1000, 400, 100))])
+    engine.write_later([learn_ratio("m", Learned(Ratio(4000, 1000, 400, 100)))])
     engine.flush()
 
 

@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from shared.store.audit import AuditRecord, add_record
-from shared.store.engine import Engine, Transaction
+from shared.store.engine import Engine, Transaction, apply_change
 from shared.store.ledger import Entry, settle
 from shared.store.lessons import Lesson, keep_lesson
 from tests.support.admin import Admin
@@ -192,8 +192,7 @@ def _busy(random: Random, ago: int) -> int:
 
 def _write(work: Transaction, entries: list[Entry]) -> None:
     for entry in entries:
-        for statement in settle(entry):
-            work.run(*statement)
+        apply_change(work, settle(entry))
 
 
 def _entry(random: Random, day: int, person: dict, key: tuple[int, str]) -> Entry:

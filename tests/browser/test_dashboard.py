@@ -11,6 +11,7 @@ from openai import AuthenticationError
 from playwright.sync_api import Page, expect
 
 from shared.store import open_engine
+from shared.store.engine import apply_change
 from shared.store.ledger import Entry, settle
 from tests.browser.conftest import CLEAR_HOST, Walk
 from tests.browser.walker import LOOKS, violations
@@ -158,7 +159,7 @@ def write(gateway: Gateway, **fields: object) -> None:
     """An entry of the ledger as a data plane would have written it."""
     entry = Entry(exchange=secrets.token_hex(16), **fields)  # type: ignore[arg-type]
     with closing(open_engine(f"sqlite:{gateway.directory}/adapter.db")) as store:
-        store.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())
+        store.transact(lambda work: apply_change(work, settle(entry)), alone=())
 
 
 @pytest.mark.parametrize("field", [*FIELDS, "outcome", "why"])

@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from shared.store.audit import AuditRecord, add_record
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Statement, Work, apply_change
 from shared.store.ledger import Entry, Opening, open_exchange, settle
 from tests.manage_api.world import ManualClock, Person
 
@@ -70,7 +70,5 @@ class Books:
         who = {"user_id": person.user.id, "username": person.user.username}
         self._run(add_record(AuditRecord(**usual | who | members, text=text, conversation=packed)))
 
-    def _run(self, *statements: Statement) -> None:
-        self._store.transact(
-            lambda work: [work.run(sql, params) for sql, params in statements], alone=()
-        )
+    def _run(self, *statements: Statement | Work[object]) -> None:
+        self._store.transact(lambda work: apply_change(work, statements), alone=())

@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from manage_api.domains.users.service import give_key, open_account
 from shared.model import User
-from shared.store.engine import Engine
+from shared.store.engine import Engine, apply_change
 from shared.store.ledger import Entry, settle
 from shared.store.recall import keep_turn
 
@@ -109,9 +109,7 @@ class People:
             prompt_tokens=tokens,
             cost_micros=cost_micros,
         )
-        self._store.transact(
-            lambda work: [work.run(*statement) for statement in settle(entry)], alone=()
-        )
+        self._store.transact(lambda work: apply_change(work, settle(entry)), alone=())
 
 
 def bearer(credential: str) -> dict[str, str]:

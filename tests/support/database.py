@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.store import open_engine
 from shared.store.bootstrap import ensure_admin
 from shared.store.engine import Engine
@@ -25,10 +25,10 @@ _FULL_AT = 4096
 _PAGE_BYTES = 4096
 
 
-def open_database(path: Path) -> Engine:
+def open_database(path: Path, clock: Clock | None = None) -> Engine:
     """The database in the file, opened as the programs open it; a missing one is empty and migrated already."""
     place_database(path)
-    return open_engine(f"sqlite:{path}")
+    return open_engine(f"sqlite:{path}", clock)
 
 
 def place_database(path: Path, password: str = "") -> None:

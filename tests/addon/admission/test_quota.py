@@ -22,7 +22,8 @@ from addon.admission.quota import (
 from addon.formats.neutral.problem import Problem
 from shared.model import Limits, Principal
 from shared.pricing import Price
-from shared.store.ledger import Balance, Ratio
+from shared.store.ledger import Balance
+from shared.store.ratios import Ratio
 from tests.addon.callers import principal, user, virtual_key
 
 NOON = 1_795_176_000_000

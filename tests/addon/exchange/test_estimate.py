@@ -5,7 +5,7 @@ import json
 from addon.exchange.estimate import prompt_tokens
 from addon.exchange.exchange import Exchange
 from addon.formats.neutral.turn import Image, Text, message_of
-from shared.store.ledger import Ratio
+from shared.store.ratios import Ratio
 from tests.addon.desk import MODEL, Desk, open_exchange, reply_of, upstream
 from tests.addon.translation.clients import PATHS
 from tests.support.grammar import events

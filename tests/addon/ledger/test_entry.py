@@ -14,8 +14,8 @@ from addon.formats.wire import sse
 from addon.ledger.entry import entry_of, entry_so_far, entry_unread, learned_from
 from shared.model import Limits
 from shared.pricing import Price
-from shared.store.ledger import Ratio, learn_ratio
 from shared.store.prices import add_price
+from shared.store.ratios import Learned, Ratio, learn_ratio
 from tests.addon.callers import principal, user
 from tests.addon.desk import MODEL, Desk, Refused, body, open_exchange, streamed, upstream, whole
 from tests.addon.ledger.ended import CALLER, CALLING, PASSING, SAYING, delivery, entered
@@ -106,7 +106,7 @@ def test_an_answer_that_is_not_counted_is_guessed_from_its_bytes(desk: Desk) -> 
 
 
 def test_the_guess_goes_by_what_the_model_was_seen_to_count(desk: Desk) -> None:
-    statement = learn_ratio(MODEL, Ratio(2000, 1000, 1000, 1000))
+    statement = learn_ratio(MODEL, Learned(Ratio(2000, 1000, 1000, 1000)))
     desk.memory.engine.transact(lambda work: work.run(*statement), alone=())
     exchange = desk.open(principal=CALLER, stream=True)
     without_usage(exchange, SAYING)

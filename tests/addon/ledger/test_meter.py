@@ -14,9 +14,10 @@ from shared.model import Limits, Principal
 from shared.periods import day_of
 from shared.pricing import Price
 from shared.store.key_rests import resting
-from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, Ratio, balance_of, read_ratio
+from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, balance_of
 from shared.store.lookup import Found, PriceWanted, Wanted, look_up
 from shared.store.prices import add_price
+from shared.store.ratios import Ratio, read_ratio
 from shared.store.sqlite import connect
 from tests.addon.callers import principal, user
 from tests.addon.desk import USER, Desk
@@ -282,8 +283,11 @@ def test_the_budget_is_charged_at_the_price_of_the_day(desk: Desk) -> None:
 
 def test_tokens_are_guessed_as_the_model_was_seen_to_count_them(desk: Desk) -> None:
     settle(desk, opened(desk, caller()), learned=Ratio(2000, 1000, 100, 50))
-    assert read_ratio(desk.memory.engine, "m") == Ratio(2000, 1000, 100, 50)
     assert opened(desk, caller(), "x2").demand.prompt_tokens == 200
+    desk.meter.flush()
+    desk.memory.engine.flush()
+    assert read_ratio(desk.memory.engine, "m") == Ratio(2000, 1000, 100, 50)
+    assert opened(desk, caller(), "x3").demand.prompt_tokens == 200
 
 
 def test_a_node_that_died_holds_nothing_for_long_and_its_exchange_is_in_the_ledger(

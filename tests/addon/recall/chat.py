@@ -53,13 +53,13 @@ class Memory:
         self.clock = clock or StoppedClock()
         self.memory_bytes = memory_bytes
         self.random = Random(1)
-        self.engine: Engine = open_database(path)
+        self.engine: Engine = open_database(path, self.clock)
         self.recall = Recall(self.engine, self.clock, memory_bytes=memory_bytes)
 
     def restart(self) -> None:
         """The process ends and starts again."""
         self.engine.close()
-        self.engine = open_database(self.path)
+        self.engine = open_database(self.path, self.clock)
         self.recall = Recall(self.engine, self.clock, memory_bytes=self.memory_bytes)
 
     @contextmanager

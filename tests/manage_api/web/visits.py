@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from litestar.testing import AsyncTestClient
 
-from shared.store.engine import Engine
+from shared.store.engine import Engine, apply_change
 from shared.store.ledger import Entry, settle
 from tests.manage_api.world import Person, bearer, cookie
 
@@ -44,4 +44,4 @@ def write(store: Engine, person: Person, at: int, **fields: Any) -> None:
         username=person.user.username,
         **fields,
     )
-    store.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())
+    store.transact(lambda work: apply_change(work, settle(entry)), alone=())

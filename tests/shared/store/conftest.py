@@ -34,6 +34,14 @@ def other(engine: Engine, path: Path) -> Iterator[dbapi2.Connection]:
 
 
 @pytest.fixture
+def beside(engine: Engine, path: Path) -> Iterator[Engine]:
+    """The same database as another node has it, which waits for nobody."""
+    beside = SqliteEngine(path, patience_ms=0)
+    yield beside
+    beside.close()
+
+
+@pytest.fixture
 def hasty(engine: Engine, path: Path) -> Iterator[SqliteEngine]:
     """An engine that waits 50 ms for other programs."""
     hasty = SqliteEngine(path, patience_ms=50)

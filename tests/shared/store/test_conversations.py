@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.store.conversations import ConversationFilter, find_conversation, recent_conversations
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Statement, Work, apply_change
 from shared.store.ledger import Entry, drop_old, drop_old_conversations, settle
 from shared.store.reports import EntryFilter, recent_entries
 from tests.shared.store.plans import Explained
@@ -14,8 +14,8 @@ NOON = 1_795_176_000_000
 """2026-11-20 12:00 UTC."""
 
 
-def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
+def run(engine: Engine, *statements: Statement | Work[object]) -> None:
+    engine.transact(lambda work: apply_change(work, statements), alone=())
 
 
 def entry(exchange: str, conversation: str = "c", **members: Any) -> Entry:

@@ -6,7 +6,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from shared.store.engine import Engine
+from shared.store.engine import Engine, apply_change
 from shared.store.feed import Attempt, Replays, read_recent
 from shared.store.ledger import Entry, settle
 
@@ -18,7 +18,7 @@ def exchange(engine: Engine, *outcomes: str, turns: str = "", **members: Any) ->
     entry = Entry(
         exchange=str(uuid4()), at=7, details=msgspec.json.encode(details).decode(), **members
     )
-    engine.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())
+    engine.transact(lambda work: apply_change(work, settle(entry)), alone=())
 
 
 def test_the_attempts_at_an_upstream_are_told_newest_last(engine: Engine) -> None:
@@ -81,6 +81,6 @@ def test_turns_that_are_only_counted_count(engine: Engine) -> None:
     entry = Entry(
         exchange="x", at=7, user_agent="a/1", details=msgspec.json.encode(details).decode()
     )
-    engine.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())
+    engine.transact(lambda work: apply_change(work, settle(entry)), alone=())
 
     assert read_recent(engine).replays == [Replays(client="a/1", by_id=300, otherwise=2, missing=1)]

@@ -9,27 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.model import Period
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Statement, Work, apply_change
 from shared.store.ledger import (
-    DEAD_AFTER_MS,
     ENTRY_COLUMNS,
     Balance,
     Entry,
     Opening,
-    Ratio,
     balance_in,
     balance_of,
-    beat,
     drop_old,
     entry_from,
-    learn_ratio,
     note_progress,
     open_exchange,
-    read_ratio,
     settle,
-    settle_lost,
     subject_of,
 )
+from shared.store.nodes import beat
 from tests.support.database import open_database
 
 NOON = 1_795_176_000_000
@@ -38,8 +33,8 @@ NOON = 1_795_176_000_000
 DAY = 86_400_000
 
 
-def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
+def run(engine: Engine, *statements: Statement | Work[object]) -> None:
+    engine.transact(lambda work: apply_change(work, statements), alone=())
 
 
 def entry(exchange: str = "x1", **members: Any) -> Entry:
@@ -213,51 +208,11 @@ def test_others_hold_and_spend_nothing_of_mine(engine: Engine) -> None:
     )
 
 
-def test_a_dead_nodes_reservations_no_longer_count_and_its_exchanges_are_settled(
-    engine: Engine,
-) -> None:
-    run(engine, beat("n1", "1", NOON, NOON + 5000), opening("x1"))
-    later = NOON + 5000 + DEAD_AFTER_MS
-    assert balance_of(engine, "user:7", "day", later - 1).reserved_tokens == 500
-    assert balance_of(engine, "user:7", "day", later).reserved_tokens == 0
-    assert engine.transact(lambda work: settle_lost(work, later - 1), alone=()) == 0
-    assert engine.transact(lambda work: settle_lost(work, later), alone=()) == 1
-    lost = entry(status=0, error_class="lost", estimated=True, duration_ms=5000)
-    assert (ledger(engine), spent(engine)) == ([lost], (120, 50))
-    assert engine.transact(lambda work: settle_lost(work, later), alone=()) == 0
-
-
-def test_what_had_come_is_not_lost_with_its_node(engine: Engine) -> None:
-    run(engine, beat("n1", "1", NOON, NOON), opening("x1"), opening("x2"))
-    run(engine, note_progress(entry("x1", prompt_tokens=100, completion_tokens=700, cost_micros=9)))
-    assert balance_of(engine, "user:7", "day", NOON).reserved_tokens == 800 + 500
-    engine.transact(lambda work: settle_lost(work, NOON + DEAD_AFTER_MS), alone=())
-    rows = {one.exchange: (one.completion_tokens, one.error_class) for one in ledger(engine)}
-    assert rows["x1"] == (700, "lost")
-
-
 def test_progress_that_comes_after_the_settlement_changes_nothing(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"), *settle(entry("x1")))
     run(engine, note_progress(entry("x1", completion_tokens=700)))
     assert (ledger(engine), spent(engine)) == ([entry("x1")], (120, 50))
     assert engine.read("SELECT count(*) FROM open_exchanges") == [(0,)]
-
-
-def test_a_node_that_only_slept_settles_nothing_twice(engine: Engine) -> None:
-    run(engine, beat("n1", "1", NOON, NOON), opening("x1"))
-    engine.transact(lambda work: settle_lost(work, NOON + DEAD_AFTER_MS), alone=())
-    run(engine, *settle(entry("x1")))
-    assert (len(ledger(engine)), spent(engine)) == (1, (120, 50))
-
-
-def test_an_exchange_of_a_node_nobody_knows_is_lost_at_once(engine: Engine) -> None:
-    run(engine, opening("x1", node="gone"))
-    assert engine.transact(lambda work: settle_lost(work, NOON), alone=()) == 1
-
-
-def test_a_living_nodes_exchanges_stay_open_however_long_they_take(engine: Engine) -> None:
-    run(engine, beat("n1", "1", NOON, NOON), opening("x1"), beat("n1", "1", NOON, NOON + DAY))
-    assert engine.transact(lambda work: settle_lost(work, NOON + DAY), alone=()) == 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -278,18 +233,6 @@ def test_sums_and_balances_always_agree_with_the_rows(
     ]
     assert spent(engine)[0] == sum(one.prompt_tokens + one.completion_tokens for one in rows)
     engine.close()
-
-
-# -- ratios ----------------------------------------------------------------------------------------
-
-
-def test_ratios_are_learned_and_old_ones_fade(engine: Engine) -> None:
-    assert read_ratio(engine, "m") == Ratio()
-    run(engine, learn_ratio("m", Ratio(4000, 1000, 400, 100)))
-    assert read_ratio(engine, "m") == Ratio(4000, 1000, 400, 100)
-    run(engine, *(learn_ratio("m", Ratio(2000, 1000, 200, 100)) for _ in range(200)))
-    found = read_ratio(engine, "m")
-    assert found.prompt_bytes / found.prompt_tokens == pytest.approx(2, rel=0.01)
 
 
 def test_subjects_have_names_that_cannot_be_mixed_up() -> None:

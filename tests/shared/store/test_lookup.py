@@ -7,7 +7,7 @@ from shared.security.tokens import issue_token
 from shared.store.accounts import create_user
 from shared.store.answers import StoredAnswer, add_answer
 from shared.store.engine import Engine
-from shared.store.ledger import Balance, Ratio, learn_ratio
+from shared.store.ledger import Balance
 from shared.store.lookup import (
     AnswerWanted,
     BalanceWanted,
@@ -17,6 +17,7 @@ from shared.store.lookup import (
     look_up,
 )
 from shared.store.prices import add_price
+from shared.store.ratios import Learned, Ratio, learn_ratio
 from shared.store.recall import add_keys, keep_sent, keep_turn
 from tests.support.keys import create_key
 
@@ -58,7 +59,7 @@ def test_all_that_is_wanted_comes_at_once(engine: Engine) -> None:
         *add_keys("turn", [b"key"]),
         keep_sent(b"place", "omit", 4),
         add_answer(ANSWER),
-        learn_ratio("m", Ratio(8, 2, 4, 1)),
+        learn_ratio("m", Learned(Ratio(8, 2, 4, 1))),
     ]
     engine.transact(lambda work: [work.run(*statement) for statement in statements], alone=())
     found = look_up(engine, ALL)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Statement, Work, apply_change
 from shared.store.ledger import Entry, Opening, open_exchange, settle
 from shared.store.reports import (
     Details,
@@ -58,8 +58,8 @@ def entry(exchange: str, **members: Any) -> Entry:
     return Entry(exchange=exchange, **usual | members)
 
 
-def run(engine: Engine, *statements: Statement) -> None:
-    engine.transact(lambda work: [work.run(sql, params) for sql, params in statements], alone=())
+def run(engine: Engine, *statements: Statement | Work[object]) -> None:
+    engine.transact(lambda work: apply_change(work, statements), alone=())
 
 
 def settled(engine: Engine, **members: Any) -> Entry:

@@ -454,9 +454,8 @@ def test_work_is_committed_as_statements_are(engine: Engine) -> None:
         for name in "ab":
             transaction.run(*learn(name))
 
-    assert engine.try_write(twice)
-    engine.write_later(lambda work: work.run(*learn("c")))
-    engine.write_later(lambda work: work.run(*learn("a")))
-    assert engine.write_first(lambda work: work.run(*learn("d"))) is None
+    assert engine.try_write([twice, learn("c")])
+    engine.write_later([lambda work: work.run(*learn("d"))])
+    engine.write_later([learn("e"), twice])
     engine.flush()
-    assert engine.read(ENDPOINTS) == [("a",), ("b",), ("d",), ("c",)]
+    assert engine.read(ENDPOINTS) == [("a",), ("b",), ("c",), ("d",)]

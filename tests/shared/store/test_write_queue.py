@@ -32,6 +32,6 @@ def test_a_queue_that_is_closed_gives_all_that_is_left_at_once_and_then_nothing(
 
 def test_work_takes_room_as_statements_do() -> None:
     queue, taken = WriteQueue(), 0
-    while queue.put(Write(lambda transaction: transaction.run("SELECT 1"))):
+    while queue.put(Write([lambda transaction: transaction.run("SELECT 1")])):
         taken += 1
     assert QUEUE_BYTES / WORK_BYTES <= taken <= QUEUE_BYTES / WORK_BYTES + 1

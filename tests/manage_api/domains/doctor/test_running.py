@@ -8,7 +8,7 @@ from manage_api.domains.doctor.findings import Finding
 from manage_api.domains.doctor.running import check_running
 from shared.config.schema import Server
 from shared.store.engine import Engine
-from shared.store.ledger import beat
+from shared.store.nodes import beat
 from tests.manage_api.domains.doctor.conftest import Install
 from tests.manage_api.world import ManualClock
 from tests.support.gateway import free_port

@@ -13,7 +13,7 @@ from manage_api.domains.session.service import new_session
 from shared.config.watch import Watch
 from shared.security.keys import digest
 from shared.store.accounts import set_disabled
-from shared.store.engine import Engine
+from shared.store.engine import Engine, apply_change
 from shared.store.ledger import settle
 from shared.store.virtual_keys import find_key, revoke_key
 from tests.manage_api.books import Books
@@ -54,7 +54,7 @@ async def test_an_exchange_is_told_when_it_begins_and_when_it_ends(
     async with app.lifespan(), Listener(app, admin) as listener:
         entry = books.open(ada, exchange="x1")
         opened = await listener.event()
-        store.transact(lambda work: [work.run(*statement) for statement in settle(entry)], alone=())
+        store.transact(lambda work: apply_change(work, settle(entry)), alone=())
         settled = await listener.event()
 
     assert (opened.name, opened.id, opened.data["id"], opened.data["model"]) == (

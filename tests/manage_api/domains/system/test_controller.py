@@ -11,7 +11,7 @@ from shared.config.watch import Watch
 from shared.store import open_engine
 from shared.store.accounts import find_user_by_name
 from shared.store.engine import Engine
-from shared.store.ledger import beat
+from shared.store.nodes import beat
 from shared.store.settings import change_settings
 from tests.manage_api.strangers import strangers
 from tests.manage_api.world import ManualClock, People, Person, bearer, remember

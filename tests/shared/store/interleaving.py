@@ -1,0 +1,88 @@
+"""One node's transaction, interrupted by another node at a point that the test chooses."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shared.errors import Busy
+from shared.store.engine import (
+    NO_PARAMS,
+    Change,
+    Engine,
+    Params,
+    Pending,
+    Row,
+    Transaction,
+    Work,
+    apply_change,
+)
+
+__all__ = ("POINTS", "Interrupted")
+
+POINTS = range(9)
+"""Before which statement of a transaction the other node comes; the longest has eight."""
+
+
+class Interrupted:
+    """An engine in whose transaction another node does something before the `point`-th statement.
+
+    Where the database has the other node wait, it comes when the transaction is over: `end`
+    sees to that. What it does must not wait by itself.
+    """
+
+    def __init__(self, engine: Engine, point: int, other: Callable[[], object]) -> None:
+        self._engine = engine
+        self._left = point
+        self._other: Callable[[], object] | None = other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
+        return self._engine.transact(
+            lambda transaction: work(_Interrupted(transaction, self)), alone=alone, wait=wait
+        )
+
+    def write_first(self, change: Change, **options: Any) -> Pending | None:
+        return self._engine.write_first([self._interrupted(change)], **options)
+
+    def write_later(self, change: Change, **options: Any) -> None:
+        self._engine.write_later([self._interrupted(change)], **options)
+
+    def try_write(self, change: Change, **options: Any) -> bool:
+        return self._engine.try_write([self._interrupted(change)], **options)
+
+    def step(self) -> None:
+        """A statement is about to run."""
+        if self._left == 0:
+            try:
+                self._interrupt()
+            except Busy:
+                self._left = -1
+        self._left -= 1
+
+    def end(self) -> None:
+        """Let the other node do what it could not do before."""
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        other, self._other = self._other, None
+        if other is None:
+            return
+        try:
+            other()
+        except Busy:
+            self._other = other
+            raise
+
+    def _interrupted(self, change: Change) -> Work[None]:
+        return lambda transaction: apply_change(_Interrupted(transaction, self), change)
+
+
+class _Interrupted:
+    def __init__(self, transaction: Transaction, by: Interrupted) -> None:
+        self._transaction = transaction
+        self._by = by
+
+    def run(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+        self._by.step()
+        return self._transaction.run(sql, params)
