@@ -3,7 +3,7 @@ and its sums per day.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -354,13 +354,24 @@ def recent_entries(
 
 
 def entries_after(
-    engine: Engine, wanted: EntryFilter, *, after: int, upto: int, limit: int = 100
+    engine: Engine,
+    wanted: EntryFilter,
+    *,
+    after: int,
+    upto: int,
+    limit: int = 100,
+    known: Collection[int] = (),
 ) -> list[tuple[int, Entry]]:
-    """Return entries with ids above `after` and up to `upto`, oldest first."""
+    """Return entries with ids above `after` and up to `upto`, oldest first, but not those known."""
     conditions = " AND ".join(["id > :after AND id <= :upto", *_finds(wanted), *_sifts(wanted)])
+    params = msgspec.structs.asdict(wanted) | {"after": after, "upto": upto}
+    if known:
+        ids = engine.read(f"SELECT id FROM ledger WHERE {conditions} ORDER BY id", params)  # noqa: S608 - constants
+        new = [number for (number,) in ids if number not in known][:limit]
+        params |= {"after": min(new, default=upto) - 1, "upto": max(new, default=0)}
     sql = f"SELECT {ENTRY_COLUMNS}, id FROM ledger WHERE {conditions} ORDER BY id LIMIT :limit"  # noqa: S608 - constants
-    params = msgspec.structs.asdict(wanted) | {"after": after, "upto": upto, "limit": limit}
-    return [_numbered(row) for row in engine.read(sql, params)]
+    rows = engine.read(sql, params | {"limit": limit + len(known)})
+    return [_numbered(row) for row in rows if row[-1] not in known][:limit]
 
 
 def newest_entry(engine: Engine) -> int:

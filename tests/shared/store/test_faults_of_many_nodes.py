@@ -13,11 +13,12 @@ from shared.store.conversations import find_conversation
 from shared.store.engine import Change, Engine
 from shared.store.ledger import balance_of, exchange_name, settle
 from shared.store.nodes import beat
+from shared.store.reports import EntryFilter, entries_after, newest_entry
 from tests.shared.store.interleaving import POINTS, Interrupted
 from tests.shared.store.test_ledger import NOON, entry, ledger, opening, spent
 from tests.shared.store.test_nodes import lose
 
-pytestmark = pytest.mark.parametrize("point", POINTS)
+at_each_point = pytest.mark.parametrize("point", POINTS)
 
 
 def write(engine: Engine, change: Change, exchange: str) -> None:
@@ -35,6 +36,7 @@ def both(
     interrupted.end()
 
 
+@at_each_point
 def test_1_an_exchange_that_two_nodes_settle_counts_once(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -53,6 +55,7 @@ def test_1_an_exchange_that_two_nodes_settle_counts_once(
     assert (conversation.requests, conversation.prompt_tokens) == (1, 100)
 
 
+@at_each_point
 def test_2_answers_of_one_conversation_that_end_at_once_are_all_in_its_sums(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -72,6 +75,31 @@ def test_2_answers_of_one_conversation_that_end_at_once_are_all_in_its_sums(
     assert conversation.model == model
 
 
+def test_3_an_entry_that_is_committed_after_one_with_a_higher_number_is_found(
+    engine: Engine,
+) -> None:
+    def new(after: int, known: set[int]) -> list[int]:
+        found = entries_after(
+            engine, EntryFilter(), after=after, upto=newest_entry(engine), known=known, limit=2
+        )
+        return [number for number, _ in found]
+
+    engine.try_write(settle(entry("x1")))
+    first, gap = newest_entry(engine), 10
+    engine.try_write([*settle(entry("x2")), *settle(entry("x3")), *settle(entry("x4"))])
+    engine.try_write([("UPDATE ledger SET id = id + :gap WHERE id > 1", {"gap": gap})])
+    last = newest_entry(engine)
+    known = {*new(0, set()), *new(first, {last - 2})}
+    assert known == {first, last - 2, last - 1, last}
+    engine.try_write(
+        [*settle(entry("late")), ("UPDATE ledger SET id = 5 WHERE exchange = 'late'", {})]
+    )
+    assert new(0, known) == [5]
+    assert new(0, {*known, 5}) == []
+    assert new(0, {5}) == [first, last - 2]
+
+
+@at_each_point
 @pytest.mark.parametrize("opens_first", [True, False])
 def test_4_nothing_stays_reserved_that_is_opened_beside_its_settlement(
     engine: Engine, beside: Engine, point: int, opens_first: bool
@@ -90,6 +118,7 @@ def test_4_nothing_stays_reserved_that_is_opened_beside_its_settlement(
     assert balance_of(engine, "user:7", "day", NOON).reserved_tokens == 0
 
 
+@at_each_point
 def test_6_of_programs_that_start_together_one_makes_the_first_account(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -103,6 +132,7 @@ def test_6_of_programs_that_start_together_one_makes_the_first_account(
     assert [user.username for user in list_users(engine)] == ["admin"]
 
 
+@at_each_point
 def test_7_of_admins_that_disable_each_other_one_stays(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -130,6 +160,7 @@ def test_7_of_admins_that_disable_each_other_one_stays(
     assert [user.id for user in list_users(engine) if not user.disabled] == refused
 
 
+@at_each_point
 def test_16_what_a_node_says_late_takes_the_place_of_what_was_guessed(
     engine: Engine, beside: Engine, point: int
 ) -> None:
