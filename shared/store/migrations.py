@@ -1,5 +1,6 @@
 """The schema, as append-only named steps: a released step is never edited, a change is a
-new step at the end.
+new step at the end. One that takes away what earlier programs read or write ends with
+`breaks_earlier_programs`, and is counted in `BREAKING`.
 
 Times are integers of epoch milliseconds, truth is 0 or 1.
 """
@@ -12,9 +13,9 @@ from sqlite_utils import Database, Migrations
 from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
 from shared.store.sqlite import connect
-from shared.store.steps import PATIENCE_MS
+from shared.store.steps import FIND_BREAKING, PATIENCE_MS, refused_step
 
-__all__ = ("MIGRATIONS", "is_current", "migrate", "step_names")
+__all__ = ("MIGRATIONS", "breaks_earlier_programs", "is_current", "migrate", "step_names")
 
 MIGRATIONS = Migrations("thinkback")
 
@@ -434,10 +435,19 @@ def folded_names(db: Database) -> None:
         db.execute(f"CREATE UNIQUE INDEX {table}_{column} ON {table} (lower({column}))")
 
 
+def breaks_earlier_programs(db: Database) -> None:
+    """Have programs refuse the database that don't know the step that this is part of."""
+    db.execute("""
+        INSERT INTO versions (topic, version) VALUES ('schema', 1)
+        ON CONFLICT (topic) DO UPDATE SET version = versions.version + 1
+    """)
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 
-    Raises StoreError when a newer program has migrated the file.
+    Raises StoreError when a newer program has migrated the file in a way that this one can't
+    live with.
     """
     connection = connect(path, patience_ms=PATIENCE_MS)
     database = Database(connection, execute_plugins=False)
@@ -445,8 +455,8 @@ def migrate(path: Path) -> None:
         # sqlite-utils looks before it locks: without a lock around the whole, two programs
         # create the same table.
         connection.execute("BEGIN IMMEDIATE")
-        _refuse_newer(database, path)
         MIGRATIONS.apply(database)
+        _refuse_newer(database, path)
         # SQLite opens a file that it can't write all the same, and says so at the first write.
         connection.execute("DELETE FROM _sqlite_migrations WHERE 0")
         connection.execute("COMMIT")
@@ -467,11 +477,10 @@ def step_names() -> list[str]:
 
 
 def _refuse_newer(database: Database, path: Path) -> None:
-    known = step_names()
-    unknown = [step.name for step in MIGRATIONS.applied(database) if step.name not in known]
-    if unknown:
+    breaking = sum(count for (count,) in database.execute(FIND_BREAKING))
+    applied = [step.name for step in MIGRATIONS.applied(database)]
+    if step := refused_step(applied, breaking):
         raise StoreError(
-            f"The database {path} was made by a newer Thinkback (it has the change "
-            f"“{unknown[0]}”): "
+            f"The database {path} was made by a newer Thinkback (it has the change “{step}”): "
             "install that version, or restore a backup made before it."
         )

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from pysqlite3 import dbapi2
+from sqlite_utils import Database
 
 from shared.errors import StoreError
-from shared.store.migrations import migrate, step_names
+from shared.store.migrations import breaks_earlier_programs, migrate, step_names
 from shared.store.sqlite import connect, prepare_file
+from shared.store.steps import BREAKING, FIND_BREAKING
 from tests.shared.processes import run_together
 from tests.shared.store.earlier import SCHEMAS, restore
 
@@ -35,6 +37,12 @@ def schema(path: Path) -> set[tuple[str, str]]:
     with closing(connect(path)) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
         return {(name, " ".join(sql.split())) for name, sql in rows}
+
+
+def add_breaking_step(path: Path) -> None:
+    """What the step of a newer program does that this one can't live with."""
+    with closing(connect(path)) as connection:
+        breaks_earlier_programs(Database(connection, execute_plugins=False))
 
 
 def row_counts(path: Path) -> dict[str, int]:
@@ -83,15 +91,25 @@ def test_programs_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     assert [name for (name,) in applied] == step_names()
 
 
-def test_a_newer_programs_database_is_refused_in_words(path: Path) -> None:
+def test_24_a_newer_programs_database_is_refused_in_words_only_if_it_can_not_be_used(
+    path: Path,
+) -> None:
     migrate(path)
     with closing(connect(path)) as connection:
         connection.execute(
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
             "VALUES ('thinkback', 'ledger', '')"
         )
+    migrate(path)
+    add_breaking_step(path)
     with pytest.raises(StoreError, match=r"made by a newer Thinkback .*“ledger”"):
         migrate(path)
+
+
+def test_steps_that_break_earlier_programs_are_counted(path: Path) -> None:
+    migrate(path)
+    with closing(connect(path)) as connection:
+        assert sum(count for (count,) in connection.execute(FIND_BREAKING)) == BREAKING
 
 
 def test_all_tables_are_strict(path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from shared.store.migrations import step_names
 from shared.store.sqlite import connect, prepare_file
-from shared.store.steps import STEPS, has_all_steps
+from shared.store.steps import BREAKING, STEPS, has_all_steps
 from tests.support.database import place_database
 
 OPEN = """
@@ -46,6 +46,21 @@ def test_an_empty_database_has_none_and_a_step_that_is_missing_is_missed(path: P
     with closing(connect(path)) as connection:
         connection.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [STEPS[-1]])
     assert not has_all_steps(path)
+
+
+def test_24_a_step_of_a_newer_program_is_no_fault_unless_it_is_marked_as_breaking(
+    path: Path,
+) -> None:
+    with closing(connect(path)) as connection:
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('thinkback', 'later', '')"
+        )
+        assert has_all_steps(path)
+        connection.execute(
+            "INSERT INTO versions (topic, version) VALUES ('schema', ?)", [BREAKING + 1]
+        )
+        assert not has_all_steps(path)
 
 
 def test_a_database_with_a_step_that_nobody_knows_has_not_these(path: Path) -> None:
