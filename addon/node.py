@@ -30,10 +30,7 @@ from shared.log import configure
 from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_retired, load_secret
 from shared.store import data_directory, open_engine
-from shared.store.answers import drop_old_answers
-from shared.store.audit import drop_old_records
-from shared.store.key_rests import forget_rested
-from shared.store.ledger import drop_old, drop_old_conversations, note_progress
+from shared.store.ledger import note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
 from shared.store.overrides import read_overrides
 from shared.store.room import room_for_turns
@@ -41,12 +38,8 @@ from shared.store.upstream_models import listed_models
 
 __all__ = ("Node",)
 
-FORGET_SECONDS = 600
-"""How often old rows other than turns are dropped: each time reads whole indexes."""
-
 _log = logging.getLogger("thinkback.books")
 _MIB = 1024 * 1024
-_DAY_MS = 86_400_000
 
 
 class Node:
@@ -64,7 +57,6 @@ class Node:
         self._configuration = LiveConfiguration(
             watch, self.engine.version, partial(read_overrides, self.engine, self._secret)
         )
-        self._forgotten_at = self.clock.monotonic()
         self._audit = Audit(self.engine)
         self.meter = Meter(
             self.engine, self.clock, node=secrets.token_hex(8), version=version("thinkback")
@@ -111,10 +103,7 @@ class Node:
         self.recall.forget_old(
             max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB or self._room
         )
-        now = self.clock.monotonic()
-        if now - self._forgotten_at >= FORGET_SECONDS:
-            self._forgotten_at = now
-            self._drop_old_rows()
+        self.meter.forget_old(self.snapshot)
         # The last: a table that can't be read must not keep the others from being tended.
         self.services.lessons.refresh()
 
@@ -178,23 +167,6 @@ class Node:
         configure(self.snapshot.logging, sys.stdout)
         self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
         self.services.answers.bound(self.snapshot.responses.max_age_days)
-
-    def _drop_old_rows(self) -> None:
-        now, settings = self.clock.now_ms(), self.snapshot
-        self.engine.write_later([forget_rested(now)])
-        before_ms = now - settings.ledger.max_age_days * _DAY_MS
-        self.engine.write_later([drop_old(before_ms), drop_old_conversations()])
-        audit, answers = settings.audit, settings.responses
-        self.engine.write_later(
-            drop_old_answers(
-                before_ms=now - answers.max_age_days * _DAY_MS, max_bytes=answers.max_mib * _MIB
-            )
-        )
-        self.engine.write_later(
-            drop_old_records(
-                before_ms=now - audit.max_age_days * _DAY_MS, max_bytes=audit.max_mib * _MIB
-            )
-        )
 
     @property
     def _jwt_secret(self) -> str | bytes:

@@ -12,9 +12,11 @@ from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, spen
 from addon.formats.neutral.problem import Problem, RequestError
 from addon.ledger.presence import Presence
 from addon.ledger.ratios import Ratios
+from addon.ledger.retention import Retention
 from addon.recall.commits import Commit, Commits
 from addon.routing.candidates import Candidate
 from shared.clock import Clock
+from shared.config.schema import Snapshot
 from shared.errors import Busy, StoreError
 from shared.model import Principal
 from shared.periods import day_of
@@ -90,6 +92,7 @@ class Meter:
         self._clock = clock
         self._presence = Presence(engine, clock, node=node, version=version)
         self._ratios = Ratios(engine, clock)
+        self._retention = Retention(engine, clock, node=node)
         self._limiter = Limiter()
         self._commits = Commits(engine, clock, _log)
         self._told_at = -inf
@@ -265,6 +268,10 @@ class Meter:
         self._prices.clear()
         self._presence.each_second()
         self._ratios.each_second()
+
+    def forget_old(self, settings: Snapshot) -> None:
+        """Let a lot of old rows go, if that is this node's task; to be repeated each second."""
+        self._retention.each_second(settings)
 
     def flush(self) -> None:
         """Have all written that waits for more of its kind; the engine writes it."""

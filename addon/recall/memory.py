@@ -200,7 +200,9 @@ class Recall:
         """
         since = self._clock.now_ms() - max_age_days * _DAY_MS
         if table.has_old(self._engine, unused_since=since, max_bytes=max_bytes):
-            self._engine.write_later(table.forget_old(unused_since=since, max_bytes=max_bytes))
+            self._engine.write_later(
+                table.forget_old(unused_since=since, max_bytes=max_bytes), alone=("tending",)
+            )
 
     def _touch(self, turns: Iterable[_Held]) -> None:
         """Note in the table once a day that turns are in use, if only in memory."""

@@ -2,11 +2,12 @@
 
 import msgspec
 
-from shared.store.engine import Engine, Row, Statement
+from shared.store.engine import Engine, Row, Statement, Transaction
 
 __all__ = (
     "StoredAnswer",
     "add_answer",
+    "answer_bytes",
     "delete_answer",
     "drop_old_answers",
     "find_answer",
@@ -55,15 +56,24 @@ def delete_answer(principal: str, answer_id: str) -> Statement:
     }
 
 
-def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> list[Statement]:
-    """Delete answers from before that time, then the oldest while all exceed `max_bytes`.
+def answer_bytes(transaction: Transaction) -> int:
+    """What all answers take; reads a whole index."""
+    [(size,)] = transaction.run("SELECT coalesce(sum(bytes), 0) FROM answers")
+    return int(size)
 
-    Each of the two deletes at most `batch`: repeat it.
+
+def drop_old_answers(
+    transaction: Transaction, *, before_ms: int, excess: int, batch: int = 5_000
+) -> int:
+    """Delete answers from before that time, then the oldest as long as there are `excess` bytes
+    too many; the bytes of those deleted.
+
+    Each of the two deletes at most `batch`: repeat it until it deletes none.
     """
     expired = """
         DELETE FROM answers WHERE id IN (
             SELECT id FROM answers WHERE created_at < :before ORDER BY created_at LIMIT :batch
-        )
+        ) RETURNING bytes
     """
     surplus = """
         DELETE FROM answers WHERE id IN (
@@ -72,13 +82,18 @@ def drop_old_answers(*, before_ms: int, max_bytes: int, batch: int = 5_000) -> l
                 FROM (SELECT id, created_at, bytes FROM answers ORDER BY created_at,
                     id LIMIT :batch) AS oldest
             ) AS running
-            WHERE older < (SELECT sum(bytes) FROM answers) - :max_bytes
-        )
+            WHERE older < :excess
+        ) RETURNING bytes
     """
-    return [
-        (expired, {"before": before_ms, "batch": batch}),
-        (surplus, {"max_bytes": max_bytes, "batch": batch}),
-    ]
+    freed = _sum(transaction.run(expired, {"before": before_ms, "batch": batch}))
+    if freed >= excess:
+        return freed
+    params = {"excess": excess - freed, "batch": batch}
+    return freed + _sum(transaction.run(surplus, params))
+
+
+def _sum(rows: list[Row]) -> int:
+    return sum(size for (size,) in rows)
 
 
 def find_answer(

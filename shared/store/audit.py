@@ -5,7 +5,7 @@ import zlib
 
 import msgspec
 
-from shared.store.engine import Engine, Row, Statement
+from shared.store.engine import Engine, Row, Statement, Transaction
 from shared.store.paging import END, Source, read_newest
 
 __all__ = (
@@ -15,6 +15,7 @@ __all__ = (
     "add_record",
     "drop_old_records",
     "find_record",
+    "record_bytes",
     "search",
     "unpack_conversation",
 )
@@ -86,14 +87,23 @@ def add_record(record: AuditRecord) -> Statement:
     return sql, msgspec.structs.asdict(record) | {"bytes": size}
 
 
-def drop_old_records(*, before_ms: int, max_bytes: int, batch: int = 500) -> list[Statement]:
-    """Delete records from before that time, then the oldest while all exceed `max_bytes`.
+def record_bytes(transaction: Transaction) -> int:
+    """What all records take; reads a whole index."""
+    [(size,)] = transaction.run("SELECT coalesce(sum(bytes), 0) FROM audit")
+    return int(size)
 
-    Each of the two deletes at most `batch`: repeat it.
+
+def drop_old_records(
+    transaction: Transaction, *, before_ms: int, excess: int, batch: int = 500
+) -> int:
+    """Delete records from before that time, then the oldest as long as there are `excess` bytes
+    too many; the bytes of those deleted.
+
+    Each of the two deletes at most `batch`: repeat it until it deletes none.
     """
     expired = (
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :before ORDER "
-        "BY at LIMIT :batch)"
+        "BY at LIMIT :batch) RETURNING bytes"
     )
     surplus = """
         DELETE FROM audit WHERE id IN (
@@ -101,13 +111,17 @@ def drop_old_records(*, before_ms: int, max_bytes: int, batch: int = 500) -> lis
                 SELECT id, sum(bytes) OVER (ORDER BY at, id) - bytes AS older
                 FROM (SELECT id, at, bytes FROM audit ORDER BY at, id LIMIT :batch) AS oldest
             ) AS running
-            WHERE older < (SELECT sum(bytes) FROM audit) - :max_bytes
-        )
+            WHERE older < :excess
+        ) RETURNING bytes
     """
-    return [
-        (expired, {"before": before_ms, "batch": batch}),
-        (surplus, {"max_bytes": max_bytes, "batch": batch}),
-    ]
+    freed = _sum(transaction.run(expired, {"before": before_ms, "batch": batch}))
+    if freed >= excess:
+        return freed
+    return freed + _sum(transaction.run(surplus, {"excess": excess - freed, "batch": batch}))
+
+
+def _sum(rows: list[Row]) -> int:
+    return sum(size for (size,) in rows)
 
 
 def find_record(engine: Engine, record_id: int) -> NumberedRecord | None:

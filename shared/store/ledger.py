@@ -462,21 +462,23 @@ _CLOSE = "DELETE FROM open_exchanges WHERE exchange = :exchange"
 
 
 def drop_old(before_ms: int) -> Statement:
-    """Let go of the oldest entries from before that time, 500 at most; the sums per day stay."""
+    """Let go of the oldest entries from before that time, 500 at most; a row for each. The sums
+    per day stay.
+    """
     sql = (
         "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger WHERE at < :before "
-        "ORDER BY at LIMIT 500)"
+        "ORDER BY at LIMIT 500) RETURNING id"
     )
     return sql, {"before": before_ms}
 
 
 def drop_old_conversations() -> Statement:
-    """Let go of conversations that have no entry any more, 500 at most."""
+    """Let go of conversations that have no entry any more, 500 at most; a row for each."""
     sql = f"""
         DELETE FROM conversations WHERE conversation IN (
             SELECT conversation FROM conversations
             WHERE latest < (SELECT COALESCE(MIN(id), {_NEVER}) FROM ledger)
                 ORDER BY latest LIMIT 500
-        )
+        ) RETURNING latest
     """  # noqa: S608 - a constant
     return sql, {}

@@ -1,6 +1,6 @@
 """The schema, as append-only named steps: a released step is never edited, a change is a
 new step at the end. One that takes away what earlier programs read or write ends with
-`breaks_earlier_programs`, and is counted in `BREAKING`.
+`many_nodes.breaks_earlier_programs`, and is counted in `BREAKING`.
 
 Times are integers of epoch milliseconds, truth is 0 or 1.
 """
@@ -12,10 +12,11 @@ from sqlite_utils import Database, Migrations
 
 from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
+from shared.store.many_nodes import tended, versions
 from shared.store.sqlite import connect
 from shared.store.steps import FIND_BREAKING, PATIENCE_MS, refused_step
 
-__all__ = ("MIGRATIONS", "breaks_earlier_programs", "is_current", "migrate", "step_names")
+__all__ = ("MIGRATIONS", "is_current", "migrate", "step_names")
 
 MIGRATIONS = Migrations("thinkback")
 
@@ -417,15 +418,7 @@ def upstream_models(db: Database) -> None:
     """)
 
 
-@MIGRATIONS()
-def versions(db: Database) -> None:
-    # How often each topic was changed of which programs hold a copy in memory.
-    db.execute("""
-        CREATE TABLE versions (
-            topic TEXT NOT NULL PRIMARY KEY,
-            version INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID
-    """)
+MIGRATIONS()(versions)
 
 
 @MIGRATIONS()
@@ -435,12 +428,7 @@ def folded_names(db: Database) -> None:
         db.execute(f"CREATE UNIQUE INDEX {table}_{column} ON {table} (lower({column}))")
 
 
-def breaks_earlier_programs(db: Database) -> None:
-    """Have programs refuse the database that don't know the step that this is part of."""
-    db.execute("""
-        INSERT INTO versions (topic, version) VALUES ('schema', 1)
-        ON CONFLICT (topic) DO UPDATE SET version = versions.version + 1
-    """)
+MIGRATIONS()(tended)
 
 
 def migrate(path: Path) -> None:

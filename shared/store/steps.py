@@ -32,6 +32,7 @@ STEPS = (
     "upstream_models",
     "versions",
     "folded_names",
+    "tended",
 )
 
 BREAKING = 0

@@ -1,5 +1,6 @@
 """How the database finds what the verbs read."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,13 @@ class Explained:
             [step for *_, step in self._engine.read(f"EXPLAIN QUERY PLAN {sql}", params)]
         )
         return self._engine.read(sql, params)
+
+    def run(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+        """As a transaction, in which what would be deleted is only found."""
+        found = re.sub(
+            r"DELETE FROM (\w+)(.*) RETURNING", r"SELECT id FROM \1\2 --", sql, flags=re.S
+        )
+        return self.read(found, params)
 
     @property
     def steps(self) -> list[str]:

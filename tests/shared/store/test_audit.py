@@ -13,10 +13,11 @@ from shared.store.audit import (
     add_record,
     drop_old_records,
     find_record,
+    record_bytes,
     search,
     unpack_conversation,
 )
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Statement, Transaction
 from tests.shared.store.plans import Explained
 
 DAY_MS = 86_400_000
@@ -220,10 +221,21 @@ def test_a_conversation_is_unpacked_up_to_a_size() -> None:
         unpack_conversation(zlib.compress(b"0" * (32 * 1024 * 1024 + 1)))
 
 
+def drop(engine: Engine, *, max_bytes: int, **limits: int) -> None:
+    """Let go of records as far as one step does."""
+
+    def work(transaction: Transaction) -> None:
+        before = record_bytes(transaction)
+        freed = drop_old_records(transaction, excess=before - max_bytes, **limits)
+        assert record_bytes(transaction) == before - freed
+
+    engine.transact(work, alone=())
+
+
 def test_old_records_are_let_go_of(engine: Engine) -> None:
     add(engine, "old one", at=NOW - 1)
     add(engine, "new one", at=NOW)
-    run(engine, *drop_old_records(before_ms=NOW, max_bytes=1000))
+    drop(engine, before_ms=NOW, max_bytes=1000)
     assert found(engine) == ["new one"]
     assert found(engine, "old") == []
 
@@ -235,7 +247,7 @@ def test_old_records_are_let_go_of(engine: Engine) -> None:
 def test_the_oldest_go_until_the_rest_fits(engine: Engine, max_bytes: int, left: int) -> None:
     for number in (3, 1, 2, 4):
         add(engine, f"test {number}", at=NOW + number, conversation=b"four")
-    run(engine, *drop_old_records(before_ms=0, max_bytes=max_bytes))
+    drop(engine, before_ms=0, max_bytes=max_bytes)
     assert sorted(found(engine)) == ["test 1", "test 2", "test 3", "test 4"][4 - left :]
 
 
@@ -247,16 +259,16 @@ def test_the_size_is_that_of_text_and_conversation_in_bytes(engine: Engine) -> N
 def test_a_step_lets_go_of_so_many_and_the_next_of_more(engine: Engine) -> None:
     add(engine, *(f"old {number}" for number in range(5)), at=NOW - 1)
     add(engine, *(f"new {number}" for number in range(5)), at=NOW)
-    run(engine, *drop_old_records(before_ms=NOW, max_bytes=0, batch=2))
+    drop(engine, before_ms=NOW, max_bytes=0, batch=2)
     assert len(found(engine)) == 6
-    run(engine, *drop_old_records(before_ms=NOW, max_bytes=0, batch=100))
+    drop(engine, before_ms=NOW, max_bytes=0, batch=100)
     assert found(engine) == []
 
 
 def test_letting_go_reads_indexes_only(engine: Engine) -> None:
     watched = Explained(engine)
-    for sql, params in drop_old_records(before_ms=NOW, max_bytes=0):
-        watched.read(sql.replace("DELETE FROM audit WHERE", "SELECT id FROM audit WHERE"), params)
+    drop_old_records(watched, before_ms=NOW, excess=1)
+    record_bytes(watched)
     tables = [step for step in watched.steps if "audit" in step]
     assert tables
     assert [

@@ -14,7 +14,8 @@ from pysqlite3 import dbapi2
 from sqlite_utils import Database
 
 from shared.errors import StoreError
-from shared.store.migrations import breaks_earlier_programs, migrate, step_names
+from shared.store.many_nodes import breaks_earlier_programs
+from shared.store.migrations import migrate, step_names
 from shared.store.sqlite import connect, prepare_file
 from shared.store.steps import BREAKING, FIND_BREAKING
 from tests.shared.processes import run_together

@@ -1,0 +1,36 @@
+"""The steps of the schema that several nodes on one database need; never edited once they are
+released.
+"""
+
+from sqlite_utils import Database
+
+__all__ = ("breaks_earlier_programs", "tended", "versions")
+
+
+def versions(db: Database) -> None:
+    """Number the topics of which programs hold a copy in memory."""
+    db.execute("""
+        CREATE TABLE versions (
+            topic TEXT NOT NULL PRIMARY KEY,
+            version INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
+def tended(db: Database) -> None:
+    """Note when which node last did what one does for all."""
+    db.execute("""
+        CREATE TABLE tended (
+            task TEXT NOT NULL PRIMARY KEY,
+            node TEXT NOT NULL,
+            at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
+def breaks_earlier_programs(db: Database) -> None:
+    """As the end of a step: have programs refuse the database that don't know it."""
+    db.execute("""
+        INSERT INTO versions (topic, version) VALUES ('schema', 1)
+        ON CONFLICT (topic) DO UPDATE SET version = versions.version + 1
+    """)
