@@ -5,7 +5,7 @@ other programs do.
 import logging
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,8 @@ from pysqlite3 import dbapi2
 from shared.store import open_engine
 from shared.store.engine import Engine, Pending, Statement, Transaction
 from shared.store.sqlite import SqliteEngine, connect
-from shared.store.write_queue import QUEUE_BYTES
+from shared.store.write_queue import QUEUE_BYTES, Write, WriteQueue
+from shared.store.writer import Failure, Writer
 from tests.shared.processes import start
 from tests.shared.store.learned import COUNT, ENDPOINTS, learn, refused
 from tests.support.gateway import eventually
@@ -198,3 +199,43 @@ def test_closing_gives_up_on_a_database_that_stays_locked(
         hasty.write_later([learn(str(number))])
     hasty.close()
     assert "1000 queued writes are lost" in caplog.text
+
+
+class Clash(Exception):
+    """Another program's transaction and this one wait for each other."""
+
+
+def wrote(*ranks: int, clashes: int = 0) -> list[list[int]]:
+    """The batches in which writes of these ranks are committed, the first `clashes` tries failing."""
+    queue, committed = WriteQueue(), []
+    for rank in ranks:
+        queue.put(Write([("INSERT", {})], rank=rank))
+    left = clashes
+
+    def commit(writes: Sequence[Write]) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise Clash
+        committed.append([write.rank for write in writes])
+
+    queue.close()
+    Writer(
+        queue,
+        commit=commit,
+        after_batch=lambda: None,
+        judge=lambda error: (Failure.CLASHED, "deadlock"),
+        patience_ms=60_000,
+    ).join()
+    return committed
+
+
+def test_8_what_is_committed_together_is_in_one_order_for_all_nodes() -> None:
+    assert wrote(9, 3, 0, 7) == [[0, 3, 7, 9]]
+
+
+@pytest.mark.parametrize(("clashes", "batches"), [(1, [[0], [3], [9]]), (3, [[0], [3], [9]])])
+def test_8_what_meets_another_nodes_writes_half_way_is_tried_again_one_by_one(
+    clashes: int, batches: list[list[int]]
+) -> None:
+    assert wrote(3, 9, 0, clashes=clashes) == batches
