@@ -26,6 +26,7 @@ from shared.config.watch import Watch
 from shared.doctor import DoctorToken
 from shared.doctor import read_token as read_doctor_token
 from shared.errors import StoreError
+from shared.lifeline import worker
 from shared.log import configure
 from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_retired, load_secret
@@ -47,15 +48,19 @@ class Node:
 
     def __init__(self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
+        self._worker = worker(environ)
         watch = Watch(received(environ))
-        configure(watch.snapshot.logging, sys.stdout)
+        configure(watch.snapshot.logging, sys.stdout, self._worker.name)
         database = watch.snapshot.database_url
         self.engine = open_engine(database, self.clock)
         self._room = room_for_turns(database)
         directory = data_directory(database)
         self._secret, retired = load_secret(directory), load_retired(directory)
         self._configuration = LiveConfiguration(
-            watch, self.engine.version, partial(read_overrides, self.engine, self._secret)
+            watch,
+            self.engine.version,
+            partial(read_overrides, self.engine, self._secret),
+            workers=self._worker.of,
         )
         self._audit = Audit(self.engine)
         self.meter = Meter(
@@ -164,7 +169,7 @@ class Node:
 
     def _take_over(self) -> None:
         """Tell those who keep a setting that it may have changed."""
-        configure(self.snapshot.logging, sys.stdout)
+        configure(self.snapshot.logging, sys.stdout, self._worker.name)
         self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
         self.services.answers.bound(self.snapshot.responses.max_age_days)
 

@@ -1,10 +1,10 @@
 """What a program has of its supervisor: the sockets to listen on, and a pipe to tell that it lives.
 
 The supervisor opens the sockets, so that they outlive each process that listens on them, and
-names them and the pipe by their descriptors in the environment. On the pipe a program says
-`ready` once, `alive` each second, and `leaving <answers> <seconds>` when it takes no more
-requests: how many answers it waits for, and how long. A pipe and not a port: no stranger can
-keep it busy. Started by hand, a program has neither.
+names them and the pipe by their descriptors in the environment, with which of several it is. On
+the pipe a program says `ready` once, `alive` each second, and `leaving <answers> <seconds>` when it
+takes no more requests: how many answers it waits for, and how long. A pipe and not a port: no
+stranger can keep it busy. Started by hand, a program has neither.
 """
 
 import asyncio
@@ -14,8 +14,19 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
+from typing import NamedTuple
 
-__all__ = ("BEAT_SECONDS", "LIFELINE", "SOCKETS", "STACKS", "Lifeline", "handed_sockets")
+__all__ = (
+    "BEAT_SECONDS",
+    "LIFELINE",
+    "SOCKETS",
+    "STACKS",
+    "WORKER",
+    "Lifeline",
+    "Worker",
+    "handed_sockets",
+    "worker",
+)
 
 SOCKETS = "THINKBACK_SOCKETS"
 """The environment variable with the descriptors of the sockets, separated by commas."""
@@ -23,10 +34,31 @@ SOCKETS = "THINKBACK_SOCKETS"
 LIFELINE = "THINKBACK_LIFELINE"
 """The one with the descriptor of the pipe."""
 
+WORKER = "THINKBACK_WORKER"
+"""The one that says which of several processes it is, like `2/4`; unset for one alone."""
+
 BEAT_SECONDS = 1.0
 
 STACKS = signal.SIGUSR1
 """The signal that has a program write what all its threads are doing into the log."""
+
+
+class Worker(NamedTuple):
+    """Which of the processes that share a program's sockets a process is."""
+
+    number: int = 1
+    of: int = 1
+
+    @property
+    def name(self) -> str:
+        """What the log and people call it; empty for one alone."""
+        return f"worker {self.number}" if self.of > 1 else ""
+
+
+def worker(environ: Mapping[str, str]) -> Worker:
+    """Which of several processes this one is, as the supervisor says."""
+    number, _, of = environ.get(WORKER, "1/1").partition("/")
+    return Worker(int(number), int(of))
 
 
 def handed_sockets(environ: Mapping[str, str]) -> list[socket.socket]:

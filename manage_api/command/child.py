@@ -15,10 +15,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared.clock import SystemClock
-from shared.lifeline import BEAT_SECONDS, LIFELINE, SOCKETS, STACKS
+from shared.lifeline import BEAT_SECONDS, LIFELINE, SOCKETS, STACKS, WORKER, Worker
 from shared.log import stamped
 
-__all__ = ("Child", "Known", "Program", "Say", "child_of", "ending", "reap", "spawn", "tell")
+__all__ = (
+    "Child",
+    "Known",
+    "Program",
+    "Say",
+    "child_of",
+    "ending",
+    "reap",
+    "spawn",
+    "subject",
+    "tell",
+)
 
 STARTING_BEATS = 120
 """Missed beats after which a process hangs that has not said yet that it works: a slow disk, a
@@ -61,13 +72,20 @@ class Program:
     most_silent: int = MOST_SILENT
     """Missed beats after which a process that worked hangs."""
 
+    workers: int = 1
+    """Processes that run it side by side, on the same sockets."""
+
+    def name_of(self, worker: Worker) -> str:
+        """What one of its processes is called."""
+        return worker.name or self.name
+
 
 @dataclass
 class Known:
     """What has to be known of a process to go on supervising it."""
 
     name: str
-    """Its program's."""
+    """Its program's, or `worker 2` where several run it."""
 
     pid: int
     lifeline: int
@@ -167,7 +185,7 @@ class Child:
                 self.released.set()
                 if answers != "0":
                     self._say(
-                        f"The {self.known.name} waits for answers to end ({answers}), at most "
+                        f"{subject(self.known.name)} waits for answers to end ({answers}), at most "
                         f"{seconds} s; stopping again cuts them."
                     )
 
@@ -180,7 +198,7 @@ class Child:
         the log, and kill it a beat later; one that was stopped goes on meanwhile.
         """
         if over == 0:
-            self._say(f"The {self.known.name} hangs. What it is doing:")
+            self._say(f"{subject(self.known.name)} hangs. What it is doing:")
             self._signal(STACKS)
             self._signal(signal.SIGCONT)
         elif over > 0:
@@ -193,11 +211,15 @@ class Child:
                 os.kill(self.known.pid, number)
 
 
-def spawn(program: Program, group: asyncio.TaskGroup, *, say: Say, patience: float) -> Child:
+def spawn(
+    program: Program, worker: Worker, group: asyncio.TaskGroup, *, say: Say, patience: float
+) -> Child:
     """Start a process of a program. Raises OSError when it can't be run."""
     reading, writing = os.pipe()
     sockets = [each.fileno() for each in program.sockets]
     handed = {SOCKETS: ",".join(map(str, sockets)), LIFELINE: str(writing)}
+    if worker.of > 1:
+        handed[WORKER] = f"{worker.number}/{worker.of}"
     try:
         process = subprocess.Popen(
             program.command,
@@ -212,7 +234,7 @@ def spawn(program: Program, group: asyncio.TaskGroup, *, say: Say, patience: flo
     finally:
         os.close(writing)
     process.returncode = 0  # it is waited for by its number, as those of an earlier life are
-    known = Known(program.name, process.pid, reading, program.most_silent)
+    known = Known(program.name_of(worker), process.pid, reading, program.most_silent)
     return Child(known, group, say=say, patience=patience)
 
 
@@ -239,6 +261,13 @@ def child_of(parent: int) -> Callable[[], None]:
                 os._exit(1)
 
     return prepare
+
+
+def subject(name: str) -> str:
+    """How a sentence about a process begins."""
+    if name[-1:].isdigit():
+        return name.capitalize()
+    return f"The {name}"
 
 
 def ending(code: int) -> str:

@@ -27,6 +27,7 @@ from manage_api.command.new_file import write_new
 from manage_api.command.progress import growing
 from manage_api.command.resident import exit_status
 from manage_api.command.rows import as_json
+from manage_api.command.workers import VARIABLE, WorkersError, workers_option, workers_words
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.domains.upstreams.probe import probe_all
@@ -84,10 +85,16 @@ def main() -> None:
 @click.option("--web", is_flag=True, help="Run under mitmweb, to watch the traffic in a browser.")
 @click.option("--background", is_flag=True, hidden=True)
 @click.option("--rehearse", is_flag=True, hidden=True, help="Only see whether it could start.")
+@workers_option
 @tunnels.tunnel_options
-def up(web: bool, background: bool, rehearse: bool, **options: Any) -> None:
+def up(web: bool, background: bool, rehearse: bool, workers: str | None, **options: Any) -> None:
     """Start the gateway in the foreground; Ctrl-C stops it."""
+    if web and workers not in (None, "1"):
+        reason = "mitmweb shows the traffic of one process: leave out --web or --workers."
+        raise WorkersError(reason)
     handover = take_over(os.environ)
+    if workers:
+        os.environ[VARIABLE] = workers
     client = tunnels.client_wanted(load(os.environ), **options)
     held = handover.sockets.keys()
     prepared = launcher.prepare(os.environ, web=web, held=held, client=client)
@@ -106,8 +113,9 @@ main.add_command(tunnels.tunnel)
 
 
 @main.command()
+@workers_option
 @tunnels.tunnel_options
-def start(**options: Any) -> None:
+def start(workers: str | None, **options: Any) -> None:
     """Start the gateway in the background."""
     daemon = _daemon()
     if pid := daemon.pid():
@@ -117,7 +125,7 @@ def start(**options: Any) -> None:
     prepared = launcher.prepare(os.environ, web=False, client=client)
     snapshot = prepared.snapshot
     show_first_account(prepared.first_account)
-    words = tunnels.tunnel_words(**options)
+    words = (*workers_words(workers), *tunnels.tunnel_words(**options))
     pid = daemon.start(os.environ, list(_programs(snapshot).values()), words)
     tunnelled, listed = client is not None, prepared.listed
     click.echo(report.ready(snapshot, version("thinkback"), tunnelled=tunnelled, listed=listed))
@@ -142,12 +150,14 @@ def stop() -> None:
 
 
 @main.command()
-def restart() -> None:
+@workers_option
+def restart(workers: str | None) -> None:
     """Run the gateway in the background with the code and configuration that are there now.
 
-    No answer is cut and no client refused. The environment stays that of the start.
+    No answer is cut and no client refused. The environment and the options stay those of the
+    start, but for the number of workers if it is given.
     """
-    if not _daemon().restart(click.echo):
+    if not _daemon().restart(click.echo, workers_words(workers)):
         raise DaemonError(
             "No gateway runs in the background here. Send SIGUSR2 to one that runs elsewhere."
         )

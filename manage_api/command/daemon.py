@@ -79,6 +79,7 @@ class Daemon:
         self._largest_log = largest_log
         self._look_seconds = look_seconds
         self._pid_file = directory / "thinkback.pid"
+        self._words_file = directory / "thinkback.options"
         self.lock: int | None = None
         """The descriptor that holds the lock while this is the background process."""
 
@@ -165,14 +166,16 @@ class Daemon:
                 continue
             return True
 
-    def restart(self, say: Say) -> bool:
+    def restart(self, say: Say, words: Sequence[str] = ()) -> bool:
         """Run the process anew, and return when all works; return False when there is none.
 
-        Raises DaemonError when it could not be restarted, and goes on.
+        The `words` are options, which replace those of the same names. Raises DaemonError when it
+        could not be restarted, and goes on.
         """
         pid = self.pid()
         if pid is None:
             return False
+        self._words_file.write_text("\n".join(words))
         earlier = self._read().running
         for note in self._follow(pid, signal.SIGUSR2):
             if note.text.startswith(NOT_RESTARTED):
@@ -181,6 +184,15 @@ class Daemon:
                 return True
             say(note.text)
         raise DaemonError(f"Process {pid} has ended: see {self.log}.")
+
+    def take_words(self) -> list[str]:
+        """The options that a command has left for the restart that it asks for."""
+        try:
+            words = self._words_file.read_text().split()
+            self._words_file.unlink()
+        except FileNotFoundError:
+            return []
+        return words
 
     def _follow(self, pid: int, number: signal.Signals) -> Iterator[_Note]:
         """Send the process a signal: what it notes from there on, until it has ended."""

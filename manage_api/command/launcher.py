@@ -24,6 +24,7 @@ from manage_api.command.handover import Handover
 from manage_api.command.resident import Host, Plan, Task
 from manage_api.command.tunnel import with_tunnel_file
 from manage_api.command.tunnel_client import TunnelClient
+from manage_api.command.workers import wanted as workers_wanted
 from manage_api.domains.system.risks import refusal
 from shared.clock import SystemClock
 from shared.config.load import load
@@ -228,8 +229,11 @@ def _tasks(prepared: Prepared, handover: Handover, *, web: bool) -> tuple[list[T
         address=server.listen_addr,
         sockets=_open_sockets(handover, server.listen_addr),
         most_silent=MOST_SILENT,
+        workers=workers_wanted(server, web=web),
     )
     handover.close()
+    if web and workers_wanted(server, web=False) > 1:
+        report.tell("mitmweb shows the traffic of one process: one data plane runs.")
     if not web:
         return [sidecar, data_plane], ""
     mitmweb_url = f"{local_url(_mitmweb_address(mitm))}/"

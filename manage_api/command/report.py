@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from manage_api.addresses import base_url, is_public, lan_urls, local_url
 from manage_api.command.child import tell
 from manage_api.command.daemon import RUNNING
+from manage_api.command.workers import wanted
 from manage_api.domains.doctor.configuration import models_by_profile
 from manage_api.domains.system.risks import risks, unresolved
 from manage_api.domains.upstreams.probe import fault_of
@@ -109,6 +110,7 @@ def ready(
             f"{upstream.name} ({upstream.base_url})" for upstream in snapshot.upstreams
         ),
         "Web pages": web_pages(snapshot),
+        "Workers": _workers(snapshot, mitmweb_url),
         "mitmweb": mitmweb_url,
     }
     reach = reachability(snapshot)
@@ -202,6 +204,12 @@ def _notes(snapshot: Snapshot, tried: Mapping[str, UpstreamReport]) -> list[str]
     untried = [upstream for upstream in snapshot.upstreams if upstream.name not in tried]
     notes = (next_step(snapshot), *risks(snapshot), *unresolved(untried))
     return [note for note in notes if note]
+
+
+def _workers(snapshot: Snapshot, mitmweb_url: str) -> str:
+    """How many data planes run, when those are several."""
+    workers = wanted(snapshot.server, web=bool(mitmweb_url))
+    return str(workers) if workers > 1 else ""
 
 
 def _models(snapshot: Snapshot, listed: Listed = _NOTHING) -> str:

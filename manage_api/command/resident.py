@@ -36,7 +36,7 @@ from shared.errors import StoreError, ThinkbackError
 if TYPE_CHECKING:
     from manage_api.command.tunnel import Tunnel
 
-__all__ = ("Plan", "Task", "exit_status", "received", "stay")
+__all__ = ("Plan", "Task", "exit_status", "received", "stay", "with_words")
 
 
 class Host(NamedTuple):
@@ -57,6 +57,8 @@ class Task:
     """Descriptors."""
 
     most_silent: int
+    workers: int = 1
+    """Processes that run it side by side."""
 
 
 @dataclass(kw_only=True)
@@ -168,11 +170,10 @@ async def _stay(plan: Plan, daemon: Daemon | None = None) -> int:
         list(_programs(plan)), say=say, clock=SystemClock(), predecessors=plan.predecessors
     )
     async with asyncio.TaskGroup() as group:
-        restart = _Restart(supervisor, plan, say, tunnel)
+        restart = _Restart(supervisor, plan, say, tunnel, daemon)
         _answer_signals(supervisor, lambda: group.create_task(restart()), say)
         tending = [group.create_task(_tell_unresolved(plan.hosts, say))]
         if daemon:
-            restart.lock = daemon.lock
             works = (daemon.keep_log_small(), daemon.beat())
             tending += [group.create_task(work) for work in works]
 
@@ -198,6 +199,7 @@ def _programs(plan: Plan) -> Iterable[Program]:
             passed_files=(plan.passed_file,),
             sockets=tuple(socket.socket(fileno=fd) for fd in task.sockets),
             most_silent=task.most_silent,
+            workers=task.workers,
         )
 
 
@@ -250,15 +252,18 @@ class _Restart:
     """Runs the launcher anew, when what is installed and configured now can be used."""
 
     def __init__(
-        self, supervisor: Supervisor, plan: Plan, say: Say, tunnel: "Tunnel | None"
+        self,
+        supervisor: Supervisor,
+        plan: Plan,
+        say: Say,
+        tunnel: "Tunnel | None",
+        daemon: Daemon | None,
     ) -> None:
-        self.lock: int | None = None
-        """The descriptor that holds the lock of the background process."""
-
         self._supervisor = supervisor
         self._plan = plan
         self._say = say
         self._tunnel = tunnel
+        self._daemon = daemon
         self._under_way = asyncio.Lock()
 
     async def __call__(self) -> None:
@@ -274,10 +279,13 @@ class _Restart:
             sockets={
                 task.address: [each.fileno() for each in sockets[task.name]] for task in plan.tasks
             },
-            lock=self.lock,
+            lock=self._daemon.lock if self._daemon else None,
         )
+        arguments = plan.arguments
+        if self._daemon:
+            arguments = with_words(arguments, self._daemon.take_words())
         rehearsal = await asyncio.create_subprocess_exec(
-            *command(*plan.arguments, "--rehearse"),
+            *command(*arguments, "--rehearse"),
             env=left_to(handover, plan.environ),
             stdin=asyncio.subprocess.DEVNULL,
         )
@@ -288,7 +296,13 @@ class _Restart:
             return  # it was stopped meanwhile
         handover.processes = self._supervisor.known()
         handover.tunnel = self._tunnel.kept if self._tunnel else None
-        run_anew(handover, plan.environ, plan.arguments)
+        run_anew(handover, plan.environ, arguments)
+
+
+def with_words(arguments: Iterable[str], words: Iterable[str]) -> list[str]:
+    """A command's arguments with other options, each written `--name=text`."""
+    names = tuple(f"{word.partition('=')[0]}=" for word in words)
+    return [*(each for each in arguments if not each.startswith(names)), *words]
 
 
 def _has_terminal() -> bool:

@@ -5,8 +5,9 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from weakref import WeakSet
 
-from manage_api.command.child import Child, Known, Program, Say, ending, spawn
+from manage_api.command.child import Child, Known, Program, Say, ending, spawn, subject
 from shared.clock import Clock
+from shared.lifeline import Worker
 
 __all__ = ("Supervisor",)
 
@@ -26,10 +27,10 @@ _STEADY_SECONDS = 10.0
 class Supervisor:
     """Runs programs until it is told to leave.
 
-    A program that dies is restarted after a growing delay of up to 5 s; one that leaves by
-    itself has its successor at once. One that dies three times without ever saying that it
-    works ends them all with its exit code. `patience` is the seconds from a signal to
-    SIGKILL.
+    A process that dies is restarted after a growing delay of up to 5 s; one that leaves by
+    itself has its successor at once. A program that dies three times without ever saying that it
+    works ends them all with its exit code; its further workers start when the first one works.
+    `patience` is the seconds from a signal to SIGKILL.
     """
 
     def __init__(
@@ -42,10 +43,14 @@ class Supervisor:
         predecessors: Iterable[Known] = (),
     ) -> None:
         """`predecessors` are processes of the same programs that work still: each leaves when
-        its successor works.
+        its successor works, and one whose program has fewer workers now when the last does.
         """
         self._leave, self._cut = asyncio.Event(), asyncio.Event()
-        self._keepers = [_Keeper(one, say, clock, patience, self._cut) for one in programs]
+        self._keepers = [
+            _Keeper(one, Worker(number, one.workers), proven, say, clock, patience, self._cut)
+            for one, proven in ((one, asyncio.Event()) for one in programs)
+            for number in range(1, one.workers + 1)
+        ]
         self._predecessors = tuple(predecessors)
 
     async def run(self, when_ready: Callable[[], None]) -> int:
@@ -54,9 +59,7 @@ class Supervisor:
         `when_ready` is called once all say that they work.
         """
         async with asyncio.TaskGroup() as group:
-            for keeper in self._keepers:
-                name = keeper.program.name
-                keeper.adopt([one for one in self._predecessors if one.name == name], group)
+            self._adopt(group)
             running = [group.create_task(keeper.run(group)) for keeper in self._keepers]
             announcing = group.create_task(self._announce(when_ready))
             leaving = group.create_task(self._leave.wait())
@@ -93,6 +96,11 @@ class Supervisor:
         """What each program listens on, by its name."""
         return {keeper.program.name: keeper.program.sockets for keeper in self._keepers}
 
+    def _adopt(self, group: asyncio.TaskGroup) -> None:
+        keepers = {keeper.name: keeper for keeper in self._keepers}
+        for known in self._predecessors:
+            keepers.get(known.name, self._keepers[-1]).adopt(known, group)
+
     async def _announce(self, when_ready: Callable[[], None]) -> None:
         for keeper in self._keepers:
             await keeper.answered.wait()
@@ -100,13 +108,24 @@ class Supervisor:
 
 
 class _Keeper:
-    """Keeps one program running."""
+    """Keeps one process of a program running."""
 
     def __init__(
-        self, program: Program, say: Say, clock: Clock, patience: float, cut: asyncio.Event
+        self,
+        program: Program,
+        worker: Worker,
+        proven: asyncio.Event,
+        say: Say,
+        clock: Clock,
+        patience: float,
+        cut: asyncio.Event,
     ) -> None:
+        """`proven` is set as soon as any worker of the program works."""
         self.program = program
+        self.name = program.name_of(worker)
         self.answered = asyncio.Event()
+        self._worker = worker
+        self._proven = proven
         self._say = say
         self._clock = clock
         self._patience = patience
@@ -119,16 +138,17 @@ class _Keeper:
         """Its processes that have not ended."""
         return [child for child in self._children if not child.ended.done()]
 
-    def adopt(self, predecessors: Iterable[Known], group: asyncio.TaskGroup) -> None:
-        """Take over processes, each of which works until its successor does."""
-        for known in predecessors:
-            child = Child(known, group, say=self._say, patience=self._patience)
-            self._children.append(child)
-            if known.leaving:
-                self._see_off(child, group)
+    def adopt(self, known: Known, group: asyncio.TaskGroup) -> None:
+        """Take over a process, which works until its successor does."""
+        child = Child(known, group, say=self._say, patience=self._patience)
+        self._children.append(child)
+        if known.leaving:
+            self._see_off(child, group)
 
     async def run(self, group: asyncio.TaskGroup) -> int:
         """Run until the program fails to start; return its exit code, never 0."""
+        if self._worker.number > 1:
+            await self._proven.wait()
         failures = 0
         while True:
             started = self._clock.monotonic()
@@ -138,15 +158,13 @@ class _Keeper:
             if self._clock.monotonic() - started > _STEADY_SECONDS:
                 failures = 0
             failures += 1
-            if failures >= _FIRST_TRIES and not (self.answered.is_set() or self.children):
+            if failures >= _FIRST_TRIES and not (self._proven.is_set() or self.children):
                 self._say(
-                    f"The {self.program.name} does not start ({ending(code)}): see the lines above."
+                    f"{subject(self.name)} does not start ({ending(code)}): see the lines above."
                 )
                 return max(code, 1)
             delay = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 10))
-            self._say(
-                f"The {self.program.name} ended ({ending(code)}); restarting it in {delay:g} s."
-            )
+            self._say(f"{subject(self.name)} ended ({ending(code)}); restarting it in {delay:g} s.")
             await asyncio.sleep(delay)
 
     def end(self, group: asyncio.TaskGroup) -> None:
@@ -159,7 +177,7 @@ class _Keeper:
     async def _run_once(self, group: asyncio.TaskGroup) -> int | None:
         """Run a process until it takes no more requests; its exit code, None when it leaves."""
         try:
-            child = spawn(self.program, group, say=self._say, patience=self._patience)
+            child = spawn(self.program, self._worker, group, say=self._say, patience=self._patience)
         except OSError as error:
             self._say(f"Can't run {self.program.command[0]}: {error.strerror}.")
             return 1
@@ -178,6 +196,7 @@ class _Keeper:
         """When the process works, let the earlier ones go."""
         await child.ready.wait()
         self.answered.set()
+        self._proven.set()
         for other in self.children:
             if other is not child:
                 self._see_off(other, group)

@@ -25,6 +25,10 @@ _ABOUT = {
         "Whether these pages are on the public port, or reachable from this machine only."
     ),
     "server.trusted_proxies": "Addresses or networks whose X-Forwarded-For is trusted.",
+    "server.workers": (
+        "How many data planes share the public address; auto: one for each core. Changing it "
+        "requires a restart."
+    ),
     "server.max_body_mib": "The largest request body, in MiB.",
     "server.max_messages": "The most messages that a request may have.",
     "server.drain_seconds": (

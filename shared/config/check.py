@@ -68,8 +68,10 @@ def mismatch(value: Any, kind: inspect.Type) -> str:
         choices = [str(choice) for choice in kind.values]
         return f"must be one of {', '.join(choices)}{closest(value, choices)}"
     accepted, wanted = wanted_types(kind)
-    if type(value) in accepted:
+    if type(value) in accepted or value in words(kind):
         return ""
+    if isinstance(value, str) and words(kind):
+        return f"must be {wanted}{closest(value, words(kind))}"
     if isinstance(value, dict) and wanted == "a list of tables":
         return "must be a list of tables: put its name in double brackets, [[ and ]]"
     return f"must be {wanted}, not {NOUNS.get(type(value), 'a date')}"
@@ -95,6 +97,8 @@ def wanted_types(kind: inspect.Type) -> tuple[tuple[type, ...], str]:
             return (list,), "a list"
         case inspect.StructType() | inspect.DictType():
             return (dict,), "a table"
+        case inspect.LiteralType(values=values):
+            return (), " or ".join(f'"{value}"' for value in values)
         case inspect.NoneType():
             return (), ""  # TOML has no null: it stands for a key that is left out
         case inspect.UnionType(types=kinds):
@@ -102,6 +106,14 @@ def wanted_types(kind: inspect.Type) -> tuple[tuple[type, ...], str]:
             types = tuple(kind for group in accepted for kind in group)
             return types, " or ".join(filter(None, wanted))
     raise TypeError(f"configuration has no check for {kind}")
+
+
+def words(kind: inspect.Type) -> list[str]:
+    """Return the words that stand for themselves beside values of other kinds."""
+    if not isinstance(kind, inspect.UnionType):
+        return []
+    literals = [each for each in kind.types if isinstance(each, inspect.LiteralType)]
+    return [str(word) for each in literals for word in each.values]
 
 
 def member(value: Any, kind: inspect.Type) -> inspect.Type:

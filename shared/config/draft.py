@@ -26,6 +26,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "ADMIN_LISTEN_ADDR": "server.admin_addr",
     "PUBLIC_URL": "server.public_url",
     "TRUSTED_PROXIES": "server.trusted_proxies",
+    "WORKERS": "server.workers",
     "LOG_LEVEL": "logging.level",
     "LOG_COLOR": "logging.color",
     "LOG_BODY_MAX_CHARS": "logging.body_max_chars",
@@ -237,6 +238,9 @@ def parse(text: str, kind: inspect.Type) -> Any:
             return int(text)
         case inspect.LiteralType():
             return text.strip().lower()
+        case inspect.UnionType(types=kinds):
+            parsed = (parse(text, each) for each in kinds)
+            return next((value for value in parsed if value != text), text)
         case inspect.VarTupleType():
             return [part for part in map(str.strip, text.split(",")) if part]
     return text

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from shared.config.layers import Source
 from shared.config.overrides import Overrides
 from shared.config.schema import Snapshot
+from shared.config.share import share_of
 from shared.config.watch import Watch
 from shared.errors import Problem
 
@@ -18,10 +19,20 @@ class LiveConfiguration:
     """
 
     def __init__(
-        self, watch: Watch, version: Callable[[], int], read_overrides: Callable[[], Overrides]
+        self,
+        watch: Watch,
+        version: Callable[[], int],
+        read_overrides: Callable[[], Overrides],
+        *,
+        workers: int = 1,
     ) -> None:
-        """`version` changes with every commit to the database: overrides are read only then."""
+        """`version` changes with every commit to the database: overrides are read only then. Of
+        what is for all `workers` the snapshot has the share of one.
+        """
         self._watch = watch
+        self._workers = workers
+        self._whole: Snapshot | None = None
+        self._share = watch.snapshot
         self._version = version
         self._read_overrides = read_overrides
         self._read_version: int | None = None
@@ -30,7 +41,10 @@ class LiveConfiguration:
     @property
     def snapshot(self) -> Snapshot:
         """The last good configuration."""
-        return self._watch.snapshot
+        whole = self._watch.snapshot
+        if whole is not self._whole:
+            self._whole, self._share = whole, share_of(whole, self._workers)
+        return self._share
 
     @property
     def sources(self) -> Mapping[str, Source]:

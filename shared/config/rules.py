@@ -21,6 +21,9 @@ DAY = 86400
 WIDEST = 8
 """Bits of the widest private networks, 10.0.0.0/8 and fd00::/8: no proxies take more."""
 
+MOST_WORKERS = 256
+"""Each takes some 70 MB, and whoever means more has mistyped it."""
+
 SET_BY_US = frozenset(
     """
     accept-encoding connection content-encoding content-length content-type expect host
@@ -49,6 +52,11 @@ def two_addresses(server: dict[str, Any]) -> Iterator[Finding]:
         if other in server:
             key, other = other, key
         yield Finding(f"is the same as {other}: each program needs its own port", (key,))
+
+
+def workers(number: int | str) -> Iterator[Finding]:
+    if isinstance(number, int):
+        yield from between(1, MOST_WORKERS)(number)
 
 
 def network(text: str) -> Iterator[Finding]:
@@ -312,6 +320,7 @@ RULES: Mapping[str, Rule] = {
     "server.admin_addr": address,
     "server.public_url": public_url,
     "server.trusted_proxies[]": network,
+    "server.workers": workers,
     "server.max_body_mib": between(1, 1024),
     "server.max_messages": between(1, 1_000_000),
     "server.drain_seconds": between(0, 86_400),

@@ -59,6 +59,11 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses or networks whose `X-Forwarded-For` is trusted."""
 
+    workers: int | Literal["auto"] = 1
+    """How many data planes share `listen_addr`; `auto`: one for each core. Counts from a start or
+    restart on.
+    """
+
     max_body_mib: int = 32
     max_messages: int = 20_000
     drain_seconds: int = 300

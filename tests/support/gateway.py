@@ -208,8 +208,11 @@ class Gateway:
 
     def data_plane(self) -> psutil.Process:
         """The process that serves clients, the latest while an earlier one still leaves."""
-        serving = [one for one in self.processes() if _serves(one)]
-        return max(serving, key=psutil.Process.create_time)
+        return max(self.data_planes(), key=psutil.Process.create_time)
+
+    def data_planes(self) -> list[psutil.Process]:
+        """All that serve clients, or end what they are answering."""
+        return [one for one in self.processes() if _serves(one)]
 
     def start(self) -> None:
         """Start and return when both programs work; raises RuntimeError with the log when they

@@ -45,12 +45,15 @@ def test_it_starts_in_the_background_restarts_and_stops(thinkback: Command) -> N
     config.write_text("[server]\nnonsense = 1\n")
     refused = thinkback("restart")
     config.write_text("[server]\ndrain_seconds = 1\n")
-    restarted = thinkback("restart")
+    restarted = thinkback("restart", "--workers=2")
+    shared = thinkback("status")
     stopped = thinkback("stop")
 
     assert refused.returncode == 1
     assert refused.stderr.startswith("Not restarted: it could not start.")
     assert "server.nonsense" in thinkback("log").stdout
+    assert "  Workers    2\n" in thinkback("log").stdout
+    assert shared.returncode == 0
     assert (restarted.returncode, restarted.stdout) == (0, "Restarted.\n")
 
     assert (started.returncode, running.returncode, stopped.returncode) == (0, 0, 0), started.stderr

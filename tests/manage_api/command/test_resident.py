@@ -5,7 +5,7 @@ import tempfile
 
 from manage_api.command.child import Known
 from manage_api.command.handover import KeptTunnel
-from manage_api.command.resident import Host, Plan, Task, received
+from manage_api.command.resident import Host, Plan, Task, received, with_words
 
 IMPORTED = """
 import sys
@@ -48,3 +48,12 @@ def test_what_a_launcher_leaves_is_taken_over_and_no_later_program_inherits_it()
     assert [os.get_inheritable(fd) for fd in (reading, writing)] == [False, False]
     os.close(reading)
     os.close(writing)
+
+
+def test_options_that_come_with_a_restart_replace_those_of_before_and_leave_the_rest() -> None:
+    before = ["up", "--background", "--workers=2", "--tunnel=ngrok"]
+
+    assert with_words(before, []) == before
+    assert with_words(before, ["--workers=auto"]) == [
+        *("up", "--background", "--tunnel=ngrok", "--workers=auto")
+    ]

@@ -12,7 +12,7 @@ import pytest
 from manage_api.command.child import Known, Program
 from manage_api.command.supervise import Supervisor
 from shared.clock import SystemClock
-from shared.lifeline import LIFELINE
+from shared.lifeline import LIFELINE, WORKER
 from tests.support.gateway import eventually
 
 SERVER = """
@@ -43,14 +43,16 @@ class Stage:
         self.said: list[str] = []
         self.supervisor: Supervisor
 
-    def server(self, name: str, kind: str = "plain") -> Program:
+    def server(self, name: str, kind: str = "plain", workers: int = 1) -> Program:
         """Lives until it is ended; a `deaf` one has to be killed, a `polite` one says that it
         waits, and has to be told twice.
         """
-        return self.program(name, (sys.executable, "-c", SERVER, str(self.pids), kind))
+        return self.program(name, (sys.executable, "-c", SERVER, str(self.pids), kind), workers)
 
-    def program(self, name: str, command: tuple[str, ...]) -> Program:
-        return Program(name=name, command=command, environ=os.environ, most_silent=3)
+    def program(self, name: str, command: tuple[str, ...], workers: int = 1) -> Program:
+        return Program(
+            name=name, command=command, environ=os.environ, most_silent=3, workers=workers
+        )
 
     async def run(
         self, *programs: Program, until_ready: bool = False, predecessors: Iterable[Known] = ()
@@ -149,14 +151,76 @@ async def test_a_program_that_leaves_has_its_successor_at_once_and_its_time(stag
     assert stage.said[:2] == ["ready", waits]
 
 
-def begin_earlier(program: Program) -> Known:
+def begin_earlier(program: Program, name: str = "") -> Known:
     """Start a process as an earlier life of the launcher did."""
     reading, writing = os.pipe()
     environ = {**os.environ, LIFELINE: str(writing)}
     process = subprocess.Popen(program.command, env=environ, pass_fds=[writing])
     process.returncode = 0  # the supervisor waits for it
     os.close(writing)
-    return Known(program.name, process.pid, reading, program.most_silent)
+    return Known(name or program.name, process.pid, reading, program.most_silent)
+
+
+async def test_each_worker_is_replaced_for_itself_and_says_which_of_them_it_is(
+    stage: Stage,
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(stage.run(stage.server("data plane", workers=2)))
+        await asyncio.to_thread(eventually, lambda: "ready" in stage.said, 20)
+        first, second = stage.started()
+        workers = [psutil.Process(pid).environ()[WORKER] for pid in (first, second)]
+        os.kill(second, signal.SIGKILL)
+        await asyncio.to_thread(eventually, lambda: len(stage.started()) == 3, 20)
+        names = sorted(known.name for known in stage.supervisor.known())
+        stage.supervisor.leave()
+
+    assert (running.result(), workers, names) == (0, ["1/2", "2/2"], ["worker 1", "worker 2"])
+    assert stage.said == ["ready", "Worker 2 ended (SIGKILL); restarting it in 0.5 s."]
+    assert not any(psutil.pid_exists(pid) for pid in stage.started())
+
+
+ALONE = """
+import os, sys
+if os.environ["THINKBACK_WORKER"] != "1/3":
+    raise SystemExit(5)
+exec(sys.argv.pop(1))
+"""
+
+
+async def test_workers_that_fail_while_the_first_one_works_are_tried_again_and_end_nothing(
+    stage: Stage,
+) -> None:
+    command = (sys.executable, "-c", ALONE, SERVER, str(stage.pids), "plain")
+    third_time = [f"Worker {n} ended (exit code 5); restarting it in 2 s." for n in (2, 3)]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(stage.run(stage.program("data plane", command, workers=3)))
+        tried = await asyncio.to_thread(eventually, lambda: {*third_time} <= {*stage.said}, 30)
+        stage.supervisor.leave()
+
+    assert (tried, running.result()) == (True, 0)
+    assert "ready" not in stage.said
+    assert len(stage.started()) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "workers"), [(["data plane"], 2), (["worker 1", "worker 2", "worker 3"], 2)]
+)
+async def test_after_a_change_of_their_number_all_earlier_workers_leave_when_the_new_ones_work(
+    stage: Stage, before: list[str], workers: int
+) -> None:
+    program = stage.server("data plane", workers=workers)
+    earlier = [begin_earlier(program, name) for name in before]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(stage.run(program, predecessors=earlier))
+        gone = await asyncio.to_thread(
+            eventually, lambda: not any(psutil.pid_exists(known.pid) for known in earlier), 20
+        )
+        left = sorted(known.name for known in stage.supervisor.known())
+        stage.supervisor.leave()
+
+    assert (gone, running.result()) == (True, 0)
+    assert left == ["worker 1", "worker 2"]
+    assert stage.said == ["ready"]
 
 
 async def test_an_earlier_life_s_program_leaves_when_its_successor_works(stage: Stage) -> None:

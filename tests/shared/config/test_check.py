@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     limit: int | None = None
+    count: int | Literal["auto"] = 1
     price: Price = Price()
     prices: dict[str, Price] = {}
     list_: tuple[Price, ...] = msgspec.field(default=(), name="list")
@@ -54,6 +55,9 @@ def findings(**table: object) -> list[Finding]:
         ("labels", [], "must be a table, not a list"),
         ("limit", -1, "must be 0 or more"),
         ("limit", "a", "must be a whole number, not text"),
+        ("count", -1, "must be 0 or more"),
+        ("count", "atuo", 'must be a whole number or "auto" (did you mean auto?)'),
+        ("count", [], 'must be a whole number or "auto", not a list'),
         ("price", 1, "must be a table, not a whole number"),
         ("list", {}, "must be a list of tables: put its name in double brackets, [[ and ]]"),
     ],

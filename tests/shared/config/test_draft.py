@@ -32,6 +32,8 @@ allowed = true
         ("ADMIN_LISTEN_ADDR", "127.0.0.1:3", "127.0.0.1:3"),
         ("PUBLIC_URL", "https://x.y", "https://x.y"),
         ("TRUSTED_PROXIES", "10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")),
+        ("WORKERS", " 4 ", 4),
+        ("WORKERS", "Auto", "auto"),
         ("LOG_LEVEL", "DEBUG", "debug"),
         ("LOG_COLOR", "never", "never"),
         ("LOG_BODY_MAX_CHARS", "0", 0),

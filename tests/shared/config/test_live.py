@@ -126,3 +126,18 @@ def test_a_database_that_could_not_be_read_is_read_at_the_next_refresh(
     live.refresh()
 
     assert live.snapshot.recall.max_mib == 5
+
+
+def test_one_of_several_data_planes_has_its_share_which_changes_with_the_whole_alone(
+    watch: Watch, engine: Engine, pages: Engine
+) -> None:
+    live = LiveConfiguration(
+        watch, engine.version, lambda: read_overrides(engine, SECRET), workers=2
+    )
+    first = live.snapshot
+    assert (first.recall.memory_mib, first.audit.max_mib) == (32, 7)
+    assert live.snapshot is first
+
+    change_settings(pages, {"recall.max_mib": 5}, 1)
+    live.refresh()
+    assert (live.snapshot.recall.memory_mib, live.snapshot.recall.max_mib) == (32, 5)

@@ -193,7 +193,10 @@ def test_a_file_that_was_gone_for_a_moment_is_not_missed(default_file: Path) -> 
 def test_settings_that_need_a_restart_stay_as_they_are(
     edited: Edited, caplog: pytest.LogCaptureFixture
 ) -> None:
-    edited.save('[server]\nlisten_addr = "127.0.0.1:1"\nadmin_addr = "127.0.0.1:2"\nui = "local"\n')
+    edited.save(
+        '[server]\nlisten_addr = "127.0.0.1:1"\nadmin_addr = "127.0.0.1:2"\nworkers = "auto"\n'
+        'ui = "local"\n'
+    )
 
     with caplog.at_level(logging.WARNING):
         snapshot = edited.watch.poll()
@@ -203,10 +206,10 @@ def test_settings_that_need_a_restart_stay_as_they_are(
         "127.0.0.1:8787",
         "127.0.0.1:8788",
     )
-    assert snapshot.server.ui == "local"
+    assert (snapshot.server.workers, snapshot.server.ui) == (1, "local")
     assert caplog.messages == [
         f"server.{key} has changed: restart Thinkback to use the new value"
-        for key in ("listen_addr", "admin_addr")
+        for key in ("listen_addr", "admin_addr", "workers")
     ]
 
 
