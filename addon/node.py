@@ -33,6 +33,7 @@ from shared.security.secrets import derive, load_retired, load_secret
 from shared.store import data_directory, open_engine
 from shared.store.ledger import note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
+from shared.store.nodes import Process
 from shared.store.overrides import read_overrides
 from shared.store.room import room_for_turns
 from shared.store.upstream_models import listed_models
@@ -64,7 +65,11 @@ class Node:
         )
         self._audit = Audit(self.engine)
         self.meter = Meter(
-            self.engine, self.clock, node=secrets.token_hex(8), version=version("thinkback")
+            self.engine,
+            self.clock,
+            node=secrets.token_hex(8),
+            version=version("thinkback"),
+            process=Process(os.uname().nodename, os.getpid(), self._worker.name),
         )
         self.recall = Recall(
             self.engine, self.clock, memory_bytes=self.snapshot.recall.memory_mib * _MIB

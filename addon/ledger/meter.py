@@ -32,6 +32,7 @@ from shared.store.ledger import (
     settle,
 )
 from shared.store.lookup import BalanceWanted, Found, PriceWanted, Wanted, look_up
+from shared.store.nodes import UNKNOWN, Process
 from shared.store.ratios import Ratio
 from shared.store.versions import changed
 
@@ -86,11 +87,19 @@ class Meter:
     the ledger.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, *, node: str, version: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        *,
+        node: str,
+        version: str,
+        process: Process = UNKNOWN,
+    ) -> None:
         """Makes the node known, at the first reservation if that can't be written now; blocks."""
         self._engine = engine
         self._clock = clock
-        self._presence = Presence(engine, clock, node=node, version=version)
+        self._presence = Presence(engine, clock, node=node, version=version, process=process)
         self._ratios = Ratios(engine, clock)
         self._retention = Retention(engine, clock, node=node)
         self._limiter = Limiter()

@@ -8,7 +8,14 @@ from shared.clock import Clock
 from shared.errors import StoreError
 from shared.store.engine import Engine, Statement, Transaction
 from shared.store.ledger import DEAD_AFTER_MS, exchange_name
-from shared.store.nodes import beat, forget_nodes, lost_exchanges, settle_lost
+from shared.store.nodes import (
+    UNKNOWN,
+    Process,
+    beat,
+    forget_nodes,
+    lost_exchanges,
+    settle_lost,
+)
 
 __all__ = ("Presence",)
 
@@ -20,12 +27,21 @@ _BEAT_SECONDS = DEAD_AFTER_MS / 4000
 class Presence:
     """One node, known to all others by what it writes every few seconds."""
 
-    def __init__(self, engine: Engine, clock: Clock, *, node: str, version: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        *,
+        node: str,
+        version: str,
+        process: Process = UNKNOWN,
+    ) -> None:
         """Makes the node known, by the first `join` if that can't be written now; blocks."""
         self.node = node
         self._engine = engine
         self._clock = clock
         self._version = version
+        self._process = process
         self._started_at = engine.now_ms()
         self._beaten_at = clock.monotonic()
         self._running: set[str] = set()
@@ -89,4 +105,5 @@ class Presence:
         transaction.run(*forget_nodes(self._engine.now_ms()))
 
     def _beat_statement(self) -> Statement:
-        return beat(self.node, self._version, self._started_at, self._engine.now_ms())
+        now = self._engine.now_ms()
+        return beat(self.node, self._version, self._started_at, now, self._process)

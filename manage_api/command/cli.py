@@ -17,6 +17,7 @@ from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command import tunnel_command as tunnels
 from manage_api.command.accounts import key, user
+from manage_api.command.child import subject
 from manage_api.command.completion import completion
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.doctor_command import doctor
@@ -27,7 +28,13 @@ from manage_api.command.new_file import write_new
 from manage_api.command.progress import growing
 from manage_api.command.resident import exit_status
 from manage_api.command.rows import as_json
-from manage_api.command.workers import VARIABLE, WorkersError, workers_option, workers_words
+from manage_api.command.workers import (
+    VARIABLE,
+    WorkersError,
+    running,
+    workers_option,
+    workers_words,
+)
 from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.domains.upstreams.probe import probe_all
@@ -172,15 +179,19 @@ def status(ctx: click.Context, /, as_json: bool) -> None:
     programs, daemon = _programs(load(os.environ)), _daemon()
     healthy = {name: asyncio.run(is_healthy(url)) for name, url in programs.items()}
     pid = daemon.pid()
+    serving = running(programs["sidecar"])
     if as_json:
         rows = [
             {"name": name, "url": url, "answers": healthy[name]} for name, url in programs.items()
         ]
-        click.echo(msgspec.json.encode({"programs": rows, "pid": pid, "log": str(daemon.log)}))
+        found = {"programs": rows, "workers": serving, "pid": pid, "log": str(daemon.log)}
+        click.echo(msgspec.json.encode(found))
         ctx.exit(int(not all(healthy.values())))
     for name, url in programs.items():
         verb = "answers" if healthy[name] else "does not answer"
         click.echo(f"The {name} {verb} at {url}.")
+    for worker in serving:
+        click.echo(f"{subject(worker.name)} is process {worker.pid}, since {worker.since}.")
     if pid:
         click.echo(f"They run in the background as process {pid}; log: {daemon.log}.")
     ctx.exit(int(not all(healthy.values())))

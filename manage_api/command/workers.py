@@ -3,20 +3,53 @@
 import math
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import httpx
+import msgspec
 
 from shared.config.rules import MOST_WORKERS
 from shared.config.schema import Server
 from shared.errors import ThinkbackError
 
-__all__ = ("VARIABLE", "WorkersError", "cores", "wanted", "workers_option", "workers_words")
+__all__ = (
+    "VARIABLE",
+    "Running",
+    "WorkersError",
+    "cores",
+    "running",
+    "wanted",
+    "workers_option",
+    "workers_words",
+)
 
 VARIABLE = "WORKERS"
 """The environment variable of `[server] workers`, above which the option stands."""
 
 _OPTION = "--workers"
+
+_ANSWER_SECONDS = 2
+"""As long as other programs have to show that they work."""
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A data plane that shares the port with others, as the sidecar's `/healthz` tells of it."""
+
+    name: str
+    pid: int
+    started_at: int
+    """Epoch milliseconds."""
+
+    @property
+    def since(self) -> str:
+        """When it started, in local time."""
+        return f"{datetime.fromtimestamp(self.started_at / 1000, UTC).astimezone():%F %T}"
+
+
+class _Health(msgspec.Struct, frozen=True):
+    workers: list[Running] = []
 
 
 class WorkersError(ThinkbackError):
@@ -52,6 +85,17 @@ def wanted(server: Server, *, web: bool) -> int:
     if server.workers == "auto":
         return cores()
     return server.workers
+
+
+def running(url: str) -> list[Running]:
+    """The data planes that share the port, as the sidecar at this URL says; none if it does not
+    answer, or only one runs.
+    """
+    try:
+        with httpx.Client(trust_env=False, timeout=_ANSWER_SECONDS) as client:
+            return msgspec.json.decode(client.get(f"{url}/healthz").content, type=_Health).workers
+    except (httpx.HTTPError, msgspec.MsgspecError):
+        return []
 
 
 def cores(cgroup: Path = Path("/proc/self/cgroup"), mounted: str = "/sys/fs/cgroup") -> int:

@@ -431,6 +431,14 @@ def folded_names(db: Database) -> None:
 MIGRATIONS()(tended)
 
 
+@MIGRATIONS()
+def processes(db: Database) -> None:
+    # `worker` is the name of one of several processes that share a port; empty for one alone.
+    for column in ("host TEXT", "pid INTEGER", "worker TEXT"):
+        default = "0" if "INTEGER" in column else "''"
+        db.execute(f"ALTER TABLE nodes ADD COLUMN {column} NOT NULL DEFAULT {default}")
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

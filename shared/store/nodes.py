@@ -6,6 +6,7 @@ rows of exchanges whose node died.
 """
 
 from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +14,15 @@ from msgspec.structs import replace
 from shared.store.engine import Engine, Statement, Transaction, apply_change
 from shared.store.ledger import DEAD_AFTER_MS, LOST, Entry, settle
 
-__all__ = ("beat", "forget_nodes", "lost_exchanges", "settle_lost")
+__all__ = (
+    "UNKNOWN",
+    "Process",
+    "beat",
+    "forget_nodes",
+    "living",
+    "lost_exchanges",
+    "settle_lost",
+)
 
 _SHOWN_MS = 86_400_000
 """Dead nodes are listed for a day."""
@@ -22,14 +31,43 @@ _MOST = 200
 """Exchanges that are settled in one transaction, which no other write gets past."""
 
 
-def beat(node: str, version: str, started_at: int, now_ms: int) -> Statement:
-    """Note that a node lives."""
+class Process(NamedTuple):
+    """Which process a node is."""
+
+    host: str = ""
+    """The name of its machine."""
+
+    pid: int = 0
+    worker: str = ""
+    """Its name among those that share a port, like `worker 2`; empty for one alone."""
+
+
+UNKNOWN = Process()
+
+
+def beat(
+    node: str, version: str, started_at: int, now_ms: int, process: Process = UNKNOWN
+) -> Statement:
+    """Note that a node lives, and which process it is."""
     sql = """
-        INSERT INTO nodes (node, version, started_at, seen_at) VALUES (:node, :version,
-            :started_at, :now)
+        INSERT INTO nodes (node, version, started_at, seen_at, host, pid, worker) VALUES (:node,
+            :version, :started_at, :now, :host, :pid, :worker)
         ON CONFLICT (node) DO UPDATE SET seen_at = excluded.seen_at
     """
-    return sql, {"node": node, "version": version, "started_at": started_at, "now": now_ms}
+    params = {"node": node, "version": version, "started_at": started_at, "now": now_ms}
+    return sql, params | process._asdict()
+
+
+def living(engine: Engine) -> list[tuple[Process, int]]:
+    """The processes of nodes that live, in the order of their names, each with when it started."""
+    rows = engine.read(
+        """
+        SELECT host, pid, worker, started_at FROM nodes WHERE seen_at > :since
+        ORDER BY host, length(worker), worker, started_at
+        """,
+        {"since": engine.now_ms() - DEAD_AFTER_MS},
+    )
+    return [(Process(host, pid, worker), started) for host, pid, worker, started in rows]
 
 
 def forget_nodes(now_ms: int) -> Statement:

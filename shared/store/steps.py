@@ -33,6 +33,7 @@ STEPS = (
     "versions",
     "folded_names",
     "tended",
+    "processes",
 )
 
 BREAKING = 0

@@ -53,7 +53,10 @@ class Books:
         """An exchange that runs, with what is reserved for it on a living node."""
         entry = self.entry(person, **members)
         opening = Opening(node="n", entry=entry, reserved_tokens=tokens, reserved_cost_micros=cost)
-        living = "INSERT INTO nodes VALUES ('n', '1', :now, :now) ON CONFLICT DO NOTHING"
+        living = (
+            "INSERT INTO nodes (node, version, started_at, seen_at) VALUES ('n', '1', :now, :now) "
+            "ON CONFLICT DO NOTHING"
+        )
         self._run((living, {"now": self._clock.now_ms()}), open_exchange(opening))
         return entry
 

@@ -18,7 +18,12 @@ from manage_api.access.guards import admin_only
 from manage_api.access.registration import may_register
 from manage_api.addresses import local_url
 from manage_api.domains.system.schemas import Health, HealthReport, PublicConfig
-from manage_api.domains.system.service import check_integrity, copy_database, report
+from manage_api.domains.system.service import (
+    check_integrity,
+    copy_database,
+    report,
+    workers_here,
+)
 from manage_api.sidecar import Sidecar
 from shared.lifeline import LIFELINE
 
@@ -55,7 +60,8 @@ class SystemController(Controller):
         sidecar.store.version()
         if not is_local(request) or LIFELINE not in os.environ:
             return Health("ok")
-        return Health("ok", os.getppid(), local_url(sidecar.snapshot.server.listen_addr))
+        url = local_url(sidecar.snapshot.server.listen_addr)
+        return Health("ok", os.getppid(), url, workers_here(sidecar))
 
 
 class InstallationController(Controller):

@@ -24,6 +24,15 @@ class PublicConfig(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class WorkerView(msgspec.Struct, frozen=True):
+    """One of several data planes that share the port."""
+
+    name: str
+    pid: int
+    started_at: int
+    """Epoch milliseconds."""
+
+
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     """The response of a working program."""
 
@@ -33,6 +42,9 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 
     url: str = ""
     """Where the gateway answers, for the same."""
+
+    workers: list[WorkerView] = []
+    """What serves it there where several do, for the same."""
 
 
 class DatabaseView(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +86,9 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """A data plane that runs or ran within the last day."""
 
     node: str
+    worker: str
+    """Its name among those that share a port, like `worker 2`; empty for one alone."""
+
     version: str
     started_at: int
     seen_at: int

@@ -1,5 +1,6 @@
 """Reports the state of the installation, and copies its database."""
 
+import os
 import platform
 import secrets
 from contextlib import closing, suppress
@@ -20,18 +21,20 @@ from manage_api.domains.system.schemas import (
     ProblemView,
     RecallView,
     UpstreamState,
+    WorkerView,
 )
 from manage_api.sidecar import Sidecar
 from shared.errors import StoreError
 from shared.store import data_directory, open_engine
 from shared.store.engine import Engine
 from shared.store.ledger import DEAD_AFTER_MS
+from shared.store.nodes import living
 from shared.store.recall import turns_kept
 from shared.store.room import room_for_turns
 from shared.store.sqlite import database_path
 from shared.store.upstream_models import listings
 
-__all__ = ("check_integrity", "copy_database", "report")
+__all__ = ("check_integrity", "copy_database", "report", "workers_here")
 
 _MIB = 1024 * 1024
 _MAX_FINDINGS = 10
@@ -64,6 +67,15 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
     )
 
 
+def workers_here(sidecar: Sidecar) -> list[WorkerView]:
+    """The processes on this machine that share a port; one that was killed is not among them."""
+    return [
+        WorkerView(process.worker, process.pid, started)
+        for process, started in living(sidecar.store)
+        if process.worker and process.host == os.uname().nodename and _runs(process.pid)
+    ]
+
+
 def check_integrity(database_url: str) -> str:
     """Return `ok` or what SQLite finds damaged; blocks, as it reads the whole file."""
     with closing(open_engine(database_url)) as engine:
@@ -89,6 +101,14 @@ def copy_database(database_url: str) -> BinaryIO:
         target.unlink()
 
 
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
 def _recall(sidecar: Sidecar) -> RecallView:
     kept = turns_kept(sidecar.store, sidecar.clock.now_ms())
     limits, days_fitting = sidecar.snapshot.recall, None
@@ -107,17 +127,21 @@ def _recall(sidecar: Sidecar) -> RecallView:
 
 def _nodes(store: Engine, now: int) -> list[NodeView]:
     rows = store.read(
-        "SELECT node, version, started_at, seen_at FROM nodes ORDER BY seen_at DESC, node LIMIT 200"
+        """
+        SELECT node, worker, version, started_at, seen_at FROM nodes
+        ORDER BY seen_at DESC, node LIMIT 200
+        """
     )
     return [
         NodeView(
             node=node,
+            worker=worker,
             version=node_version,
             started_at=started,
             seen_at=seen,
             alive=seen > now - DEAD_AFTER_MS,
         )
-        for node, node_version, started, seen in rows
+        for node, worker, node_version, started, seen in rows
     ]
 
 

@@ -54,6 +54,10 @@ def test_it_starts_in_the_background_restarts_and_stops(thinkback: Command) -> N
     assert "server.nonsense" in thinkback("log").stdout
     assert "  Workers    2\n" in thinkback("log").stdout
     assert shared.returncode == 0
+    assert re.findall(r"^(Worker \d) is process \d+, since ", shared.stdout, re.MULTILINE) == [
+        "Worker 1",
+        "Worker 2",
+    ]
     assert (restarted.returncode, restarted.stdout) == (0, "Restarted.\n")
 
     assert (started.returncode, running.returncode, stopped.returncode) == (0, 0, 0), started.stderr

@@ -9,6 +9,7 @@ from manage_api.web.pages_installation import span
 from shared.config.layers import SETTINGS
 from shared.config.overrides import EDITABLE
 from shared.store.engine import Engine
+from shared.store.nodes import Process, beat
 from shared.store.upstream_models import Listing, keep_listing
 from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import ManualClock, bearer, remember
@@ -123,13 +124,15 @@ async def test_health_tells_versions_and_both_programs_by_name(
     client: AsyncTestClient, admin_session: str, store: Engine
 ) -> None:
     none_yet = await text_of(client, admin_session, "/admin/health")
-    node = "INSERT INTO nodes VALUES ('<b>node', '0.1', 1, 2)"
-    store.transact(lambda work: work.run(node), alone=())
+    alone, one = beat("<b>node", "0.1", 1, 2), Process("host", 1, "worker 2")
+    store.transact(lambda work: work.run(*alone), alone=())
+    store.transact(lambda work: work.run(*beat("shares", "0.1", 1, 2, one)), alone=())
 
     text = await text_of(client, admin_session, "/admin/health")
 
     assert "Start it with <code>thinkback up</code>" in none_yet
     assert re.findall(r'<th scope="row">(\w+)</th>', text) == ["gateway", "web"]
+    assert '<th scope="row">gateway, <span class="nowrap">worker 2</span></th>' in text
     assert "mitmproxy" in text
     assert "&lt;b&gt;node" in text
     assert "none is running, so requests are not answered" in text

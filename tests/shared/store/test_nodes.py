@@ -2,7 +2,7 @@
 
 from shared.store.engine import Engine
 from shared.store.ledger import DEAD_AFTER_MS, balance_of, note_progress, settle
-from shared.store.nodes import beat, lost_exchanges, settle_lost
+from shared.store.nodes import Process, beat, living, lost_exchanges, settle_lost
 from tests.shared.store.test_ledger import DAY, NOON, entry, ledger, opening, run, spent
 
 
@@ -51,3 +51,15 @@ def test_an_exchange_of_a_node_nobody_knows_is_lost_at_once(engine: Engine) -> N
 def test_a_living_nodes_exchanges_stay_open_however_long_they_take(engine: Engine) -> None:
     run(engine, beat("n1", "1", NOON, NOON), opening("x1"), beat("n1", "1", NOON, NOON + DAY))
     assert lose(engine, NOON + DAY) == 0
+
+
+def test_the_living_are_listed_by_their_processes_in_the_order_of_their_numbers(
+    engine: Engine,
+) -> None:
+    now = engine.now_ms()
+    here = [Process("a", pid, f"worker {pid}") for pid in (10, 2)]
+    run(engine, *(beat(f"n{one.pid}", "1", NOON, now, one) for one in here))
+    gone = now - DEAD_AFTER_MS - 1
+    run(engine, beat("n1", "1", NOON, gone, Process("a", 1, "worker 1")))
+
+    assert living(engine) == [(one, NOON) for one in reversed(here)]

@@ -11,7 +11,7 @@ from shared.config.watch import Watch
 from shared.store import open_engine
 from shared.store.accounts import find_user_by_name
 from shared.store.engine import Engine
-from shared.store.nodes import beat
+from shared.store.nodes import Process, beat
 from shared.store.settings import change_settings
 from tests.manage_api.strangers import strangers
 from tests.manage_api.world import ManualClock, People, Person, bearer, remember
@@ -158,7 +158,8 @@ async def test_nodes_are_listed_with_when_they_were_seen(
     now = clock.now_ms()
     store.transact(
         lambda work: [
-            work.run(*beat(node, "1", 5, now - ago)) for node, ago in (("old", 50_000), ("new", 0))
+            work.run(*beat(node, "1", 5, now - ago, Process("here", 1, worker)))
+            for node, ago, worker in (("old", 50_000, ""), ("new", 0, "worker 2"))
         ],
         alone=(),
     )
@@ -166,8 +167,10 @@ async def test_nodes_are_listed_with_when_they_were_seen(
     nodes = (await client.get(HEALTH, headers=admin)).json()["nodes"]
 
     assert nodes == [
-        {"node": "new", "version": "1", "started_at": 5, "seen_at": now, "alive": True},
-        {"node": "old", "version": "1", "started_at": 5, "seen_at": now - 50_000, "alive": False},
+        {"node": "new", "worker": "worker 2", "version": "1", "started_at": 5, "seen_at": now}
+        | {"alive": True},
+        {"node": "old", "worker": "", "version": "1", "started_at": 5, "seen_at": now - 50_000}
+        | {"alive": False},
     ]
 
 
