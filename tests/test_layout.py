@@ -18,7 +18,6 @@ DECLARES = "it only declares"
 RUNS = "tests/e2e runs it in a real gateway"
 WITHOUT_TWIN = {
     "addon/translation/read.py": "exchange/test_exchange_translated.py reads through it",
-    "shared/store/dialect.py": DECLARES,
     "shared/store/many_nodes.py": "test_migrations.py has all steps applied",
     "shared/store/write_ahead_log.py": "test_sqlite.py and test_writer.py have it flushed and moved",
     "addon/edge/http_layer.py": "test_stream.py and its neighbours drive it",

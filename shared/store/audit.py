@@ -5,6 +5,7 @@ import zlib
 
 import msgspec
 
+from shared.store.dialect import Dialect
 from shared.store.engine import Engine, Row, Statement, Transaction
 from shared.store.paging import END, Source, read_newest
 
@@ -27,7 +28,7 @@ _MAX_CONVERSATION = 32 * 1024 * 1024
 """Bytes of JSON; the data plane writes less than a quarter."""
 
 _MIN_INDEXED = 3
-"""FTS5's trigram index finds no shorter text (https://www.sqlite.org/fts5.html)."""
+"""An index of trigrams finds no shorter text (https://www.sqlite.org/fts5.html)."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,9 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which records to find; None: any."""
 
     text: str = ""
-    """A part of the text, ignoring case; one or two non-ASCII characters match exactly."""
+    """A part of the text, ignoring case; in SQLite one or two characters that are not ASCII match
+    exactly.
+    """
 
     user_id: int | None = None
     model: str | None = None
@@ -147,7 +150,7 @@ def search(
     columns = _COLUMNS
     if longest is not None:
         columns = _SHORTENED
-    source, finds, sifts = _plan(audit_filter, columns)
+    source, finds, sifts = _plan(engine.dialect, audit_filter, columns)
     rows, following = read_newest(
         engine,
         source,
@@ -179,9 +182,9 @@ def unpack_conversation(conversation: bytes) -> bytes:
 
 
 _COLUMNS = ", ".join(f"audit.{name}" for name in NumberedRecord.__struct_fields__)
-_SHORTENED = _COLUMNS.replace("audit.text", "substr(audit.text, 1, :longest)").replace(
-    "audit.conversation", "NULL"
-)
+_SHORTENED = _COLUMNS.replace(
+    "audit.text", "substr(audit.text, 1, CAST(:longest AS INTEGER))"
+).replace("audit.conversation", "NULL")
 _SIFTS = {
     "user_id": "audit.user_id = :user_id",
     "model": "audit.model = :model",
@@ -191,26 +194,31 @@ _SIFTS = {
 }
 
 
-def _plan(audit_filter: AuditFilter, columns: str) -> tuple[Source, list[str], list[str]]:
+def _plan(
+    dialect: Dialect, audit_filter: AuditFilter, columns: str
+) -> tuple[Source, list[str], list[str]]:
     """Return where to look, the conditions that find rows, and those that sift them."""
     sifts = {
         name: condition
         for name, condition in _SIFTS.items()
         if getattr(audit_filter, name) is not None
     }
-    if len(audit_filter.text) >= _MIN_INDEXED:
+    is_indexed = len(audit_filter.text) >= _MIN_INDEXED
+    if is_indexed and (table := dialect.text_index):
         index = Source(
-            found_in="audit_search",
-            number="audit_search.rowid",
-            read_from="audit_search JOIN audit ON audit.id = audit_search.rowid",
+            found_in=table,
+            number=f"{table}.rowid",
+            read_from=f"{table} JOIN audit ON audit.id = {table}.rowid",
             columns=columns,
         )
-        return index, ["audit_search MATCH :phrase"], [*sifts.values()]
+        return index, [f"{table} MATCH :phrase"], [*sifts.values()]
     finds = []
+    if is_indexed:
+        finds.append(dialect.contains("audit.text"))
+    elif audit_filter.text:
+        sifts["text"] = dialect.contains("audit.text")
     if "user_id" in sifts:
         finds.append(sifts.pop("user_id"))
-    if audit_filter.text:
-        sifts["text"] = r"audit.text LIKE :pattern ESCAPE '\'"
     return (
         Source(found_in="audit", number="audit.id", read_from="audit", columns=columns),
         finds,

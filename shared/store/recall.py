@@ -4,7 +4,7 @@ turns that were not found.
 `recall_turns.body` is opaque here; `namespace` keeps principals and provider families apart.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -30,7 +30,6 @@ __all__ = (
     "turns_kept",
 )
 
-_BATCH = 400
 _DAY_MS = 86_400_000
 _PACE_DAYS = 7
 """Whole days before today that tell the pace: a week has its weekend."""
@@ -64,7 +63,7 @@ _KEPT = "SELECT coalesce(sum(bytes), 0) FROM recall_days"
 _TOKENS = """
     SELECT keys.key, turns.token
     FROM recall_keys AS keys JOIN recall_turns AS turns ON turns.id = keys.turn
-    WHERE keys.key IN ({}) LIMIT ?
+    WHERE {} ORDER BY keys.key, keys.turn LIMIT ?
 """
 
 
@@ -149,10 +148,10 @@ def find_turns(
 ) -> dict[str, tuple[bytes, int]]:
     """Bodies and `used_at` of those of the turns that exist in the namespace."""
     found: dict[str, tuple[bytes, int]] = {}
-    for marks, lot in _lots(tokens):
-        where = f"token IN ({marks}) AND namespace = ?"
+    for among, values, _ in engine.dialect.among("token", tokens):
+        where = f"{among} AND namespace = ?"
         sql = f"SELECT token, body, used_at FROM recall_turns WHERE {where}"  # noqa: S608 - bound
-        rows = engine.read(sql, [*lot, namespace])
+        rows = engine.read(sql, [*values, namespace])
         found |= {token: (body, used_at) for token, body, used_at in rows}
     return found
 
@@ -160,9 +159,9 @@ def find_turns(
 def find_tokens(engine: Engine, keys: Sequence[bytes], limit: int) -> dict[bytes, list[str]]:
     """For each of the keys up to `limit` turns that are findable under it."""
     found: dict[bytes, list[str]] = {key[:_KEY_SIZE]: [] for key in keys}
-    for marks, lot in _lots(list(found)):
+    for among, values, lot in engine.dialect.among("keys.key", list(found)):
         rows_limit = limit + 2 * len(lot)
-        rows = engine.read(_TOKENS.format(marks), [*lot, rows_limit])
+        rows = engine.read(_TOKENS.format(among), [*values, rows_limit])
         if len(rows) < rows_limit:
             for key, token in rows:
                 found[key].append(token)
@@ -172,15 +171,8 @@ def find_tokens(engine: Engine, keys: Sequence[bytes], limit: int) -> dict[bytes
 
 
 def _find_tokens(engine: Engine, key: bytes, limit: int) -> list[str]:
-    rows = engine.read(_TOKENS.format("?"), [key, limit])
+    rows = engine.read(_TOKENS.format("keys.key = ?"), [key, limit])
     return [token for _, token in rows]
-
-
-def _lots[T](values: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
-    """The values in lots, each with as many question marks as SQL: the values are bound."""
-    for start in range(0, len(values), _BATCH):
-        lot = values[start : start + _BATCH]
-        yield ",".join("?" * len(lot)), lot
 
 
 def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
@@ -192,9 +184,9 @@ def touch_turns(tokens: Iterable[str], now: int) -> list[Statement]:
 def find_sent(engine: Engine, keys: Sequence[bytes]) -> dict[bytes, tuple[str, int]]:
     """What was sent for those turns that were not found, and when."""
     found: dict[bytes, tuple[str, int]] = {}
-    for marks, lot in _lots([key[:_KEY_SIZE] for key in keys]):
-        sql = f"SELECT key, value, used_at FROM recall_sent WHERE key IN ({marks})"  # noqa: S608
-        rows = engine.read(sql, lot)
+    for among, values, _ in engine.dialect.among("key", [key[:_KEY_SIZE] for key in keys]):
+        sql = f"SELECT key, value, used_at FROM recall_sent WHERE {among}"  # noqa: S608 - bound
+        rows = engine.read(sql, values)
         found |= {key: (value, used_at) for key, value, used_at in rows}
     return {key: found[key[:_KEY_SIZE]] for key in keys if key[:_KEY_SIZE] in found}
 
@@ -216,7 +208,7 @@ def kept_bytes(engine: Engine) -> int:
 
 def turns_kept(engine: Engine, now: int) -> TurnsKept:
     """How many turns there are, and how fast they become more; reads none of them."""
-    days = engine.read("SELECT day, turns, bytes FROM recall_days")
+    days = engine.read("SELECT day, sum(turns), sum(bytes) FROM recall_days GROUP BY day")
     ((oldest_at,),) = engine.read("SELECT min(used_at) FROM recall_turns")
     return TurnsKept(
         turns=sum(turns for _, turns, _ in days),
@@ -287,5 +279,5 @@ def forget_old(*, unused_since: int, max_bytes: int, batch: int = 200) -> list[S
         (expired_sent, since),
         (surplus_sent, {"max_bytes": max_bytes, "batch": batch}),
         (surplus, {"max_bytes": max_bytes, "batch": batch}),
-        ("DELETE FROM recall_days WHERE bytes = 0", {}),
+        ("DELETE FROM recall_days WHERE turns = 0 AND bytes = 0", {}),
     ]

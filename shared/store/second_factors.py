@@ -115,7 +115,7 @@ _FIND = """
 _BEGIN = """
     INSERT INTO second_factors (user_id, sealed, created_at) VALUES (:user_id, :sealed, :now)
     ON CONFLICT (user_id) DO UPDATE SET sealed = excluded.sealed, created_at = excluded.created_at
-    WHERE confirmed = 0 RETURNING user_id
+    WHERE second_factors.confirmed = 0 RETURNING user_id
 """
 _CONFIRM = """
     UPDATE second_factors SET confirmed = 1, step = :step

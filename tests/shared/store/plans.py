@@ -4,9 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from shared.store.engine import NO_PARAMS, Engine, Params, Row
 
-__all__ = ("Explained",)
+__all__ = ("Explained", "only_sqlite")
+
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what is about SQLite alone: its plans, its files."""
 
 
 class Explained:
@@ -16,6 +21,7 @@ class Explained:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.dialect = engine.dialect
         self.plans: list[list[str]] = []
 
     def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
