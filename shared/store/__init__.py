@@ -1,6 +1,8 @@
 """The database that both programs share."""
 
+import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pysqlite3 import dbapi2
 
@@ -10,7 +12,14 @@ from shared.store.engine import Engine
 from shared.store.sqlite import SqliteEngine, database_path, prepare_file, remedy
 from shared.store.steps import has_all_steps
 
-__all__ = ("data_directory", "open_engine")
+__all__ = ("data_directory", "is_postgres", "open_engine")
+
+_SCHEMES = frozenset({"postgresql", "postgres"})
+
+
+def is_postgres(database_url: str) -> bool:
+    """Whether a `DATABASE_URL` names a PostgreSQL database."""
+    return urlsplit(database_url).scheme in _SCHEMES
 
 
 def open_engine(database_url: str, clock: Clock | None = None) -> Engine:
@@ -18,8 +27,10 @@ def open_engine(database_url: str, clock: Clock | None = None) -> Engine:
     machine's.
 
     The calling thread is the one that reads. Raises StoreError, in words, for an invalid
-    URL, an unusable file or a newer program's file.
+    URL, an unusable file, a database that can't be reached or a newer program's one.
     """
+    if is_postgres(database_url):
+        return _open_postgres(database_url)
     path = database_path(database_url)
     try:
         prepare_file(path)
@@ -40,6 +51,21 @@ def _migrate(path: Path) -> None:
     migrate(path)
 
 
+def _open_postgres(database_url: str) -> Engine:
+    try:
+        from shared.store.postgres_opening import open_postgres
+    except ImportError as error:
+        raise StoreError(
+            "PostgreSQL needs a driver that is not installed: install Thinkback with the extra "
+            "“postgres” (pip install 'thinkback[postgres]', make install EXTRA=postgres)."
+        ) from error
+    return open_postgres(database_url)
+
+
 def data_directory(database_url: str) -> Path:
-    """Return the directory of the database and the secrets, which may not exist yet."""
+    """Return the directory of the secrets and of all else that is this machine's, which may not
+    exist yet: a database file's own, or `DATA_DIR` beside a database elsewhere.
+    """
+    if is_postgres(database_url):
+        return Path(os.environ.get("DATA_DIR") or "data").absolute()
     return database_path(database_url).parent

@@ -1,14 +1,17 @@
-"""A real database file for every test."""
+"""A real database for every test, of both engines where it is about none of them."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pysqlite3 import dbapi2
 
+from shared.store import open_engine
 from shared.store.engine import Engine
 from shared.store.sqlite import SqliteEngine, connect
-from tests.support.database import open_database
+from tests.support.database import place_database
+from tests.support.postgres import empty_database, wipe
 
 
 @pytest.fixture
@@ -18,11 +21,26 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engine(path: Path) -> Iterator[Engine]:
-    """A migrated database, as the programs open it."""
-    engine = open_database(path)
-    yield engine
-    engine.close()
+def file(path: Path) -> str:
+    """The URL of a migrated SQLite database without rows."""
+    place_database(path)
+    return f"sqlite:{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated database without rows; without PostgreSQL the test fails."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("file"))
+    wipe(empty_database())
+    return empty_database()
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    """The database, as the programs open it."""
+    with closing(open_engine(database)) as engine:
+        yield engine
 
 
 @pytest.fixture

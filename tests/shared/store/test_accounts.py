@@ -29,7 +29,7 @@ from shared.store.accounts import (
 from shared.store.engine import Engine
 from shared.store.ledger import Balance, Entry, settle
 from shared.store.virtual_keys import list_keys
-from tests.shared.store.plans import Explained
+from tests.shared.store.plans import Explained, only_sqlite
 from tests.support.keys import create_key
 
 NOW = 1_800_000_000_000
@@ -69,6 +69,7 @@ def test_a_name_is_given_once_whatever_its_case(engine: Engine) -> None:
         add(engine, "ADA")
 
 
+@only_sqlite
 def test_an_account_is_looked_up_by_an_index_of_names_in_lower_case(engine: Engine) -> None:
     explained = Explained(engine)
     assert find_user_by_name(explained, "Žofie") is None

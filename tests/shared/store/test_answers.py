@@ -14,7 +14,7 @@ from shared.store.answers import (
     find_answers_before,
 )
 from shared.store.engine import Engine, Statement, Transaction
-from tests.shared.store.plans import Explained
+from tests.shared.store.plans import Explained, only_sqlite
 
 NOW = 1_795_000_000_000
 
@@ -123,6 +123,7 @@ def test_the_oldest_answers_give_way_when_there_is_too_much(engine: Engine) -> N
     assert left(engine) == ["resp_3", "resp_4"]
 
 
+@only_sqlite
 def test_letting_go_reads_indexes_only(engine: Engine) -> None:
     watched = Explained(engine)
     drop_old_answers(watched, before_ms=NOW, excess=1)

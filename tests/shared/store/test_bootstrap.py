@@ -11,6 +11,7 @@ from shared.store.bootstrap import ensure_admin, ensure_key
 from shared.store.engine import Engine
 from shared.store.virtual_keys import find_key, revoke_key
 from tests.shared.processes import run_together
+from tests.shared.store.plans import only_sqlite
 
 
 def test_a_fresh_database_gets_an_admin_with_a_random_password_and_a_key(engine: Engine) -> None:
@@ -22,6 +23,7 @@ def test_a_fresh_database_gets_an_admin_with_a_random_password_and_a_key(engine:
     assert (key.name, key.scope, owner) == ("first", "inference", user)
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("password", "must_change"),
     [("admin", True), ("Password", True), ("123456", True), ("correct horse", False)],
@@ -36,18 +38,21 @@ def test_a_given_password_is_not_told_and_only_a_well_known_one_must_change(
     assert user.must_change_password is must_change
 
 
+@only_sqlite
 def test_a_database_with_an_account_gets_none(engine: Engine) -> None:
     assert ensure_admin(engine, password="correct horse", now=1_000)
     assert ensure_admin(engine, password="", now=2_000) is None
     assert [user.username for user in list_users(engine)] == ["admin"]
 
 
+@only_sqlite
 def test_a_password_that_cannot_be_one_is_refused_and_nothing_made(engine: Engine) -> None:
     with pytest.raises(ValueError, match="too long"):
         ensure_admin(engine, password="x" * 73, now=1_000)
     assert list_users(engine) == []
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("password", "must_change"), [("changeme", True), ("password", False), ("", False)]
 )
@@ -94,6 +99,7 @@ def test_the_environments_key_is_the_first_admins_and_replaces_an_earlier_one(
     ]
 
 
+@only_sqlite
 def test_a_key_of_the_environment_that_was_revoked_stays_so(engine: Engine) -> None:
     ensure_admin(engine, password="correct horse", now=1)
     ensure_key(engine, "the-token", now=2)

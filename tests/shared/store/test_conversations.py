@@ -8,7 +8,7 @@ from shared.store.conversations import ConversationFilter, find_conversation, re
 from shared.store.engine import Engine, Statement, Work, apply_change
 from shared.store.ledger import Entry, drop_old, drop_old_conversations, settle
 from shared.store.reports import EntryFilter, recent_entries
-from tests.shared.store.plans import Explained
+from tests.shared.store.plans import Explained, only_sqlite
 
 NOON = 1_795_176_000_000
 """2026-11-20 12:00 UTC."""
@@ -144,6 +144,7 @@ def test_conversations_are_paged(engine: Engine) -> None:
     assert pages == [["c4", "c3"], ["c2", "c1"], ["c0"]]
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -19,6 +19,7 @@ from shared.store.lookup import (
 from shared.store.prices import add_price
 from shared.store.ratios import Learned, Ratio, learn_ratio
 from shared.store.recall import add_keys, keep_sent, keep_turn
+from tests.shared.store.plans import only_sqlite
 from tests.support.keys import create_key
 
 SECRET = bytes(range(32))
@@ -97,6 +98,7 @@ def test_callers_and_what_they_have_spent_are_looked_up_too(engine: Engine) -> N
     assert (nobody.key, nobody.session, nobody.balances) == (None, None, [])
 
 
+@only_sqlite
 def test_what_is_left_out_is_not_read(engine: Engine) -> None:
     for table in ("recall_turns", "recall_keys", "recall_sent", "answers", "token_ratios"):
         engine.transact(lambda work, table=table: work.run(f"DROP TABLE {table}"), alone=())

@@ -1,6 +1,6 @@
 from shared.config.overrides import Overrides
 from shared.config.schema import Upstream
-from shared.store.engine import Engine
+from shared.store.engine import NO_PARAMS, Engine, Params
 from shared.store.overrides import read_overrides
 from shared.store.settings import change_settings
 from shared.store.upstreams import add_upstream
@@ -12,8 +12,8 @@ def add(engine: Engine, name: str) -> None:
     add_upstream(engine, SECRET, Upstream(name=name, base_url="https://a.b", api_keys=("sk-1",)), 1)
 
 
-def run(engine: Engine, sql: str) -> None:
-    engine.transact(lambda transaction: transaction.run(sql), alone=())
+def run(engine: Engine, sql: str, params: Params = NO_PARAMS) -> None:
+    engine.transact(lambda transaction: transaction.run(sql, params), alone=())
 
 
 def test_an_empty_database_stores_nothing(engine: Engine) -> None:
@@ -46,7 +46,7 @@ def test_rows_that_cannot_be_used_are_problems_and_the_others_count(engine: Engi
     for name in ("a", "b"):
         add(engine, name)
     run(engine, "UPDATE settings SET value = 'off' WHERE name = 'audit.mode'")
-    run(engine, "UPDATE upstreams SET sealed = x'00' WHERE name = 'a'")
+    run(engine, "UPDATE upstreams SET sealed = :sealed WHERE name = 'a'", {"sealed": b"\0"})
 
     stored = read_overrides(engine, SECRET)
 

@@ -4,7 +4,9 @@ import pytest
 
 from shared.store.engine import Engine
 from shared.store.paging import END, WINDOW, Source, read_newest
-from tests.shared.store.plans import Explained
+from tests.shared.store.plans import Explained, only_sqlite
+
+pytestmark = only_sqlite
 
 ROWS = 2 * WINDOW + 10
 SENT = Source(

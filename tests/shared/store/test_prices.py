@@ -14,6 +14,7 @@ from shared.store.prices import (
     list_set_prices,
     replace_price,
 )
+from tests.shared.store.plans import only_sqlite
 
 MODEL = "deepseek-v4-pro"
 HOST = "api.deepseek.com"
@@ -95,6 +96,7 @@ def test_a_price_holds_from_its_day_until_the_next(engine: Engine, day: int, mic
     assert found(engine, day=day) == micros
 
 
+@only_sqlite
 def test_a_price_is_found_with_one_look_into_the_index(engine: Engine) -> None:
     [*steps] = engine.read(
         """

@@ -30,7 +30,7 @@ from shared.store.reports import (
     usage_by_day_and_model,
     usage_of,
 )
-from tests.shared.store.plans import Explained
+from tests.shared.store.plans import Explained, only_sqlite
 
 DAY = 86_400_000
 NOON = 1_795_176_000_000
@@ -189,6 +189,7 @@ def test_what_is_grouped_can_be_narrowed(
     assert [each.group for each in usage_by(used, "user", UsageFilter(**conditions))] == users
 
 
+@only_sqlite
 def test_a_users_sums_read_no_others(used: Engine) -> None:
     watched = Explained(used)
     usage_of(watched, 1, since_day=2026_11_20)
@@ -265,6 +266,7 @@ def test_what_came_since_is_read_in_order(engine: Engine) -> None:
     ] == [2, 3]
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("wanted", "step"),
     [
@@ -304,6 +306,7 @@ def test_no_page_of_entries_reads_the_whole_ledger_or_sorts_it(
     assert all("ledger" not in each or "SEARCH" in each for each in watched.steps)
 
 
+@only_sqlite
 def test_what_came_since_is_found_by_its_number(engine: Engine) -> None:
     watched = Explained(engine)
     entries_after(watched, EntryFilter(model="m"), after=5, upto=9)
@@ -401,6 +404,7 @@ def test_nothing_happened_lately(engine: Engine) -> None:
     assert read_health(engine, NOON) == []
 
 
+@only_sqlite
 def test_health_reads_recent_exchanges_only(engine: Engine) -> None:
     settled(engine)
     watched = Explained(engine)

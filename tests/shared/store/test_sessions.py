@@ -83,9 +83,9 @@ def test_what_is_no_token_is_nobodys_session(engine: Engine, user: User, token: 
 
 
 def test_an_ended_session_is_over_for_the_other_program_too(
-    engine: Engine, user: User, path
+    engine: Engine, user: User, database: str
 ) -> None:
-    token, other = session(user), open_engine(f"sqlite:{path}")
+    token, other = session(user), open_engine(database)
     before = session_user(other, token, SECRET, now_ms=NOW)
     end_session(engine, token, SECRET, now_ms=NOW)
     assert (before, session_user(other, token, SECRET, now_ms=NOW)) == (user, None)

@@ -2,6 +2,7 @@ from pysqlite3 import dbapi2
 
 from shared.store.engine import Engine
 from shared.store.settings import change_settings, setting_rows
+from tests.shared.store.plans import only_sqlite
 
 
 def test_settings_are_stored_replaced_and_forgotten(engine: Engine) -> None:
@@ -21,6 +22,7 @@ def test_a_false_or_empty_value_is_one(engine: Engine) -> None:
     assert setting_rows(engine) == [("registration.allowed", "false"), ("server.public_url", '""')]
 
 
+@only_sqlite
 def test_another_program_sees_the_change_by_the_version(
     engine: Engine, other: dbapi2.Connection
 ) -> None:

@@ -24,6 +24,12 @@ from tests.support.database import full_disk
 from tests.support.gateway import eventually
 
 
+@pytest.fixture
+def database(file: str) -> str:
+    """These tests are about SQLite's engine."""
+    return file
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -66,8 +65,8 @@ def test_the_first_account_is_a_change(engine: Engine) -> None:
     assert engine.versions() == {"accounts": 1}
 
 
-def test_other_programs_see_it(engine: Engine, path: Path) -> None:
-    with closing(open_engine(f"sqlite:{path}")) as other:
+def test_other_programs_see_it(engine: Engine, database: str) -> None:
+    with closing(open_engine(database)) as other:
         assert other.versions() == {}
         engine.try_write([changed("resting")])
         assert other.versions() == engine.versions() == {"resting": 1}

@@ -22,6 +22,13 @@ from tests.shared.processes import start
 from tests.shared.store.learned import COUNT, ENDPOINTS, learn, refused
 from tests.support.gateway import eventually
 
+
+@pytest.fixture
+def database(file: str) -> str:
+    """These tests are about SQLite's engine."""
+    return file
+
+
 WRITE_WITHOUT_A_PAUSE = """
 import sys, time
 from pathlib import Path
