@@ -17,6 +17,7 @@ from manage_api.command import launcher, report, rotation
 from manage_api.command import restore as restoring
 from manage_api.command import tunnel_command as tunnels
 from manage_api.command.accounts import key, user
+from manage_api.command.activation import activated
 from manage_api.command.child import subject
 from manage_api.command.completion import completion
 from manage_api.command.daemon import Daemon, DaemonError
@@ -102,7 +103,11 @@ def up(web: bool, background: bool, rehearse: bool, workers: str | None, **optio
     handover = take_over(os.environ)
     if workers:
         os.environ[VARIABLE] = workers
-    client = tunnels.client_wanted(load(os.environ), **options)
+    snapshot = load(os.environ)
+    address = snapshot.server.listen_addr
+    if passed := activated(os.environ, address):
+        handover.sockets[address] = passed
+    client = tunnels.client_wanted(snapshot, **options)
     held = handover.sockets.keys()
     prepared = launcher.prepare(os.environ, web=web, held=held, client=client)
     show_first_account(prepared.first_account)
