@@ -21,6 +21,7 @@ __all__ = (
     "LIFELINE",
     "SOCKETS",
     "STACKS",
+    "UNREADY",
     "WORKER",
     "Lifeline",
     "Worker",
@@ -41,6 +42,9 @@ BEAT_SECONDS = 1.0
 
 STACKS = signal.SIGUSR1
 """The signal that has a program write what all its threads are doing into the log."""
+
+UNREADY = signal.SIGUSR2
+"""The one that has a program say, to those who ask whether it is ready, that it soon is no more."""
 
 
 class Worker(NamedTuple):

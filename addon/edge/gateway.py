@@ -198,7 +198,7 @@ class Gateway(Planner):
             reply = local_answers.readiness(
                 store_answers=self._node.store_answers(),
                 upstreams=upstreams,
-                leaving=self._lifecycle.leaving.begun,
+                leaving=self._lifecycle.leaving.announced,
             )
             _answer(flow, reply)
         elif endpoint.kind in ("unknown", "unknown_messages"):

@@ -40,14 +40,16 @@ class Leaving:
         self.cutting = False
         """Whether answers that run are cut."""
 
-    @property
-    def begun(self) -> bool:
-        """Whether the process takes no more connections."""
-        return self._task is not None
+        self.announced = False
+        """Whether balancers and clients are told to go elsewhere."""
+
+    def announce(self) -> None:
+        """Tell those who ask that this process is not ready, and go on."""
+        self.announced = True
 
     def send_elsewhere(self, flow: http.HTTPFlow) -> None:
-        """Have a client connect anew for its next request, once this process takes no more."""
-        if flow.response is not None and self.begun:
+        """Have a client connect anew for its next request, once this process leaves or will."""
+        if flow.response is not None and self.announced:
             flow.response.headers["connection"] = "close"
 
     def begin(self, seconds: int, end: Callable[[], None]) -> None:
@@ -57,6 +59,7 @@ class Leaving:
         if self._task is not None:
             self.cutting = True
             return
+        self.announce()
         self._port.close()
         self._lifeline.tell(f"leaving {self._port.running} {seconds}")
         self._task = asyncio_utils.create_task(

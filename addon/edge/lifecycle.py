@@ -21,7 +21,7 @@ from addon.edge.plan import Slices
 from addon.edge.upstream_pool import UpstreamPool
 from addon.node import Node
 from shared.config.mitm import REQUIRED, SINK
-from shared.lifeline import BEAT_SECONDS, Lifeline, handed_sockets
+from shared.lifeline import BEAT_SECONDS, UNREADY, Lifeline, handed_sockets
 
 __all__ = ("BASELINE", "Lifecycle")
 
@@ -66,7 +66,8 @@ class Lifecycle:
         for number in (signal.SIGINT, signal.SIGTERM):  # mitmproxy's own cut every stream
             loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._node.reload)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+        loop.add_signal_handler(UNREADY, self.leaving.announce)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, UNREADY])
         self._ticking = asyncio_utils.create_task(
             self._live(), name="thinkback each second", keep_ref=True
         )

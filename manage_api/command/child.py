@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared.clock import SystemClock
-from shared.lifeline import BEAT_SECONDS, LIFELINE, SOCKETS, STACKS, WORKER, Worker
+from shared.lifeline import BEAT_SECONDS, LIFELINE, SOCKETS, STACKS, UNREADY, WORKER, Worker
 from shared.log import stamped
 
 __all__ = (
@@ -138,6 +138,11 @@ class Child:
         """Have it read its configuration again."""
         self._signal(signal.SIGHUP)
 
+    def give_notice(self) -> None:
+        """Have it tell balancers that it leaves soon, while it goes on."""
+        if not self.known.leaving:
+            self._signal(UNREADY)
+
     async def _wait_until_it_should_have_ended(self, cut: asyncio.Event) -> None:
         # Counted and not timed: a machine that slept has not given it the time.
         waited = 0.0
@@ -253,8 +258,8 @@ def child_of(parent: int) -> Callable[[], None]:
 
     def prepare() -> None:
         # A terminal sends Ctrl-C and its own end to the whole group; only this process
-        # shall end a program.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+        # shall end a program. What it does not answer, or not yet, must not end it either.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP, UNREADY))
         if sys.platform == "linux":
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:

@@ -185,6 +185,7 @@ def _plan(
             listed=prepared.listed,
         ),
         hosts=_to_resolve(snapshot),
+        notice=snapshot.server.shutdown_delay_seconds,
     )
     if client:
         plan.tunnel, plan.kept = msgspec.to_builtins(client), handover.tunnel

@@ -84,6 +84,9 @@ class Plan:
     hosts: list[Host]
     """Those to resolve; nobody else says which can't be."""
 
+    notice: int = 0
+    """Seconds between telling balancers that all leave and leaving."""
+
     background: str = ""
     """The directory of the background process; empty for one in the foreground."""
 
@@ -167,7 +170,11 @@ async def _stay(plan: Plan, daemon: Daemon | None = None) -> int:
         say = _said_and_noted(say, daemon)
     tunnel = _tunnel(plan, say)
     supervisor = Supervisor(
-        list(_programs(plan)), say=say, clock=SystemClock(), predecessors=plan.predecessors
+        list(_programs(plan)),
+        say=say,
+        clock=SystemClock(),
+        predecessors=plan.predecessors,
+        notice=plan.notice,
     )
     async with asyncio.TaskGroup() as group:
         restart = _Restart(supervisor, plan, say, tunnel, daemon)

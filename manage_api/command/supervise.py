@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from weakref import WeakSet
 
 from manage_api.command.child import Child, Known, Program, Say, ending, spawn, subject
@@ -41,9 +42,11 @@ class Supervisor:
         clock: Clock,
         patience: float = 10.0,
         predecessors: Iterable[Known] = (),
+        notice: float = 0.0,
     ) -> None:
         """`predecessors` are processes of the same programs that work still: each leaves when
         its successor works, and one whose program has fewer workers now when the last does.
+        `notice` is the seconds between telling balancers that all leave and leaving.
         """
         self._leave, self._cut = asyncio.Event(), asyncio.Event()
         self._keepers = [
@@ -52,6 +55,7 @@ class Supervisor:
             for number in range(1, one.workers + 1)
         ]
         self._predecessors = tuple(predecessors)
+        self._notice = notice
 
     async def run(self, when_ready: Callable[[], None]) -> int:
         """Keep them running, then have them leave; return an exit code.
@@ -65,6 +69,8 @@ class Supervisor:
             leaving = group.create_task(self._leave.wait())
             await asyncio.wait([*running, leaving], return_when=asyncio.FIRST_COMPLETED)
             codes = [task.result() for task in running if task.done()]
+            if self._notice and not codes:
+                await self._give_notice()
             for task in (*running, announcing, leaving):
                 task.cancel()
             for keeper in self._keepers:
@@ -95,6 +101,14 @@ class Supervisor:
     def sockets(self) -> dict[str, tuple[socket.socket, ...]]:
         """What each program listens on, by its name."""
         return {keeper.program.name: keeper.program.sockets for keeper in self._keepers}
+
+    async def _give_notice(self) -> None:
+        for keeper in self._keepers:
+            for child in keeper.children:
+                child.give_notice()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._notice):
+                await self._cut.wait()
 
     def _adopt(self, group: asyncio.TaskGroup) -> None:
         keepers = {keeper.name: keeper for keeper in self._keepers}

@@ -34,6 +34,10 @@ _ABOUT = {
     "server.drain_seconds": (
         "How many seconds running answers may go on when the gateway is stopped or restarted."
     ),
+    "server.shutdown_delay_seconds": (
+        "How many seconds a stop waits, with /readyz answering 503, so that balancers send "
+        "requests elsewhere first. Changing it requires a restart."
+    ),
     "server.max_connections_per_address": "The most connections of one address.",
     "server.max_connections_per_network": (
         "The most connections of one network: 256 IPv4 addresses, or a /48 of IPv6."

@@ -324,6 +324,7 @@ RULES: Mapping[str, Rule] = {
     "server.max_body_mib": between(1, 1024),
     "server.max_messages": between(1, 1_000_000),
     "server.drain_seconds": between(0, 86_400),
+    "server.shutdown_delay_seconds": between(0, 3600),
     "server.max_connections_per_address": between(1, 1_000_000),
     "server.max_connections_per_network": between(1, 1_000_000),
     "server.max_waiting_mib": between(1, 64 * 1024),

@@ -68,6 +68,11 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     max_messages: int = 20_000
     drain_seconds: int = 300
     """How long answers may go on when the gateway is stopped or restarted."""
+    shutdown_delay_seconds: int = 0
+    """For how long a stop has `/readyz` say so before no more connections are taken. Counts from a
+    start or restart on.
+    """
+
     max_connections_per_address: int = 1000
     """Also the requests at once that trusted proxies forward for one address; an IPv6
     address counts with all of its /64.

@@ -15,7 +15,7 @@ from shared.errors import ConfigError, Problem
 
 __all__ = ("RESTART_SETTINGS", "Watch")
 
-RESTART_SETTINGS = ("listen_addr", "admin_addr", "workers")
+RESTART_SETTINGS = ("listen_addr", "admin_addr", "workers", "shutdown_delay_seconds")
 """The keys of `[server]` that a running program keeps as they were when it started."""
 
 log = logging.getLogger("thinkback.config")

@@ -21,7 +21,7 @@ WAITS = "waits for answers to end (1)"
 ANSWERS = 20
 """While a successor starts."""
 
-TWO = "[server]\nworkers = 2\n"
+TWO = "[server]\nworkers = 2\nshutdown_delay_seconds = 3\n"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,11 @@ def test_a_turn_that_one_worker_has_remembered_is_restored_by_the_other_and_the_
     assert all(f"worker {number}: 200 POST" in gateway.log for number in (1, 2))
 
 
+def readiness(gateway: Gateway) -> int:
+    """What a balancer is told, which connects anew for each check."""
+    return fetch("GET", f"{gateway.origin}/readyz").status
+
+
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_a_worker_that_ends_is_replaced_while_the_port_refuses_nobody(
     served: Served[StrictProvider], key: str, end: signal.Signals
@@ -107,7 +112,7 @@ def test_under_load_a_restart_with_another_number_cuts_no_answer_and_refuses_nob
 ) -> None:
     gateway, load = served.gateway, Load(served.gateway, key)
     old = gateway.data_planes()
-    (gateway.directory / "config.toml").write_text("[server]\nworkers = 3\n")
+    (gateway.directory / "config.toml").write_text(TWO.replace("= 2", "= 3"))
     with load.running(), half_read(served, key) as rest:
         gateway.processes()[0].send_signal(signal.SIGUSR2)
         assert eventually(lambda: len({*gateway.data_planes()} - {*old}) == 3, 60), gateway.log
@@ -130,13 +135,16 @@ def test_a_hang_up_reaches_all_workers(served: Served[StrictProvider]) -> None:
     assert gateway.processes() == before
 
 
-def test_a_second_stop_cuts_what_any_worker_answers(
+def test_a_stop_is_told_to_balancers_first_and_a_second_one_cuts_what_any_worker_answers(
     served: Served[StrictProvider], key: str
 ) -> None:
     gateway = served.gateway
     launcher, before = gateway.processes()[0], gateway.log.count(WAITS)
     with half_read(served, key) as rest:
+        assert readiness(gateway) == 200
         launcher.terminate()
+        assert eventually(lambda: readiness(gateway) == 503), gateway.log
+        assert gateway.log.count(WAITS) == before
         assert eventually(lambda: gateway.log.count(WAITS) > before, 20), gateway.log
         with pytest.raises(ConnectionRefusedError):
             fetch("GET", f"{gateway.origin}/healthz")

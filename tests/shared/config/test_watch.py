@@ -195,7 +195,7 @@ def test_settings_that_need_a_restart_stay_as_they_are(
 ) -> None:
     edited.save(
         '[server]\nlisten_addr = "127.0.0.1:1"\nadmin_addr = "127.0.0.1:2"\nworkers = "auto"\n'
-        'ui = "local"\n'
+        'shutdown_delay_seconds = 9\nui = "local"\n'
     )
 
     with caplog.at_level(logging.WARNING):
@@ -209,7 +209,7 @@ def test_settings_that_need_a_restart_stay_as_they_are(
     assert (snapshot.server.workers, snapshot.server.ui) == (1, "local")
     assert caplog.messages == [
         f"server.{key} has changed: restart Thinkback to use the new value"
-        for key in ("listen_addr", "admin_addr", "workers")
+        for key in ("listen_addr", "admin_addr", "workers", "shutdown_delay_seconds")
     ]
 
 
