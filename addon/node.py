@@ -14,6 +14,7 @@ from addon.ledger.audit import Audit
 from addon.ledger.entry import entry_of, entry_so_far, entry_unread, learned_from
 from addon.ledger.meter import Meter, Opened
 from addon.ledger.outcome import Delivery, Outcome
+from addon.ledger.rests import KeyRests
 from addon.recall.commits import Commit
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
@@ -74,10 +75,14 @@ class Node:
         self.recall = Recall(
             self.engine, self.clock, memory_bytes=self.snapshot.recall.memory_mib * _MIB
         )
+        keyring = Keyring()
+        rests = KeyRests(self.engine, self.clock, keyring)
+        rests.refresh(self.snapshot.upstreams)
         self.services = Services(
             recall=self.recall,
             lessons=Lessons(self.engine, self.clock),
-            keyring=Keyring(),
+            keyring=keyring,
+            rests=rests,
             meter=self.meter,
             answers=StoredAnswers(
                 self.engine, self.clock, max_age_days=self.snapshot.responses.max_age_days
@@ -115,6 +120,7 @@ class Node:
         )
         self.meter.forget_old(self.snapshot)
         # The last: a table that can't be read must not keep the others from being tended.
+        self.services.rests.refresh(self.snapshot.upstreams)
         self.services.lessons.refresh()
 
     def note_progress(self, outcome: Outcome) -> None:

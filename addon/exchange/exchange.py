@@ -117,7 +117,7 @@ class Exchange:
         services = self._arrival.services
         self._first_byte = services.clock.monotonic() - self._arrival.began
         if self._current.accepted():
-            services.meter.key_works(self.candidate.upstream.name, self.candidate.key)
+            services.rests.end(self.candidate.upstream.name, self.candidate.key)
 
     def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
         """The upstream's whole answer, not streamed."""

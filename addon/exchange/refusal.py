@@ -161,7 +161,7 @@ class FailedAttempts:
         """Let the current key rest, on this node and for the admins to see."""
         services, candidate = self._arrival.services, self._current.candidate
         self._current.attempts.rest(services.clock.monotonic() + seconds)
-        services.meter.key_rests(candidate.upstream.name, candidate.key, seconds, why)
+        services.rests.begin(candidate.upstream.name, candidate.key, seconds, why)
 
 
 LADDER: tuple[Callable[[FailedAttempts, Refusal], Verdict | None], ...] = (

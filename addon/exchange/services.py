@@ -7,6 +7,7 @@ import msgspec
 from addon.exchange.stored_answers import StoredAnswers
 from addon.formats.wire.pieces import Pieces
 from addon.ledger.meter import Meter
+from addon.ledger.rests import KeyRests
 from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
@@ -26,6 +27,7 @@ class Services(msgspec.Struct, frozen=True):
     recall: Recall
     lessons: Lessons
     keyring: Keyring
+    rests: KeyRests
     meter: Meter
     answers: StoredAnswers
     clock: Clock

@@ -22,7 +22,6 @@ from shared.model import Principal
 from shared.periods import day_of
 from shared.pricing import Price
 from shared.store.engine import Engine, Transaction
-from shared.store.key_rests import rest, works_again
 from shared.store.ledger import (
     Entry,
     Opening,
@@ -34,7 +33,6 @@ from shared.store.ledger import (
 from shared.store.lookup import BalanceWanted, Found, PriceWanted, Wanted, look_up
 from shared.store.nodes import UNKNOWN, Process
 from shared.store.ratios import Ratio
-from shared.store.versions import changed
 
 __all__ = ("Meter", "Opened")
 
@@ -262,15 +260,6 @@ class Meter:
         if not opened.reserved:
             entry = msgspec.structs.replace(entry, prompt_tokens=0, cost_micros=None)
         self.settle(entry, opened, None)
-
-    def key_rests(self, upstream: str, key: str, seconds: float, why: str) -> None:
-        """Let admins see that an upstream's key rests."""
-        until = self._engine.now_ms() + round(seconds * 1000)
-        self._engine.write_later([rest(upstream, key, until, why), changed("resting")])
-
-    def key_works(self, upstream: str, key: str) -> None:
-        """Let admins see that a key that rested works again."""
-        self._engine.write_later([works_again(upstream, key), changed("resting")])
 
     def each_second(self) -> None:
         """Show that the node lives, settle what dead ones left open, and write what was learnt."""

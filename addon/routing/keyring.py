@@ -1,5 +1,7 @@
 """Key rotation: which key goes first, and which rest after a failure."""
 
+from collections.abc import Mapping
+
 from shared.config.schema import Upstream
 
 __all__ = ("Keyring",)
@@ -13,6 +15,8 @@ class Keyring:
     def __init__(self) -> None:
         self._turn: dict[str, int] = {}
         self._resting: dict[tuple[str, str], float] = {}
+        self._shared: frozenset[tuple[str, str]] = frozenset()
+        """Those of which other nodes know that they rest, or did when that was last read."""
 
     def order(self, upstream: Upstream, now: float) -> list[str]:
         """All keys, the next one in turn first and resting ones last; one empty key for an
@@ -37,6 +41,17 @@ class Keyring:
     def worked(self, upstream: Upstream, key: str) -> bool:
         """The key is good; whether it had failed before."""
         return self._resting.pop((upstream.name, key), None) is not None
+
+    def take_over(self, resting: Mapping[tuple[str, str], float]) -> None:
+        """Have these keys, by upstream's name and key, rest until these times, and no longer those
+        that were among them the last time: another node has found that they work.
+        """
+        for ended in self._shared - resting.keys():
+            self._resting.pop(ended, None)
+        for name, until in resting.items():
+            # What this node has found since may not have been written yet.
+            self._resting[name] = max(until, self._resting.get(name, until))
+        self._shared = frozenset(resting)
 
 
 def _turned(keys: list[str], turn: int) -> list[str]:

@@ -16,6 +16,7 @@ from addon.formats.neutral.problem import Problem
 from addon.formats.paths import classify
 from addon.formats.wire.pieces import Pieces
 from addon.ledger.meter import Meter
+from addon.ledger.rests import KeyRests
 from addon.recall.lessons import Lessons
 from addon.routing.keyring import Keyring
 from shared.config.schema import Recall, Server, Snapshot, Upstream
@@ -75,6 +76,11 @@ class Desk:
         self.answers = self.new_answers()
         self.pieces = Pieces(32 * 1024 * 1024)
 
+    @property
+    def rests(self) -> KeyRests:
+        """What all processes over the database know of the upstreams' keys."""
+        return KeyRests(self.memory.engine, self.memory.clock, self.keyring)
+
     def new_answers(self) -> StoredAnswers:
         """The stored answers as a process over the same database has them."""
         return StoredAnswers(self.memory.engine, self.memory.clock, max_age_days=30)
@@ -122,6 +128,7 @@ class Desk:
             recall=self.memory.recall,
             lessons=self.lessons,
             keyring=self.keyring,
+            rests=self.rests,
             meter=self.meter,
             answers=self.answers,
             clock=self.memory.clock,

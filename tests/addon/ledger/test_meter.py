@@ -13,7 +13,6 @@ from addon.ledger.meter import Meter, Opened
 from shared.model import Limits, Principal
 from shared.periods import day_of
 from shared.pricing import Price
-from shared.store.key_rests import resting
 from shared.store.ledger import DEAD_AFTER_MS, Balance, Entry, balance_of
 from shared.store.lookup import Found, PriceWanted, Wanted, look_up
 from shared.store.prices import add_price
@@ -347,16 +346,6 @@ def test_a_locked_database_does_not_keep_a_node_from_beating(desk: Desk) -> None
     desk.memory.engine.flush()
     [(seen_at,)] = desk.memory.engine.read("SELECT seen_at FROM nodes")
     assert seen_at == desk.memory.clock.now_ms()
-
-
-def test_admins_see_which_keys_rest(desk: Desk) -> None:
-    desk.meter.key_rests("up", "sk-upstream-key", 60, "it was answered with 429")
-    desk.memory.engine.flush()
-    now = desk.memory.clock.now_ms()
-    assert [one.until for one in resting(desk.memory.engine, now).values()] == [now + 60_000]
-    desk.meter.key_works("up", "sk-upstream-key")
-    desk.memory.engine.flush()
-    assert resting(desk.memory.engine, now) == {}
 
 
 def test_a_node_is_known_from_its_start(desk: Desk) -> None:

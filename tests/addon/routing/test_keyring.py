@@ -60,6 +60,23 @@ def test_the_same_key_rests_at_one_upstream_only() -> None:
     assert not keyring.rests(upstream("a", name="other"), "a", 0)
 
 
+def test_what_other_nodes_have_found_of_a_key_holds_here() -> None:
+    keyring = Keyring()
+    keyring.failed(THREE, "c", 20.0)
+    keyring.take_over({("up", "a"): 10.0, ("up", "c"): 5.0})
+    assert [key for key in "abc" if keyring.rests(THREE, key, 9.0)] == ["a", "c"]
+    keyring.take_over({("up", "b"): 10.0})
+    assert [key for key in "abc" if keyring.rests(THREE, key, 9.0)] == ["b"]
+    assert keyring.worked(THREE, "b")
+
+
+def test_what_is_not_written_yet_is_not_taken_for_over() -> None:
+    keyring = Keyring()
+    keyring.failed(THREE, "a", 10.0)
+    keyring.take_over({})
+    assert keyring.rests(THREE, "a", 0)
+
+
 @pytest.mark.parametrize("resting", ["", "a", "b", "c", "ab", "bc", "ca", "abc"])
 def test_the_load_of_a_resting_key_is_shared_fairly(resting: str) -> None:
     keyring = Keyring()
