@@ -19,8 +19,9 @@ from addon.exchange.upstream_request import Outgoing, inflated, outgoing_to
 from addon.exchange.verdict import Reply, Verdict
 from addon.formats.messages.listing import decode_count, encode_count
 from addon.formats.neutral.deltas import StreamError
-from addon.formats.neutral.problem import Problem, error_body
+from addon.formats.neutral.problem import Problem, RequestError, error_body
 from addon.formats.responses.listing import encode_input_tokens
+from addon.ledger.limiter import Ticket
 from addon.ledger.outcome import Outcome
 from addon.recall.commits import Storing
 from addon.routing.candidates import Candidate
@@ -36,15 +37,13 @@ _PATHS = {"messages": "count_tokens", "responses": "input_tokens"}
 class CountTokens:
     """One such question; whatever goes wrong at the upstream, there is an estimate."""
 
-    reserved = True
-    """It uses nothing that had to be reserved."""
-
     streams = False
     storing = Storing()
     """Nothing of it is remembered."""
 
-    def __init__(self, arrival: Arrival, prepared: Prepared) -> None:
+    def __init__(self, arrival: Arrival, ticket: Ticket, prepared: Prepared) -> None:
         self._arrival = arrival
+        self._ticket = ticket
         self._request = prepared.pair.request
         self._current = prepared.current
         self._conversation_id = prepared.conversation_id
@@ -54,6 +53,11 @@ class CountTokens:
         if self.candidate.upstream.api in ("messages", self._arrival.endpoint.wire_format):
             return None
         return self._estimate()
+
+    @property
+    def reserved(self) -> bool:
+        """Whether it may be sent: its caller's limits have let it begin."""
+        return self._ticket.begun
 
     @property
     def candidate(self) -> Candidate:
@@ -86,6 +90,11 @@ class CountTokens:
         return Reply(200, _JSON, self._told(tokens))
 
     def reserve(self, *, give_up: bool) -> Reply | None:
+        """Try again to let it begin; the reply when a limit does not, or it is given up."""
+        try:
+            self._arrival.services.meter.begin(self._ticket, give_up=give_up)
+        except RequestError as error:
+            return self._arrival.reply(error.problem)
         return None
 
     def stream(self, headers: Mapping[str, str]) -> StreamedAnswer:

@@ -8,7 +8,6 @@ import msgspec
 from msgspec.structs import replace
 
 from addon.admission import problems
-from addon.admission.limits import Ticket
 from addon.admission.quota import may_use
 from addon.exchange.arrival import Arrival
 from addon.exchange.conversation_id import conversation_of
@@ -27,6 +26,7 @@ from addon.formats.tolerant.length import cut_unless_long
 from addon.formats.wire.pace import breathe
 from addon.formats.wire.pieces import Cut
 from addon.formats.wire.splice import MalformedJson
+from addon.ledger.limiter import Ticket
 from addon.ledger.meter import Opened
 from addon.ledger.outcome import Outcome
 from addon.mirror.blocks import has_marks, stripped
@@ -159,10 +159,12 @@ class Intake:
                 meter.give_back(self._ticket)
 
     def _admit(self) -> Ticket:
+        meter, principal = self._arrival.services.meter, self._arrival.principal
         if self._ticket is None:
-            meter, principal = self._arrival.services.meter, self._arrival.principal
             self._ticket = meter.admit(principal)
             meter.refuse_spent(principal)
+        else:
+            meter.begin(self._ticket)
         return self._ticket
 
     def _open(self, body: bytes) -> UpstreamCall | Reply:
@@ -171,7 +173,7 @@ class Intake:
         understood = self._understand(body)
         found = self._look_up(understood)
         if not self.kept:
-            count = self.call = CountTokens(arrival, self._prepare(understood))
+            count = self.call = CountTokens(arrival, ticket, self._prepare(understood))
             return count.estimate_unless_counted() or count
         opened = self.opened = self._enter(understood, found, ticket)
         meter.reserve(opened)

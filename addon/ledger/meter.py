@@ -7,9 +7,11 @@ from math import inf
 import msgspec
 
 from addon.admission import problems
-from addon.admission.limits import Limiter, Refusal, Ticket
+from addon.admission.limits import Refusal, has_limits
 from addon.admission.quota import Demand, Grant, Subject, demand_of, grant, spent, subjects_of
 from addon.formats.neutral.problem import Problem, RequestError
+from addon.ledger import limiter
+from addon.ledger.limiter import Limiter, Ticket
 from addon.ledger.presence import Presence
 from addon.ledger.ratios import Ratios
 from addon.ledger.retention import Retention
@@ -21,7 +23,7 @@ from shared.errors import Busy, StoreError
 from shared.model import Principal
 from shared.periods import day_of
 from shared.pricing import Price
-from shared.store.engine import Engine, Transaction
+from shared.store.engine import Engine, Statement, Transaction, Work
 from shared.store.ledger import (
     Entry,
     Opening,
@@ -100,7 +102,7 @@ class Meter:
         self._presence = Presence(engine, clock, node=node, version=version, process=process)
         self._ratios = Ratios(engine, clock)
         self._retention = Retention(engine, clock, node=node)
-        self._limiter = Limiter()
+        self._limiter = Limiter(engine, self._presence.join, node)
         self._commits = Commits(engine, clock, _log)
         self._told_at = -inf
         """When the log last said that exchanges go on without having been written."""
@@ -126,24 +128,35 @@ class Meter:
         """Count a request that is answered at once. Raises RequestError when there were too
         many.
         """
-        if refusal := self._limiter.count(subjects_of(principal), self._clock.monotonic()):
-            raise RequestError(_too_many(refusal))
+        if refused := self._limiter.count(principal):
+            raise RequestError(_too_many(refused))
 
     def admit(self, principal: Principal) -> Ticket:
         """Let a request begin, before its body is read. Raises RequestError when a limit does not.
 
-        The ticket has to be given back, however the request ends.
+        The ticket has to be given back, however the request ends. While another write is under
+        way it is handed out all the same: `begin` and `reserve` look again.
         """
-        ticket = self._limiter.admit(subjects_of(principal), 0, self._clock.monotonic())
-        match ticket:  # no call that may fail stands between the ticket and its holder
-            case Refusal():
-                raise RequestError(_too_many(ticket))
-            case Ticket():
-                return ticket
+        ticket = self._limiter.new(principal)
+        self.begin(ticket)
+        return ticket
+
+    def begin(self, ticket: Ticket, *, give_up: bool = False) -> None:
+        """Let a request begin that has not: while another write is under way nothing changes.
+        Raises RequestError when a limit does not let it, or when it is given up.
+        """
+        try:
+            refused = self._limiter.begin(ticket)
+        except StoreError as error:
+            if give_up:
+                raise RequestError(_not_now(error)) from error
+        else:
+            _raise_if(refused, ticket)
 
     def give_back(self, ticket: Ticket) -> None:
         """The request has ended; nothing happens when settling has given the ticket back."""
-        self._limiter.give_back(ticket, 0)
+        if statements := limiter.end(ticket, 0, self._clock.now_ms()):
+            self._commits.write(statements)
 
     def refuse_spent(self, principal: Principal) -> None:
         """Raise RequestError when the caller's quota or budget is used up, whatever a request
@@ -177,8 +190,8 @@ class Meter:
         """Enter an admitted exchange whose first candidate gets a body of `size` bytes; price and
         ratio of its model are `known`, the rest is as for `demand_of`.
 
-        Raises RequestError when the tokens are too many for a minute. What is opened has to
-        be settled, and may be sent once `reserve` has reserved what it may use.
+        What is opened has to be settled, and may be sent once `reserve` has reserved what it may
+        use.
         """
         subjects, prices = subjects_of(principal), {}
         if any(subject.limits.quota_cost_micros is not None for subject in subjects):
@@ -193,10 +206,6 @@ class Meter:
             least=least,
             other_prices=tuple({*prices.values()} - {known.price}),
         )
-        if refusal := self._limiter.add_tokens(
-            ticket, demand.prompt_tokens, self._clock.monotonic()
-        ):
-            raise RequestError(_too_many(refusal))
         guess = msgspec.structs.replace(
             entry,
             prompt_tokens=demand.prompt_tokens,
@@ -209,34 +218,32 @@ class Meter:
         """Enter the exchange into the books, with what it may use, so that it may be sent.
 
         While another write is under way nothing changes; with `give_up`, or when the
-        database can't be written at all, a caller without a quota goes on unwritten. Raises
-        RequestError when the exchange may not go on.
+        database can't be written at all, a caller without quotas and limits goes on unwritten.
+        Raises RequestError when the exchange may not go on.
         """
         self._presence.runs(opened.entry.exchange)
         try:
-            problem = self._engine.transact(
+            refused = self._engine.transact(
                 self._reservation(opened), alone=_names(opened), wait=False
             )
-        except Busy:
-            if give_up:
-                self._go_on_unwritten(opened, problems.books_busy())
-            return
-        except StoreError:
-            self._go_on_unwritten(opened, problems.books_unwritable())
+        except StoreError as error:
+            if give_up or not isinstance(error, Busy):
+                self._go_on_unwritten(opened, _not_now(error))
             return
         self._presence.is_known = True
-        if problem is not None:
-            raise RequestError(problem)
-        opened.reserved = True
+        _raise_if(refused, opened.ticket)
+        _note_entered(opened)
 
     def settle(self, entry: Entry, opened: Opened | None, learned: Ratio | None) -> Commit | None:
         """Write the exchange into the ledger before all that is queued; None when that is done."""
+        changes: list[Statement | Work[object]] = [*settle(entry)]
         if opened is not None:
-            self._limiter.give_back(opened.ticket, entry.prompt_tokens + entry.completion_tokens)
+            used = entry.prompt_tokens + entry.completion_tokens
+            changes += limiter.end(opened.ticket, used, self._engine.now_ms())
         if learned is not None:
             self._ratios.learn(entry.upstream_model, learned)
         commit = self._commits.write(
-            settle(entry), alone=(exchange_name(entry.exchange),), rank=entry.user_id or 0
+            changes, alone=(exchange_name(entry.exchange),), rank=entry.user_id or 0
         )
         if opened is not None:
             self._presence.ends(entry.exchange, commit)
@@ -276,8 +283,8 @@ class Meter:
         self._ratios.flush()
 
     def _go_on_unwritten(self, opened: Opened, problem: Problem) -> None:
-        """Queue the opening, unless a quota depends on it: then the problem is raised."""
-        if any(subject.has_quota for subject in opened.subjects):
+        """Queue the opening, unless a quota or limit depends on it: then the problem is raised."""
+        if any(subject.has_quota or has_limits(subject) for subject in opened.subjects):
             raise RequestError(problem)
         now = self._clock.monotonic()
         if now - self._told_at >= _TELL_SECONDS:
@@ -294,11 +301,13 @@ class Meter:
         )
         opened.reserved = True
 
-    def _reservation(self, opened: Opened) -> Callable[[Transaction], Problem | None]:
-        now = self._engine.now_ms()
+    def _reservation(self, opened: Opened) -> Callable[[Transaction], Problem | Refusal | None]:
+        now, ticket, tokens = self._engine.now_ms(), opened.ticket, opened.demand.prompt_tokens
 
-        def work(transaction: Transaction) -> Problem | None:
+        def work(transaction: Transaction) -> Problem | Refusal | None:
             self._presence.join(transaction)
+            if refused := limiter.check(transaction, ticket, tokens, now):
+                return refused
             balances = [
                 (subject, balance_in(transaction, subject.name, subject.limits.period, now))
                 for subject in opened.subjects
@@ -307,6 +316,7 @@ class Meter:
             granted = grant(opened.demand, balances, now)
             if isinstance(granted, Problem):
                 return granted
+            limiter.enter(transaction, ticket, tokens, now)
             transaction.run(*open_exchange(self._opening(opened, granted)))
             opened.granted = granted
             return None
@@ -323,8 +333,10 @@ class Meter:
 
 
 def _names(opened: Opened) -> list[str]:
-    """What the opening must be alone with: a quota is counted for one request after the other."""
-    subjects = (subject.name for subject in opened.subjects if subject.has_quota)
+    """What the opening must be alone with: quotas and limits are counted for one request after
+    the other.
+    """
+    subjects = (one.name for one in opened.subjects if one.has_quota or has_limits(one))
     return [exchange_name(opened.entry.exchange), *subjects]
 
 
@@ -339,5 +351,29 @@ def _prices(
     }
 
 
-def _too_many(refusal: Refusal) -> Problem:
-    return problems.too_many(refusal.what, refusal.subject.called, refusal.retry_after)
+def _note_entered(opened: Opened) -> None:
+    """What has become of an exchange that is in the books."""
+    ticket = opened.ticket
+    ticket.begun, ticket.waits, ticket.tokens = True, False, opened.demand.prompt_tokens
+    opened.reserved = True
+
+
+def _not_now(error: StoreError) -> Problem:
+    """What somebody is told whose quota or limits can't be looked at."""
+    if isinstance(error, Busy):
+        return problems.books_busy()
+    return problems.books_unwritable()
+
+
+def _raise_if(refused: Problem | Refusal | None, ticket: Ticket) -> None:
+    """Raise RequestError for a limit, quota or budget that was met."""
+    if isinstance(refused, Refusal):
+        # A request that a limit does not let begin has taken nothing, and counts for nothing.
+        ticket.returned = ticket.returned or not ticket.begun
+        refused = _too_many(refused)
+    if refused is not None:
+        raise RequestError(refused)
+
+
+def _too_many(refused: Refusal) -> Problem:
+    return problems.too_many(refused.what, refused.subject.called, refused.retry_after)

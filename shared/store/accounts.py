@@ -9,6 +9,7 @@ from shared.errors import StoreError
 from shared.model import Limits, MirrorWish, Role, User
 from shared.store.engine import Engine, Row, Transaction
 from shared.store.ledger import Balance, subject_of
+from shared.store.limits import forget_lifted
 from shared.store.subjects import (
     folded,
     limit_params,
@@ -172,6 +173,7 @@ def update_user(engine: Engine, user_id: int, change: Callable[[User], User]) ->
             "epoch": changed.epoch,
         }
         transaction.run(_UPDATE, params | limit_params(changed.models, changed.limits))
+        forget_lifted(transaction, subject_of("user", user_id), changed.limits)
         return changed
 
     return change_topic(engine, "accounts", work)

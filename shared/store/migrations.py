@@ -439,6 +439,30 @@ def processes(db: Database) -> None:
         db.execute(f"ALTER TABLE nodes ADD COLUMN {column} NOT NULL DEFAULT {default}")
 
 
+@MIGRATIONS()
+def shared_limits(db: Database) -> None:
+    # How long a bucket takes until it is full, from a time on: both in microseconds.
+    db.execute("""
+        CREATE TABLE rates (
+            subject TEXT NOT NULL,
+            rate TEXT NOT NULL CHECK (rate IN ('requests', 'tokens')),
+            debt INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (subject, rate)
+        ) STRICT, WITHOUT ROWID
+    """)
+    # Requests that run and are not, or not yet, in the books.
+    db.execute("""
+        CREATE TABLE tickets (
+            ticket TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            node TEXT NOT NULL,
+            PRIMARY KEY (ticket, subject)
+        ) STRICT, WITHOUT ROWID
+    """)
+    db.execute("CREATE INDEX tickets_subject ON tickets (subject)")
+
+
 def migrate(path: Path) -> None:
     """Bring the database file up to date; programs that start at once wait for each other.
 

@@ -34,6 +34,7 @@ STEPS = (
     "folded_names",
     "tended",
     "processes",
+    "shared_limits",
 )
 
 BREAKING = 0

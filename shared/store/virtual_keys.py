@@ -7,7 +7,8 @@ from shared.errors import StoreError
 from shared.model import Limits, Scope, User, VirtualKey
 from shared.store.accounts import USER_COLUMNS, user_from
 from shared.store.engine import Engine, Row, Transaction
-from shared.store.ledger import Balance
+from shared.store.ledger import Balance, subject_of
+from shared.store.limits import forget_lifted
 from shared.store.subjects import limit_params, limits_from, models_from, page_params
 from shared.store.versions import change_topic
 
@@ -127,6 +128,7 @@ def update_key(
         changed = change(_key_from(rows[0]))
         params = {"id": key_id, "name": changed.name, "expires_at": changed.expires_at}
         transaction.run(_UPDATE, params | limit_params(changed.models, changed.limits))
+        forget_lifted(transaction, subject_of("key", key_id), changed.limits)
         return changed
 
     return change_topic(engine, "accounts", work)
