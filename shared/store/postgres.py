@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, groupby
 from typing import Any
 
 import psycopg
@@ -26,7 +27,7 @@ from psycopg import errors
 from shared.clock import Clock, SystemClock
 from shared.errors import Busy, StoreError
 from shared.store.dialect import PostgresDialect, with_placeholders
-from shared.store.engine import NO_PARAMS, Change, Params, Row, Work
+from shared.store.engine import NO_PARAMS, Change, Params, Row, Work, apply_change
 from shared.store.postgres_connections import Connection, Connections, unreachable
 from shared.store.versions import READ_VERSIONS
 from shared.store.write_queue import Write, WriteQueue
@@ -120,13 +121,22 @@ class _Watch:
 
 
 class PostgresEngine:
-    """The engine over one migrated PostgreSQL database. Any thread may read."""
+    """The engine over one migrated PostgreSQL database, which any thread may read; `patience_ms`
+    bounds the wait for other transactions.
+    """
 
     dialect = PostgresDialect()
     remote = True
 
-    def __init__(self, connections: Connections, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        patience_ms: int = PATIENCE_MS,
+        clock: Clock | None = None,
+    ) -> None:
         self._connections = connections
+        self._patience_ms = patience_ms
         self._watch = _Watch(self.read, clock or SystemClock())
         self._looking = ThreadPoolExecutor(_LOOKING, "thinkback-store-look-up")
         self._writing = ThreadPoolExecutor(_WRITING, "thinkback-store-transaction")
@@ -137,7 +147,7 @@ class PostgresEngine:
             commit=self._commit,
             after_batch=lambda: None,
             judge=_judge,
-            patience_ms=PATIENCE_MS,
+            patience_ms=patience_ms,
         )
 
     def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
@@ -194,7 +204,7 @@ class PostgresEngine:
             raise StoreError("The database can't be written now: try again.")
 
     def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
-        patience_ms = PATIENCE_MS if wait else 1
+        patience_ms = self._patience_ms if wait else 1
         return self._transact(work, alone=alone, patience_ms=patience_ms, lasting=wait)
 
     async def transacted[T](self, work: Work[T], *, alone: Sequence[str], patience_ms: int) -> T:
@@ -271,15 +281,17 @@ class PostgresEngine:
 
     def _commit_together(self, changes: Sequence[Change], *, alone: Sequence[str]) -> None:
         def whole(connection: Connection) -> None:
-            # All statements go out before the first answer is waited for.
-            with connection.pipeline():
-                for change in changes:
-                    _apply(connection, change)
-                connection.execute("COMMIT")
+            for works, each in groupby(chain.from_iterable(changes), callable):
+                if works:
+                    apply_change(_Work(connection), [*each])
+                else:
+                    _send(connection, [*each])
+            connection.execute("COMMIT")
 
-        with self._connections.one(patience_ms=PATIENCE_MS) as connection:
+        patience_ms = self._patience_ms
+        with self._connections.one(patience_ms=patience_ms) as connection:
             in_transaction(
-                connection, whole, alone=alone, patience_ms=PATIENCE_MS, lasting=bool(alone)
+                connection, whole, alone=alone, patience_ms=patience_ms, lasting=bool(alone)
             )
 
 
@@ -317,12 +329,10 @@ def _lock(name: str) -> str:
     return f"SELECT pg_advisory_xact_lock(hashtextextended('{quoted}', 0))"
 
 
-def _apply(connection: Connection, change: Change) -> None:
-    if callable(change):
-        change(_Work(connection))
-        return
-    for sql, params in change:
-        connection.execute(with_placeholders(sql), params, binary=True)
+def _send(connection: Connection, statements: Change) -> None:
+    """Run statements of which nothing is to be known: all go out before an answer comes."""
+    with connection.pipeline():
+        apply_change(_Work(connection), statements)
 
 
 def _run(connection: Connection, sql: str, params: Params | Sequence[Any]) -> list[Row]:

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 
 from shared.clock import SystemClock
 from shared.errors import StoreError
-from shared.store.migrations import MIGRATIONS, step_names
+from shared.store.migrations import MIGRATIONS
 from shared.store.postgres import in_transaction
 from shared.store.postgres_connections import Connection
 
@@ -63,7 +63,7 @@ class _Steps:
 def migrate_postgres(connection: Connection) -> None:
     """Bring the database up to date; programs that start at once wait for each other.
 
-    Raises StoreError when a newer program has migrated it, or nobody may.
+    Raises StoreError when it may not.
     """
     try:
         in_transaction(
@@ -84,11 +84,6 @@ def migrate_postgres(connection: Connection) -> None:
 def _apply_missing(connection: Connection) -> None:
     connection.execute(_STEPS)
     applied = {name for (name,) in connection.execute("SELECT name FROM thinkback_steps")}
-    if unknown := applied - set(step_names()):
-        raise StoreError(
-            f"The database was made by a newer Thinkback (it has the change “{min(unknown)}”): "
-            "install that version, or restore a backup made before it."
-        )
     database = cast("Database", _Steps(connection))
     for step in MIGRATIONS.pending(Database(memory=True)):
         if step.name not in applied:

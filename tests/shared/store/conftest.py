@@ -9,6 +9,8 @@ from pysqlite3 import dbapi2
 
 from shared.store import open_engine
 from shared.store.engine import Engine
+from shared.store.postgres import PostgresEngine
+from shared.store.postgres_connections import Connections
 from shared.store.sqlite import SqliteEngine, connect
 from tests.support.database import place_database
 from tests.support.postgres import empty_database, wipe
@@ -52,9 +54,13 @@ def other(engine: Engine, path: Path) -> Iterator[dbapi2.Connection]:
 
 
 @pytest.fixture
-def beside(engine: Engine, path: Path) -> Iterator[Engine]:
+def beside(engine: Engine, database: str, path: Path) -> Iterator[Engine]:
     """The same database as another node has it, which waits for nobody."""
-    beside = SqliteEngine(path, patience_ms=0)
+    beside: Engine
+    if engine.remote:
+        beside = PostgresEngine(Connections(database), patience_ms=1)
+    else:
+        beside = SqliteEngine(path, patience_ms=0)
     yield beside
     beside.close()
 

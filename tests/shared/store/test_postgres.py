@@ -72,6 +72,16 @@ def test_what_others_wait_for_is_committed_by_the_writer(engine: Engine, other: 
     assert other.read(COUNT) == [(1,)]
 
 
+def test_work_in_a_batch_knows_what_it_finds(engine: Engine) -> None:
+    def copy(transaction: Transaction) -> None:
+        for (name,) in transaction.run(ENDPOINTS):
+            transaction.run(*learn(f"{name} again"))
+
+    engine.write_later([learn("a"), copy, learn("b")], alone=("x",))
+    engine.flush()
+    assert engine.read(ENDPOINTS) == [("a",), ("a again",), ("b",)]
+
+
 def test_a_transaction_whose_work_raises_leaves_nothing(engine: Engine) -> None:
     def work(transaction: Transaction) -> None:
         transaction.run(*learn("a"))

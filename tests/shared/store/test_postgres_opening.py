@@ -32,10 +32,12 @@ def test_a_url_that_is_none_is_refused_in_words() -> None:
         open_engine("postgresql://localhost:port/x")
 
 
-def test_a_newer_programs_database_is_refused_in_words() -> None:
+def test_a_newer_programs_database_is_refused_in_words_if_it_lacks_something() -> None:
     url = make_database("newer")
     open_engine(url).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO thinkback_steps VALUES ('later', 1)")
+        open_engine(url).close()
+        connection.execute("INSERT INTO versions VALUES ('schema', 1)")
     with pytest.raises(StoreError, match=r"made by a newer Thinkback .*“later”"):
         open_engine(url)
