@@ -60,7 +60,7 @@ class Node:
         self._secret, retired = load_secret(directory), load_retired(directory)
         self._configuration = LiveConfiguration(
             watch,
-            self.engine.version,
+            self._overrides_version,
             partial(read_overrides, self.engine, self._secret),
             workers=self._worker.of,
         )
@@ -177,6 +177,9 @@ class Node:
     def listed_models(self) -> dict[str, tuple[str, ...]]:
         """What the upstreams list as their models, by upstream."""
         return listed_models(self.engine, self.snapshot.upstreams)
+
+    def _overrides_version(self) -> int:
+        return self.engine.versions().get("configuration", 0)
 
     def _take_over(self) -> None:
         """Tell those who keep a setting that it may have changed."""

@@ -45,7 +45,7 @@ class Sidecar:
         # Of those who know the password: a guess at six digits is right once in 300,000 times.
         self.code_attempts = Throttle(capacity=5, refill_seconds=60, clock=clock)
         self.configuration = LiveConfiguration(
-            watch, store.version, partial(read_overrides, store, secret)
+            watch, self._overrides_version, partial(read_overrides, store, secret)
         )
         self.secret = secret
         self.started = clock.monotonic()
@@ -75,6 +75,9 @@ class Sidecar:
     def known_models(self) -> list[str]:
         """List the models that clients may request: configured, or listed by upstreams."""
         return known_models(self.snapshot.upstreams, self.listed_models())
+
+    def _overrides_version(self) -> int:
+        return self.store.versions().get("configuration", 0)
 
     async def hash[**P, R](self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function of `shared.security.passwords` off the loop, two at a time."""

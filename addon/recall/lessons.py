@@ -67,7 +67,7 @@ class Lessons:
 
     def refresh(self) -> None:
         """Take over what others have changed; cheap enough for every second."""
-        version = self._engine.version()
+        version = self._engine.versions().get("learned", 0)
         if self._write() and version != self._version:
             found: defaultdict[Endpoint, dict[str, Lesson]] = defaultdict(dict)
             for lesson in read_lessons(self._engine):
@@ -114,7 +114,7 @@ class Lessons:
             self._all(new)[new.key] = new
             self._unwritten.append(keep_lesson(new))
         elif old is not None:
-            self._unwritten.append(forget_lesson(old.key))
+            self._unwritten.append(forget_lesson(old.key, until=old.learned_at))
         self._write()
 
     def _of(self, endpoint: Endpoint, profile: Profile) -> Iterator[Lesson]:

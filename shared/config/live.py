@@ -26,8 +26,8 @@ class LiveConfiguration:
         *,
         workers: int = 1,
     ) -> None:
-        """`version` changes with every commit to the database: overrides are read only then. Of
-        what is for all `workers` the snapshot has the share of one.
+        """`version` changes with every change of the overrides: they are read only then. Of what
+        is for all `workers` the snapshot has the share of one.
         """
         self._watch = watch
         self._workers = workers

@@ -20,6 +20,8 @@ __all__ = (
     "unread_lessons",
 )
 
+_EVER = 2**53
+
 type Kind = Literal[
     "empty",
     "bare",
@@ -108,19 +110,23 @@ def unread_lessons(engine: Engine) -> list[tuple[str, str, int]]:
 
 
 def keep_lesson(lesson: Lesson) -> Statement:
-    """Note a lesson, in place of an earlier one about the same."""
+    """Note a lesson, in place of an earlier one about the same; a later one stays."""
     sql = """
         INSERT INTO learned (endpoint, value, learned_at) VALUES (:key, :value, :at)
         ON CONFLICT (endpoint) DO UPDATE SET value = excluded.value,
             learned_at = excluded.learned_at
+        WHERE excluded.learned_at >= learned.learned_at
     """
     value = msgspec.json.encode(lesson).decode()
     return sql, {"key": lesson.key, "value": value, "at": lesson.learned_at}
 
 
-def forget_lesson(key: str) -> Statement:
-    """Delete the row with this key."""
-    return "DELETE FROM learned WHERE endpoint = :key", {"key": key}
+def forget_lesson(key: str, *, until: int = _EVER) -> Statement:
+    """Delete the row with this key, unless it was learnt or confirmed later than `until` (epoch
+    ms).
+    """
+    sql = "DELETE FROM learned WHERE endpoint = :key AND learned_at <= :until"
+    return sql, {"key": key, "until": until}
 
 
 def _rows(engine: Engine) -> Iterator[tuple[str, str, int]]:

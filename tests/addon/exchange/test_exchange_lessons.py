@@ -9,6 +9,7 @@ from addon.exchange.exchange import Exchange
 from addon.exchange.verdict import Again
 from shared.model import Principal
 from shared.store.lessons import forget_lesson
+from shared.store.versions import change_topic
 from tests.addon.desk import Desk, Refused, error, reply_of, upstream, whole
 from tests.addon.recall.chat import FIELD, Json
 from tests.support.dialects import missing_reasoning
@@ -332,7 +333,8 @@ def test_a_lesson_about_pictures_fades_too(desk: Desk) -> None:
 def test_what_was_forgotten_while_it_was_tried_stays_forgotten(taught: Desk) -> None:
     exchange = taught.open(cold("one"))
     [lesson] = taught.written_lessons()
-    taught.memory.engine.transact(lambda work: work.run(*forget_lesson(lesson.key)), alone=())
+    forget = forget_lesson(lesson.key)
+    change_topic(taught.memory.engine, "learned", lambda work: work.run(*forget))
     taught.lessons.refresh()
     assert exchange.refused(400, {}, MISSING) == Again()
     whole(exchange, SAYING)

@@ -1,13 +1,16 @@
 """What an endpoint has taught is used there from then on; the ladder goes down step by step."""
 
 import json
+from contextlib import closing
 
 import pytest
+from msgspec.structs import replace
 
 from addon.recall.lessons import Change, Lessons, steps_down
 from addon.recall.restore import Policy
 from shared.profiles import Step, builtin_profiles
 from shared.store.lessons import Kind, Lesson, Scope, forget_lesson, read_lessons
+from shared.store.versions import change_topic
 from tests.addon.recall.chat import Memory
 
 PROFILES = builtin_profiles()
@@ -84,9 +87,35 @@ def test_a_lesson_counts_while_the_database_is_locked_and_is_written_after(memor
 def test_a_lesson_that_another_program_forgets_no_longer_counts(memory: Memory) -> None:
     learnt = lessons(memory)
     learnt.change(Change(None, lesson()))
-    memory.engine.transact(lambda work: work.run(*forget_lesson(lesson().key)), alone=())
+    forget = forget_lesson(lesson().key)
+    change_topic(memory.engine, "learned", lambda work: work.run(*forget))
     learnt.refresh()
     assert learnt.policy(ENDPOINT, PROFILES["glm"]) == Policy("omit")
+
+
+def test_fault_12_what_one_process_learns_holds_in_the_other_after_a_tick(memory: Memory) -> None:
+    other = Memory(memory.path, memory.clock)
+    with closing(other.engine):
+        here, there = lessons(memory), lessons(other)
+        here.change(Change(None, lesson()))
+        there.refresh()
+        assert there.policy(ENDPOINT, PROFILES["glm"]) == Policy("empty", "calls")
+        there.change(Change(lesson(), replace(lesson(scope="all"), learned_at=2)))
+        here.refresh()
+        assert here.policy(ENDPOINT, PROFILES["glm"]) == Policy("empty", "all")
+
+
+def test_fault_12_a_lesson_that_was_held_up_does_not_replace_a_later_one(memory: Memory) -> None:
+    other, later = Memory(memory.path, memory.clock), replace(lesson(scope="all"), learned_at=2)
+    with closing(other.engine):
+        here, there = lessons(memory), lessons(other)
+        with memory.locked():
+            here.change(Change(None, lesson()))
+        there.change(Change(None, later))
+        for one in (here, there, here):
+            one.refresh()
+            assert one.policy(ENDPOINT, PROFILES["glm"]) == Policy("empty", "all")
+        assert read_lessons(memory.engine) == [later]
 
 
 def test_what_was_forgotten_meanwhile_is_not_confirmed(memory: Memory) -> None:

@@ -34,6 +34,16 @@ def test_one_lesson_is_forgotten_by_its_key(engine: Engine) -> None:
     assert read_lessons(engine) == [PICTURES]
 
 
+def test_fault_12_an_earlier_lesson_that_comes_late_changes_nothing(engine: Engine) -> None:
+    later = replace(EMPTY, scope="all", learned_at=8)
+    run(engine, keep_lesson(later), keep_lesson(EMPTY), forget_lesson(EMPTY.key, until=7))
+    assert read_lessons(engine) == [later]
+    run(engine, keep_lesson(replace(later, scope="foreign")))
+    assert read_lessons(engine) == [replace(later, scope="foreign")]
+    run(engine, forget_lesson(EMPTY.key, until=8))
+    assert read_lessons(engine) == []
+
+
 def test_names_with_blanks_are_told_apart(engine: Engine) -> None:
     one, other = (
         replace(EMPTY, upstream="a b", model="c"),
