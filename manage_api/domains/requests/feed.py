@@ -17,7 +17,13 @@ from manage_api.domains.requests.schemas import RequestView
 from manage_api.sidecar import Sidecar
 from shared.store.engine import Engine
 from shared.store.ledger import Entry
-from shared.store.reports import EntryFilter, entries_after, newest_entry, running_exchanges
+from shared.store.reports import (
+    EntryFilter,
+    entries_after,
+    newest_entry,
+    recent_numbers,
+    running_exchanges,
+)
 
 __all__ = ("MAX_LISTENERS", "Feed", "fits")
 
@@ -43,7 +49,11 @@ _CHECK_SECONDS = 5
 _BATCH = 100
 
 _MAX_RESUMED = 1_000
-"""A page that was away for longer loads the list instead."""
+"""A page that was away for longer loads the list instead.
+
+Of so many entries, too, those are told that are committed after one with a higher id: where several
+programs write at once, that happens within a second or two.
+"""
 
 
 class Feed:
@@ -56,6 +66,9 @@ class Feed:
         self._listeners = 0
         self._version: int | None = None
         self._running: Sequence[Entry] = ()
+        self._recent: Sequence[int] = ()
+        """The ids of the newest entries."""
+
         self._ticked = asyncio.Event()
 
     @property
@@ -99,7 +112,7 @@ class Feed:
                         return
                 if seen != self._version:
                     seen = self._version
-                    for event in news.read(self._running):
+                    for event in news.read(self._running, self._recent):
                         spoke = now
                         yield event
                 if now - spoke >= _SILENCE_SECONDS:
@@ -122,6 +135,7 @@ class Feed:
             if version != self._version:
                 self._version = version
                 self._running = running_exchanges(self._sidecar.store)
+                self._recent = recent_numbers(self._sidecar.store, _MAX_RESUMED)
         except Exception as error:  # the loop's boundary: the next look may be better
             log.error("Can't read the running exchanges (%s).", error)
 
@@ -132,28 +146,40 @@ class _News:
     def __init__(self, store: Engine, wanted: EntryFilter, last: int | None) -> None:
         self._store = store
         self._wanted = wanted
-        newest = newest_entry(store)
-        self._last = newest
+        recent = recent_numbers(store, _MAX_RESUMED)
+        self._last = newest = newest_entry(store)
         if last is not None:
             self._last = max(min(last, newest), newest - _MAX_RESUMED)
+        self._passed = {number for number in recent if number <= self._last}
+        """Recent entries that are not to be told any more."""
+
         self._opened: set[str] = set()
 
-    def read(self, running: Sequence[Entry]) -> Iterator[bytes]:
+    def read(self, running: Sequence[Entry], recent: Sequence[int]) -> Iterator[bytes]:
         """Yield events for opened exchanges, then for settled ones with their ledger ids."""
         before, self._opened = self._opened, {entry.exchange for entry in running}
         for entry in running:
             if entry.exchange not in before and fits(entry, self._wanted):
                 yield _event("opened", RequestView.of(None, entry))
-        upto = newest_entry(self._store)
-        while self._last < upto:
-            entries = entries_after(
-                self._store, self._wanted, after=self._last, upto=upto, limit=_BATCH
-            )
-            self._last = upto
+        told = set()
+        for number, entry in self._entries(recent):
+            told.add(number)
+            # One that comes late must not have a page that comes back ask for all after it.
+            self._last = max(self._last, number)
+            yield _event("settled", RequestView.of(number, entry), self._last)
+        self._passed = told.union(recent)
+        self._last = max([self._last, *recent[-1:]])
+
+    def _entries(self, recent: Sequence[int]) -> Iterator[tuple[int, Entry]]:
+        """The entries that are new, also those that came later than one with a higher id."""
+        new = [number for number in recent if number not in self._passed]
+        after, upto = min([self._last, *(number - 1 for number in new)]), max(new, default=0)
+        while after < upto:
+            entries = entries_after(self._store, self._wanted, after=after, upto=upto, limit=_BATCH)
+            after = upto
             if len(entries) == _BATCH:
-                self._last = entries[-1][0]
-            for number, entry in entries:
-                yield _event("settled", RequestView.of(number, entry), number)
+                after = entries[-1][0]
+            yield from ((number, one) for number, one in entries if number not in self._passed)
 
 
 def fits(entry: Entry, wanted: EntryFilter) -> bool:

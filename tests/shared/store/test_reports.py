@@ -25,6 +25,7 @@ from shared.store.reports import (
     read_details,
     read_health,
     recent_entries,
+    recent_numbers,
     running_exchanges,
     usage_by,
     usage_by_day_and_model,
@@ -252,10 +253,18 @@ def test_entries_are_sifted(engine: Engine, conditions: dict[str, Any], numbers:
 
 
 def test_what_came_since_is_read_in_order(engine: Engine) -> None:
-    assert newest_entry(engine) == 0
+    assert (newest_entry(engine), recent_numbers(engine, 9)) == (0, [])
     for _ in range(5):
         settled(engine)
     assert newest_entry(engine) == 5
+    assert recent_numbers(engine, 3) == [3, 4, 5]
+    run(engine, ("DELETE FROM ledger WHERE id IN (1, 4)", {}))
+    assert recent_numbers(engine, 9) == [2, 3, 5]
+
+
+def test_of_what_came_since_only_what_is_wanted_is_read(engine: Engine) -> None:
+    for _ in range(5):
+        settled(engine)
     assert [number for number, _ in entries_after(engine, EntryFilter(), after=1, upto=4)] == [
         2,
         3,
@@ -311,9 +320,11 @@ def test_what_came_since_is_found_by_its_number(engine: Engine) -> None:
     watched = Explained(engine)
     entries_after(watched, EntryFilter(model="m"), after=5, upto=9)
     newest_entry(watched)
+    recent_numbers(watched, 9)
     assert watched.plans == [
         ["SEARCH ledger USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"],
         ["SEARCH ledger"],
+        ["SEARCH ledger USING INTEGER PRIMARY KEY (rowid>?)", "SCALAR SUBQUERY 1", "SEARCH ledger"],
     ]
 
 

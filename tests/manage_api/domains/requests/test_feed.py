@@ -101,6 +101,45 @@ async def test_a_listener_that_comes_back_misses_nothing(
         assert await told(listener, 243) == [("settled", f"x{number}") for number in range(8, 251)]
 
 
+async def test_fault_3_an_entry_that_is_committed_after_a_later_one_is_told_once(
+    app: Litestar, admin: str, ada: Person, books: Books, store: Engine
+) -> None:
+    for number in range(1, 4):
+        books.settle(ada, exchange=f"x{number}")
+    # On other engines the numbers are given before the commits, which come in any order.
+    move = "UPDATE ledger SET id = :to WHERE id = :id"
+    hide = {"id": 2, "to": -2}
+    store.transact(lambda work: work.run(move, hide), alone=())
+    async with app.lifespan(), Listener(app, admin, {"Last-Event-ID": "1"}) as listener:
+        assert await told(listener, 1) == [("settled", "x3")]
+        store.transact(lambda work: work.run(move, {"id": -2, "to": 2}), alone=())
+        late = await listener.event()
+        assert (late.id, late.data["exchange"]) == ("3", "x2")
+        books.settle(ada, exchange="x4")
+        assert await told(listener, 1) == [("settled", "x4")]
+
+
+async def test_fault_3_listeners_of_two_sidecars_are_told_the_same(
+    app: Litestar,
+    environ: dict[str, str],
+    clock: ManualClock,
+    admin: str,
+    ada: Person,
+    books: Books,
+) -> None:
+    other = create_app(Watch(environ), clock=clock)
+    async with (
+        app.lifespan(),
+        other.lifespan(),
+        Listener(app, admin) as here,
+        Listener(other, admin) as there,
+    ):
+        books.settle(ada, exchange="x1")
+        assert await told(here, 1) == await told(there, 1) == [("settled", "x1")]
+    async with other.lifespan(), Listener(other, admin, {"Last-Event-ID": "0"}) as moved:
+        assert await told(moved, 1) == [("settled", "x1")]
+
+
 async def test_a_listener_that_was_away_for_long_is_told_the_last_thousand(
     app: Litestar, admin: str, ada: Person, books: Books
 ) -> None:
