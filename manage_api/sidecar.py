@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
-from manage_api.throttle import Throttle
+from manage_api.throttle import Attempts
 from shared.clock import Clock
 from shared.config.live import LiveConfiguration
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
+from shared.errors import StoreError
 from shared.routes import known_models
 from shared.security.secrets import derive
 from shared.store.engine import Engine
@@ -38,12 +40,12 @@ class Sidecar:
         self.clock = clock
         # Many people may share an address, and strangers guess at other people's accounts: only
         # guesses at one account from one address say whom to stop.
-        self.guesses = Throttle(capacity=10, refill_seconds=90, clock=clock)
-        self.address_attempts = Throttle(capacity=30, refill_seconds=30, clock=clock)
+        self.guesses = self._attempts("guess", capacity=10, refill_seconds=90)
+        self.address_attempts = self._attempts("address", capacity=30, refill_seconds=30)
         # Guesses from many addresses: its owner is among those who try, so they only slow down.
-        self.account_attempts = Throttle(capacity=30, refill_seconds=30, clock=clock)
+        self.account_attempts = self._attempts("account", capacity=30, refill_seconds=30)
         # Of those who know the password: a guess at six digits is right once in 300,000 times.
-        self.code_attempts = Throttle(capacity=5, refill_seconds=60, clock=clock)
+        self.code_attempts = self._attempts("code", capacity=5, refill_seconds=60)
         self.configuration = LiveConfiguration(
             watch, self._overrides_version, partial(read_overrides, store, secret)
         )
@@ -75,6 +77,16 @@ class Sidecar:
     def known_models(self) -> list[str]:
         """List the models that clients may request: configured, or listed by upstreams."""
         return known_models(self.snapshot.upstreams, self.listed_models())
+
+    async def count(self, *attempts: tuple[Attempts, str]) -> None:
+        """Let attempts under these names count in all sidecars."""
+        with suppress(StoreError):  # in this one they count already
+            await self.store.commit([kind.failure(name) for kind, name in attempts])
+
+    def _attempts(self, kind: str, *, capacity: int, refill_seconds: float) -> Attempts:
+        return Attempts(
+            self.store, kind, capacity=capacity, refill_seconds=refill_seconds, clock=self.clock
+        )
 
     def _overrides_version(self) -> int:
         return self.store.versions().get("configuration", 0)

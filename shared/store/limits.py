@@ -1,5 +1,5 @@
-"""What requests hold of limits per minute and of requests at once: the verbs over `rates` and
-`tickets`, which all data planes share.
+"""What requests hold of limits per minute and of requests at once, and failed attempts to sign in:
+the verbs over `rates` and `tickets`, which all programs share.
 
 A limit per minute is a bucket that refills evenly. Its row says how long that takes until it is
 full, from the time of the row on, both in microseconds; without a row it is full. A ticket is a
@@ -11,13 +11,14 @@ from typing import Literal
 import msgspec
 
 from shared.model import Limits
-from shared.store.engine import Statement, Transaction
+from shared.store.engine import Engine, Statement, Transaction
 from shared.store.ledger import DEAD_AFTER_MS
 
 __all__ = (
     "Held",
     "Rate",
     "charge",
+    "failed_attempts",
     "forget_full",
     "forget_lifted",
     "forget_lost_tickets",
@@ -32,7 +33,8 @@ _CLOCK_CHANGE = 60_000_000
 nothing, or its subject would be refused until the clock is there again.
 """
 
-type Rate = Literal["requests", "tokens"]
+type Rate = Literal["requests", "tokens", "attempts"]
+"""`attempts`: failed ones to sign in, of an address, an account or both."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -44,11 +46,14 @@ class Held(msgspec.Struct, frozen=True):
 
 def held_in(transaction: Transaction, subject: str, now_ms: int) -> Held:
     """What a subject's requests hold of its limits per minute."""
-    rows = transaction.run(
-        "SELECT rate, debt, at FROM rates WHERE subject = :subject", {"subject": subject}
-    )
-    now = now_ms * 1000
-    return Held(**{rate: _left(debt, at, now) for rate, debt, at in rows})
+    rows = transaction.run(_HELD, {"subject": subject})
+    return Held(**{rate: _left(debt, at, now_ms * 1000) for rate, debt, at in rows})
+
+
+def failed_attempts(engine: Engine, subject: str, now_ms: int) -> int:
+    """How long it takes until a subject's attempts are forgotten, in microseconds."""
+    rows = engine.read(_HELD, {"subject": subject})
+    return sum(_left(debt, at, now_ms * 1000) for _, debt, at in rows)
 
 
 def charge(subject: str, rate: Rate, micros: int, now_ms: int) -> Statement:
@@ -117,6 +122,7 @@ def _left(debt: int, at: int, now: int) -> int:
     return max(0, debt - max(0, now - at))
 
 
+_HELD = "SELECT rate, debt, at FROM rates WHERE subject = :subject"
 _TICKETS = """
     SELECT count(*) FROM tickets t JOIN nodes n ON n.node = t.node
     WHERE t.subject = :subject AND n.seen_at > :alive

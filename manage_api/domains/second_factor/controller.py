@@ -73,6 +73,7 @@ class SecondFactorController(Controller):
         take_attempt(sidecar.code_attempts, str(user.id))
         step = matching_step(factor.secret, data.code, now=sidecar.clock.now_ms() // 1000)
         if step is None:
+            await sidecar.count((sidecar.code_attempts, str(user.id)))
             raise invalid("code", "This is not the code that the app shows: try the next one.")
         codes = mint_recovery_codes()
         digests = [digest_of_code(code) for code in codes]

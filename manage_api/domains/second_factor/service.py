@@ -34,6 +34,7 @@ async def require_code(sidecar: Sidecar, user: User, code: str) -> None:
         raise invalid("code", "Enter the code that your authenticator app shows.")
     take_attempt(sidecar.code_attempts, str(user.id))
     if not await _use(sidecar, user, factor, code):
+        await sidecar.count((sidecar.code_attempts, str(user.id)))
         raise invalid("code", "This code is wrong or was used: wait for the next one.")
     sidecar.code_attempts.give_back(str(user.id))
 

@@ -91,7 +91,9 @@ class SessionController(Controller):
         rules = sidecar.snapshot.registration
         if not may_register(request):
             raise PermissionDeniedException("Registration is closed: ask an admin for an account.")
-        take_attempt(sidecar.address_attempts, network_of(client_address(request)))
+        origin = network_of(client_address(request))
+        take_attempt(sidecar.address_attempts, origin)
+        await sidecar.count((sidecar.address_attempts, origin))
         if not _is_invited(data.invite_code, rules.invite_codes):
             raise invalid("invite_code", "This invite code is not valid: ask an admin for one.")
         user, api_key = await create_account(

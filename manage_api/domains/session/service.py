@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from manage_api.domains.users.service import open_account
 from manage_api.problems import invalid
 from manage_api.sidecar import Sidecar
-from manage_api.throttle import Throttle, network_of
+from manage_api.throttle import Attempts, network_of
 from shared.model import User
 from shared.security.passwords import (
     check_password,
@@ -59,6 +59,7 @@ async def verify_password(
     user, password_hash = find_user_by_name(sidecar.store, username) or (None, None)
     matches = await sidecar.hash(check_password, password, password_hash)
     if user is None or password_hash is None or user.disabled or not matches:
+        await sidecar.count(*buckets)
         return None
     for throttle, key in buckets:
         throttle.give_back(key)
@@ -77,7 +78,7 @@ async def _rehash(sidecar: Sidecar, user: User, password: str, old: str) -> str:
     return new
 
 
-def take_attempt(throttle: Throttle, name: str) -> None:
+def take_attempt(throttle: Attempts, name: str) -> None:
     """Use one attempt; raises TooManyRequestsException when none is left."""
     if wait := throttle.take(name):
         raise TooManyRequestsException(

@@ -1,6 +1,6 @@
 CREATE TABLE rates (
     subject TEXT NOT NULL,
-    rate TEXT NOT NULL CHECK (rate IN ('requests', 'tokens')),
+    rate TEXT NOT NULL CHECK (rate IN ('requests', 'tokens', 'attempts')),
     debt INTEGER NOT NULL,
     at INTEGER NOT NULL,
     PRIMARY KEY (subject, rate)
