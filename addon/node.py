@@ -4,10 +4,12 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 
+from addon.admission.known_keys import KnownKeys
+from addon.exchange.awaited_store import awaited
 from addon.exchange.services import Services
 from addon.exchange.stored_answers import StoredAnswers
 from addon.ledger.audit import Audit
@@ -32,6 +34,7 @@ from shared.log import configure
 from shared.model import User, VirtualKey
 from shared.security.secrets import derive, load_retired, load_secret
 from shared.store import data_directory, open_engine
+from shared.store.engine import Engine
 from shared.store.ledger import note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
 from shared.store.nodes import Process
@@ -48,13 +51,19 @@ _MIB = 1024 * 1024
 class Node:
     """Holds what the addon works with. Raises ConfigError or StoreError when it can't be made."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+        open_store: Callable[[str, Clock], Engine] = open_engine,
+    ) -> None:
         self.clock = clock or SystemClock()
         self._worker = worker(environ)
         watch = Watch(received(environ))
         configure(watch.snapshot.logging, sys.stdout, self._worker.name)
         database = watch.snapshot.database_url
-        self.engine = open_engine(database, self.clock)
+        self.engine = awaited(open_store(database, self.clock))
+        self._known_keys = KnownKeys(self._read_key, self._accounts_version)
         self._room = room_for_turns(database)
         directory = data_directory(database)
         self._secret, retired = load_secret(directory), load_retired(directory)
@@ -88,7 +97,7 @@ class Node:
                 self.engine, self.clock, max_age_days=self.snapshot.responses.max_age_days
             ),
             clock=self.clock,
-            look_up=partial(look_up, self.engine),
+            look_up=self.meter.look_up,
             # Ids outlive a change of the secret, so that turns are found by them as before.
             id_key=derive((*retired, self._secret)[0], "tool-call-id"),
             seal_key=derive(self._secret, "carried-reasoning"),
@@ -152,8 +161,12 @@ class Node:
         self.engine.flush()
 
     def find_key(self, digest: str) -> tuple[VirtualKey, User] | None:
-        """The virtual key with this digest, and its user."""
-        return look_up(self.engine, Wanted(key=digest)).key
+        """The virtual key with this digest, and its user; where each look-up leaves the process,
+        as they were up to half a second ago.
+        """
+        if self.engine.remote:
+            return self._known_keys.find(digest)
+        return self._read_key(digest)
 
     def read_token(self, token: str) -> tuple[User, VirtualKey | None] | None:
         """The user of a session token or call token that is valid and has not been ended, and
@@ -180,6 +193,12 @@ class Node:
 
     def _overrides_version(self) -> int:
         return self.engine.versions().get("configuration", 0)
+
+    def _read_key(self, digest: str) -> tuple[VirtualKey, User] | None:
+        return look_up(self.engine, Wanted(key=digest)).key
+
+    def _accounts_version(self) -> int:
+        return self.engine.versions().get("accounts", 0)
 
     def _take_over(self) -> None:
         """Tell those who keep a setting that it may have changed."""

@@ -2,7 +2,7 @@
 what else the request makes work.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from addon.admission.body_room import Held
@@ -80,6 +80,13 @@ class Coming:
     def go_on(self) -> bool:
         """Work for a slice; whether the job is done."""
         return self._work is not None and self._work.go_on(self._planner.slices.seconds)
+
+    @property
+    def awaited(self) -> Coroutine[Any, Any, None] | None:
+        """What has to be there before the job can go on, if anything."""
+        if self._work is not None and self._work.waits:
+            return self._work.arrive()
+        return None
 
     def result(self) -> Any:
         """What the job has come to. Raises what it raised."""

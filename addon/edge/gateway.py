@@ -6,8 +6,9 @@ own target is a closed port.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
@@ -29,11 +30,13 @@ from addon.edge.memory import give_back_soon
 from addon.edge.plan import FAULT, LlmCall, Plan, Planner, Slices, ToSidecar
 from addon.edge.request_log import RequestLog, mask_credentials
 from addon.edge.upstream_pool import UpstreamPool, takes_plain_path
+from addon.edge.waiting import Waiter
 from addon.exchange import local_answers
 from addon.exchange.intake import Intake
 from addon.exchange.verdict import Reply
 from addon.formats.neutral.problem import Problem
 from addon.formats.paths import Endpoint, classify
+from addon.formats.wire.pace import worked
 from addon.node import Node
 from shared.config.local import is_local
 from shared.config.schema import Server
@@ -67,7 +70,7 @@ class Gateway(Planner):
         places = Places(lambda: node.snapshot)
         pool = UpstreamPool(places, node.clock)
         self._lifecycle = Lifecycle(node, self._crowd, self.slices, pool)
-        self.addons = (self._lifecycle, self._crowd, pool, UpstreamConnections(places))
+        self.addons = (self._lifecycle, self._crowd, pool, UpstreamConnections(places), Waiter())
         """mitmproxy calls their hooks too."""
 
         self.room = BodyRoom()
@@ -76,11 +79,13 @@ class Gateway(Planner):
     def server(self) -> Server:
         return self._node.snapshot.server
 
-    def hear(self, hook: commands.StartHook) -> None:
+    def hear(self, hook: commands.StartHook) -> Coroutine[Any, Any, None] | None:
         try:
-            getattr(self, hook.name)(*hook.args())
+            awaited: Coroutine[Any, Any, None] | None = getattr(self, hook.name)(*hook.args())
         except Exception:
             _log.exception("a hook failed")
+            return None
+        return awaited
 
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         return self._plans.get(flow)
@@ -118,15 +123,12 @@ class Gateway(Planner):
         ):
             nextlayer.layer = GatewayHttpLayer(nextlayer.context, self)
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        # Closed by default: whatever fails answers 500 and leaves no plan.
-        try:
-            self._plan(flow)
-        except Exception:
-            _log.exception("a hook failed; the request is refused")
-            self._plans.pop(flow, None)
-            flow.request.headers.pop("expect", None)
-            flow.response = fault(flow.request.path)
+    def requestheaders(self, flow: http.HTTPFlow) -> Coroutine[Any, Any, None] | None:
+        if self._node.engine.remote:
+            job = partial(_plan, flow, self._plan, self._plans)
+            return worked(job, self.clock.monotonic)
+        _plan(flow, self._plan, self._plans)
+        return None
 
     def request(self, flow: http.HTTPFlow) -> None:
         plan = self._plans.get(flow)
@@ -270,6 +272,21 @@ class Gateway(Planner):
         request.data.scheme, request.data.authority = b"http", b""
         flow.request.stream = _is_large(headers)
         self._plans[flow] = ToSidecar(request)
+
+
+def _plan(
+    flow: http.HTTPFlow,
+    plan: Callable[[http.HTTPFlow], None],
+    plans: WeakKeyDictionary[http.HTTPFlow, Plan],
+) -> None:
+    """Plan a flow. Closed by default: whatever fails answers 500 and leaves no plan."""
+    try:
+        plan(flow)
+    except Exception:
+        _log.exception("a hook failed; the request is refused")
+        plans.pop(flow, None)
+        flow.request.headers.pop("expect", None)
+        flow.response = fault(flow.request.path)
 
 
 def _local_reply(

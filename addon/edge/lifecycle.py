@@ -19,6 +19,7 @@ from addon.edge.listening import Port
 from addon.edge.memory import Collector, FreeMemory
 from addon.edge.plan import Slices
 from addon.edge.upstream_pool import UpstreamPool
+from addon.formats.wire.pace import worked
 from addon.node import Node
 from shared.config.mitm import REQUIRED, SINK
 from shared.lifeline import BEAT_SECONDS, UNREADY, Lifeline, handed_sockets
@@ -65,7 +66,7 @@ class Lifecycle:
             _log.info("the event loop is uvloop's (EVENT_LOOP=asyncio switches it off)")
         for number in (signal.SIGINT, signal.SIGTERM):  # mitmproxy's own cut every stream
             loop.add_signal_handler(number, self._leave)
-        loop.add_signal_handler(signal.SIGHUP, self._node.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.add_signal_handler(UNREADY, self.leaving.announce)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, UNREADY])
         self._ticking = asyncio_utils.create_task(
@@ -81,6 +82,10 @@ class Lifecycle:
     def _leave(self) -> None:
         self.leaving.begin(self._node.snapshot.server.drain_seconds, ctx.master.shutdown)
 
+    def _reload(self) -> None:
+        work = worked(self._node.reload, self._node.clock.monotonic)
+        asyncio_utils.create_task(work, name="thinkback reload", keep_ref=True)
+
     async def _live(self) -> None:
         self._collector.begin()
         free_memory = FreeMemory()
@@ -90,7 +95,7 @@ class Lifecycle:
             await asyncio.sleep(BEAT_SECONDS)
             self._lifeline.tell("alive")
             try:
-                self._node.each_second()
+                await worked(self._node.each_second, self._node.clock.monotonic)
                 self.pool.each_second()
                 is_working = self._slices.workers > 0
                 self._collector.each_second(is_working=is_working)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 
 from mitmproxy.connection import Server
-from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted as Connected
 from mitmproxy.proxy.layers.http._events import (
@@ -39,6 +39,7 @@ from addon.edge.llm_stream import (
     give_back,
     go_on_deciding,
     send,
+    work,
 )
 from addon.edge.stream import CutOff, behind
 from addon.exchange.verdict import Reply, UpstreamCall, Verdict
@@ -112,8 +113,7 @@ def _go_on_opening(call: LlmStream, event: events.Wakeup) -> CommandGenerator[No
 def _take_in(call: LlmStream) -> CommandGenerator[None]:
     """Work for a slice; then let others go on, or go on with what the body has come to."""
     call.enter(Phase.OPENING)
-    if not call.client.coming.go_on():
-        yield commands.RequestWakeup(0)
+    if not (yield from work(call, Phase.OPENING)):
         return
     opened = _opened(call)
     call.client.planner.note_opened(call.client.flow, call.plan)

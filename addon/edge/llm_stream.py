@@ -30,6 +30,7 @@ from addon.edge.plan import LlmCall
 from addon.edge.stream import GatewayStream, waits
 from addon.edge.upstream_pool import Opening, OpenUpstreamHook, UpstreamPool
 from addon.edge.upstream_socket import Destination
+from addon.edge.waiting import WaitForStoreHook
 from addon.exchange.answer import StreamedAnswer
 from addon.exchange.verdict import Reply, UpstreamCall, Verdict
 from addon.formats.neutral.deltas import StreamError
@@ -45,6 +46,7 @@ __all__ = (
     "give_back",
     "go_on_deciding",
     "send",
+    "work",
 )
 
 KEEP_ALIVE_SECONDS = 10
@@ -417,16 +419,28 @@ def decide(
 
 def go_on_deciding(call: LlmStream) -> CommandGenerator[None]:
     """Work on it for a slice."""
-    coming = call.client.coming
-    if not coming.go_on():
-        call.enter(Phase.DECIDING)
-        yield commands.RequestWakeup(0)
+    if not (yield from work(call, Phase.DECIDING)):
         return
+    coming = call.client.coming
     try:
         go_on = coming.result()
     finally:
         coming.leave()
     yield from go_on()
+
+
+def work(call: LlmStream, phase: Phase) -> CommandGenerator[bool]:
+    """Work for a slice, and wait for the database when the work does; whether it is done. If not
+    it goes on in this phase, as others have gone on.
+    """
+    coming = call.client.coming
+    while not coming.go_on():
+        if (awaited := coming.awaited) is None:
+            call.enter(phase)
+            yield commands.RequestWakeup(0)
+            return False
+        yield WaitForStoreHook(awaited)
+    return True
 
 
 def _is_open(client: GatewayStream, wanted: GetHttpConnection) -> bool:

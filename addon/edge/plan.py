@@ -1,7 +1,7 @@
 """What becomes of a flow, and who says so."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import msgspec
 from mitmproxy import http
@@ -86,8 +86,10 @@ class Planner(Protocol):
     what a request costs.
     """
 
-    def hear(self, hook: commands.StartHook) -> None:
-        """Take a hook of a flow that no other addon hears."""
+    def hear(self, hook: commands.StartHook) -> Coroutine[Any, Any, None] | None:
+        """Take a hook of a flow that no other addon hears; what has to be awaited before the
+        flow goes on.
+        """
 
     def plan_of(self, flow: http.HTTPFlow) -> Plan | None:
         """The flow's plan, or None: it goes nowhere."""

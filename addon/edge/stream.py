@@ -39,6 +39,7 @@ from addon.edge.fast_lane import GoOn
 from addon.edge.plan import FAULT, Plan, Planner
 from addon.edge.upstream_pool import OpenUpstreamHook
 from addon.edge.upstream_socket import UpstreamSocket
+from addon.edge.waiting import WaitForStoreHook
 from addon.exchange.upstream_request import returned
 
 __all__ = ("CutOff", "GatewayStream", "UpstreamHalf", "behind", "waits")
@@ -50,6 +51,10 @@ _STREAMED = {
     "x-accel-buffering": "no",
     **EVERY_ANSWER,
 }
+
+
+_WAITED_FOR = (OpenUpstreamHook, WaitForStoreHook)
+"""The hooks that take their time."""
 
 
 class CutOff(events.Event):
@@ -297,8 +302,10 @@ def _heard_by(planner: Planner, work: CommandGenerator[None]) -> CommandGenerato
             command = work.send(reply)
         except StopIteration:
             return
-        if isinstance(command, commands.StartHook) and not isinstance(command, OpenUpstreamHook):
-            planner.hear(command)
+        if isinstance(command, commands.StartHook) and not isinstance(command, _WAITED_FOR):
+            awaited = planner.hear(command)
             reply = None
+            if awaited is not None:
+                yield WaitForStoreHook(awaited)
         else:
             reply = yield command

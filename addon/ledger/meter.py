@@ -13,6 +13,7 @@ from addon.formats.neutral.problem import Problem, RequestError
 from addon.ledger import limiter
 from addon.ledger.limiter import Limiter, Ticket
 from addon.ledger.presence import Presence
+from addon.ledger.rates import Rates
 from addon.ledger.ratios import Ratios
 from addon.ledger.retention import Retention
 from addon.recall.commits import Commit, Commits
@@ -107,22 +108,20 @@ class Meter:
         self._told_at = -inf
         """When the log last said that exchanges go on without having been written."""
 
-        self._prices: dict[PriceWanted, Price | None] = {}
-        """What has been looked up within the last second."""
+        self._rates = Rates(engine, clock)
+        self.look_up = self._rates.look_up
+        """Looks up what a request wants to know of the store before it goes out."""
 
     def price(self, upstream: str, host: str, model: str, at: int) -> Price | None:
         """What a model costs at an upstream on the day of that time (epoch ms), or did a second
         ago.
         """
         wanted = PriceWanted(upstream=upstream, host=host, model=model, day=day_of(at))
-        if wanted not in self._prices:
-            self._prices[wanted] = look_up(self._engine, Wanted(price=wanted)).price
-        return self._prices[wanted]
+        return self._rates.price(wanted)
 
     def ratio(self, model: str) -> Ratio:
         """How many bytes of the model's prompts and answers made how many tokens."""
-        stored = look_up(self._engine, Wanted(ratio=model)).ratio
-        return self._ratios.known(model, stored)
+        return self._ratios.known(model, self._rates.ratio(model))
 
     def count(self, principal: Principal) -> None:
         """Count a request that is answered at once. Raises RequestError when there were too
@@ -193,6 +192,7 @@ class Meter:
         What is opened has to be settled, and may be sent once `reserve` has reserved what it may
         use.
         """
+        self._rates.have(candidates, entry.at)
         subjects, prices = subjects_of(principal), {}
         if any(subject.limits.quota_cost_micros is not None for subject in subjects):
             prices = _prices(self, candidates, entry.at)
@@ -227,7 +227,8 @@ class Meter:
                 self._reservation(opened), alone=_names(opened), wait=False
             )
         except StoreError as error:
-            if give_up or not isinstance(error, Busy):
+            # A remote engine has waited for as long already.
+            if give_up or self._engine.remote or not isinstance(error, Busy):
                 self._go_on_unwritten(opened, _not_now(error))
             return
         self._presence.is_known = True
@@ -270,7 +271,7 @@ class Meter:
 
     def each_second(self) -> None:
         """Show that the node lives, settle what dead ones left open, and write what was learnt."""
-        self._prices.clear()
+        self._rates.each_second()
         self._presence.each_second()
         self._ratios.each_second()
 

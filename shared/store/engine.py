@@ -68,6 +68,10 @@ class Pending(Protocol):
         out to be unwritable.
         """
 
+    @property
+    def committed(self) -> bool:
+        """Whether they are committed."""
+
 
 class Engine(Protocol):
     """A database as the programs see it.
@@ -92,7 +96,7 @@ class Engine(Protocol):
         names takes longer than what is looked up.
         """
 
-    async def fetch(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+    async def fetch(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         """Rows of a query, waited for; where they are at hand it returns without suspending."""
 
     def try_write(

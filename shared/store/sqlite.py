@@ -203,7 +203,7 @@ class SqliteEngine:
             raise
         return rows
 
-    async def fetch(self, sql: str, params: Params = NO_PARAMS) -> list[Row]:
+    async def fetch(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         return self.read(sql, params)
 
     def version(self) -> int:

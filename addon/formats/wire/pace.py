@@ -3,13 +3,28 @@ slice has had its time.
 
 Nothing has to be written differently for that: the work runs in a greenlet, and outside of
 one breathing does nothing. Between two breaths the work alone runs.
+
+Work may also wait for something, which whoever has it done waits for: `wait_for` looks like a
+call that takes a while.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from math import inf
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-__all__ = ("LONG", "Work", "between_breaths", "breathe", "breathe_for", "pieces_of")
+__all__ = (
+    "LONG",
+    "Work",
+    "between_breaths",
+    "breathe",
+    "breathe_for",
+    "can_wait",
+    "pieces_of",
+    "wait_for",
+    "worked",
+)
 
 LONG = 256 * 1024
 """Bytes or characters from which one pass over a text deserves a breath of its own: about a
@@ -29,6 +44,11 @@ class Work[T]:
         self._results: list[T] = []
         self._greenlet = greenlet(self._run)
         self._greenlet.work = self
+        self._awaited: Coroutine[Any, Any, Any] | None = None
+        self._came: Any = None
+        """What it waited for has come to."""
+
+        self._missed: Exception | None = None
 
     def go_on(self, seconds: float) -> bool:
         """Work for about so long; whether the job is done."""
@@ -40,6 +60,22 @@ class Work[T]:
     @property
     def done(self) -> bool:
         return bool(self._greenlet.dead)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it can't go on before `arrive` has been awaited."""
+        return self._awaited is not None
+
+    async def arrive(self) -> None:
+        """Wait for what the job waits for."""
+        if self._awaited is None:
+            return
+        try:
+            self._came = await self._awaited
+        except Exception as error:
+            self._missed = error
+        finally:
+            self._awaited = None
 
     def result(self) -> T:
         """What the job has come to; raises what it raised."""
@@ -62,6 +98,38 @@ class Work[T]:
         """Let others go on if the slice has had its time; within the job only."""
         if self._monotonic() >= self._until and self._greenlet.parent is not None:
             self._greenlet.parent.switch()
+
+    def wait_for(self, awaited: Coroutine[Any, Any, Any]) -> Any:
+        """`wait_for`, within the job only."""
+        self._awaited = awaited
+        try:
+            self._greenlet.parent.switch()
+        finally:
+            awaited.close()  # which may never have begun
+        missed, self._missed = self._missed, None
+        if missed is not None:
+            raise missed
+        return self._came
+
+
+async def worked[T](job: Callable[[], T], monotonic: Callable[[], float]) -> T:
+    """Do a job in one slice, but for what it waits for; raises what it raised."""
+    work = Work(job, monotonic)
+    while not work.go_on(inf):
+        await work.arrive()
+    return work.result()
+
+
+def can_wait() -> bool:
+    """Whether this is work."""
+    return getattr(getcurrent(), "work", None) is not None
+
+
+def wait_for[T](awaited: Coroutine[Any, Any, T]) -> T:
+    """What this comes to, while others go on; raises what it raises. For work only."""
+    work: Work[Any] = getcurrent().work
+    came: T = work.wait_for(awaited)
+    return came
 
 
 def breathe() -> None:

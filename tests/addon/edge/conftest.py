@@ -1,7 +1,8 @@
 """A gateway without sockets, and one client's line to it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -11,7 +12,9 @@ from addon.edge import http1
 from addon.edge.gateway import Gateway
 from addon.node import Node
 from shared.security import keys
+from shared.store import open_engine
 from shared.store.accounts import create_user
+from shared.store.engine import Engine
 from tests.addon.edge.line import CONFIG, Clock, Line
 from tests.support.database import place_database
 from tests.support.keys import create_key
@@ -22,7 +25,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def make_node(folder: Path, clock: Clock) -> Node:
+def make_node(
+    folder: Path, clock: Clock, open_store: Callable[[str, Any], Engine] = open_engine
+) -> Node:
     """A node that has CONFIG and a database in this folder."""
     (folder / "config.toml").write_text(CONFIG)
     place_database(folder / "data" / "adapter.db")
@@ -30,7 +35,7 @@ def make_node(folder: Path, clock: Clock) -> Node:
         "CONFIG_PATH": str(folder / "config.toml"),
         "DATABASE_URL": f"sqlite:{folder}/data/adapter.db",
     }
-    return Node(environ, clock)
+    return Node(environ, clock, open_store)
 
 
 def add_key(node: Node) -> str:

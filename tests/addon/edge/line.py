@@ -2,6 +2,7 @@
 by event.
 """
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from mitmproxy.proxy import commands, context, events, mode_specs
 from addon.edge.gateway import Gateway
 from addon.edge.http_layer import GatewayHttpLayer
 from addon.edge.stream import CutOff, GatewayStream
+from addon.edge.waiting import WaitForStoreHook
 
 CONFIG = """
 [[upstreams]]
@@ -184,6 +186,10 @@ class Line:
                 self._held.append(lambda: self._open(command))
             case commands.OpenConnection():
                 self._open(command)
+            case WaitForStoreHook() if self._held is not None:
+                self._held.append(lambda: self._feed(_awaited(command)))
+            case WaitForStoreHook():
+                self._events.append(_awaited(command))
             case commands.StartHook() if self._held is not None:
                 self._held.append(lambda: self._hear(command))
             case commands.RequestWakeup():
@@ -218,6 +224,11 @@ class Line:
             self._events.append(events.OpenConnectionCompleted(command, None))
         if self._held is not None:
             self._drain()
+
+
+def _awaited(command: WaitForStoreHook) -> events.HookCompleted:
+    asyncio.run(command.awaited)
+    return events.HookCompleted(command, None)
 
 
 def request(key: str, *, stream: bool = True, extra: str = "") -> bytes:

@@ -1,9 +1,10 @@
 """A real gateway without sockets whose database other programs write to, and lines to it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pysqlite3
 from mitmproxy import http
@@ -15,6 +16,8 @@ from addon.edge import http1
 from addon.edge.gateway import Gateway
 from addon.edge.http1 import Tick
 from addon.edge.stream import CutOff
+from shared.store import open_engine
+from shared.store.engine import Engine
 from tests.addon.edge.conftest import add_key, make_node
 from tests.addon.edge.line import Clock, Line
 
@@ -24,10 +27,17 @@ __all__ = ("Heard", "Scene", "an_event")
 class Scene:
     """A real gateway, and lines to it."""
 
-    def __init__(self, folder: Path, options: object, *, watched: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: object,
+        *,
+        watched: bool = False,
+        open_store: Callable[[str, Any], Engine] = open_engine,
+    ) -> None:
         http1.install()
         self.clock = Clock()
-        self.node = make_node(folder, self.clock)
+        self.node = make_node(folder, self.clock, open_store)
         self.database = folder / "data" / "adapter.db"
         self.key = add_key(self.node)
         self.options = options

@@ -1,8 +1,10 @@
 """Work goes on slice by slice until it is done, and comes to what it would come to at once."""
 
+import asyncio
+
 import pytest
 
-from addon.formats.wire.pace import Work, breathe
+from addon.formats.wire.pace import Work, breathe, can_wait, wait_for, worked
 
 
 class Clock:
@@ -74,3 +76,47 @@ def test_a_job_that_was_forgotten_cleans_up() -> None:
 
 def test_breathing_outside_of_a_job_does_nothing() -> None:
     assert count_to(3, []) == 3
+
+
+async def came(value: int) -> int:
+    await asyncio.sleep(0)
+    return value
+
+
+async def failed() -> int:
+    await asyncio.sleep(0)
+    raise OSError("lost")
+
+
+async def test_work_waits_while_others_go_on() -> None:
+    work = Work(lambda: wait_for(came(1)) + wait_for(came(2)), Clock().monotonic)
+    assert (work.go_on(9), work.waits) == (False, True)
+    await work.arrive()
+    assert (work.go_on(9), work.waits) == (False, True)
+    await work.arrive()
+    assert work.go_on(9)
+    assert work.result() == 3
+
+
+async def test_what_a_job_waits_for_in_vain_is_raised_where_it_waits() -> None:
+    def job() -> str:
+        try:
+            wait_for(failed())
+        except OSError as error:
+            return str(error)
+        return ""
+
+    assert await worked(job, Clock().monotonic) == "lost"
+
+
+def test_a_job_that_is_stopped_while_it_waits_waits_no_longer() -> None:
+    work = Work(lambda: wait_for(came(1)), Clock().monotonic)
+    work.go_on(9)
+    work.stop()
+    assert work.done
+
+
+def test_only_work_can_wait() -> None:
+    work = Work(can_wait, Clock().monotonic)
+    work.go_on(9)
+    assert (work.result(), can_wait()) == (True, False)

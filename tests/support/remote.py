@@ -1,0 +1,77 @@
+"""A database across a network, played by one beside us: every answer takes a moment, and what would
+stop an event loop meanwhile is refused.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.store.engine import NO_PARAMS, Change, Engine, Params, Pending, Row, Work
+from tests.support.database import open_database
+
+__all__ = ("RemoteEngine",)
+
+
+class RemoteEngine:
+    """An engine whose reads leave the process, over a database file that others may have open."""
+
+    remote = True
+
+    def __init__(self, path: Path) -> None:
+        self._engine: Engine = open_database(path)
+        self.serves = False
+        """Whether requests are answered: then nothing may block."""
+
+        self.fetched: list[str] = []
+        """The statements that were waited for."""
+
+        self.seen: dict[str, int] = {}
+        """The versions as they were looked at last."""
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._engine, verb)
+
+    def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
+        if self.serves:
+            raise AssertionError(f"this would stop the event loop: {sql}")
+        return self._engine.read(sql, params)
+
+    async def fetch(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
+        self.fetched.append(sql)
+        await asyncio.sleep(0)
+        return self._engine.read(sql, params)
+
+    def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
+        if self.serves:
+            raise AssertionError("this would stop the event loop")
+        return self._engine.transact(work, alone=alone, wait=wait)
+
+    async def transacted[T](self, work: Work[T], *, alone: Sequence[str], patience_ms: int) -> T:
+        await asyncio.sleep(0)
+        return await self._engine.transacted(work, alone=alone, patience_ms=patience_ms)
+
+    def try_write(
+        self, change: Change, *, overtake: bool = False, alone: Sequence[str] = ()
+    ) -> bool:
+        return False
+
+    def write_first(
+        self,
+        change: Change,
+        *,
+        on_thread: bool = False,
+        alone: Sequence[str] = (),
+        rank: int = 0,
+    ) -> Pending | None:
+        return self._engine.write_first(change, on_thread=True, alone=alone, rank=rank)
+
+    def version(self) -> int:
+        return sum(self.seen.values())
+
+    def versions(self) -> Mapping[str, int]:
+        return self.seen
+
+    def look(self) -> None:
+        """Look at the versions, as is done every half a second."""
+        self.seen = dict(self._engine.versions())
