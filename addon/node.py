@@ -124,6 +124,7 @@ class Node:
         if self.snapshot is not before:
             self._take_over()
         limits = self.snapshot.recall
+        self.recall.follow()
         self.recall.forget_old(
             max_age_days=limits.max_age_days, max_bytes=limits.max_mib * _MIB or self._room
         )

@@ -19,6 +19,7 @@ RUNS = "tests/e2e runs it in a real gateway"
 WITHOUT_TWIN = {
     "addon/translation/read.py": "exchange/test_exchange_translated.py reads through it",
     "shared/store/many_nodes.py": "test_migrations.py has all steps applied",
+    "addon/recall/gathered.py": "tests/properties/test_gathered.py resolves through it",
     "shared/store/write_ahead_log.py": "test_sqlite.py and test_writer.py have it flushed and moved",
     "addon/edge/http_layer.py": "test_stream.py and its neighbours drive it",
     "addon/formats/chat/error_body.py": "test_response.py and test_patch_stream.py read through it",

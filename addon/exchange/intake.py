@@ -41,7 +41,7 @@ from shared.config.schema import Snapshot
 from shared.model import Principal
 from shared.periods import day_of
 from shared.routes import known_models, routes
-from shared.store.lookup import Found, PriceWanted, Wanted
+from shared.store.lookup import Found, PriceWanted
 
 __all__ = ("Intake",)
 
@@ -218,9 +218,8 @@ class Intake:
             model=first.model,
             day=day_of(arrival.at),
         )
-        found = arrival.services.look_up(
-            Wanted(turns=understood.replay.wanted(profile), price=price, ratio=first.model)
-        )
+        wanted = understood.replay.wanted(profile)
+        found = arrival.services.look_up(replace(wanted, price=price, ratio=first.model))
         understood.replay.take(found)
         return found
 

@@ -70,6 +70,11 @@ class Commit:
         self._until = until
 
     @property
+    def committed(self) -> bool:
+        """Whether it is done."""
+        return self._pending.committed
+
+    @property
     def awaited(self) -> bool:
         """Whether the end of the answer has to wait for it."""
         return self._commits.is_awaited(self._pending, self._until)

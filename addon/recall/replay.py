@@ -10,6 +10,7 @@ from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
 from addon.recall.carried import carries, contradicts
 from addon.recall.commits import Commit
+from addon.recall.gathered import Gathered
 from addon.recall.identity import digest, mint, new_token, normal_text
 from addon.recall.memory import LOT, Recall, Record, Thought
 from addon.recall.resolve import AGAIN, resolve
@@ -18,12 +19,14 @@ from addon.recall.turn_keys import Keys, Place, places_of
 from addon.recall.words import brief
 from shared.clock import Clock
 from shared.profiles import Profile
-from shared.store.lookup import Found
+from shared.store.lookup import Found, Wanted
 
 __all__ = ("Replay",)
 
 _MOST_BYTES = 32 * 1024 * 1024
 """Of remembered turns for one request, unless it is said: several times what a model reads."""
+
+_NOTHING = Wanted()
 
 ROOT = 8
 """Characters of a token that tell the few conversations apart in which a turn may stand."""
@@ -47,27 +50,32 @@ class Replay:
         self._recall = recall
         self._clock = clock
         self._id_key = id_key
-        self._random = random
         self._principal_id = principal_id
         self._messages = messages
         self._has_tools = has_tools
         self._conversation = conversation
         self._namespace = b""
         self._places, self._answer = places_of(messages, id_key)
-        self._tokens: dict[int, str] = {}
+        self._tokens = _Tokens(random)
+        self._lookup: Recall | Gathered = recall
 
-    def wanted(self, profile: Profile) -> dict[bytes, list[str]]:
-        """The turns that the messages name and memory does not hold, by namespace, for an
-        upstream of this profile.
+    def wanted(self, profile: Profile) -> Wanted:
+        """The turns that the messages name and memory does not hold, for an upstream of this
+        profile; from across a network all that may be needed.
         """
+        if self._recall.is_far:
+            return self._gather(self._namespace_of(profile)).wanted
         named = [ours.token for place in self._places for ours in place.minted.values()]
         absent = self._recall.absent(named)
         if not absent:
-            return {}
-        return {self._namespace_of(profile): absent[:LOT]}
+            return _NOTHING
+        return Wanted(turns={self._namespace_of(profile): absent[:LOT]})
 
     def take(self, found: Found) -> None:
         """Take up what was looked up of it."""
+        if isinstance(self._lookup, Gathered):
+            self._lookup.take(found)
+            return
         for namespace in found.turns:
             self._recall.take(namespace, found)
 
@@ -108,7 +116,7 @@ class Replay:
             policy=policy,
             has_tools=self._has_tools,
             namespace=namespace,
-            memory=self._recall,
+            memory=self._lookup,
             most_bytes=most_bytes,
             origin=origin,
             joins=joins,
@@ -124,14 +132,14 @@ class Replay:
     def accepted(self, restoration: Restoration) -> None:
         """The upstream took the request: what it was sent binds later requests."""
         self._recall.keep_sent(restoration.sent | self._choices())
-        self._recall.disown(self._namespace, restoration.unbound, wholly=False)
-        self._recall.disown(self._namespace, restoration.disowned, wholly=True)
+        self._recall.disown(self._records(restoration.unbound), wholly=False)
+        self._recall.disown(self._records(restoration.disowned), wholly=True)
         if self._places:
             self._learn_ids(self._places[-1])
 
     def mint(self, choice: int, index: int, _: str) -> str:
         """The id the client gets for a tool call of the answer."""
-        return mint(self._token(choice), index, self._id_key)
+        return mint(self._tokens[choice], index, self._id_key)
 
     def remember(
         self, turns: dict[int, Turn], *, complete: bool, durable: bool, origin: str = ""
@@ -148,7 +156,7 @@ class Replay:
             thoughts = _thoughts(turn)
             quoted = turn.reasoning if turn.reasoning and turn.reasoning.field != SUMMARY else None
             record = Record(
-                token=self._token(choice),
+                token=self._tokens[choice],
                 reasoning=quoted.text if quoted else None,
                 field=quoted.field if quoted else "",
                 text=turn.text,
@@ -160,7 +168,7 @@ class Replay:
                 words=asked.words.brief,
                 lines=asked.words.lines,
                 context=brief(asked.context),
-                root=self._root() or self._token(choice)[:ROOT],
+                root=self._root() or self._tokens[choice][:ROOT],
                 made_at=self._clock.now_ms(),
                 complete=complete,
                 thoughts=thoughts,
@@ -174,9 +182,32 @@ class Replay:
         namespace = self._namespace_of(profile)
         if namespace != self._namespace:
             self._namespace = namespace
-            resolve(namespace, self._messages, self._places, self._recall, self._conversation)
+            lookup = self._lookup_in(namespace)
+            resolve(namespace, self._messages, self._places, lookup, self._conversation)
             _prefer_copies(self._places)
         return namespace
+
+    def _lookup_in(self, namespace: bytes) -> Recall | Gathered:
+        lookup = self._lookup
+        if isinstance(lookup, Gathered) and lookup.namespace == namespace:
+            return lookup
+        if self._recall.is_far:
+            lookup = self._gather(namespace)
+            lookup.take(self._recall.look_up(lookup.wanted))
+        return lookup
+
+    def _gather(self, namespace: bytes) -> Gathered:
+        gathered = self._lookup = Gathered(
+            self._recall, namespace, self._messages, self._places, self._conversation
+        )
+        return gathered
+
+    def _records(self, tokens: Collection[str]) -> list[Record]:
+        """These of the turns that were found."""
+        if not tokens:
+            return []
+        found = (place.record for place in self._places if place.record is not None)
+        return list({one.token: one for one in found if one.token in tokens}.values())
 
     def _made_by(self, families: Collection[str]) -> frozenset[int]:
         """The messages whose ids say that a model of another family has made them, of those
@@ -234,10 +265,16 @@ class Replay:
         found = (place.record for place in reversed(self._places) if place.rule != AGAIN)
         return next((record.root for record in found if record and record.root), "")
 
-    def _token(self, choice: int) -> str:
-        if choice not in self._tokens:
-            self._tokens[choice] = new_token(self._random(16))
-        return self._tokens[choice]
+
+class _Tokens(dict[int, str]):
+    """The names of the answer's turns, by choice."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+
+    def __missing__(self, choice: int) -> str:
+        self[choice] = new_token(self._random(16))
+        return self[choice]
 
 
 def _prefer_copies(places: Sequence[Place]) -> None:

@@ -16,7 +16,7 @@ from addon.recall.identity import normal_text
 from addon.recall.memory import MAX_CANDIDATES, Record
 from addon.recall.turn_keys import Keys, Lead, Place
 
-__all__ = ("Found", "Lookup", "Search")
+__all__ = ("Found", "Lookup", "Search", "keys_of")
 
 
 class Lookup(Protocol):
@@ -91,7 +91,7 @@ class Search:
     def look(self, places: Mapping[int, Place]) -> dict[int, Found]:
         """What is found for each place, by its order."""
         leads = {at: self._keys.leads(place, self._messages) for at, place in places.items()}
-        tokens = self._lookup.tokens(key for ways in leads.values() for key in _keys_of(ways))
+        tokens = self._lookup.tokens(key for ways in leads.values() for key in keys_of(ways))
         # A crowd is not even read: it tells nothing.
         crowds = {key for key, found in tokens.items() if len(found) >= MAX_CANDIDATES}
         self.read(dict.fromkeys(chain(*(tokens[key] for key in tokens.keys() - crowds))))
@@ -128,7 +128,7 @@ class Search:
         crowds: set[bytes],
     ) -> Found:
         breathe()
-        if not crowds.isdisjoint(_keys_of(leads)):
+        if not crowds.isdisjoint(keys_of(leads)):
             return Found(is_crowded=True)
         words = _common([chain(*(tokens[key] for key in lead.words)) for lead in leads])
         unknown = _common([tokens[lead.anywhere] for lead in leads])
@@ -158,7 +158,8 @@ class Search:
         return candidates
 
 
-def _keys_of(leads: list[Lead]) -> Iterator[bytes]:
+def keys_of(leads: list[Lead]) -> Iterator[bytes]:
+    """All of their keys."""
     for lead in leads:
         yield from lead.after
         yield from lead.words

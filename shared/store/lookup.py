@@ -1,8 +1,8 @@
 """The one way in which a request reads the store before it goes out: it states all that it
 wants to know by then, and one call answers.
 
-On SQLite that is one short read after the other. An engine across a network may send them
-together and be waited for, with nothing else to change.
+On SQLite that is one short read after the other. Across a network what is remembered of a
+conversation comes by one statement.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,13 @@ from shared.store.engine import Engine
 from shared.store.ledger import Balance, balance_of
 from shared.store.prices import find_price
 from shared.store.ratios import Ratio, read_ratio
-from shared.store.recall import find_sent, find_tokens, find_turns
+from shared.store.recall import (
+    Remembered,
+    find_sent,
+    find_together,
+    find_tokens,
+    find_turns,
+)
 from shared.store.sessions import token_caller
 from shared.store.virtual_keys import find_key
 
@@ -119,8 +125,6 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def look_up(engine: Engine, wanted: Wanted) -> Found:
     """Read all that is wanted. Raises StoreError."""
     key, session, price, ratio = None, None, None, Ratio()
-    tokens: dict[bytes, list[str]] = {}
-    sent: dict[bytes, tuple[str, int]] = {}
     if wanted.key:
         key = find_key(engine, wanted.key)
     if shown := wanted.session:
@@ -131,10 +135,7 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
         )
     if wanted.ratio:
         ratio = read_ratio(engine, wanted.ratio)
-    if wanted.keys:
-        tokens = find_tokens(engine, wanted.keys, wanted.most)
-    if wanted.sent:
-        sent = find_sent(engine, wanted.sent)
+    remembered = _remembered(engine, wanted)
     answers = [found for answer in wanted.answers for found in _answers(engine, answer)]
     return Found(
         key=key,
@@ -143,15 +144,27 @@ def look_up(engine: Engine, wanted: Wanted) -> Found:
             balance_of(engine, balance.subject, balance.period, balance.now_ms)
             for balance in wanted.balances
         ],
+        turns=remembered.turns,
+        tokens=remembered.tokens,
+        sent=remembered.sent,
+        answers={answer.id: answer for answer in answers},
+        price=price,
+        ratio=ratio,
+    )
+
+
+def _remembered(engine: Engine, wanted: Wanted) -> Remembered:
+    if engine.remote:
+        return find_together(
+            engine, turns=wanted.turns, keys=wanted.keys, limit=wanted.most, sent=wanted.sent
+        )
+    return Remembered(
         turns={
             namespace: find_turns(engine, namespace, tokens)
             for namespace, tokens in wanted.turns.items()
         },
-        tokens=tokens,
-        sent=sent,
-        answers={answer.id: answer for answer in answers},
-        price=price,
-        ratio=ratio,
+        tokens=find_tokens(engine, wanted.keys, wanted.most) if wanted.keys else {},
+        sent=find_sent(engine, wanted.sent) if wanted.sent else {},
     )
 
 

@@ -4,7 +4,7 @@ released.
 
 from sqlite_utils import Database
 
-__all__ = ("breaks_earlier_programs", "tended", "versions")
+__all__ = ("breaks_earlier_programs", "tended", "turn_changes", "versions")
 
 
 def versions(db: Database) -> None:
@@ -33,4 +33,14 @@ def breaks_earlier_programs(db: Database) -> None:
     db.execute("""
         INSERT INTO versions (topic, version) VALUES ('schema', 1)
         ON CONFLICT (topic) DO UPDATE SET version = versions.version + 1
+    """)
+
+
+def turn_changes(db: Database) -> None:
+    """Note when a turn's body was changed for good, which it seldom is: others may hold the old
+    one.
+    """
+    db.execute("ALTER TABLE recall_turns ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0")
+    db.execute("""
+        CREATE INDEX recall_turns_changed_at ON recall_turns (changed_at) WHERE changed_at > 0
     """)

@@ -12,7 +12,7 @@ from sqlite_utils import Database, Migrations
 
 from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
-from shared.store.many_nodes import tended, versions
+from shared.store.many_nodes import tended, turn_changes, versions
 from shared.store.sqlite import connect
 from shared.store.steps import FIND_BREAKING, PATIENCE_MS, refused_step
 
@@ -429,6 +429,7 @@ def folded_names(db: Database) -> None:
 
 
 MIGRATIONS()(tended)
+MIGRATIONS()(turn_changes)
 
 
 @MIGRATIONS()

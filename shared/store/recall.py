@@ -4,21 +4,25 @@ turns that were not found.
 `recall_turns.body` is opaque here; `namespace` keeps principals and provider families apart.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Row, Statement
 
 __all__ = (
     "KEY_BYTES",
     "SENT_BYTES",
     "TURN_BYTES",
+    "Remembered",
     "TurnsKept",
     "add_keys",
     "change_turn",
+    "changed_since",
     "drop_keys",
     "find_sent",
+    "find_together",
     "find_tokens",
     "find_turns",
     "forget_old",
@@ -29,6 +33,9 @@ __all__ = (
     "touch_turns",
     "turns_kept",
 )
+
+_ROWS = 800
+"""Twice as many as there are keys in a lot: a lot with more has a crowded key among them."""
 
 _DAY_MS = 86_400_000
 _PACE_DAYS = 7
@@ -67,6 +74,42 @@ _TOKENS = """
 """
 
 
+_OF_SENT, _OF_KEYS = -1, -2
+"""The kinds of rows: those of turns have the number of their namespace, those of keys this and
+below, another for each lot.
+"""
+
+# What has no place in a column has another of the same type there.
+_TURNS_BRANCH = """
+    SELECT {0} AS kind, token AS name, namespace AS key, body, used_at FROM recall_turns
+    WHERE namespace = ? AND {1}
+"""
+_KEYS_BRANCH = """
+    SELECT * FROM (
+        SELECT {0} AS kind, turns.token AS name, keys.key AS key, keys.key AS body, turns.used_at
+        FROM recall_keys AS keys JOIN recall_turns AS turns ON turns.id = keys.turn
+        WHERE {1} LIMIT ?
+    ) AS found
+"""
+_SENT_BRANCH = """
+    SELECT -1 AS kind, value AS name, key, key AS body, used_at FROM recall_sent
+    WHERE {}
+"""
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of several things that were looked up together."""
+
+    turns: dict[bytes, dict[str, tuple[bytes, int]]]
+    """By namespace, as `find_turns` returns them."""
+
+    tokens: dict[bytes, list[str]]
+    """As of `find_tokens`."""
+
+    sent: dict[bytes, tuple[str, int]]
+    """As of `find_sent`."""
+
+
 class TurnsKept(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered."""
 
@@ -103,13 +146,22 @@ def keep_turn(
     return sql, params | {"body": body}
 
 
-def change_turn(*, token: str, body: bytes) -> Statement:
-    """Put another body in the place of the turn's, also of a whole one."""
+def change_turn(*, token: str, body: bytes, now: int) -> Statement:
+    """Put another body in the place of the turn's, also of a whole one; other programs may hold
+    the old one.
+    """
     sql = f"""
-        UPDATE recall_turns SET body = :body, bytes = bytes - ({_OLD_BODY}) + {_NEW_BODY}
+        UPDATE recall_turns
+        SET body = :body, bytes = bytes - ({_OLD_BODY}) + {_NEW_BODY}, changed_at = :now
         WHERE token = :token
     """  # noqa: S608 - ours
-    return sql, {"token": token, "body": body}
+    return sql, {"token": token, "body": body, "now": now}
+
+
+def changed_since(engine: Engine, since: int) -> list[str]:
+    """The turns whose body was changed since then (epoch ms)."""
+    sql = "SELECT token FROM recall_turns WHERE changed_at > 0 AND changed_at >= :since"
+    return [token for (token,) in engine.read(sql, {"since": since})]
 
 
 def add_keys(token: str, keys: Iterable[bytes]) -> list[Statement]:
@@ -189,6 +241,55 @@ def find_sent(engine: Engine, keys: Sequence[bytes]) -> dict[bytes, tuple[str, i
         rows = engine.read(sql, values)
         found |= {key: (value, used_at) for key, value, used_at in rows}
     return {key: found[key[:_KEY_SIZE]] for key in keys if key[:_KEY_SIZE] in found}
+
+
+def find_together(
+    engine: Engine,
+    *,
+    turns: Mapping[bytes, Sequence[str]],
+    keys: Sequence[bytes],
+    limit: int,
+    sent: Sequence[bytes],
+) -> Remembered:
+    """Return what `find_turns` (for each namespace), `find_tokens` and `find_sent` do, by one
+    statement: for an engine whose answers take longer to come than to be found.
+    """
+    branches: list[str] = []
+    bound: list[object] = []
+    names, most = list(turns), limit + _ROWS
+    for number, namespace in enumerate(names):
+        for among, values, _ in engine.dialect.among("token", turns[namespace]):
+            branches.append(_TURNS_BRANCH.format(number, among))
+            bound += [namespace, *values]
+    short = list({key[:_KEY_SIZE]: None for key in keys})
+    for number, (among, values, _) in enumerate(engine.dialect.among("keys.key", short)):
+        branches.append(_KEYS_BRANCH.format(_OF_KEYS - number, among))
+        bound += [*values, most]
+    for among, values, _ in engine.dialect.among("key", [key[:_KEY_SIZE] for key in sent]):
+        branches.append(_SENT_BRANCH.format(among))
+        bound += values
+    rows = engine.read(" UNION ALL ".join(branches), bound) if branches else []
+    rows_of = Counter(kind for kind, *_ in rows if kind <= _OF_KEYS)
+    crowded = max(rows_of.values(), default=0) >= most
+    treated = {key: (name, used_at) for kind, name, key, _, used_at in rows if kind == _OF_SENT}
+    return Remembered(
+        turns={
+            namespace: {
+                name: (body, used_at) for kind, name, _, body, used_at in rows if kind == number
+            }
+            for number, namespace in enumerate(names)
+        },
+        tokens=find_tokens(engine, keys, limit) if crowded else _tokens_by_key(keys, rows),
+        sent={key: treated[key[:_KEY_SIZE]] for key in sent if key[:_KEY_SIZE] in treated},
+    )
+
+
+def _tokens_by_key(keys: Sequence[bytes], rows: Sequence[Row]) -> dict[bytes, list[str]]:
+    found: dict[bytes, list[str]] = {key[:_KEY_SIZE]: [] for key in keys}
+    for kind, name, key, *_ in rows:
+        if kind <= _OF_KEYS:
+            found[key].append(name)
+    return {key: found[key[:_KEY_SIZE]] for key in keys}
 
 
 def keep_sent(key: bytes, value: str, now: int) -> Statement:

@@ -35,6 +35,7 @@ STEPS = (
     "tended",
     "processes",
     "shared_limits",
+    "turn_changes",
 )
 
 BREAKING = 0

@@ -200,6 +200,19 @@ def test_a_key_that_is_revoked_works_until_that_is_noticed(scene: Scene) -> None
     assert line.answer.startswith(b"HTTP/1.1 401 ")
 
 
+def test_a_request_asks_once_for_all_that_it_may_need_of_what_is_remembered(scene: Scene) -> None:
+    client = Client()
+    told(scene, client, CALLING, stream=True)
+    client.tell_result()
+    told(scene, client, SAYING, stream=True)
+    client.go_on()
+    asked_of(scene)
+    told(scene, client, SAYING, stream=True)
+    assert [sql for sql in asked_of(scene) if "recall_" in sql and "changed_at" not in sql][
+        1:
+    ] == []
+
+
 async def test_the_work_of_each_second_waits_too(scene: Scene) -> None:
     scene.clock.seconds += 60
     await worked(scene.node.each_second, scene.clock.monotonic)

@@ -47,20 +47,30 @@ class Memory:
     """The recall of one gateway process over a database file."""
 
     def __init__(
-        self, path: Path, clock: StoppedClock | None = None, *, memory_bytes: int = 1 << 20
+        self,
+        path: Path,
+        clock: StoppedClock | None = None,
+        *,
+        memory_bytes: int = 1 << 20,
+        shared: bool = False,
     ) -> None:
+        """`shared`: other processes remember turns in the same table."""
+        self.shared = shared
         self.path = path
         self.clock = clock or StoppedClock()
         self.memory_bytes = memory_bytes
         self.random = Random(1)
         self.engine: Engine = open_database(path, self.clock)
-        self.recall = Recall(self.engine, self.clock, memory_bytes=memory_bytes)
+        self.recall = self._recall()
 
     def restart(self) -> None:
         """The process ends and starts again."""
         self.engine.close()
         self.engine = open_database(self.path, self.clock)
-        self.recall = Recall(self.engine, self.clock, memory_bytes=self.memory_bytes)
+        self.recall = self._recall()
+
+    def _recall(self) -> Recall:
+        return Recall(self.engine, self.clock, memory_bytes=self.memory_bytes, shared=self.shared)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,12 +1,14 @@
 """What a request wants to know of the store is answered by one call."""
 
+from typing import Any, cast
+
 from msgspec.structs import replace
 
 from shared.pricing import Price
 from shared.security.tokens import issue_token
 from shared.store.accounts import create_user
 from shared.store.answers import StoredAnswer, add_answer
-from shared.store.engine import Engine
+from shared.store.engine import NO_PARAMS, Engine, Row
 from shared.store.ledger import Balance
 from shared.store.lookup import (
     AnswerWanted,
@@ -106,3 +108,54 @@ def test_what_is_left_out_is_not_read(engine: Engine) -> None:
         engine, Wanted(price=PriceWanted(upstream="up", host="h", model="m", day=20260101))
     )
     assert (found.turns, found.tokens, found.price) == ({}, {}, None)
+
+
+class Distant:
+    """The engine as if a read of it left the process; counts the reads."""
+
+    remote = True
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.dialect = engine.dialect
+        self.reads = 0
+
+    def read(self, sql: str, params: Any = NO_PARAMS) -> list[Row]:
+        self.reads += 1
+        return self._engine.read(sql, params)
+
+
+def test_what_is_remembered_comes_from_afar_by_one_statement_and_is_the_same(
+    engine: Engine,
+) -> None:
+    for number in range(5):
+        token, now = f"turn{number}", number + 1
+        turn = keep_turn(
+            token=token, namespace=NAMESPACE, complete=True, length=4, body=b"body", now=now
+        )
+        sent = keep_sent(b"place%d" % number, "omit", number)
+        statements = [turn, *add_keys(token, [b"key%d" % number, b"crowd"]), sent]
+        engine.transact(lambda work, done=statements: [work.run(*one) for one in done], alone=())
+    wanted = Wanted(
+        turns={NAMESPACE: ["turn0", "turn3", "gone"], b"user:2": ["turn1"]},
+        keys=[b"key1", b"crowd", b"none", b"a key that is longer than is kept of it"],
+        most=4,
+        sent=[b"place2", b"place4", b"none"],
+    )
+    distant = Distant(engine)
+    assert look_up(cast(Engine, distant), wanted) == look_up(engine, wanted)
+    assert distant.reads == 1
+    assert look_up(cast(Engine, distant), Wanted()) == look_up(engine, Wanted())
+    assert distant.reads == 1
+
+
+def test_a_crowd_under_one_key_leaves_room_for_the_others_from_afar_too(engine: Engine) -> None:
+    tokens = [f"turn{number}" for number in range(900)]
+    for token in tokens:
+        turn = keep_turn(token=token, namespace=NAMESPACE, complete=True, length=4, body=b"", now=1)
+        engine.write_later([turn, *add_keys(token, [b"crowd"])])
+    engine.write_later(add_keys("turn7", [b"key"]))
+    engine.flush()
+    wanted = Wanted(keys=[b"crowd", b"key"], most=4)
+    found = look_up(cast(Engine, Distant(engine)), wanted).tokens
+    assert (len(found[b"crowd"]), found[b"key"]) == (4, ["turn7"])

@@ -222,7 +222,7 @@ def test_what_turns_take_is_known_whatever_becomes_of_them(engine: Engine) -> No
     assert kept_bytes(engine) == 2 * TURN_BYTES + 50 + 4 + 2 * KEY_BYTES
     run(engine, turn("a", body=b"x" * 60), *add_keys("a", [b"three"]), *drop_keys("a", [b"one"]))
     assert kept_bytes(engine) == 2 * TURN_BYTES + 60 + 4 + 2 * KEY_BYTES
-    run(engine, change_turn(token="a", body=b"x"), *touch_turns(["a", "b"], 200_000_000))
+    run(engine, change_turn(token="a", body=b"x", now=7), *touch_turns(["a", "b"], 200_000_000))
     assert kept_bytes(engine) == 2 * TURN_BYTES + 1 + 4 + 2 * KEY_BYTES
     run(engine, ("DELETE FROM recall_turns WHERE token = 'a'", {}))
     assert kept_bytes(engine) == TURN_BYTES + 4
