@@ -23,6 +23,7 @@ __all__ = ("Presence",)
 _log = logging.getLogger("thinkback.books")
 
 _BEAT_SECONDS = DEAD_AFTER_MS / 4000
+_SILENT_SECONDS = DEAD_AFTER_MS / 2000
 
 
 class Presence:
@@ -44,7 +45,9 @@ class Presence:
         self._version = version
         self._process = process
         self._started_at = engine.now_ms()
-        self._beaten_at = clock.monotonic()
+        self._beaten_at = self._shown_at = clock.monotonic()
+        """When it last tried to show that the node lives, and when it last did."""
+
         self._running: set[str] = set()
         self._ending: list[tuple[str, Commit]] = []
         """What runs no longer, but is not in the ledger yet."""
@@ -59,8 +62,11 @@ class Presence:
             _log.error("The node is not in the database yet. %s", error)
 
     def join(self, transaction: Transaction) -> None:
-        """Make the node known with what it writes first."""
-        if not self.is_known:
+        """Make the node known with what it writes first, or first after it slept: what a node
+        holds that others take for dead does not count.
+        """
+        silent = self._clock.monotonic() - self._shown_at
+        if silent >= _SILENT_SECONDS or not self.is_known:
             self._beat(transaction)
 
     def runs(self, exchange: str) -> None:
@@ -83,6 +89,7 @@ class Presence:
         try:
             # First: a node that slept must not take itself for dead.
             self._engine.transact(self._beat, alone=(), wait=False)
+            self._shown_at = now
             self._settle_lost()
         except StoreError:
             # Another node settles what is lost, or this one in a few seconds.

@@ -3,7 +3,7 @@
 from addon.ledger.presence import Presence
 from shared.store.ledger import DEAD_AFTER_MS
 from tests.addon.desk import Desk
-from tests.addon.ledger.test_meter import caller, opened
+from tests.addon.ledger.test_meter import balance, caller, opened
 
 
 def test_a_node_that_could_not_be_written_is_known_with_what_it_writes_first(desk: Desk) -> None:
@@ -12,6 +12,12 @@ def test_a_node_that_could_not_be_written_is_known_with_what_it_writes_first(des
     assert not late.is_known
     desk.memory.engine.transact(late.join, alone=())
     assert ("late",) in desk.memory.engine.read("SELECT node FROM nodes")
+
+
+def test_a_node_that_slept_is_known_again_with_what_it_writes_first(desk: Desk) -> None:
+    desk.memory.clock.ms += DEAD_AFTER_MS
+    opened(desk, caller(quota_tokens=1000))
+    assert balance(desk).reserved_tokens == 150
 
 
 def test_what_others_run_stays_theirs_while_they_live(desk: Desk) -> None:
