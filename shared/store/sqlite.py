@@ -25,7 +25,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -38,6 +38,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import Busy, StoreError
 from shared.store.dialect import SqliteDialect
 from shared.store.engine import NO_PARAMS, Change, Params, Row, Work
+from shared.store.rows import join_rows
 from shared.store.versions import READ_VERSIONS
 from shared.store.write_ahead_log import WriteAheadLog
 from shared.store.write_queue import Write, WriteQueue
@@ -366,9 +367,7 @@ class SqliteEngine:
 
     def _commit(self, writes: Sequence[Write]) -> None:
         with self._writing:
-            executed = self._commit_one(
-                lambda writer: sum([_apply(writer, write.change) for write in writes])
-            )
+            executed = self._commit_one(lambda writer: _apply_all(writer, writes))
         self._log.grows(executed)
 
 
@@ -420,6 +419,17 @@ def _apply(connection: dbapi2.Connection, change: Change) -> int:
         else:
             _run(connection, *each)
     return len(change)
+
+
+def _apply_all(connection: dbapi2.Connection, writes: Iterable[Write]) -> int:
+    """Do what the writes say, with as few statements as possible; of how many it was."""
+    parts = [part for write in writes for part in write.change]
+    for part in join_rows(parts):
+        if callable(part):
+            part(_Work(connection))
+        else:
+            _run(connection, *part)
+    return len(parts)
 
 
 def _code(error: Exception) -> int:
