@@ -65,6 +65,8 @@ def resolve(
 
     `conversation` keeps the choices of one conversation from others with the same messages.
     """
+    if not places:
+        return
     found = Resolution(messages, places, Search(namespace, messages, lookup))
     found.read_ids()
     _by_id(found)

@@ -2,9 +2,13 @@
 here once was mistaken.
 """
 
+from typing import cast
+
 import pytest
 
-from addon.formats.neutral.turn import ToolCall
+from addon.formats.neutral.turn import Message, ToolCall
+from addon.recall.resolve import resolve
+from addon.recall.search import Lookup
 from tests.addon.recall.chat import Chat, Json, Memory, call, turn
 
 LONG = (
@@ -35,6 +39,10 @@ def without_ids(message: Json, chat: Chat) -> None:
             if other.get("tool_call_id") == made["id"]:
                 other["tool_call_id"] = own
         made["id"] = own
+
+
+def test_a_request_without_turns_asks_the_memory_for_nothing() -> None:
+    resolve(b"", [Message(role="user")], [], cast(Lookup, None))
 
 
 # -- ids -------------------------------------------------------------------------------------------
