@@ -11,7 +11,7 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import asyncio_utils
 
-from addon.edge import header_fields, http1
+from addon.edge import header_fields, http1, shortcuts
 from addon.edge.accept_filter import Door
 from addon.edge.hearing import Hearers
 from addon.edge.leaving import Leaving
@@ -56,6 +56,7 @@ class Lifecycle:
     def load(self, loader: Loader) -> None:
         http1.install()
         header_fields.install()
+        shortcuts.install()
         Hearers(loader.master.addons).install()
         _have_mitmproxy_log_as_we_do()
 
