@@ -51,7 +51,7 @@ LEGEND = {
 CALLBACK = "asyncio/events.py Handle._run"
 """What the loop calls, it calls through this."""
 
-SLICE = "addon/formats/wire/pace.py Work._run"
+SLICE = "addon/formats/wire/pace.py _Worker.run"
 """Long work has a stack of its own."""
 
 type Stack = tuple[str, ...]

@@ -10,6 +10,7 @@ call that takes a while.
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from math import inf
+from threading import local
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -31,18 +32,22 @@ LONG = 256 * 1024
 quarter of a millisecond.
 """
 
+MOST_IDLE = 8
+"""Workers of a thread that wait for another job: most jobs are done in one slice."""
+
 
 class Work[T]:
     """A job that is done slice by slice."""
 
     def __init__(self, job: Callable[[], T], monotonic: Callable[[], float]) -> None:
         """`monotonic` tells seconds."""
+        self._is_over = False
         self._job = job
         self._monotonic = monotonic
         self._until = 0.0
         self._failure: BaseException | None = None
         self._results: list[T] = []
-        self._greenlet = greenlet(self._run)
+        self._greenlet = _worker(self._run)
         self._greenlet.work = self
         self._awaited: Coroutine[Any, Any, Any] | None = None
         self._came: Any = None
@@ -53,13 +58,14 @@ class Work[T]:
     def go_on(self, seconds: float) -> bool:
         """Work for about so long; whether the job is done."""
         self._until = self._monotonic() + seconds
-        self._greenlet.parent = getcurrent()
-        self._greenlet.switch()
+        if not self._is_over:
+            self._greenlet.parent = getcurrent()
+            self._greenlet.switch()
         return self.done
 
     @property
     def done(self) -> bool:
-        return bool(self._greenlet.dead)
+        return self._is_over
 
     @property
     def waits(self) -> bool:
@@ -85,6 +91,9 @@ class Work[T]:
 
     def stop(self) -> None:
         """Give the job up where it stands."""
+        if self._is_over:
+            return  # the greenlet may have another job by now
+        self._is_over = True
         self._greenlet.parent = getcurrent()
         self._greenlet.throw()
 
@@ -93,6 +102,7 @@ class Work[T]:
             self._results.append(self._job())
         except Exception as error:
             self._failure = error
+        self._is_over = True
 
     def breathe(self) -> None:
         """Let others go on if the slice has had its time; within the job only."""
@@ -130,6 +140,44 @@ def wait_for[T](awaited: Coroutine[Any, Any, T]) -> T:
     work: Work[Any] = getcurrent().work
     came: T = work.wait_for(awaited)
     return came
+
+
+class _Worker(greenlet):  # type: ignore[misc]
+    """Does one job after the other: the first call of a new one has its stack from the system, and
+    the end of it gives that back.
+    """
+
+    job: Callable[[], None]
+    work: Work[Any] | None = None
+
+    def run(self) -> None:
+        idle = _workers.idle
+        while True:
+            self.job()
+            del self.job
+            self.work = None
+            if len(idle) >= MOST_IDLE:
+                return
+            idle.append(self)
+            self.parent.switch()
+
+
+class _Workers(local):
+    """Those of a thread that have nothing to do."""
+
+    def __init__(self) -> None:
+        self.idle: list[_Worker] = []
+
+
+_workers = _Workers()
+
+
+def _worker(job: Callable[[], None]) -> _Worker:
+    """What will do the job."""
+    idle = _workers.idle
+    worker = idle.pop() if idle else _Worker()
+    worker.job = job
+    return worker
 
 
 def breathe() -> None:

@@ -1,10 +1,12 @@
 """Work goes on slice by slice until it is done, and comes to what it would come to at once."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from greenlet import getcurrent, greenlet
 
-from addon.formats.wire.pace import Work, breathe, can_wait, wait_for, worked
+from addon.formats.wire.pace import MOST_IDLE, Work, breathe, can_wait, wait_for, worked
 
 
 class Clock:
@@ -120,3 +122,60 @@ def test_only_work_can_wait() -> None:
     work = Work(can_wait, Clock().monotonic)
     work.go_on(9)
     assert (work.result(), can_wait()) == (True, False)
+
+
+def worker_of(done: list[int]) -> greenlet:
+    """Do a job in one slice; the greenlet that did it."""
+    work = Work(lambda: (count_to(1, done), getcurrent())[1], Clock().monotonic)
+    assert work.go_on(9)
+    return work.result()
+
+
+def test_one_job_after_the_other_is_done_by_the_same_greenlet() -> None:
+    done: list[int] = []
+    assert worker_of(done) is worker_of(done)
+    assert done == [0, 0]
+
+
+def test_a_job_that_is_done_disturbs_none_that_its_greenlet_does_afterwards() -> None:
+    done: list[int] = []
+    first = Work(lambda: count_to(1, done), Clock().monotonic)
+    assert first.go_on(9)
+    second = Work(lambda: count_to(3, done), Clock().monotonic)
+    second.go_on(1)
+    first.stop()
+    assert first.go_on(9)
+    assert done == [0, 0]
+    assert second.go_on(9)
+    assert done == [0, 0, 1, 2]
+
+
+def test_a_greenlet_whose_job_failed_or_was_stopped_spoils_no_other_job() -> None:
+    done: list[int] = []
+    for _ in range(3):
+        failing = Work(lambda: 1 // 0, Clock().monotonic)
+        assert failing.go_on(9)
+        stopped = Work(lambda: count_to(3, done), Clock().monotonic)
+        stopped.go_on(0)
+        stopped.stop()
+        assert stopped.done
+    unbegun = Work(lambda: count_to(3, done), Clock().monotonic)
+    unbegun.stop()
+    assert done == [0, 0, 0]
+    worker_of(done)
+    assert done == [0, 0, 0, 0]
+
+
+def test_many_jobs_at_once_are_all_done() -> None:
+    works = [Work(lambda: count_to(2, []), Clock().monotonic) for _ in range(3 * MOST_IDLE)]
+    for work in works:
+        work.go_on(0)
+    assert all(work.go_on(9) for work in works)
+
+
+def test_each_thread_has_greenlets_of_its_own() -> None:
+    ours = worker_of([])
+    with ThreadPoolExecutor(1) as thread:
+        theirs = thread.submit(worker_of, []).result()
+    assert theirs is not ours
+    assert worker_of([]) is ours
