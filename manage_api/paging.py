@@ -20,12 +20,12 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.response import Stream
 
 from manage_api.problems import invalid
+from shared.model import LARGEST
 from shared.store.paging import END
 
 __all__ = (
     "CSV",
     "JSONL",
-    "LARGEST",
     "Cursor",
     "FirstDay",
     "LastDay",
@@ -44,9 +44,6 @@ __all__ = (
     "search_page",
     "span_of",
 )
-
-LARGEST = 2**53 - 1
-"""The largest number that JSON readers and the database represent exactly."""
 
 RowId = Annotated[int, PathParameter(ge=1, le=LARGEST)]
 """The id in a path."""

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 __all__ = (
+    "LARGEST",
     "Limits",
     "MirrorWish",
     "Period",
@@ -16,6 +17,9 @@ __all__ = (
     "VirtualKey",
     "fits",
 )
+
+LARGEST = 2**53 - 1
+"""The largest number that JSON readers and the database represent exactly."""
 
 Role = Literal["admin", "user"]
 Scope = Literal["inference", "admin"]

@@ -36,7 +36,6 @@ from manage_api.command.workers import (
     workers_option,
     workers_words,
 )
-from manage_api.domains.settings.export import export_config
 from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.domains.upstreams.probe import probe_all
 from shared.clock import SystemClock
@@ -302,6 +301,9 @@ def export(file: Path | None, with_keys: bool) -> None:
     base = ""
     if config.exists():
         base = config.read_text(encoding="utf-8-sig")
+    # Other commands need not wait for it to be loaded.
+    from manage_api.domains.settings.export import export_config
+
     text = export_config(base, watch.snapshot, watch.sources, with_keys=with_keys)
     if file is None:
         click.echo(text, nl=False)

@@ -23,7 +23,6 @@ from shared.config.watch import Watch
 from shared.errors import ConfigError, StoreError
 from shared.security.secrets import FILE_NAME, SecretError, read_secret
 from shared.store import data_directory, open_engine
-from shared.store.migrations import is_current
 from shared.store.overrides import read_overrides
 from shared.store.sqlite import database_path
 
@@ -137,6 +136,9 @@ async def _findings(*, live: bool, connect_to: str) -> AsyncIterator[Finding]:
 
 def _is_current(path: Path) -> bool:
     """Whether the database may be opened without being changed."""
+    # Other commands need not wait for what applies steps to be loaded.
+    from shared.store.migrations import is_current
+
     try:
         return is_current(path)
     except (dbapi2.Error, StoreError):

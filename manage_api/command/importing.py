@@ -12,10 +12,7 @@ from typing import Any
 
 import click
 import msgspec
-import tomlkit
 from pysqlite3 import dbapi2
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from manage_api.command import report as words
 from manage_api.command.adapter_accounts import FoundAccount, find_accounts
@@ -23,7 +20,6 @@ from manage_api.command.channels import read_channels
 from manage_api.command.foreign import Found
 from manage_api.command.litellm import read_litellm
 from manage_api.command.new_file import write_new
-from manage_api.domains.settings.export import plain
 from shared.clock import SystemClock
 from shared.config.load import load
 from shared.config.schema import Upstream
@@ -188,9 +184,7 @@ def _check_toml(wanted: Wanted) -> Report:
 
 
 def _take_litellm(wanted: Wanted) -> Report:
-    found = _read(
-        wanted.file, YAML(typ="safe", pure=True).load, partial(read_litellm, environ=os.environ)
-    )
+    found = _read(wanted.file, _from_yaml, partial(read_litellm, environ=os.environ))
     return _add_upstreams("a configuration of LiteLLM", found, wanted)
 
 
@@ -203,8 +197,20 @@ def _take_channels(wanted: Wanted) -> Report:
 def _read(file: Path, parse: Callable[[str], Any], read: Callable[[Any], Found]) -> Found:
     try:
         return read(parse(file.read_text("utf-8-sig")))
-    except (ValueError, YAMLError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ThinkbackError(f"Can't take over {file}: {error}.") from error
+
+
+def _from_yaml(text: str) -> Any:
+    """Parse YAML; raises ValueError."""
+    # Other commands need not wait for it to be loaded.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def _add_upstreams(source: str, found: Found, wanted: Wanted) -> Report:
@@ -213,7 +219,7 @@ def _add_upstreams(source: str, found: Found, wanted: Wanted) -> Report:
     if wanted.toml:
         _note(report, found.upstreams)
         if not wanted.dry_run:
-            write_new(wanted.toml, tomlkit.dumps({"upstreams": list(map(plain, found.upstreams))}))
+            write_new(wanted.toml, _as_toml(found.upstreams))
         return report
     snapshot = load(os.environ)
     secret, now = load_secret(data_directory(snapshot.database_url)), SystemClock().now_ms()
@@ -231,6 +237,16 @@ def _add_upstreams(source: str, found: Found, wanted: Wanted) -> Report:
             if not wanted.dry_run:
                 add_upstream(engine, secret, upstream, now)
     return report
+
+
+def _as_toml(upstreams: list[Upstream]) -> str:
+    """Write a configuration of these upstreams."""
+    # Other commands need not wait for it to be loaded.
+    import tomlkit
+
+    from manage_api.domains.settings.export import plain
+
+    return tomlkit.dumps({"upstreams": list(map(plain, upstreams))})
 
 
 def _note(report: Report, upstreams: list[Upstream]) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import argon2
-import httpx
 import msgspec
 
 from manage_api.addresses import local_url, why_taken
@@ -310,6 +309,8 @@ def _who_runs(url: str) -> tuple[int, str] | None:
     """Return pid and URL of the gateway whose sidecar listens at this URL; None: it is none, or
     was started on its own.
     """
+    import httpx  # a start whose address is free need not wait for it to be loaded
+
     try:
         with httpx.Client(trust_env=False, timeout=_ANSWER_SECONDS) as client:
             answer = client.get(f"{url}/healthz").json()

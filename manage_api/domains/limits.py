@@ -5,8 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec.structs import asdict, replace
 
-from manage_api.paging import LARGEST
-from shared.model import Limits, Period, User, VirtualKey
+from shared.model import LARGEST, Limits, Period, User, VirtualKey
 from shared.periods import reset_ms
 from shared.store.ledger import Balance
 

@@ -12,7 +12,6 @@ from manage_api.access.callers import UserRequest
 from manage_api.access.guards import admin_only
 from manage_api.domains.audit.schemas import AuditDetails, AuditItem
 from manage_api.paging import (
-    LARGEST,
     Cursor,
     FirstDay,
     LastDay,
@@ -25,6 +24,7 @@ from manage_api.paging import (
 from manage_api.problems import field_messages
 from manage_api.sidecar import Sidecar
 from manage_api.web.rendering import Pages, page
+from shared.model import LARGEST
 from shared.store.accounts import find_user_id
 from shared.store.audit import AuditFilter, find_record, search
 

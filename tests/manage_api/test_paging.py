@@ -14,7 +14,6 @@ from litestar.exceptions import ValidationException
 from litestar.response import Stream
 
 from manage_api.paging import (
-    LARGEST,
     Page,
     as_csv,
     as_jsonl,
@@ -24,6 +23,7 @@ from manage_api.paging import (
     search_page,
     span_of,
 )
+from shared.model import LARGEST
 
 DAY_MS = 86_400_000
 

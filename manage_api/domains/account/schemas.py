@@ -6,8 +6,7 @@ import msgspec
 
 from manage_api.domains.keys.schemas import KeyView
 from manage_api.domains.users.schemas import Password, UserDetails
-from manage_api.paging import LARGEST
-from shared.model import MirrorWish
+from shared.model import LARGEST, MirrorWish
 
 __all__ = ("CallToken", "CallTokenWish", "Me", "MeChanges", "PasswordChange")
 

@@ -13,8 +13,7 @@ from manage_api.domains.limits import (
     limits_view,
     sent_fields,
 )
-from manage_api.paging import LARGEST
-from shared.model import Scope, VirtualKey
+from shared.model import LARGEST, Scope, VirtualKey
 from shared.store.ledger import Balance
 
 __all__ = ("KeyChanges", "KeySecret", "KeyView", "KeyWithSecret", "NewKey")

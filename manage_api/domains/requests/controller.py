@@ -15,7 +15,6 @@ from manage_api.access.guards import admin_only
 from manage_api.domains.requests.feed import MAX_LISTENERS, Feed
 from manage_api.domains.requests.schemas import Overview, RequestView, UpstreamHealth
 from manage_api.paging import (
-    LARGEST,
     Cursor,
     Limit,
     Page,
@@ -25,6 +24,7 @@ from manage_api.paging import (
     search_page,
 )
 from manage_api.sidecar import Sidecar
+from shared.model import LARGEST
 from shared.store.engine import Engine
 from shared.store.reports import EntryFilter, Outcome, count_running, read_health, recent_entries
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from manage_api.paging import LARGEST
 from shared.config.layers import Source
+from shared.model import LARGEST
 
 __all__ = ("Changes", "SettingView", "Value")
 

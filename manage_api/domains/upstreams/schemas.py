@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from manage_api.paging import LARGEST
+from shared.model import LARGEST
 
 __all__ = (
     "KeyReport",

@@ -21,12 +21,12 @@ from manage_api.domains.upstreams.secrecy import (
     unmask_headers,
     unmask_keys,
 )
-from manage_api.paging import LARGEST
 from manage_api.problems import Conflict, invalid
 from manage_api.sidecar import Sidecar
 from shared.config.layers import upstream_key
 from shared.config.overrides import DatabaseUpstream
 from shared.config.schema import Upstream
+from shared.model import LARGEST
 from shared.security.keys import digest, mask
 from shared.store.key_rests import Resting, resting
 from shared.store.upstreams import (

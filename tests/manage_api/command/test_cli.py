@@ -2,6 +2,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,6 +19,12 @@ from shared.store.upstreams import add_upstream
 from tests.manage_api.command.running import THINKBACK, Command
 from tests.support.provider import StrictProvider
 
+LOADED = """
+import sys
+from manage_api.command import cli
+print(*{"httpx", "litestar", "ruamel.yaml", "sqlite_utils", "tomlkit"} & sys.modules.keys())
+"""
+
 
 @pytest.fixture
 def thinkback(tmp_path: Path) -> Command:
@@ -28,6 +35,13 @@ def thinkback(tmp_path: Path) -> Command:
 def rows(done: CompletedProcess[str]) -> list[dict[str, object]]:
     assert done.returncode == 0, done.stderr
     return [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+
+
+def test_no_command_waits_for_libraries_that_few_need() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert printed.split() == []
 
 
 @pytest.mark.parametrize(
