@@ -48,7 +48,7 @@ class HostileUpstream:
 
     def __init__(self) -> None:
         self.answer: Callable[[], Iterator[bytes]] = lambda: iter([sized(WHOLE)])
-        self.heads: list[bytes] = []
+        self.requests: list[bytes] = []
         self.answering = 0
         """Connections on which a request is being answered."""
 
@@ -69,8 +69,8 @@ class HostileUpstream:
 
     def _talk(self, peer: socket.socket) -> None:
         with suppress(OSError), peer:
-            while head := _read_request(peer):
-                self.heads.append(head)
+            while request := _read_request(peer):
+                self.requests.append(request)
                 self._answer(peer)
 
     def _answer(self, peer: socket.socket) -> None:
@@ -83,6 +83,7 @@ class HostileUpstream:
 
 
 def _read_request(peer: socket.socket) -> bytes:
+    """Head and body; empty when the peer leaves before all of it."""
     received = b""
     while b"\r\n\r\n" not in received:
         if not (more := peer.recv(65536)):
@@ -91,8 +92,10 @@ def _read_request(peer: socket.socket) -> bytes:
     head, _, body = received.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
     while len(body) < length:
-        body += peer.recv(65536)
-    return head
+        if not (more := peer.recv(65536)):
+            return b""
+        body += more
+    return head + body
 
 
 class Attacker:
@@ -111,18 +114,18 @@ class Attacker:
         ]
         return b"\r\n".join(lines) + b"\r\n"
 
-    def request(self, *extra: bytes, stream: bool = False) -> bytes:
+    def request(self, *extra: bytes, stream: bool = False, says: str = "hi") -> bytes:
         body = json.dumps(
-            {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+            {"model": "m", "stream": stream, "messages": [{"role": "user", "content": says}]}
         ).encode()
         return self.head(*extra, b"content-length: %d" % len(body)) + b"\r\n" + body
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.gateway.port), timeout=5)
+        return socket.create_connection(("127.0.0.1", self.gateway.port), timeout=20)
 
     def ask(self, raw: bytes, *, until: bytes = b"\r\n\r\n") -> bytes:
         """What comes back until the connection ends, an answer is whole or `until` was
-        seen; fails after 5 s.
+        seen; fails after 20 s.
         """
         received = b""
         with self.connect() as line, suppress(ConnectionError):
@@ -243,9 +246,9 @@ def malformed(attacker: Attacker) -> Iterator[bytes]:
 
 
 def is_answered_or_cut(attacker: Attacker, raw: bytes) -> bool:
-    """Within 3 s; the sender half-closes, since many of the requests are incomplete."""
+    """Within 8 s, before the time for a head is up; the sender half-closes, since many of the requests are incomplete."""
     with attacker.connect() as line:
-        line.settimeout(3)
+        line.settimeout(8)
         try:
             line.sendall(raw)
             if b"HTTP/1.1" in raw and len(raw) < 2000:
@@ -259,13 +262,13 @@ def is_answered_or_cut(attacker: Attacker, raw: bytes) -> bool:
 
 def test_malformed_requests_are_answered_or_cut_and_reach_nobody(attacker: Attacker) -> None:
     data_plane = attacker.gateway.data_plane()
-    attacker.upstream.heads.clear()
+    attacker.upstream.requests.clear()
     base = data_plane.num_fds()
     corpus = list(malformed(attacker))
     with ThreadPoolExecutor(8) as pool:
         fine = list(pool.map(lambda raw: is_answered_or_cut(attacker, raw), corpus))
     assert [raw for raw, good in zip(corpus, fine, strict=True) if not good] == []
-    assert attacker.upstream.heads == []
+    assert attacker.upstream.requests == []
     assert attacker.is_well()
     assert eventually(lambda: data_plane.num_fds() <= base + 3)
 
@@ -407,7 +410,7 @@ def test_clients_that_leave_anywhere_are_settled_exactly_once(anywhere: Attacker
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda seed: leave(anywhere, seed), range(LEAVERS)))
     assert eventually(
-        lambda: anywhere.lines() - lines >= LEAVERS and anywhere.upstream.answering == 0, 10
+        lambda: anywhere.lines() - lines >= LEAVERS and anywhere.upstream.answering == 0, 30
     )
     assert anywhere.lines() - lines == LEAVERS
     # Connections are kept that were made for those who had left by then.
@@ -417,22 +420,19 @@ def test_clients_that_leave_anywhere_are_settled_exactly_once(anywhere: Attacker
 
 def test_a_client_that_floods_its_own_stream_is_cut_and_settled_once(anywhere: Attacker) -> None:
     anywhere.upstream.answer = lambda: (piece for piece in [STREAM, *[chunk(EVENT)] * 100_000])
-    data_plane, lines, tries = (
-        anywhere.gateway.data_plane(),
-        anywhere.lines(),
-        len(anywhere.upstream.heads),
-    )
+    data_plane, lines = anywhere.gateway.data_plane(), anywhere.lines()
     fds = data_plane.num_fds()
     for _ in range(FLOODS):
         with anywhere.connect() as line, suppress(OSError):
-            line.sendall(anywhere.request(stream=True))
+            line.sendall(anywhere.request(stream=True, says="flood"))
             line.recv(10)
             line.sendall(HEALTH * 20_000)
     assert eventually(
-        lambda: anywhere.lines() - lines >= FLOODS and anywhere.upstream.answering == 0, 10
+        lambda: anywhere.lines() - lines >= FLOODS and anywhere.upstream.answering == 0, 30
     )
     assert anywhere.lines() - lines == FLOODS
-    assert eventually(lambda: len(anywhere.upstream.heads) - tries == FLOODS)
+    # Requests of clients that left earlier may still be coming.
+    assert sum(b"flood" in request for request in anywhere.upstream.requests) == FLOODS
     assert eventually(lambda: data_plane.num_fds() <= fds + 3)
     assert anywhere.is_well()
 
@@ -468,9 +468,9 @@ def test_a_data_plane_that_is_told_twice_to_end_ends_its_streams_and_another_ser
         data_plane.send_signal(signal.SIGTERM)
         assert eventually(lambda: mortal.gateway.data_plane() != data_plane)
         data_plane.send_signal(signal.SIGTERM)
-        data_plane.wait(5)
+        data_plane.wait(20)
     assert eventually(lambda: mortal.lines() == 10)
-    assert eventually(lambda: answers(mortal), 10)
+    assert eventually(lambda: answers(mortal), 30)
 
 
 def slow_and_long() -> Iterator[bytes]:
