@@ -69,7 +69,7 @@ harden: .venv/.installed-fuzz ## Measure what is promised on a public address, o
 
 harden-long: .venv/.installed-fuzz ## The same at full scale, with all kills and every coding agent: hours
 	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
-	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py tests/properties/test_carriers.py tests/deploy/test_first_steps.py
+	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_conversations.py tests/e2e/test_carriers.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py tests/properties/test_carriers.py tests/deploy/test_first_steps.py
 
 coverage: .venv/.installed-dev ## Measure which branches the tests take and which faults they notice, in a quarter of an hour
 	@.venv/bin/python -m tests.harden $(WRITE) covered mutated

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_responses import ResponsesClient
+from tests.harden.figure import at_scale
 from tests.support.carriers import CARRIERS, CarrierProvider
 from tests.support.client import CLIENTS, Conversation, sdk
 from tests.support.gateway import Gateway, upstream_table
 from tests.support.turns import Json
 
-TURNS = 30
+TURNS = at_scale(15, 30)
 KEPT: dict[str, Json] = {
     "minimax": {"reasoning_split": True},
     "cerebras-glm": {"clear_thinking": False},
@@ -78,33 +79,28 @@ def test_a_streamed_conversation_that_drops_everything_is_never_refused(
     talk.run(TURNS)
     assert provider.rejections == []
     assert [one.status for one in provider.requests] == [200] * TURNS
+    assert_what_came_before_is_the_same(provider)
 
 
-def test_so_is_one_that_is_not_streamed(talk: Conversation, provider: CarrierProvider) -> None:
-    talk.run(6, streamed=False)
-    talk.run(6)
-    assert provider.rejections == []
-
-
-def test_the_client_never_sees_reasoning_as_content(
+def test_nor_is_one_that_is_streamed_at_times_and_its_client_never_sees_reasoning_as_content(
     talk: Conversation, provider: CarrierProvider
 ) -> None:
-    for turn in range(12):
-        said = talk.step(streamed=bool(turn % 2)).text
+    for streamed in (*[False] * 6, *[True, False] * 3):
+        said = talk.step(streamed=streamed).text
         assert said == provider.ledger.issued[-1].text.lstrip()
+    assert provider.rejections == []
+    assert_what_came_before_is_the_same(provider)
 
 
 def test_what_was_sent_once_is_sent_again(talk: Conversation, provider: CarrierProvider) -> None:
     talk.run(6)
-    for _ in range(10):
+    for _ in range(3):
         talk.ask()
-    assert len({one.body for one in provider.requests[-10:]}) == 1
+    assert len({one.body for one in provider.requests[-3:]}) == 1
 
 
-def test_what_came_before_stays_byte_for_byte(
-    talk: Conversation, provider: CarrierProvider
-) -> None:
-    talk.run(10)
+def assert_what_came_before_is_the_same(provider: CarrierProvider) -> None:
+    """To the byte, in each request."""
     sent = [body["messages"] for body in provider.bodies()]
     assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(sent))
 

@@ -7,6 +7,7 @@ import pytest
 from openai import OpenAI
 
 from tests.e2e.estate import Estate
+from tests.harden.figure import at_scale
 from tests.support.client import CLIENTS, Conversation, Habits, sdk
 from tests.support.gateway import Gateway, Served
 from tests.support.provider import StrictProvider
@@ -14,6 +15,10 @@ from tests.support.turns import AlikeMaker
 
 MODEL = "deepseek-v4-pro"
 TURNS = 40
+KILLS = at_scale(4, 8)
+ALIKE = at_scale(12, TURNS)
+"""Turns of each conversation that looks like the others."""
+
 both_ways = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
 
 
@@ -31,10 +36,10 @@ def test_a_gateway_killed_every_five_turns_forgets_nothing(fresh: Served[StrictP
     gateway, provider = fresh
     with sdk(gateway.base_url, gateway.new_user("ada")) as client:
         conversation = Conversation(client, MODEL)
-        for turn in range(TURNS):
-            conversation.step(streamed=turn % 3 != 2)
-            if turn % 5 == 4:
+        for turn in range(5 * KILLS + 5):
+            if turn and turn % 5 == 0:
                 gateway.restart()
+            conversation.step(streamed=turn % 3 != 2)
     assert not provider.rejections
     assert not conversation.crossed(provider.requests)
 
@@ -47,7 +52,7 @@ def test_parallel_conversations_that_look_alike_never_cross(
     def converse(number: int) -> Conversation:
         with sdk(gateway.base_url, key) as client:
             conversation = Conversation(client, MODEL, marker=f"parallel {number}")
-            conversation.run(TURNS, streamed=number % 4 != 3)
+            conversation.run(ALIKE, streamed=number % 4 != 3)
             return conversation
 
     with ThreadPoolExecutor(32) as threads:
