@@ -85,6 +85,7 @@ class Injector:
 
 
 def _codes(paths: tuple[str, ...]) -> Iterator[CodeType]:
+    gc.unfreeze()  # what is frozen is not told
     for thing in gc.get_objects():
         if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(paths):
             yield from _within(thing.__code__)
