@@ -24,10 +24,10 @@ from shared.store.reports import (
     EntryFilter,
     Outcome,
     count_running,
-    read_health,
     recent_entries,
     running_exchanges,
 )
+from shared.store.upstream_health import read_health
 
 __all__ = ("OverviewPages",)
 

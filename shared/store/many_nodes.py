@@ -4,7 +4,14 @@ released.
 
 from sqlite_utils import Database
 
-__all__ = ("breaks_earlier_programs", "tended", "turn_changes", "versions")
+__all__ = (
+    "breaks_earlier_programs",
+    "processes",
+    "shared_limits",
+    "tended",
+    "turn_changes",
+    "versions",
+)
 
 
 def versions(db: Database) -> None:
@@ -44,3 +51,35 @@ def turn_changes(db: Database) -> None:
     db.execute("""
         CREATE INDEX recall_turns_changed_at ON recall_turns (changed_at) WHERE changed_at > 0
     """)
+
+
+def processes(db: Database) -> None:
+    """Tell the processes apart that are nodes."""
+    # `worker` is the name of one of several processes that share a port; empty for one alone.
+    for column in ("host TEXT", "pid INTEGER", "worker TEXT"):
+        default = "0" if "INTEGER" in column else "''"
+        db.execute(f"ALTER TABLE nodes ADD COLUMN {column} NOT NULL DEFAULT {default}")
+
+
+def shared_limits(db: Database) -> None:
+    """Have all nodes see what requests take of their callers' limits."""
+    # How long a bucket takes until it is full, from a time on: both in microseconds.
+    db.execute("""
+        CREATE TABLE rates (
+            subject TEXT NOT NULL,
+            rate TEXT NOT NULL CHECK (rate IN ('requests', 'tokens', 'attempts')),
+            debt INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            PRIMARY KEY (subject, rate)
+        ) STRICT, WITHOUT ROWID
+    """)
+    # Requests that run and are not, or not yet, in the books.
+    db.execute("""
+        CREATE TABLE tickets (
+            ticket TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            node TEXT NOT NULL,
+            PRIMARY KEY (ticket, subject)
+        ) STRICT, WITHOUT ROWID
+    """)
+    db.execute("CREATE INDEX tickets_subject ON tickets (subject)")

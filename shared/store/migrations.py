@@ -12,7 +12,13 @@ from sqlite_utils import Database, Migrations
 
 from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
-from shared.store.many_nodes import tended, turn_changes, versions
+from shared.store.many_nodes import (
+    processes,
+    shared_limits,
+    tended,
+    turn_changes,
+    versions,
+)
 from shared.store.sqlite import connect
 from shared.store.steps import FIND_BREAKING, PATIENCE_MS, refused_step
 
@@ -430,38 +436,8 @@ def folded_names(db: Database) -> None:
 
 MIGRATIONS()(tended)
 MIGRATIONS()(turn_changes)
-
-
-@MIGRATIONS()
-def processes(db: Database) -> None:
-    # `worker` is the name of one of several processes that share a port; empty for one alone.
-    for column in ("host TEXT", "pid INTEGER", "worker TEXT"):
-        default = "0" if "INTEGER" in column else "''"
-        db.execute(f"ALTER TABLE nodes ADD COLUMN {column} NOT NULL DEFAULT {default}")
-
-
-@MIGRATIONS()
-def shared_limits(db: Database) -> None:
-    # How long a bucket takes until it is full, from a time on: both in microseconds.
-    db.execute("""
-        CREATE TABLE rates (
-            subject TEXT NOT NULL,
-            rate TEXT NOT NULL CHECK (rate IN ('requests', 'tokens', 'attempts')),
-            debt INTEGER NOT NULL,
-            at INTEGER NOT NULL,
-            PRIMARY KEY (subject, rate)
-        ) STRICT, WITHOUT ROWID
-    """)
-    # Requests that run and are not, or not yet, in the books.
-    db.execute("""
-        CREATE TABLE tickets (
-            ticket TEXT NOT NULL,
-            subject TEXT NOT NULL,
-            node TEXT NOT NULL,
-            PRIMARY KEY (ticket, subject)
-        ) STRICT, WITHOUT ROWID
-    """)
-    db.execute("CREATE INDEX tickets_subject ON tickets (subject)")
+MIGRATIONS()(processes)
+MIGRATIONS()(shared_limits)
 
 
 def migrate(path: Path) -> None:

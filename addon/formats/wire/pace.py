@@ -10,7 +10,6 @@ call that takes a while.
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from math import inf
-from threading import local
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -151,7 +150,7 @@ class _Worker(greenlet):  # type: ignore[misc]
     work: Work[Any] | None = None
 
     def run(self) -> None:
-        idle = _workers.idle
+        idle = _idle()
         while True:
             self.job()
             del self.job
@@ -162,19 +161,20 @@ class _Worker(greenlet):  # type: ignore[misc]
             self.parent.switch()
 
 
-class _Workers(local):
-    """Those of a thread that have nothing to do."""
-
-    def __init__(self) -> None:
-        self.idle: list[_Worker] = []
-
-
-_workers = _Workers()
+def _idle() -> list[_Worker]:
+    """Those of this thread that have nothing to do: a greenlet stays in the thread it began in."""
+    root = getcurrent()
+    while root.parent is not None:
+        root = root.parent
+    if not hasattr(root, "idle"):
+        root.idle = []
+    idle: list[_Worker] = root.idle
+    return idle
 
 
 def _worker(job: Callable[[], None]) -> _Worker:
     """What will do the job."""
-    idle = _workers.idle
+    idle = _idle()
     worker = idle.pop() if idle else _Worker()
     worker.job = job
     return worker

@@ -26,7 +26,8 @@ from manage_api.paging import (
 from manage_api.sidecar import Sidecar
 from shared.model import LARGEST
 from shared.store.engine import Engine
-from shared.store.reports import EntryFilter, Outcome, count_running, read_health, recent_entries
+from shared.store.reports import EntryFilter, Outcome, count_running, recent_entries
+from shared.store.upstream_health import read_health
 
 __all__ = ("MyRequestsController", "RequestsController")
 

@@ -6,7 +6,8 @@ import msgspec
 
 from manage_api.domains.usage.schemas import Usage
 from shared.store.ledger import Entry
-from shared.store.reports import Health, Try, TurnNote, read_details
+from shared.store.reports import Try, TurnNote, read_details
+from shared.store.upstream_health import Health
 
 __all__ = ("ConversationView", "Overview", "RequestView", "UpstreamHealth")
 
