@@ -5,9 +5,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from addon.formats.neutral.problem import RequestError
 from addon.ledger.meter import Meter, Opened
-from shared.errors import Busy
 from shared.model import Principal
 from shared.store.engine import Engine
 from shared.store.ledger import DEAD_AFTER_MS
@@ -16,7 +14,6 @@ from shared.store.sqlite import SqliteEngine
 from tests.addon.desk import Desk
 from tests.addon.ledger.test_meter import BODY, balance, begun, caller, known, opened, settle
 from tests.addon.recall.chat import StoppedClock
-from tests.shared.store.interleaving import POINTS, Interrupted
 
 
 @pytest.fixture
@@ -40,30 +37,6 @@ def open_at(desk: Desk, meter: Meter, principal: Principal, exchange: str) -> Op
         size=BODY,
         max_tokens=50,
     )
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_5_two_nodes_reserve_no_more_than_the_quota(desk: Desk, beside: Engine, point: int) -> None:
-    granted: list[str] = []
-    both = caller(quota_tokens=299)
-
-    def reserve(meter: Meter, one: Opened) -> None:
-        try:
-            meter.reserve(one)
-        except RequestError:
-            return
-        if not one.reserved:
-            raise Busy
-        granted.append(one.entry.exchange)
-
-    other = node(desk, beside, "node-2")
-    its = open_at(desk, other, both, "x2")
-    interrupted = Interrupted(desk.memory.engine, point, lambda: reserve(other, its))
-    first = node(desk, interrupted, "node-1")
-    reserve(first, open_at(desk, first, both, "x1"))
-    interrupted.end()
-    assert len(granted) == 1
-    assert balance(desk).reserved_tokens == 150
 
 
 def test_4_what_a_node_no_longer_runs_is_not_held_for_it(desk: Desk, beside: Engine) -> None:

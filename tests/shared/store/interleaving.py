@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shared.clock import Clock
 from shared.errors import Busy
 from shared.store.engine import (
     NO_PARAMS,
@@ -16,10 +17,7 @@ from shared.store.engine import (
     apply_change,
 )
 
-__all__ = ("POINTS", "Interrupted")
-
-POINTS = range(9)
-"""Before which statement of a transaction the other node comes; the longest has eight."""
+__all__ = ("Interrupted",)
 
 
 class Interrupted:
@@ -29,10 +27,23 @@ class Interrupted:
     sees to that. What it does must not wait by itself.
     """
 
-    def __init__(self, engine: Engine, point: int, other: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        point: int = 0,
+        other: Callable[[], object] | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        """`clock`: what all nodes go by, in place of the database's."""
         self._engine = engine
+        self.now_ms = (clock or engine).now_ms
+        self.interrupt(point, other)
+
+    def interrupt(self, point: int, other: Callable[[], object] | None) -> None:
+        """Have the other node do this in the next transaction."""
         self._left = point
-        self._other: Callable[[], object] | None = other
+        self._other = other
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from addon.formats.neutral.problem import RequestError
 from shared.errors import Busy
 from shared.store.accounts import LastAdmin, create_user, list_users, set_disabled
 from shared.store.bootstrap import FirstAccount, ensure_admin
@@ -14,11 +15,16 @@ from shared.store.engine import Change, Engine
 from shared.store.ledger import balance_of, exchange_name, settle
 from shared.store.nodes import beat
 from shared.store.reports import EntryFilter, entries_after, newest_entry
-from tests.shared.store.interleaving import POINTS, Interrupted
+from tests.addon.recall.chat import StoppedClock
+from tests.properties.test_two_nodes import RESERVED, Node
+from tests.shared.store.interleaving import Interrupted
 from tests.shared.store.test_ledger import NOON, entry, ledger, opening, spent
 from tests.shared.store.test_nodes import lose
 
-at_each_point = pytest.mark.parametrize("point", POINTS)
+
+def before_each_of(statements: int) -> pytest.MarkDecorator:
+    """The other node comes before each statement of a transaction, and after its last."""
+    return pytest.mark.parametrize("point", range(statements + 1))
 
 
 def write(engine: Engine, change: Change, exchange: str) -> None:
@@ -36,7 +42,7 @@ def both(
     interrupted.end()
 
 
-@at_each_point
+@before_each_of(5)
 def test_1_an_exchange_that_two_nodes_settle_counts_once(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -55,7 +61,7 @@ def test_1_an_exchange_that_two_nodes_settle_counts_once(
     assert (conversation.requests, conversation.prompt_tokens) == (1, 100)
 
 
-@at_each_point
+@before_each_of(5)
 def test_2_answers_of_one_conversation_that_end_at_once_are_all_in_its_sums(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -99,7 +105,7 @@ def test_3_an_entry_that_is_committed_after_one_with_a_higher_number_is_found(
     assert new(0, {5}) == [first, last - 2]
 
 
-@at_each_point
+@before_each_of(5)
 @pytest.mark.parametrize("opens_first", [True, False])
 def test_4_nothing_stays_reserved_that_is_opened_beside_its_settlement(
     engine: Engine, beside: Engine, point: int, opens_first: bool
@@ -118,7 +124,34 @@ def test_4_nothing_stays_reserved_that_is_opened_beside_its_settlement(
     assert balance_of(engine, "user:7", "day", NOON).reserved_tokens == 0
 
 
-@at_each_point
+@before_each_of(3)
+def test_5_two_nodes_reserve_no_more_than_the_quota(
+    engine: Engine, database: str, point: int
+) -> None:
+    clock, granted = StoppedClock(), []
+    nodes = [Node(database, name, clock) for name in ("a", "b")]
+
+    def reserve(node: Node) -> None:
+        opened = node.open(f"of {node.name}", clock.ms, quota_tokens=2 * RESERVED - 1)
+        try:
+            node.meter.reserve(opened)
+        except RequestError:
+            return
+        if not opened.reserved:
+            raise Busy
+        granted.append(opened)
+
+    one, other = nodes
+    one.engine.interrupt(point, lambda: reserve(other))
+    reserve(one)
+    one.engine.end()
+    assert len(granted) == 1
+    assert balance_of(engine, "user:7", "day", clock.ms).reserved_tokens == RESERVED
+    for node in nodes:
+        node.engine.close()
+
+
+@before_each_of(4)
 def test_6_of_programs_that_start_together_one_makes_the_first_account(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -132,7 +165,7 @@ def test_6_of_programs_that_start_together_one_makes_the_first_account(
     assert [user.username for user in list_users(engine)] == ["admin"]
 
 
-@at_each_point
+@before_each_of(4)
 def test_7_of_admins_that_disable_each_other_one_stays(
     engine: Engine, beside: Engine, point: int
 ) -> None:
@@ -160,7 +193,7 @@ def test_7_of_admins_that_disable_each_other_one_stays(
     assert [user.id for user in list_users(engine) if not user.disabled] == refused
 
 
-@at_each_point
+@before_each_of(11)
 def test_16_what_a_node_says_late_takes_the_place_of_what_was_guessed(
     engine: Engine, beside: Engine, point: int
 ) -> None:
