@@ -21,7 +21,8 @@ __all__ = ("Interrupted",)
 
 
 class Interrupted:
-    """An engine in whose transaction another node does something before the `point`-th statement.
+    """An engine in whose transaction another node does something before the `point`-th statement,
+    or before the commit that follows the last.
 
     Where the database has the other node wait, it comes when the transaction is over: `end`
     sees to that. What it does must not wait by itself.
@@ -49,9 +50,12 @@ class Interrupted:
         return getattr(self._engine, name)
 
     def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
-        return self._engine.transact(
-            lambda transaction: work(_Interrupted(transaction, self)), alone=alone, wait=wait
-        )
+        def whole(transaction: Transaction) -> T:
+            result = work(_Interrupted(transaction, self))
+            self.step()
+            return result
+
+        return self._engine.transact(whole, alone=alone, wait=wait)
 
     def write_first(self, change: Change, **options: Any) -> Pending | None:
         return self._engine.write_first([self._interrupted(change)], **options)
@@ -63,7 +67,7 @@ class Interrupted:
         return self._engine.try_write([self._interrupted(change)], **options)
 
     def step(self) -> None:
-        """A statement is about to run."""
+        """A statement is about to run, or the commit."""
         if self._left == 0:
             try:
                 self._interrupt()
@@ -86,7 +90,11 @@ class Interrupted:
             raise
 
     def _interrupted(self, change: Change) -> Work[None]:
-        return lambda transaction: apply_change(_Interrupted(transaction, self), change)
+        def whole(transaction: Transaction) -> None:
+            apply_change(_Interrupted(transaction, self), change)
+            self.step()
+
+        return whole
 
 
 class _Interrupted:
