@@ -32,9 +32,10 @@ from shared.errors import StoreError
 from shared.lifeline import worker
 from shared.log import configure
 from shared.model import User, VirtualKey
-from shared.security.secrets import derive, load_retired, load_secret
-from shared.store import data_directory, open_engine
+from shared.security.secrets import derive
+from shared.store import open_engine
 from shared.store.engine import Engine
+from shared.store.installation import installation_secrets
 from shared.store.ledger import note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
 from shared.store.nodes import Process
@@ -65,8 +66,7 @@ class Node:
         self.engine = awaited(open_store(database, self.clock))
         self._known_keys = KnownKeys(self._read_key, self._accounts_version)
         self._room = room_for_turns(database)
-        directory = data_directory(database)
-        self._secret, retired = load_secret(directory), load_retired(directory)
+        self._secret, retired = installation_secrets(self.engine, database)
         self._configuration = LiveConfiguration(
             watch,
             self._overrides_version,

@@ -57,8 +57,8 @@ from shared.clock import Clock, SystemClock
 from shared.config.watch import Watch
 from shared.errors import StoreError
 from shared.lifeline import Lifeline
-from shared.security.secrets import load_secret
-from shared.store import data_directory, open_engine
+from shared.store import open_engine
+from shared.store.installation import installation_secret
 
 __all__ = ("create_app",)
 
@@ -153,7 +153,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
     state = app.state
     url = state.watch.snapshot.database_url
     with closing(open_engine(url)) as store:
-        secret = load_secret(data_directory(url))
+        secret = installation_secret(store, url)
         state.sidecar = Sidecar(store=store, watch=state.watch, secret=secret, clock=state.clock)
         state.feed = Feed(state.sidecar, state.leaving)
         async with asyncio.TaskGroup() as group:

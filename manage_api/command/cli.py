@@ -36,7 +36,7 @@ from manage_api.command.workers import (
     workers_option,
     workers_words,
 )
-from manage_api.domains.system.backup import back_up, secret_beside
+from manage_api.domains.system.backup import back_up, refuse_server, secret_beside
 from manage_api.domains.upstreams.probe import probe_all
 from shared.clock import SystemClock
 from shared.config.dotenv import read_env_file
@@ -46,8 +46,8 @@ from shared.config.places import env_file, places
 from shared.config.schema import Snapshot
 from shared.config.watch import Watch
 from shared.errors import ConfigError, ThinkbackError
-from shared.security.secrets import load_secret
 from shared.store import data_directory
+from shared.store.installation import installation_secret
 from shared.store.overrides import read_overrides
 
 __all__ = ("main",)
@@ -238,8 +238,9 @@ def backup(file: Path, without_secret: bool) -> None:
     """Copy the database to a new FILE, even while the gateway runs, and its secret beside it."""
     secret = None
     with open_store() as store:
+        refuse_server(store)
         if not without_secret:
-            secret = load_secret(_directory())
+            secret = installation_secret(store, _database_url())
         [(size,)] = store.read(_SIZE)
         with growing(file, size, "Copying"):
             back_up(store, file, secret)
@@ -295,7 +296,7 @@ def export(file: Path | None, with_keys: bool) -> None:
     """Write config.toml plus the settings made in the web pages to FILE, or to the terminal."""
     watch = Watch(os.environ)
     with open_store() as store:
-        secret = load_secret(data_directory(watch.snapshot.database_url))
+        secret = installation_secret(store, watch.snapshot.database_url)
         watch.override(read_overrides(store, secret))
     config = Path(watch.snapshot.config_path)
     base = ""
@@ -332,7 +333,11 @@ def _daemon() -> Daemon:
 
 def _directory() -> Path:
     """Return the data directory."""
-    return data_directory(os.environ.get("DATABASE_URL") or Snapshot().database_url)
+    return data_directory(_database_url())
+
+
+def _database_url() -> str:
+    return os.environ.get("DATABASE_URL") or Snapshot().database_url
 
 
 def _programs(snapshot: Snapshot) -> dict[str, str]:

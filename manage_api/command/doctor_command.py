@@ -22,7 +22,8 @@ from shared.config.mitm import find_mitm, load_safe_mitm
 from shared.config.watch import Watch
 from shared.errors import ConfigError, StoreError
 from shared.security.secrets import FILE_NAME, SecretError, read_secret
-from shared.store import data_directory, open_engine
+from shared.store import data_directory, is_postgres, open_engine
+from shared.store.installation import installation_secret
 from shared.store.overrides import read_overrides
 from shared.store.sqlite import database_path
 
@@ -40,6 +41,8 @@ _DATABASE_REMEDY = (
     "Install the version that made it, set DATABASE_URL to the right file, or restore a backup "
     "(thinkback restore)."
 )
+
+_SERVER_REMEDY = "See that the server runs, and that DATABASE_URL names it and a user of it."
 
 
 @click.command()
@@ -86,32 +89,21 @@ async def _findings(*, live: bool, connect_to: str) -> AsyncIterator[Finding]:
         seen, _, remedy = reason.partition(". Set ")
         yield fault("configuration", f"{seen}.", f"Set {remedy}")
     url = snapshot.database_url
-    try:
-        exists = database_path(url).exists()
-        secret = read_secret(data_directory(url) / FILE_NAME) if exists else b""
-    except (SecretError, StoreError) as error:
-        yield fault("files", str(error), _KEY_FILE_REMEDY)
-        return
-    if not exists:
-        yield warning(
-            "database",
-            f"There is no database {database_path(url)} yet.",
-            "Start Thinkback, which makes it, or set DATABASE_URL or DATA_DIR to where it is.",
-        )
-        return
-    if not _is_current(database_path(url)):
-        yield warning(
-            "database",
-            "The database is of an earlier version of Thinkback.",
-            "Restart Thinkback, which brings it up to date, then run the doctor again.",
-        )
+    if not is_postgres(url) and (finding := _unfit(url)):
+        yield finding
         return
     try:
         store = open_engine(url)
     except StoreError as error:
-        yield fault("database", str(error), _DATABASE_REMEDY)
+        remedy = _SERVER_REMEDY if is_postgres(url) else _DATABASE_REMEDY
+        yield fault("database", str(error), remedy)
         return
     with closing(store):
+        try:
+            secret = installation_secret(store, url)
+        except SecretError as error:
+            yield fault("secret", str(error), "Set it where DATABASE_URL is set.")
+            return
         watch = Watch(with_tunnel_file(os.environ, url))
         try:
             watch.override(read_overrides(store, secret))
@@ -132,6 +124,29 @@ async def _findings(*, live: bool, connect_to: str) -> AsyncIterator[Finding]:
 
         async for finding in examine(installation, watch.problems):
             yield finding
+
+
+def _unfit(url: str) -> Finding | None:
+    """Why a database file is not to be opened, as that would make or change it."""
+    try:
+        path = database_path(url)
+        if path.exists():
+            read_secret(data_directory(url) / FILE_NAME)
+    except (SecretError, StoreError) as error:
+        return fault("files", str(error), _KEY_FILE_REMEDY)
+    if not path.exists():
+        return warning(
+            "database",
+            f"There is no database {path} yet.",
+            "Start Thinkback, which makes it, or set DATABASE_URL or DATA_DIR to where it is.",
+        )
+    if not _is_current(path):
+        return warning(
+            "database",
+            "The database is of an earlier version of Thinkback.",
+            "Restart Thinkback, which brings it up to date, then run the doctor again.",
+        )
+    return None
 
 
 def _is_current(path: Path) -> bool:

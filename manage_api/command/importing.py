@@ -25,11 +25,11 @@ from shared.config.load import load
 from shared.config.schema import Upstream
 from shared.errors import ThinkbackError
 from shared.security.keys import digest, mask, suffix
-from shared.security.secrets import load_secret
-from shared.store import data_directory, open_engine
+from shared.store import open_engine
 from shared.store.accounts import NameTaken, find_user_by_name, insert_user
 from shared.store.bootstrap import FirstAccount, ensure_admin
 from shared.store.engine import Engine, Transaction
+from shared.store.installation import installation_secret
 from shared.store.upstreams import add_upstream, list_upstreams
 from shared.store.versions import change_topic
 from shared.store.virtual_keys import insert_key
@@ -222,8 +222,9 @@ def _add_upstreams(source: str, found: Found, wanted: Wanted) -> Report:
             write_new(wanted.toml, _as_toml(found.upstreams))
         return report
     snapshot = load(os.environ)
-    secret, now = load_secret(data_directory(snapshot.database_url)), SystemClock().now_ms()
+    now = SystemClock().now_ms()
     with open_store() as engine:
+        secret = installation_secret(engine, snapshot.database_url)
         known = {each.name.casefold() for each in snapshot.upstreams}
         known |= {row.name.casefold() for row in list_upstreams(engine, secret)}
         for upstream in found.upstreams:

@@ -32,11 +32,11 @@ from shared.config.overrides import Overrides
 from shared.config.passed import Passed, passing
 from shared.config.schema import Snapshot
 from shared.errors import ThinkbackError
-from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import admins_to_change_password
 from shared.store.bootstrap import FirstAccount, ensure_admin, ensure_key
 from shared.store.engine import Engine
+from shared.store.installation import installation_secret
 from shared.store.overrides import read_overrides
 from shared.store.upstream_models import listed_models
 
@@ -115,7 +115,7 @@ def prepare(
         if snapshot.auth_token:
             ensure_key(engine, snapshot.auth_token, now=now)
         database_url = snapshot.database_url
-        overrides = read_overrides(engine, load_secret(data_directory(database_url)))
+        overrides = read_overrides(engine, installation_secret(engine, database_url))
         snapshot = load(with_tunnel_file(environ, database_url), overrides)
         if client or snapshot.server.is_exposed:
             refuse_well_known_passwords(engine)

@@ -8,8 +8,7 @@ import msgspec
 from manage_api.command.importing import open_store
 from shared.config.watch import Watch
 from shared.routes import model_owners
-from shared.security.secrets import load_secret
-from shared.store import data_directory
+from shared.store.installation import installation_secret
 from shared.store.overrides import read_overrides
 from shared.store.upstream_models import listed_models
 
@@ -39,7 +38,7 @@ def _owners() -> dict[str, str]:
     """The models, each with the first upstream that has it."""
     watch = Watch(os.environ)
     with open_store() as store:
-        secret = load_secret(data_directory(watch.snapshot.database_url))
+        secret = installation_secret(store, watch.snapshot.database_url)
         watch.override(read_overrides(store, secret))
         upstreams = watch.snapshot.upstreams
         return model_owners(upstreams, listed_models(store, upstreams))

@@ -16,6 +16,7 @@ from manage_api.domains.doctor.configuration import models_by_profile
 from manage_api.domains.system.risks import risks, unresolved
 from manage_api.domains.upstreams.probe import fault_of
 from manage_api.domains.upstreams.schemas import UpstreamReport
+from shared.config.address import without_password
 from shared.config.schema import Snapshot, Upstream
 from shared.routes import known_models
 from shared.security.keys import mask
@@ -157,7 +158,7 @@ def checked(snapshot: Snapshot, tried: Mapping[str, UpstreamReport] = _UNTRIED) 
     """
     rows = {
         "Configuration": snapshot.config_path,
-        "Database": snapshot.database_url,
+        "Database": without_password(snapshot.database_url),
         "Listens on": snapshot.server.listen_addr,
         "Sidecar": snapshot.server.admin_addr,
         "Base URL": base_url(snapshot),
@@ -176,7 +177,7 @@ def checked_fields(
     """Return for programs what `checked` tells people."""
     return {
         "configuration": snapshot.config_path,
-        "database": snapshot.database_url,
+        "database": without_password(snapshot.database_url),
         "listen_addr": snapshot.server.listen_addr,
         "admin_addr": snapshot.server.admin_addr,
         "base_url": base_url(snapshot),

@@ -325,7 +325,9 @@ def _checkpoint(database_url: str) -> None:
     """Move the write-ahead log into the database, as closing the last connection does: a copy
     of the one file is then a copy of all.
     """
-    from shared.store import open_engine  # at the end, so that it was not there all the time
+    from shared.store import is_postgres, open_engine  # at the end: it was not there all the time
 
+    if is_postgres(database_url):
+        return
     with suppress(StoreError):  # it can't be opened now: the log stays beside it
         open_engine(database_url).close()

@@ -11,7 +11,7 @@ from pysqlite3 import dbapi2
 from manage_api.domains.system.backup import secret_beside
 from shared.errors import ThinkbackError
 from shared.security.secrets import FILE_NAME, load_secret, read_secret, write_secret
-from shared.store import data_directory, open_engine
+from shared.store import data_directory, is_postgres, open_engine
 from shared.store.sqlite import database_path
 from shared.store.upstreams import list_upstreams
 
@@ -56,7 +56,12 @@ def restore(backup: Path, database_url: str, *, secret_file: Path | None, stamp:
 
 
 def copied_to(database_url: str) -> Path:
-    """The file that a backup is copied to first."""
+    """The file that a backup is copied to first. Raises RestoreError where there is none."""
+    if is_postgres(database_url):
+        raise RestoreError(
+            "A PostgreSQL database is restored by PostgreSQL's own programs: run pg_restore "
+            "--clean with the DATABASE_URL."
+        )
     database = database_path(database_url)
     return database.with_name(f"{database.name}.restoring")
 

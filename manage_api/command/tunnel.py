@@ -27,8 +27,8 @@ from shared.config.schema import Snapshot
 from shared.config.tunnel import TUNNEL_FILE, Announcement
 from shared.config.watch import Watch
 from shared.errors import StoreError
-from shared.security.secrets import load_secret
 from shared.store import data_directory, open_engine
+from shared.store.installation import installation_secret
 from shared.store.overrides import read_overrides
 from shared.store.upstream_models import listed_models
 
@@ -198,7 +198,7 @@ def reopen_tunnel(
 ) -> Tunnel:
     """Return the same where all that is known of the client are its members."""
     with closing(open_engine(database_url)) as engine:
-        overrides = read_overrides(engine, load_secret(data_directory(database_url)))
+        overrides = read_overrides(engine, installation_secret(engine, database_url))
     wanted = msgspec.convert(client, TunnelClient)
     return open_tunnel(wanted, environ, overrides, say=say, kept=kept)
 

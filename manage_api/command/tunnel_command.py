@@ -16,8 +16,8 @@ from manage_api.command.tunnel_client import PROGRAMS, TunnelClient, TunnelError
 from shared.config.load import load
 from shared.config.schema import Snapshot
 from shared.config.tunnel import announced
-from shared.security.secrets import load_secret
-from shared.store import data_directory, open_engine
+from shared.store import open_engine
+from shared.store.installation import installation_secret
 from shared.store.overrides import read_overrides
 
 __all__ = ("await_tunnel", "client_wanted", "tunnel", "tunnel_options", "tunnel_words")
@@ -106,7 +106,7 @@ def tunnel(program: str | None, name: str, url: str) -> None:
     database_url = snapshot.database_url
     with closing(open_engine(database_url)) as engine:
         refuse_well_known_passwords(engine)
-        overrides = read_overrides(engine, load_secret(data_directory(database_url)))
+        overrides = read_overrides(engine, installation_secret(engine, database_url))
     environ = with_tunnel_file(os.environ, database_url)
     report.tell(f"Opening a tunnel with {client.program} …")
     asyncio.run(_keep_until_told(open_tunnel(client, environ, overrides, say=report.tell)))

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-__all__ = ("is_loopback", "split_address")
+__all__ = ("is_loopback", "split_address", "without_password")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -30,6 +30,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def without_password(url: str) -> str:
+    """The URL of a database with dots for the passwords in it."""
+    return re.sub(r"(//[^/@:]*:)[^/@]*@|((?:^|[?&])(?:ssl)?password=)[^&]*", _dots, url)
+
+
+def _dots(found: re.Match[str]) -> str:
+    return f"{found[1]}…@" if found[1] else f"{found[2]}…"
 
 
 def is_ip6(text: str) -> bool:

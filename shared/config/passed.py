@@ -13,7 +13,7 @@ import msgspec
 
 __all__ = ("SECRETS", "Passed", "passing", "received")
 
-SECRETS = ("JWT_SECRET", "UPSTREAM_API_KEY", "AZURE_OPENAI_API_KEY")
+SECRETS = ("JWT_SECRET", "UPSTREAM_API_KEY", "AZURE_OPENAI_API_KEY", "SECRET_KEY")
 VARIABLE = "THINKBACK_SECRETS_FD"
 
 

@@ -279,12 +279,15 @@ def directory(text: str) -> Iterator[Finding]:
 def database_url(url: str) -> Iterator[Finding]:
     scheme, _, rest = url.partition(":")
     file = rest.partition("?")[0].strip("/")
-    if scheme.startswith("postgres"):
-        yield Finding(f"this version supports only SQLite: write it like {Snapshot().database_url}")
+    if scheme in ("postgresql", "postgres"):
+        if not re.match(r"//[^/]*/[^/]+", rest.partition("?")[0]):
+            yield Finding(
+                "must name a database, like postgresql://user:password@host:5432/thinkback"
+            )
     elif scheme != "sqlite" or not file or file == ":memory:":
         yield Finding(
             "must be sqlite: and a file that both programs can open, like "
-            f"{Snapshot().database_url}"
+            f"{Snapshot().database_url}, or postgresql:// and a database"
         )
 
 

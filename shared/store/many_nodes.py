@@ -6,6 +6,7 @@ from sqlite_utils import Database
 
 __all__ = (
     "breaks_earlier_programs",
+    "installation",
     "processes",
     "shared_limits",
     "tended",
@@ -31,6 +32,16 @@ def tended(db: Database) -> None:
             task TEXT NOT NULL PRIMARY KEY,
             node TEXT NOT NULL,
             at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+    """)
+
+
+def installation(db: Database) -> None:
+    """Note what all nodes must have in common."""
+    db.execute("""
+        CREATE TABLE installation (
+            name TEXT NOT NULL PRIMARY KEY,
+            value TEXT NOT NULL
         ) STRICT, WITHOUT ROWID
     """)
 

@@ -13,6 +13,7 @@ from sqlite_utils import Database, Migrations
 from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
 from shared.store.many_nodes import (
+    installation,
     processes,
     shared_limits,
     tended,
@@ -438,6 +439,7 @@ MIGRATIONS()(tended)
 MIGRATIONS()(turn_changes)
 MIGRATIONS()(processes)
 MIGRATIONS()(shared_limits)
+MIGRATIONS()(installation)
 
 
 def migrate(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 
+from shared.store import is_postgres
 from shared.store.sqlite import database_path
 
 __all__ = ("room_for_turns",)
@@ -18,6 +19,8 @@ def room_for_turns(database_url: str) -> int:
 
     With its own space in the sum, a growing database doesn't lower its bound.
     """
+    if is_postgres(database_url):
+        return _MOST  # the disk is another machine's
     database = database_path(database_url)
     space = shutil.disk_usage(database.parent).free + database.stat().st_size
     return min(max(space // _SHARE, _LEAST), _MOST)

@@ -36,6 +36,7 @@ STEPS = (
     "processes",
     "shared_limits",
     "turn_changes",
+    "installation",
 )
 
 BREAKING = 0

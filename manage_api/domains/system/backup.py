@@ -8,15 +8,17 @@ from pysqlite3 import dbapi2
 from shared.errors import StoreError
 from shared.store.engine import Engine
 
-__all__ = ("back_up", "secret_beside")
+__all__ = ("back_up", "refuse_server", "secret_beside")
 
 
 def back_up(engine: Engine, target: Path, secret: bytes | None = None) -> None:
     """Write a compact, consistent copy to `target`, and the secret beside it; only their
     owner can read them.
 
-    Raises StoreError if one exists or can't be written, and leaves neither.
+    Raises StoreError if one exists or can't be written, and leaves neither; and for a database
+    that is no file.
     """
+    refuse_server(engine)
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
@@ -37,6 +39,15 @@ def back_up(engine: Engine, target: Path, secret: bytes | None = None) -> None:
         cause = error.__cause__ or error
         why = getattr(cause, "strerror", None) or cause
         raise StoreError(f"Can't write the copy {target}: {why}.") from error
+
+
+def refuse_server(engine: Engine) -> None:
+    """Raise StoreError, in words, for a database that is no file."""
+    if engine.remote:
+        raise StoreError(
+            "A PostgreSQL database is backed up by PostgreSQL's own programs: run pg_dump "
+            "--format=custom with the DATABASE_URL, and keep the SECRET_KEY elsewhere."
+        )
 
 
 def secret_beside(target: Path) -> Path:

@@ -10,7 +10,7 @@ from manage_api.domains.system.backup import back_up, secret_beside
 from manage_api.sidecar import Sidecar
 from shared.config.schema import Snapshot
 from shared.errors import StoreError
-from shared.store import data_directory, open_engine
+from shared.store import data_directory, is_postgres, open_engine
 
 __all__ = ("backup_fault", "make_backups")
 
@@ -53,6 +53,8 @@ def is_due(snapshot: Snapshot, now: int, late: int = 0) -> bool:
     """Whether the latest backup is too old, and `late` ms more; one of the future, from before
     the clock was put back, is none.
     """
+    if is_postgres(snapshot.database_url):
+        return False  # its server's operator makes them
     every = snapshot.backup.every_hours * _HOUR_MS
     latest = _latest(snapshot, now)
     return bool(every) and (latest is None or now - latest >= every + late)

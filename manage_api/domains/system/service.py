@@ -3,13 +3,11 @@
 import os
 import platform
 import secrets
-from contextlib import closing, suppress
+from contextlib import closing
 from importlib.metadata import version
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-from pysqlite3 import dbapi2
 
 from manage_api.domains.system.backup import back_up
 from manage_api.domains.system.risks import risks
@@ -24,37 +22,34 @@ from manage_api.domains.system.schemas import (
     WorkerView,
 )
 from manage_api.sidecar import Sidecar
-from shared.errors import StoreError
 from shared.store import data_directory, open_engine
+from shared.store.condition import describe, find_damage
 from shared.store.engine import Engine
 from shared.store.ledger import DEAD_AFTER_MS
 from shared.store.nodes import living
 from shared.store.recall import turns_kept
 from shared.store.room import room_for_turns
-from shared.store.sqlite import database_path
 from shared.store.upstream_models import listings
 
 __all__ = ("check_integrity", "copy_database", "report", "workers_here")
 
 _MIB = 1024 * 1024
-_MAX_FINDINGS = 10
-"""Damage that a person is shown: more would not change what to do."""
 
 
 def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
     """Collect the report; `integrity` was checked before, as that takes long, or is None."""
     sidecar.configuration.refresh()
-    database = database_path(sidecar.snapshot.database_url)
+    database = describe(sidecar.store, sidecar.snapshot.database_url)
     fault = backup_fault(sidecar.snapshot, sidecar.clock.now_ms())
     return HealthReport(
         versions={
             **{name: version(name) for name in ("thinkback", "mitmproxy", "litestar")},
-            "sqlite": dbapi2.sqlite_version,
+            database.engine: database.version,
             "python": platform.python_version(),
         },
         uptime_seconds=int(sidecar.clock.monotonic() - sidecar.started),
         database=DatabaseView(
-            bytes=_size(database), wal_bytes=_size(Path(f"{database}-wal")), integrity=integrity
+            bytes=database.bytes, wal_bytes=database.log_bytes, integrity=integrity
         ),
         recall=_recall(sidecar),
         nodes=_nodes(sidecar.store, sidecar.clock.now_ms()),
@@ -77,13 +72,9 @@ def workers_here(sidecar: Sidecar) -> list[WorkerView]:
 
 
 def check_integrity(database_url: str) -> str:
-    """Return `ok` or what SQLite finds damaged; blocks, as it reads the whole file."""
+    """Return `ok` or what is damaged; blocks, as that may mean to read a whole file."""
     with closing(open_engine(database_url)) as engine:
-        try:
-            rows = engine.read(f"PRAGMA quick_check({_MAX_FINDINGS})")
-        except StoreError as error:
-            return str(error)
-    return "; ".join(str(finding) for (finding,) in rows)
+        return find_damage(engine)
 
 
 def copy_database(database_url: str) -> BinaryIO:
@@ -163,9 +154,3 @@ def _last_settled(store: Engine) -> int | None:
     if not rows:
         return None
     return int(rows[0][0])
-
-
-def _size(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_size
-    return 0

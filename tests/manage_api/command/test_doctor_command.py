@@ -88,6 +88,7 @@ def test_a_database_of_a_newer_version_is_found(thinkback: Command) -> None:
             "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
             "VALUES ('thinkback', 'time_travel', '2027-01-01')"
         )
+        database.execute("INSERT INTO versions (topic, version) VALUES ('schema', 1)")
 
     found = findings(thinkback)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2
 
-from manage_api.command.restore import RestoreError, restore
+from manage_api.command.restore import RestoreError, copied_to, restore
 from manage_api.domains.system.backup import back_up, secret_beside
 from shared.config.schema import Upstream
 from shared.errors import StoreError
@@ -129,9 +129,10 @@ def test_a_newer_programs_backup_is_refused(engine: Engine, backup: Path, url: s
     engine.close()
     with closing(dbapi2.connect(str(backup))) as connection:
         connection.execute(
-            "UPDATE _sqlite_migrations SET name = 'of tomorrow' WHERE id = "
-            "(SELECT max(id) FROM _sqlite_migrations)"
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('thinkback', 'of tomorrow', '')"
         )
+        connection.execute("INSERT INTO versions (topic, version) VALUES ('schema', 1)")
         connection.commit()
 
     assert "newer Thinkback" in refused(backup, url)
@@ -146,3 +147,8 @@ def test_a_damaged_database_is_replaced(engine: Engine, backup: Path, url: str) 
 
     assert accounts(url) == 0
     assert (data_directory(url) / "adapter.db.old").read_bytes() == b"\xff" * 8192
+
+
+def test_a_server_is_restored_by_its_own_programs() -> None:
+    with pytest.raises(RestoreError, match="pg_restore"):
+        copied_to("postgresql://db/thinkback")

@@ -12,8 +12,10 @@ from shared.security.secrets import load_retired, load_secret, replace_secret
 from shared.store import data_directory, open_engine
 from shared.store.accounts import create_user
 from shared.store.engine import Engine
+from shared.store.installation import installation_secret
 from shared.store.second_factors import begin_second_factor, find_second_factor
 from shared.store.upstreams import add_upstream, list_upstreams
+from tests.support.postgres import empty_database, wipe
 
 
 @pytest.fixture
@@ -98,3 +100,18 @@ def test_nothing_is_changed_with_another_installations_secret(engine: Engine, ur
 
     assert path.read_bytes() == b"x" * 32
     assert load_retired(data_directory(url)) == ()
+
+
+def test_nodes_get_the_new_secret_beside_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    wipe(empty_database())
+    old, new = b"o" * 32, b"n" * 32
+    monkeypatch.setenv("SECRET_KEY", old.hex())
+    with closing(open_engine(empty_database())) as engine:
+        secret = installation_secret(engine, empty_database())
+        add_upstream(engine, secret, Upstream(name="main", base_url="https://a.b"), 1)
+        with pytest.raises(RotationError, match="the new one, a comma and the present one"):
+            rotate(empty_database())
+        monkeypatch.setenv("SECRET_KEY", f"{new.hex()},{old.hex()}")
+        assert rotate(empty_database()) == 1
+        assert installation_secret(engine, empty_database()) == new
+        assert not list_upstreams(engine, new)[0].problem

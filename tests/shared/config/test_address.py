@@ -1,6 +1,6 @@
 import pytest
 
-from shared.config.address import is_loopback, split_address
+from shared.config.address import is_loopback, split_address, without_password
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,22 @@ from shared.config.address import is_loopback, split_address
 )
 def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
     assert split_address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:data/adapter.db?mode=rwc", "sqlite:data/adapter.db?mode=rwc"),
+        (
+            "postgresql://ada:a%40:b@db:5432/x?sslmode=require",
+            "postgresql://ada:…@db:5432/x?sslmode=require",
+        ),
+        ("postgresql://ada@db/x", "postgresql://ada@db/x"),
+        ("postgresql:///x?password=secret&user=ada", "postgresql:///x?password=…&user=ada"),
+    ],
+)
+def test_a_databases_password_is_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 NOT_ADDRESSES = (

@@ -108,7 +108,7 @@ SECRETS_IN_THE_ENVIRONMENT = {
     "UPSTREAM_BASE_URL": f"https://{SECRET}@a.b",
     "JWT_SECRET": SECRET,
     "ADMIN_PASSWORD": SECRET * 10,
-    "DATABASE_URL": f"postgresql://u:{SECRET}@h/db",
+    "DATABASE_URL": f"mysql://u:{SECRET}@h/db",
 }
 
 

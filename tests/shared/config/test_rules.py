@@ -240,22 +240,27 @@ def test_every_upstream_has_a_name_of_its_own(config: ConfigFile) -> None:
     assert complaints == [f"6 upstreams[1].name: {message}", f"10 upstreams[2].name: {message}"]
 
 
-@pytest.mark.parametrize("url", ["sqlite:a.db", "sqlite:/srv/a.db?mode=rwc", "sqlite:///srv/a.db"])
-def test_a_database_is_an_sqlite_file(config: ConfigFile, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:a.db",
+        "sqlite:/srv/a.db?mode=rwc",
+        "sqlite:///srv/a.db",
+        "postgresql://ada:pw@db:5432/a?sslmode=require",
+        "postgres:///a?host=/run/postgresql",
+    ],
+)
+def test_a_database_is_an_sqlite_file_or_on_a_postgresql_server(
+    config: ConfigFile, url: str
+) -> None:
     assert config.load("", DATABASE_URL=url).database_url == url
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        (
-            "postgresql://localhost/a",
-            "this version supports only SQLite: write it like sqlite:data/adapter.db",
-        ),
-        (
-            "postgres://localhost/a",
-            "this version supports only SQLite: write it like sqlite:data/adapter.db",
-        ),
+        ("postgresql://localhost", "must name a database, like postgresql://"),
+        ("postgresql:a", "must name a database, like postgresql://"),
         ("mysql://localhost/a", "must be sqlite: and a file that both programs can open"),
         ("data/adapter.db", "must be sqlite: and a file that both programs can open"),
         ("sqlite:", "must be sqlite: and a file that both programs can open"),

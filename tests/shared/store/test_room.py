@@ -12,6 +12,10 @@ from shared.store.room import room_for_turns
 GIB = 1024**3
 
 
+def test_a_server_has_a_disk_of_its_own() -> None:
+    assert room_for_turns("postgresql://db/thinkback") == 20 * GIB
+
+
 class Usage(NamedTuple):
     free: int
 

@@ -1,4 +1,5 @@
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from shared.store.accounts import find_user_by_name
 from shared.store.engine import Engine
 from tests.manage_api.world import Person
 from tests.support.database import full_disk
+from tests.support.postgres import empty_database
 
 
 def test_the_copy_is_a_whole_database_that_only_its_owner_can_read(
@@ -43,3 +45,12 @@ def test_a_copy_for_which_there_is_no_room_leaves_nothing(store: Engine, tmp_pat
     with full_disk(), pytest.raises(StoreError, match=r"Can't write the copy .*: disk I/O error\."):
         back_up(store, copy)
     assert not copy.exists()
+
+
+def test_a_server_is_not_copied_and_it_is_said_what_does_that(tmp_path: Path) -> None:
+    with (
+        closing(open_engine(empty_database())) as server,
+        pytest.raises(StoreError, match="pg_dump"),
+    ):
+        back_up(server, tmp_path / "copy.db")
+    assert not [*tmp_path.iterdir()]

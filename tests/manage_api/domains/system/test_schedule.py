@@ -97,3 +97,7 @@ async def test_a_place_that_cannot_be_written_is_logged_now_and_then(
     told = [each for each in caplog.messages if "backup was not made" in each]
     assert 3 <= len(told) <= 4
     assert told[0].endswith("Can't create the folder /dev/null/x (Not a directory).")
+
+
+def test_a_server_is_backed_up_by_its_own_operator(snapshot: Snapshot) -> None:
+    assert not is_due(replace(snapshot, database_url="postgresql://db/thinkback"), START)
