@@ -227,8 +227,8 @@ class Meter:
                 self._reservation(opened), alone=_names(opened), wait=False
             )
         except StoreError as error:
-            # A remote engine has waited for as long already.
-            if give_up or self._engine.remote or not isinstance(error, Busy):
+            waited = give_up or self._engine.remote  # where others write it has waited already
+            if waited or not isinstance(error, Busy):
                 self._go_on_unwritten(opened, _not_now(error))
             return
         self._presence.is_known = True
