@@ -33,9 +33,9 @@ STEPS = (
     "versions",
     "folded_names",
     "tended",
+    "turn_changes",
     "processes",
     "shared_limits",
-    "turn_changes",
     "installation",
 )
 
