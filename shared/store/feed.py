@@ -1,4 +1,4 @@
-"""Summarises the newest exchanges by upstream and client, in bounded time."""
+"""Reads the newest exchanges, in bounded time: their numbers, or by upstream and client."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from shared.store.engine import Engine
 from shared.store.ledger import Entry
 from shared.store.reports import EntryFilter, Try, read_details, recent_entries
 
-__all__ = ("Attempt", "Recent", "Replays", "read_recent")
+__all__ = ("Attempt", "Recent", "Replays", "read_recent", "recent_numbers")
 
 _MAX_ENTRIES = 400
 """Each entry's details are decoded: this many take some milliseconds."""
@@ -82,6 +82,12 @@ def read_recent(engine: Engine) -> Recent:
             replays, key=lambda row: (-row.by_id - row.otherwise - row.missing, row.client)
         ),
     )
+
+
+def recent_numbers(engine: Engine, most: int) -> list[int]:
+    """Return the ids in the ledger that are among the highest `most`, in their order."""
+    sql = "SELECT id FROM ledger WHERE id > (SELECT MAX(id) FROM ledger) - :most ORDER BY id"
+    return [number for (number,) in engine.read(sql, {"most": most})]
 
 
 _WAYS = ("by_id", "otherwise", "missing")

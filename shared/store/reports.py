@@ -29,7 +29,6 @@ __all__ = (
     "newest_entry",
     "read_details",
     "recent_entries",
-    "recent_numbers",
     "running_exchanges",
     "usage_by",
     "usage_by_day_and_model",
@@ -369,12 +368,6 @@ def newest_entry(engine: Engine) -> int:
     """Return the highest id in the ledger, 0 when it is empty."""
     [(newest,)] = engine.read("SELECT COALESCE(MAX(id), 0) FROM ledger")
     return int(newest)
-
-
-def recent_numbers(engine: Engine, most: int) -> list[int]:
-    """Return the ids in the ledger that are among the highest `most`, in their order."""
-    sql = "SELECT id FROM ledger WHERE id > (SELECT MAX(id) FROM ledger) - :most ORDER BY id"
-    return [number for (number,) in engine.read(sql, {"most": most})]
 
 
 def running_exchanges(engine: Engine, *, limit: int = 1_000) -> list[Entry]:

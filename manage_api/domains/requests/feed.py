@@ -16,12 +16,12 @@ from manage_api.access.guards import admin_only
 from manage_api.domains.requests.schemas import RequestView
 from manage_api.sidecar import Sidecar
 from shared.store.engine import Engine
+from shared.store.feed import recent_numbers
 from shared.store.ledger import Entry
 from shared.store.reports import (
     EntryFilter,
     entries_after,
     newest_entry,
-    recent_numbers,
     running_exchanges,
 )
 

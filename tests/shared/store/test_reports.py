@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from shared.store.engine import Engine, Statement, Work, apply_change
+from shared.store.feed import recent_numbers
 from shared.store.ledger import Entry, Opening, open_exchange, settle
 from shared.store.reports import (
     Details,
@@ -24,7 +25,6 @@ from shared.store.reports import (
     newest_entry,
     read_details,
     recent_entries,
-    recent_numbers,
     running_exchanges,
     usage_by,
     usage_by_day_and_model,
