@@ -11,6 +11,7 @@ from shared.config.overrides import EDITABLE
 from shared.store.engine import Engine
 from shared.store.nodes import Process, beat
 from shared.store.upstream_models import Listing, keep_listing
+from shared.store.versions import change_topic
 from tests.manage_api.web.visits import text_of, turned_away
 from tests.manage_api.world import ManualClock, bearer, remember
 
@@ -169,7 +170,7 @@ async def test_what_can_t_be_used_is_told(
     client: AsyncTestClient, admin_session: str, store: Engine
 ) -> None:
     stored = "INSERT INTO settings (name, value, updated_at) VALUES ('audit.mode', '\"<i>\"', 1)"
-    store.transact(lambda work: work.run(stored), alone=())
+    change_topic(store, "configuration", lambda work: work.run(stored))
 
     text = await text_of(client, admin_session, "/admin/health")
 
