@@ -34,6 +34,10 @@ class Dialogue:
         self.items: list[Json] = []
         self.say(prompt)
 
+    def move(self, desk: Desk) -> None:
+        """Another process takes the requests from now on."""
+        self._desk = desk
+
     def say(self, text: str) -> None:
         """The user says something."""
         self.items.append({"role": "user", "content": text})

@@ -263,6 +263,26 @@ def test_a_conversation_stays_with_the_account_that_has_its_state(
         talk.say("Go on.")
 
 
+@pytest.mark.parametrize("kind", WITH_STATE)
+def test_a_conversation_that_changes_between_processes_stays_with_its_account(
+    desk: Desk, kind: str
+) -> None:
+    desk.upstreams = (upstream_of(kind),)
+    beside = Desk(desk.memory.path, *desk.upstreams)
+    talk = Dialogue(desk, "chat", model=CLAUDE)
+    exchange = talk.open()
+    first = exchange.candidate.key
+    talk.hear(exchange, WITH_STATE[kind])
+    for turn in range(4):
+        talk.move((beside, desk)[turn % 2])
+        talk.forget_reasoning()
+        exchange = talk.open()
+        assert (exchange.candidate.key, len(states(exchange))) == (first, 1)
+        talk.hear(exchange, WITHOUT[kind])
+        talk.say("Go on.")
+    beside.memory.engine.close()
+
+
 @pytest.mark.parametrize("lost", [0, 1], ids=["the earlier", "the later"])
 @pytest.mark.parametrize("kind", ["responses", "messages"])
 @pytest.mark.parametrize("wire_format", ["responses", "messages"])
