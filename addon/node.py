@@ -22,6 +22,7 @@ from addon.recall.lessons import Lessons
 from addon.recall.memory import Recall
 from addon.routing.keyring import Keyring
 from shared.clock import Clock, SystemClock
+from shared.config.fingerprint import configuration_fingerprint, secret_fingerprint
 from shared.config.live import LiveConfiguration
 from shared.config.passed import received
 from shared.config.schema import Snapshot
@@ -38,7 +39,7 @@ from shared.store.engine import Engine
 from shared.store.installation import installation_secrets
 from shared.store.ledger import note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
-from shared.store.nodes import Process
+from shared.store.nodes import Process, describe
 from shared.store.overrides import read_overrides
 from shared.store.room import room_for_turns
 from shared.store.upstream_models import listed_models
@@ -74,10 +75,12 @@ class Node:
             workers=self._worker.of,
         )
         self._audit = Audit(self.engine)
+        self._node = secrets.token_hex(8)
+        self._fingerprint = ""
         self.meter = Meter(
             self.engine,
             self.clock,
-            node=secrets.token_hex(8),
+            node=self._node,
             version=version("thinkback"),
             process=Process(os.uname().nodename, os.getpid(), self._worker.name),
         )
@@ -104,6 +107,7 @@ class Node:
             retired_seal_keys=tuple(derive(each, "carried-reasoning") for each in retired),
             random=secrets.token_bytes,
         )
+        self._describe()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -192,6 +196,15 @@ class Node:
         """What the upstreams list as their models, by upstream."""
         return listed_models(self.engine, self.snapshot.upstreams)
 
+    def _describe(self) -> None:
+        """Let others know by which settings the node runs, unless they do."""
+        fingerprint = configuration_fingerprint(self._configuration.base, self._secret)
+        if fingerprint != self._fingerprint:
+            self._fingerprint = fingerprint
+            secret = secret_fingerprint(self._secret)
+            described = describe(self._node, configuration=fingerprint, secret=secret)
+            self.engine.write_later([described])
+
     def _overrides_version(self) -> int:
         return self.engine.versions().get("configuration", 0)
 
@@ -206,6 +219,7 @@ class Node:
         configure(self.snapshot.logging, sys.stdout, self._worker.name)
         self.recall.bound(self.snapshot.recall.memory_mib * _MIB)
         self.services.answers.bound(self.snapshot.responses.max_age_days)
+        self._describe()
 
     @property
     def _jwt_secret(self) -> str | bytes:

@@ -37,6 +37,7 @@ from manage_api.command.workers import (
     workers_words,
 )
 from manage_api.domains.system.backup import back_up, refuse_server, secret_beside
+from manage_api.domains.system.nodes import differing_in
 from manage_api.domains.upstreams.probe import probe_all
 from shared.clock import SystemClock
 from shared.config.dotenv import read_env_file
@@ -222,13 +223,13 @@ def check(offline: bool, as_json: bool) -> None:
     snapshot = load(os.environ)
     load_safe_mitm(find_mitm(), web=True)
     launcher.refuse_unsafe(snapshot)
-    tried = {}
+    tried, others = {}, differing_in(snapshot)
     if not offline:
         tried = asyncio.run(probe_all(snapshot, SystemClock()))
     if as_json:
-        click.echo(msgspec.json.encode(report.checked_fields(snapshot, tried)))
+        click.echo(msgspec.json.encode(report.checked_fields(snapshot, tried, others)))
     else:
-        click.echo(report.checked(snapshot, tried))
+        click.echo(report.checked(snapshot, tried, others))
 
 
 @main.command()

@@ -152,9 +152,13 @@ def faults(tried: Mapping[str, UpstreamReport]) -> list[str]:
     return [f"Upstream {name}: {fault}" for name, fault in found.items() if fault]
 
 
-def checked(snapshot: Snapshot, tried: Mapping[str, UpstreamReport] = _UNTRIED) -> str:
-    """Return the configuration in force, with keys masked, and what a test of the upstreams
-    has found, by their names.
+def checked(
+    snapshot: Snapshot,
+    tried: Mapping[str, UpstreamReport] = _UNTRIED,
+    others: Sequence[str] = (),
+) -> str:
+    """Return the configuration in force, with keys masked, what a test of the upstreams has found,
+    by their names, and what is to be said of other nodes.
     """
     rows = {
         "Configuration": snapshot.config_path,
@@ -168,11 +172,13 @@ def checked(snapshot: Snapshot, tried: Mapping[str, UpstreamReport] = _UNTRIED) 
         "",
         *(line for upstream in snapshot.upstreams for line in _upstream(snapshot, upstream, tried)),
     ]
-    return "\n".join([*_rows(rows), *upstreams, *_paragraphs(*_notes(snapshot, tried))])
+    return "\n".join([*_rows(rows), *upstreams, *_paragraphs(*others, *_notes(snapshot, tried))])
 
 
 def checked_fields(
-    snapshot: Snapshot, tried: Mapping[str, UpstreamReport] = _UNTRIED
+    snapshot: Snapshot,
+    tried: Mapping[str, UpstreamReport] = _UNTRIED,
+    others: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return for programs what `checked` tells people."""
     return {
@@ -183,7 +189,7 @@ def checked_fields(
         "base_url": base_url(snapshot),
         "registration": registration(snapshot),
         "upstreams": [_upstream_fields(snapshot, each, tried) for each in snapshot.upstreams],
-        "notes": _notes(snapshot, tried),
+        "notes": [*others, *_notes(snapshot, tried)],
     }
 
 

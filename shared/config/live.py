@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from shared.config.layers import Source
+from shared.config.layers import Base, Source
 from shared.config.overrides import Overrides
 from shared.config.schema import Snapshot
 from shared.config.share import share_of
@@ -55,6 +55,11 @@ class LiveConfiguration:
     def problems(self) -> list[Problem]:
         """The faults in the file and the overrides, which are left out of the snapshot."""
         return self._watch.problems
+
+    @property
+    def base(self) -> Base:
+        """File and environment, without the database's overrides."""
+        return self._watch.base
 
     def reload(self) -> None:
         """Read the file and the overrides again, and say in the log what came of it."""

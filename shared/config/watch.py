@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from shared.config.layers import Source, combine, decide_registration
+from shared.config.layers import Base, Source, combine, decide_registration
 from shared.config.load import config_path, read_base
 from shared.config.overrides import Overrides
 from shared.config.schema import Snapshot
@@ -41,6 +41,11 @@ class Watch:
         self._effective = combine(self._base, self._overrides)
         self._file_problems: list[Problem] = []
         self.snapshot = self._effective.snapshot
+
+    @property
+    def base(self) -> Base:
+        """File and environment, as far as they are usable, without the database's overrides."""
+        return self._base
 
     @property
     def problems(self) -> list[Problem]:

@@ -6,6 +6,7 @@ from sqlite_utils import Database
 
 __all__ = (
     "breaks_earlier_programs",
+    "described_nodes",
     "installation",
     "processes",
     "shared_limits",
@@ -94,3 +95,9 @@ def shared_limits(db: Database) -> None:
         ) STRICT, WITHOUT ROWID
     """)
     db.execute("CREATE INDEX tickets_subject ON tickets (subject)")
+
+
+def described_nodes(db: Database) -> None:
+    """Have each node say by which settings and secret it runs, as fingerprints."""
+    for column in ("configuration", "secret"):
+        db.execute(f"ALTER TABLE nodes ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")

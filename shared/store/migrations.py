@@ -13,6 +13,7 @@ from sqlite_utils import Database, Migrations
 from shared.errors import StoreError
 from shared.store.compact_recall import compact_recall
 from shared.store.many_nodes import (
+    described_nodes,
     installation,
     processes,
     shared_limits,
@@ -440,6 +441,7 @@ MIGRATIONS()(turn_changes)
 MIGRATIONS()(processes)
 MIGRATIONS()(shared_limits)
 MIGRATIONS()(installation)
+MIGRATIONS()(described_nodes)
 
 
 def migrate(path: Path) -> None:

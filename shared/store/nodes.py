@@ -16,10 +16,13 @@ from shared.store.ledger import DEAD_AFTER_MS, LOST, Entry, settle
 
 __all__ = (
     "UNKNOWN",
+    "LivingNode",
     "Process",
     "beat",
+    "describe",
     "forget_nodes",
     "living",
+    "living_nodes",
     "lost_exchanges",
     "settle_lost",
 )
@@ -68,6 +71,31 @@ def living(engine: Engine) -> list[tuple[Process, int]]:
         {"since": engine.now_ms() - DEAD_AFTER_MS},
     )
     return [(Process(host, pid, worker), started) for host, pid, worker, started in rows]
+
+
+class LivingNode(msgspec.Struct, frozen=True):
+    """A node that lives, and what it has said of itself; empty where it has not."""
+
+    node: str
+    host: str
+    configuration: str
+    secret: str
+    started_at: int
+
+
+def describe(node: str, *, configuration: str, secret: str) -> Statement:
+    """Note the fingerprints of a known node's settings and secret."""
+    sql = "UPDATE nodes SET configuration = :configuration, secret = :secret WHERE node = :node"
+    return sql, {"configuration": configuration, "secret": secret, "node": node}
+
+
+def living_nodes(engine: Engine, now_ms: int) -> list[LivingNode]:
+    """The nodes that live, the oldest first."""
+    sql = """
+        SELECT node, host, configuration, secret, started_at FROM nodes
+        WHERE seen_at > :alive ORDER BY started_at, node
+    """
+    return [LivingNode(*row) for row in engine.read(sql, {"alive": now_ms - DEAD_AFTER_MS})]
 
 
 def forget_nodes(now_ms: int) -> Statement:

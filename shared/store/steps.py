@@ -37,6 +37,7 @@ STEPS = (
     "processes",
     "shared_limits",
     "installation",
+    "described_nodes",
 )
 
 BREAKING = 0

@@ -13,8 +13,12 @@ from addon.node import Node
 from addon.recall.memory import Record
 from shared.errors import StoreError
 from shared.model import Limits
-from shared.security.secrets import mint_secret, replace_secret
+from shared.security.secrets import derive, load_secret, mint_secret, replace_secret
+from shared.security.tokens import issue_token
+from shared.store.accounts import create_user
+from shared.store.nodes import LivingNode, living_nodes
 from shared.store.recall import kept_bytes
+from shared.store.sessions import end_session
 from tests.addon.callers import principal, user
 from tests.addon.desk import body, open_exchange, whole
 from tests.addon.ledger.ended import SAYING, delivery
@@ -152,3 +156,50 @@ def test_what_clients_carry_outlives_a_change_of_the_secret(tmp_path: Path) -> N
     assert after.id_key == before.id_key
     assert after.seal_key != before.seal_key
     assert after.retired_seal_keys == (before.seal_key,)
+
+
+@pytest.fixture
+def beside(node: Node, tmp_path: Path) -> Iterator[Node]:
+    """Another node over the same database, with a file of its own."""
+    file = tmp_path / "other.toml"
+    file.write_text(CONFIG)
+    other = Node(node_environment(tmp_path) | {"CONFIG_PATH": str(file)})
+    yield other
+    other.engine.close()
+
+
+def described(*nodes: Node) -> list[LivingNode]:
+    for node in nodes:
+        node.engine.flush()
+    return living_nodes(nodes[0].engine, nodes[0].engine.now_ms())
+
+
+def test_fault_26_nodes_say_by_which_settings_they_run(
+    node: Node, beside: Node, tmp_path: Path
+) -> None:
+    one, other = described(node, beside)
+    assert (one.configuration, one.secret) == (other.configuration, other.secret)
+    assert one.host
+    (tmp_path / "other.toml").write_text(CONFIG.replace("one.example", "two.example"))
+    beside.reload()
+    one, other = described(node, beside)
+    assert one.configuration != other.configuration
+    assert one.secret == other.secret
+
+
+def test_a_session_that_is_ended_anywhere_is_ended_at_every_node(
+    node: Node, beside: Node, tmp_path: Path
+) -> None:
+    secret, now = derive(load_secret(tmp_path / "data"), "jwt"), node.clock.now_ms()
+    account = create_user(
+        node.engine,
+        username="grace",
+        password_hash="x",
+        role="user",
+        must_change_password=False,
+        now=now,
+    )
+    token = issue_token(account, secret, now=now // 1000)
+    assert [one.read_token(token) for one in (node, beside)] == [(account, None)] * 2
+    end_session(node.engine, token, secret, now_ms=now)
+    assert [one.read_token(token) for one in (node, beside)] == [None, None]

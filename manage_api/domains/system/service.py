@@ -10,6 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from manage_api.domains.system.backup import back_up
+from manage_api.domains.system.nodes import differing
 from manage_api.domains.system.risks import risks
 from manage_api.domains.system.schedule import backup_fault
 from manage_api.domains.system.schemas import (
@@ -57,7 +58,7 @@ def report(sidecar: Sidecar, integrity: str | None) -> HealthReport:
         problems=msgspec.convert(
             sidecar.configuration.problems, list[ProblemView], from_attributes=True
         ),
-        risks=list(filter(None, (*risks(sidecar.snapshot), fault))),
+        risks=list(filter(None, (*differing(sidecar.store), *risks(sidecar.snapshot), fault))),
         last_settled_at=_last_settled(sidecar.store),
     )
 
