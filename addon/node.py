@@ -85,7 +85,10 @@ class Node:
             process=Process(os.uname().nodename, os.getpid(), self._worker.name),
         )
         self.recall = Recall(
-            self.engine, self.clock, memory_bytes=self.snapshot.recall.memory_mib * _MIB
+            self.engine,
+            self.clock,
+            memory_bytes=self.snapshot.recall.memory_mib * _MIB,
+            shared=worker(environ).of > 1,
         )
         keyring = Keyring()
         rests = KeyRests(self.engine, self.clock, keyring)

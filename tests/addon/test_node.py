@@ -203,3 +203,16 @@ def test_a_session_that_is_ended_anywhere_is_ended_at_every_node(
     assert [one.read_token(token) for one in (node, beside)] == [(account, None)] * 2
     end_session(node.engine, token, secret, now_ms=now)
     assert [one.read_token(token) for one in (node, beside)] == [None, None]
+
+
+@pytest.mark.parametrize(("workers", "written"), [("1/1", 0), ("1/2", 1)])
+def test_one_of_several_workers_writes_a_turn_as_it_begins(
+    tmp_path: Path, workers: str, written: int
+) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    node = Node(node_environment(tmp_path) | {"THINKBACK_WORKER": workers})
+    begun = Record(token="token", reasoning="why", text="", complete=False)
+    node.recall.keep(b"namespace", begun, [b"key"], durable=False)
+    node.engine.flush()
+    assert len(node.engine.read("SELECT token FROM recall_turns")) == written
+    node.engine.close()
