@@ -43,6 +43,11 @@ class Leaving:
         self.announced = False
         """Whether balancers and clients are told to go elsewhere."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether the process takes no more connections."""
+        return self._task is not None
+
     def announce(self) -> None:
         """Tell those who ask that this process is not ready, and go on."""
         self.announced = True

@@ -69,7 +69,7 @@ class Lifecycle:
             loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.add_signal_handler(UNREADY, self.leaving.announce)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, UNREADY])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP, signal.SIGTERM, UNREADY])
         self._ticking = asyncio_utils.create_task(
             self._live(), name="thinkback each second", keep_ref=True
         )
@@ -90,6 +90,8 @@ class Lifecycle:
     async def _live(self) -> None:
         self._collector.begin()
         free_memory = FreeMemory()
+        if self.leaving.begun:  # told to while it started
+            return
         await self._port.open()
         self._lifeline.begin()
         while True:
