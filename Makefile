@@ -10,7 +10,7 @@ THINKBACK := env THINKBACK_FROM_MAKE=1 .venv/bin/thinkback
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tunnel web start stop restart status doctor log test test-fast harden harden-long coverage fmt lint structure check bench bench-full release vendor screenshots
+.PHONY: help install run tunnel web start stop restart status doctor log test test-fast harden harden-long cluster coverage fmt lint structure check bench bench-full release vendor screenshots
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ harden: .venv/.installed-fuzz ## Measure what is promised on a public address, o
 harden-long: .venv/.installed-fuzz ## The same at full scale, with all kills and every coding agent: hours
 	@HARDEN=long .venv/bin/python -m tests.harden $(WRITE)
 	@HARDEN=long SEEDS=5000 .venv/bin/pytest tests/e2e/test_kills.py tests/e2e/test_conversations.py tests/e2e/test_carriers.py tests/e2e/test_coding_agents.py tests/properties/test_recall_stories.py tests/properties/test_carriers.py tests/deploy/test_first_steps.py
+
+cluster: .venv/.installed-dev ## Kill and stop two workers under load for five minutes: no turn rejected, and the books agree
+	@.venv/bin/python -m tests.cluster
 
 coverage: .venv/.installed-dev ## Measure which branches the tests take and which faults they notice, in a quarter of an hour
 	@.venv/bin/python -m tests.harden $(WRITE) covered mutated

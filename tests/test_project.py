@@ -35,6 +35,7 @@ VERBS |= {
     "coverage",
     "doctor",
     "harden-long",
+    "cluster",
     "bench",
     "bench-full",
     "release",

@@ -27,6 +27,7 @@ __all__ = (
     "events",
     "message_of",
     "text_of",
+    "used_by",
 )
 
 type Json = dict[str, Any]
@@ -198,7 +199,7 @@ def completion(turn: Turn, model: str, *, field: str = FIELD, message: Json | No
         "created": 1760000000,
         "model": model,
     }
-    return _dump({**body, "choices": [choice], "usage": _usage(turn)})
+    return _dump({**body, "choices": [choice], "usage": used_by(turn)})
 
 
 def events(
@@ -218,7 +219,7 @@ def events(
     frames.append(_chunk(model, [_choice({"content": ""}, turn.finish_reason)]))
     if usage:
         frames = [{**frame, "usage": None} for frame in frames]
-        frames.append(_chunk(model, []) | {"usage": _usage(turn)})
+        frames.append(_chunk(model, []) | {"usage": used_by(turn)})
     ascii_only = rng.random() < 0.3
     return [b"data: " + _dump(frame, ascii_only) + b"\n\n" for frame in frames] + [
         b"data: [DONE]\n\n"
@@ -270,7 +271,8 @@ def _choice(delta: Json, finish_reason: str | None = None) -> Json:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
-def _usage(turn: Turn) -> Json:
+def used_by(turn: Turn) -> Json:
+    """What a provider tells of the tokens of a turn."""
     said = (
         len(turn.reasoning or "") + len(turn.text) + sum(len(call.arguments) for call in turn.calls)
     )
