@@ -11,7 +11,7 @@ from addon.formats.chat.carriers import Quirks
 from addon.formats.neutral.problem import RequestError
 from addon.formats.neutral.request import WireFormat, malformed
 from addon.formats.neutral.turn import Reasoning
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import breathe, lots_of
 from addon.formats.wire.splice import MalformedJson
 from addon.recall.conversation_steps import ConversationSteps
 from addon.recall.identity import digest
@@ -423,7 +423,9 @@ class UpstreamBodies:
         edits = restoration.edits
         restored = {at: edit.parts for at, edit in edits.items() if edit.parts is not None}
         messages = self._pair.request.messages
-        parts = (part for at, one in enumerate(messages) for part in restored.get(at, one.parts))
+        parts = (
+            part for at, one in enumerate(lots_of(messages)) for part in restored.get(at, one.parts)
+        )
         return [part.opaque for part in parts if isinstance(part, Reasoning) and part.opaque]
 
     def _refused_before(self, origin: str, restoration: Restoration) -> frozenset[str]:

@@ -74,7 +74,7 @@ def is_plain(parts: Members, cut: Cut | None = None) -> bool:
         if not all(map(_is_plain_tool, dicts_in(value(found.get("tools", b"null"))))):
             return False
         if cut is not None:
-            return not any(piece.fact(_is_foreign_text) for piece in cut.pieces)
+            return not any(cut.run.all(_is_foreign_text))
         if not any(_holds(found["messages"], mark) for mark in _MARKS):
             return True
         return not any(map(_is_foreign, dicts_in(value(found["messages"]))))

@@ -5,6 +5,7 @@ later ones send the same.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from addon.formats.wire.pace import lots_of
 from addon.recall.carried import carries
 from addon.recall.resolve import SURE
 from addon.recall.turn_keys import Keys, Place
@@ -34,7 +35,7 @@ class Earlier:
     def __init__(self, places: Sequence[Place], namespace: bytes, memory: Sent | None) -> None:
         """Without a memory nothing was sent."""
         of = Keys(namespace)
-        self._keys = {place.at: of.sent(place) for place in places if _may_vary(place)}
+        self._keys = {place.at: of.sent(place) for place in lots_of(places) if _may_vary(place)}
         self._sent: Mapping[bytes, tuple[str, int]] = {}
         if memory is not None:
             self._sent = memory.sent(self._keys.values())

@@ -11,7 +11,7 @@ from itertools import batched, islice
 
 import msgspec
 
-from addon.formats.wire.pace import between_breaths
+from addon.formats.wire.pace import between_breaths, lots_of
 from addon.recall.commits import Commit, Commits
 from addon.recall.front import Front, Held
 from addon.recall.record import Record, Thought, decode, encode
@@ -97,7 +97,7 @@ class Recall:
         """The known turns among these in the namespace."""
         turns: dict[str, Held] = {}
         absent: list[str] = []
-        for token in dict.fromkeys(tokens):
+        for token in lots_of(dict.fromkeys(tokens)):
             held = self._front.turns.get(token)
             if held is None:
                 absent.append(token)
@@ -112,7 +112,8 @@ class Recall:
 
     def absent(self, tokens: Iterable[str]) -> list[str]:
         """Those of the turns that memory does not hold: the table may."""
-        return [token for token in dict.fromkeys(tokens) if token not in self._front.turns]
+        held = self._front.turns
+        return [token for token in lots_of(dict.fromkeys(tokens)) if token not in held]
 
     def made_in(self, namespaces: Collection[bytes], tokens: Collection[str]) -> set[str]:
         """Those of the turns that stand in one of the namespaces."""

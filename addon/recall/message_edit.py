@@ -17,6 +17,7 @@ from addon.formats.chat.tags import CLOSE, OPEN
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning, Text
 from addon.formats.tolerant.content import thinking_chunk
 from addon.formats.wire.lenient import as_dict as dict_of
+from addon.formats.wire.pace import lots_of
 from addon.formats.wire.splice import scalar_text, value
 from addon.recall.identity import MintedId, normal_text
 from addon.recall.memory import Record
@@ -24,16 +25,23 @@ from addon.recall.split_turns import WHOLE, Share
 from addon.recall.turn_keys import Place
 
 __all__ = (
+    "IN_CONTENT",
     "Parcel",
+    "Quoted",
     "emptied",
     "has_words",
     "is_packed",
     "map_ids",
     "packed",
+    "quoted",
     "trimmed",
     "unbound",
     "written",
 )
+
+
+IN_CONTENT = frozenset((THINK, THINKING_CHUNK))
+"""Fields of reasoning that stand in the content."""
 
 
 class Parcel(msgspec.Struct, kw_only=True):
@@ -282,38 +290,71 @@ def _parts(message: Message, parcel: Parcel, visible: str) -> Iterator[Part]:
     yield from (part for part in rest if not isinstance(part, Text))
 
 
+class Quoted(msgspec.Struct, frozen=True):
+    """The edit that puts the words of a turn back; requests share it."""
+
+    edit: Edit
+    size: int
+    """Bytes of the turn."""
+
+
+def quoted(place: Place, record: Record, writes: tuple[str, ...]) -> Quoted | None:
+    """How a message gets the words of its turn, which are all its reasoning, under the names that
+    an upstream `writes`, or as they came; None where they stand in the content.
+    """
+    return place.message.fact(_quoted, record, writes, place.minted)
+
+
+def _quoted(
+    message: Message, record: Record, writes: tuple[str, ...], minted: Mapping[str, MintedId]
+) -> Quoted | None:
+    fields = dict.fromkeys(writes or (record.field,), record.reasoning or "")
+    if message.carried or not IN_CONTENT.isdisjoint(fields):
+        return None
+    return Quoted(Edit(fields, ids=_own_ids(minted, record.ids)), record.size)
+
+
 def map_ids(messages: Sequence[Message], places: Sequence[Place], edits: dict[int, Edit]) -> None:
     """Give the upstream its own tool-call ids back, in the calls and in their results."""
     own: dict[str, str] = {}
-    named = [place for place in places if place.minted]
-    for place in named:
-        if place.record is not None:
-            _add_own(own, place.minted, place.record.ids)
-    for place in named:
-        if mapped := {call_id: own[call_id] for call_id in place.minted if call_id in own}:
-            _edit_at(place.at, edits).ids = mapped
-    for at, message in enumerate(messages):
+    unknown: list[Place] = []
+    for place in lots_of(places):
+        if not place.minted:
+            continue
+        edit = edits.get(place.at)
+        if edit is not None and edit.ids:
+            own |= edit.ids  # as `quoted` made it
+        elif place.record is None:
+            unknown.append(place)
+        elif ids := _own_ids(place.minted, place.record.ids):
+            own |= ids
+            _name_own(place.at, ids, edits)
+    for place in unknown:  # its turns may be known where they stand by themselves
+        if ids := {call_id: own[call_id] for call_id in place.minted if call_id in own}:
+            _name_own(place.at, ids, edits)
+    for at, message in enumerate(lots_of(messages)):
         call_id = message.result_of
         if call_id in own and message.role != "assistant":
-            _edit_at(at, edits).ids = {call_id: own[call_id]}
+            edits[at] = message.fact(_answered, own[call_id])
 
 
-def _add_own(own: dict[str, str], minted: Mapping[str, MintedId], ids: tuple[str, ...]) -> None:
-    """Add minted ids with the upstream's own; none where these are ambiguous."""
+def _answered(message: Message, own: str) -> Edit:
+    """The edit that makes the message answer the call with the upstream's own id."""
+    return Edit(ids={message.result_of: own})
+
+
+def _own_ids(minted: Mapping[str, MintedId], ids: tuple[str, ...]) -> dict[str, str]:
+    """The upstream's own ids of a turn, by the minted ones; none where they are ambiguous."""
     count = len(ids)
     if count > 1 and len(set(ids)) != count:
-        return
-    for call_id, one in minted.items():
-        if one.index < count and ids[one.index]:
-            own[call_id] = ids[one.index]
+        return {}
+    known = ((call_id, one.index) for call_id, one in minted.items())
+    return {call_id: ids[index] for call_id, index in known if index < count and ids[index]}
 
 
-def _edit_at(at: int, edits: dict[int, Edit]) -> Edit:
-    """The edit of the message, which is made if there is none yet."""
-    edit = edits.get(at)
-    if edit is None:
-        edit = edits[at] = Edit()
-    return edit
+def _name_own(at: int, ids: dict[str, str], edits: dict[int, Edit]) -> None:
+    """Let the message have these ids, by its edit or by one that is made."""
+    edits[at] = replace(edits[at], ids=ids) if at in edits else Edit(ids=ids)
 
 
 def trimmed(messages: Sequence[Message], lost_at: int) -> tuple[int, dict[int, Edit]]:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import breathe, lots_of
 from addon.recall.evidence import ENOUGH
 from addon.recall.memory import MAX_CANDIDATES
 from addon.recall.resolution import Resolution
@@ -35,7 +35,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 def explain(found: Resolution) -> None:
     """Fill `why` and `needed` of each place without a turn."""
-    for order, place in enumerate(found.places):
+    for order, place in enumerate(lots_of(found.places)):
         if place.record is None:
             place.why, place.needed = _reason(found, order, place)
 

@@ -106,7 +106,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """Bytes of all that may be put back of it."""
-        size = _utf8_size(self.text + (self.reasoning or ""))
+        size = _utf8_size(self.text) + _utf8_size(self.reasoning or "")
         for thought in self.thoughts:
             size += _utf8_size(thought.reasoning.text) + _utf8_size(thought.reasoning.opaque)
         return size

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from addon.formats.chat.carriers import CARRIERS, is_bound
 from addon.formats.neutral.turn import SUMMARY, Message, Reasoning, Turn
+from addon.formats.wire.pace import lots_of
 from addon.recall.carried import carries, contradicts
 from addon.recall.commits import Commit
 from addon.recall.gathered import Gathered
@@ -65,7 +66,7 @@ class Replay:
         """
         if self._recall.is_far:
             return self._gather(self._namespace_of(profile)).wanted
-        named = [ours.token for place in self._places for ours in place.minted.values()]
+        named = [ours.token for place in lots_of(self._places) for ours in place.minted.values()]
         absent = self._recall.absent(named)
         if not absent:
             return _NOTHING
@@ -86,7 +87,7 @@ class Replay:
         `copied` are the accounts of the state in the client's own copies.
         """
         self._resolve(profile)
-        for place in reversed(self._places):
+        for place in lots_of(reversed(self._places)):
             if origin := _origin_of(place, copied):
                 return origin
         return ""
@@ -215,7 +216,7 @@ class Replay:
         """
         tokens = {
             place.at: {minted.token for minted in place.minted.values()}
-            for place in self._places
+            for place in lots_of(self._places)
             if place.record is None and (place.message.thinks or place.message.reasoning)
         }
         named = set[str]().union(*tokens.values())
@@ -248,7 +249,7 @@ class Replay:
         """
         return {
             place.choice: place.token if place.record is not None else ""
-            for place in self._places
+            for place in lots_of(self._places)
             if place.choice and not place.is_kept and not (place.is_missed and place.record is None)
         }
 
@@ -280,7 +281,7 @@ class _Tokens(dict[int, str]):
 def _prefer_copies(places: Sequence[Place]) -> None:
     """Let what the client carries itself win over turns that were not found by an id of ours."""
     before: Place | None = None
-    for place in places:
+    for place in lots_of(places):
         record = place.record
         if record is not None and place.rule != "id":
             copy = place.message

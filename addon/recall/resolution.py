@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from addon.formats.neutral.turn import Message
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import breathe, lots_of
 from addon.recall.evidence import Candidate, Likeness, Position, best, only
 from addon.recall.memory import Record
 from addon.recall.search import Found, Search
@@ -35,9 +35,9 @@ class Resolution:
 
     def read_ids(self) -> None:
         """Read the turns that minted ids name, and forget all that was found before."""
-        for place in self.places:
-            place.rule, place.record, place.token, place.why, place.needed = "", None, "", "", ""
-            place.choice, place.is_kept, place.is_missed = b"", False, False
+        for place in lots_of(self.places):
+            if place.is_resolved:
+                _forget(place)
             for minted in place.minted.values():
                 self._stands[minted.token].add(place.at)
         self.search.read(self._stands)
@@ -159,3 +159,9 @@ class Resolution:
         them only for calls whose stream it stopped before it saw them.
         """
         return bool(self.places[order].message.calls) and record.complete and self._keeps_ids
+
+
+def _forget(place: Place) -> None:
+    """Know nothing of a place's turn."""
+    place.rule, place.record, place.token, place.why, place.needed = "", None, "", "", ""
+    place.choice, place.is_kept, place.is_missed = b"", False, False

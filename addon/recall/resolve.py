@@ -21,6 +21,7 @@ again      an earlier request went out with this choice, which the rules no long
 from collections.abc import Callable, Collection, Sequence
 
 from addon.formats.neutral.turn import Message
+from addon.formats.wire.pace import lots_of
 from addon.recall.carried import copied
 from addon.recall.evidence import (
     ENOUGH,
@@ -83,7 +84,7 @@ def resolve(
 
 
 def _by_id(found: Resolution) -> None:
-    for order, place in enumerate(found.places):
+    for order, place in enumerate(lots_of(found.places)):
         tokens = {minted.token for minted in place.minted.values()}
         if len(tokens) != 1:
             continue
@@ -303,7 +304,9 @@ def _choose_again(found: Resolution, keys: Keys, lookup: Lookup, conversation: s
     later would change it.
     """
     weak = [
-        order for order, place in enumerate(found.places) if place.rule != "id" and not place.minted
+        order
+        for order, place in enumerate(lots_of(found.places))
+        if place.rule != "id" and not place.minted
     ]
     chosen = [order for order in weak if found.at(order) is not None]
     # Where only one turn may be meant, no other was chosen before.

@@ -5,29 +5,31 @@ Nothing is invented for a turn that is not found.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Literal
 
 import msgspec
 
-from addon.formats.chat.carriers import THINK, THINKING_CHUNK, is_bound
+from addon.formats.chat.carriers import is_bound
 from addon.formats.neutral.member_rules import MemberRules
 from addon.formats.neutral.turn import Edit, Message, Part, Reasoning
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import lots_of
 from addon.recall.earlier import Earlier, Sent, forget, forget_if_late
 from addon.recall.memory import Record
 from addon.recall.message_edit import (
+    IN_CONTENT,
     Parcel,
     emptied,
     has_words,
     is_packed,
     map_ids,
     packed,
+    quoted,
     trimmed,
     unbound,
     written,
 )
 from addon.recall.reasons import Diagnosis
+from addon.recall.resolve import SURE
 from addon.recall.split_turns import WHOLE, Share, shares_of, with_thoughts
 from addon.recall.turn_keys import Place
 from shared.profiles import Profile, Step
@@ -160,14 +162,10 @@ def restore(
         others=others,
         shares=shares_of(places),
     )
-    bound_by: Sent | None = memory
-    if policy.repairing:
-        bound_by = None
-    earlier = Earlier(places, namespace, bound_by)
+    earlier = Earlier(places, namespace, None if policy.repairing else memory)
     result.sent = earlier.now
     restorer = _Restorer(request, earlier, result)
-    for place in places:
-        breathe()
+    for place in lots_of(places):
         if result.restored_bytes <= most_bytes:
             restorer.take(place)
     map_ids(messages, places, result.edits)
@@ -181,11 +179,8 @@ _ANOTHER = "its state belongs to another account of the upstream"
 _REFUSED = "the upstream refuses what was thought"
 _OTHERS = "what the client carries was thought by another provider family's model"
 
-_IN_CONTENT = {THINK, THINKING_CHUNK}
-"""Fields of reasoning that stand in the content."""
 
-
-class _Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all messages of a request."""
 
     profile: Profile
@@ -198,12 +193,11 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     others: frozenset[int]
     shares: Mapping[int, Share]
 
-    @cached_property
+    @property
     def quotes(self) -> bool:
         """Whether the words of all turns that were found go out."""
-        if self.policy.bare in ("now", "always") or self.policy.repairing:
-            return False
-        return self.profile.send == "all" and not self.joins
+        is_plain = not self.policy.repairing and self.policy.bare not in ("now", "always")
+        return is_plain and self.profile.send == "all" and not self.joins
 
     def wants(self, place: Place) -> bool:
         """Whether the upstream wants reasoning for this message at all."""
@@ -248,6 +242,7 @@ class _Restorer:
         self._policy = request.policy
         self._earlier = earlier
         self._result = result
+        self._quotes = request.quotes
         self._field_before = ""
         """The first field of reasoning that is known of a turn before the one that is taken."""
 
@@ -258,9 +253,9 @@ class _Restorer:
         """The last message with an unknown turn, if the conversation is to begin after it."""
 
     def take(self, place: Place) -> None:
-        before, since = self._earlier.of(place)
-        if self._request.quotes and not before and self._is_quoted(place):
+        if self._quotes and self._is_quoted(place):
             return
+        before, since = self._earlier.of(place)
         refused = before == "bare" or (place.record is not None and place.record.is_refused)
         if self._policy.bare in ("now", "always") or refused:
             self._strip(place)
@@ -276,10 +271,17 @@ class _Restorer:
     def _is_quoted(self, place: Place) -> bool:
         """Put the words of a turn back that has nothing else, as most have; whether it is one."""
         record = place.record
-        if record is None or record.thoughts or record.reasoning is None or place.is_missed:
+        if record is None or record.thoughts or not record.reasoning or place.is_missed:
             return False
-        self._result.restored_bytes += record.size
-        self._quote(place, record, record.reasoning)
+        if place.rule not in SURE and self._earlier.of(place)[0]:
+            return False
+        known = quoted(place, record, self._profile.writes)
+        if known is None:
+            return False
+        result = self._result
+        result.restored_bytes += known.size
+        result.edits[place.at] = known.edit
+        result.diagnoses.append(Diagnosis(place.at, place.rule))
         self._field_before = self._field_before or record.field
         return True
 
@@ -363,10 +365,7 @@ class _Restorer:
     def _quote(self, place: Place, record: Record, reasoning: str) -> None:
         """Put the words back that the upstream gave, under the name that it gave or knows."""
         self._set(place, dict.fromkeys(self._profile.writes or (record.field,), reasoning))
-        rule = place.rule
-        if not reasoning:
-            rule = "known-empty"
-        self._say(place, rule)
+        self._say(place, place.rule if reasoning else "known-empty")
 
     def _think(self, place: Place, record: Record) -> None:
         """Put the thoughts back between the parts of the message."""
@@ -487,7 +486,7 @@ class _Restorer:
                 self._result.rejected = Diagnosis(place.at, "missing", place.why)
 
     def _set(self, place: Place, fields: dict[str, str]) -> None:
-        if not _IN_CONTENT.isdisjoint(fields) or place.message.carried:
+        if not IN_CONTENT.isdisjoint(fields) or place.message.carried:
             parcel, share = Parcel(fields=fields), self._request.share(place)
             self._result.edits[place.at] = written(place, parcel, place.record, share)
         elif fields or place.message.reasoning:

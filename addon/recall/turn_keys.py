@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 import msgspec
 
 from addon.formats.neutral.turn import Message, ToolCall, Turn
-from addon.formats.wire.pace import breathe
+from addon.formats.wire.pace import breathe, lots_of
 from addon.recall.identity import (
     MintedId,
     canonical_arguments,
@@ -129,6 +129,11 @@ class Place(msgspec.Struct, dict=True):
 
     is_missed: bool = False
     """An earlier request, the same to the letter, went out without its turn."""
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether anything was found out of its turn."""
+        return bool(self.rule or self.why or self.choice or self.is_missed)
 
     @cached_property
     def anchor(self) -> Anchor:
@@ -262,21 +267,18 @@ def places_of(messages: Sequence[Message], key: bytes) -> tuple[list[Place], Pla
     answers: list[Place] = []
     after, context = "", _NOTHING
     asked = Asked()
-    for at, message in enumerate(messages):
+    for at, message in enumerate(lots_of(messages)):
         if message.role == "user":
             if answers:
                 context = _context(message, context, answers)
             asked, answers = Asked(message, after, context), []
         elif message.role == "assistant":
-            minted: dict[str, MintedId] = {}
-            before = after
-            for call in message.calls:
-                minted_id = read_minted(call.id, key)
-                if minted_id is not None:
-                    minted[call.id] = minted_id
-                    after = minted_id.token
-            answers.append(Place(at, message, minted, before, asked))
-            places.append(answers[-1])
+            minted = message.fact(_minted, key)
+            place = Place(at, message, minted, after, asked)
+            for one in minted.values():
+                after = one.token
+            answers.append(place)
+            places.append(place)
     return places, Place(len(messages), Message("assistant"), {}, after, asked)
 
 
@@ -313,6 +315,11 @@ def results_after(messages: Sequence[Message], at: int) -> dict[str, str]:
 
 # What follows is found out of a message once, as long as it stands where it stood: clients replay
 # all of a conversation with each request.
+
+
+def _minted(message: Message, key: bytes) -> dict[str, MintedId]:
+    read = ((call.id, read_minted(call.id, key)) for call in message.calls)
+    return {call_id: minted for call_id, minted in read if minted is not None}
 
 
 def _words(message: Message) -> Words:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 import msgspec
 
 from addon.formats.neutral.turn import Edit, Message
+from addon.formats.wire.pace import lots_of
 from addon.translation.abilities import is_openai
 from addon.translation.pair import Wanted
 
@@ -33,7 +34,7 @@ def with_fitting_ids(wanted: Wanted, messages: Sequence[Message]) -> Wanted:
     if fit is None:
         return wanted
     edits = dict(wanted.edits)
-    for at, message in enumerate(messages):
+    for at, message in enumerate(lots_of(messages)):
         edit = edits.get(at, Edit())
         ids = dict(_changed(message, edit, fit))
         if ids:

@@ -29,7 +29,7 @@ from tests.properties.test_patched_messages import read as read_messages
 type Json = dict[str, Any]
 
 EXAMPLES = settings(max_examples=settings().max_examples // 3)
-MOST = 12
+MOST = 16
 IDS = st.sampled_from(["call_a", "call_b", "call_" + "c" * 40, 'call_"d', ""])
 TEXTS = st.sampled_from(
     [
@@ -85,10 +85,10 @@ def bodies(draw: st.DrawFn, raws: list[bytes]) -> bytes:
 @st.composite
 def replays(draw: st.DrawFn) -> list[bytes]:
     """A conversation that grows, and is changed here and there."""
-    raws = draw(st.lists(RAW, max_size=6))
+    raws = draw(st.lists(RAW, max_size=8))
     found = [draw(bodies(raws))]
     for _ in range(draw(st.integers(1, 3))):
-        begin, end = sorted(draw(st.tuples(st.integers(0, 6), st.integers(0, 6))))
+        begin, end = sorted(draw(st.tuples(st.integers(0, 8), st.integers(0, 8))))
         raws = [*raws[:begin], *draw(st.lists(RAW, max_size=2)), *raws[end:]]
         found.append(draw(bodies(raws)))
     return found
@@ -163,7 +163,7 @@ def test_a_body_is_patched_as_if_it_were_the_first(sent: list[bytes], data: st.D
         found = read(body, cut) if isinstance(cut, Cut) else None
         if not isinstance(found, tuple) or not found[0]:
             continue
-        edits = data.draw(st.dictionaries(st.integers(0, 6), EDITS))
+        edits = data.draw(st.dictionaries(st.integers(0, 9), EDITS))
         patched = encode(found[1], model="m", edits=edits, extra=[])
         assert read_again(patched) == expected(body, edits)
 

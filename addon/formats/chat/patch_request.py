@@ -1,7 +1,8 @@
 """Chat requests: read what routing and recall need, patch the rest byte for byte."""
 
-from collections.abc import Buffer
 from functools import partial
+from itertools import compress, count
+from operator import attrgetter
 
 import msgspec
 
@@ -23,11 +24,12 @@ from addon.formats.neutral.request import (
 from addon.formats.neutral.turn import Edit, Message
 from addon.formats.tolerant.content import REASONING_FIELDS
 from addon.formats.wire.lenient import as_int
-from addon.formats.wire.pace import between_breaths, breathe, breathe_for
-from addon.formats.wire.pieces import Cut, Piece
+from addon.formats.wire.pace import between_breaths, breathe, breathe_for, lots_of
+from addon.formats.wire.pieces import Cut, Piece, Run
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
+    Stretch,
     array_text,
     changed,
     elements,
@@ -47,6 +49,20 @@ here on it is quicker to read the message.
 """
 
 
+_message_in = attrgetter("message")
+_has_custom_call = attrgetter("has_custom_call")
+_is_pictured = attrgetter("pictured")
+_is_developers = attrgetter("is_developers")
+
+
+def _calls_in(known: KnownMessage) -> int:
+    return len(known.message.calls)
+
+
+_LONG_REST = 512
+"""Bytes from which a view of a text takes less memory than a copy."""
+
+
 class ChatRequest(msgspec.Struct):
     """A decoded chat request and the text it was made of."""
 
@@ -60,7 +76,7 @@ class ChatRequest(msgspec.Struct):
     """Whether the client wants to see the streamed usage chunk."""
 
     has_tools: bool
-    pieces: list[Piece]
+    run: Run
     """The messages' texts, with what is known of them."""
 
     messages: list[Message]
@@ -72,13 +88,13 @@ class ChatRequest(msgspec.Struct):
     pictured: bool
     """Whether a picture or a file may be in it."""
 
-    span: Buffer
+    span: Stretch
     """The text of the array of messages."""
 
     @property
     def raw_messages(self) -> list[bytes]:
         """The messages' texts."""
-        return [piece.raw for piece in self.pieces]
+        return [piece.raw for piece in self.run.pieces]
 
     @property
     def max_tokens(self) -> int | None:
@@ -106,21 +122,18 @@ def decode(
         parts = cut_body(body)
     try:
         if cut is not None and cut.name == "messages":
-            return _decoded(body, deployment, parts, cut.pieces, cut.span)
+            return _decoded(body, deployment, parts, cut.run, cut.span)
         span = _messages_text(dict(parts))
-        pieces = [Piece(raw) for raw in between_breaths(elements(span))]
-        return _decoded(body, deployment, parts, pieces, span)
+        run = Run([Piece(raw) for raw in between_breaths(elements(span))])
+        return _decoded(body, deployment, parts, run, span)
     except MalformedJson as error:
         raise malformed(error) from error
 
 
-def _decoded(
-    body: bytes, deployment: str, parts: Members, pieces: list[Piece], span: Buffer
-) -> ChatRequest:
+def _decoded(body: bytes, deployment: str, parts: Members, run: Run, span: Stretch) -> ChatRequest:
     found = dict(parts)
-    read = _read_all(pieces)
-    messages = [one.message for one in read]
-    refuse_parts(sum([len(message.calls) for message in messages]))
+    _refuse_unreadable(run)
+    refuse_parts(sum(run.each(read_message, _calls_in)))
     return ChatRequest(
         body=body,
         parts=parts,
@@ -128,19 +141,19 @@ def _decoded(
         stream=found.get("stream") == b"true",
         usage_asked=_usage_asked(found.get("stream_options", b"null")),
         has_tools=found.get("tools", b"null") not in (b"null", b"[]"),
-        pieces=pieces,
-        messages=messages,
-        replays_custom_calls=any(one.has_custom_call for one in read),
-        pictured=any(one.pictured for one in read) or _is_pictured_beside(parts),
+        run=run,
+        messages=run.each(read_message, _message_in)[:],
+        replays_custom_calls=any(run.each(read_message, _has_custom_call)),
+        pictured=any(run.each(read_message, _is_pictured)) or _is_pictured_beside(parts),
         span=span,
     )
 
 
-def _read_all(pieces: list[Piece]) -> list[KnownMessage]:
+def _refuse_unreadable(run: Run) -> None:
     try:
-        return [piece.fact(read_message) for piece in pieces]
+        run.all(read_message)
     except RequestError:
-        for at, piece in enumerate(pieces):
+        for at, piece in enumerate(run.pieces):
             message_at(piece.raw, f"messages[{at}]")  # what is wrong is told with its place
         raise
 
@@ -160,7 +173,7 @@ def encode(request: ChatRequest, *, model: str, edits: dict[int, Edit], extra: M
         changes["model"] = scalar_text(model)
     if request.stream and not request.usage_asked:
         changes["stream_options"] = _with_usage(dict(request.parts).get("stream_options", b"null"))
-    messages = _edited_messages(request.pieces, edits) if edits else None
+    messages = _edited_messages(request.run.pieces, edits) if edits else None
     parts = _replaced(request.parts, changes)
     if messages is None and parts == request.parts:
         return request.body
@@ -171,39 +184,51 @@ def with_system_role(request: ChatRequest, edits: dict[int, Edit]) -> dict[int, 
     """The edits, and those that make `system` of the role `developer`, which means the same and
     only OpenAI's own API knows (https://platform.openai.com/docs/api-reference/chat/create).
     """
-    named = [
-        at for at, piece in enumerate(request.pieces) if piece.fact(read_message).is_developers
-    ]
-    if not named:
+    named = request.run.each(read_message, _is_developers)
+    if not any(named):
         return edits
     edits = dict(edits)
-    for at in named:
+    for at in compress(count(), named):
         edit = edits.get(at, Edit())
         role = {"role": b'"system"'}
         edits[at] = msgspec.structs.replace(edit, members={**edit.members, **role})
     return edits
 
 
-def _edited_messages(pieces: list[Piece], edits: dict[int, Edit]) -> list[Buffer] | None:
+def _edited_messages(pieces: list[Piece], edits: dict[int, Edit]) -> list[Stretch] | None:
     """The text of the array with the edits, in pieces; None when they change nothing."""
-    texts: list[Buffer] = []
+    texts: list[Stretch] = [b"["]
     has_changed = False
-    for at, piece in enumerate(pieces):
+    for at, piece in enumerate(lots_of(pieces)):
         edit = edits.get(at)
         if edit is None:
-            texts += (b",", piece.raw)
+            texts += (piece.raw, b",")
         elif edit.dropped:
             has_changed = True
         else:
-            new = _spliced(piece, edit) or (edited(piece.raw, edit),)
-            has_changed = has_changed or len(new) > 1 or new[0] != piece.raw
-            texts += (b",", *new)
+            new = piece.patched(edit, _patched, piece, edit)
+            has_changed = has_changed or new[0] is not piece.raw
+            texts += new
     if not has_changed:
         return None
-    return [b"[", *texts[1:], b"]"]
+    if len(texts) > 1:
+        texts.pop()
+    return [*texts, b"]"]
 
 
-def _spliced(piece: Piece, edit: Edit) -> tuple[bytes, ...]:
+def _patched(piece: Piece, edit: Edit) -> tuple[Stretch, ...]:
+    """The text of a message after the edit and a comma, in pieces; the first is its own text if
+    nothing changes.
+    """
+    breathe()
+    new = _spliced(piece, edit)
+    if new:
+        return new
+    raw = edited(piece.raw, edit)
+    return (piece.raw if raw == piece.raw else raw, b",")
+
+
+def _spliced(piece: Piece, edit: Edit) -> tuple[Stretch, ...]:
     """The same as `edited`, in pieces, for a message that is known to change as nearly all do;
     empty for any other.
     """
@@ -214,17 +239,27 @@ def _spliced(piece: Piece, edit: Edit) -> tuple[bytes, ...]:
         return ()
     if len(ids) > 1 or not ids.keys() <= read.id_places.keys():
         return ()
-    texts: list[bytes] = []
-    at = 0
+    head, at = b"", 0
     for old, new in ids.items():
         start, at = read.id_places[old]
-        texts += (raw[:start], scalar_text(new))
+        head = raw[:start] + scalar_text(new)
     if not edit.reasoning:
-        return (*texts, raw[at:])
-    texts.append(raw[at:-1])
-    for field, thought in edit.reasoning.items():
-        texts += (b",", scalar_text(field), b":", scalar_text(thought))
-    return (*texts, b"}")
+        rest: Stretch = raw
+        if at:
+            rest = _rest(raw, at, len(raw))
+        return (head, rest, b",") if head else (rest, b",")
+    added = [
+        b",%b:%b" % (scalar_text(field), scalar_text(thought))
+        for field, thought in edit.reasoning.items()
+    ]
+    return head, _rest(raw, at, len(raw) - 1), b"".join([*added, b"}"]), b","
+
+
+def _rest(raw: bytes, at: int, end: int) -> Stretch:
+    """A part of the text, which is not copied if it is long."""
+    if end - at < _LONG_REST:
+        return raw[at:end]
+    return memoryview(raw)[at:end]
 
 
 def edited(raw: bytes, edit: Edit) -> bytes:

@@ -4,7 +4,7 @@ What changes, and why, is told in docs/formats.md. Beside it stands the neutral 
 recall, metering and the audit read.
 """
 
-from collections.abc import Buffer, Iterator
+from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any
 
@@ -38,6 +38,7 @@ from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
+    Stretch,
     array_elements,
     array_pieces,
     array_text,
@@ -100,7 +101,7 @@ class PatchableRequest(msgspec.Struct):
     """The members; the messages stand in `_messages`."""
 
     _messages: list[RawMessage]
-    _span: Buffer
+    _span: Stretch
     """The text of the array of messages."""
 
     def body(self, target: Target) -> PatchedBody:
@@ -147,7 +148,7 @@ class PatchableRequest(msgspec.Struct):
 
     def _conversation(
         self, target: Target, fitting: Fitting
-    ) -> tuple[Changes, list[Buffer] | None]:
+    ) -> tuple[Changes, list[Stretch] | None]:
         """The `system` and, in pieces, the array of messages that go out, as far as they change."""
         lowers = not target.abilities.system_messages
         leading = list(
@@ -165,7 +166,7 @@ class PatchableRequest(msgspec.Struct):
             return changes, None
         return changes, array_pieces(_joined(entries))
 
-    def _patched(self, changes: Changes, messages: list[Buffer] | None) -> bytes:
+    def _patched(self, changes: Changes, messages: list[Stretch] | None) -> bytes:
         outline = [(name, b"[]" if name == "messages" else raw) for name, raw in self._parts]
         parts = [
             (_well_formed(name), without_lone_surrogates(raw))
@@ -205,7 +206,7 @@ def decode(
         raise refused("invalid_json", f"The request is refused: {error}.") from error
 
 
-def _messages_in(parts: Members, cut: Cut | None) -> tuple[list[Piece], Buffer]:
+def _messages_in(parts: Members, cut: Cut | None) -> tuple[list[Piece], Stretch]:
     """The messages, and the text of their array. Raises MalformedJson and RequestError."""
     if cut is not None and cut.name == "messages":
         return cut.pieces, cut.span

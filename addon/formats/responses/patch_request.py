@@ -3,7 +3,7 @@
 Members: https://platform.openai.com/docs/api-reference/responses/create.
 """
 
-from collections.abc import Buffer, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from addon.formats.wire.pieces import Cut, Piece
 from addon.formats.wire.splice import (
     MalformedJson,
     Members,
+    Stretch,
     array_elements,
     array_pieces,
     array_text,
@@ -97,7 +98,7 @@ class PatchableRequest:
         self._parts = parts
         """The members; the input stands in `_given`, and its text is the span."""
 
-        self._span: Buffer = dict(parts).get("input", b"")
+        self._span: Stretch = dict(parts).get("input", b"")
         if cut is not None and cut.name == "input":
             self._span = cut.span
         found = {key: value(raw) for key, raw in parts if key != "input"}
@@ -152,7 +153,7 @@ class PatchableRequest:
         notes: list[str] = []
         texts = self._input(target, notes)
         changes |= {name: scalar_text(wanted) for name, wanted in target.override.items()}
-        span: list[Buffer] = [self._span]
+        span: list[Stretch] = [self._span]
         if texts != self._given:
             span = array_pieces(texts)
             if "input" not in given:

@@ -9,6 +9,7 @@ call that takes a while.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from itertools import batched, chain
 from math import inf
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = (
     "breathe",
     "breathe_for",
     "can_wait",
+    "lots_of",
     "pieces_of",
     "wait_for",
     "worked",
@@ -33,6 +35,10 @@ quarter of a millisecond.
 
 MOST_IDLE = 8
 """Workers of a thread that wait for another job: most jobs are done in one slice."""
+
+
+_LOT = 256
+"""Of what takes a microsecond or less for each."""
 
 
 class Work[T]:
@@ -205,3 +211,14 @@ def between_breaths[T](pieces: Iterable[T]) -> Iterator[T]:
         if at:
             breathe()
         yield piece
+
+
+def lots_of[T](many: Iterable[T]) -> Iterator[T]:
+    """The same of many small things, with a breath now and then."""
+    return chain.from_iterable(_with_breaths(batched(many, _LOT)))
+
+
+def _with_breaths[T](lots: Iterable[T]) -> Iterator[T]:
+    for lot in lots:
+        breathe()
+        yield lot

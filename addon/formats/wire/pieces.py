@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from addon.formats.wire.pace import breathe, breathe_for
+from addon.formats.wire.pace import breathe, breathe_for, lots_of
 from addon.formats.wire.splice import MalformedJson, Members, elements, members, utf8_text
 from addon.formats.wire.weight import SEPARATORS, count_outside_strings
 
-__all__ = ("Begun", "Cut", "Piece", "Pieces")
+__all__ = ("Begun", "Cut", "Piece", "Pieces", "Run")
 
 _BEGIN = re.compile(rb'"(messages|input)"[ \t\n\r]*:[ \t\n\r]*\[')
 _MOST_BEGINS = 4
@@ -34,11 +34,19 @@ _WINDOW = 160
 nothing else.
 """
 
-_WEIGHT = 1_500
-"""Bytes that a piece takes beside its text, what is read of it and what it was patched to."""
+_WEIGHT, _TEXTS = 1_500, 2
+"""Bytes that a piece takes beside its text and what is read of it, and how often it holds most of
+that: what it is patched to refers to it.
+"""
+
+_RUN_WEIGHT = 100
+"""Bytes that a run takes for each of its pieces, which others may have too."""
 
 _STRIDE = 64
 """Known pieces between two breaths: each takes half a microsecond."""
+
+_FIRST = 4
+"""Pieces by which a conversation is known: the first words of the user are among them."""
 
 
 class Piece:
@@ -64,14 +72,46 @@ class Piece:
             found = self._facts[learn] = learn(self.raw)
         return found
 
-    def patched[T](self, how: object, patch: Callable[[], T]) -> T:
+    def patched[T](self, how: object, patch: Callable[..., T], *of: Any) -> T:
         """Its text for an upstream, as the last time when it is patched in the same way. `how` is
-        all that the patch depends on; nobody changes it afterwards.
+        all that the patch depends on; nobody changes it afterwards. The patch is made of `of`.
         """
-        if self._patched is None or self._patched[0] != how:
-            self._patched = how, patch()
-        text: T = self._patched[1]
+        known = self._patched
+        if known is None or (known[0] is not how and known[0] != how):
+            known = self._patched = how, patch(*of)
+        text: T = known[1]
         return text
+
+
+class Run:
+    """Pieces one after the other, and what was learnt of each."""
+
+    __slots__ = ("_learnt", "pieces")
+
+    def __init__(self, pieces: list[Piece], like: "Run | None" = None, count: int = 0) -> None:
+        """So many of the pieces are those that another run begins with; a few keep nothing."""
+        self.pieces = pieces
+        self._learnt: dict[Any, list[Any]] = {}
+        if like is not None:
+            self._learnt = {what: all_[:count] for what, all_ in like._learnt.items()}
+
+    def all[T](self, learn: Callable[[bytes], T]) -> list[T]:
+        """What a pure function makes of the text of each; nobody changes the list."""
+        if len(self.pieces) <= _FIRST:
+            return [piece.fact(learn) for piece in self.pieces]
+        found: list[T] = self._learnt.setdefault(learn, [])
+        if len(found) < len(self.pieces):
+            found += [piece.fact(learn) for piece in lots_of(self.pieces[len(found) :])]
+        return found
+
+    def each[S, T](self, learn: Callable[[bytes], S], of: Callable[[S], T]) -> list[T]:
+        """The same for what another pure function makes of that."""
+        if len(self.pieces) <= _FIRST:
+            return list(map(of, self.all(learn)))
+        found: list[T] = self._learnt.setdefault((learn, of), [])
+        if len(found) < len(self.pieces):
+            found += map(of, self.all(learn)[len(found) :])
+        return found
 
 
 class Begun(msgspec.Struct):
@@ -95,6 +135,13 @@ class Begun(msgspec.Struct):
 
     is_open: bool = False
     """Whether that is after a comma, so that an element has to follow."""
+
+    like: Run | None = None
+    """What came before with so many of the same first pieces."""
+
+    count: int = 0
+    turned: int = 0
+    """As often as `Pieces` had turned when it began."""
 
     @property
     def commas(self) -> int:
@@ -139,10 +186,15 @@ class Cut(msgspec.Struct, dict=True):
     end: int
     """Where its array begins and ends."""
 
-    pieces: list[Piece]
+    run: Run
     before: Members
     after: Members
     """The other members, before and after it."""
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The elements."""
+        return self.run.pieces
 
     @cached_property
     def parts(self) -> Members:
@@ -163,7 +215,7 @@ class Cut(msgspec.Struct, dict=True):
         """Whether something stands anywhere in the body that no two elements share; `learn` tells
         so of an element.
         """
-        if any(piece.fact(learn) for piece in self.pieces):
+        if any(self.run.all(learn)):
             return True
         return any(map(sign.search, (self.text[: self.start], self.text[self.end :])))
 
@@ -174,10 +226,16 @@ class Pieces:
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._size = 0
+        """Of both together."""
+
         self._recent: dict[int, Piece] = {}
-        """By the hash of their first bytes. Half of the room, then they are the earlier ones."""
+        """By the hash of their first bytes, until the room is full: then they are the earlier."""
 
         self._earlier: dict[int, Piece] = {}
+        self._recent_size = 0
+        self._turned = 0
+        self._runs: dict[tuple[int, ...], Run] = {}
+        """The runs that came since the pieces have turned, by the identities of their first."""
 
     def begin(self, text: bytes) -> Begun | None:
         """Find the pieces that a body begins with; None: it can't be told where they begin."""
@@ -185,7 +243,7 @@ class Pieces:
             name, start = found[1].decode(), found.end() - 1
             before = _members_before(text[:start], name)
             if before is not None:
-                begun = Begun(text, name, start, before, [], start + 1)
+                begun = Begun(text, name, start, before, [], start + 1, turned=self._turned)
                 self._go_on(begun)
                 return begun
         return None
@@ -211,9 +269,10 @@ class Pieces:
             return None
         if (begun.is_open and not raws) or not all(raw.startswith(b"{") for raw in raws):
             return None
-        pieces = begun.pieces + list(self._all(raws))
+        run = Run(begun.pieces + list(self._all(raws)), begun.like, begun.count)
+        self._keep_run(run, begun.turned)
         end = at + len(array) - 1
-        return Cut(text, begun.name, begun.start, end, pieces, begun.before, after)
+        return Cut(text, begun.name, begun.start, end, run, begun.before, after)
 
     def _all(self, raws: Iterable[bytes]) -> Iterator[Piece]:
         for lot in batched(raws, _STRIDE):
@@ -223,15 +282,7 @@ class Pieces:
     def _go_on(self, begun: Begun) -> None:
         """Pass all pieces that are known."""
         text, at, pieces = begun.text, begun.at, begun.pieces
-        recent = self._recent
-        while True:
-            window = text[at : at + _WINDOW]
-            piece = recent.get(hash(window))
-            if piece is None or not text.startswith(piece.raw, at):
-                piece = self._known(text, at, window)
-                if piece is None:
-                    break
-                recent = self._recent
+        while (piece := self._known(text, at)) is not None:
             after = at + len(piece.raw)
             begun.is_open = text.startswith(b",", after)
             if not begun.is_open:
@@ -239,9 +290,34 @@ class Pieces:
                 break
             pieces.append(piece)
             # Python's own encoder writes a blank.
-            begun.at = at = after + 1 + text.startswith(b" ", after + 1)
+            begun.at = after + 1 + text.startswith(b" ", after + 1)
+            if len(pieces) == _FIRST:
+                self._follow(begun)
+            at = begun.at
             if not len(pieces) % _STRIDE:
                 breathe()
+
+    def _follow(self, begun: Begun) -> None:
+        """Pass the pieces of a run that came before, but for its last one."""
+        run = self._runs.get(_name_of(begun.pieces))
+        if run is None:
+            return
+        text, at, count = begun.text, begun.at, _FIRST
+        for piece in run.pieces[_FIRST:]:
+            if not text.startswith(piece.raw, at):
+                break
+            after = at + len(piece.raw)
+            if text.startswith(b",{", after):
+                at = after + 1
+            elif text.startswith(b", ", after):
+                at = after + 2
+            else:
+                break
+            count += 1
+            if not count % _STRIDE:
+                breathe()
+        begun.at, begun.like, begun.count = at, run, count
+        begun.pieces += run.pieces[_FIRST:count]
 
     def _end(self, begun: Begun, piece: Piece, after: int) -> None:
         """Pass the last piece, unless blanks stand after it, as nearly nobody writes them."""
@@ -250,8 +326,12 @@ class Pieces:
             begun.pieces.append(piece)
             begun.at = after
 
-    def _known(self, text: bytes, at: int, window: bytes) -> Piece | None:
-        """The piece that stands there, if it is an earlier one or shorter than a window."""
+    def _known(self, text: bytes, at: int) -> Piece | None:
+        """The piece that stands there."""
+        window = text[at : at + _WINDOW]
+        piece = self._recent.get(hash(window))
+        if piece is not None and text.startswith(piece.raw, at):
+            return piece
         for begin in _beginnings(window):
             key = hash(begin)
             piece = self._recent.get(key) or self._earlier.get(key)
@@ -275,10 +355,39 @@ class Pieces:
         return piece
 
     def _keep(self, key: int, piece: Piece) -> None:
+        size = _WEIGHT + _TEXTS * len(piece.raw)
+        if self._earlier.get(key) is piece:
+            del self._earlier[key]
+            self._size -= size
         self._recent[key] = piece
-        self._size += _WEIGHT + 3 * len(piece.raw)
-        if self._size > self._most // 2:
-            self._earlier, self._recent, self._size = self._recent, {}, 0
+        self._size += size
+        self._recent_size += size
+        self._turn_if_full()
+
+    def _keep_run(self, run: Run, turned: int) -> None:
+        """Keep a run whose pieces have all been kept since the last turn: it keeps none longer."""
+        if turned != self._turned or len(run.pieces) <= _FIRST:
+            return
+        name = _name_of(run.pieces)
+        if (before := self._runs.get(name)) is not None:
+            self._weigh_run(-len(before.pieces))
+        self._runs[name] = run
+        self._weigh_run(len(run.pieces))
+        self._turn_if_full()
+
+    def _weigh_run(self, count: int) -> None:
+        self._size += _RUN_WEIGHT * count
+        self._recent_size += _RUN_WEIGHT * count
+
+    def _turn_if_full(self) -> None:
+        if self._size > self._most:
+            self._earlier, self._recent, self._runs = self._recent, {}, {}
+            self._size, self._recent_size = self._recent_size, 0
+            self._turned += 1
+
+
+def _name_of(pieces: list[Piece]) -> tuple[int, ...]:
+    return tuple(map(id, pieces[:_FIRST]))
 
 
 def _values_in(raw: bytes) -> int:

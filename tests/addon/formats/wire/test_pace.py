@@ -6,7 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from greenlet import getcurrent, greenlet
 
-from addon.formats.wire.pace import MOST_IDLE, Work, breathe, can_wait, wait_for, worked
+from addon.formats.wire.pace import (
+    MOST_IDLE,
+    Work,
+    breathe,
+    can_wait,
+    lots_of,
+    wait_for,
+    worked,
+)
+from tests.support.breaths import breaths
 
 
 class Clock:
@@ -179,3 +188,9 @@ def test_each_thread_has_greenlets_of_its_own() -> None:
         theirs = thread.submit(worker_of, []).result()
     assert theirs is not ours
     assert worker_of([]) is ours
+
+
+def test_many_small_things_take_a_breath_for_some_hundred() -> None:
+    same, count = breaths(lambda: list(lots_of(range(10_000))))
+    assert same == list(range(10_000))
+    assert 10 < count < 200

@@ -1,6 +1,7 @@
 """A body's conversation is cut into pieces, of which those that came before are known."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -170,3 +171,31 @@ def test_the_room_is_bounded_and_what_came_last_is_known() -> None:
     assert [len(learnt(known, body)) for body in (bodies[-1], bodies[0])] == [0, 1]
     for at in range(40):  # one that comes again and again stays
         assert (len(learnt(known, bodies[0])), len(learnt(known, bodies[at + 1]))) == (0, 1)
+
+
+def test_a_conversation_that_has_room_is_known_as_a_whole() -> None:
+    known = Pieces(1_000_000)
+    body = text([{"role": "user", "content": f"{at} " * 1000} for at in range(90)])
+    assert [len(learnt(known, body)) for _ in range(3)] == [90, 0, 0]
+
+
+def test_what_is_learnt_of_a_run_goes_on_with_it_and_with_no_other() -> None:
+    known = Pieces(ROOM)
+    said = [{"role": "user", "content": f"{at}"} for at in range(30)]
+    other = [*said[:10], {"role": "user", "content": "other words"}, *said[11:]]
+    for messages in (said[:20], said, said[:12], other, said, other[:25]):
+        found = cut(known, text(messages)).run
+        raws = [piece.raw for piece in found.pieces]
+        assert [json.loads(raw) for raw in raws] == messages
+        assert found.all(len) == list(map(len, raws))
+        assert found.each(bytes.upper, len) == list(map(len, raws))
+
+
+def test_conversations_of_the_same_messages_have_no_more_room() -> None:
+    known, same = Pieces(ROOM), [{"role": "user", "content": "x"}] * 2000
+    tracemalloc.start()
+    for at in range(60):
+        cut(known, text([{"role": "user", "content": f"{at}"}, *same])).run.all(len)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2 * ROOM

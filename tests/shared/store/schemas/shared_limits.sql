@@ -14,4 +14,4 @@ CREATE TABLE tickets (
 CREATE INDEX tickets_subject ON tickets (subject);
 INSERT INTO rates (subject, rate, debt, at) VALUES ('user:1', 'requests', 1000000, 7);
 INSERT INTO tickets (ticket, subject, node) VALUES ('n-1', 'user:1', 'n');
-INSERT INTO _sqlite_migrations VALUES (14, 'thinkback', 'shared_limits', '2026-11-30 23:50:00.000000+00:00');
+INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('thinkback', 'shared_limits', '2026-11-30 23:50:00.000000+00:00');
