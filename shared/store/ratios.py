@@ -37,15 +37,23 @@ class Learned(msgspec.Struct, frozen=True):
 
     def and_then(self, seen: Ratio) -> "Learned":
         """These and one more."""
-        both = zip(msgspec.structs.astuple(self.sums), msgspec.structs.astuple(seen), strict=True)
-        sums = Ratio(*(before - before // _FADES + more for before, more in both))
-        return Learned(sums, self.remains * (_FADES - 1) / _FADES)
+        share = (_FADES - 1) / _FADES
+        return Learned(_after(self.sums, round(share * _WHOLE), seen), self.remains * share)
 
     def onto(self, known: Ratio) -> Ratio:
         """What is known with them, once they are written."""
-        remains = round(self.remains * _WHOLE)
-        both = zip(msgspec.structs.astuple(known), msgspec.structs.astuple(self.sums), strict=True)
-        return Ratio(*(before * remains // _WHOLE + more for before, more in both))
+        return _after(known, round(self.remains * _WHOLE), self.sums)
+
+
+def _after(earlier: Ratio, remains: int, later: Ratio) -> Ratio:
+    """The later counts with what remains of the earlier ones, in millionths."""
+    # Each by its name: this is done for each request, and a loop takes four times as long.
+    return Ratio(
+        earlier.prompt_bytes * remains // _WHOLE + later.prompt_bytes,
+        earlier.prompt_tokens * remains // _WHOLE + later.prompt_tokens,
+        earlier.answer_bytes * remains // _WHOLE + later.answer_bytes,
+        earlier.answer_tokens * remains // _WHOLE + later.answer_tokens,
+    )
 
 
 def learn_ratio(model: str, learned: Learned) -> Statement:
