@@ -18,7 +18,7 @@ __all__ = ("FAULT", "LlmCall", "Plan", "Planner", "Slices", "ToSidecar")
 FAULT = "fault inside the gateway"
 """What a flow's error says when it is our own."""
 
-SLICE_SECONDS = 0.003
+SLICE_SECONDS = 0.002
 """A delta of somebody else's stream may wait so long: nobody sees it, and less would make the
 long work longer.
 """

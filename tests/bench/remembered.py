@@ -11,6 +11,7 @@ from time import monotonic, perf_counter_ns
 
 import psutil
 
+from addon.edge.plan import SLICE_SECONDS
 from addon.formats.wire.pace import Work
 from addon.node import Node
 from addon.recall.memory import Record
@@ -33,9 +34,6 @@ KEYS_PER_TURN = 3
 
 LOOKED_UP = 650
 """Turns of one conversation."""
-
-SLICE_SECONDS = 0.005
-"""As a request is worked on."""
 
 ROUNDS = 100
 STARTS = 9

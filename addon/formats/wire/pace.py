@@ -215,10 +215,4 @@ def between_breaths[T](pieces: Iterable[T]) -> Iterator[T]:
 
 def lots_of[T](many: Iterable[T]) -> Iterator[T]:
     """The same of many small things, with a breath now and then."""
-    return chain.from_iterable(_with_breaths(batched(many, _LOT)))
-
-
-def _with_breaths[T](lots: Iterable[T]) -> Iterator[T]:
-    for lot in lots:
-        breathe()
-        yield lot
+    return chain.from_iterable(between_breaths(batched(many, _LOT)))
