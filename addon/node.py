@@ -39,7 +39,7 @@ from shared.store.engine import Engine
 from shared.store.installation import installation_secrets
 from shared.store.ledger import note_progress
 from shared.store.lookup import SessionWanted, Wanted, look_up
-from shared.store.nodes import Process, describe
+from shared.store.nodes import Process
 from shared.store.overrides import read_overrides
 from shared.store.room import room_for_turns
 from shared.store.upstream_models import listed_models
@@ -75,12 +75,10 @@ class Node:
             workers=self._worker.of,
         )
         self._audit = Audit(self.engine)
-        self._node = secrets.token_hex(8)
-        self._fingerprint = ""
         self.meter = Meter(
             self.engine,
             self.clock,
-            node=self._node,
+            node=secrets.token_hex(8),
             version=version("thinkback"),
             process=Process(os.uname().nodename, os.getpid(), self._worker.name),
         )
@@ -201,12 +199,8 @@ class Node:
 
     def _describe(self) -> None:
         """Let others know by which settings the node runs, unless they do."""
-        fingerprint = configuration_fingerprint(self._configuration.base, self._secret)
-        if fingerprint != self._fingerprint:
-            self._fingerprint = fingerprint
-            secret = secret_fingerprint(self._secret)
-            described = describe(self._node, configuration=fingerprint, secret=secret)
-            self.engine.write_later([described])
+        settings = configuration_fingerprint(self._configuration.base, self._secret)
+        self.meter.describe(settings, secret_fingerprint(self._secret))
 
     def _overrides_version(self) -> int:
         return self.engine.versions().get("configuration", 0)

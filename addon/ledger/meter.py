@@ -109,6 +109,7 @@ class Meter:
         """When the log last said that exchanges go on without having been written."""
 
         self._rates = Rates(engine, clock)
+        self.describe = self._presence.describe
         self.look_up = self._rates.look_up
         """Looks up what a request wants to know of the store before it goes out."""
 

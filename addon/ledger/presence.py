@@ -13,6 +13,7 @@ from shared.store.nodes import (
     UNKNOWN,
     Process,
     beat,
+    describe,
     forget_nodes,
     lost_exchanges,
     settle_lost,
@@ -48,6 +49,7 @@ class Presence:
         self._beaten_at = self._shown_at = clock.monotonic()
         """When it last tried to show that the node lives, and when it last did."""
 
+        self._described: Statement | None = None
         self._running: set[str] = set()
         self._ending: list[tuple[str, Commit]] = []
         """What runs no longer, but is not in the ledger yet."""
@@ -68,6 +70,13 @@ class Presence:
         silent = self._clock.monotonic() - self._shown_at
         if silent >= _SILENT_SECONDS or not self.is_known:
             self._beat(transaction)
+
+    def describe(self, configuration: str, secret: str) -> None:
+        """Let others know the fingerprints of the node's settings and secret, unless they do."""
+        described = describe(self.node, configuration=configuration, secret=secret)
+        if described != self._described:
+            self._described = described
+            self._engine.write_later([described])
 
     def runs(self, exchange: str) -> None:
         """The exchange is this node's, and runs."""
