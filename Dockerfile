@@ -10,12 +10,12 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/thinkback \
     UV_LINK_MODE=copy
 # What others wrote changes seldom: a layer of its own.
 COPY pyproject.toml uv.lock .python-version ./
-RUN uv sync --quiet --frozen --no-dev --no-install-project
+RUN uv sync --quiet --frozen --no-dev --extra postgres --no-install-project
 COPY README.md LICENSE mitm.toml ./
 COPY addon addon
 COPY manage_api manage_api
 COPY shared shared
-RUN uv sync --quiet --frozen --no-dev --no-editable && install -d -m 0700 /data
+RUN uv sync --quiet --frozen --no-dev --extra postgres --no-editable && install -d -m 0700 /data
 
 FROM ${BASE}
 COPY --from=build /opt/thinkback /opt/thinkback

@@ -63,8 +63,8 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     worker_mb: int = 110
     """A data plane that has seen long conversations."""
 
-    connections: int = 7
-    """A node's to PostgreSQL, the sidecar's included."""
+    connections: int = 4
+    """A process' to PostgreSQL; a node has a sidecar beside its workers."""
 
     busy: float = 0.6
     """How much of a core may be used at the peak: beyond it, deltas wait for each other."""
@@ -166,7 +166,8 @@ def limits(developers: int, day: Day = DAY, costs: Costs = COSTS) -> list[Limit]
     """What is used up by that many developers, first what breaks first."""
     peak = simulate(developers, day, costs)
     requests = developers * day.requests
-    nodes = math.ceil(workers(peak, costs) / WORKERS_PER_NODE)
+    number = workers(peak, costs)
+    processes = number + math.ceil(number / WORKERS_PER_NODE)
     found = (
         Limit(
             name="one core",
@@ -175,7 +176,7 @@ def limits(developers: int, day: Day = DAY, costs: Costs = COSTS) -> list[Limit]
         ),
         Limit(
             name=f"one machine of {CORES} cores",
-            used=workers(peak, costs) / (CORES - 1),
+            used=number / (CORES - 1),
             remedy="more nodes over one PostgreSQL",
         ),
         Limit(
@@ -205,7 +206,7 @@ def limits(developers: int, day: Day = DAY, costs: Costs = COSTS) -> list[Limit]
         ),
         Limit(
             name=f"PostgreSQL's {MAX_CONNECTIONS} connections",
-            used=nodes * costs.connections / MAX_CONNECTIONS,
+            used=processes * costs.connections / MAX_CONNECTIONS,
             remedy="pgbouncer",
         ),
     )
