@@ -20,6 +20,7 @@ from manage_api.command.accounts import key, user
 from manage_api.command.activation import activated
 from manage_api.command.child import subject
 from manage_api.command.completion import completion
+from manage_api.command.copy_command import migrate_db
 from manage_api.command.daemon import Daemon, DaemonError
 from manage_api.command.doctor_command import doctor
 from manage_api.command.handover import take_over
@@ -319,6 +320,7 @@ def export(file: Path | None, with_keys: bool) -> None:
 main.add_command(completion)
 main.add_command(doctor)
 main.add_command(import_command)
+main.add_command(migrate_db)
 main.add_command(models)
 main.add_command(user)
 main.add_command(key)
