@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from addon.recall.restore import Policy
 from shared.clock import Clock
 from shared.profiles import Profile, Step
-from shared.store.engine import Engine, Statement
+from shared.store.engine import Engine, Pending, Statement
 from shared.store.lessons import (
     Kind,
     Lesson,
@@ -61,6 +61,7 @@ class Lessons:
         """Lessons, by key, of which nothing milder is tried before a time (epoch ms)."""
 
         self._unwritten: list[Statement] = []
+        self._pending: Pending | None = None
         self._version: int | None = None
         self._convert_old_rows()
         self.refresh()
@@ -128,12 +129,15 @@ class Lessons:
 
     def _write(self) -> bool:
         """Write what could not be written before; whether nothing is left."""
-        if not self._unwritten:
-            return True
-        if not self._engine.try_write([*self._unwritten, changed("learned")], overtake=True):
-            return False
-        self._unwritten = []
-        return True
+        if self._unwritten and (self._pending is None or self._pending.over):
+            self._pending = None
+            change = [*self._unwritten, changed("learned")]
+            if self._engine.remote:  # it is written beside the loop
+                self._pending = self._engine.write_first(change)
+            elif not self._engine.try_write(change, overtake=True):
+                return False
+            self._unwritten = []
+        return not self._unwritten and (self._pending is None or self._pending.over)
 
     def _convert_old_rows(self) -> None:
         """Keep what rows of earlier versions say of their endpoint in rows of this one's."""

@@ -1,5 +1,6 @@
 """What an endpoint has taught is used there from then on; the ladder goes down step by step."""
 
+import asyncio
 import json
 from contextlib import closing
 
@@ -9,9 +10,11 @@ from msgspec.structs import replace
 from addon.recall.lessons import Change, Lessons, steps_down
 from addon.recall.restore import Policy
 from shared.profiles import Step, builtin_profiles
+from shared.store import open_engine
 from shared.store.lessons import Kind, Lesson, Scope, forget_lesson, read_lessons
 from shared.store.versions import change_topic
-from tests.addon.recall.chat import Memory
+from tests.addon.recall.chat import Memory, StoppedClock
+from tests.support.postgres import empty_database, wipe
 
 PROFILES = builtin_profiles()
 ENDPOINT = ("one", "m")
@@ -217,3 +220,14 @@ def test_the_ladder_goes_down_from_what_was_refused_with_as_few_turns_as_may_do(
 
 def test_a_step_that_the_ladder_no_longer_has_starts_it_anew() -> None:
     assert steps("glm", Policy("reject")) == [*ALL_EMPTY, *OFF]
+
+
+async def test_across_a_network_a_lesson_is_written_beside_the_loop() -> None:
+    wipe(empty_database())
+    with closing(open_engine(empty_database())) as engine:
+        known = Lessons(engine, StoppedClock())
+        known.change(Change(None, lesson()))
+        await asyncio.to_thread(engine.flush)
+        assert await engine.fetch("SELECT endpoint FROM learned") == [(lesson().key,)]
+        known.refresh()
+        assert known.policy(ENDPOINT, PROFILES["glm"]).step == "empty"
