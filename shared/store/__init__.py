@@ -56,8 +56,8 @@ def _open_postgres(database_url: str) -> Engine:
         from shared.store.postgres_opening import open_postgres
     except ImportError as error:
         raise StoreError(
-            "PostgreSQL needs a driver that is not installed: install Thinkback with the extra "
-            "“postgres” (pip install 'thinkback[postgres]', make install EXTRA=postgres)."
+            "PostgreSQL needs a driver that is not installed: add the extra “postgres” to the "
+            "installation (docs/operating.md)."
         ) from error
     return open_postgres(database_url)
 
