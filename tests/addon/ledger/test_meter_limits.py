@@ -1,22 +1,30 @@
 """Fault 9: limits hold for all processes over one database together."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Barrier
+from time import monotonic as time
 
 import pytest
 
+from addon.exchange.awaited_store import awaited
 from addon.formats.neutral.problem import RequestError
+from addon.formats.wire.pace import worked
 from addon.ledger.meter import Meter
 from shared.model import Limits
+from shared.store import open_engine
+from shared.store.engine import Engine
 from shared.store.ledger import DEAD_AFTER_MS, Entry
 from shared.store.lookup import Wanted, look_up
 from tests.addon.callers import principal, user
 from tests.addon.recall.chat import StoppedClock
 from tests.support.database import open_database, place_database
+from tests.support.postgres import empty_database, wipe
 
 REQUESTS = 32
 """Of each of two processes."""
@@ -25,8 +33,8 @@ REQUESTS = 32
 class Process:
     """One data plane's books, on its own thread's connection."""
 
-    def __init__(self, path: Path, node: str, clock: StoppedClock) -> None:
-        self.engine = open_database(path)
+    def __init__(self, engine: Engine, node: str, clock: StoppedClock) -> None:
+        self.engine = engine
         self.clock = clock
         self.node = node
         self.meter = Meter(self.engine, clock, node=node, version="1")
@@ -68,7 +76,7 @@ def clock() -> StoppedClock:
 
 @pytest.fixture
 def processes(path: Path, clock: StoppedClock) -> Iterator[list[Process]]:
-    pair = [Process(path, f"node-{number}", clock) for number in (1, 2)]
+    pair = [Process(open_database(path, clock), f"node-{number}", clock) for number in (1, 2)]
     with closing(pair[0].engine), closing(pair[1].engine):
         yield pair
 
@@ -102,7 +110,7 @@ def test_fault_9_64_requests_at_once_over_two_processes_get_what_the_limit_says(
     together = Barrier(2)
 
     def work(node: str) -> Counter[str]:
-        process = Process(path, node, clock)
+        process = Process(open_database(path, clock), node, clock)
         with closing(process.engine):
             together.wait(30)
             return Counter(
@@ -116,6 +124,29 @@ def test_fault_9_64_requests_at_once_over_two_processes_get_what_the_limit_says(
         "let through": granted,
         f"429 Too many {refusal}": 2 * REQUESTS - granted,
     }
+
+
+@pytest.mark.parametrize("limit", ["rpm", "concurrency"])
+def test_fault_9_64_requests_at_once_over_postgresql_get_what_the_limit_says(
+    clock: StoppedClock, limit: str
+) -> None:
+    url, together, limits = empty_database(), Barrier(2), Limits(**{limit: 2})
+    wipe(url)
+
+    def work(node: str) -> Counter[str]:
+        process = Process(awaited(open_engine(url)), node, clock)
+        with closing(process.engine), asyncio.Runner() as loop:
+            together.wait(30)
+            # The first words: how long it takes until there is more goes by the database's clock.
+            whole = [
+                loop.run(worked(partial(outcome, process, f"{node}-{number}", limits, 400), time))
+                for number in range(REQUESTS)
+            ]
+            return Counter(one[:12] for one in whole)
+
+    with ThreadPoolExecutor(2) as threads:
+        here, there = threads.map(work, ("node-1", "node-2"))
+    assert here + there == {"let through": 2, "429 Too many": 2 * REQUESTS - 2}
 
 
 def test_fault_9_what_one_process_settles_makes_room_at_the_other(
