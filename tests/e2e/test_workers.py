@@ -5,7 +5,8 @@ the other serves.
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import openai
 import psutil  # type: ignore[import-untyped]
@@ -92,6 +93,30 @@ def test_a_worker_that_ends_is_replaced_while_the_port_refuses_nobody(
     assert [why for why in load.refused if "ConnectionRefused" in why] == []
     if end == signal.SIGTERM:  # a kill cuts what it was answering
         assert (load.cut, load.refused) == ([], [])
+
+
+def is_starting(worker: psutil.Process) -> bool:
+    """Whether it lets a SIGTERM wait until it can answer it, by proc_pid_status(5)."""
+    with suppress(OSError):
+        status = Path(f"/proc/{worker.pid}/status").read_text()
+        blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+        return bool(blocked & 1 << signal.SIGTERM - 1)
+    return False
+
+
+def test_a_worker_that_is_told_to_end_while_it_starts_takes_no_request(
+    served: Served[StrictProvider], key: str
+) -> None:
+    gateway, load = served.gateway, Load(served.gateway, key)
+    with load.running():
+        gateway.data_planes()[0].terminate()
+        assert eventually(lambda: any(map(is_starting, gateway.data_planes())), 60), gateway.log
+        for starting in filter(is_starting, gateway.data_planes()):
+            starting.terminate()
+            assert eventually(lambda one=starting: not one.is_running(), 60)  # type: ignore[misc]
+
+    assert (load.cut, load.refused) == ([], [])
+    assert load.answers
 
 
 def test_a_worker_that_hangs_is_replaced_while_the_other_serves(
