@@ -23,7 +23,7 @@ models = ["deepseek-v4-pro"]
 """
 
 expect.set_options(
-    timeout=15_000
+    timeout=30_000
 )  # two cores are shared, and parts of pages are asked for anew every 5 s
 
 CLEAR_HOST = "clear.example.com"

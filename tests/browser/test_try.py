@@ -101,7 +101,7 @@ def test_what_was_stopped_goes_on_from_there(
     expect(page.get_by_text("It is late in Tokyo.", exact=True)).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_text("Stopped.", exact=True)).to_be_visible()
-    assert gate.left.wait(10)
+    assert gate.left.wait(30)
     say(page, "Go on")
     expect(page.get_by_text("put back the reasoning of 1 earlier answer")).to_be_visible()
     assert sent[-1]["messages"][1] == {"role": "assistant", "content": "It is late in Tokyo."}

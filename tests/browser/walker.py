@@ -1,16 +1,18 @@
 """A person at a browser: pages of one gateway, and everything about them that must not happen."""
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.support.gateway import Gateway
 
-__all__ = ("LOOKS", "Walker", "violations")
+__all__ = ("LOOKS", "WIDTHS", "Walker", "violations", "violations_in_both_colours")
 
 AXE = (Path(__file__).parent / "vendor/axe-core-4.14.1/axe.min.js").read_text("utf-8")
-LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+WIDTHS = (1280, 390)
+LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in WIDTHS]
 """How each page is looked at: the colours the system asks for, and how wide the window is."""
 
 _HEIGHTS = {1280: 900, 390: 844}
@@ -18,6 +20,15 @@ _POLICY_WATCH = """
     document.addEventListener("securitypolicyviolation", (event) =>
         console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`))
 """
+
+_NO_TRANSITIONS = """
+    () => {
+        const sheet = new CSSStyleSheet();
+        sheet.replaceSync("*, *::before, *::after { transition: none !important }");
+        document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+    }
+"""
+"""A colour that is inherited would change in as many frames as elements stand in each other."""
 
 
 class Walker:
@@ -45,7 +56,7 @@ class Walker:
             timezone_id="America/New_York",
             permissions=["clipboard-read", "clipboard-write"],
         )
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(30_000)
         self.context.add_init_script(_POLICY_WATCH)
         self.page: Page = self.context.new_page()
         self.page.on("console", self._hear)
@@ -103,7 +114,8 @@ def violations(page: Page) -> list[str]:
     """What axe-core finds wrong with the page (WCAG 2.2 AA and its best practices), and
     whether it scrolls sideways.
     """
-    page.evaluate(AXE)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     told = [
         f"{each['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
@@ -114,3 +126,20 @@ def violations(page: Page) -> list[str]:
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     return told + ([f"the page is {wide} px too wide"] if wide > 0 else [])
+
+
+def violations_in_both_colours(page: Page) -> list[str]:
+    """The same of a light page in light colours and in dark ones, to which the system changes while
+    it is open.
+    """
+    found = [f"light: {each}" for each in violations(page)]
+    page.evaluate(_NO_TRANSITIONS)
+    _ask_for(page, "dark")
+    found += [f"dark: {each}" for each in violations(page)]
+    _ask_for(page, "light")
+    return found
+
+
+def _ask_for(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
