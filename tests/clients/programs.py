@@ -157,6 +157,7 @@ def _qwen_code(seat: Seat, prompts: Sequence[str]) -> str:
         "OPENAI_BASE_URL": seat.gateway.base_url,
         "OPENAI_API_KEY": seat.key,
         "OPENAI_MODEL": seat.model,
+        "QWEN_CODE_NO_RELAUNCH": "1",  # else it starts twice, the second time with more memory
     }
     return _converse(seat, prompts, environment, first=first, later=[*first, "--continue"])
 

@@ -73,10 +73,11 @@ def test_a_client_that_carries_its_reasoning_needs_no_table(fresh: Served[Strict
     with sdk(gateway.base_url, gateway.new_user("ada")) as client:
         talk = ResponsesClient(client, MODEL, carries=True)
         for turn in range(4):
+            if turn:
+                gateway.kill()
+                empty(gateway.directory)
+                gateway.start()
             talk.ask(streamed=bool(turn % 2))
-            gateway.kill()
-            empty(gateway.directory)
-            gateway.start()
     assert provider.rejections == []
 
 
