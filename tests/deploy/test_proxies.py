@@ -82,7 +82,7 @@ def test_a_conversation_streams_through_it_and_a_long_one_fits(
         conversation = Conversation(client, MODEL, marker=proxy.origin)
         with conversation.open() as stream:
             assert next(stream).choices, "nothing comes before the whole answer is there"
-            assert gate.reached.wait(10)
+            assert gate.reached.wait(30)
             gate.open()
             assert list(stream)
         conversation.run(3)

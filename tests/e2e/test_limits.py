@@ -77,7 +77,7 @@ def test_a_question_that_its_client_leaves_makes_room_for_the_next(
     leaving.request(
         "POST", COUNT, ASKED, {"authorization": f"Bearer {key}", "content-type": "application/json"}
     )
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(30)
     refused = post(gateway.origin, COUNT, ASKED, key=key)
     assert (refused.status, kind(refused), refused.headers["retry-after"]) == (
         429,

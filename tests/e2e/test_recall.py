@@ -88,8 +88,8 @@ def test_a_stopped_stream_is_found_by_the_text_that_was_seen(
         reply = Reply()
         while len(reply.text) < 40:
             reply.add(next(stream))
-        assert gate.reached.wait(10)
-    assert gate.left.wait(10)
+        assert gate.reached.wait(30)
+    assert gate.left.wait(30)
     conversation.keep(reply)
     conversation.step()
     assert not provider.rejections

@@ -68,7 +68,7 @@ def test_every_chunk_is_forwarded_when_it_comes(client: OpenAI, provider: Strict
     with Conversation(client, "deepseek-v4-pro").open() as stream:
         for gate in gates:
             assert next(stream).choices
-            assert gate.reached.wait(10)
+            assert gate.reached.wait(30)
             gate.open()
         assert list(stream)
 

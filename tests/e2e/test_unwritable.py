@@ -109,7 +109,7 @@ def test_callers_without_a_quota_are_served_and_entered_later(
         next_ = {"previous_response_id": first["id"], "input": message("plain r2")}
         assert post(gateway, key, "/v1/responses", **next_)[0] == 200
         assert rows(books, "ledger") == 0
-    assert eventually(lambda: rows(books, "ledger") == 8, 15)
+    assert eventually(lambda: rows(books, "ledger") == 8, 30)
     assert rows(books, "open_exchanges") == 0
     assert gateway.log.count("callers without a quota go on") == 1
     assert "Traceback" not in gateway.log
@@ -123,11 +123,11 @@ def test_a_data_plane_that_starts_on_a_full_disk_serves_those_without_a_quota(
     with full_disk(gateway):
         before = gateway.data_plane()
         before.kill()
-        before.wait(15)
+        before.wait(30)
         assert post(gateway, free, "/v1/chat/completions", messages=message("plain 1"))[0] == 200
         assert post(gateway, limited, "/v1/chat/completions", messages=message("plain 2"))[0] == 503
         assert rows(books, "ledger") == 0
-    assert eventually(lambda: rows(books, "ledger") == 2, 15)
+    assert eventually(lambda: rows(books, "ledger") == 2, 30)
     assert post(gateway, limited, "/v1/chat/completions", messages=message("plain 3"))[0] == 200
     assert "Traceback" not in gateway.log
 
@@ -151,7 +151,7 @@ def test_a_caller_with_a_quota_reads_that_usage_cant_be_recorded(
         asked = {"messages": message("plain 3")}
         assert post(gateway, key, "/v1/chat/completions", "Cursor/1.0", **asked)[0] == 400
     assert post(gateway, key, "/v1/chat/completions", messages=message("plain 4"))[0] == 200
-    assert eventually(lambda: rows(books, "ledger") == 6, 15)
+    assert eventually(lambda: rows(books, "ledger") == 6, 30)
     assert rows(books, "open_exchanges") == 0
     assert "Traceback" not in gateway.log
 
@@ -168,5 +168,5 @@ def test_a_locked_database_holds_up_callers_without_a_quota_but_not_for_good(
         )
         assert (status, said["error"]["code"]) == (503, "quota_unavailable")
         assert rows(books, "ledger") == 0
-    assert eventually(lambda: rows(books, "ledger") == 2, 15)
+    assert eventually(lambda: rows(books, "ledger") == 2, 30)
     assert rows(books, "open_exchanges") == 0

@@ -13,7 +13,7 @@ from tests.manage_api.world import bearer
 
 __all__ = ("Event", "Listener")
 
-PATIENCE = 10
+PATIENCE = 30
 """Seconds after which a test gives up."""
 
 

@@ -44,11 +44,11 @@ __all__ = (
 THINKBACK = Path(sys.executable).with_name("thinkback")
 ADDON = Path(__file__).parents[2] / "addon" / "main.py"
 ADMIN_PASSWORD = "correct horse battery staple"
-START_SECONDS = 30
+START_SECONDS = 60
 SAYS_SO = " is running.\n"
 """How the launcher says that both programs work; either may be the first to."""
 
-STOP_SECONDS = 15
+STOP_SECONDS = 60
 
 _running: set["Gateway"] = set()
 _given: set[int] = set()
@@ -97,11 +97,15 @@ def free_port() -> int:
                 return port
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
-    """Whether it holds within that time, asked again and again."""
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether it holds within that time, asked again and again: at first often, as most need next
+    to no time, and at last long, as the machine may be busy.
+    """
     deadline = time.monotonic() + seconds
+    pause = 0.005
     while not (held := holds()) and time.monotonic() < deadline:
-        threading.Event().wait(0.05)
+        threading.Event().wait(pause)
+        pause = min(2 * pause, 0.05)
     return held
 
 
@@ -216,7 +220,7 @@ class Gateway:
 
     def start(self) -> None:
         """Start and return when both programs work; raises RuntimeError with the log when they
-        do not within 30 s.
+        do not within a minute.
         """
         self._log = (self.directory / "gateway.log").open("ab")
         self._starts_before = self.log.count(SAYS_SO)

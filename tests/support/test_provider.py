@@ -188,7 +188,7 @@ def test_a_gate_holds_the_answer_until_it_opens(provider: StrictProvider) -> Non
         )
         first = next(stream)
         assert first.choices
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(30)
         gate.open()
         assert list(stream)[-1].choices[0].finish_reason == "stop"
 
@@ -201,9 +201,9 @@ def test_a_gate_sees_the_client_leave(provider: StrictProvider) -> None:
             model="m", messages=[{"role": "user", "content": "hi"}], stream=True
         )
         next(stream)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(30)
         stream.close()
-        assert gate.left.wait(10)
+        assert gate.left.wait(30)
 
 
 def test_a_provider_that_refuses_connections_comes_back_on_its_port(

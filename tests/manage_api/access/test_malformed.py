@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from manage_api.access.malformed import Http
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
-SECONDS = 10
+SECONDS = 30
 
 
 async def answering_at_once(scope: Scope, receive: Receive, send: Send) -> None:

@@ -112,7 +112,7 @@ def test_what_a_terminal_sends_to_all_of_them_ends_them_quietly(thinkback: Comma
         family = launched.family()
         os.killpg(launched.process.pid, signal.SIGINT)
 
-        assert launched.process.wait(20) == 0
+        assert launched.process.wait(60) == 0
         stopping = r"[\d-]{10} [\d:]{8} Stopping the data plane and the sidecar\.\n"
         assert re.fullmatch(stopping, launched.rest())
         assert len(family) == 3
@@ -141,7 +141,7 @@ def test_it_ends_with_the_terminal_it_runs_in(thinkback: Command) -> None:
         try:
             Launched(process).read_until("is running")
             os.close(master)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 
@@ -152,7 +152,7 @@ def test_a_signal_to_the_launcher_alone_ends_both_programs(thinkback: Command) -
         family = launched.family()
         launched.process.terminate()
 
-        assert launched.process.wait(20) == 0
+        assert launched.process.wait(60) == 0
         assert not any(process.is_running() for process in family)
 
 
