@@ -17,8 +17,8 @@ from shared.store.lookup import Found, Wanted
 __all__ = ("Services",)
 
 
-_PIECES_BYTES = 32 * 1024 * 1024
-"""As much as half a dozen of the longest conversations take, or a hundred of the usual ones."""
+_PIECES_BYTES = 64 * 1024 * 1024
+"""As much as a dozen of the longest conversations take, or two hundred of the usual ones."""
 
 
 class Services(msgspec.Struct, frozen=True):

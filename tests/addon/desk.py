@@ -74,7 +74,7 @@ class Desk:
         self.lessons = Lessons(self.memory.engine, self.memory.clock)
         self.meter = self.new_meter()
         self.answers = self.new_answers()
-        self.pieces = Pieces(32 * 1024 * 1024)
+        self.pieces = Pieces(64 * 1024 * 1024)
 
     @property
     def rests(self) -> KeyRests:

@@ -34,7 +34,7 @@ _WINDOW = 160
 nothing else.
 """
 
-_WEIGHT, _TEXTS = 1_500, 2
+_WEIGHT, _TEXTS = 3_300, 2
 """Bytes that a piece takes beside its text and what is read of it, and how often it holds most of
 that: what it is patched to refers to it.
 """
