@@ -87,6 +87,9 @@ _DEEPEST = 16
 _SCALAR = 8
 """Bytes that any value has, about."""
 
+_UNSEEN = 1024
+"""The same of one that stands too deep to be looked at: much may stand in it."""
+
 _BOM = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which RFC 8259 §8.1 lets a reader ignore."""
 
@@ -218,13 +221,15 @@ def _written(node: Any) -> Iterator[bytes]:
 
 
 def _weight(node: Any, depth: int = 0) -> int:
-    """About how many bytes a value has, as far as that is not deep within it; as soon as it is
+    """About how many bytes a value has, guessed where that is deep within it; as soon as it is
     LONG the rest is not looked at.
     """
     if isinstance(node, str):
         return len(node)
-    if not isinstance(node, dict | list) or depth == _DEEPEST:
+    if not isinstance(node, dict | list):
         return _SCALAR
+    if depth == _DEEPEST:
+        return _UNSEEN
     weight = _SCALAR
     for item in node.values() if isinstance(node, dict) else node:
         weight += _weight(item, depth + 1)

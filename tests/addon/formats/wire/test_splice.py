@@ -237,3 +237,13 @@ def test_large_values_deep_within_others_are_refused() -> None:
 def test_a_number_of_a_million_digits_is_not_worked_out(begin: bytes) -> None:
     with pytest.raises(MalformedJson, match="digits"):
         value(begin + b"1" * LARGE)
+
+
+def test_others_go_on_while_many_deep_values_are_written() -> None:
+    deep: object = 1
+    for _ in range(300):
+        deep = {"a": deep}
+    node = [deep] * 1500
+    written, count = breaths(lambda: json_text(node))
+    assert written == scalar_text(node)
+    assert count > 1000
