@@ -87,7 +87,7 @@ class Replay:
         `copied` are the accounts of the state in the client's own copies.
         """
         self._resolve(profile)
-        for place in lots_of(reversed(self._places)):
+        for place in lots_of(self._places[::-1]):
             if origin := _origin_of(place, copied):
                 return origin
         return ""

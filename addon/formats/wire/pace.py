@@ -8,7 +8,7 @@ Work may also wait for something, which whoever has it done waits for: `wait_for
 call that takes a while.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from itertools import batched, chain
 from math import inf
 from typing import Any
@@ -213,6 +213,8 @@ def between_breaths[T](pieces: Iterable[T]) -> Iterator[T]:
         yield piece
 
 
-def lots_of[T](many: Iterable[T]) -> Iterator[T]:
+def lots_of[T](many: Collection[T]) -> Iterable[T]:
     """The same of many small things, with a breath now and then."""
+    if len(many) <= _LOT:
+        return many
     return chain.from_iterable(between_breaths(batched(many, _LOT)))
