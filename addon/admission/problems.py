@@ -40,6 +40,7 @@ __all__ = (
     "reasoning_unknown",
     "sidecar_down",
     "status_for",
+    "store_lost",
     "told_by_upstream",
     "too_dear",
     "too_large",
@@ -413,6 +414,14 @@ def gateway_failed() -> Problem:
         message="The gateway failed on this request.",
         code="gateway_error",
         type="server_error",
+    )
+
+
+def store_lost() -> Problem:
+    """The database can't be reached."""
+    message = "The gateway can't reach its database just now: try again in a moment."
+    return Problem(
+        status=503, message=message, code="database_lost", type="server_error", retry_after="2"
     )
 
 

@@ -1,5 +1,6 @@
 """Requests, replies and errors in mitmproxy's terms, and mitmproxy's in ours."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -16,12 +17,14 @@ from addon.formats.neutral.problem import Problem, error_body
 from addon.formats.paths import classify
 from addon.formats.tolerant.error_words import message_of
 from shared.clock import SystemClock
+from shared.errors import StoreError
 
 __all__ = (
     "EVERY_ANSWER",
     "address_of",
     "connect_words",
     "connection_to",
+    "failure",
     "fault",
     "head_of",
     "header_map",
@@ -98,11 +101,21 @@ def _fields(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), text.encode("utf-8", "surrogateescape")) for name, text in headers]
 
 
-def fault(path: str) -> http.Response:
+def failure(error: Exception, log: logging.Logger, what: str) -> Problem:
+    """What a client is told of a failure of ours; the log has `what` failed, and why. That the
+    database is lost it has from the store, once for all requests.
+    """
+    if isinstance(error, StoreError):
+        return problems.store_lost()
+    log.error("%s; the request is refused", what, exc_info=error)
+    return problems.gateway_failed()
+
+
+def fault(path: str, problem: Problem | None = None) -> http.Response:
     """The response to a request that the gateway itself failed on, in the format of its path."""
     endpoint = classify(path)
     wire_format = endpoint.wire_format if endpoint else "chat"
-    response = response_of(problem_reply(problems.gateway_failed(), wire_format, ""))
+    response = response_of(problem_reply(problem or problems.gateway_failed(), wire_format, ""))
     response.headers["connection"] = "close"
     return response
 

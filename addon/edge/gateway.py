@@ -21,7 +21,7 @@ from addon.admission.body_room import BodyRoom
 from addon.admission.client import head_fault, is_trusted, without_hop_by_hop
 from addon.admission.doctor import doctor_principal, snapshot_for
 from addon.edge.connect import Places, UpstreamConnections
-from addon.edge.convert import fault, header_map, peer_address, response_of
+from addon.edge.convert import failure, fault, header_map, peer_address, response_of
 from addon.edge.crowd import SPEAKS_TLS, Crowd
 from addon.edge.hearing import leave_out_connections
 from addon.edge.http_layer import GatewayHttpLayer
@@ -200,6 +200,7 @@ class Gateway(Planner):
             reply = local_answers.readiness(
                 store_answers=self._node.store_answers(),
                 upstreams=upstreams,
+                store_lost=self._node.engine.lost,
                 leaving=self._lifecycle.leaving.announced,
             )
             _answer(flow, reply)
@@ -279,14 +280,15 @@ def _plan(
     plan: Callable[[http.HTTPFlow], None],
     plans: WeakKeyDictionary[http.HTTPFlow, Plan],
 ) -> None:
-    """Plan a flow. Closed by default: whatever fails answers 500 and leaves no plan."""
+    """Plan a flow. Closed by default: whatever fails answers 500, or 503 without the database, and
+    leaves no plan.
+    """
     try:
         plan(flow)
-    except Exception:
-        _log.exception("a hook failed; the request is refused")
+    except Exception as error:
         plans.pop(flow, None)
         flow.request.headers.pop("expect", None)
-        flow.response = fault(flow.request.path)
+        flow.response = fault(flow.request.path, failure(error, _log, "a hook failed"))
 
 
 def _local_reply(

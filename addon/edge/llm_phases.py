@@ -25,8 +25,8 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseTrailers,
 )
 
-from addon.admission.problems import damaged, gateway_failed, gateway_stopped, too_large
-from addon.edge.convert import connect_words, header_map
+from addon.admission.problems import damaged, gateway_stopped, too_large
+from addon.edge.convert import connect_words, failure, header_map
 from addon.edge.http1 import Tick
 from addon.edge.llm_stream import (
     Act,
@@ -127,9 +127,8 @@ def _take_in(call: LlmStream) -> CommandGenerator[None]:
 def _opened(call: LlmStream) -> UpstreamCall | Reply:
     try:
         opened: UpstreamCall | Reply = call.client.coming.result()
-    except Exception:
-        _log.exception("a body could not be taken in; the request is refused")
-        return call.plan.intake.reply(gateway_failed())
+    except Exception as error:
+        return call.plan.intake.reply(failure(error, _log, "a body could not be taken in"))
     return opened
 
 

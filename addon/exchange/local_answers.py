@@ -54,14 +54,19 @@ def health() -> Reply:
     return Reply(200, _JSON, b'{"status":"ok"}')
 
 
-def readiness(*, store_answers: bool, upstreams: int, leaving: bool = False) -> Reply:
+def readiness(
+    *, store_answers: bool, upstreams: int, store_lost: bool = False, leaving: bool = False
+) -> Reply:
     """Whether requests can be served; an upstream may still have to be configured, through
     this very port.
+
+    Nodes whose common database is lost stay ready, as a balancer would take all of them away.
     """
     trouble = "" if store_answers else "the database does not answer"
     if leaving:
         trouble = "the gateway is leaving"
-    body = msgspec.json.encode({"status": trouble or "ready", "upstreams": upstreams})
+    fine = "degraded: the database can't be reached" if store_lost else "ready"
+    body = msgspec.json.encode({"status": trouble or fine, "upstreams": upstreams})
     return Reply(503 if trouble else 200, _JSON, body)
 
 

@@ -88,6 +88,10 @@ class Engine(Protocol):
     def remote(self) -> bool:
         """Whether other machines write too, and a read leaves this process."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether it could not be reached when that was last looked at, a moment ago."""
+
     def read(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         """Rows of a query, on the caller's thread: a point look-up costs microseconds and
         never waits for a writer.

@@ -82,6 +82,9 @@ class _Watch:
         self._ahead_ms = 0
         """By how much the database's clock is ahead of this machine's."""
 
+        self.lost = False
+        """Whether the last look found no database."""
+
         self._versions: Mapping[str, int] = {}
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -111,13 +114,18 @@ class _Watch:
             try:
                 self._look()
             except StoreError as error:
-                log.debug("What has changed is not known now (%s).", error)
+                if not self.lost:
+                    log.error("%s Requests that need it are refused until it is back.", error)
+                self.lost = True
 
     def _look(self) -> None:
         before = self._clock.now_ms()
         rows: dict[str, int] = dict(self._read(f"{READ_VERSIONS} UNION ALL {_CLOCK}"))
         self._ahead_ms = rows.pop("") - (before + self._clock.now_ms()) // 2
         self._versions = rows
+        if self.lost:
+            self.lost = False
+            log.warning("The database can be reached again.")
 
 
 class PostgresEngine:
@@ -211,6 +219,10 @@ class PostgresEngine:
         """As in the protocol: what it commits is seen at once, and on the disk in half a second."""
         call = partial(self._transact, work, alone=alone, patience_ms=patience_ms, lasting=False)
         return await asyncio.get_running_loop().run_in_executor(self._writing, call)
+
+    @property
+    def lost(self) -> bool:
+        return self._watch.lost
 
     def now_ms(self) -> int:
         return self._watch.now_ms()

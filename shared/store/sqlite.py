@@ -169,6 +169,8 @@ class SqliteEngine:
 
     dialect = SqliteDialect()
     remote = False
+    lost = False
+    """A file is there; one that can't be read fails whoever reads it."""
 
     def __init__(
         self, path: Path, *, patience_ms: int = PATIENCE_MS, clock: Clock | None = None

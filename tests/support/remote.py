@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared.clock import Clock
+from shared.errors import StoreError
 from shared.store.engine import NO_PARAMS, Change, Engine, Params, Pending, Row, Work
 from tests.support.database import open_database
 
@@ -18,10 +20,13 @@ class RemoteEngine:
 
     remote = True
 
-    def __init__(self, path: Path) -> None:
-        self._engine: Engine = open_database(path)
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self._engine: Engine = open_database(path, clock)
         self.serves = False
         """Whether requests are answered: then nothing may block."""
+
+        self.lost = False
+        """Whether nothing is answered any more."""
 
         self.fetched: list[str] = []
         """The statements that were waited for."""
@@ -40,6 +45,7 @@ class RemoteEngine:
     async def fetch(self, sql: str, params: Params | Sequence[Any] = NO_PARAMS) -> list[Row]:
         self.fetched.append(sql)
         await asyncio.sleep(0)
+        self._answer()
         return self._engine.read(sql, params)
 
     def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
@@ -49,7 +55,12 @@ class RemoteEngine:
 
     async def transacted[T](self, work: Work[T], *, alone: Sequence[str], patience_ms: int) -> T:
         await asyncio.sleep(0)
+        self._answer()
         return await self._engine.transacted(work, alone=alone, patience_ms=patience_ms)
+
+    def _answer(self) -> None:
+        if self.lost:
+            raise StoreError("The database can't be reached.")
 
     def try_write(
         self, change: Change, *, overtake: bool = False, alone: Sequence[str] = ()

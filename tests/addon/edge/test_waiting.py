@@ -116,7 +116,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     with taddons.context(Proxyserver()) as tctx:
         tctx.options.update(validate_inbound_headers=True, keep_host_header=True)
         made = Scene(
-            tmp_path, tctx.options, open_store=lambda url, _: RemoteEngine(database_path(url))
+            tmp_path,
+            tctx.options,
+            open_store=lambda url, clock: RemoteEngine(database_path(url), clock),
         )
         made.node.engine.serves = True
         yield made
@@ -227,3 +229,26 @@ def test_a_client_that_leaves_while_its_request_waits_ends_it(scene: Scene) -> N
     while line.release():
         pass
     assert (line.requests, line.upstreams) == (0, [])
+
+
+@pytest.mark.parametrize("kind", [Client, ResponsesClient, MessagesClient])
+@pytest.mark.parametrize("lost", ["at the head", "at the body", "at neither"])
+def test_while_the_database_is_lost_clients_are_asked_to_come_again(
+    scene: Scene, kind: type[Client], lost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, line, engine = kind(), scene.line(), scene.node.engine._engine
+    body = json.dumps({"model": "m", **client.body()}).encode()
+    head = f"POST {client.path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {scene.key}\r\n"
+    engine.lost = lost == "at the head"
+    line.says(f"{head}content-length: {len(body)}\r\n\r\n".encode())
+    engine.lost = lost != "at neither"
+    line.says(body)
+    if lost == "at neither":
+        assert line.upstreams
+        return
+    assert not line.upstreams
+    answer = line.answer.lower()
+    assert answer.startswith(b"http/1.1 503 ")
+    assert b"\r\nretry-after: 2\r\n" in answer
+    assert b"can't reach its database" in answer
+    assert not [record for record in caplog.records if record.exc_info]

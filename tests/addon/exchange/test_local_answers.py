@@ -126,6 +126,12 @@ def test_browsers_may_call_from_anywhere() -> None:
         assert reply.headers["access-control-allow-origin"] == "*"
 
 
+def test_a_node_that_has_lost_the_common_database_stays_ready_and_says_so() -> None:
+    reply = front.readiness(store_answers=True, upstreams=1, store_lost=True)
+    assert reply.status == 200
+    assert b"degraded" in reply.body
+
+
 @pytest.mark.parametrize(("store_answers", "status"), [(True, 200), (False, 503)])
 def test_the_gateway_is_ready_when_its_store_is(store_answers: bool, status: int) -> None:
     reply = front.readiness(store_answers=store_answers, upstreams=0)

@@ -222,6 +222,19 @@ def test_writes_wait_while_the_database_is_gone(
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
+def test_a_database_that_is_lost_is_known_to_be_until_it_is_back(
+    engine: Engine, server: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.versions()
+    assert not engine.lost
+    server.execute("ALTER DATABASE thinkback ALLOW_CONNECTIONS false")
+    end_connections(server)
+    assert eventually(lambda: engine.lost)
+    server.execute("ALTER DATABASE thinkback ALLOW_CONNECTIONS true")
+    assert eventually(lambda: not engine.lost)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
 def end_connections(server: psycopg.Connection) -> None:
     """End all connections to the database, and see them gone."""
     others = "FROM pg_stat_activity WHERE datname = 'thinkback'"
