@@ -138,7 +138,11 @@ class Meter:
         way it is handed out all the same: `begin` and `reserve` look again.
         """
         ticket = self._limiter.new(principal)
-        self.begin(ticket)
+        try:
+            self.begin(ticket)
+        except BaseException:
+            self.give_back(ticket)  # nobody else knows of it
+            raise
         return ticket
 
     def begin(self, ticket: Ticket, *, give_up: bool = False) -> None:
@@ -155,7 +159,7 @@ class Meter:
 
     def give_back(self, ticket: Ticket) -> None:
         """The request has ended; nothing happens when settling has given the ticket back."""
-        if statements := limiter.end(ticket, 0, self._clock.now_ms()):
+        if statements := limiter.end(ticket, 0, self._engine.now_ms()):
             self._commits.write(statements)
 
     def refuse_spent(self, principal: Principal) -> None:

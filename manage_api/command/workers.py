@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import httpx
 import msgspec
 
 from shared.config.rules import MOST_WORKERS
@@ -91,6 +90,8 @@ def running(url: str) -> list[Running]:
     """The data planes that share the port, as the sidecar at this URL says; none if it does not
     answer, or only one runs.
     """
+    import httpx  # which few commands need
+
     try:
         with httpx.Client(trust_env=False, timeout=_ANSWER_SECONDS) as client:
             return msgspec.json.decode(client.get(f"{url}/healthz").content, type=_Health).workers

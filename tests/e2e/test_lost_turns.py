@@ -79,13 +79,12 @@ def client(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture(scope="module")
-def shared_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+@pytest.fixture
+def scene(client: str, tmp_path: Path) -> Iterator[Scene]:
+    (directory := tmp_path / "gateway").mkdir()
     with (
         StrictProvider(scope="all") as provider,
-        Gateway(
-            tmp_path_factory.mktemp("gateway"), upstream_environment(provider.base_url)
-        ) as gateway,
+        Gateway(directory, upstream_environment(provider.base_url)) as gateway,
         Amnesia(gateway) as amnesia,
     ):
         # What the upstream called its calls is lost with the turns, and so are sealed copies.
@@ -94,22 +93,13 @@ def shared_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield Scene(amnesia, provider, gateway.new_user("ada"), gateway.new_user("grace"))
 
 
-@pytest.fixture
-def scene(client: str, shared_scene: Scene) -> Scene:
-    """What is learned is learned of models: each client has its own."""
-    shared_scene.provider.reset()
-    shared_scene.amnesia.times = 0
-    return shared_scene
-
-
 @pytest.mark.parametrize("client", CLIENTS, indirect=True)
 def test_a_lost_turn_costs_one_refused_request(client: str, scene: Scene, tmp_path: Path) -> None:
     errand = errand_of(client, tmp_path / "first")
     errand.thoughtless = errand.lost
-    model = f"house-model-for-{client}"
-    scene.talk(client, model, errand, loses=True)
+    scene.talk(client, "house-model", errand, loses=True)
     scene.assert_it_thought()
-    scene.talk_as_another(model, SAID if client == "aider" else CALLED)
+    scene.talk_as_another("house-model", SAID if client == "aider" else CALLED)
     scene.assert_it_thought()
     assert len(scene.provider.rejections) == 1
 
@@ -120,15 +110,14 @@ def test_a_conversation_without_thinking_stays_alone(
 ) -> None:
     """The upstream takes nothing in place of what it thought in a lost turn."""
     errand = errand_of(client, tmp_path / "first")
-    model = f"deepseek-v4-pro-for-{client}"
-    scene.talk(client, model, errand, loses=True)
+    scene.talk(client, "deepseek-v4-pro", errand, loses=True)
     refused = [rejection.fault for rejection in scene.provider.rejections]
     assert refused in (["altered"], ["foreign", "altered"])  # aider makes turns up itself
     scene.provider.reset()
     errand = errand_of(client, tmp_path / "second", "farewell")
-    scene.talk(client, model, errand)
+    scene.talk(client, "deepseek-v4-pro", errand)
     scene.assert_it_thought()
-    scene.talk_as_another(model, CALLED + SAID)
+    scene.talk_as_another("deepseek-v4-pro", CALLED + SAID)
     scene.assert_it_thought()
     assert scene.provider.rejections == []
 

@@ -14,8 +14,9 @@ from addon.ledger import limiter as books
 from addon.ledger.limiter import Ticket, ticket_for
 from shared.model import Limits
 from shared.store.engine import Engine, Statement, Transaction
-from shared.store.ledger import DEAD_AFTER_MS, Entry, Opening, beat, open_exchange
+from shared.store.ledger import DEAD_AFTER_MS, Entry, Opening, open_exchange
 from shared.store.limits import forget_lost_tickets
+from shared.store.nodes import beat
 from tests.support.database import open_database
 
 FOR_EVER = 10**12

@@ -21,6 +21,7 @@ class Explained:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.remote = engine.remote
         self.dialect = engine.dialect
         self.plans: list[list[str]] = []
 

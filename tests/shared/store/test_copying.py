@@ -23,8 +23,9 @@ from tests.shared.store.learned import learn
 from tests.support.postgres import empty_database, wipe
 
 NOW = 2_000_000_000_000
-OWN = {"recall_days", "tended", "versions", "installation"}
-"""What triggers keep, and what a database notes of itself."""
+
+OWN = {"installation", "rates", "recall_days", "tended", "tickets", "versions"}
+"""What triggers keep, what a database notes of itself, and what requests of this minute hold."""
 
 
 @pytest.fixture
