@@ -152,7 +152,7 @@ def create_app(
 async def _running(app: Litestar) -> AsyncIterator[None]:
     state = app.state
     url = state.watch.snapshot.database_url
-    with closing(open_engine(url)) as store:
+    with closing(open_engine(url, state.clock)) as store:
         secret = installation_secret(store, url)
         state.sidecar = Sidecar(store=store, watch=state.watch, secret=secret, clock=state.clock)
         state.feed = Feed(state.sidecar, state.leaving)

@@ -61,7 +61,6 @@ class Attempts:
         """`kind` tells those of one purpose from others."""
         self._store = store
         self._kind = kind
-        self._clock = clock
         self._here = Throttle(capacity=capacity, refill_seconds=refill_seconds, clock=clock)
         self._each = round(refill_seconds * _SECOND)
         self._all = self._each * capacity
@@ -70,7 +69,7 @@ class Attempts:
         """Begin an attempt; return 0, or the seconds to wait when none is left."""
         if wait := self._here.take(name):
             return wait
-        failed = failed_attempts(self._store, self._subject(name), self._clock.now_ms())
+        failed = failed_attempts(self._store, self._subject(name), self._store.now_ms())
         lacking = failed + self._each - self._all
         if lacking > 0:
             self._here.give_back(name)
@@ -82,7 +81,7 @@ class Attempts:
 
     def failure(self, name: str) -> Statement:
         """What is to be written of an attempt that counts."""
-        return charge(self._subject(name), "attempts", self._each, self._clock.now_ms())
+        return charge(self._subject(name), "attempts", self._each, self._store.now_ms())
 
     def _subject(self, name: str) -> str:
         # A digest: names may be long, and people type passwords in their place.

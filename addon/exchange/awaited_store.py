@@ -5,10 +5,20 @@ What is read elsewhere, as at a start, blocks; nothing of a request is.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 from addon.formats.wire.pace import can_wait, wait_for
-from shared.store.engine import NO_PARAMS, Engine, Params, Row, Work
+from shared.errors import StoreError
+from shared.store.engine import (
+    NO_PARAMS,
+    Change,
+    Engine,
+    Params,
+    Row,
+    Work,
+    apply_change,
+)
 
 __all__ = ("PATIENCE_MS", "awaited")
 
@@ -36,6 +46,17 @@ class _Awaited:
         if can_wait():
             return wait_for(self._engine.fetch(sql, params))
         return self._engine.read(sql, params)
+
+    def try_write(
+        self, change: Change, *, overtake: bool = False, alone: Sequence[str] = ()
+    ) -> bool:
+        if not can_wait():
+            return self._engine.try_write(change, overtake=overtake, alone=alone)
+        try:
+            self.transact(partial(apply_change, change=change), alone=alone)
+        except StoreError:
+            return False
+        return True
 
     def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
         if can_wait():

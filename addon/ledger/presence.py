@@ -8,7 +8,6 @@ from shared.clock import Clock
 from shared.errors import StoreError
 from shared.store.engine import Engine, Statement, Transaction
 from shared.store.ledger import DEAD_AFTER_MS, exchange_name
-from shared.store.limits import forget_lost_tickets
 from shared.store.nodes import (
     UNKNOWN,
     Process,
@@ -120,7 +119,6 @@ class Presence:
     def _beat(self, transaction: Transaction) -> None:
         transaction.run(*self._beat_statement())
         transaction.run(*forget_nodes(self._engine.now_ms()))
-        transaction.run(*forget_lost_tickets(self._engine.now_ms()))
 
     def _beat_statement(self) -> Statement:
         now = self._engine.now_ms()

@@ -25,7 +25,7 @@ class KeyRests:
 
     def begin(self, upstream: str, key: str, seconds: float, why: str) -> None:
         """Let all nodes and admins know that an upstream's key rests."""
-        until = self._clock.now_ms() + round(seconds * 1000)
+        until = self._engine.now_ms() + round(seconds * 1000)
         self._engine.write_later([rest(upstream, key, until, why), changed("resting")])
 
     def end(self, upstream: str, key: str) -> None:
@@ -37,7 +37,7 @@ class KeyRests:
         version, upstreams = self._engine.versions().get("resting", 0), tuple(upstreams)
         if (version, upstreams) == (self._version, self._upstreams):
             return
-        now_ms, now = self._clock.now_ms(), self._clock.monotonic()
+        now_ms, now = self._engine.now_ms(), self._clock.monotonic()
         rests = resting(self._engine, now_ms)
         found = {
             (upstream.name, key): now + (rests[row].until - now_ms) / 1000

@@ -11,6 +11,7 @@ from shared.store.audit import drop_old_records, record_bytes
 from shared.store.engine import Engine, Transaction
 from shared.store.key_rests import forget_rested
 from shared.store.ledger import drop_old, drop_old_conversations
+from shared.store.limits import forget_full, forget_lost_tickets
 from shared.store.tending import claim
 
 __all__ = ("Retention",)
@@ -76,7 +77,8 @@ class Retention:
         if begins:
             self._record_bytes = record_bytes(transaction)
             self._answer_bytes = answer_bytes(transaction)
-        transaction.run(*forget_rested(now))
+        for statement in (forget_rested(now), forget_full(now), forget_lost_tickets(now)):
+            transaction.run(*statement)
         entries = transaction.run(*drop_old(limits.entries_since))
         conversations = transaction.run(*drop_old_conversations())
         records = drop_old_records(

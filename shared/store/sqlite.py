@@ -25,7 +25,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -38,7 +38,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import Busy, StoreError
 from shared.store.dialect import SqliteDialect
 from shared.store.engine import NO_PARAMS, Change, Params, Row, Work
-from shared.store.rows import join_rows
+from shared.store.rows import Part, Rows, join_rows
 from shared.store.versions import READ_VERSIONS
 from shared.store.write_ahead_log import WriteAheadLog
 from shared.store.write_queue import Write, WriteQueue
@@ -368,9 +368,15 @@ class SqliteEngine:
             self._queue.put(Write(()))
 
     def _commit(self, writes: Sequence[Write]) -> None:
+        parts = [part for write in writes for part in write.change]
+        joined = list(join_rows(parts))
         with self._writing:
-            executed = self._commit_one(lambda writer: _apply_all(writer, writes))
-        self._log.grows(executed)
+            if len(joined) == 1 and not (callable(joined[0]) or self._busy_timeout_ms):
+                # By itself it is a transaction, for which Python's lock changes hands once.
+                _run(self._writer, *joined[0])
+            else:
+                self._commit_one(lambda writer: _apply(writer, joined))
+        self._log.grows(len(parts))
 
 
 def _tell(error: dbapi2.DatabaseError, what: str) -> None:
@@ -413,7 +419,7 @@ _PARAMETER = re.compile(r"""'[^']*'|"[^"]*"|:([A-Za-z_]\w*)""", re.ASCII)
 """What stands in quotes is text, or the name of a column."""
 
 
-def _apply(connection: dbapi2.Connection, change: Change) -> int:
+def _apply(connection: dbapi2.Connection, change: Sequence[Part | Rows]) -> int:
     """Do what the change says; of how many parts it was."""
     for each in change:
         if callable(each):
@@ -421,17 +427,6 @@ def _apply(connection: dbapi2.Connection, change: Change) -> int:
         else:
             _run(connection, *each)
     return len(change)
-
-
-def _apply_all(connection: dbapi2.Connection, writes: Iterable[Write]) -> int:
-    """Do what the writes say, with as few statements as possible; of how many it was."""
-    parts = [part for write in writes for part in write.change]
-    for part in join_rows(parts):
-        if callable(part):
-            part(_Work(connection))
-        else:
-            _run(connection, *part)
-    return len(parts)
 
 
 def _code(error: Exception) -> int:

@@ -9,7 +9,9 @@ from shared.store.engine import Change, Statement, Work
 
 __all__ = ("Write", "WriteQueue")
 
-BATCH_STATEMENTS = 200
+BATCH_STATEMENTS = 32
+"""Nobody else can write while a batch is being written."""
+
 LINGER_SECONDS = 0.1
 """How long writes that nobody waits for wait for more of them: each commit and each change of
 threads costs the loop time, and rows of one table share pages.

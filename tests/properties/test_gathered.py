@@ -18,6 +18,7 @@ from addon.recall.memory import Recall
 from tests.addon.recall.chat import Chat, Memory
 from tests.harden.figure import at_scale
 from tests.properties.test_recall import HAPPENINGS, STEPS, Client
+from tests.support.database import open_database
 from tests.support.remote import RemoteEngine
 
 RUNS = at_scale(suite=4, full=120)
@@ -35,7 +36,7 @@ class FarMemory(Memory):
     def __init__(self, path: Path) -> None:
         super().__init__(path, memory_bytes=1)
         self.near = Recall(self.engine, self.clock, memory_bytes=1, shared=True)
-        self.far = RemoteEngine(path)
+        self.far = RemoteEngine(open_database(path, self.clock))
         self.far.serves = True
         self.counts: Counter[int] = Counter()
         """Requests by the rounds that they took."""

@@ -4,24 +4,23 @@ stop an event loop meanwhile is refused.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from shared.clock import Clock
 from shared.errors import StoreError
 from shared.store.engine import NO_PARAMS, Change, Engine, Params, Pending, Row, Work
-from tests.support.database import open_database
 
 __all__ = ("RemoteEngine",)
 
 
 class RemoteEngine:
-    """An engine whose reads leave the process, over a database file that others may have open."""
+    """An engine whose reads leave the process, over one that others may have open beside it."""
 
     remote = True
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        self._engine: Engine = open_database(path, clock)
+    def __init__(self, engine: Engine) -> None:
+        self.beside = self._engine = engine
+        """The engine as another program has it, which may read whenever it likes."""
+
         self.serves = False
         """Whether requests are answered: then nothing may block."""
 
@@ -46,7 +45,7 @@ class RemoteEngine:
         self.fetched.append(sql)
         await asyncio.sleep(0)
         self._answer()
-        return self._engine.read(sql, params)
+        return await self._engine.fetch(sql, params)
 
     def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
         if self.serves:

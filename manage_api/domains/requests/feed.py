@@ -174,12 +174,15 @@ class _News:
         """The entries that are new, also those that came later than one with a higher id."""
         new = [number for number in recent if number not in self._passed]
         after, upto = min([self._last, *(number - 1 for number in new)]), max(new, default=0)
+        wanted, known = self._wanted, self._passed
         while after < upto:
-            entries = entries_after(self._store, self._wanted, after=after, upto=upto, limit=_BATCH)
+            entries = entries_after(
+                self._store, wanted, after=after, upto=upto, limit=_BATCH, known=known
+            )
             after = upto
             if len(entries) == _BATCH:
                 after = entries[-1][0]
-            yield from ((number, one) for number, one in entries if number not in self._passed)
+            yield from entries
 
 
 def fits(entry: Entry, wanted: EntryFilter) -> bool:

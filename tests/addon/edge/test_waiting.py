@@ -14,12 +14,14 @@ from mitmproxy.test import taddons
 
 from addon.edge.llm_stream import HELD_RETRY_SECONDS
 from addon.formats.wire.pace import worked
+from shared.clock import Clock
 from shared.security import keys
-from shared.store.sqlite import database_path
+from shared.store import open_engine
 from shared.store.virtual_keys import find_key, revoke_key
 from tests.addon.edge.line import END, SSE, Line, chunk, request
 from tests.addon.edge.scene import Scene
 from tests.support.grammar import read_chat, read_messages, read_responses
+from tests.support.postgres import empty_database, wipe
 from tests.support.remote import RemoteEngine
 from tests.support.turns import Call, Turn, completion, events
 
@@ -112,17 +114,23 @@ class MessagesClient(Client):
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    """A gateway over a database that seems to be across a network, or over PostgreSQL."""
+
+    def open_store(url: str, clock: Clock) -> RemoteEngine:
+        if getattr(request, "param", "") != "postgresql":
+            return RemoteEngine(open_engine(url, clock))
+        wipe(empty_database())
+        return RemoteEngine(open_engine(empty_database()))
+
     with taddons.context(Proxyserver()) as tctx:
         tctx.options.update(validate_inbound_headers=True, keep_host_header=True)
-        made = Scene(
-            tmp_path,
-            tctx.options,
-            open_store=lambda url, clock: RemoteEngine(database_path(url), clock),
-        )
+        made = Scene(tmp_path, tctx.options, open_store=open_store)
         made.node.engine.serves = True
         yield made
         made.node.engine.close()
+        if getattr(request, "param", "") == "postgresql":
+            wipe(empty_database())
 
 
 def told(scene: Scene, client: Client, turn: Turn, *, stream: bool) -> Json:
@@ -157,6 +165,7 @@ def ended(scene: Scene, line: Line) -> bytes:
 
 
 @STREAMED
+@pytest.mark.parametrize("scene", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("kind", [Client, ResponsesClient, MessagesClient])
 def test_a_conversation_gets_its_reasoning_back_and_never_stops_the_loop(
     scene: Scene, kind: type[Client], *, stream: bool
@@ -169,7 +178,7 @@ def test_a_conversation_gets_its_reasoning_back_and_never_stops_the_loop(
     asked = told(scene, client, SAYING, stream=stream)
     thoughts = [one.get("reasoning_content") for one in asked["messages"]]
     assert [one for one in thoughts if one] == [CALLING.reasoning, SAYING.reasoning]
-    rows = scene.node.engine._engine._engine.read("SELECT status, prompt_tokens FROM ledger")
+    rows = scene.node.engine.beside.read("SELECT status, prompt_tokens FROM ledger")
     assert len(rows) == 3
 
 
@@ -190,7 +199,7 @@ def test_a_caller_is_looked_up_once_until_an_account_or_key_changes(scene: Scene
 
 
 def test_a_key_that_is_revoked_works_until_that_is_noticed(scene: Scene) -> None:
-    client, beside = Client(), scene.node.engine._engine._engine
+    client, beside = Client(), scene.node.engine.beside
     told(scene, client, SAYING, stream=True)
     key, _ = find_key(beside, keys.digest(scene.key))
     revoke_key(beside, key.id, now=2)
@@ -218,7 +227,7 @@ def test_a_request_asks_once_for_all_that_it_may_need_of_what_is_remembered(scen
 async def test_the_work_of_each_second_waits_too(scene: Scene) -> None:
     scene.clock.seconds += 60
     await worked(scene.node.each_second, scene.clock.monotonic)
-    [(seen,)] = scene.node.engine._engine._engine.read("SELECT seen_at FROM nodes")
+    [(seen,)] = scene.node.engine.beside.read("SELECT seen_at FROM nodes")
     assert seen == scene.clock.now_ms()
 
 

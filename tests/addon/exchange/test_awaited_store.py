@@ -8,6 +8,7 @@ from addon.exchange.awaited_store import awaited
 from addon.formats.wire.pace import worked
 from shared.errors import StoreError
 from shared.store.engine import Transaction
+from shared.store.recall import find_sent, keep_sent
 from tests.support.database import open_database
 from tests.support.remote import RemoteEngine
 
@@ -17,7 +18,7 @@ def monotonic() -> float:
 
 
 async def test_reads_and_transactions_of_work_are_waited_for(tmp_path: Path) -> None:
-    far = RemoteEngine(tmp_path / "adapter.db")
+    far = RemoteEngine(open_database(tmp_path / "adapter.db"))
     far.serves = True
     engine = awaited(far)
 
@@ -34,8 +35,21 @@ async def test_reads_and_transactions_of_work_are_waited_for(tmp_path: Path) -> 
     far.close()
 
 
+async def test_what_work_tries_to_write_is_written_when_that_returns(tmp_path: Path) -> None:
+    far = RemoteEngine(open_database(tmp_path / "adapter.db"))
+    engine = awaited(far)
+    change = [keep_sent(b"place", "omit", 4)]
+    assert not engine.try_write(change)
+    assert await worked(lambda: engine.try_write(change), monotonic)
+    assert find_sent(far.beside, [b"place"]) == {b"place": ("omit", 4)}
+    refused = [("INSERT INTO recall_sent (key) VALUES (NULL)", {})]
+    with pytest.raises(Exception, match="NOT NULL"):
+        await worked(lambda: engine.try_write(refused), monotonic)
+    far.close()
+
+
 def test_what_is_read_at_a_start_is_read_at_once(tmp_path: Path) -> None:
-    far = RemoteEngine(tmp_path / "adapter.db")
+    far = RemoteEngine(open_database(tmp_path / "adapter.db"))
     engine = awaited(far)
     assert engine.read("SELECT 1") == [(1,)]
     assert engine.transact(lambda work: work.run("SELECT 1"), alone=()) == [(1,)]

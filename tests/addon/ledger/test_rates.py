@@ -15,6 +15,7 @@ from shared.store.prices import add_price
 from shared.store.ratios import Learned, Ratio, learn_ratio
 from tests.addon.desk import upstream
 from tests.addon.recall.chat import StoppedClock
+from tests.support.database import open_database
 from tests.support.remote import RemoteEngine
 
 CANDIDATE = Candidate(upstream("up"), "a key", "m")
@@ -22,7 +23,7 @@ CANDIDATE = Candidate(upstream("up"), "a key", "m")
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[RemoteEngine]:
-    found = RemoteEngine(tmp_path / "adapter.db")
+    found = RemoteEngine(open_database(tmp_path / "adapter.db"))
     yield found
     found.close()
 
@@ -34,7 +35,7 @@ def rates(engine: RemoteEngine) -> Rates:
 
 
 def set_rates(engine: RemoteEngine, micros: int, tokens: int) -> None:
-    beside = engine._engine
+    beside = engine.beside
     add_price(
         beside, upstream="up", model="m", from_day=20_000_000 + micros, price=Price(micros, micros)
     )

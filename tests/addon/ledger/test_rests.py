@@ -22,7 +22,7 @@ class Process:
 
     def __init__(self, path: Path, clock: StoppedClock) -> None:
         self.clock = clock
-        self.engine: Engine = open_database(path)
+        self.engine: Engine = open_database(path, clock)
         self.keyring = Keyring()
         self.rests = KeyRests(self.engine, clock, self.keyring)
 

@@ -1,11 +1,20 @@
 """Rows that are inserted one after the other are inserted together, and nothing else changes."""
 
 import pytest
+from pysqlite3 import dbapi2
 
 from shared.store.audit import AuditFilter, AuditRecord, add_record, search
 from shared.store.engine import Engine, Statement, Transaction
 from shared.store.recall import keep_sent
 from shared.store.rows import MOST_ROWS, join_rows
+from shared.store.sqlite import SqliteEngine
+
+
+@pytest.fixture
+def database(file: str) -> str:
+    """Only SQLite's engine does so."""
+    return file
+
 
 SENT = "SELECT key, value FROM recall_sent ORDER BY key"
 
@@ -31,7 +40,7 @@ def statements(*parts: Statement) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "inserts"), [(1, 1), (2, 1), (3, 2), (MOST_ROWS, 1), (MOST_ROWS + 1, 2), (100, 4)]
+    ("rows", "inserts"), [(1, 1), (2, 1), (MOST_ROWS, 1), (MOST_ROWS + 1, 2), (100, 4)]
 )
 def test_rows_of_one_table_take_few_statements(rows: int, inserts: int) -> None:
     assert len(statements(*map(record, range(rows)))) == inserts
@@ -87,3 +96,18 @@ def test_a_row_that_is_refused_takes_no_other_with_it(engine: Engine) -> None:
     engine.flush()
     found, _ = search(engine, AuditFilter(), limit=99)
     assert len(found) == 10
+
+
+def test_rows_that_wait_for_another_program_are_written_when_it_is_done(
+    hasty: SqliteEngine, other: dbapi2.Connection
+) -> None:
+    other.execute("BEGIN IMMEDIATE")
+    for number in range(3):
+        hasty.write_later([record(number)])
+    urgent = hasty.write_first([keep_sent(b"key", "sent", 1)])
+    assert urgent is not None
+    other.execute("COMMIT")
+    hasty.flush()
+    assert urgent.committed
+    found, _ = search(hasty, AuditFilter())
+    assert [one.at for one in found] == [2, 1, 0]
