@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ("Collector", "FreeMemory", "give_back_soon")
@@ -86,15 +87,21 @@ class Collector:
         gc.freeze()
 
 
+def _cpu_seconds() -> float:
+    return sum(os.times()[:2])
+
+
 class FreeMemory:
     """What the C library keeps between small objects when a large request is gone: thirty times
     its body, which it gives back only when it is told to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cpu_seconds: Callable[[], float] = _cpu_seconds) -> None:
+        """`cpu_seconds` tells how long the process has worked."""
+        self._cpu = cpu_seconds
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
         self._least, self._rest = _resident_bytes(), 0
-        self._cpu_seconds, self._stirred = 0.0, True
+        self._worked, self._stirred = 0.0, True
 
     def each_second(self, *, is_working: bool) -> threading.Thread | None:
         """Give it back, if there may be much of it and no large request is being worked on; what
@@ -116,8 +123,8 @@ class FreeMemory:
 
     def _comes_to_rest(self) -> bool:
         """Whether the process had work since this was last so, and has none for a second."""
-        before, self._cpu_seconds = self._cpu_seconds, sum(os.times()[:2])
-        has_work = self._cpu_seconds - before > IDLE_CPU_SECONDS
+        before, self._worked = self._worked, self._cpu()
+        has_work = self._worked - before > IDLE_CPU_SECONDS
         rests = self._stirred and not has_work
         self._stirred = has_work
         return rests

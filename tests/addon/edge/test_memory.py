@@ -56,7 +56,7 @@ BETWEEN = """
 import psutil
 from addon.edge.memory import REST_SECONDS, FreeMemory
 rss = psutil.Process().memory_info
-free = FreeMemory()
+free = FreeMemory(iter(range(1_000)).__next__)  # which always has work
 def grow():
     pieces = [bytearray(3_000) for _ in range(20_000)]
     return pieces[::100]
@@ -77,7 +77,7 @@ for _ in range(4 * REST_SECONDS):
     if giving := free.each_second(is_working=False):
         giving.join()
         looks += 1
-print(grown - before > 50, given_back - before < 15, any(rests), at_last, 2 <= looks <= 3)
+print(grown - before > 50, given_back - before < 15, any(rests), at_last, looks)
 """
 
 
@@ -85,7 +85,7 @@ def test_what_lies_free_between_small_objects_is_given_back_and_not_each_second(
     done = subprocess.run(
         [sys.executable, "-c", BETWEEN], capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.stdout.split() == ["True", "True", "False", "True", "True"], done.stderr
+    assert done.stdout.split() == ["True", "True", "False", "True", "2"], done.stderr
 
 
 AT_REST = """
