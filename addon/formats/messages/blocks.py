@@ -27,7 +27,7 @@ from addon.formats.neutral.turn import (
 )
 from addon.formats.wire.lenient import as_str
 from addon.formats.wire.pace import breathe
-from addon.formats.wire.splice import MalformedJson, value
+from addon.formats.wire.splice import MalformedJson, object_raw, value
 from addon.formats.wire.weight import count_values
 
 __all__ = ("REGISTERED", "cache_control", "conversation", "input_of", "valid_id")
@@ -98,15 +98,15 @@ def input_of(arguments: str) -> dict[str, Any]:
     return {INPUT: arguments}
 
 
-def _input(arguments: str) -> dict[str, Any]:
-    """The same for a call of a request. Raises RequestError for more than any model calls a tool
-    with, which would be taken apart in one go.
+def _input(arguments: str) -> dict[str, Any] | msgspec.Raw:
+    """The same for a call of a request, as the text that came where that is an object. Raises
+    RequestError for more than any model calls a tool with.
     """
     if len(arguments) > _MOST_VALUES:  # a value takes a byte and more
         encoded = arguments.encode(errors="replace")
         if count_values(encoded, _MOST_VALUES) > _MOST_VALUES:
             raise too_much_in_it(_MOST_VALUES, "make the arguments of its tool calls smaller")
-    return input_of(arguments)
+    return object_raw(arguments.encode(errors="replace")) or input_of(arguments)
 
 
 def _decoded(arguments: str) -> Any:

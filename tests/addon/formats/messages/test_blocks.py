@@ -1,5 +1,6 @@
 """Any conversation is one of alternating messages and blocks."""
 
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from addon.formats.neutral.turn import (
     ToolCall,
     message_of,
 )
+from addon.formats.wire.splice import json_text
 
 type Json = dict[str, Any]
 
@@ -31,9 +33,9 @@ def given(*messages: Message, **abilities: Any) -> tuple[Any, list[Json]]:
 
 
 def blocks_of(part: Part, **abilities: Any) -> list[Json]:
-    """The blocks of an assistant's message that says something besides."""
+    """The blocks of an assistant's message that says something besides, as they are sent."""
     _, (message,) = given(message_of("assistant", [part, Text("a", "5m")]), **abilities)
-    found: list[Json] = message["content"][:-1]
+    found: list[Json] = json.loads(json_text(message["content"]))[:-1]
     return found
 
 
@@ -208,3 +210,18 @@ def test_arguments_of_more_values_than_any_model_writes_are_refused_before_they_
     with pytest.raises(RequestError) as refusal:
         blocks_of(ToolCall("call_1", "Read", many))
     assert refusal.value.problem.status == 413
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{"x": 1}', '{"x":1.10,"y":12345678901234567890123}', '{"x":{"x":[]},"x":2}', "{}"],
+)
+def test_arguments_are_sent_as_they_came(arguments: str) -> None:
+    _, (message,) = given(message_of("assistant", [ToolCall("c", "read", arguments)]))
+    assert arguments.encode() in json_text(message["content"])
+
+
+def test_arguments_are_the_same_beside_a_name_that_is_no_text() -> None:
+    _, (message,) = given(message_of("assistant", [ToolCall("c\ud800", "read", '{"x":[1]}')]))
+    [block] = json.loads(json_text(message["content"]))
+    assert block["input"] == {"x": [1]}

@@ -13,6 +13,7 @@ from addon.formats.wire.splice import (
     elements,
     json_text,
     members,
+    object_raw,
     object_text,
     scalar_text,
     utf8_text,
@@ -247,3 +248,23 @@ def test_others_go_on_while_many_deep_values_are_written() -> None:
     written, count = breaths(lambda: json_text(node))
     assert written == scalar_text(node)
     assert count > 1000
+
+
+@pytest.mark.parametrize(
+    "text", [b"[]", b"", b"{} {}", b'{"a":tru}', b'{"a":NaN}', b'{"a":"\\ud800"}']
+)
+def test_only_the_text_of_one_object_stands_in_a_value_as_it_is(text: bytes) -> None:
+    assert object_raw(text) is None
+
+
+def test_an_objects_text_stands_in_a_value_as_it_is_but_beside_what_is_no_text() -> None:
+    raw = object_raw(b' {"a": [1]}\n')
+    assert scalar_text({"x": raw, "y": ""}) == b'{"x":{"a": [1]},"y":""}'
+    assert scalar_text({"x": raw, "y": "\ud800"}) == b'{"x":{"a":[1]},"y":"\\ud800"}'
+
+
+def test_others_go_on_while_many_objects_are_written_as_they_are() -> None:
+    raw = object_raw(b'{"a":"%b"}' % (b"x" * 100_000))
+    written, count = breaths(lambda: json_text([raw] * 100))
+    assert written == scalar_text([raw] * 100)
+    assert count > 20
