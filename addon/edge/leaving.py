@@ -83,6 +83,8 @@ class Leaving:
 
     async def _until_quiet(self) -> None:
         quiet_since = self._clock.monotonic()
+        # A connection that was accepted as the port closed is known a few rounds of the loop later.
+        await asyncio.sleep(_POLL_SECONDS)
         while not self.cutting and self._port.connected:
             now = self._clock.monotonic()
             if self._port.running or not self._port.flushed:

@@ -18,6 +18,7 @@ _TROUBLE = {
     "conversation_too_long": (
         "The stored conversation that the request continues is too long: start a new one."
     ),
+    "database_lost": "The database could not be reached.",
     "gateway_error": "The gateway itself failed on this request: see its log.",
     "gateway_stopped": "The gateway was stopped before the answer was complete.",
     "insufficient_quota": "The quota or budget of the account or key was used up.",
