@@ -133,6 +133,8 @@ class Daemon:
 
         Return its pid once all programs at `urls` answer.
         """
+        # A database file lies in it; beside a database across a network there may be none yet.
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rotate()
         self.log.touch(mode=0o600)
         with self.log.open("ab") as log:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from manage_api.command.daemon import Daemon
+from manage_api.command.daemon import Daemon, DaemonError
 from tests.manage_api.command.running import Command
 from tests.support.gateway import eventually
 
@@ -153,6 +153,14 @@ def test_ctrl_c_while_a_stop_waits_has_it_cut_what_it_waits_for(background: Daem
 
     assert background.stop(interrupt)
     assert heard == ["The data plane waits."]
+
+
+def test_a_start_makes_the_folder_that_its_log_is_in(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "state" / "data")
+    with pytest.raises(DaemonError):
+        daemon.start(os.environ, ["http://127.0.0.1:9"], ["--no-such-option"])
+    assert "no-such-option" in daemon.log.read_text()
+    assert daemon.directory.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_start_that_fails_tells_where_to_read_why(thinkback: Command, tmp_path: Path) -> None:
