@@ -22,6 +22,7 @@ from addon.edge.upstream_pool import UpstreamPool
 from addon.formats.wire.pace import worked
 from addon.node import Node
 from shared.config.mitm import REQUIRED, SINK
+from shared.errors import StoreError
 from shared.lifeline import BEAT_SECONDS, UNREADY, Lifeline, handed_sockets
 
 __all__ = ("BASELINE", "Lifecycle")
@@ -87,6 +88,14 @@ class Lifecycle:
         work = worked(self._node.reload, self._node.clock.monotonic)
         asyncio_utils.create_task(work, name="thinkback reload", keep_ref=True)
 
+    async def tend_node(self) -> None:
+        """The node's work of each second, which waits until a lost database is back."""
+        try:
+            await worked(self._node.each_second, self._node.clock.monotonic)
+        except StoreError:
+            if not self._node.engine.lost:
+                raise
+
     async def _live(self) -> None:
         self._collector.begin()
         free_memory = FreeMemory()
@@ -98,7 +107,7 @@ class Lifecycle:
             await asyncio.sleep(BEAT_SECONDS)
             self._lifeline.tell("alive")
             try:
-                await worked(self._node.each_second, self._node.clock.monotonic)
+                await self.tend_node()
                 self.pool.each_second()
                 is_working = self._slices.workers > 0
                 self._collector.each_second(is_working=is_working)

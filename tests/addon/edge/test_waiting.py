@@ -12,6 +12,7 @@ import pytest
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons
 
+from addon.edge.lifecycle import Lifecycle
 from addon.edge.llm_stream import HELD_RETRY_SECONDS
 from addon.formats.wire.pace import worked
 from shared.clock import Clock
@@ -260,4 +261,20 @@ def test_while_the_database_is_lost_clients_are_asked_to_come_again(
     assert answer.startswith(b"http/1.1 503 ")
     assert b"\r\nretry-after: 2\r\n" in answer
     assert b"can't reach its database" in answer
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_the_work_of_each_second_waits_for_a_lost_database_without_a_word(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    lifecycle = scene.gateway.addons[0]
+    assert isinstance(lifecycle, Lifecycle)
+    scene.clock.seconds += 60
+    scene.node.engine._engine.lost = True
+    await lifecycle.tend_node()
+    scene.node.engine._engine.lost = False
+    scene.clock.seconds += 60
+    await lifecycle.tend_node()
+    [(seen,)] = scene.node.engine.beside.read("SELECT seen_at FROM nodes")
+    assert seen == scene.clock.now_ms()
     assert not [record for record in caplog.records if record.exc_info]
