@@ -45,7 +45,7 @@ log: .venv/.installed ## Follow the log of the gateway in the background
 	@exec $(THINKBACK) log -f
 
 # Idle workers take the rest of a busy one's tests, whose longest are first; tests/conftest.py says how many there are.
-WORKERS := --numprocesses logical --maxprocesses 4 --dist worksteal
+IN_PARALLEL := --numprocesses logical --maxprocesses 4 --dist worksteal
 
 # Containers often forbid it; each worker would compile all tests and what they import then, 12 s of CPU at each run.
 PYTEST := PYTHONDONTWRITEBYTECODE= .venv/bin/pytest
@@ -56,10 +56,10 @@ UNITS := tests/addon tests/manage_api tests/shared \
 	$(addprefix --ignore=tests/manage_api/,command test_schema.py)
 
 test: .venv/.installed-dev ## Run all tests, or FILE=path: one file, folder or test
-	@$(PYTEST) $(or $(FILE),$(WORKERS))
+	@$(PYTEST) $(or $(FILE),$(IN_PARALLEL))
 
 test-fast: .venv/.installed-dev ## Run the unit tests, in a minute
-	@$(PYTEST) $(WORKERS) $(UNITS)
+	@$(PYTEST) $(IN_PARALLEL) $(UNITS)
 
 # `make harden TABLE=docs/security.md` writes what was measured into the table there.
 WRITE = $(if $(TABLE),--write $(TABLE))

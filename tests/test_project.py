@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.config.azure import AZURE_ENVIRONMENT
+from shared.config.draft import ENVIRONMENT, UPSTREAM_ENVIRONMENT
+from shared.config.passed import SECRETS
 from tests.conftest import LONGEST_FIRST
 
 ROOT = Path(__file__).parents[1]
@@ -223,6 +226,14 @@ def test_the_documentation_names_verbs_that_there_are() -> None:
 
 def test_the_guide_for_contributors_names_every_verb() -> None:
     assert verbs_in(ROOT / "CONTRIBUTING.md") == VERBS - {"help"}
+
+
+def test_no_variable_of_the_makefile_is_one_that_the_gateway_reads() -> None:
+    """make hands its own value on to the gateway in place of the environment's."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    variables = set(re.findall(r"^(?:export )?(\w+) *:?=", makefile, re.MULTILINE))
+    assert "UNITS" in variables
+    assert not variables & {*ENVIRONMENT, *UPSTREAM_ENVIRONMENT, *AZURE_ENVIRONMENT, *SECRETS}
 
 
 def test_no_module_of_the_addon_bears_the_name_of_another() -> None:
