@@ -71,9 +71,9 @@ class Limiter:
         """Let a request begin that has not, unless a limit does not. Raises StoreError."""
         if ticket.begun:
             return None
+        ticket.waits = True  # its rows may be there even if nobody comes back to say so
         refused = self._transact(ticket, begin)
-        if refused is None:
-            ticket.begun = ticket.waits = True
+        ticket.begun = refused is None
         return refused
 
     def _transact(

@@ -160,7 +160,7 @@ class Meter:
     def give_back(self, ticket: Ticket) -> None:
         """The request has ended; nothing happens when settling has given the ticket back."""
         if statements := limiter.end(ticket, 0, self._engine.now_ms()):
-            self._commits.write(statements)
+            self._commits.write(statements, alone=ticket.names)
 
     def refuse_spent(self, principal: Principal) -> None:
         """Raise RequestError when the caller's quota or budget is used up, whatever a request

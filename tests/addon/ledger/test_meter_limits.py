@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Barrier
 from time import monotonic as time
+from typing import Any, cast
 
 import pytest
+from greenlet import GreenletExit
 
 from addon.exchange.awaited_store import awaited
 from addon.formats.neutral.problem import RequestError
@@ -18,7 +20,7 @@ from addon.formats.wire.pace import worked
 from addon.ledger.meter import Meter
 from shared.model import Limits
 from shared.store import open_engine
-from shared.store.engine import Engine
+from shared.store.engine import Engine, Work
 from shared.store.ledger import DEAD_AFTER_MS, Entry
 from shared.store.lookup import Wanted, look_up
 from tests.addon.callers import principal, user
@@ -195,3 +197,34 @@ def test_a_caller_without_limits_writes_nothing_more(processes: list[Process]) -
     here.meter.give_back(here.meter.admit(principal(user())))
     here.meter.count(principal(user(limits=Limits(quota_tokens=5))))
     assert here.engine.read("PRAGMA data_version") == before
+
+
+class Parting:
+    """An engine whose caller is gone when a transaction has been committed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.parts = False
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._engine, verb)
+
+    def transact[T](self, work: Work[T], *, alone: Sequence[str], wait: bool = True) -> T:
+        done = self._engine.transact(work, alone=alone, wait=wait)
+        if self.parts:
+            raise GreenletExit
+        return done
+
+
+def test_a_request_that_ends_while_it_waits_to_begin_keeps_no_place(
+    processes: list[Process],
+) -> None:
+    here, _ = processes
+    engine = Parting(here.engine)
+    meter = Meter(cast(Engine, engine), here.clock, node="node-3", version="1")
+    caller = principal(user(limits=Limits(concurrency=1)))
+    engine.parts = True
+    with pytest.raises(GreenletExit):
+        meter.admit(caller)
+    engine.parts = False
+    meter.give_back(meter.admit(caller))
