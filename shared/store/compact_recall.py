@@ -4,17 +4,11 @@ it is released.
 
 from sqlite_utils import Database
 
-__all__ = ("compact_recall",)
+__all__ = ("TABLES", "compact_recall")
 
 
-def compact_recall(db: Database) -> None:
-    """Move all rows into tables that take half the space."""
-    # Keys name their turn by a small number: its token stood in the table and in the index of
-    # each key. Keys of 10 bytes are enough: of a billion turns hardly two have the same one.
-    for table in ("recall_turns", "recall_keys", "recall_sent"):
-        db.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
-    # `length` is the body's before its compression, `bytes` is what the turn takes with its keys.
-    db.execute("""
+TABLES = (
+    """
         CREATE TABLE recall_turns (
             id INTEGER PRIMARY KEY,
             token TEXT NOT NULL UNIQUE,
@@ -25,21 +19,34 @@ def compact_recall(db: Database) -> None:
             used_at INTEGER NOT NULL,
             body BLOB NOT NULL
         ) STRICT
-    """)
-    db.execute("""
+    """,
+    """
         CREATE TABLE recall_keys (
             key BLOB NOT NULL,
             turn INTEGER NOT NULL REFERENCES recall_turns (id) ON DELETE CASCADE,
             PRIMARY KEY (key, turn)
         ) STRICT, WITHOUT ROWID
-    """)
-    db.execute("""
+    """,
+    """
         CREATE TABLE recall_sent (
             key BLOB NOT NULL PRIMARY KEY,
             value TEXT NOT NULL,
             used_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID
-    """)
+    """,
+)
+"""What both databases have of them."""
+
+
+def compact_recall(db: Database) -> None:
+    """Move all rows into tables that take half the space."""
+    # Keys name their turn by a small number: its token stood in the table and in the index of
+    # each key. Keys of 10 bytes are enough: of a billion turns hardly two have the same one.
+    for table in ("recall_turns", "recall_keys", "recall_sent"):
+        db.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
+    # `length` is the body's before its compression, `bytes` is what the turn takes with its keys.
+    for table in TABLES:
+        db.execute(table)
     # What was last used on a day (since 1970) and takes how much: the sum is known without
     # reading the turns.
     db.execute("""

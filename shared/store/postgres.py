@@ -149,7 +149,6 @@ class PostgresEngine:
         self._looking = ThreadPoolExecutor(_LOOKING, "thinkback-store-look-up")
         self._writing = ThreadPoolExecutor(_WRITING, "thinkback-store-transaction")
         self._queue = WriteQueue()
-        self._overflowing = False
         self._thread = Writer(
             self._queue,
             commit=self._commit,
@@ -196,16 +195,16 @@ class PostgresEngine:
         wait for the network.
         """
         write = Write(change, first=True, alone=alone, rank=rank)
-        write.over = not self._put(write)
+        write.over = not self._thread.put(write)
         return write
 
     def write_later(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
         """As in the protocol; when the queue is full the change is dropped and the log says so."""
-        self._put(Write(change, alone=alone, rank=rank))
+        self._thread.put(Write(change, alone=alone, rank=rank))
 
     async def commit(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
         write = Write(change, first=True, alone=alone, rank=rank)
-        write.over = not self._put(write)
+        write.over = not self._thread.put(write)
         while not write.over:  # noqa: ASYNC110 - a thread ends it
             await asyncio.sleep(_LOOK_SECONDS)
         if not write.committed:
@@ -265,21 +264,6 @@ class PostgresEngine:
                 )
         except psycopg.Error as error:
             raise _told(error) from error
-
-    def _put(self, write: Write) -> bool:
-        """Queue a write; False when it is dropped."""
-        if self._queue.put(write):
-            self._overflowing = False
-            return True
-        if self._queue.closed:
-            raise StoreError("The database is closed.")
-        if not self._overflowing:
-            self._overflowing = True
-            log.error(
-                "Too many writes wait for the database: new ones are dropped until "
-                "it can be written again."
-            )
-        return False
 
     def _commit(self, writes: Sequence[Write]) -> None:
         """Commit a batch, first what clients wait for: it does not wait for the disk."""

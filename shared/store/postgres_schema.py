@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from shared.clock import SystemClock
 from shared.errors import StoreError
+from shared.store.compact_recall import TABLES
 from shared.store.migrations import MIGRATIONS
 from shared.store.postgres import in_transaction
 from shared.store.postgres_connections import Connection
@@ -119,32 +120,8 @@ def _audit(db: _Steps) -> None:
 def _compact_recall(db: _Steps) -> None:
     # No database here has the tables from before but this one, in which they are empty.
     db.execute("DROP TABLE recall_keys, recall_turns, recall_sent")
-    db.execute("""
-        CREATE TABLE recall_turns (
-            id INTEGER PRIMARY KEY,
-            token TEXT NOT NULL UNIQUE,
-            namespace BLOB NOT NULL,
-            complete INTEGER NOT NULL CHECK (complete IN (0, 1)),
-            length INTEGER NOT NULL CHECK (length >= 0),
-            bytes INTEGER NOT NULL CHECK (bytes >= 0),
-            used_at INTEGER NOT NULL,
-            body BLOB NOT NULL
-        )
-    """)
-    db.execute("""
-        CREATE TABLE recall_keys (
-            key BLOB NOT NULL,
-            turn INTEGER NOT NULL REFERENCES recall_turns (id) ON DELETE CASCADE,
-            PRIMARY KEY (key, turn)
-        )
-    """)
-    db.execute("""
-        CREATE TABLE recall_sent (
-            key BLOB NOT NULL PRIMARY KEY,
-            value TEXT NOT NULL,
-            used_at INTEGER NOT NULL
-        )
-    """)
+    for table in TABLES:
+        db.execute(table)
     # A day's sum is that of its slots: in one row all that write would wait for each other.
     db.execute("""
         CREATE TABLE recall_days (

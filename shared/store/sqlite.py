@@ -188,7 +188,6 @@ class SqliteEngine:
         """How often each was changed, and the database's version at which that was read."""
 
         self._queue = WriteQueue()
-        self._overflowing = False
         self._thread = Writer(
             self._queue,
             commit=self._commit,
@@ -248,12 +247,12 @@ class SqliteEngine:
         if failure is None:
             return None
         write = Write(change, first=failure is Failure.LOCKED, rank=rank)
-        write.over = not (self._put(write) and write.first)
+        write.over = not (self._thread.put(write) and write.first)
         return write
 
     def write_later(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
         """As in the protocol; when the queue is full the change is dropped and the log says so."""
-        self._put(Write(change, rank=rank))
+        self._thread.put(Write(change, rank=rank))
 
     async def commit(self, change: Change, *, alone: Sequence[str] = (), rank: int = 0) -> None:
         write = self.write_first(change, rank=rank)
@@ -328,21 +327,6 @@ class SqliteEngine:
             self._writing.release()
         self._count(executed)
         return None
-
-    def _put(self, write: Write) -> bool:
-        """Queue a write; False when it is dropped."""
-        if self._queue.put(write):
-            self._overflowing = False
-            return True
-        if self._queue.closed:
-            raise StoreError("The database is closed.")
-        if not self._overflowing:
-            self._overflowing = True
-            log.error(
-                "Too many writes wait for the database: new ones are dropped until "
-                "it can be written again."
-            )
-        return False
 
     def _commit_one[T](self, work: Callable[[dbapi2.Connection], T], *, patience_ms: int = 0) -> T:
         """One immediate transaction on the writing connection, whose lock the caller holds."""

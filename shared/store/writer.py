@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
+from shared.errors import StoreError
 from shared.store.write_queue import Write, WriteQueue
 
 __all__ = ("Failure", "Writer")
@@ -61,11 +62,26 @@ class Writer:
         self._after_batch = after_batch
         self._judge = judge
         self._patience = patience_ms / 1000
-        self._stuck = False
+        self._stuck = self._overflowing = False
         self._thread = threading.Thread(
             target=self._run, name="thinkback-store-writer", daemon=True
         )
         self._thread.start()
+
+    def put(self, write: Write) -> bool:
+        """Queue a write; False when it is dropped. Raises StoreError once the queue is closed."""
+        if self._queue.put(write):
+            self._overflowing = False
+            return True
+        if self._queue.closed:
+            raise StoreError("The database is closed.")
+        if not self._overflowing:
+            self._overflowing = True
+            log.error(
+                "Too many writes wait for the database: new ones are dropped until "
+                "it can be written again."
+            )
+        return False
 
     def join(self) -> None:
         """Return when the queue is closed and all of it is dealt with."""
