@@ -263,8 +263,9 @@ async def test_a_loop_is_told_soon_what_other_programs_have_changed(
 ) -> None:
     assert engine.versions() == {}
     await other.commit([changed("learned")])
-    while engine.version() == 0:  # noqa: ASYNC110 - a thread looks
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while engine.version() == 0:  # noqa: ASYNC110 - a thread looks
+            await asyncio.sleep(0.01)
     assert engine.versions() == {"learned": 1}
 
 
